@@ -1,0 +1,10 @@
+{#
+    A predicate for the partitions of a table whose files changed since this model last read it:
+    `column in (…)`, `false`, or `true` when everything has to be read. The table is partitioned by the column.
+#}
+{% macro partitions_changed(relation, column) %}
+    {%- if not execute -%} {{ return('true') }} {%- endif -%}
+    {%- set answer = {'this': this, 'column': column} -%}
+    {%- do slipway('partitions_changed', relation, answer) -%}
+    {{ return(answer['predicate']) }}
+{% endmacro %}

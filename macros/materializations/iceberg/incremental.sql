@@ -1,0 +1,33 @@
+{#
+    The first build, and one with --full-refresh, replaces the table; every other applies incremental_strategy.
+    Default: merge with a unique_key, append without.
+#}
+{% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
+    {%- set strategy = iceberg_strategy() -%}
+    {%- set settings = iceberg_settings(strategy) -%}
+    {%- if not iceberg_unchanged(settings) -%}
+        {{ run_hooks(pre_hooks) }}
+        {%- if model.language == 'python' -%}
+            {%- do slipway('expect_python', this, settings) -%}
+            {%- call statement('main', language='python') -%} {{ iceberg_python() }} {%- endcall -%}
+        {%- else -%}
+            {%- do iceberg_write(settings, compiled_code) -%}
+        {%- endif -%}
+        {{ run_hooks(post_hooks) }}
+    {%- endif -%}
+    {%- do store_result('main', response=settings['response']) -%}
+    {{ return({'relations': [this.incorporate(type='table')]}) }}
+{% endmaterialization %}
+
+
+{% macro iceberg_strategy() %}
+    {%- set strategy = config.get('incremental_strategy') or ('merge' if config.get('unique_key') else 'append') -%}
+    {%- set known = ['append', 'merge', 'delete+insert', 'insert_overwrite'] -%}
+    {%- if strategy not in known -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ": incremental_strategy " ~ strategy ~ " is not known here. Use one of " ~ known | join(', ') ~ "."
+        ) -%}
+    {%- endif -%}
+    {%- if load_cached_relation(this) is none or should_full_refresh() -%} {{ return('replace') }} {%- endif -%}
+    {{ return(strategy) }}
+{% endmacro %}

@@ -1,0 +1,32 @@
+{#
+    A seed is loaded by dbt's own macros into the in-memory database, then written like any table.
+#}
+{% materialization seed, adapter='duckdb' %}
+    {%- set settings = iceberg_settings('replace') -%}
+    {%- set agate_table = load_agate_table() -%}
+    {%- do store_result('agate_table', response='OK', agate_table=agate_table) -%}
+    {%- if not iceberg_unchanged(settings) -%}
+        {{ run_hooks(pre_hooks) }}
+        {%- do adapter.create_schema(this) -%}
+        {%- call statement('drop_view') -%} drop view if exists {{ this }} {%- endcall -%}
+        {%- do create_csv_table(model, agate_table) -%}
+        {%- if agate_table.rows | length -%} {%- do load_csv_rows(model, agate_table) -%} {%- endif -%}
+        {%- do iceberg_seed(settings) -%}
+        {{ run_hooks(post_hooks) }}
+    {%- endif -%}
+    {%- do store_result('main', response=settings['response']) -%}
+    {{ return({'relations': [this.incorporate(type='table')]}) }}
+{% endmaterialization %}
+
+
+{% macro iceberg_seed(settings) %}
+    {%- set loaded = 'seed_' ~ model.alias -%}
+    {%- call statement('name_loaded', auto_begin=true) -%}
+        alter table {{ this }} rename to {{ adapter.quote(loaded) }}
+    {%- endcall -%}
+    {#- dbt loads in a transaction; the view that takes the name is made outside of it -#}
+    {%- do adapter.commit() -%}
+    {%- set relation = this.incorporate(path={'identifier': loaded}) -%}
+    {%- do iceberg_write(settings, 'from ' ~ relation) -%}
+    {%- call statement('drop_loaded') -%} drop table {{ relation }} {%- endcall -%}
+{% endmacro %}

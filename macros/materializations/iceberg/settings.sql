@@ -1,0 +1,25 @@
+{#
+    What a materialization resolved from config, in one dict that goes to the plugin.
+    Refuses configuration that would be ignored in silence.
+#}
+{% macro iceberg_settings(strategy) %}
+    {%- set refused = [] -%}
+    {%- for key in ['merge_clauses', 'merge_update_columns', 'merge_exclude_columns', 'incremental_predicates', 'location', 'indexes'] -%}
+        {%- if config.get(key) -%} {%- do refused.append(key) -%} {%- endif -%}
+    {%- endfor -%}
+    {%- if refused -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ": " ~ refused | join(', ') ~ " has no effect on Iceberg tables here. Remove it."
+        ) -%}
+    {%- endif -%}
+    {{ return({
+        'unique_id': model.unique_id,
+        'strategy': strategy,
+        'unique_key': config.get('unique_key'),
+        'partitioned_by': config.get('partitioned_by'),
+        'sorted_by': config.get('sorted_by'),
+        'on_schema_change': config.get('on_schema_change'),
+        'table_properties': config.get('table_properties'),
+        'full_refresh': should_full_refresh(),
+    }) }}
+{% endmacro %}

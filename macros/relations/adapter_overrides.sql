@@ -1,0 +1,58 @@
+{#
+    What dbt asks the adapter about relations is answered from the Iceberg catalog: the in-memory database
+    holds only views, and only of what was used so far.
+#}
+{% macro duckdb__list_relations_without_caching(schema_relation) %}
+    {%- set answer = {} -%}
+    {%- do run_query('select 1') -%}
+    {%- do slipway('list', schema_relation, answer) -%}
+    {%- set found = [] -%}
+    {%- for name in answer.get('names', []) -%}
+        {%- do found.append((schema_relation.database, name, schema_relation.schema, 'table')) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{% macro duckdb__get_columns_in_relation(relation) -%}
+    {%- if relation.database -%} {%- do pin(relation) -%} {%- endif -%}
+    {% call statement('get_columns_in_relation', fetch_result=True) %}
+        select
+            column_name,
+            column_type as data_type,
+            cast(null as bigint) as character_maximum_length,
+            cast(null as bigint) as numeric_precision,
+            cast(null as bigint) as numeric_scale
+        from (describe {{ relation.render() }})
+    {% endcall %}
+    {{ return(sql_convert_columns_in_relation(load_result('get_columns_in_relation').table)) }}
+{% endmacro %}
+
+
+{% macro is_incremental() %}
+    {%- if not execute -%} {{ return(false) }} {%- endif -%}
+    {%- set relation = load_relation(this) -%}
+    {%- set yes = relation is not none and relation.type == 'table'
+        and model.config.materialized == 'incremental' and not should_full_refresh() -%}
+    {%- if yes -%} {%- do pin(this) -%} {%- endif -%}
+    {{ return(yes) }}
+{% endmacro %}
+
+
+{% macro duckdb__get_catalog_relations(information_schema, relations) -%}
+    {%- set answer = {'relations': relations} -%}
+    {%- do run_query('select 1') -%}
+    {%- do slipway('describe', relations[0], answer) -%}
+    {{ return(run_query(answer['sql'])) }}
+{%- endmacro %}
+
+
+{% macro duckdb__get_catalog(information_schema, schemas) -%}
+    {%- set relations = [] -%}
+    {%- for schema in schemas -%}
+        {%- do relations.append(
+            api.Relation.create(database=information_schema.database, schema=schema, identifier='any')
+        ) -%}
+    {%- endfor -%}
+    {{ return(duckdb__get_catalog_relations(information_schema, relations)) }}
+{%- endmacro %}

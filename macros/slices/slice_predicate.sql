@@ -1,0 +1,52 @@
+{#
+    The condition of the run's slice, `true` without one; used once, at the boundary from raw to curated.
+
+    --vars '{slice: {from: 2011-08-01, to: 2011-08-08, countries: [France, Germany]}}'
+
+    Dimensions are declared once, in the var slice_dimensions: name to {column, kind}. The one of kind `range` is
+    limited by `from` (inclusive) and `to` (exclusive); one of kind `list` takes a value or a list. Refuses an
+    unknown dimension, an empty list and a range that holds nothing.
+#}
+{% macro slice_predicate() %}
+    {%- set slice = var('slice', none) -%}
+    {%- if not slice -%} {{ return('true') }} {%- endif -%}
+    {%- set dimensions = var('slice_dimensions', {}) -%}
+    {%- if slice is not mapping -%}
+        {%- do exceptions.raise_compiler_error("slice is not a mapping: " ~ slice ~ ". Write slice: {from: 2011-08-01, to: 2011-08-08}.") -%}
+    {%- endif -%}
+    {%- set known = {} -%}
+    {%- for name, dimension in dimensions.items() -%}
+        {%- for key in (['from', 'to'] if dimension.kind == 'range' else [name]) -%}
+            {%- do known.update({key: dimension.column}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set conditions = [] -%}
+    {%- for name, value in slice.items() -%}
+        {%- if name not in known -%}
+            {%- do exceptions.raise_compiler_error("slice has unknown dimension " ~ name ~ ". Use one of " ~ known | join(', ') ~ ".") -%}
+        {%- endif -%}
+        {%- set column = known[name] -%}
+        {%- if name == 'from' -%}
+            {%- do conditions.append(column ~ " >= date '" ~ value ~ "'") -%}
+        {%- elif name == 'to' -%}
+            {%- do conditions.append(column ~ " < date '" ~ value ~ "'") -%}
+        {%- else -%}
+            {%- do conditions.append(column ~ " in (" ~ _slice_values(name, value) ~ ")") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if 'from' in slice and 'to' in slice and slice['from'] | string >= slice['to'] | string -%}
+        {%- do exceptions.raise_compiler_error("slice is empty: from " ~ slice['from'] ~ " is not before to " ~ slice['to'] ~ ". The range is [from, to).") -%}
+    {%- endif -%}
+    {{ return(conditions | join(' and ')) }}
+{% endmacro %}
+
+
+{% macro _slice_values(name, value) %}
+    {%- set values = [value] if value is string or value is number else value -%}
+    {%- if not values -%}
+        {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " has no value. Name at least one.") -%}
+    {%- endif -%}
+    {%- set literals = [] -%}
+    {%- for item in values -%} {%- do literals.append("'" ~ item | string | replace("'", "''") ~ "'") -%} {%- endfor -%}
+    {{ return(literals | join(', ')) }}
+{% endmacro %}

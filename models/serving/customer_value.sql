@@ -1,0 +1,76 @@
+with
+
+invoice_lines as (
+
+    select
+        *,
+        {{ line_amount() }} as amount,
+        {{ as_of_date(ref('invoice_lines')) }} as as_of_date
+    from {{ ref('invoice_lines') }}
+    where
+        customer_id is not null
+        and line_type in ('sale', 'cancellation')
+
+),
+
+customers as (
+
+    select
+        customer_id,
+        as_of_date,
+        max(revenue_date) filter (where line_type = 'sale') as last_purchase_date,
+        count(distinct invoice_id) filter (where line_type = 'sale') as frequency,
+        sum(amount) as monetary
+    from invoice_lines
+    where revenue_date <= as_of_date
+    group by customer_id, as_of_date
+    having bool_or(line_type = 'sale')
+
+),
+
+measured as (
+
+    select
+        *,
+        as_of_date - last_purchase_date as recency_days
+    from customers
+
+),
+
+scored as (
+
+    -- fifths by rank, from 1 (worst) to 5 (best); equal values get equal scores
+    select
+        *,
+        {{ fifth('recency_days desc') }} as recency_score,
+        {{ fifth('frequency') }} as frequency_score,
+        {{ fifth('monetary') }} as monetary_score
+    from measured
+
+),
+
+segmented as (
+
+    select
+        customer_id,
+        as_of_date,
+        last_purchase_date,
+        recency_days,
+        frequency,
+        monetary,
+        recency_score,
+        frequency_score,
+        monetary_score,
+        case
+            when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champion'
+            when recency_score >= 3 and frequency_score >= 3 then 'loyal'
+            when recency_score >= 4 then 'recent'
+            when recency_score <= 2 and frequency_score >= 3 then 'at_risk'
+            when recency_score <= 2 then 'lost'
+            else 'occasional'
+        end as segment
+    from scored
+
+)
+
+select * from segmented

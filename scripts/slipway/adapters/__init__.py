@@ -1,0 +1,1 @@
+"""The only code that imports dbt, duckdb, pyiceberg or boto3."""

@@ -1,0 +1,1 @@
+"""dbt: one invocation as a build session, its node keys and its events."""

@@ -1,0 +1,246 @@
+"""What a materialization asks a session to do: decide whether a node is unchanged, write it, explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+from dbt.adapters.contracts.connection import AdapterResponse
+from pyiceberg.table import Table
+
+from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
+from slipway.adapters.dbt.session import INPUT_LAYERS, Session
+from slipway.adapters.dbt.state import TableState, read_state
+from slipway.adapters.iceberg.constraints import Contract
+from slipway.adapters.iceberg.tables import TableId
+from slipway.adapters.iceberg.writer import DIGEST, WriteRequest, WriteResult, write
+from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.manifest import Node
+
+
+@dataclass
+class BuildResponse(AdapterResponse):
+    """What ends up in run_results.json for a node."""
+
+    change: str = ""
+    snapshot_id: str = ""
+    node_key: str = ""
+    rows_written: int = 0
+    bytes_written: int = 0
+
+
+def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -> BuildResponse | None:
+    """The response for a node that need not be built, None when it has to be.
+
+    Its node key is kept for the write that follows.
+    """
+    identifier, upstream = _identifier(manifest, unique_id), _upstream(session, manifest, unique_id)
+    key = node_key(manifest, unique_id, upstream, session.request.vars)
+    state = TableState(key, upstream)
+    session.nodes[unique_id] = Node(
+        unique_id=unique_id, table=".".join(identifier), status="", change="none", node_key=key, inputs=upstream
+    )
+    if session.scratch and session.is_slice and identifier[0] in INPUT_LAYERS:
+        whole = session.published(session.inputs, identifier)
+        if whole is not None:
+            return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
+    base = session.base(identifier)
+    if base is None or force or identifier in session.staged:
+        return None
+    known = read_state(base)
+    return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED") if known.node_key == key else None
+
+
+def write_node(
+    session: Session, cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: str, config: Mapping[str, Any]
+) -> BuildResponse:
+    """Write a node's query as a staged table.
+
+    Args:
+        session: the run.
+        cursor: the thread's connection.
+        manifest: dbt's manifest.
+        unique_id: the node.
+        config: what the materialization resolved (macros/materializations/iceberg).
+    """
+    identifier = _identifier(manifest, unique_id)
+    noted = session.nodes[unique_id]
+    state = TableState(noted.node_key or "", noted.inputs)
+    base = session.base(identifier)
+    request = WriteRequest(
+        identifier=identifier,
+        sql=str(config["sql"]),
+        strategy=str(config["strategy"]),
+        run_id=session.request.run_id,
+        release=session.release_tag,
+        unique_key=_listed(config.get("unique_key")),
+        partitioned_by=_listed(config.get("partitioned_by")),
+        sorted_by=_listed(config.get("sorted_by")),
+        on_schema_change=str(config.get("on_schema_change") or "ignore"),
+        table_properties={str(k): str(v) for k, v in (config.get("table_properties") or {}).items()},
+        snapshot_properties=state.summary(),
+        confirm=state.table_property,
+        contract=contract_of(manifest_node(manifest, unique_id)),
+    )
+    result = write(cursor, session.outputs, base, request)
+    session.stage(result.staged)
+    _check_slice(session, manifest_node(manifest, unique_id), result)
+    session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
+    snapshot_id = str(result.staged.snapshot_id)
+    message = "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
+    return BuildResponse(
+        _message=message,
+        rows_affected=result.rows_written,
+        change="same_content" if result.same_content else "built",
+        snapshot_id=snapshot_id,
+        node_key=state.node_key,
+        rows_written=result.rows_written,
+        bytes_written=result.bytes_written,
+    )
+
+
+def contract_of(node: Any) -> Contract | None:
+    """The enforced contract of a model: dbt's own, or ``slipway_contract`` where dbt cannot (Python)."""
+    config = node.config
+    dbt_contract = getattr(config, "contract", None)
+    if not ((dbt_contract and dbt_contract.enforced) or config.get("slipway_contract")):
+        return None
+    not_null: list[str] = []
+    unique: list[list[str]] = []
+    checks: list[str] = []
+    declared = [([column.name], constraint) for column in node.columns.values() for constraint in column.constraints]
+    declared += [(list(constraint.columns), constraint) for constraint in getattr(node, "constraints", [])]
+    for columns, constraint in declared:
+        kind = str(getattr(constraint.type, "value", constraint.type))
+        if kind in ("not_null", "primary_key"):
+            not_null += columns
+        if kind in ("unique", "primary_key"):
+            unique.append(columns)
+        elif kind == "check":
+            checks.append(str(constraint.expression))
+        elif kind in ("foreign_key", "custom"):
+            raise ConfigError(
+                f"{node.name}: constraint {kind}", "it would not be checked", "use a relationships or a singular test"
+            )
+    return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
+
+
+def figures(table: Table | None) -> dict[str, int | None]:
+    """Rows, files and bytes of a table's current snapshot, from its summary alone."""
+    current = table.current_snapshot() if table else None
+    summary = current.summary.additional_properties if current and current.summary else {}
+
+    def number(name: str) -> int | None:
+        return int(summary[name]) if name in summary else (0 if current is None else None)
+
+    return {
+        "rows": number("total-records"),
+        "files": number("total-data-files"),
+        "bytes": number("total-files-size"),
+    }
+
+
+def _identifier(manifest: Any, unique_id: str) -> TableId:
+    node = manifest_node(manifest, unique_id)
+    return node.schema, node.identifier if node.resource_type == "source" else node.alias
+
+
+def _upstream(session: Session, manifest: Any, unique_id: str) -> dict[str, str]:
+    relations = []
+    for dependency in tables_read(manifest, unique_id):
+        node = manifest_node(manifest, dependency)
+        deferred = getattr(node, "defer_relation", None)
+        identifier = _identifier(manifest, dependency)
+        own = identifier in session.staged or dependency in session.nodes
+        database = deferred.database if deferred and not own else node.database
+        relations.append((database, identifier))
+    return session.upstream(relations)
+
+
+def _kept(
+    session: Session, unique_id: str, table: Table, state: TableState, change: Any, message: str
+) -> BuildResponse:
+    current = table.current_snapshot()
+    snapshot_id = str(current.snapshot_id) if current else ""
+    counts = figures(table)
+    summary = current.summary.additional_properties if current and current.summary else {}
+    session.nodes[unique_id] = session.nodes[unique_id].model_copy(
+        update={
+            "change": change,
+            "base_snapshot": snapshot_id or None,
+            "candidate_snapshot": snapshot_id or None,
+            "metadata_location": table.metadata_location,
+            "schema_id": table.schema().schema_id,
+            "schema_fingerprint": fingerprint(table),
+            "rows_before": counts["rows"],
+            "rows_after": counts["rows"],
+            "rows_added": 0,
+            "rows_removed": 0,
+            "files": counts["files"],
+            "files_added": 0,
+            "files_removed": 0,
+            "bytes_total": counts["bytes"],
+            "bytes_read": 0,
+            "bytes_written": 0,
+            "digest": summary.get(DIGEST),
+        }
+    )
+    return BuildResponse(_message=message, change=change, snapshot_id=snapshot_id, node_key=state.node_key)
+
+
+def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
+    table = result.staged.table
+    before, after = figures(base), figures(table)
+    current = table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary and not result.same_content else {}
+    base_snapshot = base.current_snapshot() if base else None
+    replaced = summary.get("slipway.strategy") == "replace"
+    removed = before["rows"] if replaced else int(summary.get("deleted-records", "0"))
+    return node.model_copy(
+        update={
+            "change": "same_content" if result.same_content else "built",
+            "base_snapshot": str(base_snapshot.snapshot_id) if base_snapshot else None,
+            "candidate_snapshot": str(result.staged.snapshot_id),
+            "metadata_location": table.metadata_location,
+            "schema_id": table.schema().schema_id,
+            "schema_fingerprint": fingerprint(table),
+            "rows_before": before["rows"],
+            "rows_after": after["rows"],
+            "rows_added": int(summary.get("added-records", "0")),
+            "rows_removed": removed,
+            "files": after["files"],
+            "files_added": result.files_added,
+            "files_removed": before["files"] if replaced else result.files_removed,
+            "bytes_total": after["bytes"],
+            "bytes_written": result.bytes_written,
+            "digest": str(result.digest),
+            "phases": result.seconds,
+        }
+    )
+
+
+def fingerprint(table: Table) -> str:
+    """A hash of column names, ids and types in order."""
+    import hashlib
+
+    text = ";".join(f"{field.field_id}:{field.name}:{field.field_type}" for field in table.schema().fields)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _listed(value: Any) -> Sequence[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else [str(item) for item in value]
+
+
+def _check_slice(session: Session, node: Any, result: WriteResult) -> None:
+    if session.is_slice and node.config.get("slice_boundary") and result.digest.rows == 0:
+        raise ContractError(
+            f"the slice {session.request.vars['slice']} holds no row",
+            f"{'.'.join(result.staged.identifier)} would be empty",
+            "choose other dates or values",
+        )
+
+

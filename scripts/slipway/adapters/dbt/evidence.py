@@ -1,0 +1,168 @@
+"""Proof of what a run did, from dbt's results and the session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.adapters.dbt.build import figures
+from slipway.adapters.dbt.node_key import manifest_node
+from slipway.adapters.dbt.session import Session
+from slipway.adapters.iceberg.tables import duckdb_path
+from slipway.adapters.iceberg.types import literal
+from slipway.domain.manifest import Conservation, Freshness, Node, TestResult, Tests
+
+_BUILT = ("model", "seed", "snapshot")
+_TESTS = ("test", "unit_test")
+_PASSED, _WARNED, _FAILED = ("pass", "success"), ("warn",), ("fail", "error", "runtime error")
+
+
+def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
+    """One entry per model, seed and snapshot that dbt came to."""
+    found = []
+    for result in results:
+        if result.node.resource_type not in _BUILT:
+            continue
+        known = session.nodes.get(result.node.unique_id) or Node(
+            unique_id=result.node.unique_id, table=None, status="", change="none"
+        )
+        found.append(
+            known.model_copy(
+                update={
+                    "status": str(result.status),
+                    "message": str(result.message or ""),
+                    "seconds": round(float(result.execution_time or 0), 4),
+                }
+            )
+        )
+    return found
+
+
+def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
+    """Tests that the built nodes ask for, and what became of each."""
+    built = {result.node.unique_id for result in results if result.node.resource_type in _BUILT}
+    found = {
+        result.node.unique_id: _test(session, manifest, result)
+        for result in results
+        if result.node.resource_type in _TESTS
+    }
+    for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
+        if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
+            found[unique_id] = TestResult(unique_id=unique_id, status="not run", tables=_tables(manifest, node))
+    statuses = [test.status for test in found.values()]
+    carried = sum(test.carried for test in found.values())
+    not_run = sum(status in ("not run", "skipped") for status in statuses)
+    return Tests(
+        expected=len(found),
+        executed=len(found) - carried - not_run,
+        carried=carried,
+        not_run=not_run,
+        failed=sum(status in _FAILED for status in statuses),
+        warned=sum(status in _WARNED for status in statuses),
+        results=list(found.values()),
+    )
+
+
+def freshness(session: Session) -> list[Freshness]:
+    """When each feed last brought a file that was accepted."""
+    if session.request.pins is not None:
+        return []
+    now, found = datetime.now(UTC), []
+    for feed in session.landing.feeds:
+        landed = [entry.landed_at for entry in session.landing.accepted(feed)]
+        last = max(landed, default=None)
+        age = round((now - last).total_seconds(), 3) if last else None
+        found.append(Freshness(source=f"landing.{feed}", last_landed_at=last, age_seconds=age))
+    return found
+
+
+def conservation(session: Session, manifest: Any) -> list[Conservation]:
+    """Rows landed = rows curated + rows quarantined + rows deduplicated, for every quarantine table.
+
+    A quarantine model names what it belongs to in its config: ``conserves: {raw: …, curated: …}``.
+    """
+    found = []
+    for node in manifest.nodes.values():
+        named = node.config.get("conserves") if node.resource_type == "model" else None
+        if not named:
+            continue
+        quarantine = (node.schema, node.alias)
+        identifiers = [tuple(str(named[part]).split(".", 1)) for part in ("raw", "curated")]
+        raw, curated, bad = (
+            session.current(session.environment.name, (identifier[0], identifier[1]))
+            for identifier in (*identifiers, quarantine)
+        )
+        if raw is None or curated is None or bad is None or session.is_slice:
+            continue
+        rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
+        scan = f"iceberg_scan({literal(duckdb_path(bad.metadata_location))})"
+        rules = session.query(f"select rule_id, count(*) from {scan} group by all order by all") if rows[2] else []
+        found.append(
+            Conservation(
+                raw=named["raw"],
+                curated=named["curated"],
+                quarantine=".".join(quarantine),
+                landed=rows[0],
+                curated_rows=rows[1],
+                quarantined_rows=rows[2],
+                deduplicated=rows[0] - rows[1] - rows[2],
+                by_rule={str(rule): int(count) for rule, count in rules},
+            )
+        )
+    return found
+
+
+def as_of(session: Session) -> str | None:
+    """The business time of the run: the var ``as_of``, or the latest event that the var ``as_of_input`` names.
+
+    ``as_of_input`` is ``schema.table.column``.
+    """
+    given = session.request.vars.get("as_of")
+    named = str(session.request.vars.get("as_of_input") or "")
+    if given or named.count(".") != 2:
+        return str(given) if given else None
+    schema, name, column = named.split(".")
+    table = session.current(session.environment.name, (schema, name))
+    if table is None:
+        return None
+    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    rows = session.query(f'select max("{column}")::varchar from {scan}')
+    return str(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def invocation_id() -> str:
+    """dbt's id of this invocation."""
+    from dbt_common.invocation import get_invocation_id
+
+    return str(get_invocation_id())
+
+
+def target_path(project: Path) -> Path:
+    """Where dbt writes its artifacts."""
+    from dbt.flags import get_flags
+
+    return project / (get_flags().TARGET_PATH or "target")
+
+
+def _test(session: Session, manifest: Any, result: Any) -> TestResult:
+    unique_id, status = result.node.unique_id, str(result.status)
+    return TestResult(
+        unique_id=unique_id,
+        status="pass" if status in _PASSED else status,
+        carried=unique_id in session.carried,
+        failures=result.failures,
+        key=session.test_keys.get(unique_id),
+        tables=_tables(manifest, result.node),
+        message=str(result.message or ""),
+    )
+
+
+def _tables(manifest: Any, node: Any) -> list[str]:
+    found = []
+    for unique_id in node.depends_on.nodes:
+        other = manifest_node(manifest, unique_id)
+        if other is not None:
+            found.append(f"{other.schema}.{other.identifier if other.resource_type == 'source' else other.alias}")
+    return found

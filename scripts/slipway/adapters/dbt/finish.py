@@ -1,0 +1,183 @@
+"""The end of a run: decide, publish all or nothing, and write down what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.table import Table
+
+from slipway.adapters import code
+from slipway.adapters.dbt import evidence
+from slipway.adapters.dbt.build import figures
+from slipway.adapters.dbt.session import Session
+from slipway.adapters.iceberg.commit import guarantee, publish
+from slipway.domain.environment import Mode
+from slipway.domain.errors import ConflictError, SlipwayError
+from slipway.domain.manifest import InputSnapshot, Release, ReleasedTable, RunManifest
+from slipway.domain.run import Outcome
+
+_FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+
+
+def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]:
+    """Publish from the on-run-end hook of plain dbt.
+
+    Returns:
+        Lines for the person who watches.
+    """
+    if not session.begun:
+        return []
+    run_manifest = conclude(session, manifest, results)
+    return [summary_line(session, run_manifest)]
+
+
+def conclude(session: Session, manifest: Any, results: Sequence[Any], invocation_id: str = "") -> RunManifest:
+    """Decide the outcome of a run, publish it if it passed, and write its run manifest.
+
+    Raises:
+        ConflictError: someone else published a table of this run; recorded, and raised again.
+    """
+    outcome, reason = _verdict(session, results)
+    nodes, tests = evidence.nodes(session, results), evidence.tests(session, manifest, results)
+    if outcome is Outcome.PUBLISHED and tests.not_run and session.environment.mode is not Mode.EXPLORATORY:
+        outcome, reason = Outcome.STAGED, f"{tests.not_run} tests were not run; {_how_to_publish(session)}"
+    failure: SlipwayError | None = None
+    if outcome is Outcome.PUBLISHED:
+        try:
+            publish(session.outputs, list(session.staged.values()))
+        except ConflictError as error:
+            failure, outcome, reason = error, Outcome.REFUSED, error.line()
+    made_by = code.code_of(session.project)
+    if outcome is Outcome.PUBLISHED:
+        session.records.write_release(_release(session, made_by))
+    run_manifest = RunManifest(
+        run_id=session.request.run_id,
+        invocation_id=invocation_id or evidence.invocation_id(),
+        target=session.environment.name,
+        mode=session.environment.mode,
+        scratch=str(session.scratch) if session.scratch else None,
+        who=code.who(),
+        host=code.host(),
+        started_at=session.request.started_at,
+        finished_at=datetime.now(UTC),
+        command=session.request.command,
+        vars=session.request.vars,
+        as_of=evidence.as_of(session),
+        code=made_by,
+        versions=code.versions_of(session.project),
+        inputs=_inputs(session),
+        landed_files=session.landed,
+        nodes=nodes,
+        tests=tests,
+        freshness=evidence.freshness(session),
+        conservation=evidence.conservation(session, manifest),
+        release=session.release if outcome is Outcome.PUBLISHED else None,
+        outcome=outcome,
+        reason=reason,
+    )
+    _write_records(session, run_manifest)
+    if failure:
+        raise failure
+    return run_manifest
+
+
+def summary_line(session: Session, manifest: RunManifest) -> str:
+    """What happened to the run, in one line."""
+    where = f" in scratch environment {session.scratch}" if session.scratch else ""
+    match manifest.outcome:
+        case Outcome.PUBLISHED:
+            return f"published release {manifest.release}: {len(session.staged)} tables of run {manifest.run_id}{where}"
+        case Outcome.UNCHANGED:
+            return f"nothing changed: no release, run {manifest.run_id}{where}"
+    return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"
+
+
+def _verdict(session: Session, results: Sequence[Any]) -> tuple[Outcome, str]:
+    from dbt.flags import get_flags
+
+    flags = get_flags()
+    failed = [result for result in results if str(result.status) in _FAILED]
+    if failed:
+        names = ", ".join(result.node.name for result in failed[:3]) + (" …" if len(failed) > 3 else "")
+        return Outcome.FAILED, f"{len(failed)} of {len(results)} nodes failed: {names}"
+    if any(str(result.status) == "skipped" for result in results):
+        return Outcome.FAILED, "nodes were skipped"
+    if not session.staged:
+        return Outcome.UNCHANGED, "every selected node is as it was"
+    if getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None):
+        return Outcome.DISCARDED, "built with --empty or --sample, which is never published"
+    if not session.request.publish:
+        return Outcome.STAGED, _how_to_publish(session)
+    if not (session.scratch or session.environment.publishes_from_dbt or session.request.managed):
+        return Outcome.STAGED, f"plain dbt does not publish in {session.environment.name}; {_how_to_publish(session)}"
+    if session.environment.mode is Mode.PRODUCTION and not session.scratch:
+        return Outcome.STAGED, f"{session.environment.name} publishes on approval; {_how_to_publish(session)}"
+    return Outcome.PUBLISHED, "every node and every test passed"
+
+
+def _how_to_publish(session: Session) -> str:
+    return f"publish it with slipway publish {session.request.run_id} --target {session.environment.name}"
+
+
+def _release(session: Session, made_by: Any) -> Release:
+    """The cut of the environment right after publishing: what changed, and what it stands beside."""
+    tables = {}
+    for identifier, location in sorted(session.outputs.locations().items()):
+        if identifier[0] == "ops":
+            continue
+        table = session.outputs.load(identifier, location)
+        tables[".".join(identifier)] = _released(table, identifier in session.staged)
+    return Release(
+        number=session.release,
+        run_id=session.request.run_id,
+        target=session.environment.name,
+        published_at=datetime.now(UTC),
+        code=made_by,
+        guarantee=guarantee(session.outputs.catalog),
+        tables=tables,
+    )
+
+
+def _released(table: Table, changed: bool) -> ReleasedTable:
+    current = table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    return ReleasedTable(
+        snapshot_id=str(current.snapshot_id) if current else None,
+        schema_id=table.schema().schema_id,
+        metadata_location=table.metadata_location,
+        rows=figures(table)["rows"],
+        changed=changed,
+        run_id=summary.get("slipway.run-id"),
+    )
+
+
+def _inputs(session: Session) -> list[InputSnapshot]:
+    """Tables the run read and did not make."""
+    made = {f"{session.environment.name}.{'.'.join(identifier)}" for identifier in session.staged}
+    found = []
+    for name, table in sorted(session.read.items()):
+        if name in made:
+            continue
+        current = table.current_snapshot()
+        found.append(
+            InputSnapshot(
+                table=name,
+                snapshot_id=str(current.snapshot_id) if current else None,
+                schema_id=table.schema().schema_id,
+                rows=figures(table)["rows"],
+                metadata_location=table.metadata_location,
+            )
+        )
+    return found
+
+
+def _write_records(session: Session, run_manifest: RunManifest) -> None:
+    records, run_id = session.records, session.request.run_id
+    target = Path(evidence.target_path(session.project))
+    for name in ("manifest.json", "run_results.json", "catalog.json"):
+        if (target / name).is_file() and (session.request.managed or name == "manifest.json"):
+            records.write(run_id, f"dbt/{name}", (target / name).read_bytes())
+    records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))

@@ -1,0 +1,123 @@
+"""What happens around the nodes of a run: begin, retry, carried tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slipway.adapters.dbt.evidence import target_path
+from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
+from slipway.adapters.dbt.session import Session
+from slipway.domain.errors import NotFoundError
+from slipway.domain.manifest import RunManifest
+from slipway.domain.run import Outcome
+
+
+BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})
+"""dbt commands that land, stage and publish."""
+
+
+def begin(session: Session) -> list[str]:
+    """Start a run: land new files, continue a failed run on ``dbt retry``.
+
+    Returns:
+        Lines for the person who watches.
+    """
+    if not _builds():
+        return []
+    session.begin()
+    lines = landing_lines(session)
+    if _is_retry():
+        failed = _failed_run(session)
+        session.resume(failed)
+        lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
+    session.carried_tests = _evidence(session)
+    return lines
+
+
+def landing_lines(session: Session) -> list[str]:
+    """What landed, one line a feed and one per file that was set aside."""
+    lines = []
+    for feed in session.landing.feeds:
+        new = [entry for entry in session.landed if entry.feed == feed]
+        if not new:
+            continue
+        accepted = [entry for entry in new if entry.verdict == "accepted"]
+        rows = sum(entry.rows or 0 for entry in accepted)
+        lines.append(f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside")
+        lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
+    return lines
+
+
+def test_carried(session: Session, manifest: Any, unique_id: str) -> bool:
+    """Whether a data test need not run: it passed before with the same code on the same snapshots."""
+    node = manifest_node(manifest, unique_id)
+    relations = []
+    for dependency in tables_read(manifest, unique_id):
+        other = manifest_node(manifest, dependency)
+        name = other.identifier if other.resource_type == "source" else other.alias
+        relations.append((other.database, (other.schema, name)))
+    key = node_key(manifest, unique_id, session.upstream(relations), session.request.vars)
+    session.test_keys[unique_id] = key
+    if session.request.force or not session.begun or not relations:
+        return False
+    # Freshness depends on the clock: a test that says so is evaluated every time.
+    if "freshness" in node.tags:
+        return False
+    carried = session.carried_tests.get(unique_id) == key
+    if carried:
+        session.carried.add(unique_id)
+    return carried
+
+
+def command_line() -> list[str]:
+    """The command as it was typed, without the folder of the program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def project_dir(flags: Any) -> Path:
+    """The dbt project's folder as dbt was told."""
+    return Path(flags.PROJECT_DIR).resolve()
+
+
+def _evidence(session: Session) -> dict[str, str]:
+    """Tests that passed in the last run whose tables are published, by unique id to their key."""
+    for run_id in session.records.run_ids():
+        manifest = session.records.manifest(run_id)
+        if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+            return passed_tests(manifest)
+    return {}
+
+
+def passed_tests(manifest: RunManifest) -> dict[str, str]:
+    """Unique id to key of the tests that a run executed or carried, and that passed."""
+    return {test.unique_id: test.key for test in manifest.tests.results if test.status == "pass" and test.key}
+
+
+def _builds() -> bool:
+    from dbt.flags import get_flags
+
+    return get_flags().WHICH in BUILDING
+
+
+def _is_retry() -> bool:
+    import click
+
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name == "retry"
+
+
+def _failed_run(session: Session) -> str:
+    path = target_path(session.project) / "run_results.json"
+    results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    invocation = results["metadata"]["invocation_id"]
+    for run_id in session.records.run_ids():
+        manifest = session.records.manifest(run_id)
+        if manifest is not None and manifest.invocation_id == invocation:
+            return run_id
+    raise NotFoundError(
+        "nothing to retry", f"no run in {session.environment.name} belongs to invocation {invocation}", "use dbt build"
+    )

@@ -1,0 +1,115 @@
+"""What came in since a model last read a table, told by Iceberg's snapshots instead of by a clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, StringType
+
+from slipway.adapters.iceberg.tables import ancestors
+from slipway.adapters.iceberg.types import literal, quote
+
+EVERYTHING = "true"
+NOTHING = "false"
+
+
+def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
+    """Snapshots that were added to a table after the consumed one, None when that cannot be told."""
+    current = table.current_snapshot() if table else None
+    if table is None or current is None:
+        return []
+    if not consumed or not consumed.isdigit():
+        return None
+    line = ancestors(table, current.snapshot_id)
+    ids = [str(snapshot.snapshot_id) for snapshot in line]
+    return line[: ids.index(consumed)] if consumed in ids else None
+
+
+def rows_added(table: Table | None, consumed: str | None) -> str:
+    """A predicate for the rows that runs appended since, by ``_run_id``.
+
+    Returns:
+        ``_run_id in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    snapshots = since(table, consumed)
+    if snapshots is None:
+        return EVERYTHING
+    runs = []
+    for snapshot in snapshots:
+        summary = snapshot.summary
+        if summary is None or summary.operation not in (Operation.APPEND, Operation.REPLACE):
+            return EVERYTHING
+        if summary.operation is Operation.APPEND:
+            run = summary.additional_properties.get("slipway.run-id")
+            if not run:
+                return EVERYTHING
+            runs.append(run)
+    return f"_run_id in ({', '.join(literal(run) for run in sorted(set(runs)))})" if runs else NOTHING
+
+
+def partitions_changed(table: Table | None, consumed: str | None, column: str) -> str:
+    """A predicate for the partitions whose files were added or removed since.
+
+    Args:
+        table: the table as this run reads it.
+        consumed: the snapshot that was read last.
+        column: a column of type date, integer or text that the table is partitioned by as it is.
+
+    Returns:
+        ``column in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    snapshots = since(table, consumed)
+    if snapshots is None or table is None:
+        return EVERYTHING
+    at = _position(table, column)
+    if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
+        return EVERYTHING
+    values = set()
+    for snapshot in snapshots:
+        for manifest in snapshot.manifests(table.io):
+            if manifest.added_snapshot_id != snapshot.snapshot_id:
+                continue
+            if manifest.partition_spec_id != table.spec().spec_id:
+                return EVERYTHING
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+                if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
+                    values.add(entry.data_file.partition[at])
+    return _predicate(column, values, table.schema().find_field(column).field_type)
+
+
+def _position(table: Table, column: str) -> int | None:
+    schema = table.schema()
+    for at, field in enumerate(table.spec().fields):
+        source = schema.find_field(field.source_id)
+        exact = isinstance(field.transform, IdentityTransform) or (
+            isinstance(field.transform, DayTransform) and isinstance(source.field_type, DateType)
+        )
+        if source.name == column and exact and isinstance(
+            source.field_type, DateType | IntegerType | LongType | StringType
+        ):
+            return at
+    return None
+
+
+def _replaced_everything(snapshot: Snapshot) -> bool:
+    summary = snapshot.summary
+    return summary is None or summary.additional_properties.get("slipway.strategy") == "replace"
+
+
+def _predicate(column: str, values: set[object], kind: IcebergType) -> str:
+    known = sorted((value for value in values if value is not None), key=str)
+    parts = [f"{quote(column)} in ({', '.join(_literal(value, kind) for value in known)})"] if known else []
+    if None in values:
+        parts.append(f"{quote(column)} is null")
+    return f"({' or '.join(parts)})" if parts else NOTHING
+
+
+def _literal(value: object, kind: IcebergType) -> str:
+    if isinstance(kind, DateType) and isinstance(value, int):  # kept as days since 1970-01-01
+        return f"date '{dt.date(1970, 1, 1) + dt.timedelta(days=value)}'"
+    return literal(value) if isinstance(value, str) else str(value)

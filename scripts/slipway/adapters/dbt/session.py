@@ -1,0 +1,269 @@
+"""One dbt invocation: what it reads is pinned, what it writes is staged.
+
+A session exists for every dbt command, also for those that run no hooks (``show``, ``compile``); it has
+*begun* when the on-run-start hook ran, and only then anything is landed, staged or published.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.adapters.dbt.state import read_state
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables, duckdb_path
+from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.landing import Landing, read_feeds
+from slipway.adapters.profile import Profile
+from slipway.adapters.records import Records
+from slipway.domain.environment import Environment
+from slipway.domain.errors import NotFoundError
+from slipway.domain.manifest import LandedFile, Node
+from slipway.domain.run import RunRequest
+
+LANDING = "landing"
+INPUT_LAYERS = frozenset({"raw", "ops", LANDING})
+"""Layers that a slice reads whole from the environment; everything after them is built from the slice."""
+
+
+class Session:
+    """State shared by the threads of one invocation.
+
+    Args:
+        project: the dbt project's folder.
+        profiles_dir: where profiles.yml is.
+        target: the dbt target.
+        request: what the caller asked for.
+        connection: dbt's in-memory database.
+    """
+
+    def __init__(
+        self, project: Path, profiles_dir: Path, target: str, request: RunRequest, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        self.project, self.request = project, request
+        self._profile = Profile(project, profiles_dir)
+        self.environment = self._profile.environment(target)
+        self.inputs = Tables(self.environment)
+        self.scratch = self._scratch_folder()
+        self.outputs = Tables(self.environment.scratch(self.scratch)) if self.scratch else self.inputs
+        self.begun = False
+        self.lock = threading.RLock()
+        self.staged: dict[TableId, StagedTable] = {}
+        self.nodes: dict[str, Node] = {}
+        self.read: dict[str, Table] = {}
+        self.landed: list[LandedFile] = []
+        self.carried_tests: dict[str, str] = {}
+        self.carried: set[str] = set()
+        self.test_keys: dict[str, str] = {}
+        self._others: dict[str, Tables] = {target: self.inputs}
+        self._locations: dict[int, dict[TableId, str]] = {}
+        self._views: dict[tuple[str, str, str], str] = {}
+        self._cursor = connection.cursor()
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether this run builds a part of the input."""
+        return bool(self.request.vars.get("slice"))
+
+    @cached_property
+    def records(self) -> Records:
+        """Where this run's records go."""
+        return Records(self.outputs.environment)
+
+    @cached_property
+    def landing(self) -> Landing:
+        """The landing area of the environment."""
+        return Landing(self.inputs, read_feeds(self.project))
+
+    @cached_property
+    def release(self) -> int:
+        """The number this run has when it is published, reserved on first use."""
+        return self.records.reserve()
+
+    @property
+    def release_tag(self) -> str:
+        """The Iceberg tag of this release."""
+        with self.lock:
+            return f"release-{self.release}"
+
+    def begin(self) -> None:
+        """Start the run: land new files, unless the inputs are given."""
+        self.begun = True
+        if self.request.pins is None:
+            self.landed = self.landing.land(self._cursor, self.request.run_id, datetime.now(UTC))
+
+    def tables_of(self, database: str) -> Tables:
+        """The tables of the environment that a relation's database names."""
+        with self.lock:
+            if database not in self._others:
+                self._others[database] = Tables(self._profile.environment(database))
+            return self._others[database]
+
+    def is_environment(self, database: str) -> bool:
+        """Whether a database is a target of the profile."""
+        return database in self._profile.targets
+
+    def current(self, database: str, identifier: TableId) -> Table | None:
+        """A table as this run sees it: its candidate, or what was published when the run began."""
+        if database == self.environment.name:
+            if identifier in self.staged:
+                return self.staged[identifier].table
+            if self.scratch and (found := self.published(self.outputs, identifier)):
+                return found
+            if pin := (self.request.pins or {}).get(".".join(identifier)):
+                return self.inputs.load(identifier, pin)
+            if not self._may_read_whole(identifier):
+                return None
+        return self.published(self.tables_of(database), identifier)
+
+    def base(self, identifier: TableId) -> Table | None:
+        """The table that a model of this run builds on."""
+        return self.published(self.outputs, identifier)
+
+    def published(self, tables: Tables, identifier: TableId) -> Table | None:
+        """A table as the catalog named it at first use."""
+        location = self.locations(tables).get(identifier)
+        return tables.load(identifier, location) if location else None
+
+    def locations(self, tables: Tables) -> dict[TableId, str]:
+        """What the catalog named when it was first asked: one query is the pin of the whole run."""
+        with self.lock:
+            if id(tables) not in self._locations:
+                self._locations[id(tables)] = tables.locations()
+            return self._locations[id(tables)]
+
+    def names(self, database: str, namespace: str) -> list[str]:
+        """Tables that exist for dbt in a schema: what ``is_incremental()`` asks for."""
+        tables = self.outputs if database == self.environment.name else self.tables_of(database)
+        found = {name for space, name in self.locations(tables) if space == namespace}
+        if database == self.environment.name:
+            found |= {name for space, name in self.staged if space == namespace}
+        return sorted(found)
+
+    def pin(self, database: str, identifier: TableId) -> None:
+        """Make a relation readable under its dbt name, as this run sees it."""
+        if identifier[0] == LANDING:
+            self._landing_view(database, identifier)
+            return
+        table = self.current(database, identifier)
+        if table is not None:
+            self.view(database, identifier, table.metadata_location)
+            with self.lock:
+                self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)
+        elif self.begun and self.is_slice and identifier not in self.staged and self.published(self.inputs, identifier):
+            raise NotFoundError(
+                f"{'.'.join(identifier)} is not in this slice",
+                "the model that makes it is not selected",
+                f"select it too, for example with --select +{identifier[1]}",
+            )
+
+    def view(self, database: str, identifier: TableId, metadata_location: str) -> None:
+        """Show one metadata file under a relation's name."""
+        path = duckdb_path(metadata_location)
+        self._create_view(database, identifier, f"from iceberg_scan({literal(path)})", metadata_location)
+
+    def stage(self, staged: StagedTable) -> None:
+        """Take a table into the candidate and write it down in the run's folder."""
+        with self.lock:
+            self.staged[staged.identifier] = staged
+        record = {
+            "table": list(staged.identifier),
+            "metadata_location": staged.table.metadata_location,
+            "base": staged.base,
+            "snapshot_id": str(staged.snapshot_id),
+            "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
+        }
+        self.records.write(self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record))
+        self.view(self.environment.name, staged.identifier, staged.table.metadata_location)
+
+    def resume(self, run_id: str) -> None:
+        """Take over the candidate of a run that failed, so that a retry publishes all of it.
+
+        Raises:
+            NotFoundError: a table of it was published by someone else since.
+        """
+        published = self.locations(self.outputs)
+        for record in self.records.candidate(run_id):
+            namespace, name = record["table"]
+            identifier = (namespace, name)
+            if published.get(identifier) != record["base"]:
+                raise NotFoundError(
+                    f"run {run_id} cannot be continued", f"{namespace}.{name} was published since", "start a new run"
+                )
+            self.stage(
+                StagedTable(identifier, self.outputs.load(identifier, record["metadata_location"]), record["base"])
+            )
+
+    def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
+        """``schema.table`` to the snapshot that this run reads, for node keys and increments."""
+        return {".".join(identifier): self._version(database, identifier) for database, identifier in relations}
+
+    def consumed(self, identifier: TableId, source: TableId) -> str | None:
+        """The snapshot of ``source`` that the published ``identifier`` was built from."""
+        return read_state(self.base(identifier)).inputs.get(".".join(source))
+
+    def discard_views(self) -> None:
+        """Forget which relations are readable; a new invocation pins them afresh."""
+        self._views.clear()
+
+    def _version(self, database: str, identifier: TableId) -> str:
+        if identifier[0] == LANDING:
+            return self.landing.key(identifier[1])
+        table = self.current(database, identifier)
+        current = table.current_snapshot() if table else None
+        return str(current.snapshot_id) if current else "none"
+
+    def _may_read_whole(self, identifier: TableId) -> bool:
+        return not (self.scratch and self.is_slice) or identifier[0] in INPUT_LAYERS
+
+    def _scratch_folder(self) -> Path | None:
+        if self.request.scratch:
+            return Path(self.request.scratch)
+        return self.environment.home / "scratch" / self.request.run_id if self.is_slice else None
+
+    def _landing_view(self, database: str, identifier: TableId) -> None:
+        """The accepted files of a feed that the raw table does not hold yet."""
+        feed = identifier[1]
+        raw: TableId = ("raw", feed)
+        if feed not in self.landing.feeds:
+            known = ", ".join(self.landing.feeds) or "none"
+            raise NotFoundError(f"no feed {feed}", f"contracts/ describes {known}", "add its contract")
+        table = self.base(raw)
+        ingested: set[str] = set()
+        if table is not None and read_state(table).inputs.get(".".join(identifier)) == self.landing.key(feed):
+            files: list[LandedFile] = []  # the set of files is what it was: nothing needs to be read to know
+        else:
+            if table is not None:
+                scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+                rows = self.query(f"select distinct _file_sha256 from {scan}")
+                ingested = {row[0] for row in rows}
+            files = [entry for entry in self.landing.accepted(feed) if entry.rows and entry.sha256 not in ingested]
+        select = self.landing.select(feed, files, self.request.run_id)
+        self._create_view(database, identifier, select, self.landing.key(feed))
+
+    def _create_view(self, database: str, identifier: TableId, select: str, version: str) -> None:
+        key = (database, *identifier)
+        with self.lock:
+            if self._views.get(key) == version:
+                return
+            schema = f"{quote(database)}.{quote(identifier[0])}"
+            self._cursor.execute(f"create schema if not exists {schema}")
+            self._cursor.execute(f"create or replace view {schema}.{quote(identifier[1])} as {select}")
+            self._views[key] = version
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on the session's own connection."""
+        with self.lock:
+            return self._cursor.execute(sql).fetchall()
+
+    @property
+    def target_environment(self) -> Environment:
+        """Where this run's tables are published."""
+        return self.outputs.environment

@@ -1,0 +1,1 @@
+"""Iceberg tables written by DuckDB and committed by pyiceberg."""

@@ -1,0 +1,71 @@
+"""Content digests: order-free, additive, so that an incremental write costs only what it touched.
+
+A digest is the row count and two sums of 64-bit row hashes modulo 2**128. DuckDB's ``hash`` is not
+promised to be stable between versions, so the version is part of the digest's name and digests are
+compared only under one name. Lineage that differs between equal runs is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from slipway.adapters.iceberg.types import quote
+
+VOLATILE_COLUMNS = frozenset({"_landed_at", "_run_id"})
+ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash"
+_MODULUS = 1 << 128
+
+
+@dataclass(frozen=True)
+class Digest:
+    """Rows and two hash sums; supports ``+`` and ``-`` of disjoint sets of rows."""
+
+    rows: int = 0
+    first: int = 0
+    second: int = 0
+
+    def __add__(self, other: Digest) -> Digest:
+        return Digest(
+            self.rows + other.rows,
+            (self.first + other.first) % _MODULUS,
+            (self.second + other.second) % _MODULUS,
+        )
+
+    def __sub__(self, other: Digest) -> Digest:
+        return Digest(
+            self.rows - other.rows,
+            (self.first - other.first) % _MODULUS,
+            (self.second - other.second) % _MODULUS,
+        )
+
+    def __str__(self) -> str:
+        return f"{ALGORITHM}:{self.rows}:{self.first:032x}:{self.second:032x}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Digest | None:
+        """Read a digest written by this algorithm; None for any other or none."""
+        if not text or not text.startswith(f"{ALGORITHM}:"):
+            return None
+        rows, first, second = text.removeprefix(f"{ALGORITHM}:").split(":")
+        return cls(int(rows), int(first, 16), int(second, 16))
+
+
+def digest_of(cursor: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]) -> Digest:
+    """The digest of a relation.
+
+    Args:
+        cursor: where to run it.
+        relation: anything that can stand in FROM.
+        columns: its columns; volatile ones are left out, the order does not matter.
+    """
+    chosen = sorted(column for column in columns if column not in VOLATILE_COLUMNS)
+    arguments = ", ".join(quote(column) for column in chosen) or "0"
+    row = cursor.execute(
+        f"select count(*), coalesce(sum(hash({arguments})::hugeint), 0), "
+        f"coalesce(sum(hash('slipway', {arguments})::hugeint), 0) from {relation}"
+    ).fetchone()
+    assert row is not None
+    return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)

@@ -1,0 +1,165 @@
+"""Partition transforms: dbt's ``partitioned_by`` as an Iceberg partition spec and as SQL for COPY.
+
+The formulas follow the Iceberg table specification, "Partition Transforms"; bucket and truncate come
+with DuckDB's iceberg extension.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from pyiceberg import transforms
+from pyiceberg import types as ice
+from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+
+from slipway.adapters.iceberg.types import quote
+from slipway.domain.errors import ConfigError
+
+_CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
+_TIMED = ("year", "month", "day", "hour")
+
+
+@dataclass(frozen=True)
+class PartitionColumn:
+    """One partition field: what it is called, what it is computed from, and how."""
+
+    name: str
+    source: str
+    transform: transforms.Transform[Any, Any]
+    source_type: ice.IcebergType
+    expression: str
+
+    @property
+    def result_type(self) -> ice.IcebergType:
+        """The Iceberg type of the partition value."""
+        return self.transform.result_type(self.source_type)
+
+
+def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[PartitionColumn]:
+    """Read ``partitioned_by`` entries such as ``day(invoiced_at)`` or ``bucket(16, customer_id)``.
+
+    Raises:
+        ConfigError: an unknown transform, a column that is not there, or a type it cannot take.
+    """
+    columns = [_parse_one(entry, schema, model) for entry in partitioned_by]
+    decimals = [column.source for column in columns if isinstance(column.source_type, ice.DecimalType)]
+    if len(decimals) > 1:
+        raise ConfigError(
+            f"{model}: partitioned_by has two fields on decimal columns ({', '.join(decimals)})",
+            "DuckDB's reader ends the process on such tables",
+            "keep one of them",
+        )
+    return columns
+
+
+def spec_for(columns: Sequence[PartitionColumn], schema: Schema, base: PartitionSpec | None) -> PartitionSpec:
+    """The partition spec for the columns; fields that ``base`` has already keep their ids."""
+    known = {(f.source_id, str(f.transform)): f.field_id for f in base.fields} if base else {}
+    following = max([PARTITION_FIELD_ID_START - 1, *(f.field_id for f in base.fields)] if base else [999])
+    fields = []
+    for column in columns:
+        source_id = schema.find_field(column.source, case_sensitive=False).field_id
+        field_id = known.get((source_id, str(column.transform)))
+        if field_id is None:
+            following += 1
+            field_id = following
+        fields.append(
+            PartitionField(source_id=source_id, field_id=field_id, transform=column.transform, name=column.name)
+        )
+    return PartitionSpec(*fields)
+
+
+def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
+    """A value of COPY's ``partition_keys`` as pyiceberg keeps it in a partition record."""
+    if text is None:
+        return None
+    match kind:
+        case ice.IntegerType() | ice.LongType():
+            return int(text)
+        case ice.DateType():
+            return (date.fromisoformat(text) - date(1970, 1, 1)).days
+        case ice.BooleanType():
+            return text.lower() in ("true", "1", "t")
+        case ice.DecimalType():
+            return Decimal(text)
+        case ice.TimeType():
+            parsed = time.fromisoformat(text)
+            return ((parsed.hour * 60 + parsed.minute) * 60 + parsed.second) * 1_000_000 + parsed.microsecond
+        case ice.TimestampType() | ice.TimestamptzType():
+            moment = datetime.fromisoformat(text).replace(tzinfo=None)
+            delta = moment - datetime(1970, 1, 1)
+            return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return text
+
+
+def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
+    match = _CALL.match(entry)
+    name, number, source = (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry.strip())
+    source = source.strip('"')
+    try:
+        field = schema.find_field(source, case_sensitive=False)
+    except ValueError:
+        have = ", ".join(f.name for f in schema.fields)
+        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}") from None
+    transform, expression = _transform(name, number, field, entry, model)
+    if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
+        raise ConfigError(
+            f"{model}: partitioned_by {entry}",
+            f"{name} cannot be used on {source} of type {field.field_type}",
+            "choose another transform or column",
+        )
+    suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
+    return PartitionColumn(f"{field.name}{suffix}", field.name, transform, field.field_type, expression)
+
+
+def _transform(
+    name: str, number: str | None, field: ice.NestedField, entry: str, model: str
+) -> tuple[transforms.Transform[Any, Any], str]:
+    column = quote(field.name)
+    match name, number:
+        case "identity", None:
+            return transforms.IdentityTransform(), column
+        case ("bucket", str()):
+            return transforms.BucketTransform(int(number or 0)), f"iceberg_bucket({number}::integer, {column})"
+        case ("truncate", str()):
+            return transforms.TruncateTransform(int(number or 0)), f"iceberg_truncate({number}::integer, {column})"
+        case (part, None) if part in _TIMED:
+            return _timed(part, field)
+    raise ConfigError(
+        f"{model}: partitioned_by {entry}",
+        "unknown transform",
+        "use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
+    )
+
+
+def _timed(part: str, field: ice.NestedField) -> tuple[transforms.Transform[Any, Any], str]:
+    value = quote(field.name)
+    if isinstance(field.field_type, ice.TimestamptzType):
+        value = f"({value} at time zone 'UTC')"
+    transform: transforms.Transform[Any, Any] = {
+        "year": transforms.YearTransform,
+        "month": transforms.MonthTransform,
+        "day": transforms.DayTransform,
+        "hour": transforms.HourTransform,
+    }[part]()
+    match part:
+        case "day":
+            return transform, f"{value}::date"
+        case "hour":
+            return transform, f"datediff('hour', timestamp '1970-01-01', {value}::timestamp)"
+    return transform, f"datediff('{part}', date '1970-01-01', {value}::date)"
+
+
+def _unsafe(transform: transforms.Transform[Any, Any], kind: ice.IcebergType) -> bool:
+    """Combinations for which DuckDB's value is not the specification's, so that one reader loses rows."""
+    if isinstance(kind, ice.UUIDType):
+        return True
+    return isinstance(transform, transforms.IdentityTransform) and isinstance(
+        kind, ice.FloatType | ice.DoubleType | ice.BinaryType | ice.StructType | ice.ListType | ice.MapType
+    )

@@ -1,0 +1,192 @@
+"""Tables of one environment: what the catalog names, and metadata that it does not know yet.
+
+A candidate table is ordinary Iceberg metadata in the warehouse that no catalog points to. Until it is
+published nobody who asks the catalog can see any of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.serializers import FromInputFile, ToOutputFile
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table.sorting import SortOrder
+from pyiceberg.table.update import TableUpdate, update_table_metadata
+
+from slipway.domain.environment import Environment
+from slipway.domain.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+TableId = tuple[str, str]
+"""Namespace and name of a table."""
+
+
+@dataclass
+class StagedTable:
+    """A table of a candidate.
+
+    Args:
+        identifier: namespace and name.
+        table: the candidate state, loaded from its own metadata file.
+        base: metadata location that the catalog named when the run began; None for a new table.
+        updates: what leads from the base to the candidate, for catalogs that apply updates themselves.
+    """
+
+    identifier: TableId
+    table: Table
+    base: str | None
+    updates: tuple[TableUpdate, ...] = field(default=(), repr=False)
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The snapshot that publishing makes current."""
+        current = self.table.current_snapshot()
+        return current.snapshot_id if current else None
+
+
+class Tables:
+    """The tables of one environment, as its catalog and its warehouse hold them."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._lock = threading.RLock()
+        self._loaded: dict[str, Table] = {}
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The pyiceberg catalog, opened on first use.
+
+        Raises:
+            UnavailableError: it cannot be opened.
+        """
+        from pyiceberg.catalog import load_catalog
+
+        environment = self.environment
+        if environment.catalog_properties.get("uri", "").startswith("sqlite:///"):
+            _make_folder(environment.catalog_properties["uri"].removeprefix("sqlite:///"))
+        try:
+            return load_catalog(environment.name, **environment.catalog_properties)
+        except Exception as error:
+            raise UnavailableError(
+                f"catalog of {environment.name} cannot be opened",
+                _first_line(error),
+                f"check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
+            ) from error
+
+    def locations(self) -> dict[TableId, str]:
+        """Current metadata location of every table, read in one consistent query where the catalog can."""
+        from pyiceberg.catalog.sql import SqlCatalog
+
+        with self._lock:
+            try:
+                if isinstance(self.catalog, SqlCatalog):
+                    return self._sql_locations(self.catalog)
+                return {
+                    (".".join(found[:-1]), found[-1]): self.catalog.load_table(found).metadata_location
+                    for namespace in self.catalog.list_namespaces()
+                    for found in self.catalog.list_tables(namespace)
+                }
+            except UnavailableError:
+                raise
+            except Exception as error:
+                raise UnavailableError(
+                    f"catalog of {self.environment.name} cannot be read",
+                    _first_line(error),
+                    "check that it is running and the credentials are right",
+                ) from error
+
+    def load(self, identifier: TableId, metadata_location: str) -> Table:
+        """The table as one metadata file describes it; the catalog is not asked."""
+        with self._lock:
+            if metadata_location not in self._loaded:
+                io = self.io(metadata_location)
+                metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+                self._loaded[metadata_location] = Table(identifier, metadata, metadata_location, io, self.catalog)
+            return self._loaded[metadata_location]
+
+    def new(
+        self, identifier: TableId, schema: Schema, spec: PartitionSpec, order: SortOrder, properties: dict[str, str]
+    ) -> Table:
+        """A table that exists nowhere yet: fresh field ids, a location, and no metadata file."""
+        location = f"{self.environment.warehouse}/{identifier[0]}/{identifier[1]}"
+        metadata = new_table_metadata(schema, spec, order, location, properties)
+        unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+        return Table(identifier, metadata, unwritten, self.io(location), self.catalog)
+
+    def stage(self, table: Table, transaction: Transaction, *, new: bool) -> StagedTable:
+        """Write the metadata file that a transaction leads to, without telling the catalog."""
+        updates = transaction._updates
+        metadata = update_table_metadata(
+            table.metadata, updates, metadata_location=None if new else table.metadata_location
+        )
+        version = 0 if new else _version(table.metadata_location) + 1
+        location = f"{metadata.location}/metadata/{version:05d}-{uuid.uuid4()}.metadata.json"
+        ToOutputFile.table_metadata(metadata, table.io.new_output(location))
+        staged = Table(table.name(), metadata, location, table.io, self.catalog)
+        with self._lock:
+            self._loaded[location] = staged
+        return StagedTable(
+            (".".join(table.name()[:-1]), table.name()[-1]), staged, None if new else table.metadata_location, updates
+        )
+
+    def io(self, location: str) -> FileIO:
+        """File access for a location with the catalog's credentials."""
+        return load_file_io(self.environment.catalog_properties, location)
+
+    def _sql_locations(self, catalog: Any) -> dict[TableId, str]:
+        from pyiceberg.catalog.sql import IcebergTables
+        from sqlalchemy import select
+
+        query = select(
+            IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
+        ).where(IcebergTables.catalog_name == catalog.name)
+        with catalog.engine.connect() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(query) if row[2]}
+
+
+def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:
+    """The snapshot and its parents, newest first, as far as they are still known."""
+    found = []
+    current = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
+    while current is not None:
+        found.append(current)
+        parent = current.parent_snapshot_id
+        current = table.snapshot_by_id(parent) if parent is not None else None
+    return found
+
+
+def duckdb_path(location: str) -> str:
+    """A location as DuckDB takes it: local files without their scheme."""
+    return location.removeprefix("file://")
+
+
+def uri(path: str) -> str:
+    """A path as Iceberg metadata names it: local files with their scheme."""
+    return path if "://" in path else f"file://{path}"
+
+
+def _version(metadata_location: str) -> int:
+    head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
+    return int(head) if head.isdigit() else 0
+
+
+def _make_folder(path: str) -> None:
+    from pathlib import Path
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,0 +1,178 @@
+"""DuckDB types and their Iceberg v2 counterparts.
+
+Types that Iceberg cannot hold are either mapped to one that keeps every value (and the query is cast
+before it is written) or refused. Nothing is narrowed silently. The mapping is documented in
+docs/reference/types.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from duckdb.sqltypes import DuckDBPyType
+from pyiceberg import types as ice
+
+from slipway.domain.errors import ContractError
+
+_PRIMITIVES: dict[str, ice.PrimitiveType] = {
+    "boolean": ice.BooleanType(),
+    "tinyint": ice.IntegerType(),
+    "smallint": ice.IntegerType(),
+    "integer": ice.IntegerType(),
+    "utinyint": ice.IntegerType(),
+    "usmallint": ice.IntegerType(),
+    "uinteger": ice.LongType(),
+    "bigint": ice.LongType(),
+    "ubigint": ice.DecimalType(20, 0),
+    "hugeint": ice.DecimalType(38, 0),
+    "uhugeint": ice.DecimalType(38, 0),
+    "float": ice.FloatType(),
+    "double": ice.DoubleType(),
+    "varchar": ice.StringType(),
+    "enum": ice.StringType(),
+    "bit": ice.StringType(),
+    "blob": ice.BinaryType(),
+    "uuid": ice.UUIDType(),
+    "date": ice.DateType(),
+    "time": ice.TimeType(),
+    "timestamp": ice.TimestampType(),
+    "timestamp_s": ice.TimestampType(),
+    "timestamp_ms": ice.TimestampType(),
+    "timestamp with time zone": ice.TimestamptzType(),
+}
+
+_SQL: dict[type[ice.IcebergType], str] = {
+    ice.BooleanType: "BOOLEAN",
+    ice.IntegerType: "INTEGER",
+    ice.LongType: "BIGINT",
+    ice.FloatType: "FLOAT",
+    ice.DoubleType: "DOUBLE",
+    ice.StringType: "VARCHAR",
+    ice.BinaryType: "BLOB",
+    ice.UUIDType: "UUID",
+    ice.DateType: "DATE",
+    ice.TimeType: "TIME",
+    ice.TimestampType: "TIMESTAMP",
+    ice.TimestamptzType: "TIMESTAMP WITH TIME ZONE",
+}
+
+_REFUSED: dict[str, str] = {
+    "interval": "store its parts or seconds as a number",
+    "timestamp_ns": "cast it to TIMESTAMP; Iceberg keeps microseconds",
+    "time with time zone": "cast it to TIME or VARCHAR",
+    "union": "store each member in a column of its own",
+    '"null"': "cast the NULL to a type",
+    "null": "cast the NULL to a type",
+    "sqlnull": "cast the NULL to a type",
+}
+
+
+def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.IcebergType:
+    """The Iceberg type that holds every value of a DuckDB type.
+
+    Args:
+        kind: the DuckDB type.
+        column: the column it belongs to, for the message.
+        ids: field ids for nested fields, consumed depth first.
+
+    Raises:
+        ContractError: Iceberg v2 has no type that could hold it.
+    """
+    match kind.id:
+        case "decimal":
+            parts = dict(kind.children)
+            return ice.DecimalType(int(parts["precision"]), int(parts["scale"]))
+        case "struct":
+            named = [(name, next(ids), child) for name, child in kind.children]
+            return ice.StructType(
+                *(
+                    ice.NestedField(field_id, name, iceberg_type(child, f"{column}.{name}", ids))
+                    for name, field_id, child in named
+                )
+            )
+        case "list" | "array":
+            element_id = next(ids)
+            return ice.ListType(
+                element_id, iceberg_type(dict(kind.children)["child"], column, ids), element_required=False
+            )
+        case "map":
+            key_id, value_id = next(ids), next(ids)
+            parts = dict(kind.children)
+            return ice.MapType(
+                key_id,
+                iceberg_type(parts["key"], f"{column}.key", ids),
+                value_id,
+                iceberg_type(parts["value"], f"{column}.value", ids),
+                value_required=False,
+            )
+    found = _PRIMITIVES.get(kind.id)
+    if found is None:
+        fix = _REFUSED.get(kind.id, "cast it to a type that Iceberg has")
+        raise ContractError(f"column {column} has type {kind}", "Iceberg v2 has no such type", fix)
+    return found
+
+
+def duckdb_type(kind: ice.IcebergType) -> str:
+    """The DuckDB type, as SQL text, that an Iceberg type is read as."""
+    match kind:
+        case ice.DecimalType():
+            return f"DECIMAL({kind.precision},{kind.scale})"
+        case ice.FixedType():
+            return "BLOB"
+        case ice.StructType():
+            return "STRUCT(" + ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields) + ")"
+        case ice.ListType():
+            return f"{duckdb_type(kind.element_type)}[]"
+        case ice.MapType():
+            return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.value_type)})"
+    return _SQL[type(kind)]
+
+
+def quote(name: str) -> str:
+    """An SQL identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def same_type(left: ice.IcebergType, right: ice.IcebergType) -> bool:
+    """Whether two types are equal when their field ids are left out."""
+    return shape(left) == shape(right)
+
+
+def shape(kind: ice.IcebergType) -> object:
+    """A type without its field ids, comparable and hashable."""
+    match kind:
+        case ice.StructType():
+            return ("struct", tuple((f.name, shape(f.field_type)) for f in kind.fields))
+        case ice.ListType():
+            return ("list", shape(kind.element_type))
+        case ice.MapType():
+            return ("map", shape(kind.key_type), shape(kind.value_type))
+    return str(kind)
+
+
+_PROMOTIONS: dict[type[ice.IcebergType], Callable[[ice.IcebergType, ice.IcebergType], bool]] = {
+    ice.IntegerType: lambda _, new: isinstance(new, ice.LongType),
+    ice.FloatType: lambda _, new: isinstance(new, ice.DoubleType),
+    ice.DecimalType: lambda old, new: (
+        isinstance(old, ice.DecimalType)
+        and isinstance(new, ice.DecimalType)
+        and old.scale == new.scale
+        and old.precision <= new.precision
+    ),
+}
+
+
+def promotable(old: ice.IcebergType, new: ice.IcebergType) -> bool:
+    """Whether Iceberg allows ``old`` to become ``new`` under the same field id.
+
+    Source: the Iceberg table specification, "Schema Evolution".
+    """
+    if same_type(old, new):
+        return True
+    rule = _PROMOTIONS.get(type(old))
+    return bool(rule and rule(old, new))

@@ -1,0 +1,262 @@
+"""One model's result becomes one staged Iceberg snapshot."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
+    AddSchemaUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+)
+
+from slipway.adapters.iceberg import constraints, copy, partitioning, rewrite, schema
+from slipway.adapters.iceberg.constraints import Contract
+from slipway.adapters.iceberg.digest import Digest, digest_of
+from slipway.adapters.iceberg.snapshots import ReplaceAll
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables, duckdb_path
+from slipway.adapters.iceberg.types import literal
+from slipway.domain.errors import ConfigError
+
+STRATEGIES = ("replace", "append", "merge", "delete+insert", "insert_overwrite")
+DIGEST = "slipway.digest"
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """What a materialization asks for.
+
+    Args:
+        identifier: namespace and name.
+        sql: the query, or a relation in FROM-first form.
+        strategy: one of ``STRATEGIES``; ``replace`` for full builds.
+        run_id: the run, part of file names.
+        release: name of the tag that the snapshot gets.
+        snapshot_properties: for the snapshot's summary.
+        confirm: table properties to set for a snapshot id, whether it is new or not.
+        contract: enforced contract, if any.
+    """
+
+    identifier: TableId
+    sql: str
+    strategy: str
+    run_id: str
+    release: str
+    unique_key: Sequence[str] = ()
+    partitioned_by: Sequence[str] = ()
+    sorted_by: Sequence[str] = ()
+    on_schema_change: str = "ignore"
+    table_properties: dict[str, str] = field(default_factory=dict)
+    snapshot_properties: dict[str, str] = field(default_factory=dict)
+    contract: Contract | None = None
+    confirm: Callable[[int], dict[str, str]] = lambda _: {}
+
+    @property
+    def model(self) -> str:
+        """The table's name in messages."""
+        return ".".join(self.identifier)
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """A staged table and what it cost; ``same_content`` when no snapshot was needed."""
+
+    staged: StagedTable
+    same_content: bool
+    rows_written: int
+    bytes_written: int
+    files_added: int
+    files_removed: int
+    bytes_removed: int
+    digest: Digest
+    seconds: dict[str, float]
+
+
+def write(cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest) -> WriteResult:
+    """Run a model's query and stage its result on top of ``base``.
+
+    Raises:
+        ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+        ConfigError: partitioning, sorting or strategy cannot be carried out.
+    """
+    if request.strategy not in STRATEGIES:
+        raise ConfigError(f"{request.model}: strategy {request.strategy}", "unknown", f"use {', '.join(STRATEGIES)}")
+    return _Write(cursor, tables, base, request).run()
+
+
+class _Write:
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest
+    ) -> None:
+        self.cursor, self.tables, self.base, self.request = cursor, tables, base, request
+        self.full = base is None or request.strategy == "replace"
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def run(self) -> WriteResult:
+        request = self.request
+        source = f"(\n{request.sql}\n)"
+        relation = self.cursor.sql(f"from {source}")
+        columns = list(zip(relation.columns, relation.types, strict=True))
+        if request.contract:
+            constraints.check_shape(self.cursor, request.model, request.contract, columns)
+        query = schema.query_schema(columns)
+        table, updates = self._target(query)
+        transaction = Transaction(table)
+        transaction._stage(updates)
+        target = transaction.table_metadata.schema()
+        self.partition = partitioning.parse(request.partitioned_by, target, request.model)
+        select = schema.casts(query, target, source)
+        self._lap("plan")
+        change, scratch = self._change(select, target)
+        self._lap("match")
+        written = copy.copy(
+            self.cursor, change.select, table.location(), target, self.partition, request.sorted_by, request.run_id
+        )
+        self._lap("copy")
+        if scratch:
+            self.cursor.execute(f"drop table {scratch}")
+        spec = transaction.table_metadata.spec()
+        added = copy.data_files(written, target, spec, self.partition)
+        digest, same = self._digest(table, target, added, change.removed)
+        self._lap("digest")
+        same = same and not updates
+        if not same:
+            self._snapshot(transaction, added, change.removed, digest)
+        self._finish(transaction)
+        staged = self.tables.stage(table, transaction, new=self.base is None)
+        self._lap("stage")
+        if request.contract and not same:
+            scan = f"iceberg_scan({literal(duckdb_path(staged.table.metadata_location))})"
+            constraints.check_written(self.cursor, request.model, request.contract, written, scan)
+            self._lap("constraints")
+        return WriteResult(
+            staged=staged,
+            same_content=same,
+            rows_written=sum(file.records for file in written),
+            bytes_written=sum(file.size for file in written),
+            files_added=0 if same else len(added),
+            files_removed=0 if same else len(change.removed),
+            bytes_removed=0 if same else sum(file.file_size_in_bytes for file in change.removed),
+            digest=digest,
+            seconds=self.seconds,
+        )
+
+    def _target(self, query: schema.Schema) -> tuple[Table, tuple[TableUpdate, ...]]:
+        """The table to write to and the updates that give it the query's schema and partition spec."""
+        request = self.request
+        if self.base is None:
+            partition = partitioning.parse(request.partitioned_by, query, request.model)
+            spec = partitioning.spec_for(partition, query, None)
+            properties = {"format-version": "2", **request.table_properties}
+            return self.tables.new(request.identifier, query, spec, UNSORTED_SORT_ORDER, properties), ()
+        base = self.base.metadata
+        if self.full:
+            wanted = schema.replaced(base.schema(), query, base.last_column_id)
+        else:
+            wanted = schema.evolved(
+                base.schema(), query, base.last_column_id, request.on_schema_change, request.model
+            )
+        updates: list[TableUpdate] = []
+        if not schema.same_schema(base.schema(), wanted):
+            numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
+            updates += [AddSchemaUpdate(schema=numbered), SetCurrentSchemaUpdate(schema_id=-1)]
+        partition = partitioning.parse(request.partitioned_by, wanted, request.model)
+        spec = partitioning.spec_for(partition, wanted, base.spec())
+        if not base.spec().compatible_with(spec):
+            updates += [AddPartitionSpecUpdate(spec=_numbered(spec, base.specs())), SetDefaultSpecUpdate(spec_id=-1)]
+        changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
+        if changed:
+            updates.append(SetPropertiesUpdate(updates=changed))
+        return self.base, tuple(updates)
+
+    def _change(self, select: str, target: Schema) -> tuple[rewrite.Rewrite, str | None]:
+        request, base = self.request, self.base
+        if self.full or base is None or request.strategy == "append":
+            return rewrite.Rewrite([], select), None
+        scratch = f"temp.slipway_source_{uuid.uuid4().hex}"
+        self.cursor.execute(f"create temp table {scratch.removeprefix('temp.')} as {select}")
+        if request.strategy == "insert_overwrite":
+            return rewrite.by_partition(self.cursor, base, scratch, self.partition, request.model), scratch
+        if not request.unique_key:
+            raise ConfigError(
+                f"{request.model}: {request.strategy} needs unique_key", "none is set", "set it or use append"
+            )
+        distinct = request.strategy == "merge"
+        change = rewrite.by_key(
+            self.cursor, base, target, scratch, request.unique_key, distinct=distinct, model=request.model
+        )
+        return change, scratch
+
+    def _digest(
+        self, table: Table, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
+    ) -> tuple[Digest, bool]:
+        """The digest of the table after the write, and whether its content is what it was."""
+        names = [field.name for field in target.fields]
+        new = digest_of(self.cursor, rewrite.files_relation(added, target), names) if added else Digest()
+        if self.base is None:
+            return new, False
+        current = self.base.current_snapshot()
+        known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
+        before = Digest.parse(known)
+        if before is None:
+            files = rewrite.live_files(self.base)
+            before = digest_of(self.cursor, rewrite.files_relation(files, target), names) if files else Digest()
+        if self.full:
+            return new, new == before and current is not None
+        old = digest_of(self.cursor, rewrite.files_relation(removed, target), names) if removed else Digest()
+        return before + new - old, new == old
+
+    def _snapshot(
+        self, transaction: Transaction, added: Sequence[DataFile], removed: Sequence[DataFile], digest: Digest
+    ) -> None:
+        properties = {
+            **self.request.snapshot_properties,
+            "slipway.run-id": self.request.run_id,
+            "slipway.strategy": "replace" if self.full else self.request.strategy,
+            DIGEST: str(digest),
+        }
+        io = transaction._table.io
+        if self.full:
+            producer = ReplaceAll(transaction, io, properties)
+        elif removed:
+            producer = transaction.update_snapshot(snapshot_properties=properties).overwrite()  # type: ignore[assignment]
+        else:
+            producer = transaction.update_snapshot(snapshot_properties=properties).fast_append()  # type: ignore[assignment]
+        for file in removed:
+            producer.delete_data_file(file)
+        for file in added:
+            producer.append_data_file(file)
+        producer.commit()
+
+    def _finish(self, transaction: Transaction) -> None:
+        """Tag the snapshot with the release and set the properties that confirm it."""
+        current = transaction.table_metadata.current_snapshot()
+        assert current is not None
+        transaction._stage(
+            (
+                SetSnapshotRefUpdate(ref_name=self.request.release, type="tag", snapshot_id=current.snapshot_id),
+                SetPropertiesUpdate(updates=self.request.confirm(current.snapshot_id)),
+            )
+        )
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._started, 4)
+        self._started = now
+
+
+def _numbered(spec: partitioning.PartitionSpec, known: dict[int, partitioning.PartitionSpec]) -> partitioning.PartitionSpec:
+    return partitioning.PartitionSpec(*spec.fields, spec_id=max(known) + 1)

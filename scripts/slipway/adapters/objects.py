@@ -1,0 +1,172 @@
+"""Objects below a root, on a local folder or in S3: list, read, and create once.
+
+Records are written once: creating an object that is there already is an error on both kinds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object: its key below the root, bytes, and a tag that changes with the content."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class ObjectStore(Protocol):
+    """What both kinds can do. Keys are relative, with forward slashes."""
+
+    root: str
+
+    def create(self, key: str, content: bytes) -> None:
+        """Write an object that is not there yet; raises FileExistsError if it is."""
+
+    def read(self, key: str) -> bytes:
+        """The whole object; raises FileNotFoundError."""
+
+    def open(self, key: str) -> Any:
+        """A context manager around a binary stream of the object."""
+
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        """Every object below a folder, sorted by key; empty when there is none."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below a folder, sorted."""
+
+
+def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
+    """The store for a root: a path, ``file://…`` or ``s3://bucket/prefix``."""
+    if root.startswith(("s3://", "s3a://")):
+        return S3Store(root, properties)
+    return LocalStore(root)
+
+
+class LocalStore:
+    """Objects are files."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._folder = Path(root.removeprefix("file://"))
+
+    def create(self, key: str, content: bytes) -> None:
+        """Write to a temporary file and link it: whole or not at all, and never over another."""
+        target = self._folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(name, target)
+        finally:
+            os.unlink(name)
+
+    def read(self, key: str) -> bytes:
+        """The whole object; raises FileNotFoundError."""
+        return (self._folder / key).read_bytes()
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[IO[bytes]]:
+        """A binary stream of the object."""
+        with (self._folder / key).open("rb") as stream:
+            yield stream
+
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        """Every file below a folder, sorted by key."""
+        base = self._folder / prefix
+        found = []
+        for folder, _, names in os.walk(base):
+            for name in names:
+                path = Path(folder) / name
+                try:
+                    stat = path.stat()
+                except FileNotFoundError:
+                    continue
+                found.append(ObjectInfo(path.relative_to(self._folder).as_posix(), stat.st_size, str(stat.st_mtime_ns)))
+        return sorted(found, key=lambda info: info.key)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below a folder, sorted."""
+        base = self._folder / prefix
+        return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
+
+
+class S3Store:
+    """Objects in a bucket, below a prefix; creating once needs a store that honours If-None-Match."""
+
+    def __init__(self, root: str, properties: Mapping[str, str]) -> None:
+        import boto3
+
+        self.root = root
+        self._bucket, _, prefix = root.split("://", 1)[1].partition("/")
+        self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=properties.get("s3.endpoint"),
+            region_name=properties.get("s3.region"),
+            aws_access_key_id=properties.get("s3.access-key-id"),
+            aws_secret_access_key=properties.get("s3.secret-access-key"),
+            aws_session_token=properties.get("s3.session-token"),
+        )
+
+    def create(self, key: str, content: bytes) -> None:
+        """Put with If-None-Match; raises FileExistsError when the object is there."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise FileExistsError(key) from error
+            raise
+
+    def read(self, key: str) -> bytes:
+        """The whole object; raises FileNotFoundError."""
+        with self.open(key) as stream:
+            return bytes(stream.read())
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Any]:
+        """A binary stream of the object."""
+        from botocore.exceptions import ClientError
+
+        try:
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise FileNotFoundError(key) from error
+            raise
+        with body:
+            yield body
+
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        """Every object below a folder, sorted by key."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
+        )
+        return [
+            ObjectInfo(item["Key"].removeprefix(self._prefix), item["Size"], item["ETag"].strip('"'))
+            for page in pages
+            for item in page.get("Contents", [])
+        ]
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below a folder, sorted."""
+        start = self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start, Delimiter="/"
+        )
+        return sorted(
+            item["Prefix"].removeprefix(start).rstrip("/") for page in pages for item in page.get("CommonPrefixes", [])
+        )

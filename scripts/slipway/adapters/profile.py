@@ -1,0 +1,160 @@
+"""Environments from profiles.yml: the same file and the same ``env_var`` that dbt reads, without loading dbt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2.sandbox import SandboxedEnvironment
+
+from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.domain.errors import ConfigError, NotFoundError
+
+PLUGIN = "slipway.dbt_plugin"
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The dbt project that contains a folder.
+
+    Raises:
+        NotFoundError: no dbt_project.yml in it or above it.
+    """
+    origin = (start or Path(os.environ.get("DBT_PROJECT_DIR") or ".")).resolve()
+    for folder in (origin, *origin.parents):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    raise NotFoundError(
+        f"no dbt project at {origin}", "there is no dbt_project.yml here or above", "cd into the project"
+    )
+
+
+class Profile:
+    """The project's profile: its targets as environments.
+
+    Args:
+        project: folder of dbt_project.yml.
+        profiles_dir: folder of profiles.yml; default the project's.
+
+    Raises:
+        ConfigError: the file is missing or not a profile.
+    """
+
+    def __init__(self, project: Path, profiles_dir: Path | None = None) -> None:
+        self.project = project
+        folder = profiles_dir or Path(os.environ.get("DBT_PROFILES_DIR") or project)
+        name = _read(project / "dbt_project.yml").get("profile", "")
+        profiles = _read(folder / "profiles.yml")
+        if name not in profiles:
+            raise ConfigError(f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml")
+        self._profile: dict[str, Any] = profiles[name]
+
+    @property
+    def default_target(self) -> str:
+        """The target used when none is named."""
+        return str(_render(os.environ.get("DBT_TARGET") or self._profile.get("target", "dev")))
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of all targets."""
+        return list(self._profile.get("outputs", {}))
+
+    def environment(self, target: str | None = None) -> Environment:
+        """The environment of a target.
+
+        Raises:
+            ConfigError: no such target, or it lacks what it needs.
+        """
+        target = target or self.default_target
+        outputs = self._profile.get("outputs", {})
+        if target not in outputs:
+            raise ConfigError(f"no target {target} in profiles.yml", fix=f"use one of {', '.join(outputs)}")
+        return self._environment(target, _render(_plugin_config(outputs[target], target)))
+
+    def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
+        home = Path(os.environ.get("SLIPWAY_HOME") or config.get("home") or ".slipway").expanduser()
+        home = home if home.is_absolute() else self.project / home
+        mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
+        given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
+        given |= _pyiceberg_config(name)
+        warehouse = str(os.environ.get("SLIPWAY_WAREHOUSE") or config.get("warehouse") or given.get("warehouse") or "")
+        local = mode is Mode.EXPLORATORY or bool(config.get("local"))
+        if not local and not (warehouse and given.get("uri", given.get("type"))):
+            raise ConfigError(
+                f"target {name} has no {'warehouse' if not warehouse else 'catalog'}",
+                "it is not kept on this machine",
+                f"set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
+            )
+        properties = {**(local_catalog(home / name) if local else {}), **given}
+        if warehouse:
+            properties["warehouse"] = warehouse if "://" in warehouse else f"file://{Path(warehouse).resolve()}"
+        properties["warehouse"] = properties["warehouse"].rstrip("/")
+        landing = str(os.environ.get("SLIPWAY_LANDING") or config.get("landing") or self.project / "seeds" / "landing")
+        if "://" not in landing:
+            landing = str(Path(landing).expanduser() if Path(landing).is_absolute() else self.project / landing)
+        return Environment(
+            name=name,
+            mode=mode,
+            warehouse=properties["warehouse"],
+            catalog_properties=properties,
+            landing=landing.rstrip("/"),
+            home=home,
+            publishes_from_dbt=local,
+        )
+
+
+def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
+    for plugin in output.get("plugins") or []:
+        if plugin.get("module") == PLUGIN:
+            return dict(plugin.get("config") or {})
+    raise ConfigError(f"target {target} does not use {PLUGIN}", fix="add it to the target's plugins in profiles.yml")
+
+
+def _pyiceberg_config(name: str) -> dict[str, str]:
+    """What pyiceberg itself would read for this catalog from its file and PYICEBERG_CATALOG__*."""
+    if not any(key.startswith("PYICEBERG_") for key in os.environ) and not _has_pyiceberg_file():
+        return {}
+    from pyiceberg.utils.config import Config
+
+    found = Config().get_catalog_config(name) or {}
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _has_pyiceberg_file() -> bool:
+    return any((folder / ".pyiceberg.yaml").is_file() for folder in (Path.home(), Path.cwd()))
+
+
+def _mode(name: str, text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        raise ConfigError(f"target {name} has mode {text}", fix=f"use {', '.join(Mode)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing", fix="run in the project or set DBT_PROFILES_DIR") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML", " ".join(str(error).split())) from None
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _render(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _render(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_render(item) for item in value]
+    if isinstance(value, str) and "{{" in value:
+        return SandboxedEnvironment().from_string(value).render(env_var=_env_var)
+    return value
+
+
+def _env_var(name: str, default: str | None = None) -> str:
+    found = os.environ.get(name, default)
+    if found is None:
+        raise ConfigError(f"profiles.yml needs {name}", "the environment variable is not set", f"export {name}=…")
+    return found

@@ -1,0 +1,1 @@
+"""Commands: parse, call one service, hand the result to output."""

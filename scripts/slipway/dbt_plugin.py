@@ -1,0 +1,191 @@
+"""The dbt-duckdb plugin: hooks only.
+
+Macros reach it through ``adapter.store_relation('slipway', relation, [], <operation>, 'iceberg', config)``;
+``config`` is a dict that an operation fills in with its answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+from dbt.adapters.factory import FACTORY
+from dbt.flags import get_flags
+from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.invocation import get_invocation_id
+
+from slipway.adapters import engine
+from slipway.adapters.dbt import build, describe, finish, hooks, increments
+from slipway.adapters.dbt.session import Session
+from slipway.domain.errors import SlipwayError
+from slipway.domain.run import RunRequest, new_run_id
+
+_request: RunRequest | None = None
+_current: Plugin | None = None
+
+
+def prepare(request: RunRequest | None) -> None:
+    """Say what the next dbt invocation of this process is for; None for plain dbt."""
+    global _request
+    _request = request
+
+
+def current() -> Plugin:
+    """The plugin instance of this process, for code that dbt runs without a handle on it."""
+    assert _current is not None
+    return _current
+
+
+class Plugin(BasePlugin):
+    """Keeps one session per dbt invocation and hands every operation to it."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Called by dbt-duckdb once per process; opens nothing yet."""
+        global _current
+        _current = self
+        self._lock = threading.RLock()
+        self._session: Session | None = None
+        self._invocation: str | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._python: dict[str, dict[str, Any]] = {}
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
+        self._connection = conn
+        try:
+            session = self._new_session(conn)
+            engine.prepare(conn, session.environment.catalog_properties)
+            conn.execute(f'attach if not exists \':memory:\' as "{session.environment.name}"')
+        except SlipwayError as error:
+            raise DbtRuntimeError(error.line()) from error
+
+    @property
+    def session(self) -> Session:
+        """The session of the running invocation; a new one begins when dbt is invoked again."""
+        with self._lock:
+            if self._connection is None:
+                self._connect()
+            assert self._connection is not None
+            if self._session is None or self._invocation != get_invocation_id():
+                self._new_session(self._connection)
+            assert self._session is not None
+            return self._session
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Carry out one operation of the macros; an error is the node's error."""
+        assert target_config.location is not None
+        operation = getattr(self, f"op_{target_config.location.path}")
+        try:
+            operation(target_config.relation, target_config.config)
+        except SlipwayError as error:
+            raise DbtRuntimeError(error.line()) from error
+        except duckdb.Error as error:
+            raise DbtRuntimeError(str(error)) from error
+
+    def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
+        """on-run-start: land files, take over a failed candidate on retry."""
+        config["messages"] = hooks.begin(self.session)
+
+    def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
+        """on-run-end: publish what passed, write the records."""
+        if not self.session.request.managed:
+            config["messages"] = finish.finish(self.session, self.manifest, config["results"])
+
+    def op_list(self, relation: Any, config: dict[str, Any]) -> None:
+        """Tables that exist in a schema, for dbt's relation cache."""
+        if self.session.is_environment(relation.database):
+            config["names"] = self.session.names(relation.database, relation.schema)
+
+    def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
+        """Make a referenced table readable as this run sees it."""
+        if self.session.is_environment(relation.database):
+            self._attach(relation.database)
+            self.session.pin(relation.database, (relation.schema, relation.identifier))
+
+    def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
+        """Decide whether a node has to be built."""
+        force = bool(config.get("full_refresh")) or self.session.request.force
+        config["response"] = build.unchanged(self.session, self.manifest, config["unique_id"], force=force)
+
+    def op_write(self, relation: Any, config: dict[str, Any]) -> None:
+        """Write a model's query as a staged table."""
+        config["response"] = build.write_node(
+            self.session, thread_cursor(), self.manifest, config["unique_id"], config
+        )
+
+    def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
+        """Remember how the Python model that runs next is to be written."""
+        self._python[config["unique_id"]] = config
+
+    def write_python(self, unique_id: str, frame: Any, connection: Any) -> None:
+        """Write what a Python model returned; called from the compiled model."""
+        config = self._python.pop(unique_id)
+        cursor = getattr(connection, "_cursor", connection)
+        cursor.register("__slipway_frame", frame)
+        try:
+            config["sql"] = "from __slipway_frame"
+            config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
+        finally:
+            cursor.unregister("__slipway_frame")
+
+    def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
+        """A predicate for rows appended to a table since a model read it."""
+        table, consumed = self._since(relation, config)
+        config["predicate"] = increments.rows_added(table, consumed)
+
+    def op_partitions_changed(self, relation: Any, config: dict[str, Any]) -> None:
+        """A predicate for partitions of a table that changed since a model read it."""
+        table, consumed = self._since(relation, config)
+        config["predicate"] = increments.partitions_changed(table, consumed, config["column"])
+
+    def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether a data test passed before on the same tables with the same code."""
+        config["carried"] = hooks.test_carried(self.session, self.manifest, config["unique_id"])
+
+    def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
+        """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
+        config["sql"] = describe.catalog_query(self.session, config["relations"])
+
+    @property
+    def manifest(self) -> Any:
+        """dbt's manifest, which the adapter keeps to resolve macros."""
+        return FACTORY.adapters["duckdb"].get_macro_resolver()
+
+    def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
+        source, this = (relation.schema, relation.identifier), config["this"]
+        table = self.session.current(relation.database, source)
+        return table, self.session.consumed((this.schema, this.identifier), source)
+
+    def _attach(self, database: str) -> None:
+        with self._lock:
+            assert self._connection is not None
+            self._connection.execute(f'attach if not exists \':memory:\' as "{database}"')
+
+    def _connect(self) -> None:
+        """``test``, ``show`` and ``docs`` reach the plugin before dbt has opened its database."""
+        thread_cursor()
+
+    def _new_session(self, connection: duckdb.DuckDBPyConnection) -> Session:
+        flags, request = get_flags(), _request
+        if request is None:
+            now = datetime.now(UTC)
+            request = RunRequest(new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line())
+        assert self.creds is not None
+        profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
+        self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
+        self._invocation = get_invocation_id()
+        return self._session
+
+
+def thread_cursor() -> duckdb.DuckDBPyConnection:
+    """The connection of the calling dbt thread; opens it when it is not open yet."""
+    handle = FACTORY.adapters["duckdb"].connections.get_thread_connection().handle
+    wrapped = handle.cursor()
+    return wrapped._cursor  # type: ignore[no-any-return]
+
+

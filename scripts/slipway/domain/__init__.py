@@ -1,0 +1,1 @@
+"""What slipway knows without touching anything: pure types and rules."""

@@ -1,0 +1,59 @@
+"""An environment: a dbt target, that is one Iceberg catalog, one warehouse, one set of credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Mode(StrEnum):
+    """What is enforced in an environment (docs/explanation/modes.md)."""
+
+    EXPLORATORY = "exploratory"
+    SCHEDULED = "scheduled"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where one dbt target keeps its tables.
+
+    Args:
+        name: the dbt target, also the database in relation names and the catalog's name.
+        mode: what is enforced.
+        warehouse: root of the tables and of slipway's own records, a URI without a trailing slash.
+        catalog_properties: properties for ``pyiceberg.catalog.load_catalog``.
+        landing: root of the landing area, one folder per feed.
+        home: the local folder for scratch environments.
+        publishes_from_dbt: whether plain ``dbt`` commands publish what they built.
+    """
+
+    name: str
+    mode: Mode
+    warehouse: str
+    catalog_properties: dict[str, str] = field(repr=False)
+    landing: str
+    home: Path
+    publishes_from_dbt: bool = False
+
+    def scratch(self, folder: Path) -> Environment:
+        """An environment of the same name whose catalog and warehouse live in ``folder`` alone."""
+        return Environment(
+            name=self.name,
+            mode=Mode.EXPLORATORY,
+            warehouse=f"file://{folder}/warehouse",
+            catalog_properties=local_catalog(folder),
+            landing=self.landing,
+            home=self.home,
+            publishes_from_dbt=True,
+        )
+
+
+def local_catalog(folder: Path) -> dict[str, str]:
+    """Properties of a SqlCatalog on SQLite with its warehouse, both below ``folder``."""
+    return {
+        "type": "sql",
+        "uri": f"sqlite:///{folder}/catalog.db",
+        "warehouse": f"file://{folder}/warehouse",
+    }

@@ -1,0 +1,197 @@
+"""The run manifest: the one file that says what a run read, wrote, ran with and proved."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.domain.run import Outcome
+
+SCHEMA_VERSION = 1
+
+
+class Record(BaseModel):
+    """A record that is written once and refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Code(Record):
+    """The code a run was made with."""
+
+    commit: str | None
+    dirty: bool
+    branch: str | None = None
+
+
+class Versions(Record):
+    """The environment a run was made in."""
+
+    slipway: str
+    python: str
+    dbt: str
+    dbt_duckdb: str
+    duckdb: str
+    pyiceberg: str
+    pyarrow: str
+    lock_sha256: str | None
+    image_digest: str | None
+
+
+class InputSnapshot(Record):
+    """A table that was read as it stood when the run began."""
+
+    table: str
+    snapshot_id: str | None
+    schema_id: int
+    rows: int | None
+    metadata_location: str
+
+
+class LandedFile(Record):
+    """A file that arrived, and what was decided about it; sizes in bytes."""
+
+    feed: str
+    path: str
+    size_bytes: int
+    etag: str
+    sha256: str
+    rows: int | None
+    verdict: Literal["accepted", "rejected", "duplicate"]
+    reason: str
+    landed_at: datetime
+    run_id: str
+
+
+class Node(Record):
+    """What happened to one node; bytes as DuckDB counted them, seconds of wall time."""
+
+    unique_id: str
+    table: str | None
+    status: str
+    change: Literal["built", "unchanged", "same_content", "pinned", "none"]
+    message: str = ""
+    node_key: str | None = None
+    base_snapshot: str | None = None
+    candidate_snapshot: str | None = None
+    metadata_location: str | None = None
+    schema_id: int | None = None
+    schema_fingerprint: str | None = None
+    rows_before: int | None = None
+    rows_after: int | None = None
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    files: int | None = None
+    files_added: int | None = None
+    files_removed: int | None = None
+    bytes_total: int | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    digest: str | None = None
+    seconds: float = 0.0
+    phases: dict[str, float] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+
+class TestResult(Record):
+    """A data or unit test; ``carried`` means it passed before on the same tables and code."""
+
+    __test__ = False
+
+    unique_id: str
+    status: str
+    carried: bool = False
+    failures: int | None = None
+    key: str | None = None
+    tables: list[str] = Field(default_factory=list)
+    message: str = ""
+
+
+class Tests(Record):
+    """Tests the selection asks for, and what became of each: expected = executed + carried + not run."""
+
+    __test__ = False
+
+    expected: int
+    executed: int
+    carried: int
+    not_run: int
+    failed: int
+    warned: int
+    results: list[TestResult] = Field(default_factory=list)
+
+
+class Freshness(Record):
+    """When a feed last brought a file."""
+
+    source: str
+    last_landed_at: datetime | None
+    age_seconds: float | None
+
+
+class Conservation(Record):
+    """Rows landed = rows curated + rows quarantined + rows deduplicated."""
+
+    raw: str
+    curated: str
+    quarantine: str
+    landed: int
+    curated_rows: int
+    quarantined_rows: int
+    deduplicated: int
+    by_rule: dict[str, int]
+
+
+class RunManifest(Record):
+    """Everything about one run; times are UTC."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    invocation_id: str
+    target: str
+    mode: str
+    scratch: str | None
+    who: str
+    host: str
+    started_at: datetime
+    finished_at: datetime
+    command: list[str]
+    vars: dict[str, Any]
+    as_of: str | None
+    code: Code
+    versions: Versions
+    inputs: list[InputSnapshot]
+    landed_files: list[LandedFile]
+    nodes: list[Node]
+    tests: Tests
+    freshness: list[Freshness]
+    conservation: list[Conservation]
+    release: int | None
+    outcome: Outcome
+    reason: str
+
+
+class ReleasedTable(Record):
+    """A table as a release shows it."""
+
+    snapshot_id: str | None
+    schema_id: int
+    metadata_location: str
+    rows: int | None
+    changed: bool
+    run_id: str | None
+
+
+class Release(Record):
+    """A consistent cut of an environment: every published table after the release, changed or not."""
+
+    schema_version: int = SCHEMA_VERSION
+    number: int
+    run_id: str
+    target: str
+    published_at: datetime
+    code: Code
+    guarantee: str
+    tables: dict[str, ReleasedTable]

@@ -1,0 +1,1 @@
+"""One verb each: land, run, query, inspect, canary, ci, site."""
