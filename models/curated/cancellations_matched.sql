@@ -1,6 +1,7 @@
--- A cancellation takes back the latest earlier sale that no cancellation before it took: sales of one customer, article, price and
--- quantity lie on a stack, a cancellation takes the top. A sale and the cancellation that takes it are on one level of
--- the stack, with nothing between them on that level; so a running count and a look at the line before are enough.
+-- A cancellation takes back the latest earlier sale that no cancellation before it took: sales of one
+-- customer, article, price and quantity lie on a stack, and a cancellation takes the top. A sale and the
+-- cancellation that takes it are on one level of the stack, with nothing between them on that level; so
+-- a running count and a look at the line before are enough.
 with
 
 invoice_lines as (

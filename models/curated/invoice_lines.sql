@@ -4,6 +4,7 @@
         incremental_strategy='merge',
         unique_key=['revenue_date', 'invoice_line_id'],
         partitioned_by=['revenue_date'],
+        slice_boundary=true,
         sorted_by=['invoiced_at', 'invoice_id', 'stock_code'],
     )
 }}
@@ -18,7 +19,7 @@ checked as (
     where
         rule_id is null
         {%- if is_incremental() %}
-        and {{ rows_added(online_retail) }}
+            and {{ rows_added(online_retail) }}
         {%- endif %}
 
 ),

@@ -65,7 +65,7 @@ ruled as (
         *,
         case
             {%- for rule in invoice_line_rules() %}
-            when {{ rule.when }} then '{{ rule.id }}'
+                when {{ rule.when }} then '{{ rule.id }}'
             {%- endfor %}
         end as rule_id
     from dated

@@ -18,11 +18,11 @@ invoice_lines as (
         {{ line_amount() }} as amount
     from {{ ref('invoice_lines') }}
     {%- if is_incremental() %}
-    where
-        invoice_id in (
-            select invoice_id from {{ ref('invoice_lines') }}
-            where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
-        )
+        where
+            invoice_id in (
+                select changed.invoice_id from {{ ref('invoice_lines') }} as changed
+                where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+            )
     {%- endif %}
 
 ),

@@ -8,7 +8,7 @@ invoice_lines as (
 
 sale_lines as (
 
-    -- what other lines say in place of a description is a remark about the stock: 'damaged', '?', 'wrong code'
+    -- what other lines say in place of a description is a remark about the stock: 'damaged', '?'
     select * from invoice_lines
     where line_type = 'sale'
 

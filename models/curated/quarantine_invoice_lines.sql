@@ -6,6 +6,7 @@
         incremental_strategy='merge',
         unique_key='invoice_line_id',
         sorted_by=['_source_file', '_source_line'],
+        conserves={'raw': 'raw.online_retail', 'curated': 'curated.invoice_lines'},
     )
 }}
 
@@ -19,7 +20,7 @@ checked as (
     where
         rule_id is not null
         {%- if is_incremental() %}
-        and {{ rows_added(online_retail) }}
+            and {{ rows_added(online_retail) }}
         {%- endif %}
 
 ),
@@ -46,7 +47,7 @@ explained as (
         rule_id,
         case rule_id
             {%- for rule in invoice_line_rules() %}
-            when '{{ rule.id }}' then '{{ rule.reason }}'
+                when '{{ rule.id }}' then '{{ rule.reason }}'
             {%- endfor %}
         end as reason,
         {{ lineage_columns() | join(',\n        ') }}

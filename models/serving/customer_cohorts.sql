@@ -56,7 +56,7 @@ months as (
         cohort_month,
         cohort_customers,
         cast(unnest(generate_series(
-            cohort_month, (select max(last_month) from sale_lines), interval 1 month
+            cohort_month, (select max(sale_lines.last_month) from sale_lines), interval 1 month
         )) as date) as revenue_month
     from cohorts
 

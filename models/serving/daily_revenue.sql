@@ -20,7 +20,7 @@ invoice_lines as (
     where
         line_type in ('sale', 'cancellation')
         {%- if is_incremental() %}
-        and {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+            and {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
         {%- endif %}
 
 ),

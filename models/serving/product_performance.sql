@@ -11,21 +11,24 @@
 with
 
 {% if is_incremental() %}
-changed_months as (
+    changed_months as (
 
-    select distinct {{ month_of('revenue_date') }} as revenue_month
-    from {{ ref('invoice_lines') }}
-    where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+        select distinct {{ month_of('revenue_date') }} as revenue_month
+        from {{ ref('invoice_lines') }}
+        where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
 
-),
+    ),
 
-changed_days as (
+    changed_days as (
 
     -- as days, so that only the files of these months are read
-    select cast(unnest(generate_series(revenue_month, last_day(revenue_month), interval 1 day)) as date) as revenue_date
-    from changed_months
+        select
+            cast(unnest(generate_series(
+                revenue_month, last_day(revenue_month), interval 1 day
+            )) as date) as revenue_date
+        from changed_months
 
-),
+    ),
 
 {% endif %}
 invoice_lines as (
@@ -39,7 +42,7 @@ invoice_lines as (
     where
         line_type in ('sale', 'cancellation')
         {%- if is_incremental() %}
-        and revenue_date in (select revenue_date from changed_days)
+            and revenue_date in (select changed_days.revenue_date from changed_days)
         {%- endif %}
 
 ),

@@ -141,7 +141,7 @@ DIRT: dict[date, tuple[Row, ...]] = {
     # in summer time: before one o'clock the UTC date is still the day before
     date(2025, 4, 10): (
         ("710012", "41091", "SEED TIN FLOWERS", "6", "2025-04-10 00:20:00", "1.06", "20017.0", _HOME),
-        ("710012", "DOT", "DOTCOM POSTAGE", "1", "2025-04-10 00:20:00", "31.50", "", _HOME),
+        ("710012", "DOT", "DOTCOM POSTAGE", "1", "2025-04-10 00:20:00", "31.50", "20017.0", _HOME),
     ),
     date(2025, 5, 6): (
         # three times the same article; two of the sales are cancelled

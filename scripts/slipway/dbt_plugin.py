@@ -20,19 +20,12 @@ from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
 from slipway.adapters import engine
-from slipway.adapters.dbt import build, describe, finish, hooks, increments
+from slipway.adapters.dbt import build, describe, finish, hooks, increments, invocation
 from slipway.adapters.dbt.session import Session
 from slipway.domain.errors import SlipwayError
 from slipway.domain.run import RunRequest, new_run_id
 
-_request: RunRequest | None = None
 _current: Plugin | None = None
-
-
-def prepare(request: RunRequest | None) -> None:
-    """Say what the next dbt invocation of this process is for; None for plain dbt."""
-    global _request
-    _request = request
 
 
 def current() -> Plugin:
@@ -53,6 +46,10 @@ class Plugin(BasePlugin):
         self._invocation: str | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._python: dict[str, dict[str, Any]] = {}
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Called for the connection of every dbt thread."""
+        engine.count_reads(cursor)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
@@ -89,6 +86,7 @@ class Plugin(BasePlugin):
 
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-start: land files, take over a failed candidate on retry."""
+        self.session.manifest = self.manifest
         config["messages"] = hooks.begin(self.session)
 
     def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
@@ -171,7 +169,7 @@ class Plugin(BasePlugin):
         thread_cursor()
 
     def _new_session(self, connection: duckdb.DuckDBPyConnection) -> Session:
-        flags, request = get_flags(), _request
+        flags, request = get_flags(), invocation.current.request
         if request is None:
             now = datetime.now(UTC)
             request = RunRequest(new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line())
@@ -179,6 +177,7 @@ class Plugin(BasePlugin):
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
         self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
         self._invocation = get_invocation_id()
+        invocation.current.session = self._session
         return self._session
 
 

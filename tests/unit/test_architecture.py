@@ -16,18 +16,18 @@ SOURCES = ROOT / "scripts"
 SLIPWAY = SOURCES / "slipway"
 
 # What each part of the package may import of the package. The top level (`__init__`, `__main__`) is the doorstep.
-ALLOWED = {
+ALLOWED: dict[str, set[str]] = {
     "cli": {"cli", "services", "domain"},
     "services": {"services", "adapters", "domain"},
     "adapters": {"adapters", "domain"},
     "dbt_plugin": {"adapters", "domain"},
     "domain": {"domain"},
     "__main__": {"cli"},
-    "__init__": set[str](),
+    "__init__": set(),
 }
-# Libraries behind the adapters, and the one other part that may name one of them.
+# Libraries behind the adapters; dbt-duckdb hands its own objects and DuckDB's connection to the plugin.
 ENGINES = {"boto3", "botocore", "dbt", "duckdb", "pyarrow", "pyiceberg", "sqlalchemy"}
-ENGINES_OUTSIDE_ADAPTERS = {"dbt_plugin": {"dbt"}}
+ENGINES_OUTSIDE_ADAPTERS = {"dbt_plugin": {"dbt", "duckdb"}}
 # The pure part does no input or output, so it needs none of these.
 IMPURE = {"http", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "urllib"}
 
@@ -77,7 +77,9 @@ def part(path: Path) -> str:
 
 
 def parts_of_slipway(names: set[str]) -> set[str]:
-    return {pieces[1] for name in names if (pieces := [*name.split("."), ""])[0] == "slipway" and pieces[1]}
+    """Layers and top modules named by imports of the package; `from slipway import __version__` names none."""
+    inside = {name.split(".")[1] for name in names if name.startswith("slipway.")}
+    return {name for name in inside if (SLIPWAY / name).is_dir() or (SLIPWAY / f"{name}.py").is_file()}
 
 
 def committable_files() -> Iterator[tuple[str, str]]:

@@ -124,8 +124,8 @@ def _columns(
         for item in (
             f"count(*) filter ({column.differs})",
             f"count(*) filter ({column.tolerated})",
-            f"max({column.distance})" if column.has_distance else "null",
-            f"max({column.relative_distance})" if column.has_distance else "null",
+            f"max({column.distance}) filter ({column.differs})" if column.has_distance else "null",
+            f"max({column.relative_distance}) filter ({column.differs})" if column.has_distance else "null",
         )
     ]
     (stats,) = pair.fetch(f"select {', '.join(items)} from {table} where {_BOTH}") if items else ((),)
@@ -143,8 +143,8 @@ def _columns(
                 match_rate=(compared - unequal) / compared if compared else None,
                 base_nulls=base.nulls[column.index],
                 head_nulls=head.nulls[column.index],
-                largest_absolute_change=absolute if unequal else None,
-                largest_relative_change=relative if unequal else None,
+                largest_absolute_change=absolute,
+                largest_relative_change=relative,
                 unit=column.unit,
                 examples=_examples(pair, table, keys, column) if unequal else (),
             )

@@ -128,7 +128,7 @@ class Column:
         """SQL for ``|head - base|`` as DOUBLE in ``unit``; NULL where a value is NULL or not finite."""
         if self.type in _FLOATS:
             change = f"abs(cast({self.head} as double) - cast({self.base} as double))"
-            return self._if_finite(f"case when isfinite({change}) then {change} end")
+            return f"case when isfinite({change}) then {change} end"
         exact = f"cast({self._exact_distance} as double)"
         if self._ticks_per_second:
             return f"{exact} / {self._ticks_per_second}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import duckdb
@@ -52,6 +53,22 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
                     str(error).split("\n", 1)[0],
                     f"install the package duckdb-extension-{name} in the version of duckdb",
                 ) from error
+
+
+def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Have DuckDB count the bytes that statements of this connection read, without printing anything."""
+    cursor.execute("pragma enable_profiling = 'no_output'")
+    cursor.execute("pragma custom_profiling_settings = '{\"TOTAL_BYTES_READ\": \"true\"}'")
+
+
+def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that the last statement read from files and the object store; None where they are not counted."""
+    try:
+        found = json.loads(cursor.get_profiling_information(format="json"))
+    except (duckdb.Error, json.JSONDecodeError):
+        return None
+    read = found.get("total_bytes_read")
+    return int(read) if read is not None else None
 
 
 def connect(catalog_properties: Mapping[str, str]) -> duckdb.DuckDBPyConnection:

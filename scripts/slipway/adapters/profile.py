@@ -38,6 +38,8 @@ class Profile:
         project: folder of dbt_project.yml.
         profiles_dir: folder of profiles.yml; default the project's.
 
+    ``vars`` are the variables that dbt_project.yml declares.
+
     Raises:
         ConfigError: the file is missing or not a profile.
     """
@@ -45,7 +47,10 @@ class Profile:
     def __init__(self, project: Path, profiles_dir: Path | None = None) -> None:
         self.project = project
         folder = profiles_dir or Path(os.environ.get("DBT_PROFILES_DIR") or project)
-        name = _read(project / "dbt_project.yml").get("profile", "")
+        described = _read(project / "dbt_project.yml")
+        name = described.get("profile", "")
+        declared = described.get("vars") or {}
+        self.vars: dict[str, Any] = {**declared, **(declared.get(described.get("name")) or {})}
         profiles = _read(folder / "profiles.yml")
         if name not in profiles:
             raise ConfigError(f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml")

@@ -1,4 +1,5 @@
--- A matched pair is a sale and a later cancellation of one customer, article and price, with opposite quantities.
+-- A matched pair is a sale and a later cancellation of one customer, article and price, with opposite
+-- quantities.
 with
 
 pairs as (
@@ -13,7 +14,9 @@ invoice_lines as (
 
 )
 
-select pairs.*
+select
+    pairs.cancellation_line_id,
+    pairs.sale_line_id
 from pairs
 left join invoice_lines as cancelled on pairs.cancellation_line_id = cancelled.invoice_line_id
 left join invoice_lines as sold on pairs.sale_line_id = sold.invoice_line_id

@@ -1,4 +1,5 @@
--- Over all origins the forecast is no worse than repeating last week; it warns when it is, and when the history was too short to tell.
+-- Over all origins the forecast is no worse than repeating last week. It warns when it is, and when the
+-- history was too short to tell.
 {{ config(severity='warn') }}
 
 with

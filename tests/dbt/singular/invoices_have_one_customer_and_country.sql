@@ -1,4 +1,5 @@
--- All lines of an invoice are of one customer, or of none, and of one country. Nothing depends on it but the meaning of invoices.
+-- All lines of an invoice are of one customer, or of none, and of one country. Where not, invoices shows
+-- those of its first line.
 {{ config(severity='warn') }}
 
 select

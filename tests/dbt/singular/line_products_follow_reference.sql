@@ -1,5 +1,5 @@
--- Every stored line says of its code what non_product_codes says today. If not, the table of codes changed after the line was
--- stored: build invoice_lines and what depends on it with --full-refresh.
+-- Every stored line says of its code what non_product_codes says today. If not, the table of codes changed
+-- after the line was stored: build invoice_lines and what depends on it with --full-refresh.
 with
 
 stock_codes as (

@@ -9,7 +9,7 @@ by_line as (
         sum({{ line_amount() }}) as net_revenue
     from {{ ref('invoice_lines') }}
     where line_type in ('sale', 'cancellation')
-    group by 1
+    group by all
 
 ),
 
@@ -20,7 +20,7 @@ by_day as (
         sum(gross_revenue) as gross_revenue,
         sum(net_revenue) as net_revenue
     from {{ ref('daily_revenue') }}
-    group by 1
+    group by all
 
 ),
 

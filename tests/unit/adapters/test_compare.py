@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -48,6 +49,14 @@ def test_rows_and_values_by_key(con: duckdb.DuckDBPyConnection) -> None:
     assert [example.key["id"] for example in price.examples] == ["2", "3", "4"]
     assert (found.added_examples, found.removed_examples) == (({"id": "5"},), ({"id": "1"},))
     assert found.worst_column == price
+
+
+def test_equal_values_of_a_differing_row_are_no_change(con: duckdb.DuckDBPyConnection) -> None:
+    base = values("id, x, y", "1, 1.5::double, 'a'", "2, 'nan'::double, 'a'")
+    head = values("id, x, y", "1, 1.5::double, 'b'", "2, 1.0::double, 'a'")
+    x, y = compare_relations(con, "t", base, head, ["id"]).columns
+    assert (x.matching, x.largest_absolute_change, x.largest_relative_change) == (1, None, None)
+    assert y.matching == 1
 
 
 def test_null_in_the_key_matches_null(con: duckdb.DuckDBPyConnection) -> None:
@@ -216,22 +225,29 @@ def test_examples_are_few_ordered_and_cut(con: duckdb.DuckDBPyConnection) -> Non
     )
 
 
-def test_changes_that_concentrate_are_named(con: duckdb.DuckDBPyConnection) -> None:
-    # 100 of 1000 rows are French, 10 of these change and one other; half the rows of the table are "online".
+def changed_orders(*changed: int) -> tuple[str, str]:
+    """1000 rows, every tenth French and every second online; ``x`` doubles where told, and moves a bit elsewhere."""
     base = """(
-        select i as id, if(i % 10 = 0, 'France', 'EIRE') as country, i % 2 = 0 as online, 1.0 as x
+        select i as id, if(i % 10 = 0, 'France', 'EIRE') as country, i % 2 = 0 as online, 1.0::double as x
         from range(1000) r(i)
     )"""
-    head = (
-        f"(select * replace (if(id in (1, 0, 10, 20, 30, 40, 50, 60, 70, 80, 90), 2.0, x) as x) from {base})"
-    )
-    (segment,) = compare_relations(con, "t", base, head, ["id"]).segments
-    assert (segment.column, segment.value, segment.rows, segment.of_rows) == ("country", "France", 10, 11)
-    assert segment.table_share == pytest.approx(0.1)
+    return base, f"(select * replace (if(id in {changed}, 2, 1.001) as x) from {base})"
 
 
-def test_tolerated_rows_are_no_concentration(con: duckdb.DuckDBPyConnection) -> None:
-    base = "(select i as id, if(i < 20, 'France', 'EIRE') as country, 1.000 as x from range(1000) r(i))"
-    head = f"(select * replace (if(id < 20, 1.001, x) as x) from {base})"
-    found = compare_relations(con, "t", base, head, ["id"], tolerances={"x": Tolerance(absolute=1)})
-    assert (found.verdict, found.segments) == (Verdict.WITHIN_TOLERANCE, ())
+@pytest.mark.parametrize(
+    ("changed", "segments"),
+    [
+        # Online is what half of all rows are, so it says nothing here.
+        pytest.param((1, *range(0, 100, 10)), [("country", "France", 10, 11)], id="most"),
+        pytest.param((*range(1, 12, 2), *range(0, 60, 10)), [], id="half"),
+        pytest.param(tuple(range(0, 90, 10)), [], id="too-few-rows-to-tell"),
+    ],
+)
+def test_changes_that_concentrate_are_named(
+    con: duckdb.DuckDBPyConnection, changed: tuple[int, ...], segments: list[tuple[str, str, int, int]]
+) -> None:
+    tolerances = {"x": Tolerance(absolute=Decimal("0.01"))}
+    found = compare_relations(con, "t", *changed_orders(*changed), ["id"], tolerances=tolerances)
+    assert counts(found) == (0, 0, len(changed), 1000 - len(changed), 0)
+    assert [(found.column, found.value, found.rows, found.of_rows) for found in found.segments] == segments
+    assert [segment.table_share for segment in found.segments] == [0.1] * len(segments)

@@ -37,7 +37,7 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
     Its node key is kept for the write that follows.
     """
     identifier, upstream = _identifier(manifest, unique_id), _upstream(session, manifest, unique_id)
-    key = node_key(manifest, unique_id, upstream, session.request.vars)
+    key = node_key(manifest, unique_id, upstream, session.vars)
     state = TableState(key, upstream)
     session.nodes[unique_id] = Node(
         unique_id=unique_id, table=".".join(identifier), status="", change="none", node_key=key, inputs=upstream
@@ -214,6 +214,7 @@ def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
             "files_added": result.files_added,
             "files_removed": before["files"] if replaced else result.files_removed,
             "bytes_total": after["bytes"],
+            "bytes_read": result.bytes_read,
             "bytes_written": result.bytes_written,
             "digest": str(result.digest),
             "phases": result.seconds,

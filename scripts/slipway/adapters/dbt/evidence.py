@@ -23,7 +23,7 @@ def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
     """One entry per model, seed and snapshot that dbt came to."""
     found = []
     for result in results:
-        if result.node.resource_type not in _BUILT:
+        if result.node.resource_type not in _BUILT or result.node.config.materialized == "ephemeral":
             continue
         known = session.nodes.get(result.node.unique_id) or Node(
             unique_id=result.node.unique_id, table=None, status="", change="none"
@@ -119,8 +119,8 @@ def as_of(session: Session) -> str | None:
 
     ``as_of_input`` is ``schema.table.column``.
     """
-    given = session.request.vars.get("as_of")
-    named = str(session.request.vars.get("as_of_input") or "")
+    given = session.vars.get("as_of")
+    named = str(session.vars.get("as_of_input") or "")
     if given or named.count(".") != 2:
         return str(given) if given else None
     schema, name, column = named.split(".")

@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from slipway.adapters import code
 from slipway.adapters.dbt import evidence
 from slipway.adapters.dbt.build import figures
+from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.iceberg.commit import guarantee, publish
 from slipway.domain.environment import Mode
@@ -30,18 +31,18 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     """
     if not session.begun:
         return []
-    run_manifest = conclude(session, manifest, results)
-    return [summary_line(session, run_manifest)]
+    done = Invocation(success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id())
+    return [summary_line(session, conclude(session, done))]
 
 
-def conclude(session: Session, manifest: Any, results: Sequence[Any], invocation_id: str = "") -> RunManifest:
+def conclude(session: Session, done: Invocation) -> RunManifest:
     """Decide the outcome of a run, publish it if it passed, and write its run manifest.
 
     Raises:
         ConflictError: someone else published a table of this run; recorded, and raised again.
     """
-    outcome, reason = _verdict(session, results)
-    nodes, tests = evidence.nodes(session, results), evidence.tests(session, manifest, results)
+    outcome, reason = _verdict(session, done)
+    nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
     if outcome is Outcome.PUBLISHED and tests.not_run and session.environment.mode is not Mode.EXPLORATORY:
         outcome, reason = Outcome.STAGED, f"{tests.not_run} tests were not run; {_how_to_publish(session)}"
     failure: SlipwayError | None = None
@@ -55,7 +56,7 @@ def conclude(session: Session, manifest: Any, results: Sequence[Any], invocation
         session.records.write_release(_release(session, made_by))
     run_manifest = RunManifest(
         run_id=session.request.run_id,
-        invocation_id=invocation_id or evidence.invocation_id(),
+        invocation_id=done.invocation_id,
         target=session.environment.name,
         mode=session.environment.mode,
         scratch=str(session.scratch) if session.scratch else None,
@@ -73,7 +74,7 @@ def conclude(session: Session, manifest: Any, results: Sequence[Any], invocation
         nodes=nodes,
         tests=tests,
         freshness=evidence.freshness(session),
-        conservation=evidence.conservation(session, manifest),
+        conservation=evidence.conservation(session, done.manifest),
         release=session.release if outcome is Outcome.PUBLISHED else None,
         outcome=outcome,
         reason=reason,
@@ -95,16 +96,18 @@ def summary_line(session: Session, manifest: RunManifest) -> str:
     return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"
 
 
-def _verdict(session: Session, results: Sequence[Any]) -> tuple[Outcome, str]:
+def _verdict(session: Session, done: Invocation) -> tuple[Outcome, str]:
     from dbt.flags import get_flags
 
-    flags = get_flags()
+    flags, results = get_flags(), done.results
     failed = [result for result in results if str(result.status) in _FAILED]
     if failed:
         names = ", ".join(result.node.name for result in failed[:3]) + (" …" if len(failed) > 3 else "")
         return Outcome.FAILED, f"{len(failed)} of {len(results)} nodes failed: {names}"
     if any(str(result.status) == "skipped" for result in results):
         return Outcome.FAILED, "nodes were skipped"
+    if not done.success:
+        return Outcome.FAILED, done.error or "dbt reports a failure"
     if not session.staged:
         return Outcome.UNCHANGED, "every selected node is as it was"
     if getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None):

@@ -60,7 +60,7 @@ def test_carried(session: Session, manifest: Any, unique_id: str) -> bool:
         other = manifest_node(manifest, dependency)
         name = other.identifier if other.resource_type == "source" else other.alias
         relations.append((other.database, (other.schema, name)))
-    key = node_key(manifest, unique_id, session.upstream(relations), session.request.vars)
+    key = node_key(manifest, unique_id, session.upstream(relations), session.vars)
     session.test_keys[unique_id] = key
     if session.request.force or not session.begun or not relations:
         return False

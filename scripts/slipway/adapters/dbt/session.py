@@ -50,6 +50,8 @@ class Session:
         self.project, self.request = project, request
         self._profile = Profile(project, profiles_dir)
         self.environment = self._profile.environment(target)
+        self.vars: dict[str, Any] = {**self._profile.vars, **request.vars}
+        self.manifest: Any = None
         self.inputs = Tables(self.environment)
         self.scratch = self._scratch_folder()
         self.outputs = Tables(self.environment.scratch(self.scratch)) if self.scratch else self.inputs

@@ -22,6 +22,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from slipway.adapters import engine
 from slipway.adapters.iceberg import constraints, copy, partitioning, rewrite, schema
 from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.digest import Digest, digest_of
@@ -77,6 +78,7 @@ class WriteResult:
     same_content: bool
     rows_written: int
     bytes_written: int
+    bytes_read: int | None
     files_added: int
     files_removed: int
     bytes_removed: int
@@ -103,6 +105,7 @@ class _Write:
         self.cursor, self.tables, self.base, self.request = cursor, tables, base, request
         self.full = base is None or request.strategy == "replace"
         self.seconds: dict[str, float] = {}
+        self.bytes_read: int | None = 0
         self._started = time.perf_counter()
 
     def run(self) -> WriteResult:
@@ -125,6 +128,7 @@ class _Write:
         written = copy.copy(
             self.cursor, change.select, table.location(), target, self.partition, request.sorted_by, request.run_id
         )
+        self._count_read()
         self._lap("copy")
         if scratch:
             self.cursor.execute(f"drop table {scratch}")
@@ -147,6 +151,7 @@ class _Write:
             same_content=same,
             rows_written=sum(file.records for file in written),
             bytes_written=sum(file.size for file in written),
+            bytes_read=self.bytes_read,
             files_added=0 if same else len(added),
             files_removed=0 if same else len(change.removed),
             bytes_removed=0 if same else sum(file.file_size_in_bytes for file in change.removed),
@@ -188,6 +193,7 @@ class _Write:
             return rewrite.Rewrite([], select), None
         scratch = f"temp.slipway_source_{uuid.uuid4().hex}"
         self.cursor.execute(f"create temp table {scratch.removeprefix('temp.')} as {select}")
+        self._count_read()
         if request.strategy == "insert_overwrite":
             return rewrite.by_partition(self.cursor, base, scratch, self.partition, request.model), scratch
         if not request.unique_key:
@@ -251,6 +257,10 @@ class _Write:
                 SetPropertiesUpdate(updates=self.request.confirm(current.snapshot_id)),
             )
         )
+
+    def _count_read(self) -> None:
+        read = engine.bytes_read(self.cursor)
+        self.bytes_read = None if read is None or self.bytes_read is None else self.bytes_read + read
 
     def _lap(self, name: str) -> None:
         now = time.perf_counter()

@@ -1,0 +1,97 @@
+"""dbt's events as progress, and as lines of the run's JSON log."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
+
+_QUIET = frozenset({"debug", "test"})
+
+
+class EventStream:
+    """Receives every dbt event of a run.
+
+    Args:
+        run_id: stands on every line of the log.
+        log: the file that lines are appended to while the run goes on.
+        show: gets progress.
+    """
+
+    def __init__(self, run_id: str, log: Path, show: Callable[[Progress], None]) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.path = log
+        self._run_id, self._show = run_id, show
+        self._file: IO[str] = log.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self._ended, self._total = 0, 0
+
+    def __call__(self, event: Any) -> None:
+        """Take one event; called from dbt's threads."""
+        name, level = event.info.name, event.info.level
+        if level not in _QUIET:
+            self.write(str(event.info.msg), name, level, event.info.ts.ToJsonString(), _node(event))
+        if name == "LogStartLine":
+            self._started(event.data)
+        elif name == "NodeFinished":
+            self._finished(event.data)
+        elif name == "JinjaLogInfo":
+            self._show(Note(str(event.data.msg)))
+
+    def write(self, text: str, event: str, level: str = "info", time: str = "", node: str = "") -> None:
+        """Append one line to the log."""
+        line = {"run_id": self._run_id, "time": time, "level": level, "event": event, "message": text}
+        if node:
+            line["node"] = node
+        with self._lock:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    def close(self) -> bytes:
+        """End the log and return what was written."""
+        self._file.close()
+        return self.path.read_bytes()
+
+    def _started(self, data: Any) -> None:
+        self._total = max(self._total, int(data.total))
+        info = data.node_info
+        if not _unseen(info):
+            self._show(NodeStarted(_name(info), info.materialized or info.resource_type))
+
+    def _finished(self, data: Any) -> None:
+        info, result = data.node_info, data.run_result
+        if _unseen(info):
+            return
+        with self._lock:
+            self._ended += 1
+        self._show(
+            NodeEnded(
+                name=_name(info),
+                kind=info.resource_type,
+                status=result.status,
+                message=result.message,
+                seconds=float(result.execution_time),
+                at=self._ended,
+                total=max(self._total, self._ended),
+            )
+        )
+
+
+def _name(info: Any) -> str:
+    relation = info.node_relation
+    if info.resource_type in ("model", "seed", "snapshot") and relation.schema:
+        return f"{relation.schema}.{relation.alias}"
+    return str(info.node_name)
+
+
+def _unseen(info: Any) -> bool:
+    return str(info.resource_type) == "operation" or str(info.materialized) == "ephemeral"
+
+
+def _node(event: Any) -> str:
+    info = getattr(event.data, "node_info", None)
+    return str(info.unique_id) if info is not None else ""

@@ -1,0 +1,89 @@
+"""dbt is invoked from here alone, in this process, one invocation at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.domain.run import RunRequest
+
+if TYPE_CHECKING:
+    from slipway.adapters.dbt.session import Session
+
+
+@dataclass
+class _Current:
+    """What the plugin and the caller of dbt tell each other."""
+
+    request: RunRequest | None = None
+    session: Session | None = None
+
+
+current = _Current()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How a dbt command ended.
+
+    Args:
+        success: dbt's own verdict.
+        results: dbt's results, one per node; empty when it did not come to run any.
+        manifest: dbt's manifest, None when the project could not be parsed.
+        error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
+        invocation_id: dbt's id.
+    """
+
+    success: bool
+    results: Sequence[Any]
+    manifest: Any
+    error: str
+    invocation_id: str
+
+
+def invoke(
+    arguments: Sequence[str],
+    project: Path,
+    request: RunRequest | None,
+    on_event: Callable[[Any], None] | None = None,
+) -> Invocation:
+    """Run one dbt command quietly.
+
+    Args:
+        arguments: the command and its options, without those for project and profile.
+        project: folder of dbt_project.yml.
+        request: what the run is for; None for commands that build nothing.
+        on_event: gets every dbt event.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.invocation import get_invocation_id
+
+    profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
+    full = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors", *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
+    current.request, current.session = request, None
+    try:
+        done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
+    finally:
+        current.request = None
+    results = list(getattr(done.result, "results", None) or [])
+    return Invocation(
+        success=bool(done.success),
+        results=results,
+        manifest=current.session.manifest if current.session else None,
+        error=_one_line(done.exception),
+        invocation_id=str(get_invocation_id()),
+    )
+
+
+def session() -> Session | None:
+    """The session of the last invocation, None when dbt did not come to open its database."""
+    return current.session
+
+
+def _one_line(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    return " ".join(str(getattr(error, "msg", None) or error).split())

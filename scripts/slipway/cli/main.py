@@ -1,0 +1,93 @@
+"""The ``slipway`` command: finds the subcommand, and is the one place where errors become messages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from slipway import __version__
+
+# name → module; a command's module is imported when it is called, so that --help needs none of them
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("slipway.cli.run", "Land, build, test and publish, and record it all."),
+    "sql": ("slipway.cli.sql", "Query the published tables."),
+    "runs": ("slipway.cli.runs", "List runs."),
+    "releases": ("slipway.cli.releases", "List releases."),
+    "show": ("slipway.cli.show", "Explain a run or a table."),
+    "connect": ("slipway.cli.connect", "How to open the tables from elsewhere."),
+    "canary": ("slipway.cli.canary", "Compare two versions of the code on one slice."),
+    "ci": ("slipway.cli.ci", "Build and compare what a change touches."),
+    "site": ("slipway.cli.site", "Build the documentation and lineage site."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports them on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module, which has a ``command`` in it."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in --help, from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="slipway")
+@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+def cli(debug: bool) -> None:
+    """Every dbt run a release: staged, audited, published all at once, recorded."""
+    if debug:
+        os.environ["SLIPWAY_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line and exit with a documented code (docs/reference/exit-codes.md)."""
+    try:
+        cli.main(standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("slipway: interrupted; nothing was published.", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        code = _failed(error)
+    sys.exit(code)
+
+
+def _failed(error: Exception) -> int:
+    from slipway.domain.errors import SlipwayError
+
+    if os.environ.get("SLIPWAY_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, SlipwayError):
+        click.echo(f"slipway: {error.line()}", err=True)
+        return error.exit_code
+    text = " ".join(str(error).split()) or type(error).__name__
+    click.echo(f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.", err=True)
+    return 70
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""``slipway run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from slipway.cli import options, output
+
+
+@click.command("run")
+@options.target
+@click.option("--select", "-s", multiple=True, help="dbt selector; may be given several times.")
+@click.option("--exclude", multiple=True, help="dbt selector to leave out.")
+@options.variables
+@click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from nothing.")
+@click.option("--force", is_flag=True, help="Build also what is unchanged.")
+@click.option("--threads", type=click.IntRange(min=1), help="dbt threads. [default: the profile's]")
+@options.output("text", "json")
+@options.project_dir
+def command(
+    target: str | None,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    vars_: str | None,
+    full_refresh: bool,
+    force: bool,
+    threads: int | None,
+    output_: str,
+    project_dir: Path | None,
+) -> None:
+    """Land new files, build a candidate, test it, publish it if everything passed, and record it all.
+
+    In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
+    is built in a scratch environment.
+    """
+    from slipway.adapters.profile import find_project
+    from slipway.cli.progress import show_progress
+    from slipway.services.run import RunOptions, run
+
+    request = RunOptions(
+        project=find_project(project_dir),
+        target=target,
+        select=select,
+        exclude=exclude,
+        vars=options.parse_vars(vars_),
+        full_refresh=full_refresh,
+        force=force,
+        threads=threads,
+        command=["slipway", *sys.argv[1:]],
+    )
+    with show_progress() as show:
+        done = run(request, show)
+    _report(done, output_)
+    if done.manifest.outcome in ("failed", "refused"):
+        raise click.exceptions.Exit(1)
+
+
+def _report(done: object, form: str) -> None:
+    from slipway.cli.run_report import report
+    from slipway.services.run import Run
+
+    assert isinstance(done, Run)
+    if form == "json":
+        output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
+    else:
+        output.result(report(done))

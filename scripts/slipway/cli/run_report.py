@@ -1,0 +1,126 @@
+"""What ``slipway run`` prints at the end: what was built, where it is, and what to try next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slipway.domain.run import Outcome
+
+if TYPE_CHECKING:
+    from slipway.domain.manifest import Node, RunManifest
+    from slipway.services.run import Run
+
+_CHANGES = {"built": "built", "unchanged": "unchanged", "same_content": "same content", "pinned": "as published"}
+
+
+def report(done: Run) -> str:
+    """The end of a run as text."""
+    manifest = done.manifest
+    lines = ["", *_tables(manifest), *_tests(manifest), *_conservation(manifest), *_landing(manifest), ""]
+    lines.append(_headline(manifest))
+    lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
+    lines += [f"  warehouse  {done.environment.warehouse}", ""]
+    lines += _next_steps(manifest)
+    return "\n".join(lines)
+
+
+def _tables(manifest: RunManifest) -> list[str]:
+    nodes = [node for node in manifest.nodes if node.table]
+    if not nodes:
+        return []
+    width = max(len(node.table or "") for node in nodes)
+    lines = [f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"]
+    return lines + [_table(node, width) for node in sorted(nodes, key=lambda node: _layer(node.table or ""))]
+
+
+def _table(node: Node, width: int) -> str:
+    change = _CHANGES.get(node.change, node.status)
+    cells = f"{node.table:<{width}}  {change:<12}  {_number(node.rows_after):>11}"
+    if node.change == "built":
+        cells += f"  {_number(node.rows_added):>9}  {_number(node.rows_removed):>9}  {_bytes(node.bytes_written):>9}"
+        cells += f"  {node.seconds:>6.2f}"
+    return cells.rstrip()
+
+
+def _tests(manifest: RunManifest) -> list[str]:
+    tests = manifest.tests
+    if not tests.expected:
+        return []
+    parts = [f"{tests.executed} executed", f"{tests.carried} carried from an earlier run"]
+    parts += [f"{count} {word}" for count, word in ((tests.not_run, "not run"), (tests.warned, "warned")) if count]
+    lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
+    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
+    return lines + [f"  {test.status:<5} {test.unique_id.split('.')[2]}: {_first(test.message)}" for test in failed]
+
+
+def _conservation(manifest: RunManifest) -> list[str]:
+    lines = []
+    for item in manifest.conservation:
+        rules = f" ({', '.join(f'{rule} {count}' for rule, count in item.by_rule.items())})" if item.by_rule else ""
+        lines.append(
+            f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
+            f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} repeated"
+        )
+    return lines
+
+
+def _landing(manifest: RunManifest) -> list[str]:
+    aside = [entry for entry in manifest.landed_files if entry.verdict != "accepted"]
+    if not aside:
+        return []
+    lines = [f"files set aside: {len(aside)} of {len(manifest.landed_files)} new ones"]
+    lines += [f"  {entry.path}: {entry.reason}" for entry in aside[:10]]
+    return lines + ([f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else [])
+
+
+def _headline(manifest: RunManifest) -> str:
+    where = f" in a scratch environment: {manifest.scratch}" if manifest.scratch else f" in {manifest.target}"
+    match manifest.outcome:
+        case Outcome.PUBLISHED:
+            changed = sum(node.change in ("built", "same_content") for node in manifest.nodes)
+            return f"Published release {manifest.release}, {changed} tables{where}."
+        case Outcome.UNCHANGED:
+            return f"Nothing changed{where}: no release."
+    return f"Not published ({manifest.outcome}){where}: {manifest.reason}."
+
+
+def _next_steps(manifest: RunManifest) -> list[str]:
+    if manifest.outcome is Outcome.FAILED:
+        return [f"Look closer:  slipway show {manifest.run_id}", "Nothing that readers see has changed."]
+    if manifest.scratch:
+        return [f"Remove it with:  rm -r {manifest.scratch}"]
+    tables = [node.table for node in manifest.nodes if node.table and node.table.startswith("serving.")]
+    table = min(tables, default=None)
+    if table is None:
+        return []
+    return [
+        "Try next:",
+        f'  slipway sql "select * from {table} limit 5"',
+        f"  slipway show {table}",
+        "  slipway connect",
+    ]
+
+
+def _layer(table: str) -> tuple[int, str]:
+    order = ("reference", "raw", "curated", "quarantine", "serving")
+    layer = table.split(".", 1)[0]
+    return (order.index(layer) if layer in order else len(order), table)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return ""
+    size = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return ""
+
+
+def _first(text: str) -> str:
+    return " ".join(text.split())[:160]

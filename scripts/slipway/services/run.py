@@ -1,0 +1,134 @@
+"""Run: land, build, test, publish, and write it all down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.domain.environment import Environment, Mode
+from slipway.domain.errors import SlipwayError
+from slipway.domain.manifest import RunManifest
+from slipway.domain.progress import Progress
+from slipway.domain.run import RunRequest, new_run_id
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment, None for the profile's default.
+        select: dbt selectors.
+        exclude: dbt selectors.
+        vars: dbt variables.
+        full_refresh: rebuild incremental models from nothing.
+        force: build also what is unchanged.
+        threads: dbt threads, None for the profile's.
+        scratch: build in this folder instead of the environment's own tables.
+        pins: inputs fixed to metadata locations, ``schema.table`` to location.
+        state: folder with dbt's manifest to compare with; sets ``--defer --state``.
+    """
+
+    project: Path
+    target: str | None = None
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    vars: dict[str, Any] = field(default_factory=dict)
+    full_refresh: bool = False
+    force: bool = False
+    threads: int | None = None
+    scratch: Path | None = None
+    pins: dict[str, str] | None = None
+    state: Path | None = None
+    command: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that came to an end, and where its records are."""
+
+    manifest: RunManifest
+    folder: str
+    environment: Environment
+
+
+def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
+    """Build the selection and publish it if everything passed.
+
+    Raises:
+        SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
+        ConflictError: someone else published a table of the run; recorded, nothing published.
+    """
+    from slipway.adapters.dbt import finish, invocation
+    from slipway.adapters.dbt.events import EventStream
+    from slipway.adapters.profile import Profile
+
+    environment = Profile(options.project).environment(options.target)
+    _refuse_unknown_code(environment, options)
+    now = datetime.now(UTC)
+    request = RunRequest(
+        run_id=new_run_id(now),
+        started_at=now,
+        managed=True,
+        force=options.force,
+        vars=options.vars,
+        scratch=str(options.scratch) if options.scratch else None,
+        pins=options.pins,
+        command=list(options.command),
+    )
+    log = environment.home / "logs" / f"{request.run_id}.jsonl"
+    events = EventStream(request.run_id, log, show)
+    done = invocation.invoke(_arguments(environment, options), options.project, request, events)
+    session = invocation.session()
+    if session is None or not session.begun:
+        events.close()
+        raise SlipwayError("the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log")
+    try:
+        manifest = finish.conclude(session, done)
+    finally:
+        session.records.write(request.run_id, "log.jsonl", events.close())
+        log.unlink(missing_ok=True)
+    return Run(manifest, session.records.location(request.run_id), session.target_environment)
+
+
+def _arguments(environment: Environment, options: RunOptions) -> list[str]:
+    import json
+
+    arguments = ["build", "--target", environment.name]
+    for name, values in (("--select", options.select), ("--exclude", options.exclude)):
+        arguments += [name, *values] if values else []
+    if options.vars:
+        arguments += ["--vars", json.dumps(options.vars, default=str)]
+    if options.full_refresh:
+        arguments.append("--full-refresh")
+    if options.threads:
+        arguments += ["--threads", str(options.threads)]
+    if options.state:
+        arguments += ["--defer", "--state", str(options.state)]
+    return arguments
+
+
+def _refuse_unknown_code(environment: Environment, options: RunOptions) -> None:
+    """A production run is of a commit that others can find again."""
+    if environment.mode is not Mode.PRODUCTION or options.scratch:
+        return
+    from slipway.adapters.code import code_of
+
+    code = code_of(options.project)
+    if code.commit is None or code.dirty:
+        raise SlipwayError(
+            f"a run in {environment.name} needs a clean work tree at a commit",
+            "there are uncommitted changes" if code.commit else "this is not a git repository",
+            "commit them",
+        )
+
+
+def _first_failure(done: Any) -> str:
+    for result in done.results:
+        if str(result.status) in ("error", "fail"):
+            return " ".join(str(result.message).split())
+    return "dbt stopped before the first node"
