@@ -15,7 +15,8 @@
 
 
 {% macro duckdb__get_columns_in_relation(relation) -%}
-    {%- if relation.database -%} {%- do pin(relation) -%} {%- endif -%}
+    {#- the adapter runs this outside of a node, where `execute` is not set -#}
+    {%- if relation.database -%} {%- do slipway('pin', relation, {}) -%} {%- endif -%}
     {% call statement('get_columns_in_relation', fetch_result=True) %}
         select
             column_name,
@@ -35,9 +36,7 @@
 #}
 {% macro is_incremental() %}
     {%- if not execute or flags.WHICH == 'show' -%} {{ return(false) }} {%- endif -%}
-    {%- set relation = load_relation(this) -%}
-    {%- set yes = relation is not none and relation.type == 'table'
-        and model.config.materialized == 'incremental' and not should_full_refresh() -%}
+    {%- set yes = model.config.materialized == 'incremental' and not should_full_refresh() and has_table(this) -%}
     {%- if yes -%} {%- do pin(this) -%} {%- endif -%}
     {{ return(yes) }}
 {% endmacro %}
@@ -60,3 +59,29 @@
     {%- endfor -%}
     {{ return(duckdb__get_catalog_relations(information_schema, relations)) }}
 {%- endmacro %}
+
+
+{# Whether a node has a table to add to. In a scratch environment that is its own, not a published one it may read. #}
+{% macro has_table(relation) %}
+    {%- set answer = {} -%}
+    {%- do run_query('select 1') -%}
+    {%- do slipway('exists', relation, answer) -%}
+    {{ return(answer['exists']) }}
+{% endmacro %}
+
+
+{# A landing source is as fresh as the last file that was accepted; its relation holds only what raw does not. #}
+{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
+    {%- set answer = {} -%}
+    {%- do run_query('select 1') -%}
+    {%- if source.schema != 'landing' -%}
+        {%- do slipway('pin', source, answer) -%}
+        {{ return(default__collect_freshness(source, loaded_at_field, filter)) }}
+    {%- endif -%}
+    {%- do slipway('landed_at', source, answer) -%}
+    {%- set landed_at = "timestamptz '" ~ answer['landed_at'] ~ "'" if answer['landed_at'] else 'null::timestamptz' -%}
+    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
+        select {{ landed_at }} as max_loaded_at, {{ current_timestamp() }} as snapshotted_at
+    {% endcall %}
+    {{ return(load_result('collect_freshness')) }}
+{% endmacro %}

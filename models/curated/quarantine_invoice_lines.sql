@@ -6,7 +6,6 @@
         incremental_strategy='merge',
         unique_key='invoice_line_id',
         sorted_by=['_source_file', '_source_line'],
-        conserves={'raw': 'raw.online_retail', 'curated': 'curated.invoice_lines'},
     )
 }}
 

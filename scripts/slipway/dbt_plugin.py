@@ -99,6 +99,10 @@ class Plugin(BasePlugin):
         if self.session.is_environment(relation.database):
             config["names"] = self.session.names(relation.database, relation.schema)
 
+    def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether a model has a table to add to: its own environment's, not one it may merely read."""
+        config["exists"] = self.session.base((relation.schema, relation.identifier)) is not None
+
     def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
         """Make a referenced table readable as this run sees it."""
         if self.session.is_environment(relation.database):
@@ -130,6 +134,10 @@ class Plugin(BasePlugin):
             config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
         finally:
             cursor.unregister("__slipway_frame")
+
+    def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
+        """When a feed last brought a file that was accepted."""
+        config["landed_at"] = self.session.landing.last_landed_at(relation.identifier)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it."""

@@ -28,6 +28,6 @@
             model.name ~ ": incremental_strategy " ~ strategy ~ " is not known here. Use one of " ~ known | join(', ') ~ "."
         ) -%}
     {%- endif -%}
-    {%- if load_cached_relation(this) is none or should_full_refresh() -%} {{ return('replace') }} {%- endif -%}
+    {%- if should_full_refresh() or not has_table(this) -%} {{ return('replace') }} {%- endif -%}
     {{ return(strategy) }}
 {% endmacro %}

@@ -10,7 +10,11 @@
         {%- do adapter.create_schema(this) -%}
         {%- call statement('drop_view') -%} drop view if exists {{ this }} {%- endcall -%}
         {%- do create_csv_table(model, agate_table) -%}
-        {%- if agate_table.rows | length -%} {%- do load_csv_rows(model, agate_table) -%} {%- endif -%}
+        {%- if agate_table.rows | length -%}
+            {%- do load_csv_rows(model, agate_table) -%}
+            {#- dbt loads in a transaction; the view that takes the table's name is made outside of it -#}
+            {%- do adapter.commit() -%}
+        {%- endif -%}
         {%- do iceberg_seed(settings) -%}
         {{ run_hooks(post_hooks) }}
     {%- endif -%}
@@ -21,11 +25,7 @@
 
 {% macro iceberg_seed(settings) %}
     {%- set loaded = 'seed_' ~ model.alias -%}
-    {%- call statement('name_loaded', auto_begin=true) -%}
-        alter table {{ this }} rename to {{ adapter.quote(loaded) }}
-    {%- endcall -%}
-    {#- dbt loads in a transaction; the view that takes the name is made outside of it -#}
-    {%- do adapter.commit() -%}
+    {%- call statement('name_loaded') -%} alter table {{ this }} rename to {{ adapter.quote(loaded) }} {%- endcall -%}
     {%- set relation = this.incorporate(path={'identifier': loaded}) -%}
     {%- do iceberg_write(settings, 'from ' ~ relation) -%}
     {%- call statement('drop_loaded') -%} drop table {{ relation }} {%- endcall -%}

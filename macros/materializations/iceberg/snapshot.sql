@@ -3,13 +3,14 @@
     dbt_scd_id. Prefer strategy timestamp: with check, validity begins when the run happens.
 #}
 {% materialization snapshot, adapter='duckdb' %}
-    {%- set strategy = strategy_dispatch(config.get('strategy'))(model, 'snapshotted_data', 'source_data', model['config'], load_cached_relation(this) is not none) -%}
+    {%- set exists = has_table(this) -%}
+    {%- set strategy = strategy_dispatch(config.get('strategy'))(model, 'snapshotted_data', 'source_data', model['config'], exists) -%}
     {%- set columns = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
-    {%- set settings = iceberg_settings('replace' if load_cached_relation(this) is none else 'merge') -%}
+    {%- set settings = iceberg_settings('merge' if exists else 'replace') -%}
     {%- do settings.update({'unique_key': [columns.dbt_scd_id]}) -%}
     {%- if not iceberg_unchanged(settings) -%}
         {{ run_hooks(pre_hooks) }}
-        {%- if load_cached_relation(this) is none -%}
+        {%- if not exists -%}
             {%- do iceberg_write(settings, build_snapshot_table(strategy, model['compiled_code'])) -%}
         {%- else -%}
             {%- do pin(this) -%}

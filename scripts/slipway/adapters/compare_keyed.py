@@ -140,6 +140,7 @@ def _columns(
                 compared=compared,
                 matching=compared - unequal,
                 within_tolerance=tolerated,
+                tolerance=column.tolerance,
                 match_rate=(compared - unequal) / compared if compared else None,
                 base_nulls=base.nulls[column.index],
                 head_nulls=head.nulls[column.index],

@@ -76,6 +76,10 @@ class Landing:
         last = {entry.path: entry for entry in found}
         return [entry for entry in found if last[entry.path] is entry]
 
+    def last_landed_at(self, feed: str) -> datetime | None:
+        """When a feed last brought a file that was accepted."""
+        return max((entry.landed_at for entry in self.accepted(feed)), default=None)
+
     def key(self, feed: str) -> str:
         """Changes when and only when the set of accepted files does."""
         shas = sorted(entry.sha256 for entry in self.accepted(feed) if entry.rows)

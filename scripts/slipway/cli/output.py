@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+T = TypeVar("T")
+
 
 def result(text: str) -> None:
     """Print what was asked for."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    result_part(text if text.endswith("\n") else f"{text}\n")
 
 
-def result_bytes(content: bytes) -> None:
-    """Write binary output, such as Parquet."""
-    sys.stdout.buffer.write(content)
+def result_part(text: str) -> None:
+    """Print a part of what was asked for, as it is; characters that the terminal lacks are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def result_stream(write: Callable[[IO[bytes]], T]) -> T:
+    """Let a function write binary output, such as Parquet, to stdout."""
+    done = write(sys.stdout.buffer)
     sys.stdout.buffer.flush()
+    return done
 
 
 def as_json(value: Any) -> None:
@@ -29,6 +40,7 @@ def as_json(value: Any) -> None:
 
 def message(text: str) -> None:
     """Tell something that is not the result."""
+    sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -41,13 +53,48 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under headers, aligned; the named columns to the right."""
-    cells = [["" if value is None else str(value) for value in row] for row in rows]
-    widths = [max([len(header), *(len(row[at]) for row in cells)]) for at, header in enumerate(headers)]
-    for row in [list(headers), *cells]:
-        aligned = [
-            text.rjust(width) if header in right else text.ljust(width)
-            for text, width, header in zip(row, widths, headers, strict=True)
+def width() -> int | None:
+    """Columns of the terminal, or of the variable COLUMNS; None where the output goes elsewhere."""
+    return shutil.get_terminal_size((0, 0)).columns or None
+
+
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    rule: bool = False,
+) -> None:
+    """Print rows under headers, aligned.
+
+    Args:
+        headers: names of the columns.
+        rows: a value per column; None is left empty.
+        right: columns whose values end at the right.
+        optional: columns that a narrow terminal need not show, the first to go first.
+        rule: draw a line below the headers.
+    """
+    lines = [list(headers), *(["" if value is None else str(value) for value in row] for row in rows)]
+    widths = [max(map(_cells, column)) for column in zip(*lines, strict=True)]
+    shown = list(range(len(headers)))
+    for name in optional:
+        if sum(widths[at] + 2 for at in shown) - 2 <= (width() or sys.maxsize):
+            break
+        shown.remove(list(headers).index(name))
+    if rule:
+        lines.insert(1, ["─" * each for each in widths])
+    for line in lines:
+        padded = [
+            " " * gap + line[at] if headers[at] in right else line[at] + " " * gap
+            for at in shown
+            if (gap := widths[at] - _cells(line[at])) >= 0
         ]
-        result("  ".join(aligned).rstrip())
+        result("  ".join(padded).rstrip())
+
+
+def _cells(text: str) -> int:
+    """Columns that a text takes on a terminal; most signs of East Asian scripts take two."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -50,6 +52,8 @@ def command(
         force=force,
         threads=threads,
         command=["slipway", *sys.argv[1:]],
+        scratch=_from_environment("SLIPWAY_SCRATCH"),
+        pins=_pins(_from_environment("SLIPWAY_PINS")),
     )
     with show_progress() as show:
         done = run(request, show)
@@ -67,3 +71,13 @@ def _report(done: object, form: str) -> None:
         output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
     else:
         output.result(report(done))
+
+
+def _from_environment(name: str) -> Path | None:
+    """How ``slipway canary`` tells another version of this command where to build, and from what."""
+    value = os.environ.get(name)
+    return Path(value) if value else None
+
+
+def _pins(file: Path | None) -> dict[str, str] | None:
+    return {str(k): str(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()} if file else None

@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.domain.comparison_policy import Tolerance
+
 Row = dict[str, str | None]
 
 
@@ -101,6 +103,7 @@ class ColumnComparison(_Record):
         compared: number of value pairs.
         matching: pairs that are equal.
         within_tolerance: unequal pairs that the tolerance allows.
+        tolerance: the bounds that were applied.
         match_rate: ``matching / compared``; None when nothing was compared.
         base_nulls: NULL values in all rows of base; ``head_nulls`` likewise.
         largest_absolute_change: of finite pairs, in ``unit``; None for types without a distance.
@@ -114,6 +117,7 @@ class ColumnComparison(_Record):
     compared: int
     matching: int
     within_tolerance: int = 0
+    tolerance: Tolerance | None = None
     match_rate: float | None = None
     base_nulls: int = 0
     head_nulls: int = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from slipway.domain.comparison import ColumnComparison
 
 _MAX_VALUE = 60
+_MAX_WORDS = 300
 _UNIT = 1024
 _EXPONENT_FROM = 1e15
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
@@ -39,8 +40,10 @@ class Style:
         return f"{fence}{space}{shown}{space}{fence}".replace("|", "\\|")
 
     def words(self, text: str) -> str:
-        """A sentence, on one line, in which nothing is read as Markdown."""
+        """A sentence, on one line and cut to 300 characters, in which nothing is read as Markdown."""
         text = " ".join(text.split())
+        if len(text) > _MAX_WORDS:
+            text = text[: _MAX_WORDS - 1] + "…"
         return _MARKDOWN_SIGNS.sub(r"\\\1", text) if self.markdown else text
 
     def strong(self, text: str) -> str:

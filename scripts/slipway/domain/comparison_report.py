@@ -33,10 +33,12 @@ _HEADINGS = (
     "worst column",
 )
 _ALIGN = "llrrrrrl"
-# What fits a pull request's comment; the JSON report has everything.
-_MAX_ROWS = 50
-_MAX_DETAILED = 10
+# Up to here every table has a line; in longer runs those without a difference are named together.
 _SMALL_RUN = 10
+# What fits a pull request's comment (65,536 characters on GitHub); the JSON report has everything.
+_MAX_ROWS = 50
+_MAX_NOTES = 20
+_MAX_CHARACTERS = 60_000
 
 
 class ComparisonReport(BaseModel):
@@ -91,41 +93,48 @@ def headline(report: ComparisonReport) -> str:
         return "failed, nothing was compared"
     verdicts = Counter(table.verdict for table in report.tables)
     counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
-    return f"{'passed' if report.passed else 'failed'}, {_tables(len(report.tables))}: {', '.join(counts)}"
+    return f"{'passed' if report.passed else 'failed'}, {_tables(len(report.tables))} ({', '.join(counts)})"
 
 
 def to_markdown(report: ComparisonReport) -> str:
     """One screen for a pull request: the tables, and below them what differs, folded."""
     style = Style(markdown=True)
-    lines = [f"### {style.words(report.title)} {headline(report)}", "", *_facts(report, style), ""]
+    lines = [f"### {style.words(report.title)}: {headline(report)}", "", *_facts(report, style), ""]
     lines += _tables_with_verdicts(report, style)
-    detailed = [(table, found) for table in report.tables if (found := details(table, style))]
-    for table, found in detailed[:_MAX_DETAILED]:
-        name = style.value(table.name)
-        lines += [
-            "<details>",
-            f"<summary>What differs in {html.escape(table.name)}</summary>",
-            "",
-            f"{name}:",
-            "",
-        ]
-        lines += [f"{'  ' * depth}- {line}" for depth, line in found]
-        lines += ["", "</details>", ""]
-    if len(detailed) > _MAX_DETAILED:
-        lines += [f"{_tables(len(detailed) - _MAX_DETAILED)} more: see the JSON report.", ""]
-    lines += ["<details>", f"<summary>Coverage: {coverage_line(report)}</summary>", ""]
-    lines += [f"- {line}" for line in coverage_notes(report, style)] or ["- no column was left out"]
-    return "\n".join([*lines, "", "</details>", ""])
+    notes = coverage_notes(report, style) or ["no column was left out"]
+    if len(notes) > _MAX_NOTES:
+        notes = [*notes[:_MAX_NOTES], f"{len(notes) - _MAX_NOTES} more: see the JSON report"]
+    coverage = _folded(f"Coverage: {coverage_line(report)}", [f"- {note}" for note in notes])
+    room = _MAX_CHARACTERS - len("\n".join([*lines, *coverage]))
+    left_out = 0
+    for table in report.tables:
+        if found := details(table, style):
+            block = _folded(
+                f"What differs in {html.escape(Style(markdown=False).value(table.name))}",
+                [f"{'  ' * depth}- {line}" for depth, line in found],
+            )
+            room -= len("\n".join(block)) + 1
+            if room > 0:
+                lines += block
+            else:
+                left_out += 1
+    if left_out:
+        lines += [f"What differs in {_tables(left_out)} more: see the JSON report.", ""]
+    return "\n".join([*lines, *coverage])
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
 def to_text(report: ComparisonReport) -> str:
     """The same for a terminal or a log."""
     style = Style(markdown=False)
-    lines = [f"{report.title} {headline(report)}", *_facts(report, style), ""]
+    lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
     lines += _tables_with_verdicts(report, style)
     for table in report.tables:
         if found := details(table, style):
-            lines += [table.name, *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
+            lines += [style.value(table.name), *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
     lines += [f"Coverage: {coverage_line(report)}"]
     return "\n".join([*lines, *(f"  {line}" for line in coverage_notes(report, style)), ""])
 

@@ -68,7 +68,7 @@ def _differences(comparison: TableComparison) -> list[Difference]:
         here = head if head.exists else base
         what = kind.TABLE_ADDED if head.exists else kind.TABLE_REMOVED
         side = "head" if head.exists else "base"
-        return [Difference(kind=what, detail=f"only {side} has the table ({here.rows or 0:,} rows)")]
+        return [Difference(kind=what, detail=f"only {side} has the table ({_rows(here.rows or 0)})")]
     schema, rows = comparison.schema_changes, comparison.rows
     found = [
         Difference(kind=kind.COLUMN_ADDED, column=name, detail=f"column {name} {type_} is new")
@@ -90,9 +90,9 @@ def _differences(comparison: TableComparison) -> list[Difference]:
         detail = "; ".join(comparison.coverage.notes) or "rows were not compared"
         return [*found, Difference(kind=kind.ROWS_NOT_COMPARED, detail=detail)]
     if rows.added:
-        found.append(Difference(kind=kind.ROWS_ADDED, detail=f"{rows.added:,} rows added"))
+        found.append(Difference(kind=kind.ROWS_ADDED, detail=f"{_rows(rows.added)} added"))
     if rows.removed:
-        found.append(Difference(kind=kind.ROWS_REMOVED, detail=f"{rows.removed:,} rows removed"))
+        found.append(Difference(kind=kind.ROWS_REMOVED, detail=f"{_rows(rows.removed)} removed"))
     if comparison.coverage.method is Method.KEY:
         found += [
             Difference(
@@ -113,3 +113,7 @@ def _covers(change: ExpectedChange, difference: Difference) -> bool:
         return difference.column.casefold() in {name.casefold() for name in change.columns or ()}
     row_kinds = {DifferenceKind.ROWS_ADDED: "added", DifferenceKind.ROWS_REMOVED: "removed"}
     return row_kinds.get(difference.kind) in (change.rows or ())
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} {'row' if number == 1 else 'rows'}"

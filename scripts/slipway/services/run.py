@@ -56,10 +56,15 @@ class Run:
     environment: Environment
 
 
+class NothingSelected(SlipwayError):
+    """The selection names no node, so there is no run."""
+
+
 def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     """Build the selection and publish it if everything passed.
 
     Raises:
+        NothingSelected: the selection names no node.
         SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
         ConflictError: someone else published a table of the run; recorded, nothing published.
     """
@@ -86,6 +91,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     session = invocation.session()
     if session is None or not session.begun:
         events.close()
+        if done.success:
+            raise NothingSelected("nothing to do", "the selection names no node", "list nodes with dbt ls")
         raise SlipwayError("the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log")
     try:
         manifest = finish.conclude(session, done)

@@ -104,6 +104,7 @@ def test_a_row_is_tolerated_only_when_all_its_changes_are(con: duckdb.DuckDBPyCo
     found = compare_relations(con, "t", base, head, ["id"], tolerances={"X": Tolerance(absolute="0.1")})
     assert counts(found) == (0, 0, 1, 1, 1)
     assert [column.within_tolerance for column in found.columns] == [2, 0]
+    assert [column.tolerance for column in found.columns] == [Tolerance(absolute=Decimal("0.1")), None]
 
 
 def test_schema_changes_and_ignored_columns(con: duckdb.DuckDBPyConnection) -> None:

@@ -11,7 +11,7 @@ from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
-from slipway.adapters.dbt.session import INPUT_LAYERS, Session
+from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.tables import TableId
@@ -42,10 +42,8 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
     session.nodes[unique_id] = Node(
         unique_id=unique_id, table=".".join(identifier), status="", change="none", node_key=key, inputs=upstream
     )
-    if session.scratch and session.is_slice and identifier[0] in INPUT_LAYERS:
-        whole = session.published(session.inputs, identifier)
-        if whole is not None:
-            return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
+    if (whole := session.whole_input(identifier)) is not None:
+        return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
     base = session.base(identifier)
     if base is None or force or identifier in session.staged:
         return None

@@ -71,8 +71,7 @@ def freshness(session: Session) -> list[Freshness]:
         return []
     now, found = datetime.now(UTC), []
     for feed in session.landing.feeds:
-        landed = [entry.landed_at for entry in session.landing.accepted(feed)]
-        last = max(landed, default=None)
+        last = session.landing.last_landed_at(feed)
         age = round((now - last).total_seconds(), 3) if last else None
         found.append(Freshness(source=f"landing.{feed}", last_landed_at=last, age_seconds=age))
     return found

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt.clients.jinja_static import statically_extract_macro_calls
 
 _VAR = re.compile(r"\bvar\(\s*(?:(['\"])(\w+)\1)?")
 _IGNORED_CONFIG = frozenset({"docs", "tags", "group", "access", "enabled", "quoting", "packages"})
@@ -62,7 +63,7 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
     """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
     node = manifest_node(manifest, unique_id)
     raw = _seed_content(node) if node.resource_type == "seed" else node.raw_code
-    macros = list(_macros(manifest, node.depends_on.macros))
+    macros = list(_macros(manifest, [*node.depends_on.macros, *_named_macros(manifest, node)]))
     config = {k: v for k, v in node.config.to_dict(omit_none=True).items() if k not in _IGNORED_CONFIG}
     columns = [
         [column.name, column.data_type, [constraint.to_dict(omit_none=True) for constraint in column.constraints]]
@@ -77,6 +78,17 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
         other = manifest_node(manifest, dependency)
         if other is not None and other.resource_type == "model" and other.config.materialized in ("ephemeral", "view"):
             yield from _code(manifest, dependency, variables)
+
+
+def _named_macros(manifest: Any, node: Any) -> Iterator[str]:
+    """Ids of the macros that a node's SQL names, also where this run does not go: dbt adds a macro when it is called."""
+    if getattr(node, "language", "sql") != "sql" or node.resource_type == "seed":
+        return
+    for name in statically_extract_macro_calls(node.raw_code, {}):
+        package, _, macro_name = name.rpartition(".")
+        macro = manifest.find_macro_by_name(macro_name, node.package_name, package or None)
+        if macro is not None:
+            yield macro.unique_id
 
 
 def _macros(manifest: Any, names: list[str], seen: set[str] | None = None) -> Iterator[tuple[str, str]]:

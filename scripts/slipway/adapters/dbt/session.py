@@ -134,6 +134,14 @@ class Session:
         location = self.locations(tables).get(identifier)
         return tables.load(identifier, location) if location else None
 
+    def whole_input(self, identifier: TableId) -> Table | None:
+        """An input that a scratch run takes as it is, instead of building it; None for everything else."""
+        if not self.scratch or identifier[0] not in INPUT_LAYERS:
+            return None
+        if pin := (self.request.pins or {}).get(".".join(identifier)):
+            return self.inputs.load(identifier, pin)
+        return self.published(self.inputs, identifier) if self.is_slice else None
+
     def locations(self, tables: Tables) -> dict[TableId, str]:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
         with self.lock:
@@ -142,12 +150,13 @@ class Session:
             return self._locations[id(tables)]
 
     def names(self, database: str, namespace: str) -> list[str]:
-        """Tables that exist for dbt in a schema: what ``is_incremental()`` asks for."""
-        tables = self.outputs if database == self.environment.name else self.tables_of(database)
-        found = {name for space, name in self.locations(tables) if space == namespace}
-        if database == self.environment.name:
-            found |= {name for space, name in self.staged if space == namespace}
-        return sorted(found)
+        """Tables that a model of this run can read in a schema, for dbt's relation cache."""
+        if database != self.environment.name:
+            return sorted(name for space, name in self.locations(self.tables_of(database)) if space == namespace)
+        found = {*self.staged, *self.locations(self.outputs)}
+        if self.scratch:
+            found |= {identifier for identifier in self.locations(self.inputs) if self._may_read_whole(identifier)}
+        return sorted(name for space, name in found if space == namespace)
 
     def pin(self, database: str, identifier: TableId) -> None:
         """Make a relation readable under its dbt name, as this run sees it."""

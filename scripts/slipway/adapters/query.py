@@ -1,0 +1,217 @@
+"""Queries over a cut of tables: DuckDB in memory, one view per table that a query names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import duckdb
+
+from slipway.adapters import engine
+from slipway.adapters.iceberg.tables import duckdb_path
+from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.published import Published
+from slipway.domain.cut import Cut
+from slipway.domain.errors import NotFoundError, SlipwayError, UnavailableError, UsageError
+
+_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_EXPLAIN = re.compile(rf"^{_COMMENTS}explain\b(\s*analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE | re.DOTALL)
+_SHOW_TABLES = re.compile(rf"^{_COMMENTS}show\s+tables{_COMMENTS};?{_COMMENTS}$", re.IGNORECASE | re.DOTALL)
+_LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE)
+_MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
+_MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
+_ROWS_AT_ONCE = 5_000
+_NUMBERS = frozenset({"BIGNUM", "DOUBLE", "FLOAT"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result: its name and DuckDB type."""
+
+    name: str
+    type: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are read from the right."""
+        return self.type in _NUMBERS or self.type.startswith("DECIMAL") or self.type.endswith("INT") or (
+            self.type == "INTEGER" or self.type == "UINTEGER"
+        )
+
+
+class QueryResult:
+    """Rows of a query; they can be taken once, as rows or as Parquet.
+
+    Args:
+        cut: what was queried.
+        connection: the connection that holds the result.
+        is_plan: the result is an EXPLAIN.
+    """
+
+    def __init__(self, cut: Cut, connection: duckdb.DuckDBPyConnection, *, is_plan: bool) -> None:
+        self.cut, self.is_plan = cut, is_plan
+        self.columns = [Column(str(name), str(kind)) for name, kind, *_ in connection.description or []]
+        self._connection = connection
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows as Python values, fetched in portions; times with a zone are in UTC."""
+        try:
+            while portion := self._connection.fetchmany(_ROWS_AT_ONCE):
+                yield from portion
+        except duckdb.Error as error:
+            raise _refusal(error, self.cut) from None
+
+    def write_parquet(self, stream: IO[bytes]) -> int:
+        """Write one Parquet file, compressed with zstd.
+
+        Returns:
+            How many rows it has.
+        """
+        import pyarrow.parquet as pq
+
+        count = 0
+        try:
+            reader = self._connection.to_arrow_reader(100_000)
+            with pq.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+                    count += batch.num_rows
+        except duckdb.Error as error:
+            raise _refusal(error, self.cut) from None
+        return count
+
+
+def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
+    """Run one reading query over the tables of a cut, addressed as ``layer.table`` or ``target.layer.table``.
+
+    Raises:
+        UsageError: the text is not one query that reads, or names a column or function that is not there.
+        NotFoundError: it names a table that the cut does not have.
+        UnavailableError: files cannot be read.
+        SlipwayError: the query failed while it ran.
+    """
+    try:
+        is_plan = _check(sql)
+        connection = engine.connect(published.environment.catalog_properties)
+        unreadable = _open(connection, published, cut, sql)
+        if _SHOW_TABLES.match(sql):
+            sql = _table_list(cut)
+        try:
+            connection.execute(sql)
+        except duckdb.Error:
+            for failure in unreadable:
+                raise failure from None
+            raise
+    except duckdb.Error as error:
+        raise _refusal(error, cut, sql) from None
+    return QueryResult(cut, connection, is_plan=is_plan)
+
+
+def _check(sql: str) -> bool:
+    """Whether the text is an EXPLAIN; raises UsageError unless it is one query that only reads."""
+    statements = duckdb.extract_statements(sql)
+    # A PIVOT becomes two statements: DuckDB first makes a type of the values, without a text of its own.
+    written = [item for item in statements if item.query or item is statements[-1]]
+    if not written:
+        raise UsageError("there is no query", "the text is empty", "give one, for example 'show tables'")
+    if len(written) > 1:
+        raise UsageError("only one query at a time", f"{len(written)} statements were given", "run them one by one")
+    kind = statements[-1].type.name
+    if kind == "EXPLAIN" and (prefix := _EXPLAIN.match(sql)):
+        _check(sql[prefix.end() :])
+        return True
+    if kind != "SELECT" or (len(statements) > 1 and statements[0].query):
+        raise UsageError(
+            f"{kind.replace('_', ' ')} is refused",
+            "published tables are only read here",
+            "use SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN; models change tables",
+        )
+    return False
+
+
+def _open(connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str) -> list[SlipwayError]:
+    """Make a view of every table that the query may read.
+
+    Returns:
+        Why tables could not be opened; this matters only if the query then fails, because it may not read them.
+    """
+    database = quote(published.environment.name)
+    connection.execute(f"attach if not exists ':memory:' as {database}")
+    connection.execute(f"use {database}")
+    all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)
+    unreadable = []
+    for name in sorted(cut.tables) if all_of_them else cut.mentioned_in(sql):
+        schema, _, table = name.rpartition(".")
+        connection.execute(f"create schema if not exists {database}.{quote(schema)}")
+        try:
+            view = f"create view {database}.{quote(schema)}.{quote(table)} as "
+            _create_view(connection, published, cut, name, view)
+        except SlipwayError as error:
+            unreadable.append(error)
+    return unreadable
+
+
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, name: str, create: str
+) -> None:
+    version = cut.tables[name]
+    try:
+        connection.execute(f"{create} from iceberg_scan({literal(duckdb_path(version.metadata_location))})")
+        return
+    except duckdb.IOException as error:
+        reason = _reason(error)
+    # The metadata file is gone: the table's present metadata may still know the snapshot.
+    schema, _, table = name.rpartition(".")
+    location = published.locations.get((schema, table)) if version.snapshot_id else None
+    if location and location != version.metadata_location:
+        scan = f"iceberg_scan({literal(duckdb_path(location))}, snapshot_from_id = {int(version.snapshot_id or 0)})"
+        try:
+            connection.execute(f"{create} from {scan}")
+            return
+        except duckdb.Error as error:
+            reason = _reason(error)
+    raise UnavailableError(f"{name} of {cut.label} cannot be read", reason, "choose a later release")
+
+
+def _table_list(cut: Cut) -> str:
+    """A query for ``show tables``: DuckDB's own lists one schema only."""
+    rows = ", ".join(f"({literal(layer)}, {literal(table)})" for layer, _, table in _split(cut))
+    return f'select * from (values {rows}) as tables(layer, "table")'
+
+
+def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
+    return (name.rpartition(".") for name in sorted(cut.tables))
+
+
+def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
+    """A DuckDB error as one line, with the exit code of its kind."""
+    reason = _reason(error)
+    if isinstance(error, duckdb.CatalogException) and (found := _MISSING.search(str(error))):
+        return _no_table(_full_name(found[1], sql), cut)
+    if found := _MISSING_CATALOG.search(str(error)):
+        return NotFoundError(f"{found[1]} is not what is queried", f"this is {cut.label}", f"add --target {found[1]}")
+    if isinstance(error, duckdb.IOException):
+        return UnavailableError("the query could not read a file", reason, "check that it is there and readable")
+    if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
+        return UsageError("the query cannot be understood", reason, "correct it")
+    return SlipwayError("the query failed", reason)
+
+
+def _no_table(name: str, cut: Cut) -> NotFoundError:
+    close = cut.close_to(name)
+    fix = f"perhaps {' or '.join(close)} is meant" if close else "list the tables with slipway sql 'show tables'"
+    return NotFoundError(f"{cut.label} has no table {name}", fix=fix)
+
+
+def _full_name(name: str, sql: str) -> str:
+    """A table's name as the query writes it: DuckDB leaves out the layer when that exists."""
+    found = re.search(rf'((?:"[^"]+"|\w+)\s*\.\s*)*"?{re.escape(name)}"?', sql)
+    return found[0].replace('"', "") if found else name
+
+
+def _reason(error: duckdb.Error) -> str:
+    """The first paragraph of DuckDB's message on one line, without its kind."""
+    text = " ".join(str(error).split("\n\nLINE", 1)[0].split())
+    return re.sub(r"^[A-Z][\w ]{2,30} Error: ", "", text)

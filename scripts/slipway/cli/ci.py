@@ -1,0 +1,54 @@
+"""``slipway ci``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slipway.cli import options, output
+
+
+@click.command("ci")
+@options.target
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("target/slipway-ci"),
+    show_default=True,
+    help="Where ci.md and ci.json go.",
+)
+@options.project_dir
+def command(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
+    """Build what a change touches, test it, and compare it with what the target has published.
+
+    Selects state:modified+ against the last release of the target, defers everything else to its published
+    tables, builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when
+    something fails or differs undeclared.
+    """
+    from slipway.adapters.profile import find_project
+    from slipway.cli.progress import show_progress
+    from slipway.services.ci import ci, to_markdown
+
+    with show_progress() as show:
+        result = ci(find_project(project_dir), target, show)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    text = to_markdown(result)
+    (output_dir / "ci.md").write_text(text, encoding="utf-8")
+    (output_dir / "ci.json").write_text(_as_json(result), encoding="utf-8")
+    output.result(text)
+    output.message(f"wrote {output_dir / 'ci.md'} and ci.json")
+    if not result.passed:
+        raise click.exceptions.Exit(1)
+
+
+def _as_json(result: object) -> str:
+    import json
+
+    from slipway.services.ci import CiResult
+
+    assert isinstance(result, CiResult)
+    parts = {"run": result.run, "comparison": result.report, "against": result.against}
+    return json.dumps(
+        {"passed": result.passed, **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()}}, indent=1
+    )

@@ -1,0 +1,74 @@
+"""``slipway releases``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.domain.manifest import Release
+
+_NAMED = 3  # changed tables that are named; the rest is counted
+
+
+@click.command("releases")
+@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """List releases, newest first, and what readers may rely on while one is published.
+
+    A release is a consistent cut: read it with slipway sql --release. * marks a work tree with uncommitted changes.
+    """
+    from slipway.services.inspect import list_releases
+
+    releases = list_releases(project_dir, target, limit)
+    if output_ == "json":
+        output.as_json([_record(release) for release in releases])
+        return
+    if not releases:
+        output.message("there is no release yet: publish one with slipway run")
+        return
+    output.table(
+        ("release", "published (UTC)", "run", "commit", "changed tables"),
+        [
+            (
+                release.number,
+                figures.moment(release.published_at),
+                release.run_id,
+                figures.commit(release.code.commit, release.code.dirty),
+                _changed(release),
+            )
+            for release in releases
+        ],
+        right=("release",),
+        optional=("published (UTC)",),
+    )
+    for guarantee in sorted({release.guarantee for release in releases}):
+        output.message(f"guarantee of the catalog: {guarantee}")
+
+
+def _changed(release: Release) -> str:
+    changed = sorted((name for name, table in release.tables.items() if table.changed), key=figures.by_layer)
+    if len(changed) > _NAMED:
+        return f"{len(changed)} of {len(release.tables)}"
+    return ", ".join(changed)
+
+
+def _record(release: Release) -> dict[str, Any]:
+    return {
+        "number": release.number,
+        "published_at": release.published_at.isoformat(),
+        "run_id": release.run_id,
+        "target": release.target,
+        "changed": sorted(name for name, table in release.tables.items() if table.changed),
+        "tables": len(release.tables),
+        "commit": release.code.commit,
+        "dirty": release.code.dirty,
+        "guarantee": release.guarantee,
+    }

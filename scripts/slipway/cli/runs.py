@@ -1,0 +1,60 @@
+"""``slipway runs``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.services.inspect import RunLine
+
+_HEADERS = (
+    "run", "started (UTC)", "outcome", "release", "built", "same", "pass", "warn", "fail", "carried", "seconds", "commit",
+)  # fmt: skip
+_RIGHT = ("release", "built", "same", "pass", "warn", "fail", "carried", "seconds")
+_OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
+
+
+@click.command("runs")
+@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """List runs, newest first.
+
+    A run that was killed, or is not finished, has no manifest and is listed as incomplete. built and same count
+    tables, pass to carried count tests; * marks a work tree with uncommitted changes.
+    """
+    from slipway.services.inspect import list_runs
+
+    runs = list_runs(project_dir, target, limit)
+    if output_ == "json":
+        output.as_json([{**asdict(run), "started_at": run.started_at.isoformat()} for run in runs])
+    elif runs:
+        output.table(_HEADERS, [_cells(run) for run in runs], right=_RIGHT, optional=_OPTIONAL)
+    else:
+        output.message("there is no run yet: start one with slipway run")
+
+
+def _cells(run: RunLine) -> list[object]:
+    complete = run.seconds is not None
+    return [
+        run.run_id,
+        figures.moment(run.started_at),
+        run.outcome,
+        run.release,
+        run.tables_built,
+        run.tables_unchanged,
+        run.tests_passed,
+        run.tests_warned,
+        run.tests_failed,
+        run.tests_carried,
+        f"{run.seconds:.1f}" if complete else None,
+        figures.commit(run.commit, run.dirty) if complete else None,
+    ]

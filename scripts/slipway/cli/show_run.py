@@ -1,0 +1,164 @@
+"""One run, explained on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from slipway.cli import figures, output
+
+if TYPE_CHECKING:
+    from slipway.domain.manifest import LandedFile, Node, RunManifest, TestResult
+    from slipway.services.inspect import RunDetails
+
+_SOME = 10  # lines of one kind before the rest is only counted
+_CHANGES = {"same_content": "same content", "pinned": "as published", "none": ""}
+_GOOD = ("pass", "success", "not run", "skipped")
+_HEADERS = ("table", "change", "rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
+_RIGHT = ("rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
+_OPTIONAL = ("snapshot", "files", "size", "before", "seconds")
+
+
+def show(details: RunDetails) -> None:
+    """Print what a run did and why it ended as it did."""
+    manifest = details.manifest
+    if manifest is None:
+        output.result(f"run {details.run_id}: incomplete")
+        _fields([("why", "it wrote no run manifest: it was killed, or has not finished"), ("records", details.location)])
+        _list("staged", details.staged)
+        return
+    release = f", release {manifest.release}" if manifest.release is not None else ""
+    output.result(f"run {manifest.run_id}: {manifest.outcome}{release}")
+    _fields([("why", manifest.reason), *_circumstances(manifest), ("records", details.location)])
+    _landed(manifest.landed_files)
+    _inputs(manifest)
+    _tables(manifest.nodes)
+    _tests(manifest)
+    _balance(manifest)
+
+
+def _circumstances(manifest: RunManifest) -> Iterator[tuple[str, str]]:
+    seconds = (manifest.finished_at - manifest.started_at).total_seconds()
+    branch = f" on {manifest.code.branch}" if manifest.code.branch else ""
+    dirty = ", with uncommitted changes" if manifest.code.dirty else ""
+    versions = manifest.versions
+    yield "target", f"{manifest.target} ({manifest.mode})" + (f", scratch {manifest.scratch}" if manifest.scratch else "")
+    yield "started", f"{figures.moment(manifest.started_at)} UTC, took {seconds:.1f} s"
+    yield "by", f"{manifest.who} on {manifest.host}: {' '.join(manifest.command)}"
+    yield "code", f"{manifest.code.commit or 'no commit'}{branch}{dirty}"
+    yield (
+        "made with",
+        f"slipway {versions.slipway}, Python {versions.python}, dbt {versions.dbt}, DuckDB {versions.duckdb}, "
+        f"pyiceberg {versions.pyiceberg}" + (f", lock {versions.lock_sha256[:12]}" if versions.lock_sha256 else ""),
+    )
+    if manifest.vars:
+        yield "vars", ", ".join(f"{name}: {value}" for name, value in manifest.vars.items())
+    if manifest.as_of:
+        yield "as of", manifest.as_of
+
+
+def _landed(files: list[LandedFile]) -> None:
+    if not files:
+        return
+    accepted = [entry for entry in files if entry.verdict == "accepted"]
+    aside = [entry for entry in files if entry.verdict != "accepted"]
+    rows = sum(entry.rows or 0 for entry in accepted)
+    output.result(
+        f"\nlanded: {figures.plural(len(accepted), 'new file')}, {figures.plural(rows, 'row')}; {len(aside)} set aside"
+    )
+    _list("", [f"{entry.path} ({entry.verdict}): {figures.one_line(entry.reason)}" for entry in aside])
+
+
+def _inputs(manifest: RunManifest) -> None:
+    if manifest.inputs:
+        output.result("\nread as it stood when the run began:")
+        rows = [(f"  {read.table}", figures.number(read.rows), read.snapshot_id) for read in manifest.inputs]
+        output.table(("  table", "rows", "snapshot"), rows, right=("rows", "snapshot"))
+
+
+def _tables(nodes: list[Node]) -> None:
+    shown = [node for node in nodes if node.table]
+    if shown:
+        output.result("")
+        ordered = sorted(shown, key=lambda node: figures.by_layer(node.table or ""))
+        output.table(_HEADERS, [_table(node) for node in ordered], right=_RIGHT, optional=_OPTIONAL)
+    failed = [node for node in nodes if node.status in ("error", "fail", "runtime error")]
+    _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
+
+
+def _table(node: Node) -> list[object]:
+    built = node.change == "built"
+    return [
+        node.table,
+        _CHANGES.get(node.change, node.change) or node.status,
+        figures.number(node.rows_after),
+        figures.number(node.rows_before) if built else None,
+        _signed("+", node.rows_added) if built else None,
+        _signed("−", node.rows_removed) if built else None,
+        figures.number(node.files),
+        figures.size(node.bytes_total),
+        f"{node.seconds:.2f}",
+        node.candidate_snapshot,
+    ]
+
+
+def _tests(manifest: RunManifest) -> None:
+    tests = manifest.tests
+    if not tests.expected:
+        output.result("\ntests: none")
+        return
+    output.result(
+        f"\ntests: {tests.expected} expected = {tests.executed} executed + {tests.carried} carried "
+        f"+ {tests.not_run} not run; {tests.failed} failed, {tests.warned} warned"
+    )
+    found = [test for test in tests.results if test.status not in _GOOD]
+    _list("", [_test(test) for test in sorted(found, key=lambda test: test.status)])
+    idle = [figures.test_name(test.unique_id) for test in tests.results if test.status in ("not run", "skipped")]
+    _list("not run", idle)
+
+
+def _test(test: TestResult) -> str:
+    return f"{test.status}: {figures.test_name(test.unique_id)}: {figures.one_line(test.message)}"
+
+
+def _balance(manifest: RunManifest) -> None:
+    lines = []
+    for item in manifest.conservation:
+        rules = f" ({', '.join(f'{rule} {count:,}' for rule, count in item.by_rule.items())})" if item.by_rule else ""
+        lines.append(
+            f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
+            f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} deduplicated"
+        )
+    for source in manifest.freshness:
+        last = f"{figures.moment(source.last_landed_at)} UTC" if source.last_landed_at else "never"
+        lines.append(f"freshness: {source.source} last brought a file {last}{_age(source.age_seconds)}")
+    if lines:
+        output.result("\n" + "\n".join(lines))
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f", {seconds / length:.0f} {unit} before the run ended"
+    return f", {seconds:.0f} seconds before the run ended"
+
+
+def _signed(sign: str, value: int | None) -> str:
+    return f"{sign}{value:,}" if value else figures.number(value)
+
+
+def _fields(pairs: list[tuple[str, str]]) -> None:
+    for name, value in pairs:
+        output.result(f"  {name:<9}  {value}")
+
+
+def _list(title: str, lines: list[str]) -> None:
+    """Lines under a title, the first of them if they are many."""
+    if title and lines:
+        output.result(f"\n{title}:")
+    for line in lines[:_SOME]:
+        output.result(f"  {line}")
+    if len(lines) > _SOME:
+        output.result(f"  … and {len(lines) - _SOME} more: --output json has all")

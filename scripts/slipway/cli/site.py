@@ -1,0 +1,33 @@
+"""``slipway site``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slipway.cli import options, output
+
+
+@click.group("site")
+def command() -> None:
+    """The documentation and lineage site."""
+
+
+@command.command("build")
+@options.target
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("site"),
+    show_default=True,
+    help="Where index.html goes.",
+)
+@options.project_dir
+def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
+    """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""
+    from slipway.adapters.profile import find_project
+    from slipway.services.site import build_site
+
+    site = build_site(find_project(project_dir), target, output_dir)
+    output.result(f"{site.index}: {site.tables} tables. Open it in a browser.")

@@ -1,0 +1,48 @@
+"""``slipway sql``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from slipway.cli import options
+
+FORMATS = ("text", "csv", "json", "parquet")
+TEXT_ROWS = 10_000  # more than that is not read on a screen, and alignment needs all rows at once
+
+
+@click.command("sql")
+@click.argument("query")
+@options.output(*FORMATS)
+@click.option("--release", type=int, metavar="N", help="Tables as release N left them.")
+@click.option("--run", metavar="RUN", help="Tables as a run built and read them, published or not: id or latest.")
+@click.option("--as-of", metavar="TIME", help="Tables of the last release at that time: ISO 8601, UTC without a zone.")
+@options.target
+@options.project_dir
+def command(
+    query: str,
+    output_: str,
+    release: int | None,
+    run: str | None,
+    as_of: str | None,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Query the published tables in DuckDB's SQL.
+
+    Tables are layer.table: slipway sql "select count(*) from raw.events". "show tables" lists what is there, and
+    a lone - reads the query from standard input. Only queries that read are run.
+    """
+    from slipway.cli import tabular
+    from slipway.domain.errors import UsageError
+    from slipway.services.query import query as run_query
+
+    if output_ == "parquet" and sys.stdout.isatty():
+        raise UsageError(
+            "parquet is not written to a terminal", fix="redirect it: slipway sql … -o parquet > rows.parquet"
+        )
+    text = sys.stdin.read() if query == "-" else query
+    result = run_query(text, project_dir=project_dir, target=target, release=release, run=run, as_of=as_of)
+    tabular.write(result, output_, limit=TEXT_ROWS)

@@ -1,0 +1,143 @@
+"""Slim CI: build what a change touches against the released state, test it, compare it with what is published."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.domain.environment import Environment
+from slipway.domain.errors import NotFoundError
+from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.progress import Note, Progress
+from slipway.domain.run import Outcome
+from slipway.services.compare import BuiltTable, compare_builds
+
+if TYPE_CHECKING:
+    from slipway.domain.comparison_report import ComparisonReport
+
+
+@dataclass(frozen=True)
+class CiResult:
+    """What came of a change.
+
+    Args:
+        run: the run of the changed nodes, None when nothing is touched.
+        report: the comparison with what is published; None when there was nothing to compare.
+        against: the release that the change was compared with.
+    """
+
+    run: RunManifest | None
+    report: ComparisonReport | None
+    against: Release
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything built and passed, and every difference is declared."""
+        if self.run is None:
+            return True
+        return self.run.outcome is Outcome.PUBLISHED and (self.report is None or self.report.passed)
+
+
+def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
+    """Build ``state:modified+`` in a throw-away environment, deferring to the published tables.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment whose last release is the state to compare with.
+        show: gets progress.
+
+    Raises:
+        NotFoundError: the environment has no release.
+    """
+    from slipway.adapters.profile import Profile
+    from slipway.adapters.records import Records
+    from slipway.services.run import NothingSelected, RunOptions, run
+
+    environment = Profile(project).environment(target)
+    records = Records(environment)
+    releases = records.releases()
+    if not releases:
+        raise NotFoundError(
+            f"{environment.name} has no release to compare with",
+            "slim CI builds what differs from one",
+            "publish one with slipway run, or build everything with dbt build --target ci",
+        )
+    against = releases[-1]
+    folder = Path(tempfile.mkdtemp(prefix="slipway-ci-"))
+    try:
+        state = folder / "state"
+        state.mkdir()
+        (state / "manifest.json").write_bytes(records.read(against.run_id, "dbt/manifest.json"))
+        show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
+        pins = {name: table.metadata_location for name, table in against.tables.items()}
+        try:
+            done = run(
+                RunOptions(
+                    project=project,
+                    target=environment.name,
+                    select=["state:modified+"],
+                    scratch=folder / "scratch",
+                    pins=pins,
+                    state=state,
+                    command=["slipway", "ci"],
+                ),
+                show,
+            )
+        except NothingSelected:
+            return CiResult(None, None, against)
+        manifest = (project / "target" / "manifest.json").read_bytes()
+        return CiResult(done.manifest, _compare(done.manifest, against, manifest, environment), against)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def to_markdown(result: CiResult) -> str:
+    """The comment for a pull request: what was built, what its tests say, what differs."""
+    from slipway.domain.comparison_report import to_markdown as report_to_markdown
+
+    against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
+    if result.run is None:
+        return f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+    tests = result.run.tests
+    lines = [
+        f"### Slipway: {'passed' if result.passed else 'failed'}",
+        "",
+        f"Compared with {against}. {result.run.reason[:1].upper()}{result.run.reason[1:]}.",
+        "",
+        f"- nodes built: {len(result.run.nodes)}",
+        f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
+    ]
+    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
+    lines += [f"  - `{test.unique_id.split('.')[2]}`: {' '.join(test.message.split())[:200]}" for test in failed]
+    errors = [node for node in result.run.nodes if node.status == "error"]
+    lines += [f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors]
+    lines.append("")
+    if result.report is not None:
+        lines.append(report_to_markdown(result.report))
+    return "\n".join(lines)
+
+
+def _compare(
+    manifest: RunManifest, against: Release, dbt_manifest: bytes, environment: Environment
+) -> ComparisonReport | None:
+    from slipway.domain.comparison_report import make_report
+
+    head = {
+        node.table: BuiltTable.of(node)
+        for node in manifest.nodes
+        if node.table and node.metadata_location and node.change != "pinned"
+    }
+    if not head or manifest.outcome is not Outcome.PUBLISHED:
+        return None
+    base = {name: BuiltTable(table.metadata_location) for name, table in against.tables.items() if name in head}
+    comparisons = compare_builds(
+        base, head, dbt_manifest, environment.catalog_properties, datetime.now(UTC).date()
+    )
+    return make_report(
+        comparisons, title="Difference from what is published", base=f"release {against.number}", head="this change"
+    )

@@ -1,0 +1,96 @@
+"""Compare the tables of two builds, as each model declares it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from slipway.domain.manifest import Node
+
+if TYPE_CHECKING:
+    from slipway.domain.comparison import TableComparison
+    from slipway.domain.comparison_policy import ComparisonPolicy
+
+_LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
+
+
+@dataclass(frozen=True)
+class BuiltTable:
+    """A table of one side: where its metadata is, and what it cost."""
+
+    metadata_location: str
+    seconds: float | None = None
+    bytes: int | None = None
+
+    @classmethod
+    def of(cls, node: Node) -> BuiltTable:
+        """The table a run built for a node."""
+        return cls(node.metadata_location or "", node.seconds, node.bytes_total)
+
+
+def compare_builds(
+    base: Mapping[str, BuiltTable],
+    head: Mapping[str, BuiltTable],
+    dbt_manifest: bytes,
+    catalog_properties: Mapping[str, str],
+    today: date,
+) -> list[TableComparison]:
+    """Compare every table that either side has.
+
+    Args:
+        base: ``schema.table`` to the table before the change.
+        head: the same after it.
+        dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
+        catalog_properties: give access to the object store.
+        today: decides which expected changes ran out.
+    """
+    from slipway.adapters.compare import compare_relations
+    from slipway.adapters.engine import connect
+    from slipway.domain.comparison import Side
+    from slipway.domain.comparison_verdict import judge
+
+    policies = _policies(json.loads(dbt_manifest))
+    connection = connect(catalog_properties)
+    found = []
+    for name in sorted(base.keys() | head.keys()):
+        policy = policies.get(name)
+        facts = compare_relations(
+            connection,
+            name,
+            _scan(base.get(name)),
+            _scan(head.get(name)),
+            policy.key if policy else (),
+            ignore_columns=_LINEAGE,
+            tolerances=policy.tolerances if policy else {},
+        )
+        sides: dict[str, Side] = {
+            side: getattr(facts, side).model_copy(update={"seconds": table.seconds, "bytes": table.bytes})
+            for side, table in (("base", base.get(name)), ("head", head.get(name)))
+            if table is not None
+        }
+        found.append(judge(facts.model_copy(update=sides), policy.expected if policy else (), today=today))
+    return found
+
+
+def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
+    from slipway.domain.comparison_policy import parse_policy
+
+    nodes: Sequence[Mapping[str, Any]] = [
+        node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")
+    ]
+    return {
+        f"{node['schema']}.{node['alias']}": parse_policy(
+            node["name"], node["config"], constraints=node.get("constraints") or [], columns=node["columns"]
+        )
+        for node in nodes
+    }
+
+
+def _scan(table: BuiltTable | None) -> str | None:
+    from slipway.adapters.iceberg.tables import duckdb_path
+    from slipway.adapters.iceberg.types import literal
+
+    return f"iceberg_scan({literal(duckdb_path(table.metadata_location))})" if table else None

@@ -1,0 +1,117 @@
+"""Look back: runs and releases of an environment, and one run in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from slipway.adapters.records import Records
+from slipway.domain.errors import SlipwayError
+from slipway.domain.manifest import Release, RunManifest
+from slipway.services.environments import environment_of, find_run
+
+INCOMPLETE = "incomplete"
+UNREADABLE = "unreadable"
+_SAME = ("unchanged", "same_content", "pinned")
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run in one line; times UTC, seconds of wall time.
+
+    ``outcome`` is ``incomplete`` for a run that did not come to write its manifest.
+    """
+
+    run_id: str
+    started_at: datetime
+    outcome: str
+    release: int | None = None
+    tables_built: int | None = None
+    tables_unchanged: int | None = None
+    tests_passed: int | None = None
+    tests_warned: int | None = None
+    tests_failed: int | None = None
+    tests_carried: int | None = None
+    tests_not_run: int | None = None
+    seconds: float | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """One run: its manifest, or what it left behind when it has none."""
+
+    run_id: str
+    location: str
+    manifest: RunManifest | None
+    staged: list[str] = field(default_factory=list)
+
+
+def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[RunLine]:
+    """The newest runs of an environment, newest first."""
+    records = Records(environment_of(project_dir, target))
+    return [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
+
+
+def list_releases(project_dir: Path | None, target: str | None, limit: int) -> list[Release]:
+    """The newest releases of an environment, newest first."""
+    releases = Records(environment_of(project_dir, target)).releases()
+    return list(islice(reversed(releases), limit))
+
+
+def run_details(project_dir: Path | None, target: str | None, text: str) -> RunDetails:
+    """One run by its id, a unique part of it or ``latest``.
+
+    Raises:
+        NotFoundError: none or several runs match.
+    """
+    found = find_run(environment_of(project_dir, target), text)
+    manifest = found.records.manifest(found.run_id)
+    staged = [] if manifest else list(_staged(found.records, found.run_id))
+    return RunDetails(found.run_id, found.records.location(found.run_id), manifest, staged)
+
+
+def _line(records: Records, run_id: str) -> RunLine:
+    started = _started(run_id)
+    try:
+        manifest = records.manifest(run_id)
+    except SlipwayError as error:
+        return RunLine(run_id, started, UNREADABLE, reason=error.line())
+    if manifest is None:
+        return RunLine(run_id, started, INCOMPLETE, tables_built=len(list(_staged(records, run_id))))
+    changes = [node.change for node in manifest.nodes if node.table]
+    executed = [test.status for test in manifest.tests.results if not test.carried]
+    return RunLine(
+        run_id=run_id,
+        started_at=manifest.started_at,
+        outcome=str(manifest.outcome),
+        release=manifest.release,
+        tables_built=changes.count("built"),
+        tables_unchanged=sum(change in _SAME for change in changes),
+        tests_passed=executed.count("pass"),
+        tests_warned=manifest.tests.warned,
+        tests_failed=manifest.tests.failed,
+        tests_carried=manifest.tests.carried,
+        tests_not_run=manifest.tests.not_run,
+        seconds=round((manifest.finished_at - manifest.started_at).total_seconds(), 3),
+        commit=manifest.code.commit,
+        dirty=manifest.code.dirty,
+        reason=manifest.reason,
+    )
+
+
+def _staged(records: Records, run_id: str) -> Iterator[str]:
+    return (".".join(entry["table"]) for entry in records.candidate(run_id))
+
+
+def _started(run_id: str) -> datetime:
+    """When a run began, as its id says."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)

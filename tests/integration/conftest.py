@@ -1,0 +1,312 @@
+"""Real dbt on real catalogs: a tiny project in a temporary folder, and the bundled one with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import StaticTable
+
+from slipway.adapters.engine import load_extensions
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended; no code means that it was killed."""
+
+    code: int | None
+    output: str
+
+
+class Process:
+    """A dbt command that runs."""
+
+    def __init__(self, connection: socket.socket, output: Path) -> None:
+        self._connection, self._output = connection, output
+        self._stream = connection.makefile("r")
+        self.pid = int(self._stream.readline())
+
+    def wait(self, seconds: float = 120) -> Result:
+        """Wait for its end."""
+        self._connection.settimeout(seconds)
+        with self._connection, self._stream:
+            code = self._stream.readline().strip()
+        return Result(int(code) if code else None, self._output.read_text(encoding="utf-8"))
+
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+
+class DbtServer:
+    """Starts dbt commands, each as a process of its own (dbt_server.py)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._count = folder, 0
+        self._socket = folder / "dbt.socket"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+        self._process = subprocess.Popen([sys.executable, HERE / "dbt_server.py", self._socket], env=environment)
+
+    def start(self, argv: Sequence[str], cwd: Path, env: dict[str, str], kill_before: str = "") -> Process:
+        """Start a command."""
+        self._count += 1
+        output = self._folder / f"output-{self._count}"
+        request = {"argv": argv, "cwd": str(cwd), "env": env, "output": str(output), "kill_before": kill_before}
+        connection = self._connect()
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        return Process(connection, output)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _connect(self) -> socket.socket:
+        for _ in range(600):
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(self._socket))
+                return connection
+            except (FileNotFoundError, ConnectionRefusedError):
+                connection.close()
+                assert self._process.poll() is None, "the dbt server did not start"
+                time.sleep(0.05)
+        raise TimeoutError("the dbt server did not start within 30 s")
+
+
+@dataclass
+class Project:
+    """A dbt project, where it keeps its tables and what lands there; read without dbt and slipway."""
+
+    server: DbtServer
+    path: Path
+    home: Path
+    landing: Path
+    target: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        return passed_on | {
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DBT_USE_COLORS": "false",
+            "DBT_TARGET_PATH": str(self.target),
+            "DBT_LOG_PATH": str(self.target / "logs"),
+            "SLIPWAY_HOME": str(self.home),
+            "SLIPWAY_LANDING": str(self.landing),
+            **self.settings,
+        }
+
+    def start(self, *argv: str, kill_before: str = "", cwd: Path | None = None) -> Process:
+        """Start a dbt command in the project's folder."""
+        return self.server.start(argv, cwd or self.path, self.env, kill_before)
+
+    def run(self, *argv: str, cwd: Path | None = None) -> Result:
+        """Run a dbt command, whatever comes of it."""
+        return self.start(*argv, cwd=cwd).wait()
+
+    def dbt(self, *argv: str, cwd: Path | None = None) -> str:
+        """Run a dbt command that must succeed, and return what it printed."""
+        result = self.run(*argv, cwd=cwd)
+        assert result.code == 0, result.output
+        return result.output
+
+    def refused(self, *argv: str) -> str:
+        """Run a dbt command that must fail, and return what it printed."""
+        result = self.run(*argv)
+        assert result.code in (1, 2), result.output
+        return result.output
+
+    def killed(self, before: str, *argv: str) -> None:
+        """Run a dbt command that is killed before a function of it is called."""
+        result = self.start(*argv, kill_before=before).wait()
+        assert result.code is None, result.output
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+    def remove(self, *names: str) -> None:
+        """Remove files of the project."""
+        for name in names:
+            (self.path / name).unlink()
+
+    def land(self, name: str, content: str | bytes, feed: str = "readings") -> Path:
+        """Put a file into the landing area, whole at once."""
+        target = self.landing / feed / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+    def readings(self, name: str, *rows: str) -> Path:
+        """Land a file of readings, rows as ``meter,read_on,kwh,note``."""
+        return self.land(name, "\n".join(["meter,read_on,kwh,note", *rows, ""]))
+
+    @property
+    def database(self) -> Path:
+        """The catalog's SQLite file."""
+        return self.home / "dev" / "catalog.db"
+
+    def locations(self) -> dict[str, str]:
+        """Published tables, ``schema.table`` to metadata location."""
+        if not self.database.exists():
+            return {}
+        connection = sqlite3.connect(self.database)
+        try:
+            found = connection.execute(
+                "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
+            ).fetchall()
+        except sqlite3.OperationalError:  # killed before the catalog had tables
+            return {}
+        finally:
+            connection.close()
+        return {name: location for name, location in found if not name.startswith("ops.")}
+
+    def table(self, name: str) -> StaticTable:
+        """A published table as pyiceberg reads it."""
+        return StaticTable.from_metadata(self.locations()[name])
+
+    def rows(self, name: str, *columns: str) -> list[Row]:
+        """Rows of a published table by pyiceberg, sorted."""
+        read = self.table(name).scan(selected_fields=columns or ("*",)).to_arrow()
+        return ordered(zip(*(read.column(column).to_pylist() for column in columns or read.column_names), strict=True))
+
+    def content(self, name: str) -> list[Row]:
+        """Rows of a published table without its lineage columns."""
+        names = [column.name for column in self.table(name).schema().fields]
+        return self.rows(name, *(column for column in names if not column.startswith("_")))
+
+    def state(self) -> dict[str, int | None]:
+        """Current snapshot of every published table."""
+        snapshots = {name: self.table(name).current_snapshot() for name in self.locations()}
+        return {name: snapshot.snapshot_id if snapshot else None for name, snapshot in snapshots.items()}
+
+    def files(self, name: str) -> set[str]:
+        """Paths of a table's live data files."""
+        return {task.file.file_path for task in self.table(name).scan().plan_files()}
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What became of every file that landed, in order."""
+        connection = sqlite3.connect(self.database)
+        query = "select metadata_location from iceberg_tables where table_namespace = 'ops' and table_name = 'landed_files'"
+        row = connection.execute(query).fetchone()
+        connection.close()
+        entries: list[dict[str, Any]] = StaticTable.from_metadata(row[0]).scan().to_arrow().to_pylist() if row else []
+        return sorted(entries, key=lambda entry: (entry["landed_at"], entry["path"]))
+
+    def verdicts(self) -> dict[str, tuple[str, int | None]]:
+        """The last verdict and the row count of every landed file, by its path in the feed's folder."""
+        return {entry["path"].split("/", 1)[1]: (entry["verdict"], entry["rows"]) for entry in self.ledger()}
+
+    def results(self) -> dict[str, str]:
+        """Node name to status of the last command."""
+        found = json.loads((self.target / "run_results.json").read_text(encoding="utf-8"))["results"]
+        names = {result["unique_id"]: result["status"] for result in found}
+        return {name.split(".")[2]: status for name, status in names.items() if not name.startswith("operation.")}
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Run manifests, oldest first."""
+        folder = self.home / "dev" / "warehouse" / "_slipway" / "runs"
+        found = [json.loads(path.read_bytes()) for path in folder.glob("*/*/run_manifest.json")]
+        return sorted(found, key=lambda manifest: str(manifest["started_at"]))
+
+    def changes(self) -> dict[str, str]:
+        """Table to what the last run did with it."""
+        return {node["table"]: node["change"] for node in self.runs()[-1]["nodes"]}
+
+    def releases(self) -> list[dict[str, Any]]:
+        """Release records in order of their number."""
+        folder = self.home / "dev" / "warehouse" / "_slipway" / "releases"
+        return [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+
+
+def ordered(rows: Any) -> list[Row]:
+    """Rows in an order that NULLs do not disturb."""
+    return sorted(rows, key=lambda row: [(value is not None, str(value)) for value in row])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtServer]:
+    """The process that starts dbt commands, one per worker."""
+    started = DbtServer(tmp_path_factory.mktemp("dbt"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def template(server: DbtServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project with the machinery's macros, parsed once."""
+    path = tmp_path_factory.mktemp("template") / "project"
+    shutil.copytree(HERE / "project", path)
+    shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
+    shutil.copy(ROOT / "profiles.yml", path)
+    folder = path.parent
+    Project(server, path, folder / "home", folder / "landing", path / "target").dbt("parse")
+    return path
+
+
+@pytest.fixture
+def project(server: DbtServer, template: Path, tmp_path: Path) -> Project:
+    """A copy of the tiny project with three meters' readings of two days landed."""
+    path = tmp_path / "project"
+    shutil.copytree(template, path)
+    found = Project(server, path, tmp_path / "home", tmp_path / "landing", path / "target")
+    found.readings("day-1.csv", "m1,2024-05-01,1.5,", "m2,2024-05-01,2,", "m3,2024-05-01,0.25,")
+    found.readings("day-2.csv", "m1,2024-05-02,1.25,", "m2,2024-05-02,3,")
+    return found
+
+
+@pytest.fixture(scope="session")
+def retail_target(server: DbtServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts of the bundled project, parsed once."""
+    folder = tmp_path_factory.mktemp("retail")
+    Project(server, ROOT, folder / "home", folder / "landing", folder / "target").dbt("parse")
+    return folder / "target"
+
+
+@pytest.fixture
+def retail(server: DbtServer, retail_target: Path, tmp_path: Path) -> Project:
+    """The bundled project, read where it is, with an empty landing area and a home of its own."""
+    shutil.copytree(retail_target, tmp_path / "target")
+    return Project(server, ROOT, tmp_path / "home", tmp_path / "landing", tmp_path / "target")
+
+
+@pytest.fixture
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with its Iceberg reader, and nothing of slipway's views."""
+    connection = duckdb.connect()
+    load_extensions(connection)
+    connection.execute("set TimeZone = 'UTC'")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def catalog(project: Project) -> Iterator[SqlCatalog]:
+    """The project's catalog as another program opens it."""
+    project.database.parent.mkdir(parents=True, exist_ok=True)
+    opened = SqlCatalog("dev", uri=f"sqlite:///{project.database}", warehouse=f"file://{project.home}/dev/warehouse")
+    yield opened
+    opened.engine.dispose()

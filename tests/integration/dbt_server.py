@@ -1,0 +1,111 @@
+"""Starts dbt commands as processes of their own without importing dbt anew for each.
+
+It imports once and forks for every command, so a command has its own memory, environment, folder and exit
+code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
+``env``, ``output`` and ``kill_before``, a function before whose first call the process kills itself.
+The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def serve(path: str) -> None:
+    """Answer requests until the process that started this one is gone."""
+    preload()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    starter = os.getppid()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    listener.settimeout(1.0)
+    while os.getppid() == starter:
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            continue
+        if os.fork() == 0:
+            listener.close()
+            answer(connection)
+        connection.close()
+
+
+def preload() -> None:
+    """Import what every command needs; nothing is opened, so that it can be forked."""
+    for name in (
+        "dbt.cli.main",
+        "dbt.adapters.duckdb",
+        "dbt.adapters.duckdb.impl",
+        "dbt.task.docs.generate",
+        "pandas",
+        "pyarrow.parquet",
+        "pyiceberg.catalog.sql",
+        "pyiceberg.io.pyarrow",
+        "slipway.dbt_plugin",
+    ):
+        importlib.import_module(name)
+
+
+def answer(connection: socket.socket) -> None:
+    """Run one command in this process and leave."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    stream = connection.makefile("rw")
+    request = json.loads(stream.readline())
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
+    code = 70
+    try:
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        if request["kill_before"]:
+            kill_before(request["kill_before"])
+        code = invoke(request["argv"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stream.write(f"{code}\n")
+        stream.flush()
+        os._exit(code)
+
+
+def invoke(argv: list[str]) -> int:
+    """What the console script ``dbt`` does."""
+    from dbt.cli.main import cli
+
+    sys.argv = ["dbt", *argv]
+    try:
+        cli()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+def kill_before(name: str) -> None:
+    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does."""
+    module, _, path = name.partition(":")
+    owner: Any = importlib.import_module(module)
+    *outer, last = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+
+    def killed(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    replacement: Callable[..., None] = killed
+    setattr(owner, last, replacement)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

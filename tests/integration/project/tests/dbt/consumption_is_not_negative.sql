@@ -1,0 +1,2 @@
+-- Nothing flows backwards.
+select * from {{ ref('consumption') }} where kwh < 0

@@ -1,0 +1,221 @@
+"""dbt's commands behave as a dbt user expects, each a process of its own with an empty memory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Project
+
+ALL = {"raw.readings", "curated.consumption", "serving.daily_consumption", "serving.sites", "reference.meters"}
+
+
+def test_build_publishes_every_table_as_one_release(project: Project) -> None:
+    output = project.dbt("build")
+    assert "landed readings: 2 files, 5 rows; 0 set aside" in output
+    assert "published release 1: 5 tables" in output
+    assert set(project.locations()) == ALL
+    # 1.5 + 2 + 0.25 kWh and 1.25 + 3 kWh
+    assert [(str(day), meters, float(wh)) for day, meters, wh in project.rows("serving.daily_consumption")] == [
+        ("2024-05-01", 3, 3750.0),
+        ("2024-05-02", 2, 4250.0),
+    ]
+    assert [(site, meters, float(kwh)) for site, meters, kwh in project.rows("serving.sites")] == [
+        ("north", 4, 7.75),
+        ("south", 1, 0.25),
+    ]
+    assert set(project.results().values()) == {"success", "pass"}
+    release, run = project.releases()[0], project.runs()[0]
+    assert (release["number"], release["run_id"]) == (1, run["run_id"])
+    assert set(release["tables"]) == ALL
+    assert {name: table["snapshot_id"] for name, table in release["tables"].items()} == {
+        name: str(snapshot) for name, snapshot in project.state().items()
+    }
+    for name in ALL:
+        tag = project.table(name).metadata.refs["release-1"]
+        assert tag.snapshot_id == project.state()[name]
+
+
+def test_commands_that_only_read_leave_everything_as_it_is(project: Project) -> None:
+    project.dbt("build")
+    before = project.locations()
+
+    project.dbt("test")
+    assert project.results() == {
+        "consumption_is_not_negative": "pass",
+        "not_null_consumption_kwh": "pass",
+        "not_null_consumption_meter": "pass",
+        "unique_daily_consumption_read_on": "pass",
+    }
+
+    shown = project.dbt("show", "-s", "consumption", "--limit", "3", "--output", "json")
+    rows = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])["show"]
+    assert len(rows) == 3
+    inline = project.dbt("show", "--inline", "select sum(kwh) as total from {{ ref('sites') }}", "--output", "json")
+    assert json.loads(inline[inline.index("{") : inline.rindex("}") + 1])["show"] == [{"total": 8.0}]
+
+    compiled = project.dbt("compile", "-s", "sites")
+    assert '"dev"."curated"."consumption"' in compiled
+
+    listed = project.dbt("ls", "--resource-type", "model", "--output", "name")
+    assert {"readings", "consumption", "daily_consumption", "sites"} <= set(listed.split())
+
+    project.dbt("docs", "generate")
+    catalog = json.loads((project.target / "catalog.json").read_text(encoding="utf-8"))["nodes"]
+    node = catalog["model.meters.consumption"]
+    assert node["metadata"]["type"] == "ICEBERG TABLE"
+    assert {name: column["type"] for name, column in node["columns"].items()} == {
+        "meter": "VARCHAR",
+        "read_on": "DATE",
+        "kwh": "DECIMAL(18,3)",
+        "_source_file": "VARCHAR",
+        "_source_line": "BIGINT",
+        "_run_id": "VARCHAR",
+    }
+    assert node["stats"]["row_count"]["value"] == 5
+    assert str(project.state()["curated.consumption"]) in node["stats"]["snapshot"]["value"]
+
+    assert "All checks passed!" in project.dbt("debug")
+    assert project.locations() == before
+    assert len(project.runs()) == 1
+
+
+def test_source_freshness_is_told_from_the_ledger(project: Project) -> None:
+    before_anything = project.run("source", "freshness")
+    assert before_anything.code == 1
+    project.dbt("build")
+    project.dbt("source", "freshness")
+    found = json.loads((project.target / "sources.json").read_text(encoding="utf-8"))["results"]
+    landed = max(entry["landed_at"] for entry in project.ledger())
+    assert [result["status"] for result in found] == ["pass"]
+    assert found[0]["max_loaded_at"].replace("Z", "+00:00") == landed.isoformat()
+
+
+def test_a_selection_is_built_on_what_is_published(project: Project) -> None:
+    project.dbt("build")
+    before = project.state()
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+
+    project.dbt("run", "-s", "consumption+")
+    # nothing was appended to raw by this selection, so nothing downstream moves
+    assert project.state() == before
+
+    project.dbt("run", "-s", "+daily_consumption")
+    moved = {name for name, snapshot in project.state().items() if snapshot != before[name]}
+    assert moved == {"raw.readings", "curated.consumption", "serving.daily_consumption"}
+
+    project.dbt("run", "-s", "sites")
+    assert [(site, meters) for site, meters, _ in project.rows("serving.sites")] == [("north", 4), ("south", 2)]
+
+
+def test_seed_alone_and_changed(project: Project) -> None:
+    project.dbt("seed")
+    assert set(project.locations()) == {"reference.meters"}
+    project.write("seeds/reference/meters.csv", "meter,site\nm1,east\nm2,north\nm3,south\n")
+    project.dbt("seed")
+    assert project.rows("reference.meters") == [("m1", "east"), ("m2", "north"), ("m3", "south")]
+    project.dbt("build")
+    assert [(site, meters) for site, meters, _ in project.rows("serving.sites")] == [
+        ("east", 2),
+        ("north", 2),
+        ("south", 1),
+    ]
+
+
+def test_an_empty_seed_is_an_empty_table(project: Project) -> None:
+    project.write("seeds/reference/meters.csv", "meter,site\n")
+    project.write("models/serving/sites.sql", "select * from {{ ref('meters') }}\n")
+    project.dbt("build", "-s", "meters+")
+    assert project.rows("reference.meters") == []
+    assert project.rows("serving.sites") == []
+
+
+def test_full_refresh_rebuilds_and_keeps_raw(project: Project) -> None:
+    project.dbt("build")
+    project.readings("day-9.csv", "m1,2024-05-01,9,")
+    project.dbt("build")
+    identity = {name: project.table(name).metadata.table_uuid for name in ALL}
+    content = {name: project.content(name) for name in ALL}
+    raw = project.files("raw.readings")
+
+    # the correction of the first day reached consumption as an increment; a refresh has to find it in raw
+    project.dbt("build", "--full-refresh")
+    assert {name: project.content(name) for name in ALL} == content
+    assert {name: project.table(name).metadata.table_uuid for name in ALL} == identity
+    assert project.files("raw.readings") == raw
+
+
+def test_vars_reach_the_models(project: Project) -> None:
+    project.dbt("build", "--vars", "kwh_factor: 1")
+    assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]
+    assert project.runs()[-1]["vars"] == {"kwh_factor": 1}
+
+
+def test_eight_threads(project: Project) -> None:
+    for number in range(24):
+        project.write(
+            f"models/serving/wide_{number}.sql", f"select meter, {number} as n from {{{{ ref('consumption') }}}}"
+        )
+    project.dbt("build", "--threads", "8")
+    assert len(project.locations()) == 29
+    for number in range(24):
+        assert project.rows(f"serving.wide_{number}", "n") == [(number,)] * 5
+
+
+def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
+    project.write(
+        "models/curated/north.sql",
+        "{{ config(materialized='ephemeral') }}\nselect * from {{ ref('meters') }} where site = 'north'\n",
+    )
+    project.write("models/serving/sites.sql", "select count(*) as meters from {{ ref('north') }}\n")
+    project.dbt("build")
+    assert project.rows("serving.sites") == [(2,)]
+    assert set(project.locations()) == ALL
+
+
+def test_a_test_keeps_its_failures_where_it_is_told_to(project: Project) -> None:
+    project.dbt("build")
+    project.write("tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n")
+    output = project.dbt("test", "--store-failures")
+    assert project.results()["no_meter"] == "warn"
+    assert "Got 3 results" in output
+    assert set(project.locations()) == ALL
+
+
+def test_unit_tests_run_before_anything_is_there(project: Project) -> None:
+    project.write(
+        "models/_unit_tests.yml",
+        """
+unit_tests:
+  - name: sites_add_up
+    model: sites
+    given:
+      - input: ref('consumption')
+        rows: [{meter: a, kwh: 1.5}, {meter: b, kwh: 2}]
+      - input: ref('meters')
+        rows: [{meter: a, site: x}, {meter: b, site: x}]
+    expect:
+      rows: [{site: x, meters: 2, kwh: 3.5}]
+""",
+    )
+    project.dbt("build")
+    assert project.results()["sites"] == "success"
+    assert project.runs()[-1]["tests"]["failed"] == 0
+
+
+def test_hooks_of_a_model_run(project: Project) -> None:
+    project.write(
+        "models/serving/sites.sql",
+        "{{ config(pre_hook=\"set variable factor = 3\") }}\nselect getvariable('factor') as factor from {{ ref('meters') }} limit 1\n",
+    )
+    project.dbt("build", "-s", "meters", "sites")
+    assert project.rows("serving.sites") == [(3,)]
+
+
+def test_a_command_that_cannot_begin_builds_nothing(project: Project) -> None:
+    project.write("contracts/readings.odcs.yaml", "servers: [{server: landing, format: parquet}]\n")
+    output = project.refused("build")
+    assert "readings.odcs.yaml is not a feed" in output
+    assert "Traceback" not in output
+    assert project.locations() == {}
