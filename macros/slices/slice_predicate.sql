@@ -1,7 +1,7 @@
 {#
     The condition of the run's slice, `true` without one; used once, at the boundary from raw to curated.
 
-    --vars '{slice: {from: 2011-08-01, to: 2011-08-08, countries: [France, Germany]}}'
+    --vars '{slice: {from: 2011-08-01, to: 2011-08-08, regions: [north, south]}}'
 
     Dimensions are declared once, in the var slice_dimensions: name to {column, kind}. The one of kind `range` is
     limited by `from` (inclusive) and `to` (exclusive); one of kind `list` takes a value or a list. Refuses an

@@ -96,7 +96,7 @@ def _s3_secret(properties: Mapping[str, str]) -> str:
         found = session.get_credentials()
         if found is not None:
             frozen = found.get_frozen_credentials()
-            options |= {"key_id": frozen.access_key, "secret": frozen.secret_key}
+            options |= {"key_id": str(frozen.access_key), "secret": str(frozen.secret_key)}
             if frozen.token:
                 options["session_token"] = frozen.token
         if session.region_name and "region" not in options:

@@ -143,7 +143,7 @@ class Landing:
         seen = {(entry.path, entry.size_bytes, entry.etag) for entry in self.ledger() if entry.feed == feed.name}
         new = [
             info
-            for info in self._store.list(feed.name)
+            for info in self._store.entries(feed.name)
             if (info.key, info.size, info.etag) not in seen and not info.key.rsplit("/", 1)[-1].startswith((".", "_"))
         ]
         if not new:

@@ -37,7 +37,7 @@ class ObjectStore(Protocol):
     def open(self, key: str) -> Any:
         """A context manager around a binary stream of the object."""
 
-    def list(self, prefix: str) -> list[ObjectInfo]:
+    def entries(self, prefix: str) -> list[ObjectInfo]:
         """Every object below a folder, sorted by key; empty when there is none."""
 
     def folders(self, prefix: str) -> list[str]:
@@ -82,7 +82,7 @@ class LocalStore:
         with (self._folder / key).open("rb") as stream:
             yield stream
 
-    def list(self, prefix: str) -> list[ObjectInfo]:
+    def entries(self, prefix: str) -> list[ObjectInfo]:
         """Every file below a folder, sorted by key."""
         base = self._folder / prefix
         found = []
@@ -150,7 +150,7 @@ class S3Store:
         with body:
             yield body
 
-    def list(self, prefix: str) -> list[ObjectInfo]:
+    def entries(self, prefix: str) -> list[ObjectInfo]:
         """Every object below a folder, sorted by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")

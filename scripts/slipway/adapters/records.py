@@ -52,13 +52,13 @@ class Records:
 
     def candidate(self, run_id: str) -> list[dict[str, Any]]:
         """The staged tables that a run wrote down."""
-        found = self.store.list(f"{self.folder(run_id)}/candidate")
+        found = self.store.entries(f"{self.folder(run_id)}/candidate")
         return [json.loads(self.store.read(item.key)) for item in found]
 
     def run_ids(self) -> Iterator[str]:
         """Ids of all runs, newest first, one date folder at a time."""
-        for date in reversed(self.store.folders("runs")):
-            yield from reversed(self.store.folders(f"runs/{date}"))
+        for day in reversed(self.store.folders("runs")):
+            yield from reversed(self.store.folders(f"runs/{day}"))
 
     def manifest(self, run_id: str) -> RunManifest | None:
         """A run's manifest, None when the run did not come to write one.
@@ -90,7 +90,7 @@ class Records:
 
     def reserve(self) -> int:
         """Take the next release number; it is not given out again even when it is never used."""
-        taken = [int(item.key.rsplit("/", 1)[-1].split(".")[0]) for item in self.store.list("releases")]
+        taken = [int(item.key.rsplit("/", 1)[-1].split(".")[0]) for item in self.store.entries("releases")]
         number = max(taken, default=0) + 1
         while True:
             try:
@@ -107,7 +107,7 @@ class Records:
         """Published releases in the order they were published."""
         found = [
             _parse(Release, self.store.read(item.key), item.key)
-            for item in self.store.list("releases")
+            for item in self.store.entries("releases")
             if item.key.endswith(".json")
         ]
         return sorted(found, key=lambda release: release.published_at)

@@ -33,7 +33,7 @@ def command(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.adapters.profile import find_project
+    from slipway.services.project import find_project
     from slipway.services.canary import CanaryOptions, canary
 
     request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)

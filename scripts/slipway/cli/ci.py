@@ -26,7 +26,7 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
     tables, builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when
     something fails or differs undeclared.
     """
-    from slipway.adapters.profile import find_project
+    from slipway.services.project import find_project
     from slipway.cli.progress import show_progress
     from slipway.services.ci import ci, to_markdown
 

@@ -13,6 +13,7 @@ from slipway import __version__
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("slipway.cli.run", "Land, build, test and publish, and record it all."),
+    "publish": ("slipway.cli.publish", "Publish a run that was staged."),
     "sql": ("slipway.cli.sql", "Query the published tables."),
     "runs": ("slipway.cli.runs", "List runs."),
     "releases": ("slipway.cli.releases", "List releases."),
@@ -56,10 +57,8 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line and exit with a documented code (docs/reference/exit-codes.md)."""
     try:
-        cli.main(standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as exit_:
-        code = exit_.exit_code
+        # without standalone mode click hands the code of an Exit back instead of raising it
+        code = int(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

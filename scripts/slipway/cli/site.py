@@ -26,7 +26,7 @@ def command() -> None:
 @options.project_dir
 def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""
-    from slipway.adapters.profile import find_project
+    from slipway.services.project import find_project
     from slipway.services.site import build_site
 
     site = build_site(find_project(project_dir), target, output_dir)

@@ -16,6 +16,7 @@ from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.writer import DIGEST, WriteRequest, WriteResult, write
+from slipway.adapters.releases import figures
 from slipway.domain.errors import ConfigError, ContractError
 from slipway.domain.manifest import Node
 
@@ -123,21 +124,6 @@ def contract_of(node: Any) -> Contract | None:
                 f"{node.name}: constraint {kind}", "it would not be checked", "use a relationships or a singular test"
             )
     return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
-
-
-def figures(table: Table | None) -> dict[str, int | None]:
-    """Rows, files and bytes of a table's current snapshot, from its summary alone."""
-    current = table.current_snapshot() if table else None
-    summary = current.summary.additional_properties if current and current.summary else {}
-
-    def number(name: str) -> int | None:
-        return int(summary[name]) if name in summary else (0 if current is None else None)
-
-    return {
-        "rows": number("total-records"),
-        "files": number("total-data-files"),
-        "bytes": number("total-files-size"),
-    }
 
 
 def _identifier(manifest: Any, unique_id: str) -> TableId:

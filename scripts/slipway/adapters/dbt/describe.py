@@ -7,9 +7,9 @@ from typing import Any
 
 from pyiceberg.table import Table
 
-from slipway.adapters.dbt.build import figures
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.iceberg.types import duckdb_type, literal
+from slipway.adapters.releases import figures
 
 _FIXED = (
     "table_database",

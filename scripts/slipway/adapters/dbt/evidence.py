@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from slipway.adapters.dbt.build import figures
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import literal
+from slipway.adapters.releases import figures
 from slipway.domain.manifest import Conservation, Freshness, Node, TestResult, Tests
 
 _BUILT = ("model", "seed", "snapshot")

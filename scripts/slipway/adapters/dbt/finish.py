@@ -7,17 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyiceberg.table import Table
-
 from slipway.adapters import code
 from slipway.adapters.dbt import evidence
-from slipway.adapters.dbt.build import figures
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
-from slipway.adapters.iceberg.commit import guarantee, publish
+from slipway.adapters.iceberg.commit import publish
+from slipway.adapters.releases import figures, released_cut
 from slipway.domain.environment import Mode
 from slipway.domain.errors import ConflictError, SlipwayError
-from slipway.domain.manifest import InputSnapshot, Release, ReleasedTable, RunManifest
+from slipway.domain.manifest import InputSnapshot, RunManifest
 from slipway.domain.run import Outcome
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
@@ -53,7 +51,15 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
             failure, outcome, reason = error, Outcome.REFUSED, error.line()
     made_by = code.code_of(session.project)
     if outcome is Outcome.PUBLISHED:
-        session.records.write_release(_release(session, made_by))
+        cut = released_cut(
+            session.outputs,
+            number=session.release,
+            run_id=session.request.run_id,
+            code=made_by,
+            changed=session.staged.keys(),
+            now=datetime.now(UTC),
+        )
+        session.records.write_release(cut)
     run_manifest = RunManifest(
         run_id=session.request.run_id,
         invocation_id=done.invocation_id,
@@ -123,38 +129,6 @@ def _verdict(session: Session, done: Invocation) -> tuple[Outcome, str]:
 
 def _how_to_publish(session: Session) -> str:
     return f"publish it with slipway publish {session.request.run_id} --target {session.environment.name}"
-
-
-def _release(session: Session, made_by: Any) -> Release:
-    """The cut of the environment right after publishing: what changed, and what it stands beside."""
-    tables = {}
-    for identifier, location in sorted(session.outputs.locations().items()):
-        if identifier[0] == "ops":
-            continue
-        table = session.outputs.load(identifier, location)
-        tables[".".join(identifier)] = _released(table, identifier in session.staged)
-    return Release(
-        number=session.release,
-        run_id=session.request.run_id,
-        target=session.environment.name,
-        published_at=datetime.now(UTC),
-        code=made_by,
-        guarantee=guarantee(session.outputs.catalog),
-        tables=tables,
-    )
-
-
-def _released(table: Table, changed: bool) -> ReleasedTable:
-    current = table.current_snapshot()
-    summary = current.summary.additional_properties if current and current.summary else {}
-    return ReleasedTable(
-        snapshot_id=str(current.snapshot_id) if current else None,
-        schema_id=table.schema().schema_id,
-        metadata_location=table.metadata_location,
-        rows=figures(table)["rows"],
-        changed=changed,
-        run_id=summary.get("slipway.run-id"),
-    )
 
 
 def _inputs(session: Session) -> list[InputSnapshot]:

@@ -72,7 +72,7 @@ def invoke(
     return Invocation(
         success=bool(done.success),
         results=results,
-        manifest=current.session.manifest if current.session else None,
+        manifest=getattr(session(), "manifest", None),
         error=_one_line(done.exception),
         invocation_id=str(get_invocation_id()),
     )

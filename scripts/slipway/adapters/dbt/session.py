@@ -189,6 +189,7 @@ class Session:
             "metadata_location": staged.table.metadata_location,
             "base": staged.base,
             "snapshot_id": str(staged.snapshot_id),
+            "release": self.release,
             "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
         }
         self.records.write(self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record))

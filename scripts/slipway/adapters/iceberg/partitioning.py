@@ -42,7 +42,7 @@ class PartitionColumn:
 
 
 def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[PartitionColumn]:
-    """Read ``partitioned_by`` entries such as ``day(invoiced_at)`` or ``bucket(16, customer_id)``.
+    """Read ``partitioned_by`` entries such as ``day(ordered_at)`` or ``bucket(16, id)``.
 
     Raises:
         ConfigError: an unknown transform, a column that is not there, or a type it cannot take.
@@ -143,11 +143,11 @@ def _timed(part: str, field: ice.NestedField) -> tuple[transforms.Transform[Any,
     if isinstance(field.field_type, ice.TimestamptzType):
         value = f"({value} at time zone 'UTC')"
     transform: transforms.Transform[Any, Any] = {
-        "year": transforms.YearTransform,
-        "month": transforms.MonthTransform,
-        "day": transforms.DayTransform,
-        "hour": transforms.HourTransform,
-    }[part]()
+        "year": transforms.YearTransform(),
+        "month": transforms.MonthTransform(),
+        "day": transforms.DayTransform(),
+        "hour": transforms.HourTransform(),
+    }[part]
     match part:
         case "day":
             return transform, f"{value}::date"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import duckdb
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
@@ -165,11 +164,12 @@ def _prune(
         if any(isinstance(value, bool | dt.datetime) for value in values):
             continue
         if len(values) <= _FEW:
-            filters.append(In(field.name, [_literal(value) for value in values]))
+            filters.append(In(field.name, [_literal(value) for value in values]))  # type: ignore[misc,call-arg]
             continue
         low, high = cursor.execute(f"select min({column}), max({column}) from {source}").fetchone() or (None, None)
-        filters += [GreaterThanOrEqual(field.name, _literal(low)), LessThanOrEqual(field.name, _literal(high))]
-    return reduce(And, filters, AlwaysTrue())
+        filters.append(GreaterThanOrEqual(field.name, _literal(low)))  # type: ignore[misc,call-arg]
+        filters.append(LessThanOrEqual(field.name, _literal(high)))  # type: ignore[misc,call-arg]
+    return And(AlwaysTrue(), AlwaysTrue(), *filters)
 
 
 def _literal(value: int | str | dt.date) -> int | str:

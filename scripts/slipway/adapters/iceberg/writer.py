@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 from pyiceberg.manifest import DataFile
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
@@ -159,7 +160,7 @@ class _Write:
             seconds=self.seconds,
         )
 
-    def _target(self, query: schema.Schema) -> tuple[Table, tuple[TableUpdate, ...]]:
+    def _target(self, query: Schema) -> tuple[Table, tuple[TableUpdate, ...]]:
         """The table to write to and the updates that give it the query's schema and partition spec."""
         request = self.request
         if self.base is None:
@@ -268,5 +269,5 @@ class _Write:
         self._started = now
 
 
-def _numbered(spec: partitioning.PartitionSpec, known: dict[int, partitioning.PartitionSpec]) -> partitioning.PartitionSpec:
-    return partitioning.PartitionSpec(*spec.fields, spec_id=max(known) + 1)
+def _numbered(spec: PartitionSpec, known: dict[int, PartitionSpec]) -> PartitionSpec:
+    return PartitionSpec(*spec.fields, spec_id=max(known) + 1)

@@ -1,0 +1,72 @@
+"""``slipway connect``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.services.connect import Connection
+
+
+@click.command("connect")
+@click.option("--show-secrets", is_flag=True, help="Print passwords and keys.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(*, show_secrets: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """How to open the published tables from pyiceberg, DuckDB and other engines.
+
+    With --output json: the properties for pyiceberg's load_catalog, its name among them.
+    """
+    from slipway.services.connect import connection
+
+    found = connection(project_dir, target, show_secrets=show_secrets, with_tables=output_ == "text")
+    if output_ == "json":
+        output.as_json({"name": found.name, **found.properties})
+    else:
+        _explain(found)
+    if found.masks_secrets:
+        output.message("secrets are masked: --show-secrets prints them")
+
+
+def _explain(found: Connection) -> None:
+    table = min(found.tables, key=lambda name: (-figures.by_layer(name)[0], name), default=None)
+    _section("pyiceberg", _pyiceberg(found, table or "layer.table"))
+    _section("DuckDB alone", _duckdb(found.tables[table]) if table else ["nothing is published yet"])
+    _section("DuckDB, several tables as they stood together", [f'slipway sql "from {table or "layer.table"}"'])
+    _section("Spark with the Iceberg runtime", _lines(found.spark, "this kind of catalog has no counterpart there"))
+    _section("Trino, etc/catalog/*.properties", _lines(found.trino, "not reachable: it needs a shared catalog and s3://"))
+
+
+def _section(title: str, lines: list[str]) -> None:
+    output.result(f"{title}\n" + "\n".join(f"  {line}" for line in lines) + "\n")
+
+
+def _pyiceberg(found: Connection, table: str) -> list[str]:
+    properties = json.dumps(found.properties, indent=4).splitlines()
+    return [
+        "from pyiceberg.catalog import load_catalog",
+        f'catalog = load_catalog("{found.name}", **{properties[0]}',
+        *properties[1:-1],
+        "})",
+        f'catalog.load_table("{table}").scan().to_arrow()',
+    ]
+
+
+def _duckdb(metadata_location: str) -> list[str]:
+    return [
+        "install iceberg; load iceberg;",
+        f"from iceberg_scan('{metadata_location.removeprefix('file://')}');",
+        "-- one metadata file is one state of one table: ask the catalog for the current one, and never let",
+        "-- DuckDB guess it from the folder, which also holds candidates that were not published",
+    ]
+
+
+def _lines(settings: dict[str, str] | None, otherwise: str) -> list[str]:
+    return [f"{key}={value}" for key, value in settings.items()] if settings else [otherwise]

@@ -1,0 +1,30 @@
+"""``slipway publish``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slipway.cli import options, output
+
+
+@click.command("publish")
+@click.argument("run")
+@options.target
+@options.output("text", "json")
+@options.project_dir
+def command(run: str, target: str | None, output_: str, project_dir: Path | None) -> None:
+    """Publish RUN, a run that passed and was staged: every table of it becomes current in one step.
+
+    RUN is a run id, a unique part of one, or latest.
+    """
+    from slipway.services.project import find_project
+    from slipway.services.publish import publish_run
+
+    release = publish_run(find_project(project_dir), target, run)
+    if output_ == "json":
+        output.as_json(release.model_dump(mode="json"))
+        return
+    changed = sorted(name for name, table in release.tables.items() if table.changed)
+    output.result(f"Published release {release.number} in {release.target}, {len(changed)} tables of run {release.run_id}.")

@@ -1,0 +1,57 @@
+"""How to open an environment's published tables from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.adapters.published import Published
+from slipway.domain.connection import has_secrets, masked, spark, trino
+from slipway.domain.errors import NotFoundError
+from slipway.services.environments import environment_of
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Everything another engine needs.
+
+    Args:
+        name: the catalog's name.
+        properties: for ``pyiceberg.catalog.load_catalog(name, **properties)``.
+        masks_secrets: secrets were replaced.
+        spark: settings of a Spark session; None where there is no counterpart.
+        trino: a catalog file; None where Trino cannot reach it.
+        tables: published tables to their current metadata, empty when nothing is published.
+    """
+
+    name: str
+    properties: dict[str, str]
+    masks_secrets: bool
+    spark: dict[str, str] | None
+    trino: dict[str, str] | None
+    tables: dict[str, str]
+
+
+def connection(
+    project_dir: Path | None, target: str | None, *, show_secrets: bool, with_tables: bool = True
+) -> Connection:
+    """How to open an environment, with secrets masked unless they are asked for."""
+    environment = environment_of(project_dir, target)
+    properties = dict(environment.catalog_properties)
+    hide = has_secrets(properties) and not show_secrets
+    shown = masked(properties) if hide else properties
+    return Connection(
+        name=environment.name,
+        properties=shown,
+        masks_secrets=hide,
+        spark=spark(environment.name, shown),
+        trino=trino(environment.name, shown),
+        tables=_tables(Published(environment)) if with_tables else {},
+    )
+
+
+def _tables(published: Published) -> dict[str, str]:
+    try:
+        return {name: version.metadata_location for name, version in sorted(published.now().tables.items())}
+    except NotFoundError:  # nothing is published yet; how to connect is known all the same
+        return {}
