@@ -10,19 +10,44 @@
 
 with
 
+{% if is_incremental() %}
+    changed_lines as (
+
+        select
+            invoice_id,
+            revenue_date
+        from {{ ref('invoice_lines') }}
+        where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+
+    ),
+
+    days_to_read as (
+
+        -- an invoice is added up whole: the days that changed, and those on which it had lines before
+        select revenue_date from changed_lines
+
+        union distinct
+
+        select
+            cast(unnest(generate_series(
+                revenue_date, last_revenue_date, interval 1 day
+            )) as date) as revenue_date
+        from {{ this }}
+        where invoice_id in (select changed_lines.invoice_id from changed_lines)
+
+    ),
+
+{% endif %}
 invoice_lines as (
 
-    -- an invoice that got a line is counted again from all its lines, on whatever day they are
     select
         *,
         {{ line_amount() }} as amount
     from {{ ref('invoice_lines') }}
     {%- if is_incremental() %}
         where
-            invoice_id in (
-                select changed.invoice_id from {{ ref('invoice_lines') }} as changed
-                where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
-            )
+            revenue_date in (select days_to_read.revenue_date from days_to_read)
+            and invoice_id in (select changed_lines.invoice_id from changed_lines)
     {%- endif %}
 
 ),
@@ -38,6 +63,7 @@ invoices as (
         end as invoice_type,
         min(invoiced_at) as invoiced_at,
         min(revenue_date) as revenue_date,
+        max(revenue_date) as last_revenue_date,
         -- one customer and one country an invoice is the rule; a test warns where it is broken
         arg_min(customer_id, {{ line_position() }}) as customer_id,
         arg_min(country, {{ line_position() }}) as country,

@@ -57,7 +57,7 @@ class Plugin(BasePlugin):
         try:
             session = self._new_session(conn)
             engine.prepare(conn, session.environment.catalog_properties)
-            conn.execute(f'attach if not exists \':memory:\' as "{session.environment.name}"')
+            conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
         except SlipwayError as error:
             raise DbtRuntimeError(error.line()) from error
 
@@ -170,7 +170,7 @@ class Plugin(BasePlugin):
     def _attach(self, database: str) -> None:
         with self._lock:
             assert self._connection is not None
-            self._connection.execute(f'attach if not exists \':memory:\' as "{database}"')
+            self._connection.execute(f"attach if not exists ':memory:' as \"{database}\"")
 
     def _connect(self) -> None:
         """``test``, ``show`` and ``docs`` reach the plugin before dbt has opened its database."""
@@ -180,7 +180,9 @@ class Plugin(BasePlugin):
         flags, request = get_flags(), invocation.current.request
         if request is None:
             now = datetime.now(UTC)
-            request = RunRequest(new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line())
+            request = RunRequest(
+                new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line()
+            )
         assert self.creds is not None
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
         self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
@@ -194,5 +196,3 @@ def thread_cursor() -> duckdb.DuckDBPyConnection:
     handle = FACTORY.adapters["duckdb"].connections.get_thread_connection().handle
     wrapped = handle.cursor()
     return wrapped._cursor  # type: ignore[no-any-return]
-
-

@@ -43,7 +43,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
 
             import_extension(name)
             connection.execute(f"load {name}")
-        except Exception as error:
+        except (ImportError, OSError, ValueError, duckdb.Error) as error:
             try:
                 connection.execute(f"install {name}")
                 connection.execute(f"load {name}")
@@ -58,7 +58,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
 def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
     """Have DuckDB count the bytes that statements of this connection read, without printing anything."""
     cursor.execute("pragma enable_profiling = 'no_output'")
-    cursor.execute("pragma custom_profiling_settings = '{\"TOTAL_BYTES_READ\": \"true\"}'")
+    cursor.execute('pragma custom_profiling_settings = \'{"TOTAL_BYTES_READ": "true"}\'')
 
 
 def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:

@@ -20,7 +20,9 @@ def resolve(project: Path, ref: str) -> str:
     """
     done = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if done.returncode:
-        raise NotFoundError(f"no commit {ref}", "git does not know it", "fetch it or name another with --base")
+        raise NotFoundError(
+            f"no commit {ref}", "git does not know it", "fetch it or name another with --base"
+        )
     return done.stdout.strip()
 
 
@@ -64,6 +66,8 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
 
 def _git(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         raise UnavailableError("git is not installed", "other versions of the code come from it") from None

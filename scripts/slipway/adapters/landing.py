@@ -67,7 +67,9 @@ class Landing:
         if self._ledger is None:
             location = self._tables.locations().get(LEDGER)
             rows = self._tables.load(LEDGER, location).scan().to_arrow().to_pylist() if location else []
-            self._ledger = sorted((LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path))
+            self._ledger = sorted(
+                (LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path)
+            )
         return self._ledger
 
     def accepted(self, feed: str) -> list[LandedFile]:
@@ -95,7 +97,9 @@ class Landing:
             ConflictError: others kept writing to the ledger at the same moment.
         """
         for _ in range(_ATTEMPTS):
-            entries = [entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, now)]
+            entries = [
+                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, now)
+            ]
             if not entries:
                 return []
             try:
@@ -105,7 +109,9 @@ class Landing:
                 continue
             self._ledger = [*self.ledger(), *entries]
             return entries
-        raise ConflictError("landing was not recorded", "other runs kept landing files at the same time", "run again")
+        raise ConflictError(
+            "landing was not recorded", "other runs kept landing files at the same time", "run again"
+        )
 
     def select(self, feed_name: str, files: Iterable[LandedFile], run_id: str) -> str:
         """A query over accepted files: the contract's columns as text, and where each row came from.
@@ -140,11 +146,14 @@ class Landing:
     def _check(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, run_id: str, now: datetime
     ) -> list[LandedFile]:
-        seen = {(entry.path, entry.size_bytes, entry.etag) for entry in self.ledger() if entry.feed == feed.name}
+        seen = {
+            (entry.path, entry.size_bytes, entry.etag) for entry in self.ledger() if entry.feed == feed.name
+        }
         new = [
             info
             for info in self._store.entries(feed.name)
-            if (info.key, info.size, info.etag) not in seen and not info.key.rsplit("/", 1)[-1].startswith((".", "_"))
+            if (info.key, info.size, info.etag) not in seen
+            and not info.key.rsplit("/", 1)[-1].startswith((".", "_"))
         ]
         if not new:
             return []
@@ -166,7 +175,9 @@ class Landing:
             if problem:
                 entries.append(entry(rows=None, verdict="rejected", reason=problem))
             elif sha256 in first:
-                entries.append(entry(rows=None, verdict="duplicate", reason=f"same content as {first[sha256]}"))
+                entries.append(
+                    entry(rows=None, verdict="duplicate", reason=f"same content as {first[sha256]}")
+                )
             else:
                 first[sha256] = info.key
                 readable.append((info, entry))
@@ -229,7 +240,11 @@ class Landing:
             LEDGER, schema=_SCHEMA, location=f"{self._tables.environment.warehouse}/{'/'.join(LEDGER)}"
         )
         current = table.current_snapshot()
-        files = current.summary.additional_properties.get("total-data-files", "0") if current and current.summary else "0"
+        files = (
+            current.summary.additional_properties.get("total-data-files", "0")
+            if current and current.summary
+            else "0"
+        )
         if int(files) < _COMPACT_AFTER:
             table.append(rows)
         else:
@@ -239,6 +254,8 @@ class Landing:
 def _csv_reason(error: duckdb.Error) -> str:
     """The parts of DuckDB's many-line CSV message that a person needs, on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [line for line in lines if line.startswith(("CSV Error on Line", "Expected Number", "Invalid unicode"))]
+    wanted = [
+        line for line in lines if line.startswith(("CSV Error on Line", "Expected Number", "Invalid unicode"))
+    ]
     chosen = wanted or lines[:1]
     return "; ".join(line.removeprefix("Invalid Input Error: ") for line in chosen)[:300]

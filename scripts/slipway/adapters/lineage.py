@@ -139,7 +139,8 @@ def _source(published: Published, name: str, version: str) -> Source:
         rows=_number(summary, "total-records"),
         files=_number(summary, "total-data-files"),
         bytes_total=_number(summary, "total-files-size"),
-        operation=summary.get("slipway.strategy") or (snapshot.summary.operation.value if snapshot.summary else None),
+        operation=summary.get("slipway.strategy")
+        or (snapshot.summary.operation.value if snapshot.summary else None),
         is_published=is_published,
         inputs=dict(sorted(inputs.items())),
     )

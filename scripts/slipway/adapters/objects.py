@@ -70,7 +70,7 @@ class LocalStore:
                 os.fsync(stream.fileno())
             os.link(name, target)
         finally:
-            os.unlink(name)
+            Path(name).unlink()
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -93,7 +93,9 @@ class LocalStore:
                     stat = path.stat()
                 except FileNotFoundError:
                     continue
-                found.append(ObjectInfo(path.relative_to(self._folder).as_posix(), stat.st_size, str(stat.st_mtime_ns)))
+                found.append(
+                    ObjectInfo(path.relative_to(self._folder).as_posix(), stat.st_size, str(stat.st_mtime_ns))
+                )
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:
@@ -125,7 +127,9 @@ class S3Store:
         from botocore.exceptions import ClientError
 
         try:
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*")
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
                 raise FileExistsError(key) from error
@@ -168,5 +172,7 @@ class S3Store:
             Bucket=self._bucket, Prefix=start, Delimiter="/"
         )
         return sorted(
-            item["Prefix"].removeprefix(start).rstrip("/") for page in pages for item in page.get("CommonPrefixes", [])
+            item["Prefix"].removeprefix(start).rstrip("/")
+            for page in pages
+            for item in page.get("CommonPrefixes", [])
         )

@@ -53,7 +53,9 @@ class Profile:
         self.vars: dict[str, Any] = {**declared, **(declared.get(described.get("name")) or {})}
         profiles = _read(folder / "profiles.yml")
         if name not in profiles:
-            raise ConfigError(f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml")
+            raise ConfigError(
+                f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml"
+            )
         self._profile: dict[str, Any] = profiles[name]
 
     @property
@@ -84,7 +86,9 @@ class Profile:
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
         given |= _pyiceberg_config(name)
-        warehouse = str(os.environ.get("SLIPWAY_WAREHOUSE") or config.get("warehouse") or given.get("warehouse") or "")
+        warehouse = str(
+            os.environ.get("SLIPWAY_WAREHOUSE") or config.get("warehouse") or given.get("warehouse") or ""
+        )
         local = mode is Mode.EXPLORATORY or bool(config.get("local"))
         if not local and not (warehouse and given.get("uri", given.get("type"))):
             raise ConfigError(
@@ -94,11 +98,17 @@ class Profile:
             )
         properties = {**(local_catalog(home / name) if local else {}), **given}
         if warehouse:
-            properties["warehouse"] = warehouse if "://" in warehouse else f"file://{Path(warehouse).resolve()}"
+            properties["warehouse"] = (
+                warehouse if "://" in warehouse else f"file://{Path(warehouse).resolve()}"
+            )
         properties["warehouse"] = properties["warehouse"].rstrip("/")
-        landing = str(os.environ.get("SLIPWAY_LANDING") or config.get("landing") or self.project / "seeds" / "landing")
+        landing = str(
+            os.environ.get("SLIPWAY_LANDING") or config.get("landing") or self.project / "seeds" / "landing"
+        )
         if "://" not in landing:
-            landing = str(Path(landing).expanduser() if Path(landing).is_absolute() else self.project / landing)
+            landing = str(
+                Path(landing).expanduser() if Path(landing).is_absolute() else self.project / landing
+            )
         return Environment(
             name=name,
             mode=mode,
@@ -114,7 +124,9 @@ def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
     for plugin in output.get("plugins") or []:
         if plugin.get("module") == PLUGIN:
             return dict(plugin.get("config") or {})
-    raise ConfigError(f"target {target} does not use {PLUGIN}", fix="add it to the target's plugins in profiles.yml")
+    raise ConfigError(
+        f"target {target} does not use {PLUGIN}", fix="add it to the target's plugins in profiles.yml"
+    )
 
 
 def _pyiceberg_config(name: str) -> dict[str, str]:
@@ -161,5 +173,7 @@ def _render(value: Any) -> Any:
 def _env_var(name: str, default: str | None = None) -> str:
     found = os.environ.get(name, default)
     if found is None:
-        raise ConfigError(f"profiles.yml needs {name}", "the environment variable is not set", f"export {name}=…")
+        raise ConfigError(
+            f"profiles.yml needs {name}", "the environment variable is not set", f"export {name}=…"
+        )
     return found

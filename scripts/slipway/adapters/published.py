@@ -38,7 +38,9 @@ class Published:
         uri = properties.get("uri", "")
         if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
             raise self._nothing(f"there is no catalog at {uri.removeprefix(SQLITE)}")
-        return Tables(replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"}))
+        return Tables(
+            replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"})
+        )
 
     @cached_property
     def locations(self) -> dict[TableId, str]:
@@ -61,7 +63,9 @@ class Published:
     def now(self) -> Cut:
         """What is published at this moment."""
         name = self.environment.name
-        return Cut(name, {".".join(table): TableVersion(location) for table, location in self.locations.items()})
+        return Cut(
+            name, {".".join(table): TableVersion(location) for table, location in self.locations.items()}
+        )
 
     def release(self, number: int) -> Cut:
         """The tables as a release left them.
@@ -116,7 +120,9 @@ class Published:
                 if node.table and node.metadata_location:
                     tables[node.table] = TableVersion(node.metadata_location, node.candidate_snapshot)
         for staged in self.records.candidate(run_id):
-            tables[".".join(staged["table"])] = TableVersion(staged["metadata_location"], staged["snapshot_id"])
+            tables[".".join(staged["table"])] = TableVersion(
+                staged["metadata_location"], staged["snapshot_id"]
+            )
         if not tables:
             raise NotFoundError(
                 f"run {run_id} has no tables", "it ended before it built one", f"see slipway show {run_id}"
@@ -148,7 +154,10 @@ class Published:
 def _cut_of(release: Release) -> Cut:
     return Cut(
         f"release {release.number} of {release.target}",
-        {name: TableVersion(table.metadata_location, table.snapshot_id) for name, table in release.tables.items()},
+        {
+            name: TableVersion(table.metadata_location, table.snapshot_id)
+            for name, table in release.tables.items()
+        },
     )
 
 

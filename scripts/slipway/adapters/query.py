@@ -36,8 +36,11 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether its values are read from the right."""
-        return self.type in _NUMBERS or self.type.startswith("DECIMAL") or self.type.endswith("INT") or (
-            self.type == "INTEGER" or self.type == "UINTEGER"
+        return (
+            self.type in _NUMBERS
+            or self.type.startswith("DECIMAL")
+            or self.type.endswith("INT")
+            or (self.type == "INTEGER" or self.type == "UINTEGER")
         )
 
 
@@ -117,7 +120,9 @@ def _check(sql: str) -> bool:
     if not written:
         raise UsageError("there is no query", "the text is empty", "give one, for example 'show tables'")
     if len(written) > 1:
-        raise UsageError("only one query at a time", f"{len(written)} statements were given", "run them one by one")
+        raise UsageError(
+            "only one query at a time", f"{len(written)} statements were given", "run them one by one"
+        )
     kind = statements[-1].type.name
     if kind == "EXPLAIN" and (prefix := _EXPLAIN.match(sql)):
         _check(sql[prefix.end() :])
@@ -131,7 +136,9 @@ def _check(sql: str) -> bool:
     return False
 
 
-def _open(connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str) -> list[SlipwayError]:
+def _open(
+    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str
+) -> list[SlipwayError]:
     """Make a view of every table that the query may read.
 
     Returns:
@@ -191,17 +198,29 @@ def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
     if isinstance(error, duckdb.CatalogException) and (found := _MISSING.search(str(error))):
         return _no_table(_full_name(found[1], sql), cut)
     if found := _MISSING_CATALOG.search(str(error)):
-        return NotFoundError(f"{found[1]} is not what is queried", f"this is {cut.label}", f"add --target {found[1]}")
+        return NotFoundError(
+            f"{found[1]} is not what is queried", f"this is {cut.label}", f"add --target {found[1]}"
+        )
     if isinstance(error, duckdb.IOException):
-        return UnavailableError("the query could not read a file", reason, "check that it is there and readable")
+        return UnavailableError(
+            "the query could not read a file", reason, "check that it is there and readable"
+        )
     if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
         return UsageError("the query cannot be understood", reason, "correct it")
     return SlipwayError("the query failed", reason)
 
 
 def _no_table(name: str, cut: Cut) -> NotFoundError:
+    if not any(table.partition(".")[0] != "ops" for table in cut.tables):
+        return NotFoundError(
+            f"{cut.label} has no table {name}", "nothing is published yet", "start with slipway run"
+        )
     close = cut.close_to(name)
-    fix = f"perhaps {' or '.join(close)} is meant" if close else "list the tables with slipway sql 'show tables'"
+    fix = (
+        f"perhaps {' or '.join(close)} is meant"
+        if close
+        else "list the tables with slipway sql 'show tables'"
+    )
     return NotFoundError(f"{cut.label} has no table {name}", fix=fix)
 
 

@@ -37,7 +37,9 @@ class Records:
 
     def write(self, run_id: str, name: str, content: bytes | str) -> None:
         """Create one object in a run's folder."""
-        self.store.create(f"{self.folder(run_id)}/{name}", content.encode() if isinstance(content, str) else content)
+        self.store.create(
+            f"{self.folder(run_id)}/{name}", content.encode() if isinstance(content, str) else content
+        )
 
     def read(self, run_id: str, name: str) -> bytes:
         """Read one object of a run's folder.
@@ -118,7 +120,9 @@ def _parse(kind: type[_R], content: bytes, name: str) -> _R:
         version = json.loads(content).get("schema_version")
         known: int = kind.model_fields["schema_version"].default
         if version != known:
-            raise SlipwayError(f"{name} has schema version {version}", f"this slipway reads {known}", "upgrade slipway")
+            raise SlipwayError(
+                f"{name} has schema version {version}", f"this slipway reads {known}", "upgrade slipway"
+            )
         return kind.model_validate_json(content)
     except (ValidationError, json.JSONDecodeError, AttributeError) as error:
         raise SlipwayError(f"{name} cannot be read", str(error).split("\n", 1)[0], "restore it") from None

@@ -16,7 +16,11 @@ from slipway.cli.comparison import write_reports
 @options.variables
 @click.option("--select", "-s", multiple=True, help="dbt selector; may be given several times.")
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
-@click.option("--output-dir", type=click.Path(file_okay=False, path_type=Path), help="Where canary.json and canary.md go.")
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where canary.json and canary.md go.",
+)
 @options.output("text", "json", "markdown")
 @options.project_dir
 def command(
@@ -33,8 +37,8 @@ def command(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.services.project import find_project
     from slipway.services.canary import CanaryOptions, canary
+    from slipway.services.project import find_project
 
     request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)
     done = canary(request, output.message)

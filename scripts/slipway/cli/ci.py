@@ -26,9 +26,9 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
     tables, builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when
     something fails or differs undeclared.
     """
-    from slipway.services.project import find_project
     from slipway.cli.progress import show_progress
     from slipway.services.ci import ci, to_markdown
+    from slipway.services.project import find_project
 
     with show_progress() as show:
         result = ci(find_project(project_dir), target, show)
@@ -50,5 +50,6 @@ def _as_json(result: object) -> str:
     assert isinstance(result, CiResult)
     parts = {"run": result.run, "comparison": result.report, "against": result.against}
     return json.dumps(
-        {"passed": result.passed, **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()}}, indent=1
+        {"passed": result.passed, **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()}},
+        indent=1,
     )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from slipway.cli import output
 
 if TYPE_CHECKING:
-    from slipway.domain.comparison_report import ComparisonReport
+    from slipway.domain.comparison.report import ComparisonReport
 
 
 def write_reports(report: ComparisonReport, output_dir: Path | None, name: str, form: str) -> None:
     """Print a report in one form, and write it as JSON and Markdown when a folder is named."""
-    from slipway.domain.comparison_report import to_dict, to_markdown, to_text
+    from slipway.domain.comparison.report import to_dict, to_markdown, to_text
 
     if output_dir is not None:
         output_dir.mkdir(parents=True, exist_ok=True)

@@ -37,15 +37,20 @@ def command(*, show_secrets: bool, output_: str, target: str | None, project_dir
 
 def _explain(found: Connection) -> None:
     table = min(found.tables, key=lambda name: (-figures.by_layer(name)[0], name), default=None)
-    _section("pyiceberg", _pyiceberg(found, table or "layer.table"))
-    _section("DuckDB alone", _duckdb(found.tables[table]) if table else ["nothing is published yet"])
-    _section("DuckDB, several tables as they stood together", [f'slipway sql "from {table or "layer.table"}"'])
-    _section("Spark with the Iceberg runtime", _lines(found.spark, "this kind of catalog has no counterpart there"))
-    _section("Trino, etc/catalog/*.properties", _lines(found.trino, "not reachable: it needs a shared catalog and s3://"))
-
-
-def _section(title: str, lines: list[str]) -> None:
-    output.result(f"{title}\n" + "\n".join(f"  {line}" for line in lines) + "\n")
+    named = table or "layer.table"
+    sections = {
+        "slipway (any table, or several as they stood together)": [f'slipway sql "from {named} limit 5"'],
+        "pyiceberg": _pyiceberg(found, named),
+        "DuckDB alone": _duckdb(named, found.tables[table]) if table else ["nothing is published yet"],
+        "Spark with the Iceberg runtime": _lines(
+            found.spark, "this kind of catalog has no counterpart there"
+        ),
+        "Trino (etc/catalog/*.properties)": _lines(
+            found.trino, "out of reach: it needs a shared catalog and s3://"
+        ),
+    }
+    text = [f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections.items()]
+    output.result("\n\n".join(text))
 
 
 def _pyiceberg(found: Connection, table: str) -> list[str]:
@@ -59,12 +64,13 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
     ]
 
 
-def _duckdb(metadata_location: str) -> list[str]:
+def _duckdb(table: str, metadata_location: str) -> list[str]:
     return [
         "install iceberg; load iceberg;",
         f"from iceberg_scan('{metadata_location.removeprefix('file://')}');",
-        "-- one metadata file is one state of one table: ask the catalog for the current one, and never let",
-        "-- DuckDB guess it from the folder, which also holds candidates that were not published",
+        "-- This file is one state of one table. The catalog knows the current one, in Python:",
+        f'--   catalog.load_table("{table}").metadata_location',
+        "-- Do not let DuckDB guess it from the folder: candidates that were not published are there, too.",
     ]
 
 

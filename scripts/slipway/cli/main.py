@@ -28,18 +28,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports them on use."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names of all commands, in the order they are used."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command's module, which has a ``command`` in it."""
         if cmd_name not in COMMANDS:
             return None
         found: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return found
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list in --help, from the table above."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -68,7 +68,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one handler: whatever comes is told in one line
         code = _failed(error)
     sys.exit(code)
 
@@ -84,7 +84,9 @@ def _failed(error: Exception) -> int:
         click.echo(f"slipway: {error.line()}", err=True)
         return error.exit_code
     text = " ".join(str(error).split()) or type(error).__name__
-    click.echo(f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.", err=True)
+    click.echo(
+        f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.", err=True
+    )
     return 70
 
 

@@ -13,7 +13,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def target(function: F) -> F:
     """``--target``: the environment."""
-    return click.option("--target", "-t", help="dbt target, that is environment. [default: the profile's]")(function)
+    return click.option("--target", "-t", help="dbt target, that is environment. [default: the profile's]")(
+        function
+    )
 
 
 def project_dir(function: F) -> F:
@@ -27,14 +29,16 @@ def project_dir(function: F) -> F:
 
 def output(*formats: str) -> Callable[[F], F]:
     """``--output``: the form of what is printed on stdout; the first is the default."""
-    return click.option("--output", "-o", "output_", type=click.Choice(formats), default=formats[0], show_default=True)
+    return click.option(
+        "--output", "-o", "output_", type=click.Choice(formats), default=formats[0], show_default=True
+    )
 
 
 def variables(function: F) -> F:
     """``--vars``: dbt variables as YAML."""
-    return click.option("--vars", "vars_", metavar="YAML", help="dbt variables, for example '{slice: {from: …}}'.")(
-        function
-    )
+    return click.option(
+        "--vars", "vars_", metavar="YAML", help="dbt variables, for example '{slice: {from: …}}'."
+    )(function)
 
 
 def parse_vars(text: str | None) -> dict[str, Any]:
@@ -50,7 +54,9 @@ def parse_vars(text: str | None) -> dict[str, Any]:
     try:
         value = yaml.safe_load(text or "{}")
     except yaml.YAMLError as error:
-        raise UsageError("--vars is not YAML", " ".join(str(error).split()), "quote it: --vars '{a: 1}'") from None
+        raise UsageError(
+            "--vars is not YAML", " ".join(str(error).split()), "quote it: --vars '{a: 1}'"
+        ) from None
     if not isinstance(value, dict):
         raise UsageError("--vars is not a mapping", repr(value), "write --vars '{a: 1}'")
     return value

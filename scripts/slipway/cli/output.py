@@ -33,7 +33,7 @@ def result_stream(write: Callable[[IO[bytes]], T]) -> T:
     return done
 
 
-def as_json(value: Any) -> None:
+def as_json(value: object) -> None:
     """Print a value as JSON; times and dates in ISO 8601, decimals as text."""
     result(json.dumps(value, indent=2, default=str))
 

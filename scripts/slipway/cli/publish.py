@@ -27,4 +27,6 @@ def command(run: str, target: str | None, output_: str, project_dir: Path | None
         output.as_json(release.model_dump(mode="json"))
         return
     changed = sorted(name for name, table in release.tables.items() if table.changed)
-    output.result(f"Published release {release.number} in {release.target}, {len(changed)} tables of run {release.run_id}.")
+    output.result(
+        f"Published release {release.number} in {release.target}, {len(changed)} tables of run {release.run_id}."
+    )

@@ -38,8 +38,8 @@ def command(
     In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
     is built in a scratch environment.
     """
-    from slipway.services.project import find_project
     from slipway.cli.progress import show_progress
+    from slipway.services.project import find_project
     from slipway.services.run import RunOptions, run
 
     request = RunOptions(

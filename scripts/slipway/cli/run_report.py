@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from slipway.domain.manifest import Node, RunManifest
     from slipway.services.run import Run
 
-_CHANGES = {"built": "built", "unchanged": "unchanged", "same_content": "same content", "pinned": "as published"}
+_CHANGES = {
+    "built": "built",
+    "unchanged": "unchanged",
+    "same_content": "same content",
+    "pinned": "as published",
+}
 
 
 def report(done: Run) -> str:
@@ -29,7 +34,9 @@ def _tables(manifest: RunManifest) -> list[str]:
     if not nodes:
         return []
     width = max(len(node.table or "") for node in nodes)
-    lines = [f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"]
+    lines = [
+        f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
+    ]
     return lines + [_table(node, width) for node in sorted(nodes, key=lambda node: _layer(node.table or ""))]
 
 
@@ -47,16 +54,24 @@ def _tests(manifest: RunManifest) -> list[str]:
     if not tests.expected:
         return []
     parts = [f"{tests.executed} executed", f"{tests.carried} carried from an earlier run"]
-    parts += [f"{count} {word}" for count, word in ((tests.not_run, "not run"), (tests.warned, "warned")) if count]
+    parts += [
+        f"{count} {word}" for count, word in ((tests.not_run, "not run"), (tests.warned, "warned")) if count
+    ]
     lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
-    return lines + [f"  {test.status:<5} {test.unique_id.split('.')[2]}: {_first(test.message)}" for test in failed]
+    return lines + [
+        f"  {test.status:<5} {test.unique_id.split('.')[2]}: {_first(test.message)}" for test in failed
+    ]
 
 
 def _conservation(manifest: RunManifest) -> list[str]:
     lines = []
     for item in manifest.conservation:
-        rules = f" ({', '.join(f'{rule} {count}' for rule, count in item.by_rule.items())})" if item.by_rule else ""
+        rules = (
+            f" ({', '.join(f'{rule} {count}' for rule, count in item.by_rule.items())})"
+            if item.by_rule
+            else ""
+        )
         lines.append(
             f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
             f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} repeated"
@@ -70,7 +85,9 @@ def _landing(manifest: RunManifest) -> list[str]:
         return []
     lines = [f"files set aside: {len(aside)} of {len(manifest.landed_files)} new ones"]
     lines += [f"  {entry.path}: {entry.reason}" for entry in aside[:10]]
-    return lines + ([f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else [])
+    return lines + (
+        [f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else []
+    )
 
 
 def _headline(manifest: RunManifest) -> str:

@@ -24,7 +24,12 @@ def show(details: RunDetails) -> None:
     manifest = details.manifest
     if manifest is None:
         output.result(f"run {details.run_id}: incomplete")
-        _fields([("why", "it wrote no run manifest: it was killed, or has not finished"), ("records", details.location)])
+        _fields(
+            [
+                ("why", "it wrote no run manifest: it was killed, or has not finished"),
+                ("records", details.location),
+            ]
+        )
         _list("staged", details.staged)
         return
     release = f", release {manifest.release}" if manifest.release is not None else ""
@@ -42,14 +47,19 @@ def _circumstances(manifest: RunManifest) -> Iterator[tuple[str, str]]:
     branch = f" on {manifest.code.branch}" if manifest.code.branch else ""
     dirty = ", with uncommitted changes" if manifest.code.dirty else ""
     versions = manifest.versions
-    yield "target", f"{manifest.target} ({manifest.mode})" + (f", scratch {manifest.scratch}" if manifest.scratch else "")
+    yield (
+        "target",
+        f"{manifest.target} ({manifest.mode})"
+        + (f", scratch {manifest.scratch}" if manifest.scratch else ""),
+    )
     yield "started", f"{figures.moment(manifest.started_at)} UTC, took {seconds:.1f} s"
     yield "by", f"{manifest.who} on {manifest.host}: {' '.join(manifest.command)}"
     yield "code", f"{manifest.code.commit or 'no commit'}{branch}{dirty}"
     yield (
         "made with",
         f"slipway {versions.slipway}, Python {versions.python}, dbt {versions.dbt}, DuckDB {versions.duckdb}, "
-        f"pyiceberg {versions.pyiceberg}" + (f", lock {versions.lock_sha256[:12]}" if versions.lock_sha256 else ""),
+        f"pyiceberg {versions.pyiceberg}"
+        + (f", lock {versions.lock_sha256[:12]}" if versions.lock_sha256 else ""),
     )
     if manifest.vars:
         yield "vars", ", ".join(f"{name}: {value}" for name, value in manifest.vars.items())
@@ -113,8 +123,6 @@ def _tests(manifest: RunManifest) -> None:
     )
     found = [test for test in tests.results if test.status not in _GOOD]
     _list("", [_test(test) for test in sorted(found, key=lambda test: test.status)])
-    idle = [figures.test_name(test.unique_id) for test in tests.results if test.status in ("not run", "skipped")]
-    _list("not run", idle)
 
 
 def _test(test: TestResult) -> str:
@@ -124,7 +132,11 @@ def _test(test: TestResult) -> str:
 def _balance(manifest: RunManifest) -> None:
     lines = []
     for item in manifest.conservation:
-        rules = f" ({', '.join(f'{rule} {count:,}' for rule, count in item.by_rule.items())})" if item.by_rule else ""
+        rules = (
+            f" ({', '.join(f'{rule} {count:,}' for rule, count in item.by_rule.items())})"
+            if item.by_rule
+            else ""
+        )
         lines.append(
             f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
             f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} deduplicated"

@@ -21,7 +21,9 @@ def show(origin: TableOrigin) -> None:
     """Print how a published table came to be."""
     source = origin.sources[0]
     rows, files = figures.number(source.rows), figures.plural(source.files or 0, "file")
-    output.result(f"{origin.table} in {origin.target}: {rows} rows in {files}, {figures.size(source.bytes_total)}")
+    output.result(
+        f"{origin.table} in {origin.target}: {rows} rows in {files}, {figures.size(source.bytes_total)}"
+    )
     for name, value in _circumstances(origin, source):
         output.result(f"  {name:<9}  {value}")
     output.result("")
@@ -29,13 +31,18 @@ def show(origin: TableOrigin) -> None:
     _files(origin)
     _tests(origin.tested)
     output.result("")
-    described = [(c.name, c.type, "" if c.required else "yes", figures.one_line(c.description)) for c in origin.columns]
+    described = [
+        (c.name, c.type, "" if c.required else "yes", figures.one_line(c.description)) for c in origin.columns
+    ]
     output.table(("column", "type", "null", "description"), described, optional=("description",))
 
 
 def record(origin: TableOrigin) -> dict[str, Any]:
     """The same for ``--output json``."""
-    tested = [{**asdict(run), "tests": [test.model_dump(mode="json") for test in run.tests]} for run in origin.tested]
+    tested = [
+        {**asdict(run), "tests": [test.model_dump(mode="json") for test in run.tests]}
+        for run in origin.tested
+    ]
     return {**asdict(origin), "tested": tested}
 
 
@@ -43,7 +50,11 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
     if origin.release is None:
         yield "release", "none: it is written outside releases"
     else:
-        same = "" if origin.release == origin.latest_release else f", the same up to release {origin.latest_release}"
+        same = (
+            ""
+            if origin.release == origin.latest_release
+            else f", the same up to release {origin.latest_release}"
+        )
         yield "release", f"{origin.release}, published {figures.moment(origin.released_at)} UTC{same}"
     made = origin.runs.get(source.run_id or "")
     if made:
@@ -53,7 +64,10 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
         yield "commit", f"{made.commit or 'none'}{branch}{', with uncommitted changes' if made.dirty else ''}"
     else:
         yield "run", source.run_id or "unknown: another tool wrote it"
-    yield "snapshot", f"{source.version}, written {figures.moment(source.written_at)} UTC ({source.operation})"
+    yield (
+        "snapshot",
+        f"{source.version}, written {figures.moment(source.written_at)} UTC ({source.operation})",
+    )
     yield "metadata", origin.metadata_location
 
 
@@ -71,7 +85,14 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
             return
         made = origin.runs.get(source.run_id or "")
         commit = figures.commit(made.commit, made.dirty) if made else ""
-        yield name, figures.number(source.rows), key[1], source.run_id or "", commit, _note(source, repeated=key in seen)
+        yield (
+            name,
+            figures.number(source.rows),
+            key[1],
+            source.run_id or "",
+            commit,
+            _note(source, repeated=key in seen),
+        )
         if key not in seen:
             seen.add(key)
             for item in sorted(source.inputs.items(), key=lambda item: figures.by_layer(item[0])):
@@ -96,7 +117,9 @@ def _files(origin: TableOrigin) -> None:
         )
         for file in files.newest:
             landed = f", landed {figures.moment(file.landed_at)} UTC" if file.landed_at else ""
-            output.result(f"  {file.file}: {figures.plural(file.rows, 'row')}{landed}, sha256 {file.sha256[:12]}…")
+            output.result(
+                f"  {file.file}: {figures.plural(file.rows, 'row')}{landed}, sha256 {file.sha256[:12]}…"
+            )
 
 
 def _tests(tested: list[Tested]) -> None:
@@ -109,7 +132,9 @@ def _tests(tested: list[Tested]) -> None:
         carried = sum(test.carried for test in run.tests)
         parts = [f"{count} {status}" for status, count in sorted(counted.items())]
         parts += [f"{carried} of them carried"] if carried else []
-        which = "tests in the run that wrote it" if number == 0 else f"tests in run {run.run_id} ({run.outcome})"
+        which = (
+            "tests in the run that wrote it" if number == 0 else f"tests in run {run.run_id} ({run.outcome})"
+        )
         output.result(f"\n{which}: {', '.join(parts)}")
         for test in sorted(run.tests, key=lambda test: (test.status == "pass", test.unique_id)):
             if number == 0 or test.status != "pass":

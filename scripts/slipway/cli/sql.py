@@ -17,8 +17,12 @@ TEXT_ROWS = 10_000  # more than that is not read on a screen, and alignment need
 @click.argument("query")
 @options.output(*FORMATS)
 @click.option("--release", type=int, metavar="N", help="Tables as release N left them.")
-@click.option("--run", metavar="RUN", help="Tables as a run built and read them, published or not: id or latest.")
-@click.option("--as-of", metavar="TIME", help="Tables of the last release at that time: ISO 8601, UTC without a zone.")
+@click.option(
+    "--run", metavar="RUN", help="Tables as a run built and read them, published or not: id or latest."
+)
+@click.option(
+    "--as-of", metavar="TIME", help="Tables of the last release at that time: ISO 8601, UTC without a zone."
+)
 @options.target
 @options.project_dir
 def command(

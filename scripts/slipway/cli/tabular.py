@@ -19,7 +19,11 @@ from slipway.cli import output
 if TYPE_CHECKING:
     from slipway.adapters.query import QueryResult
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
+    9: "\\t",
+    10: "\\n",
+    13: "\\r",
+}
 
 
 def write(result: QueryResult, form: str, *, limit: int) -> None:
@@ -91,7 +95,9 @@ def _write_text(result: QueryResult, limit: int) -> None:
         rule=True,
     )
     if len(rows) > limit:
-        output.message(f"the first {limit:,} rows of {result.cut.label}; --output csv, json or parquet gives all")
+        output.message(
+            f"the first {limit:,} rows of {result.cut.label}; --output csv, json or parquet gives all"
+        )
     else:
         output.message(_told(len(rows), result))
 
@@ -144,5 +150,7 @@ def _refuse_duplicates(result: QueryResult, form: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(
-            f"{form} cannot hold two columns of one name", ", ".join(twice), "give them aliases: select a as b"
+            f"{form} cannot hold two columns of one name",
+            ", ".join(twice),
+            "give them aliases: select a as b",
         )

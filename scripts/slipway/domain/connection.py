@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
-_SECRET = re.compile(r"secret|token|password|credential|access-key|account-key|authorization|sas-", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|token|password|credential|access-key|account-key|authorization|sas-", re.IGNORECASE
+)
 _PASSWORD = re.compile(r"(?<=://)([^/@\s]*?):([^/\s]*)@")
 
 _SPARK_S3 = {
@@ -32,7 +34,8 @@ _TRINO_S3 = {
 def masked(properties: Mapping[str, str]) -> dict[str, str]:
     """Properties without their secrets: values of secret keys, and passwords in addresses."""
     return {
-        key: MASK if _SECRET.search(key) else _PASSWORD.sub(rf"\1:{MASK}@", value) for key, value in properties.items()
+        key: MASK if _SECRET.search(key) else _PASSWORD.sub(rf"\1:{MASK}@", value)
+        for key, value in properties.items()
     }
 
 
@@ -46,7 +49,10 @@ def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
     kind, uri = properties.get("type", ""), properties.get("uri", "")
     settings = {"": "org.apache.iceberg.spark.SparkCatalog", ".warehouse": properties.get("warehouse", "")}
     if kind == "sql":
-        settings |= {".type": "jdbc", **{f".{key}": value for key, value in _jdbc(uri, "uri", "jdbc.").items()}}
+        settings |= {
+            ".type": "jdbc",
+            **{f".{key}": value for key, value in _jdbc(uri, "uri", "jdbc.").items()},
+        }
         settings[".jdbc.schema-version"] = "V1"
     elif kind in ("rest", "glue", "hive"):
         settings |= {".type": kind} | ({".uri": uri} if uri else {})
@@ -54,7 +60,9 @@ def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
         return None
     if properties.get("warehouse", "").startswith("s3"):
         settings[".io-impl"] = "org.apache.iceberg.aws.s3.S3FileIO"
-        settings |= {f".{theirs}": properties[ours] for ours, theirs in _SPARK_S3.items() if ours in properties}
+        settings |= {
+            f".{theirs}": properties[ours] for ours, theirs in _SPARK_S3.items() if ours in properties
+        }
         if "s3.endpoint" in properties:
             settings[".s3.path-style-access"] = "true"
     return {f"spark.sql.catalog.{name}{key}": value for key, value in settings.items()}
@@ -62,7 +70,11 @@ def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
 
 def trino(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
     """A Trino catalog file; None when Trino cannot open this catalog or reach its files."""
-    kind, uri, warehouse = properties.get("type", ""), properties.get("uri", ""), properties.get("warehouse", "")
+    kind, uri, warehouse = (
+        properties.get("type", ""),
+        properties.get("uri", ""),
+        properties.get("warehouse", ""),
+    )
     if uri.startswith("sqlite") or not warehouse.startswith("s3"):
         return None  # Trino ships no SQLite driver, and its workers do not see this machine's folders
     settings = {"connector.name": "iceberg"}

@@ -46,10 +46,14 @@ class Feed:
             return None
         server, objects = servers[0], contract.get("schema") or []
         if server.get("format") != "csv" or len(objects) != 1 or not objects[0].get("properties"):
-            raise ConfigError(f"{origin} is not a feed", "a feed is one csv object with properties", "see docs")
+            raise ConfigError(
+                f"{origin} is not a feed", "a feed is one csv object with properties", "see docs"
+            )
         given = {item["property"]: item["value"] for item in server.get("customProperties") or []}
         if str(given.get("encoding", "utf-8")).lower() not in ("utf-8", "utf8"):
-            raise ConfigError(f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "convert the files")
+            raise ConfigError(
+                f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "convert the files"
+            )
         folder, _, pattern = str(server.get("path", f"{contract.get('id')}/*.csv")).rpartition("/")
         return cls(
             name=folder.strip("/") or str(objects[0].get("physicalName") or objects[0]["name"]),

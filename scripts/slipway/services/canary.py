@@ -22,7 +22,7 @@ from slipway.domain.run import Outcome
 from slipway.services.compare import BuiltTable, compare_builds
 
 if TYPE_CHECKING:
-    from slipway.domain.comparison_report import ComparisonReport
+    from slipway.domain.comparison.report import ComparisonReport
 
 _INPUT_LAYERS = ("raw",)
 
@@ -65,7 +65,7 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     """
     from slipway.adapters import git
     from slipway.adapters.profile import Profile
-    from slipway.domain.comparison_report import make_report
+    from slipway.domain.comparison.report import make_report
 
     environment = Profile(options.project).environment(options.target)
     pins = _pins(environment)
@@ -74,7 +74,10 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     try:
         pin_file = folder / "pins.json"
         pin_file.write_text(json.dumps(pins), encoding="utf-8")
-        with git.worktree(options.project, commit, folder / "code") as base_project, ThreadPoolExecutor(2) as pool:
+        with (
+            git.worktree(options.project, commit, folder / "code") as base_project,
+            ThreadPoolExecutor(2) as pool,
+        ):
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             sides = {"base": base_project, "head": options.project}
             building = {
@@ -113,7 +116,9 @@ def _pins(environment: Environment) -> dict[str, str]:
     }
     if not found:
         raise NotFoundError(
-            f"no input is published in {environment.name}", "a canary builds from published raw tables", "slipway run"
+            f"no input is published in {environment.name}",
+            "a canary builds from published raw tables",
+            "slipway run",
         )
     return found
 
@@ -134,7 +139,16 @@ def _build(
     }
     variables.pop("DBT_PROJECT_DIR", None)
     variables.pop("DBT_PROFILES_DIR", None)
-    command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json", "--target", environment.name]
+    command = [
+        sys.executable,
+        "-m",
+        "slipway.cli.main",
+        "run",
+        "--output",
+        "json",
+        "--target",
+        environment.name,
+    ]
     command += [part for selector in options.select for part in ("--select", selector)]
     if options.vars:
         command += ["--vars", json.dumps(options.vars, default=str)]

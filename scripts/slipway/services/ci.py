@@ -18,7 +18,7 @@ from slipway.domain.run import Outcome
 from slipway.services.compare import BuiltTable, compare_builds
 
 if TYPE_CHECKING:
-    from slipway.domain.comparison_report import ComparisonReport
+    from slipway.domain.comparison.report import ComparisonReport
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
     """
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
-    from slipway.services.run import NothingSelected, RunOptions, run
+    from slipway.services.run import NothingSelectedError, RunOptions, run
 
     environment = Profile(project).environment(target)
     records = Records(environment)
@@ -88,7 +88,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
                 ),
                 show,
             )
-        except NothingSelected:
+        except NothingSelectedError:
             return CiResult(None, None, against)
         manifest = (project / "target" / "manifest.json").read_bytes()
         return CiResult(done.manifest, _compare(done.manifest, against, manifest, environment), against)
@@ -98,7 +98,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
 
 def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
-    from slipway.domain.comparison_report import to_markdown as report_to_markdown
+    from slipway.domain.comparison.report import to_markdown as report_to_markdown
 
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
@@ -113,9 +113,13 @@ def to_markdown(result: CiResult) -> str:
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
-    lines += [f"  - `{test.unique_id.split('.')[2]}`: {' '.join(test.message.split())[:200]}" for test in failed]
+    lines += [
+        f"  - `{test.unique_id.split('.')[2]}`: {' '.join(test.message.split())[:200]}" for test in failed
+    ]
     errors = [node for node in result.run.nodes if node.status == "error"]
-    lines += [f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors]
+    lines += [
+        f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors
+    ]
     lines.append("")
     if result.report is not None:
         lines.append(report_to_markdown(result.report))
@@ -125,7 +129,7 @@ def to_markdown(result: CiResult) -> str:
 def _compare(
     manifest: RunManifest, against: Release, dbt_manifest: bytes, environment: Environment
 ) -> ComparisonReport | None:
-    from slipway.domain.comparison_report import make_report
+    from slipway.domain.comparison.report import make_report
 
     head = {
         node.table: BuiltTable.of(node)
@@ -134,10 +138,15 @@ def _compare(
     }
     if not head or manifest.outcome is not Outcome.PUBLISHED:
         return None
-    base = {name: BuiltTable(table.metadata_location) for name, table in against.tables.items() if name in head}
+    base = {
+        name: BuiltTable(table.metadata_location) for name, table in against.tables.items() if name in head
+    }
     comparisons = compare_builds(
         base, head, dbt_manifest, environment.catalog_properties, datetime.now(UTC).date()
     )
     return make_report(
-        comparisons, title="Difference from what is published", base=f"release {against.number}", head="this change"
+        comparisons,
+        title="Difference from what is published",
+        base=f"release {against.number}",
+        head="this change",
     )

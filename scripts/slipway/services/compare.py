@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from slipway.domain.manifest import Node
 
 if TYPE_CHECKING:
-    from slipway.domain.comparison import TableComparison
-    from slipway.domain.comparison_policy import ComparisonPolicy
+    from slipway.domain.comparison.policy import ComparisonPolicy
+    from slipway.domain.comparison.records import TableComparison
 
 _LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
 
@@ -47,10 +47,10 @@ def compare_builds(
         catalog_properties: give access to the object store.
         today: decides which expected changes ran out.
     """
-    from slipway.adapters.compare import compare_relations
+    from slipway.adapters.comparison.relations import compare_relations
     from slipway.adapters.engine import connect
-    from slipway.domain.comparison import Side
-    from slipway.domain.comparison_verdict import judge
+    from slipway.domain.comparison.records import Side
+    from slipway.domain.comparison.verdict import judge
 
     policies = _policies(json.loads(dbt_manifest))
     connection = connect(catalog_properties)
@@ -76,7 +76,7 @@ def compare_builds(
 
 
 def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
-    from slipway.domain.comparison_policy import parse_policy
+    from slipway.domain.comparison.policy import parse_policy
 
     nodes: Sequence[Mapping[str, Any]] = [
         node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")

@@ -49,7 +49,9 @@ def find_run(environment: Environment, text: str) -> FoundRun:
         return (exact or found)[0]
     if found:
         some = ", ".join(run.run_id for run in found[:3]) + (" …" if len(found) > 3 else "")
-        raise NotFoundError(f"run {text} is not unique", f"{len(found)} runs match: {some}", "give more of the id")
+        raise NotFoundError(
+            f"run {text} is not unique", f"{len(found)} runs match: {some}", "give more of the id"
+        )
     raise NotFoundError(f"there is no run {text} in {environment.name}", fix="list runs with slipway runs")
 
 

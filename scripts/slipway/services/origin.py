@@ -131,7 +131,9 @@ def _resolve(published: Published, text: str) -> str:
     close = same or cut.close_to(name)
     raise NotFoundError(
         f"{cut.label} has no table {text}",
-        fix=f"perhaps {' or '.join(sorted(close))} is meant" if close else "list the tables with slipway sql 'show tables'",
+        fix=f"perhaps {' or '.join(sorted(close))} is meant"
+        if close
+        else "list the tables with slipway sql 'show tables'",
     )
 
 

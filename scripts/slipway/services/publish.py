@@ -38,14 +38,18 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
     if any(release.run_id == run_id for release in records.releases()):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if manifest.outcome is not Outcome.STAGED:
-        raise SlipwayError(f"run {run_id} cannot be published", f"{manifest.outcome}: {manifest.reason}", "run again")
+        raise SlipwayError(
+            f"run {run_id} cannot be published", f"{manifest.outcome}: {manifest.reason}", "run again"
+        )
     candidate = records.candidate(run_id)
     staged, published = [], tables.locations()
     for record in candidate:
         namespace, name = record["table"]
         if published.get((namespace, name)) != record["base"]:
             raise ConflictError(
-                f"run {run_id} cannot be published", f"{namespace}.{name} was published by another run since", "run again"
+                f"run {run_id} cannot be published",
+                f"{namespace}.{name} was published by another run since",
+                "run again",
             )
         table = tables.load((namespace, name), record["metadata_location"])
         staged.append(StagedTable((namespace, name), table, record["base"]))

@@ -57,6 +57,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--as-of {text} is not a time", "it is read as ISO 8601", "write 2011-08-31T12:00:00 or add +02:00"
+            f"--as-of {text} is not a time",
+            "it is read as ISO 8601",
+            "write 2011-08-31T12:00:00 or add +02:00",
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

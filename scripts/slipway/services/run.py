@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment, Mode
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.progress import Progress
 from slipway.domain.run import RunRequest, new_run_id
+
+if TYPE_CHECKING:
+    from slipway.adapters.dbt.invocation import Invocation
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Run:
     environment: Environment
 
 
-class NothingSelected(SlipwayError):
+class NothingSelectedError(SlipwayError):
     """The selection names no node, so there is no run."""
 
 
@@ -64,7 +67,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     """Build the selection and publish it if everything passed.
 
     Raises:
-        NothingSelected: the selection names no node.
+        NothingSelectedError: the selection names no node.
         SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
         ConflictError: someone else published a table of the run; recorded, nothing published.
     """
@@ -92,8 +95,12 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     if session is None or not session.begun:
         events.close()
         if done.success:
-            raise NothingSelected("nothing to do", "the selection names no node", "list nodes with dbt ls")
-        raise SlipwayError("the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log")
+            raise NothingSelectedError(
+                "nothing to do", "the selection names no node", "list nodes with dbt ls"
+            )
+        raise SlipwayError(
+            "the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log"
+        )
     try:
         manifest = finish.conclude(session, done)
     finally:
@@ -134,7 +141,7 @@ def _refuse_unknown_code(environment: Environment, options: RunOptions) -> None:
         )
 
 
-def _first_failure(done: Any) -> str:
+def _first_failure(done: Invocation) -> str:
     for result in done.results:
         if str(result.status) in ("error", "fail"):
             return " ".join(str(result.message).split())

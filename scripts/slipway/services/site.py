@@ -32,7 +32,9 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
     done = invocation.invoke(["docs", "generate", "--static", "--target", environment.name], project, None)
     built = evidence.target_path(project)
     if not done.success:
-        raise SlipwayError("the site was not built", done.error or "dbt docs generate failed", "run dbt docs generate")
+        raise SlipwayError(
+            "the site was not built", done.error or "dbt docs generate failed", "run dbt docs generate"
+        )
     output_dir.mkdir(parents=True, exist_ok=True)
     index = output_dir / "index.html"
     shutil.copyfile(built / "static_index.html", index)

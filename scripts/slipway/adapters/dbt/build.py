@@ -41,7 +41,12 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
     key = node_key(manifest, unique_id, upstream, session.vars)
     state = TableState(key, upstream)
     session.nodes[unique_id] = Node(
-        unique_id=unique_id, table=".".join(identifier), status="", change="none", node_key=key, inputs=upstream
+        unique_id=unique_id,
+        table=".".join(identifier),
+        status="",
+        change="none",
+        node_key=key,
+        inputs=upstream,
     )
     if (whole := session.whole_input(identifier)) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
@@ -53,7 +58,11 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
 
 
 def write_node(
-    session: Session, cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: str, config: Mapping[str, Any]
+    session: Session,
+    cursor: duckdb.DuckDBPyConnection,
+    manifest: Any,
+    unique_id: str,
+    config: Mapping[str, Any],
 ) -> BuildResponse:
     """Write a node's query as a staged table.
 
@@ -88,7 +97,9 @@ def write_node(
     _check_slice(session, manifest_node(manifest, unique_id), result)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     snapshot_id = str(result.staged.snapshot_id)
-    message = "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
+    message = (
+        "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
+    )
     return BuildResponse(
         _message=message,
         rows_affected=result.rows_written,
@@ -109,7 +120,9 @@ def contract_of(node: Any) -> Contract | None:
     not_null: list[str] = []
     unique: list[list[str]] = []
     checks: list[str] = []
-    declared = [([column.name], constraint) for column in node.columns.values() for constraint in column.constraints]
+    declared = [
+        ([column.name], constraint) for column in node.columns.values() for constraint in column.constraints
+    ]
     declared += [(list(constraint.columns), constraint) for constraint in getattr(node, "constraints", [])]
     for columns, constraint in declared:
         kind = str(getattr(constraint.type, "value", constraint.type))
@@ -121,7 +134,9 @@ def contract_of(node: Any) -> Contract | None:
             checks.append(str(constraint.expression))
         elif kind in ("foreign_key", "custom"):
             raise ConfigError(
-                f"{node.name}: constraint {kind}", "it would not be checked", "use a relationships or a singular test"
+                f"{node.name}: constraint {kind}",
+                "it would not be checked",
+                "use a relationships or a singular test",
             )
     return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
 
@@ -178,7 +193,11 @@ def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
     table = result.staged.table
     before, after = figures(base), figures(table)
     current = table.current_snapshot()
-    summary = current.summary.additional_properties if current and current.summary and not result.same_content else {}
+    summary = (
+        current.summary.additional_properties
+        if current and current.summary and not result.same_content
+        else {}
+    )
     base_snapshot = base.current_snapshot() if base else None
     replaced = summary.get("slipway.strategy") == "replace"
     removed = before["rows"] if replaced else int(summary.get("deleted-records", "0"))
@@ -227,5 +246,3 @@ def _check_slice(session: Session, node: Any, result: WriteResult) -> None:
             f"{'.'.join(result.staged.identifier)} would be empty",
             "choose other dates or values",
         )
-
-

@@ -71,7 +71,11 @@ def _statistics(table: Table) -> list[tuple[str, str, str]]:
         ("Size", f"{(counts['bytes'] or 0) / 1024:,.1f} KiB", "Size of the live data files"),
         ("Files", f"{counts['files'] or 0:,}", "Live data files"),
         ("Snapshot", f"#{current.snapshot_id}" if current else "none", "Current Iceberg snapshot"),
-        ("Written", _when(current.timestamp_ms) if current else "never", "When the snapshot was written, UTC"),
+        (
+            "Written",
+            _when(current.timestamp_ms) if current else "never",
+            "When the snapshot was written, UTC",
+        ),
         ("Run", summary.get("slipway.run-id", "unknown"), "The run that wrote the snapshot"),
     ]
 

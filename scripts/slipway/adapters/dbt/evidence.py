@@ -50,7 +50,9 @@ def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
     }
     for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
         if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
-            found[unique_id] = TestResult(unique_id=unique_id, status="not run", tables=_tables(manifest, node))
+            found[unique_id] = TestResult(
+                unique_id=unique_id, status="not run", tables=_tables(manifest, node)
+            )
     statuses = [test.status for test in found.values()]
     carried = sum(test.carried for test in found.values())
     not_run = sum(status in ("not run", "skipped") for status in statuses)
@@ -97,7 +99,11 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
             continue
         rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
         scan = f"iceberg_scan({literal(duckdb_path(bad.metadata_location))})"
-        rules = session.query(f"select rule_id, count(*) from {scan} group by all order by all") if rows[2] else []
+        rules = (
+            session.query(f"select rule_id, count(*) from {scan} group by all order by all")
+            if rows[2]
+            else []
+        )
         found.append(
             Conservation(
                 raw=named["raw"],
@@ -163,5 +169,7 @@ def _tables(manifest: Any, node: Any) -> list[str]:
     for unique_id in node.depends_on.nodes:
         other = manifest_node(manifest, unique_id)
         if other is not None:
-            found.append(f"{other.schema}.{other.identifier if other.resource_type == 'source' else other.alias}")
+            found.append(
+                f"{other.schema}.{other.identifier if other.resource_type == 'source' else other.alias}"
+            )
     return found

@@ -29,7 +29,9 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     """
     if not session.begun:
         return []
-    done = Invocation(success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id())
+    done = Invocation(
+        success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id()
+    )
     return [summary_line(session, conclude(session, done))]
 
 
@@ -121,7 +123,10 @@ def _verdict(session: Session, done: Invocation) -> tuple[Outcome, str]:
     if not session.request.publish:
         return Outcome.STAGED, _how_to_publish(session)
     if not (session.scratch or session.environment.publishes_from_dbt or session.request.managed):
-        return Outcome.STAGED, f"plain dbt does not publish in {session.environment.name}; {_how_to_publish(session)}"
+        return (
+            Outcome.STAGED,
+            f"plain dbt does not publish in {session.environment.name}; {_how_to_publish(session)}",
+        )
     if session.environment.mode is Mode.PRODUCTION and not session.scratch:
         return Outcome.STAGED, f"{session.environment.name} publishes on approval; {_how_to_publish(session)}"
     return Outcome.PUBLISHED, "every node and every test passed"

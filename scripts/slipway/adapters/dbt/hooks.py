@@ -15,7 +15,6 @@ from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
 
-
 BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})
 """dbt commands that land, stage and publish."""
 
@@ -47,7 +46,9 @@ def landing_lines(session: Session) -> list[str]:
             continue
         accepted = [entry for entry in new if entry.verdict == "accepted"]
         rows = sum(entry.rows or 0 for entry in accepted)
-        lines.append(f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside")
+        lines.append(
+            f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside"
+        )
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
     return lines
 
@@ -119,5 +120,7 @@ def _failed_run(session: Session) -> str:
         if manifest is not None and manifest.invocation_id == invocation:
             return run_id
     raise NotFoundError(
-        "nothing to retry", f"no run in {session.environment.name} belongs to invocation {invocation}", "use dbt build"
+        "nothing to retry",
+        f"no run in {session.environment.name} belongs to invocation {invocation}",
+        "use dbt build",
     )

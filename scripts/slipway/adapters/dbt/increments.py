@@ -89,8 +89,10 @@ def _position(table: Table, column: str) -> int | None:
         exact = isinstance(field.transform, IdentityTransform) or (
             isinstance(field.transform, DayTransform) and isinstance(source.field_type, DateType)
         )
-        if source.name == column and exact and isinstance(
-            source.field_type, DateType | IntegerType | LongType | StringType
+        if (
+            source.name == column
+            and exact
+            and isinstance(source.field_type, DateType | IntegerType | LongType | StringType)
         ):
             return at
     return None

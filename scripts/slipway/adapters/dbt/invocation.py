@@ -62,7 +62,18 @@ def invoke(
     from dbt_common.invocation import get_invocation_id
 
     profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
-    full = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors", *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
+    full = [
+        "--log-level",
+        "none",
+        "--log-level-file",
+        "debug",
+        "--no-use-colors",
+        *arguments,
+        "--project-dir",
+        str(project),
+        "--profiles-dir",
+        profiles,
+    ]
     current.request, current.session = request, None
     try:
         done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)

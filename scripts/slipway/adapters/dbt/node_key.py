@@ -66,7 +66,11 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
     macros = list(_macros(manifest, [*node.depends_on.macros, *_named_macros(manifest, node)]))
     config = {k: v for k, v in node.config.to_dict(omit_none=True).items() if k not in _IGNORED_CONFIG}
     columns = [
-        [column.name, column.data_type, [constraint.to_dict(omit_none=True) for constraint in column.constraints]]
+        [
+            column.name,
+            column.data_type,
+            [constraint.to_dict(omit_none=True) for constraint in column.constraints],
+        ]
         for column in node.columns.values()
     ]
     used = _variables(variables, [raw, *(sql for _, sql in macros)])
@@ -76,7 +80,11 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
         yield _hash([name, sql])
     for dependency in _dependencies(node):
         other = manifest_node(manifest, dependency)
-        if other is not None and other.resource_type == "model" and other.config.materialized in ("ephemeral", "view"):
+        if (
+            other is not None
+            and other.resource_type == "model"
+            and other.config.materialized in ("ephemeral", "view")
+        ):
             yield from _code(manifest, dependency, variables)
 
 
@@ -143,7 +151,7 @@ def _imports(code: str) -> Iterator[str]:
 
 @cache
 def _own_module(name: str) -> Path | None:
-    root = name.split(".")[0]
+    root = name.split(".", maxsplit=1)[0]
     if root in sys.stdlib_module_names:
         return None
     try:

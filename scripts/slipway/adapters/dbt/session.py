@@ -45,7 +45,12 @@ class Session:
     """
 
     def __init__(
-        self, project: Path, profiles_dir: Path, target: str, request: RunRequest, connection: duckdb.DuckDBPyConnection
+        self,
+        project: Path,
+        profiles_dir: Path,
+        target: str,
+        request: RunRequest,
+        connection: duckdb.DuckDBPyConnection,
     ) -> None:
         self.project, self.request = project, request
         self._profile = Profile(project, profiles_dir)
@@ -152,10 +157,14 @@ class Session:
     def names(self, database: str, namespace: str) -> list[str]:
         """Tables that a model of this run can read in a schema, for dbt's relation cache."""
         if database != self.environment.name:
-            return sorted(name for space, name in self.locations(self.tables_of(database)) if space == namespace)
+            return sorted(
+                name for space, name in self.locations(self.tables_of(database)) if space == namespace
+            )
         found = {*self.staged, *self.locations(self.outputs)}
         if self.scratch:
-            found |= {identifier for identifier in self.locations(self.inputs) if self._may_read_whole(identifier)}
+            found |= {
+                identifier for identifier in self.locations(self.inputs) if self._may_read_whole(identifier)
+            }
         return sorted(name for space, name in found if space == namespace)
 
     def pin(self, database: str, identifier: TableId) -> None:
@@ -168,7 +177,12 @@ class Session:
             self.view(database, identifier, table.metadata_location)
             with self.lock:
                 self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)
-        elif self.begun and self.is_slice and identifier not in self.staged and self.published(self.inputs, identifier):
+        elif (
+            self.begun
+            and self.is_slice
+            and identifier not in self.staged
+            and self.published(self.inputs, identifier)
+        ):
             raise NotFoundError(
                 f"{'.'.join(identifier)} is not in this slice",
                 "the model that makes it is not selected",
@@ -192,7 +206,9 @@ class Session:
             "release": self.release,
             "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
         }
-        self.records.write(self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record))
+        self.records.write(
+            self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record)
+        )
         self.view(self.environment.name, staged.identifier, staged.table.metadata_location)
 
     def resume(self, run_id: str) -> None:
@@ -207,15 +223,21 @@ class Session:
             identifier = (namespace, name)
             if published.get(identifier) != record["base"]:
                 raise NotFoundError(
-                    f"run {run_id} cannot be continued", f"{namespace}.{name} was published since", "start a new run"
+                    f"run {run_id} cannot be continued",
+                    f"{namespace}.{name} was published since",
+                    "start a new run",
                 )
             self.stage(
-                StagedTable(identifier, self.outputs.load(identifier, record["metadata_location"]), record["base"])
+                StagedTable(
+                    identifier, self.outputs.load(identifier, record["metadata_location"]), record["base"]
+                )
             )
 
     def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
         """``schema.table`` to the snapshot that this run reads, for node keys and increments."""
-        return {".".join(identifier): self._version(database, identifier) for database, identifier in relations}
+        return {
+            ".".join(identifier): self._version(database, identifier) for database, identifier in relations
+        }
 
     def consumed(self, identifier: TableId, source: TableId) -> str | None:
         """The snapshot of ``source`` that the published ``identifier`` was built from."""
@@ -256,7 +278,9 @@ class Session:
                 scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
                 rows = self.query(f"select distinct _file_sha256 from {scan}")
                 ingested = {row[0] for row in rows}
-            files = [entry for entry in self.landing.accepted(feed) if entry.rows and entry.sha256 not in ingested]
+            files = [
+                entry for entry in self.landing.accepted(feed) if entry.rows and entry.sha256 not in ingested
+            ]
         select = self.landing.select(feed, files, self.request.run_id)
         self._create_view(database, identifier, select, self.landing.key(feed))
 

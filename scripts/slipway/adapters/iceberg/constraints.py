@@ -41,12 +41,17 @@ class Violations:
         """Raise one ContractError that names them all, if there are any."""
         if self.found:
             raise ContractError(
-                f"{self.model} breaks its contract", "; ".join(self.found), "fix the model or change the contract"
+                f"{self.model} breaks its contract",
+                "; ".join(self.found),
+                "fix the model or change the contract",
             )
 
 
 def check_shape(
-    cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, columns: Sequence[tuple[str, DuckDBPyType]]
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    contract: Contract,
+    columns: Sequence[tuple[str, DuckDBPyType]],
 ) -> None:
     """Compare names and exact types of a query with the contract.
 
@@ -62,13 +67,19 @@ def check_shape(
         elif wanted and (expected := _normal(cursor, wanted, model, name)) != str(have[lowered]):
             violations.found.append(f"{name} is {have[lowered]}, declared {expected}")
     violations.found += [
-        f"column {name} is in the query and not declared" for name, _ in columns if name.lower() not in declared
+        f"column {name} is in the query and not declared"
+        for name, _ in columns
+        if name.lower() not in declared
     ]
     violations.raise_any()
 
 
 def check_written(
-    cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, written: Sequence[WrittenFile], candidate: str
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    contract: Contract,
+    written: Sequence[WrittenFile],
+    candidate: str,
 ) -> None:
     """Check constraints on what was written.
 
@@ -100,7 +111,9 @@ def check_written(
     if expressions and written:
         counts = cursor.execute(f"select {', '.join(expressions)} from {candidate}").fetchone()
         assert counts is not None
-        violations.found += [f"{label}: {count} rows" for label, count in zip(labels, counts, strict=True) if count]
+        violations.found += [
+            f"{label}: {count} rows" for label, count in zip(labels, counts, strict=True) if count
+        ]
     violations.raise_any()
 
 
@@ -109,7 +122,9 @@ def _normal(cursor: duckdb.DuckDBPyConnection, kind: str, model: str, column: st
         row = cursor.execute(f"select typeof(null::{kind})").fetchone()
     except duckdb.Error:
         raise ContractError(
-            f"{model}: column {column} declares data_type {kind}", "DuckDB has no such type", "use a DuckDB type name"
+            f"{model}: column {column} declares data_type {kind}",
+            "DuckDB has no such type",
+            "use a DuckDB type name",
         ) from None
     assert row is not None
     return str(row[0])

@@ -58,9 +58,14 @@ def copy(
     columns = [quote(name) for name in names]
     columns += [f"{column.expression} as {helper}" for column, helper in zip(partition, helpers, strict=True)]
     order = [*helpers, *(_column(schema, name) for name in sorted_by)]
-    query = f"select {', '.join(columns)} from (\n{select}\n)" + (f" order by {', '.join(order)}" if order else "")
+    query = f"select {', '.join(columns)} from (\n{select}\n)" + (
+        f" order by {', '.join(order)}" if order else ""
+    )
     options = ["format parquet", "compression zstd", f"field_ids {field_ids(schema, names)}", "return_stats"]
-    options += ["overwrite_or_ignore", f"filename_pattern '{_PLAIN.sub('', run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}'"]
+    options += [
+        "overwrite_or_ignore",
+        f"filename_pattern '{_PLAIN.sub('', run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}'",
+    ]
     if any(isinstance(field.field_type, ice.BinaryType) for field in schema.fields):
         options.append("write_bloom_filter false")  # equality on blobs misses rows through bloom filters
     if helpers:
@@ -76,7 +81,8 @@ def data_files(
 ) -> list[DataFile]:
     """Iceberg data files for what COPY wrote, with partition values and column metrics."""
     return [
-        data_file(file, uri(file.path), schema, spec.spec_id, _partition_record(file, partition)) for file in written
+        data_file(file, uri(file.path), schema, spec.spec_id, _partition_record(file, partition))
+        for file in written
     ]
 
 

@@ -7,6 +7,7 @@ specification says, with the upper bound rounded up.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,9 @@ class _Metrics:
     upper: dict[int, bytes] = field(default_factory=dict)
 
 
-def data_file(written: WrittenFile, location: str, schema: Schema, spec_id: int, partition: Record) -> DataFile:
+def data_file(
+    written: WrittenFile, location: str, schema: Schema, spec_id: int, partition: Record
+) -> DataFile:
     """The Iceberg data file for what COPY wrote.
 
     Args:
@@ -117,22 +120,22 @@ def _metrics(written: WrittenFile, schema: Schema) -> _Metrics:
 
 def _leaves(schema: Schema) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
     def walk(
-        item: ice.NestedField, path: tuple[str, ...], bounded: bool
+        item: ice.NestedField, path: tuple[str, ...], *, bounded: bool
     ) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
         match item.field_type:
             case ice.StructType(fields=fields):
                 for child in fields:
-                    yield from walk(child, (*path, child.name), bounded)
+                    yield from walk(child, (*path, child.name), bounded=bounded)
             case ice.ListType() as kind:
-                yield from walk(kind.element_field, (*path, "element"), False)
+                yield from walk(kind.element_field, (*path, "element"), bounded=False)
             case ice.MapType() as kind:
-                yield from walk(kind.key_field, (*path, "key"), False)
-                yield from walk(kind.value_field, (*path, "value"), False)
+                yield from walk(kind.key_field, (*path, "key"), bounded=False)
+                yield from walk(kind.value_field, (*path, "value"), bounded=False)
             case _:
                 yield path, (item, bounded)
 
     for top in schema.fields:
-        yield from walk(top, (top.name,), True)
+        yield from walk(top, (top.name,), bounded=True)
 
 
 def _split(path: str) -> tuple[str, ...]:
@@ -161,7 +164,7 @@ def _bound(kind: ice.IcebergType, text: str | None, *, upper: bool) -> bytes | N
             case ice.StringType():
                 return _cut_text(text, upper=upper)
             case ice.BinaryType():
-                return _cut_bytes(bytes.fromhex(text), len(text) >= _STATS_CUT, upper=upper)
+                return _cut_bytes(bytes.fromhex(text), stats_cut=len(text) >= _STATS_CUT, upper=upper)
             case ice.UUIDType():
                 return uuid.UUID(text).bytes
             case ice.FloatType() | ice.DoubleType():
@@ -195,7 +198,7 @@ def _python_value(kind: ice.IcebergType, text: str) -> Any:
 
 
 def _float_bound(kind: ice.IcebergType, value: float, *, upper: bool) -> bytes | None:
-    if upper or value != value:
+    if upper or math.isnan(value):
         return None
     return to_bytes(kind, -0.0 if value == 0 else value)  # type: ignore[arg-type]
 
@@ -214,7 +217,7 @@ def _cut_text(text: str, *, upper: bool) -> bytes | None:
     return None
 
 
-def _cut_bytes(value: bytes, stats_cut: bool, *, upper: bool) -> bytes | None:
+def _cut_bytes(value: bytes, *, stats_cut: bool, upper: bool) -> bytes | None:
     cut = stats_cut or len(value) > BOUND_LENGTH
     kept = value[:BOUND_LENGTH] if cut else value
     if not (cut and upper):

@@ -70,7 +70,9 @@ def spec_for(columns: Sequence[PartitionColumn], schema: Schema, base: Partition
             following += 1
             field_id = following
         fields.append(
-            PartitionField(source_id=source_id, field_id=field_id, transform=column.transform, name=column.name)
+            PartitionField(
+                source_id=source_id, field_id=field_id, transform=column.transform, name=column.name
+            )
         )
     return PartitionSpec(*fields)
 
@@ -100,13 +102,17 @@ def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
 
 def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     match = _CALL.match(entry)
-    name, number, source = (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry.strip())
+    name, number, source = (
+        (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry.strip())
+    )
     source = source.strip('"')
     try:
         field = schema.find_field(source, case_sensitive=False)
     except ValueError:
         have = ", ".join(f.name for f in schema.fields)
-        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}") from None
+        raise ConfigError(
+            f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}"
+        ) from None
     transform, expression = _transform(name, number, field, entry, model)
     if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
         raise ConfigError(
@@ -126,9 +132,13 @@ def _transform(
         case "identity", None:
             return transforms.IdentityTransform(), column
         case ("bucket", str()):
-            return transforms.BucketTransform(int(number or 0)), f"iceberg_bucket({number}::integer, {column})"
+            return transforms.BucketTransform(
+                int(number or 0)
+            ), f"iceberg_bucket({number}::integer, {column})"
         case ("truncate", str()):
-            return transforms.TruncateTransform(int(number or 0)), f"iceberg_truncate({number}::integer, {column})"
+            return transforms.TruncateTransform(
+                int(number or 0)
+            ), f"iceberg_truncate({number}::integer, {column})"
         case (part, None) if part in _TIMED:
             return _timed(part, field)
     raise ConfigError(

@@ -88,7 +88,9 @@ def by_key(
         return Rewrite([], f"from {source}")
     match = " and ".join(f"source.{key} = target.{key}" for key in keys)
     scan = files_relation(candidates, schema, filename=True)
-    hits = cursor.execute(f"select distinct __file from {scan} target semi join {source} source on {match}").fetchall()
+    hits = cursor.execute(
+        f"select distinct __file from {scan} target semi join {source} source on {match}"
+    ).fetchall()
     paths = {row[0] for row in hits}
     removed = [file for file in candidates if duckdb_path(file.file_path) in paths]
     if not removed:
@@ -98,7 +100,11 @@ def by_key(
 
 
 def by_partition(
-    cursor: duckdb.DuckDBPyConnection, table: Table, source: str, partition: Sequence[PartitionColumn], model: str
+    cursor: duckdb.DuckDBPyConnection,
+    table: Table,
+    source: str,
+    partition: Sequence[PartitionColumn],
+    model: str,
 ) -> Rewrite:
     """Replace every partition that occurs in the source: ``insert_overwrite``.
 
@@ -136,7 +142,9 @@ def _check_keys(
     ).fetchone()
     assert row is not None
     if row[0]:
-        raise ContractError(f"{model}: {row[0]} rows have NULL in unique_key ({listed})", fix="filter or fill them")
+        raise ContractError(
+            f"{model}: {row[0]} rows have NULL in unique_key ({listed})", fix="filter or fill them"
+        )
     if distinct and row[1]:
         example = cursor.execute(
             f"select {listed} from {source} group by all having count(*) > 1 order by all limit 1"
@@ -157,7 +165,8 @@ def _prune(
         field = schema.find_field(key, case_sensitive=False)
         column = quote(field.name)
         values = [
-            row[0] for row in cursor.execute(f"select distinct {column} from {source} limit {_FEW + 1}").fetchall()
+            row[0]
+            for row in cursor.execute(f"select distinct {column} from {source} limit {_FEW + 1}").fetchall()
         ]
         if not values or not all(isinstance(value, int | str | dt.date) for value in values):
             continue
@@ -166,7 +175,10 @@ def _prune(
         if len(values) <= _FEW:
             filters.append(In(field.name, [_literal(value) for value in values]))  # type: ignore[misc,call-arg]
             continue
-        low, high = cursor.execute(f"select min({column}), max({column}) from {source}").fetchone() or (None, None)
+        low, high = cursor.execute(f"select min({column}), max({column}) from {source}").fetchone() or (
+            None,
+            None,
+        )
         filters.append(GreaterThanOrEqual(field.name, _literal(low)))  # type: ignore[misc,call-arg]
         filters.append(LessThanOrEqual(field.name, _literal(high)))  # type: ignore[misc,call-arg]
     return And(AlwaysTrue(), AlwaysTrue(), *filters)

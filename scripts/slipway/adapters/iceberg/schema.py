@@ -140,7 +140,9 @@ def _promoted(old: ice.NestedField, new: ice.NestedField | None) -> ice.NestedFi
 
 def _fresh(field: ice.NestedField, ids: Iterator[int]) -> ice.NestedField:
     number = next(ids)
-    return ice.NestedField(number, field.name, _renumbered(field.field_type, ids), required=False, doc=field.doc)
+    return ice.NestedField(
+        number, field.name, _renumbered(field.field_type, ids), required=False, doc=field.doc
+    )
 
 
 def _renumbered(kind: ice.IcebergType, ids: Iterator[int]) -> ice.IcebergType:
@@ -152,7 +154,11 @@ def _renumbered(kind: ice.IcebergType, ids: Iterator[int]) -> ice.IcebergType:
         case ice.MapType():
             key, value = next(ids), next(ids)
             return ice.MapType(
-                key, _renumbered(kind.key_type, ids), value, _renumbered(kind.value_type, ids), value_required=False
+                key,
+                _renumbered(kind.key_type, ids),
+                value,
+                _renumbered(kind.value_type, ids),
+                value_required=False,
             )
     return kind
 

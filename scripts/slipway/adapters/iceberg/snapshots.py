@@ -22,7 +22,10 @@ class ReplaceAll(_FastAppendFiles):
 
     def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
         super().__init__(
-            operation=Operation.OVERWRITE, transaction=transaction, io=io, snapshot_properties=snapshot_properties
+            operation=Operation.OVERWRITE,
+            transaction=transaction,
+            io=io,
+            snapshot_properties=snapshot_properties,
         )
 
     def _existing_manifests(self) -> list[ManifestFile]:

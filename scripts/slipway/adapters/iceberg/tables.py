@@ -113,11 +113,18 @@ class Tables:
             if metadata_location not in self._loaded:
                 io = self.io(metadata_location)
                 metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
-                self._loaded[metadata_location] = Table(identifier, metadata, metadata_location, io, self.catalog)
+                self._loaded[metadata_location] = Table(
+                    identifier, metadata, metadata_location, io, self.catalog
+                )
             return self._loaded[metadata_location]
 
     def new(
-        self, identifier: TableId, schema: Schema, spec: PartitionSpec, order: SortOrder, properties: dict[str, str]
+        self,
+        identifier: TableId,
+        schema: Schema,
+        spec: PartitionSpec,
+        order: SortOrder,
+        properties: dict[str, str],
     ) -> Table:
         """A table that exists nowhere yet: fresh field ids, a location, and no metadata file."""
         location = f"{self.environment.warehouse}/{identifier[0]}/{identifier[1]}"
@@ -138,7 +145,10 @@ class Tables:
         with self._lock:
             self._loaded[location] = staged
         return StagedTable(
-            (".".join(table.name()[:-1]), table.name()[-1]), staged, None if new else table.metadata_location, updates
+            (".".join(table.name()[:-1]), table.name()[-1]),
+            staged,
+            None if new else table.metadata_location,
+            updates,
         )
 
     def io(self, location: str) -> FileIO:

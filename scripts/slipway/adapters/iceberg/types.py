@@ -8,6 +8,7 @@ docs/reference/types.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
@@ -80,10 +81,10 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
     """
     match kind.id:
         case "decimal":
-            parts = dict(kind.children)
+            parts = _parts(kind)
             return ice.DecimalType(int(parts["precision"]), int(parts["scale"]))
         case "struct":
-            named = [(name, next(ids), child) for name, child in kind.children]
+            named = [(name, next(ids), child) for name, child in _parts(kind).items()]
             return ice.StructType(
                 *(
                     ice.NestedField(field_id, name, iceberg_type(child, f"{column}.{name}", ids))
@@ -93,11 +94,11 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
         case "list" | "array":
             element_id = next(ids)
             return ice.ListType(
-                element_id, iceberg_type(dict(kind.children)["child"], column, ids), element_required=False
+                element_id, iceberg_type(_parts(kind)["child"], column, ids), element_required=False
             )
         case "map":
             key_id, value_id = next(ids), next(ids)
-            parts = dict(kind.children)
+            parts = _parts(kind)
             return ice.MapType(
                 key_id,
                 iceberg_type(parts["key"], f"{column}.key", ids),
@@ -112,6 +113,10 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
     return found
 
 
+def _parts(kind: DuckDBPyType) -> dict[str, Any]:
+    return dict(kind.children)
+
+
 def duckdb_type(kind: ice.IcebergType) -> str:
     """The DuckDB type, as SQL text, that an Iceberg type is read as."""
     match kind:
@@ -120,7 +125,11 @@ def duckdb_type(kind: ice.IcebergType) -> str:
         case ice.FixedType():
             return "BLOB"
         case ice.StructType():
-            return "STRUCT(" + ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields) + ")"
+            return (
+                "STRUCT("
+                + ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields)
+                + ")"
+            )
         case ice.ListType():
             return f"{duckdb_type(kind.element_type)}[]"
         case ice.MapType():

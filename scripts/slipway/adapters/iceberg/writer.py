@@ -87,7 +87,9 @@ class WriteResult:
     seconds: dict[str, float]
 
 
-def write(cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest) -> WriteResult:
+def write(
+    cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest
+) -> WriteResult:
     """Run a model's query and stage its result on top of ``base``.
 
     Raises:
@@ -95,7 +97,9 @@ def write(cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None,
         ConfigError: partitioning, sorting or strategy cannot be carried out.
     """
     if request.strategy not in STRATEGIES:
-        raise ConfigError(f"{request.model}: strategy {request.strategy}", "unknown", f"use {', '.join(STRATEGIES)}")
+        raise ConfigError(
+            f"{request.model}: strategy {request.strategy}", "unknown", f"use {', '.join(STRATEGIES)}"
+        )
     return _Write(cursor, tables, base, request).run()
 
 
@@ -127,7 +131,13 @@ class _Write:
         change, scratch = self._change(select, target)
         self._lap("match")
         written = copy.copy(
-            self.cursor, change.select, table.location(), target, self.partition, request.sorted_by, request.run_id
+            self.cursor,
+            change.select,
+            table.location(),
+            target,
+            self.partition,
+            request.sorted_by,
+            request.run_id,
         )
         self._count_read()
         self._lap("copy")
@@ -135,7 +145,7 @@ class _Write:
             self.cursor.execute(f"drop table {scratch}")
         spec = transaction.table_metadata.spec()
         added = copy.data_files(written, target, spec, self.partition)
-        digest, same = self._digest(table, target, added, change.removed)
+        digest, same = self._digest(target, added, change.removed)
         self._lap("digest")
         same = same and not updates
         if not same:
@@ -178,11 +188,15 @@ class _Write:
         updates: list[TableUpdate] = []
         if not schema.same_schema(base.schema(), wanted):
             numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
-            updates += [AddSchemaUpdate(schema=numbered), SetCurrentSchemaUpdate(schema_id=-1)]
+            updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
+            updates.append(SetCurrentSchemaUpdate(schema_id=-1))
         partition = partitioning.parse(request.partitioned_by, wanted, request.model)
         spec = partitioning.spec_for(partition, wanted, base.spec())
         if not base.spec().compatible_with(spec):
-            updates += [AddPartitionSpecUpdate(spec=_numbered(spec, base.specs())), SetDefaultSpecUpdate(spec_id=-1)]
+            updates += [
+                AddPartitionSpecUpdate(spec=_numbered(spec, base.specs())),
+                SetDefaultSpecUpdate(spec_id=-1),
+            ]
         changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
         if changed:
             updates.append(SetPropertiesUpdate(updates=changed))
@@ -208,7 +222,7 @@ class _Write:
         return change, scratch
 
     def _digest(
-        self, table: Table, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
+        self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
     ) -> tuple[Digest, bool]:
         """The digest of the table after the write, and whether its content is what it was."""
         names = [field.name for field in target.fields]
@@ -220,7 +234,9 @@ class _Write:
         before = Digest.parse(known)
         if before is None:
             files = rewrite.live_files(self.base)
-            before = digest_of(self.cursor, rewrite.files_relation(files, target), names) if files else Digest()
+            before = (
+                digest_of(self.cursor, rewrite.files_relation(files, target), names) if files else Digest()
+            )
         if self.full:
             return new, new == before and current is not None
         old = digest_of(self.cursor, rewrite.files_relation(removed, target), names) if removed else Digest()
@@ -254,7 +270,9 @@ class _Write:
         assert current is not None
         transaction._stage(
             (
-                SetSnapshotRefUpdate(ref_name=self.request.release, type="tag", snapshot_id=current.snapshot_id),
+                SetSnapshotRefUpdate(  # type: ignore[call-arg]
+                    ref_name=self.request.release, type="tag", snapshot_id=current.snapshot_id
+                ),
                 SetPropertiesUpdate(updates=self.request.confirm(current.snapshot_id)),
             )
         )

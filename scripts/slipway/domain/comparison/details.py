@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slipway.domain import comparison_format as fmt
-from slipway.domain.comparison import (
+from slipway.domain.comparison import format as fmt
+from slipway.domain.comparison.format import Style
+from slipway.domain.comparison.records import (
     ColumnComparison,
     Difference,
     DifferenceKind,
@@ -14,8 +15,7 @@ from slipway.domain.comparison import (
     TableComparison,
     Verdict,
 )
-from slipway.domain.comparison_format import Style
-from slipway.domain.comparison_verdict import passed
+from slipway.domain.comparison.verdict import passed
 
 _MAX_DIFFERENCES = 12
 _MAX_EXAMPLES = 3

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.domain.comparison import ColumnComparison
+from slipway.domain.comparison.records import ColumnComparison
 
 _MAX_VALUE = 60
 _MAX_WORDS = 300

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from slipway.domain.comparison import (
+from slipway.domain.comparison.records import (
     ColumnComparison,
     Coverage,
     Example,
@@ -20,10 +20,10 @@ from slipway.domain.comparison import (
     TableComparison,
     not_compared,
 )
-from slipway.domain.comparison_format import Style, largest_change, match_rate
-from slipway.domain.comparison_policy import ExpectedChange
-from slipway.domain.comparison_report import ComparisonReport, make_report, to_dict, to_markdown, to_text
-from slipway.domain.comparison_verdict import judge
+from slipway.domain.comparison.format import Style, largest_change, match_rate
+from slipway.domain.comparison.policy import ExpectedChange
+from slipway.domain.comparison.report import ComparisonReport, make_report, to_dict, to_markdown, to_text
+from slipway.domain.comparison.verdict import judge
 
 GITHUB_COMMENT = 65_536
 

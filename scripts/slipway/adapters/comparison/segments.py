@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slipway.adapters.compare_sql import quote
-from slipway.domain.comparison import Segment
+from slipway.adapters.comparison.sql import quote
+from slipway.domain.comparison.records import Segment
 
 if TYPE_CHECKING:
-    from slipway.adapters.compare_pair import Pair
-    from slipway.adapters.compare_sql import Column
+    from slipway.adapters.comparison.pair import Pair
+    from slipway.adapters.comparison.sql import Column
 
 _MIN_ROWS = 10
 _MAX_VALUES = 100

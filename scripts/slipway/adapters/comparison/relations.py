@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from slipway.adapters.compare_keyed import compare_by_key
-from slipway.adapters.compare_multiset import compare_as_multiset
-from slipway.adapters.compare_pair import Pair, count_rows
-from slipway.adapters.compare_sql import Column, common_type
-from slipway.domain.comparison import SchemaChanges, Side, TableComparison, TypeChange, not_compared
-from slipway.domain.comparison_verdict import judge
+from slipway.adapters.comparison.keyed import compare_by_key
+from slipway.adapters.comparison.multiset import compare_as_multiset
+from slipway.adapters.comparison.pair import Pair, count_rows
+from slipway.adapters.comparison.sql import Column, common_type
+from slipway.domain.comparison.records import SchemaChanges, Side, TableComparison, TypeChange, not_compared
+from slipway.domain.comparison.verdict import judge
 
 if TYPE_CHECKING:
-    from slipway.domain.comparison_policy import Tolerance
+    from slipway.domain.comparison.policy import Tolerance
 
 Types = dict[str, str]
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from slipway.domain import comparison_format as fmt
-from slipway.domain.comparison import Method, TableComparison, Verdict
-from slipway.domain.comparison_details import details, summary
-from slipway.domain.comparison_format import Style
-from slipway.domain.comparison_verdict import passed
+from slipway.domain.comparison import format as fmt
+from slipway.domain.comparison.details import details, summary
+from slipway.domain.comparison.format import Style
+from slipway.domain.comparison.records import Method, TableComparison, Verdict
+from slipway.domain.comparison.verdict import passed
 
 _ORDER = (
     Verdict.DIFFERENT,

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import duckdb
 import pytest
 
-from slipway.adapters.compare import compare_relations
-from slipway.adapters.compare_sql import common_type
-from slipway.domain.comparison import TableComparison, Verdict
-from slipway.domain.comparison_policy import Tolerance
+from slipway.adapters.comparison.relations import compare_relations
+from slipway.adapters.comparison.sql import common_type
+from slipway.domain.comparison.records import TableComparison, Verdict
+from slipway.domain.comparison.policy import Tolerance
 
 
 @pytest.fixture(scope="module")

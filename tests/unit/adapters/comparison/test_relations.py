@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from slipway.adapters.compare import compare_relations
-from slipway.domain.comparison import Method, TableComparison, Verdict
-from slipway.domain.comparison_policy import Tolerance
+from slipway.adapters.comparison.relations import compare_relations
+from slipway.domain.comparison.records import Method, TableComparison, Verdict
+from slipway.domain.comparison.policy import Tolerance
 
 
 @pytest.fixture(scope="module")

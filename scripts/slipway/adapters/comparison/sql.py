@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal
 
-from slipway.domain.comparison_policy import Tolerance
+from slipway.domain.comparison.policy import Tolerance
 
 _INTEGERS = {
     "TINYINT": 3,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.domain.comparison import (
+from slipway.domain.comparison.records import (
     ColumnComparison,
     Coverage,
     DifferenceKind,
@@ -19,8 +19,8 @@ from slipway.domain.comparison import (
     Verdict,
     not_compared,
 )
-from slipway.domain.comparison_policy import ExpectedChange
-from slipway.domain.comparison_verdict import judge, passed
+from slipway.domain.comparison.policy import ExpectedChange
+from slipway.domain.comparison.verdict import judge, passed
 
 KEYED = Coverage(method=Method.KEY, key=("id",), columns=("id", "price"))
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from slipway.domain.comparison_policy import Tolerance
+from slipway.domain.comparison.policy import Tolerance
 
 Row = dict[str, str | None]
 
@@ -167,7 +167,7 @@ class Difference(_Record):
 
 
 class TableComparison(_Record):
-    """The comparison of one table: facts, then the verdict that :func:`slipway.domain.comparison_verdict.judge` reached on them."""
+    """The comparison of one table: facts, then the verdict that :func:`slipway.domain.comparison.verdict.judge` reached on them."""
 
     name: str
     coverage: Coverage

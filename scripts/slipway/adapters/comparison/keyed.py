@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slipway.adapters.compare_pair import Pair, Profile, emptiness
-from slipway.adapters.compare_segments import find_segments
-from slipway.adapters.compare_sql import as_text, read_side
-from slipway.domain.comparison import (
+from slipway.adapters.comparison.pair import Pair, Profile, emptiness
+from slipway.adapters.comparison.segments import find_segments
+from slipway.adapters.comparison.sql import as_text, read_side
+from slipway.domain.comparison.records import (
     ColumnComparison,
     Coverage,
     Example,
@@ -19,7 +19,7 @@ from slipway.domain.comparison import (
 )
 
 if TYPE_CHECKING:
-    from slipway.adapters.compare_sql import Column
+    from slipway.adapters.comparison.sql import Column
 
 _BOTH = "in_base and in_head"
 

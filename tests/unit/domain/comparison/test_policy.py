@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.domain.comparison_policy import ExpectedChange, Tolerance, parse_policy
+from slipway.domain.comparison.policy import ExpectedChange, Tolerance, parse_policy
 from slipway.domain.errors import ConfigError
 
 

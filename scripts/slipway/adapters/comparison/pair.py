@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slipway.adapters.compare_sql import Column, as_text, quote, read_side
-from slipway.domain.comparison import Row
+from slipway.adapters.comparison.sql import Column, as_text, quote, read_side
+from slipway.domain.comparison.records import Row
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from slipway.adapters.compare_pair import Pair, Profile, emptiness
-from slipway.adapters.compare_sql import Column, read_side
-from slipway.domain.comparison import ColumnComparison, Coverage, Method, RowCounts, Side, TableComparison
+from slipway.adapters.comparison.pair import Pair, Profile, emptiness
+from slipway.adapters.comparison.sql import Column, read_side
+from slipway.domain.comparison.records import (
+    ColumnComparison,
+    Coverage,
+    Method,
+    RowCounts,
+    Side,
+    TableComparison,
+)
 
 
 def compare_as_multiset(name: str, pair: Pair) -> TableComparison:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.adapters.compare import compare_relations
-from slipway.domain.comparison import Method, TableComparison, Verdict
-from slipway.domain.comparison_policy import Tolerance
+from slipway.adapters.comparison.relations import compare_relations
+from slipway.domain.comparison.records import Method, TableComparison, Verdict
+from slipway.domain.comparison.policy import Tolerance
 
 Rows = list[tuple[Any, ...]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from slipway.domain.comparison import Difference, DifferenceKind, Method, TableComparison, Verdict
-from slipway.domain.comparison_policy import ExpectedChange
+from slipway.domain.comparison.policy import ExpectedChange
+from slipway.domain.comparison.records import Difference, DifferenceKind, Method, TableComparison, Verdict
 
 
 def judge(

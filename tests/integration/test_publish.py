@@ -1,0 +1,317 @@
+"""A run publishes all its tables or none, whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    from tests.integration.conftest import Project
+
+FAILING_MODEL = "select error('the meter is broken') as site from {{ ref('consumption') }}\n"
+# holds a run until the file is there: what stands before it has been staged by then
+WAITING_MODEL = """
+import time
+from pathlib import Path
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    frame = dbt.ref("sites").df()
+    folder = Path("{folder}")
+    (folder / "arrived").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return frame
+"""
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(6000):
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(path)
+
+
+def held(project: Project) -> Path:
+    """Give the project a model that holds every run that comes to it; returns the folder to look in."""
+    project.write("python_models/serving/last.py", WAITING_MODEL.format(folder=project.path))
+    return project.path
+
+
+def test_a_failing_test_publishes_nothing(project: Project) -> None:
+    project.readings("day-3.csv", "m1,2024-05-03,-1,")
+    project.refused("build")
+    assert project.results()["consumption_is_not_negative"] == "fail"
+    assert project.locations() == {}
+    assert project.releases() == []
+    run = project.runs()[-1]
+    assert (run["outcome"], run["release"]) == ("failed", None)
+    assert "consumption_is_not_negative" in run["reason"]
+
+
+def test_readers_see_the_old_release_while_a_new_one_fails(project: Project) -> None:
+    project.dbt("build")
+    before, rows = project.locations(), project.content("serving.daily_consumption")
+    project.readings("day-3.csv", "m1,2024-05-03,-1,")
+    project.write("models/serving/new_one.sql", "select 1 as n")
+    project.refused("build")
+    assert project.locations() == before
+    assert project.content("serving.daily_consumption") == rows
+
+
+def test_a_failing_model_publishes_nothing_and_a_retry_publishes_all(project: Project) -> None:
+    good = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    project.write("models/serving/sites.sql", FAILING_MODEL)
+    output = project.refused("build")
+    assert "the meter is broken" in output
+    assert project.locations() == {}
+
+    project.refused("retry")
+    assert project.locations() == {}
+
+    project.write("models/serving/sites.sql", good)
+    output = project.dbt("retry")
+    assert project.results() == {"sites": "success"}
+    assert "continues run" in output
+    release = project.releases()[-1]
+    assert set(release["tables"]) == set(project.locations())
+    assert set(project.locations()) == {
+        "raw.readings",
+        "curated.consumption",
+        "serving.daily_consumption",
+        "serving.sites",
+        "reference.meters",
+    }
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 0.25]
+    # what the failed run staged is tagged as part of the release that published it
+    for name in project.locations():
+        assert f"release-{release['number']}" in project.table(name).metadata.refs
+
+    unchanged = project.dbt("build")
+    assert "nothing changed" in unchanged
+
+
+def test_a_retry_is_refused_when_a_table_was_published_since(project: Project) -> None:
+    project.dbt("build")
+    good = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    project.write("models/serving/sites.sql", FAILING_MODEL)
+    project.write("seeds/reference/meters.csv", "meter,site\nm1,east\n")
+    project.refused("build")
+    failed = (project.target / "run_results.json").read_bytes()
+
+    project.write("models/serving/sites.sql", good)
+    project.dbt("seed")
+    (project.target / "run_results.json").write_bytes(failed)
+    before = project.state()
+    output = project.refused("retry")
+    assert "cannot be continued: reference.meters was published since. start a new run." in output
+    assert project.state() == before
+
+
+def test_there_is_nothing_to_retry_after_a_success(project: Project) -> None:
+    project.dbt("build")
+    before = project.state()
+    project.dbt("retry")
+    assert project.state() == before
+    assert len(project.releases()) == 1
+
+
+def test_a_retry_after_a_failed_test_publishes_the_whole(project: Project) -> None:
+    test = project.path / "tests/dbt/consumption_is_not_negative.sql"
+    good = test.read_text(encoding="utf-8")
+    project.write("tests/dbt/consumption_is_not_negative.sql", "select * from {{ ref('consumption') }}")
+    project.refused("build")
+    assert project.locations() == {}
+    test.write_text(good, encoding="utf-8")
+    project.dbt("retry")
+    assert len(project.locations()) == 5
+    assert project.content("raw.readings") != []
+
+
+@pytest.mark.parametrize("option", ["--empty", "--sample"])
+def test_partial_builds_are_never_published(project: Project, option: str) -> None:
+    project.write(
+        "models/curated/_event_time.yml", "models: [{name: sites, config: {event_time: read_on}}]"
+    )
+    arguments = [option] if option == "--empty" else [option, "1 day"]
+    output = project.dbt("run", "-s", "+sites", "+daily_consumption", *arguments)
+    assert "not published (discarded)" in output
+    assert project.locations() == {}
+    # and nothing of it is mistaken for the real thing by the next run
+    project.dbt("build")
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 0.25]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("slipway.adapters.landing:Landing._append", id="before-the-ledger-is-written"),
+        pytest.param("slipway.adapters.iceberg.tables:Tables.stage", id="before-metadata-is-staged"),
+        pytest.param("slipway.adapters.records:Records.write", id="before-the-candidate-is-recorded"),
+        pytest.param("slipway.adapters.dbt.finish:publish", id="before-publishing"),
+        pytest.param("sqlalchemy.orm:Session.commit", id="inside-the-publishing-transaction"),
+    ],
+)
+def test_a_kill_before_publishing_changes_nothing_for_readers(project: Project, before: str) -> None:
+    project.killed(before, "build")
+    assert project.locations() == {}
+    project.dbt("build")
+    first, rows = project.state(), project.content("serving.sites")
+    assert [float(kwh) for _, _, kwh in rows] == [7.75, 0.25]
+
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    project.killed(before, "build")
+    assert project.state() == first
+    assert project.content("serving.sites") == rows
+
+    project.dbt("build")
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
+    assert project.rows("raw.readings", "_source_file").count(("day-3.csv",)) == 1
+    assert [entry["verdict"] for entry in project.ledger()] == ["accepted"] * 3
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("slipway.adapters.records:Records.write_release", id="before-the-release-is-recorded"),
+        pytest.param("slipway.adapters.dbt.finish:_write_records", id="before-the-manifest-is-written"),
+    ],
+)
+def test_a_kill_after_publishing_leaves_the_whole_release(project: Project, before: str) -> None:
+    project.killed(before, "build")
+    assert len(project.locations()) == 5
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 0.25]
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    project.dbt("build")
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
+    numbers = [release["number"] for release in project.releases()]
+    assert numbers == sorted(set(numbers))
+    for name in ("serving.sites", "raw.readings"):
+        assert f"release-{numbers[-1]}" in project.table(name).metadata.refs
+
+
+def test_a_run_killed_half_way_leaves_the_last_release(project: Project) -> None:
+    project.dbt("build")
+    before = project.locations()
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    folder = held(project)
+    running = project.start("run")
+    wait_for(folder / "arrived")
+    # the other tables of the run are staged and nobody can see them
+    assert project.locations() == before
+    running.kill()
+    assert project.locations() == before
+    (folder / "go").touch()
+    project.dbt("build")
+    assert [float(kwh) for _, _, kwh in project.rows("serving.last")] == [7.75, 1.25]
+
+
+def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(project: Project, catalog: SqlCatalog) -> None:
+    project.dbt("build")
+    before = project.locations()
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    folder = held(project)
+    running = project.start("run")
+    wait_for(folder / "arrived")
+    table = catalog.load_table("serving.sites")
+    table.append(table.scan().to_arrow().slice(0, 1))
+    foreign = catalog.load_table("serving.sites").current_snapshot()
+    assert foreign is not None
+    (folder / "go").touch()
+
+    result = running.wait()
+    assert result.code == 2
+    assert f"nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}" in result.output
+    assert "Traceback" not in result.output
+    now = project.locations()
+    assert {name for name in now if now[name] != before.get(name)} == {"serving.sites"}
+    assert len(project.content("serving.sites")) == 3
+    assert project.runs()[-1]["outcome"] == "refused"
+    assert len(project.releases()) == 1
+
+    project.dbt("build")
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
+
+
+def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(project: Project, catalog: SqlCatalog) -> None:
+    project.dbt("build")
+    folder = held(project)
+    running = project.start("run")
+    wait_for(folder / "arrived")
+    theirs = catalog.create_table("serving.last", pa.schema([("mine", pa.int64())]))
+    theirs.append(pa.table({"mine": [1]}))
+    foreign = catalog.load_table("serving.last").current_snapshot()
+    assert foreign is not None
+    (folder / "go").touch()
+    result = running.wait()
+    assert result.code == 2
+    assert "nothing was published: serving.last moved" in result.output
+    assert str(foreign.snapshot_id) in result.output
+    assert project.rows("serving.last") == [(1,)]
+
+
+def test_two_runs_at_once_end_as_one_after_the_other_or_one_is_refused(project: Project) -> None:
+    project.dbt("build")
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    with ThreadPoolExecutor(2) as pool:
+        barrier = threading.Barrier(2)
+
+        def run(number: int) -> int | None:
+            barrier.wait()
+            target = project.path.with_name(f"target-{number}")
+            return project.server.start(
+                ["build"], project.path, {**project.env, "DBT_TARGET_PATH": str(target)}
+            ).wait().code
+
+        codes = sorted(pool.map(run, range(2)), key=str)
+    assert codes in ([0, 0], [0, 2])
+    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
+    assert len(project.rows("raw.readings")) == 6
+    assert "nothing changed" in project.dbt("build")
+
+
+def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> None:
+    project.dbt("build")
+    before = project.locations()
+    project.write("models/serving/sites.sql", "select 1 as n")
+    folder = held(project)
+    running = project.start("run")
+    wait_for(folder / "arrived")
+    other = sqlite3.connect(project.database, isolation_level=None)
+    other.execute("begin immediate")
+    (folder / "go").touch()
+    result = running.wait()
+    other.execute("rollback")
+    other.close()
+    assert result.code == 2
+    assert "catalog of dev" in result.output
+    assert "locked" in result.output
+    assert "Traceback" not in result.output
+    assert project.locations() == before
+    assert project.runs()[-1]["outcome"] == "refused"
+
+
+def test_an_interrupted_run_publishes_nothing(project: Project) -> None:
+    folder = held(project)
+    running = project.start("run")
+    wait_for(folder / "arrived")
+    os.kill(running.pid, 2)
+    (folder / "go").touch()
+    result = running.wait()
+    assert result.code not in (0, None)
+    assert project.locations() == {}
+    project.dbt("build")
+    assert len(project.locations()) == 6
