@@ -96,7 +96,8 @@ def fit(history: Sequence[TradingDay]) -> Model:
     effects = _weekday_effects(history)
     adjusted = [math.log(day.revenue) - effects[day.day.weekday()] for day in history]
     fits = [(*_smooth(adjusted, weight), weight) for weight in SMOOTHING_WEIGHTS]
-    variance, level, weight = min(fits)
+    # rounded, so that of weights that fit equally well every machine takes the smallest
+    variance, level, weight = min(fits, key=lambda fitted: (round(fitted[0], 12), fitted[2]))
     return Model(history[-1].day, level=level, weekday_effects=effects, weight=weight, variance=variance)
 
 

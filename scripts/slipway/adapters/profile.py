@@ -102,6 +102,8 @@ class Profile:
                 warehouse if "://" in warehouse else f"file://{Path(warehouse).resolve()}"
             )
         properties["warehouse"] = properties["warehouse"].rstrip("/")
+        if properties["warehouse"].startswith("s3"):
+            properties = {**_standard_aws(), **properties}
         landing = str(
             os.environ.get("SLIPWAY_LANDING") or config.get("landing") or self.project / "seeds" / "landing"
         )
@@ -137,6 +139,13 @@ def _pyiceberg_config(name: str) -> dict[str, str]:
 
     found = Config().get_catalog_config(name) or {}
     return {str(key): str(value) for key, value in found.items()}
+
+
+def _standard_aws() -> dict[str, str]:
+    """The standard AWS variables that pyiceberg does not read by itself; keys stay with the AWS chain."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return {name: value for name, value in (("s3.endpoint", endpoint), ("s3.region", region)) if value}
 
 
 def _has_pyiceberg_file() -> bool:

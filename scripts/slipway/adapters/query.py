@@ -23,7 +23,7 @@ _LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite
 _MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
 _ROWS_AT_ONCE = 5_000
-_NUMBERS = frozenset({"BIGNUM", "DOUBLE", "FLOAT"})
+_NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,7 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether its values are read from the right."""
-        return (
-            self.type in _NUMBERS
-            or self.type.startswith("DECIMAL")
-            or self.type.endswith("INT")
-            or (self.type == "INTEGER" or self.type == "UINTEGER")
-        )
+        return _NUMBER.fullmatch(self.type) is not None
 
 
 class QueryResult:

@@ -36,7 +36,8 @@ def command(*, show_secrets: bool, output_: str, target: str | None, project_dir
 
 
 def _explain(found: Connection) -> None:
-    table = min(found.tables, key=lambda name: (-figures.by_layer(name)[0], name), default=None)
+    released = [name for name in found.tables if not name.startswith("ops.")]
+    table = max(released, key=figures.by_layer, default=None)
     named = table or "layer.table"
     sections = {
         "slipway (any table, or several as they stood together)": [f'slipway sql "from {named} limit 5"'],

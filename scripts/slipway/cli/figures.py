@@ -31,7 +31,7 @@ def moment(value: datetime | None) -> str:
 
 def commit(value: str | None, dirty: bool | None) -> str:
     """The first digits of a commit, with ``*`` when the work tree had changes that are not in it."""
-    return f"{(value or 'none')[:8]}{'*' if dirty else ''}"
+    return f"{value[:8]}{'*' if dirty else ''}" if value else "none"
 
 
 def plural(count: int, noun: str) -> str:
@@ -49,9 +49,3 @@ def by_layer(table: str) -> tuple[int, str]:
     """A sort key for tables: in the order in which data passes through the layers."""
     layer = table.split(".", 1)[0]
     return (_LAYERS.index(layer) if layer in _LAYERS else len(_LAYERS), table)
-
-
-def test_name(unique_id: str) -> str:
-    """A test's name without its package and hash."""
-    parts = unique_id.split(".")
-    return parts[2] if len(parts) > 2 else unique_id

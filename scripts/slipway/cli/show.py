@@ -49,7 +49,8 @@ def _show_run(what: str, form: str, target: str | None, project_dir: Path | None
     elif details.manifest is not None:
         output.result(details.manifest.model_dump_json(indent=2))
     else:
-        output.as_json({"run_id": details.run_id, "outcome": "incomplete", "staged": details.staged})
+        left = {"run_id": details.run_id, "outcome": "incomplete", "release": details.release}
+        output.as_json({**left, "staged": details.staged})
 
 
 def _show_table(what: str, form: str, target: str | None, project_dir: Path | None) -> None:

@@ -23,7 +23,7 @@ def show(details: RunDetails) -> None:
     """Print what a run did and why it ended as it did."""
     manifest = details.manifest
     if manifest is None:
-        output.result(f"run {details.run_id}: incomplete")
+        output.result(f"run {details.run_id}: incomplete{_released(details)}")
         _fields(
             [
                 ("why", "it wrote no run manifest: it was killed, or has not finished"),
@@ -32,8 +32,7 @@ def show(details: RunDetails) -> None:
         )
         _list("staged", details.staged)
         return
-    release = f", release {manifest.release}" if manifest.release is not None else ""
-    output.result(f"run {manifest.run_id}: {manifest.outcome}{release}")
+    output.result(f"run {manifest.run_id}: {manifest.outcome}{_released(details)}")
     _fields([("why", manifest.reason), *_circumstances(manifest), ("records", details.location)])
     _landed(manifest.landed_files)
     _inputs(manifest)
@@ -42,10 +41,17 @@ def show(details: RunDetails) -> None:
     _balance(manifest)
 
 
+def _released(details: RunDetails) -> str:
+    if details.release is None:
+        return ""
+    later = details.manifest is None or details.manifest.release is None
+    return f"{', published later as' if later else ','} release {details.release}"
+
+
 def _circumstances(manifest: RunManifest) -> Iterator[tuple[str, str]]:
     seconds = (manifest.finished_at - manifest.started_at).total_seconds()
     branch = f" on {manifest.code.branch}" if manifest.code.branch else ""
-    dirty = ", with uncommitted changes" if manifest.code.dirty else ""
+    dirty = ", with uncommitted changes" if manifest.code.dirty and manifest.code.commit else ""
     versions = manifest.versions
     yield (
         "target",
@@ -104,7 +110,7 @@ def _table(node: Node) -> list[object]:
         figures.number(node.rows_after),
         figures.number(node.rows_before) if built else None,
         _signed("+", node.rows_added) if built else None,
-        _signed("−", node.rows_removed) if built else None,
+        _signed("-", node.rows_removed) if built else None,
         figures.number(node.files),
         figures.size(node.bytes_total),
         f"{node.seconds:.2f}",
@@ -126,7 +132,7 @@ def _tests(manifest: RunManifest) -> None:
 
 
 def _test(test: TestResult) -> str:
-    return f"{test.status}: {figures.test_name(test.unique_id)}: {figures.one_line(test.message)}"
+    return f"{test.status}: {test.name}: {figures.one_line(test.message)}"
 
 
 def _balance(manifest: RunManifest) -> None:

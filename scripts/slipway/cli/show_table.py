@@ -61,7 +61,8 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
         branch = f" on {made.branch}" if made.branch else ""
         yield "run", made.run_id
         yield "by", f"{made.who} on {made.host}: {' '.join(made.command)}"
-        yield "commit", f"{made.commit or 'none'}{branch}{', with uncommitted changes' if made.dirty else ''}"
+        dirty = ", with uncommitted changes" if made.dirty and made.commit else ""
+        yield "commit", f"{made.commit or 'none'}{branch}{dirty}"
     else:
         yield "run", source.run_id or "unknown: another tool wrote it"
     yield (
@@ -139,4 +140,4 @@ def _tests(tested: list[Tested]) -> None:
         for test in sorted(run.tests, key=lambda test: (test.status == "pass", test.unique_id)):
             if number == 0 or test.status != "pass":
                 why = f": {figures.one_line(test.message)}" if test.message and test.status != "pass" else ""
-                output.result(f"  {test.status}  {figures.test_name(test.unique_id)}{why}")
+                output.result(f"  {test.status}  {test.name}{why}")

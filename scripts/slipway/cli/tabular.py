@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slipway.cli import output
 
@@ -51,7 +51,7 @@ def write(result: QueryResult, form: str, *, limit: int) -> None:
     output.message(_told(count, result))
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A value as text and CSV show it; None is the caller's."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -66,7 +66,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> object:
     """A value as JSON can hold it without loss."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -107,13 +107,13 @@ def _line(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     yield ",".join(map(_csv_value, names)) + "\r\n"
     for row in rows:
         yield ",".join(map(_csv_value, row)) + "\r\n"
 
 
-def _csv_value(value: Any) -> str:
+def _csv_value(value: object) -> str:
     if value is None:
         return ""
     text = as_text(value)
@@ -122,7 +122,7 @@ def _csv_value(value: Any) -> str:
     return text
 
 
-def _json_lines(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+def _json_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     opening = "["
     for row in rows:
         value = {name: as_json(item) for name, item in zip(names, row, strict=True)}

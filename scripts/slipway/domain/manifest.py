@@ -108,6 +108,12 @@ class TestResult(Record):
     tables: list[str] = Field(default_factory=list)
     message: str = ""
 
+    @property
+    def name(self) -> str:
+        """The test's name: a unit test's id ends with it, a data test's has a hash behind it."""
+        parts = self.unique_id.split(".")
+        return parts[-1] if parts[0] == "unit_test" else parts[2]
+
 
 class Tests(Record):
     """Tests the selection asks for, and what became of each: expected = executed + carried + not run."""

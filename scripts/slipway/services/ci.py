@@ -114,7 +114,7 @@ def to_markdown(result: CiResult) -> str:
     ]
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
     lines += [
-        f"  - `{test.unique_id.split('.')[2]}`: {' '.join(test.message.split())[:200]}" for test in failed
+        f"  - `{test.name}`: {' '.join(test.message.split())[:200]}" for test in failed
     ]
     errors = [node for node in result.run.nodes if node.status == "error"]
     lines += [

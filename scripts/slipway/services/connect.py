@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.adapters.published import Published
 from slipway.domain.connection import has_secrets, masked, spark, trino
+from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.services.environments import environment_of
 
@@ -46,12 +46,15 @@ def connection(
         masks_secrets=hide,
         spark=spark(environment.name, shown),
         trino=trino(environment.name, shown),
-        tables=_tables(Published(environment)) if with_tables else {},
+        tables=_tables(environment) if with_tables else {},
     )
 
 
-def _tables(published: Published) -> dict[str, str]:
+def _tables(environment: Environment) -> dict[str, str]:
+    from slipway.adapters.published import Published
+
     try:
-        return {name: version.metadata_location for name, version in sorted(published.now().tables.items())}
+        tables = Published(environment).now().tables
+        return {name: version.metadata_location for name, version in sorted(tables.items())}
     except NotFoundError:  # nothing is published yet; how to connect is known all the same
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -11,10 +11,12 @@ from pathlib import Path
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.run import Outcome
 from slipway.services.environments import environment_of, find_run
 
 INCOMPLETE = "incomplete"
 UNREADABLE = "unreadable"
+_MAY_BE_PUBLISHED_LATER = (INCOMPLETE, Outcome.STAGED)
 _SAME = ("unchanged", "same_content", "pinned")
 
 
@@ -22,7 +24,8 @@ _SAME = ("unchanged", "same_content", "pinned")
 class RunLine:
     """A run in one line; times UTC, seconds of wall time.
 
-    ``outcome`` is ``incomplete`` for a run that did not come to write its manifest.
+    ``outcome`` is ``incomplete`` for a run that did not come to write its manifest. ``release`` is also the
+    release that a staged run was published as later.
     """
 
     run_id: str
@@ -44,18 +47,23 @@ class RunLine:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """One run: its manifest, or what it left behind when it has none."""
+    """One run: its manifest, or what it left behind when it has none; and the release it became."""
 
     run_id: str
     location: str
     manifest: RunManifest | None
+    release: int | None
     staged: list[str] = field(default_factory=list)
 
 
 def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[RunLine]:
     """The newest runs of an environment, newest first."""
     records = Records(environment_of(project_dir, target))
-    return [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
+    lines = [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
+    if any(line.outcome in _MAY_BE_PUBLISHED_LATER for line in lines):
+        released = {release.run_id: release.number for release in records.releases()}
+        lines = [replace(line, release=line.release or released.get(line.run_id)) for line in lines]
+    return lines
 
 
 def list_releases(project_dir: Path | None, target: str | None, limit: int) -> list[Release]:
@@ -73,7 +81,10 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
     found = find_run(environment_of(project_dir, target), text)
     manifest = found.records.manifest(found.run_id)
     staged = [] if manifest else list(_staged(found.records, found.run_id))
-    return RunDetails(found.run_id, found.records.location(found.run_id), manifest, staged)
+    release = manifest.release if manifest else None
+    if manifest is None or manifest.outcome in _MAY_BE_PUBLISHED_LATER:
+        release = next((item.number for item in found.records.releases() if item.run_id == found.run_id), None)
+    return RunDetails(found.run_id, found.records.location(found.run_id), manifest, release, staged)
 
 
 def _line(records: Records, run_id: str) -> RunLine:

@@ -233,7 +233,12 @@ odd = (words, words, words, padded(numbers), padded(times), padded(numbers), pad
 lines = st.tuples(*(st.one_of(st.just(usual), values) for usual, values in zip(good, odd, strict=True)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(batch=st.lists(lines, min_size=1, max_size=40))
 def test_no_value_is_changed_on_the_way(shop: "Shop", batch: list[Values]) -> None:
     shop.raw([(*values, "a.csv", position) for position, values in enumerate(batch)])
@@ -242,7 +247,12 @@ def test_no_value_is_changed_on_the_way(shop: "Shop", batch: list[Values]) -> No
     assert found == {position: read_line(values) for position, values in enumerate(batch)}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     batch=st.lists(
         st.sampled_from([("a", "b"), ("ab", ""), ("", "ab"), ("ab", None), ("a", "b ")]), max_size=12

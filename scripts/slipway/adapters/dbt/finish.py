@@ -14,7 +14,7 @@ from slipway.adapters.dbt.session import Session
 from slipway.adapters.iceberg.commit import publish
 from slipway.adapters.releases import figures, released_cut
 from slipway.domain.environment import Mode
-from slipway.domain.errors import ConflictError, SlipwayError
+from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
 from slipway.domain.manifest import InputSnapshot, RunManifest
 from slipway.domain.run import Outcome
 
@@ -40,6 +40,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
 
     Raises:
         ConflictError: someone else published a table of this run; recorded, and raised again.
+        UnavailableError: the catalog could not be written; recorded, and raised again.
     """
     outcome, reason = _verdict(session, done)
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
@@ -49,7 +50,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
     if outcome is Outcome.PUBLISHED:
         try:
             publish(session.outputs, list(session.staged.values()))
-        except ConflictError as error:
+        except (ConflictError, UnavailableError) as error:
             failure, outcome, reason = error, Outcome.REFUSED, error.line()
     made_by = code.code_of(session.project)
     if outcome is Outcome.PUBLISHED:
@@ -159,7 +160,7 @@ def _inputs(session: Session) -> list[InputSnapshot]:
 def _write_records(session: Session, run_manifest: RunManifest) -> None:
     records, run_id = session.records, session.request.run_id
     target = Path(evidence.target_path(session.project))
-    for name in ("manifest.json", "run_results.json", "catalog.json"):
+    for name in ("manifest.json", "run_results.json"):
         if (target / name).is_file() and (session.request.managed or name == "manifest.json"):
             records.write(run_id, f"dbt/{name}", (target / name).read_bytes())
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))

@@ -227,6 +227,7 @@ class Session:
                     f"{namespace}.{name} was published since",
                     "start a new run",
                 )
+            self.release = int(record["release"])  # its tables carry the tag of this number
             self.stage(
                 StagedTable(
                     identifier, self.outputs.load(identifier, record["metadata_location"]), record["base"]

@@ -35,15 +35,28 @@ def publish(tables: Tables, staged: Sequence[StagedTable]) -> None:
 
     Raises:
         ConflictError: a table is no longer where the run started from; nothing was published.
-        UnavailableError: the catalog cannot publish several tables at once.
+        UnavailableError: the catalog cannot publish several tables at once, or cannot be written.
     """
-    from sqlalchemy import insert, update
-    from sqlalchemy.exc import IntegrityError
-    from sqlalchemy.orm import Session
+    from sqlalchemy.exc import OperationalError
 
     catalog = tables.catalog
     guarantee(catalog)
     assert isinstance(catalog, SqlCatalog)
+    try:
+        _move_pointers(tables, catalog, staged)
+    except OperationalError as error:
+        raise UnavailableError(
+            f"catalog of {tables.environment.name} cannot be written",
+            str(error.orig),
+            "check that it is running and that nobody locks it, then run again",
+        ) from error
+
+
+def _move_pointers(tables: Tables, catalog: SqlCatalog, staged: Sequence[StagedTable]) -> None:
+    from sqlalchemy import insert, update
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.orm import Session
+
     for namespace in sorted({item.identifier[0] for item in staged}):
         catalog.create_namespace_if_not_exists(namespace)
     with Session(catalog.engine) as session:
@@ -54,7 +67,7 @@ def publish(tables: Tables, staged: Sequence[StagedTable]) -> None:
                 try:
                     session.execute(insert(IcebergTables).values(**row))
                 except IntegrityError:
-                    raise _moved(item, "was created by someone else since the run began") from None
+                    raise _moved(item, f"someone else created it, {_intruder(tables, item)}") from None
                 continue
             moved = session.execute(
                 update(IcebergTables)

@@ -1,0 +1,3 @@
+{{ config(alias='parcels', materialized='incremental', incremental_strategy='append') }}
+
+select * from {{ source('landing', 'parcels') }}

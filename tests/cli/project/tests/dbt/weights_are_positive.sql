@@ -1,0 +1,2 @@
+-- Nothing weighs less than nothing.
+select * from {{ ref('weights') }} where kg <= 0
