@@ -17,6 +17,7 @@ killed nothing; the process is killed at the end, before it decides             
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from slipway.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "project"
@@ -43,9 +46,17 @@ DAY_4 = ("p7,N,2024-05-04,-1",)
 class Output:
     """What a command printed and how it ended."""
 
-    out: str
-    err: str
+    stdout: bytes
+    stderr: bytes
     code: int
+
+    @property
+    def out(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def err(self) -> str:
+        return self.stderr.decode()
 
 
 @dataclass(frozen=True)
@@ -75,22 +86,24 @@ class World:
         }
 
     def slipway(self, *arguments: str, stdin: str = "", **settings: str) -> Output:
-        """Run the command as a process of its own."""
-        done = self.slipway_bytes(*arguments, stdin=stdin, **settings)
-        return Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
-
-    def slipway_bytes(
-        self, *arguments: str, stdin: str = "", **settings: str
-    ) -> subprocess.CompletedProcess[bytes]:
-        """The same, with output as bytes."""
-        return subprocess.run(
-            [sys.executable, "-m", "slipway.cli.main", *arguments],
-            env=self.env(**settings),
-            cwd=self.folder,
-            input=stdin.encode(),
-            capture_output=True,
-            check=False,
-        )
+        """Run the command in this process, with the environment and standard streams of its own."""
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ.keys() - self.env(**settings).keys():
+                patch.delenv(name)
+            for name, value in self.env(**settings).items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["slipway", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as end:
+                main()
+        out.seek(0)
+        err.seek(0)
+        assert isinstance(end.value.code, int)
+        return Output(out.buffer.read(), err.buffer.read(), end.value.code)
 
     def answer(self, *arguments: str, stdin: str = "", **settings: str) -> str:
         """What a command that succeeds prints on stdout."""

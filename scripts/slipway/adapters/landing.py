@@ -53,6 +53,14 @@ def read_feeds(project: Path) -> list[Feed]:
     return found
 
 
+class _Look(NamedTuple):
+    """What was seen of an object: checksum and first line, or why it could not be read."""
+
+    sha256: str
+    header: bytes
+    unreadable: str = ""
+
+
 class Landing:
     """The landing area of an environment and its ledger."""
 
@@ -73,10 +81,14 @@ class Landing:
         return self._ledger
 
     def accepted(self, feed: str) -> list[LandedFile]:
-        """Files of a feed that may be ingested, each content once; of a path that was overwritten, the last."""
-        found = [entry for entry in self.ledger() if entry.feed == feed and entry.verdict == "accepted"]
-        last = {entry.path: entry for entry in found}
-        return [entry for entry in found if last[entry.path] is entry]
+        """Files of a feed that may be ingested: each content once, and only where the path still holds it."""
+        entries = [entry for entry in self.ledger() if entry.feed == feed]
+        held = {entry.path: entry.sha256 for entry in entries}
+        found: dict[str, LandedFile] = {}
+        for entry in entries:
+            if entry.verdict == "accepted" and held[entry.path] == entry.sha256:
+                found.setdefault(entry.sha256, entry)
+        return list(found.values())
 
     def last_landed_at(self, feed: str) -> datetime | None:
         """When a feed last brought a file that was accepted."""
@@ -146,22 +158,12 @@ class Landing:
     def _check(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, run_id: str, now: datetime
     ) -> list[LandedFile]:
-        seen = {
-            (entry.path, entry.size_bytes, entry.etag) for entry in self.ledger() if entry.feed == feed.name
-        }
-        new = [
-            info
-            for info in self._store.entries(feed.name)
-            if (info.key, info.size, info.etag) not in seen
-            and not info.key.rsplit("/", 1)[-1].startswith((".", "_"))
-        ]
-        if not new:
-            return []
-        first = {entry.sha256: entry.path for entry in reversed(self.accepted(feed.name))}
+        looked_at, first = self._new(feed)
         entries, readable = [], []
-        for info in new:
-            sha256, header = self._read(info)
-            problem = feed.name_problem(info.key.rsplit("/", 1)[-1]) or feed.header_problem(header)
+        for info, (sha256, header, unreadable) in looked_at:
+            problem = (
+                feed.name_problem(info.key.rsplit("/", 1)[-1]) or unreadable or feed.header_problem(header)
+            )
             entry = partial(
                 LandedFile,
                 feed=feed.name,
@@ -190,15 +192,36 @@ class Landing:
                 entries.append(entry(rows=None, verdict="rejected", reason=counted))
         return entries
 
-    def _read(self, info: ObjectInfo) -> tuple[str, bytes]:
+    def _new(self, feed: Feed) -> tuple[list[tuple[ObjectInfo, _Look]], dict[str, str]]:
+        """Objects that the ledger does not know as they are, and the path that holds each accepted content."""
+        known = {(e.path, e.size_bytes, e.etag): e for e in self.ledger() if e.feed == feed.name}
+        held = {entry.sha256: entry.path for entry in self.accepted(feed.name)}
+        there = [info for info in self._store.entries(feed.name) if not _is_hidden(info.key)]
+        looks: dict[str, tuple[ObjectInfo, _Look]] = {}
+        for info in there:
+            before = known.get((info.key, info.size, info.etag))
+            if before is None or not before.sha256:  # what could not be read may be readable now
+                look = self._read(info)
+                if before is None or look.unreadable != before.reason:
+                    looks[info.key] = (info, look)
+        lost = {sha for sha, path in held.items() if path in looks and looks[path][1].sha256 != sha}
+        for info in there:  # a copy takes the place of a file that was replaced
+            before = known.get((info.key, info.size, info.etag))
+            if before is not None and before.verdict == "duplicate" and before.sha256 in lost:
+                looks[info.key] = (info, self._read(info))
+        return [looks[key] for key in sorted(looks)], {s: path for s, path in held.items() if s not in lost}
+
+    def _read(self, info: ObjectInfo) -> _Look:
         """Checksum and first line of an object, in one pass."""
         digest, head = hashlib.sha256(), b""
-        with self._store.open(info.key) as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-                if len(head) < 1 << 16:
-                    head += block
-        return digest.hexdigest(), head.split(b"\n", 1)[0]
+        try:
+            with self._store.open(info.key) as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+                    head = head or block[:_HEADER_LIMIT]
+        except OSError as error:
+            return _Look("", b"", f"cannot be read: {error.strerror or error}")
+        return _Look(digest.hexdigest(), _LINE_END.split(head, 1)[0])
 
     def _count(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, keys: Sequence[str]
@@ -212,6 +235,7 @@ class Landing:
         try:
             rows = connection.execute(query.format(self._reader(feed, keys))).fetchall()
             counted = {row[0]: int(row[1]) for row in rows}
+            assert counted.keys() <= {self._path(key) for key in keys}
             return {key: counted.get(self._path(key), 0) for key in keys}
         except duckdb.Error as error:
             if len(keys) == 1:
@@ -220,7 +244,7 @@ class Landing:
             return self._count(connection, feed, keys[:middle]) | self._count(connection, feed, keys[middle:])
 
     def _reader(self, feed: Feed, keys: Sequence[str]) -> str:
-        paths = ", ".join(literal(self._path(key)) for key in keys)
+        paths = ", ".join(literal(exact(self._path(key))) for key in keys)
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in feed.columns)
         return (
             f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
@@ -251,9 +275,15 @@ class Landing:
             table.overwrite(pa.concat_tables([table.scan().to_arrow().cast(_SCHEMA), rows]))
 
 
+def _is_hidden(key: str) -> bool:
+    """Whether a file is not meant to be seen (yet), by its own name or that of a folder below the feed's."""
+    return any(part.startswith((".", "_")) for part in key.split("/")[1:])
+
+
 def _csv_reason(error: duckdb.Error) -> str:
     """The parts of DuckDB's many-line CSV message that a person needs, on one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = str(error).removeprefix("Invalid Input Error: ")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     wanted = [
         line for line in lines if line.startswith(("CSV Error on Line", "Expected Number", "Invalid unicode"))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -11,11 +12,11 @@ from pydantic import ValidationError
 from slipway.adapters.objects import ObjectStore, object_store
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError, SlipwayError
-from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.manifest import Intent, Release, RunManifest
 from slipway.domain.run import run_date
 
 ROOT = "_slipway"
-_R = TypeVar("_R", RunManifest, Release)
+_R = TypeVar("_R", RunManifest, Release, Intent)
 
 
 class Records:
@@ -101,9 +102,32 @@ class Records:
             except FileExistsError:
                 number += 1
 
+    def write_intent(self, intent: Intent) -> None:
+        """Say that a release is about to be published."""
+        self.store.create(
+            f"releases/{intent.number:06d}.publishing", intent.model_dump_json(indent=1).encode()
+        )
+
+    def withdraw(self, number: int) -> None:
+        """Say that a release was not published after all."""
+        self.store.create(f"releases/{number:06d}.withdrawn", b"")
+
+    def open_intents(self) -> list[Intent]:
+        """Releases that were to be published, and neither recorded nor withdrawn."""
+        keys = [item.key for item in self.store.entries("releases")]
+        ended = {key.rsplit(".", 1)[0] for key in keys if key.endswith((".json", ".withdrawn"))}
+        return [
+            _parse(Intent, self.store.read(key), key)
+            for key in keys
+            if key.endswith(".publishing") and key.rsplit(".", 1)[0] not in ended
+        ]
+
     def write_release(self, release: Release) -> None:
-        """Record a release that was published."""
-        self.store.create(f"releases/{release.number:06d}.json", release.model_dump_json(indent=1).encode())
+        """Record a release that was published; one that another command recorded meanwhile stays as it is."""
+        with suppress(FileExistsError):
+            self.store.create(
+                f"releases/{release.number:06d}.json", release.model_dump_json(indent=1).encode()
+            )
 
     def releases(self) -> list[Release]:
         """Published releases in the order they were published."""

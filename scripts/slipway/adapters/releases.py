@@ -1,23 +1,77 @@
-"""The cut of an environment that a release is."""
+"""Releases: published in one step, recorded, and healed when the process died between the two."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.commit import guarantee
-from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.domain.manifest import Code, Release, ReleasedTable
+from slipway.adapters.iceberg.commit import guarantee, publish
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.adapters.records import Records
+from slipway.domain.errors import ConflictError, UnavailableError
+from slipway.domain.manifest import Intent, Release, ReleasedTable
 
 _OUTSIDE = frozenset({"ops"})
 """Namespaces that are written outside of releases."""
 
 
-def released_cut(
-    tables: Tables, *, number: int, run_id: str, code: Code, changed: Collection[TableId], now: datetime
-) -> Release:
+def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:
+    """Publish a candidate and record the release.
+
+    The intent is written first: if the process dies after the catalog took the tables and before the record
+    is written, ``heal`` finds the one by the other.
+
+    Raises:
+        ConflictError: a table moved since the run began; nothing was published.
+    """
+    names = [".".join(item.identifier) for item in staged]
+    records.write_intent(intent.model_copy(update={"tables": sorted(names)}))
+    try:
+        publish(tables, staged)
+    except (ConflictError, UnavailableError):
+        records.withdraw(intent.number)
+        raise
+    return _record(tables, records, intent, {item.identifier for item in staged})
+
+
+def heal(tables: Tables, records: Records) -> list[str]:
+    """Record releases that were published by a process which died before it could.
+
+    An intent that was not carried out is left as it is: its process may be about to do it.
+
+    Returns:
+        One line for each that was found.
+    """
+    told = []
+    for intent in records.open_intents():
+        identifiers = {(name.rsplit(".", 1)[0], name.rsplit(".", 1)[1]) for name in intent.tables}
+        if _is_published(tables, identifiers, f"release-{intent.number}"):
+            _record(tables, records, intent, identifiers)
+            told.append(
+                f"healed: release {intent.number} of run {intent.run_id} was published and is now recorded"
+            )
+    return told
+
+
+def _is_published(tables: Tables, identifiers: Collection[TableId], tag: str) -> bool:
+    """All tables or none were published, so any one of them tells."""
+    locations = tables.locations()
+    return any(
+        tag in tables.load(identifier, locations[identifier]).metadata.refs
+        for identifier in identifiers
+        if identifier in locations
+    )
+
+
+def _record(tables: Tables, records: Records, intent: Intent, changed: Collection[TableId]) -> Release:
+    cut = _cut(tables, intent, changed, datetime.now(UTC))
+    records.write_release(cut)
+    return cut
+
+
+def _cut(tables: Tables, intent: Intent, changed: Collection[TableId], now: datetime) -> Release:
     """What an environment shows right after a run was published: what changed, and what it stands beside."""
     found = {
         ".".join(identifier): _released(tables.load(identifier, location), changed=identifier in changed)
@@ -25,11 +79,11 @@ def released_cut(
         if identifier[0] not in _OUTSIDE
     }
     return Release(
-        number=number,
-        run_id=run_id,
+        number=intent.number,
+        run_id=intent.run_id,
         target=tables.environment.name,
         published_at=now,
-        code=code,
+        code=intent.code,
         guarantee=guarantee(tables.catalog),
         tables=found,
     )

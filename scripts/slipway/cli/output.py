@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date, time
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from unicodedata import combining, east_asian_width
 
@@ -35,7 +36,11 @@ def result_stream(write: Callable[[IO[bytes]], T]) -> T:
 
 def as_json(value: object) -> None:
     """Print a value as JSON; times and dates in ISO 8601, decimals as text."""
-    result(json.dumps(value, indent=2, default=str))
+    result(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
 def message(text: str) -> None:

@@ -63,7 +63,7 @@ def _changed(release: Release) -> str:
 def _record(release: Release) -> dict[str, Any]:
     return {
         "number": release.number,
-        "published_at": release.published_at.isoformat(),
+        "published_at": release.published_at,
         "run_id": release.run_id,
         "target": release.target,
         "changed": sorted(name for name, table in release.tables.items() if table.changed),

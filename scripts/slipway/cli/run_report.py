@@ -59,9 +59,7 @@ def _tests(manifest: RunManifest) -> list[str]:
     ]
     lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
-    return lines + [
-        f"  {test.status:<5} {test.name}: {_first(test.message)}" for test in failed
-    ]
+    return lines + [f"  {test.status:<5} {test.name}: {_first(test.message)}" for test in failed]
 
 
 def _conservation(manifest: RunManifest) -> list[str]:

@@ -35,7 +35,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
 
     runs = list_runs(project_dir, target, limit)
     if output_ == "json":
-        output.as_json([{**asdict(run), "started_at": run.started_at.isoformat()} for run in runs])
+        output.as_json([asdict(run) for run in runs])
     elif runs:
         output.table(_HEADERS, [_cells(run) for run in runs], right=_RIGHT, optional=_OPTIONAL)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
 
@@ -32,7 +32,8 @@ def show(details: RunDetails) -> None:
         )
         _list("staged", details.staged)
         return
-    output.result(f"run {manifest.run_id}: {manifest.outcome}{_released(details)}")
+    released = f", release {manifest.release}" if manifest.release is not None else _released(details)
+    output.result(f"run {manifest.run_id}: {manifest.outcome}{released}")
     _fields([("why", manifest.reason), *_circumstances(manifest), ("records", details.location)])
     _landed(manifest.landed_files)
     _inputs(manifest)
@@ -41,11 +42,20 @@ def show(details: RunDetails) -> None:
     _balance(manifest)
 
 
+def record(details: RunDetails) -> dict[str, Any]:
+    """The run manifest for ``--output json``, or what is known of a run without one."""
+    if details.manifest is not None:
+        return details.manifest.model_dump(mode="json")
+    return {
+        "run_id": details.run_id,
+        "outcome": "incomplete",
+        "release": details.release,
+        "staged": details.staged,
+    }
+
+
 def _released(details: RunDetails) -> str:
-    if details.release is None:
-        return ""
-    later = details.manifest is None or details.manifest.release is None
-    return f"{', published later as' if later else ','} release {details.release}"
+    return "" if details.release is None else f", published as release {details.release}"
 
 
 def _circumstances(manifest: RunManifest) -> Iterator[tuple[str, str]]:

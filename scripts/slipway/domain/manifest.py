@@ -130,11 +130,21 @@ class Tests(Record):
 
 
 class Freshness(Record):
-    """When a feed last brought a file."""
+    """When a feed last brought a file, against the thresholds of its dbt source (seconds, None for none)."""
 
     source: str
     last_landed_at: datetime | None
     age_seconds: float | None
+    warn_after_seconds: float | None = None
+    error_after_seconds: float | None = None
+
+    @property
+    def status(self) -> Literal["pass", "warn", "error"]:
+        """Whether the feed is fresh; a feed that never brought a file has no age and is not."""
+        age = float("inf") if self.age_seconds is None else self.age_seconds
+        if self.error_after_seconds is not None and age > self.error_after_seconds:
+            return "error"
+        return "warn" if self.warn_after_seconds is not None and age > self.warn_after_seconds else "pass"
 
 
 class Conservation(Record):
@@ -177,6 +187,16 @@ class RunManifest(Record):
     release: int | None
     outcome: Outcome
     reason: str
+
+
+class Intent(Record):
+    """Written before a release is published, so that the next command can tell whether it came to be."""
+
+    schema_version: int = SCHEMA_VERSION
+    number: int
+    run_id: str
+    code: Code
+    tables: list[str] = Field(default_factory=list)
 
 
 class ReleasedTable(Record):

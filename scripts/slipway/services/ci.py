@@ -113,9 +113,7 @@ def to_markdown(result: CiResult) -> str:
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
-    lines += [
-        f"  - `{test.name}`: {' '.join(test.message.split())[:200]}" for test in failed
-    ]
+    lines += [f"  - `{test.name}`: {' '.join(test.message.split())[:200]}" for test in failed]
     errors = [node for node in result.run.nodes if node.status == "error"]
     lines += [
         f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors

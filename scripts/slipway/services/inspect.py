@@ -83,7 +83,9 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
     staged = [] if manifest else list(_staged(found.records, found.run_id))
     release = manifest.release if manifest else None
     if manifest is None or manifest.outcome in _MAY_BE_PUBLISHED_LATER:
-        release = next((item.number for item in found.records.releases() if item.run_id == found.run_id), None)
+        release = next(
+            (item.number for item in found.records.releases() if item.run_id == found.run_id), None
+        )
     return RunDetails(found.run_id, found.records.location(found.run_id), manifest, release, staged)
 
 

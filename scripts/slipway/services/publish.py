@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.domain.errors import ConflictError, NotFoundError, SlipwayError
-from slipway.domain.manifest import Release
+from slipway.domain.manifest import Intent, Release
 from slipway.domain.run import Outcome
 
 
@@ -23,19 +22,19 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
         SlipwayError: the run did not pass, or is published already.
         ConflictError: a table moved since the run began; nothing was published.
     """
-    from slipway.adapters.iceberg.commit import publish
     from slipway.adapters.iceberg.tables import StagedTable, Tables
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
-    from slipway.adapters.releases import released_cut
+    from slipway.adapters.releases import heal, release
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
+    heal(tables, records)
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:
         raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
-    if any(release.run_id == run_id for release in records.releases()):
+    if any(known.run_id == run_id for known in records.releases()):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if manifest.outcome is not Outcome.STAGED:
         raise SlipwayError(
@@ -53,14 +52,9 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
             )
         table = tables.load((namespace, name), record["metadata_location"])
         staged.append(StagedTable((namespace, name), table, record["base"]))
-    publish(tables, staged)
-    release = released_cut(
+    return release(
         tables,
-        number=int(candidate[0]["release"]),
-        run_id=run_id,
-        code=manifest.code,
-        changed={item.identifier for item in staged},
-        now=datetime.now(UTC),
+        records,
+        staged,
+        Intent(number=int(candidate[0]["release"]), run_id=run_id, code=manifest.code),
     )
-    records.write_release(release)
-    return release

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pyiceberg.table import Table
+
 from slipway.adapters.dbt.node_key import manifest_node
-from slipway.adapters.dbt.session import Session
-from slipway.adapters.iceberg.tables import duckdb_path
+from slipway.adapters.dbt.session import LANDING, Session
+from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.releases import figures
 from slipway.domain.manifest import Conservation, Freshness, Node, TestResult, Tests
@@ -67,15 +69,24 @@ def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
     )
 
 
-def freshness(session: Session) -> list[Freshness]:
-    """When each feed last brought a file that was accepted."""
+def freshness(session: Session, manifest: Any) -> list[Freshness]:
+    """When each feed last brought a file that was accepted, and what its dbt source says of that."""
     if session.request.pins is not None:
         return []
     now, found = datetime.now(UTC), []
     for feed in session.landing.feeds:
         last = session.landing.last_landed_at(feed)
         age = round((now - last).total_seconds(), 3) if last else None
-        found.append(Freshness(source=f"landing.{feed}", last_landed_at=last, age_seconds=age))
+        warn_after, error_after = _thresholds(manifest, feed)
+        found.append(
+            Freshness(
+                source=f"landing.{feed}",
+                last_landed_at=last,
+                age_seconds=age,
+                warn_after_seconds=warn_after,
+                error_after_seconds=error_after,
+            )
+        )
     return found
 
 
@@ -98,12 +109,6 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
         if raw is None or curated is None or bad is None or session.is_slice:
             continue
         rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
-        scan = f"iceberg_scan({literal(duckdb_path(bad.metadata_location))})"
-        rules = (
-            session.query(f"select rule_id, count(*) from {scan} group by all order by all")
-            if rows[2]
-            else []
-        )
         found.append(
             Conservation(
                 raw=named["raw"],
@@ -113,10 +118,22 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
                 curated_rows=rows[1],
                 quarantined_rows=rows[2],
                 deduplicated=rows[0] - rows[1] - rows[2],
-                by_rule={str(rule): int(count) for rule, count in rules},
+                by_rule=_rows_by_rule(session, quarantine, bad),
             )
         )
     return found
+
+
+def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[str, int]:
+    """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
+    known = (
+        {item.quarantine: item.by_rule for item in session.previous.conservation} if session.previous else {}
+    )
+    if quarantine not in session.staged and ".".join(quarantine) in known:
+        return known[".".join(quarantine)]
+    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    rows = session.query(f"select rule_id, count(*) from {scan} group by all order by all")
+    return {str(rule): int(count) for rule, count in rows}
 
 
 def as_of(session: Session) -> str | None:
@@ -132,6 +149,8 @@ def as_of(session: Session) -> str | None:
     table = session.current(session.environment.name, (schema, name))
     if table is None:
         return None
+    if (schema, name) not in session.staged and session.previous and "as_of" not in session.previous.vars:
+        return session.previous.as_of
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
     rows = session.query(f'select max("{column}")::varchar from {scan}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
@@ -149,6 +168,21 @@ def target_path(project: Path) -> Path:
     from dbt.flags import get_flags
 
     return project / (get_flags().TARGET_PATH or "target")
+
+
+def _thresholds(manifest: Any, feed: str) -> tuple[float | None, float | None]:
+    """Seconds of ``warn_after`` and ``error_after`` of the source that stands for a feed."""
+    for source in manifest.sources.values() if manifest else ():
+        if source.schema == LANDING and source.identifier == feed and source.freshness:
+            return _seconds(source.freshness.warn_after), _seconds(source.freshness.error_after)
+    return None, None
+
+
+def _seconds(threshold: Any) -> float | None:
+    if threshold is None or threshold.count is None:
+        return None
+    period = str(getattr(threshold.period, "value", threshold.period))
+    return float(threshold.count * {"minute": 60, "hour": 3600, "day": 86400}[period])
 
 
 def _test(session: Session, manifest: Any, result: Any) -> TestResult:

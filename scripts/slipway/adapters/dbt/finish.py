@@ -11,11 +11,10 @@ from slipway.adapters import code
 from slipway.adapters.dbt import evidence
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
-from slipway.adapters.iceberg.commit import publish
-from slipway.adapters.releases import figures, released_cut
+from slipway.adapters.releases import figures, release
 from slipway.domain.environment import Mode
 from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
-from slipway.domain.manifest import InputSnapshot, RunManifest
+from slipway.domain.manifest import InputSnapshot, Intent, RunManifest
 from slipway.domain.run import Outcome
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
@@ -42,27 +41,28 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         ConflictError: someone else published a table of this run; recorded, and raised again.
         UnavailableError: the catalog could not be written; recorded, and raised again.
     """
+    made_by = code.code_of(session.project)
     outcome, reason = _verdict(session, done)
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
-    if outcome is Outcome.PUBLISHED and tests.not_run and session.environment.mode is not Mode.EXPLORATORY:
+    gated = (
+        session.request.managed and session.environment.mode is not Mode.EXPLORATORY and not session.scratch
+    )
+    if outcome is Outcome.PUBLISHED and tests.not_run and gated:
         outcome, reason = Outcome.STAGED, f"{tests.not_run} tests were not run; {_how_to_publish(session)}"
+    fresh = evidence.freshness(session, done.manifest)
+    stale = [item.source for item in fresh if item.status == "error"]
+    if outcome is Outcome.PUBLISHED and stale and gated:
+        outcome, reason = Outcome.FAILED, f"{', '.join(stale)} is older than its source allows"
+    conserved = evidence.conservation(session, done.manifest)
+    if outcome is Outcome.PUBLISHED and (broken := [item.raw for item in conserved if item.deduplicated < 0]):
+        outcome, reason = Outcome.FAILED, f"more rows came out of {', '.join(broken)} than landed there"
     failure: SlipwayError | None = None
     if outcome is Outcome.PUBLISHED:
+        intent = Intent(number=session.release, run_id=session.request.run_id, code=made_by)
         try:
-            publish(session.outputs, list(session.staged.values()))
+            release(session.outputs, session.records, list(session.staged.values()), intent)
         except (ConflictError, UnavailableError) as error:
             failure, outcome, reason = error, Outcome.REFUSED, error.line()
-    made_by = code.code_of(session.project)
-    if outcome is Outcome.PUBLISHED:
-        cut = released_cut(
-            session.outputs,
-            number=session.release,
-            run_id=session.request.run_id,
-            code=made_by,
-            changed=session.staged.keys(),
-            now=datetime.now(UTC),
-        )
-        session.records.write_release(cut)
     run_manifest = RunManifest(
         run_id=session.request.run_id,
         invocation_id=done.invocation_id,
@@ -82,8 +82,8 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         landed_files=session.landed,
         nodes=nodes,
         tests=tests,
-        freshness=evidence.freshness(session),
-        conservation=evidence.conservation(session, done.manifest),
+        freshness=fresh,
+        conservation=conserved,
         release=session.release if outcome is Outcome.PUBLISHED else None,
         outcome=outcome,
         reason=reason,

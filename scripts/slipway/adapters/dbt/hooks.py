@@ -11,6 +11,7 @@ from typing import Any
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.releases import heal
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
@@ -27,13 +28,15 @@ def begin(session: Session) -> list[str]:
     """
     if not _builds():
         return []
+    lines = [] if session.scratch else heal(session.outputs, session.records)
     session.begin()
-    lines = landing_lines(session)
+    lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
         session.resume(failed)
         lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
-    session.carried_tests = _evidence(session)
+    session.previous = _last_good_run(session)
+    session.carried_tests = passed_tests(session.previous) if session.previous else {}
     return lines
 
 
@@ -84,13 +87,13 @@ def project_dir(flags: Any) -> Path:
     return Path(flags.PROJECT_DIR).resolve()
 
 
-def _evidence(session: Session) -> dict[str, str]:
-    """Tests that passed in the last run whose tables are published, by unique id to their key."""
+def _last_good_run(session: Session) -> RunManifest | None:
+    """The manifest of the last run whose tables are what is published now."""
     for run_id in session.records.run_ids():
         manifest = session.records.manifest(run_id)
         if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
-            return passed_tests(manifest)
-    return {}
+            return manifest
+    return None
 
 
 def passed_tests(manifest: RunManifest) -> dict[str, str]:

@@ -25,7 +25,7 @@ from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
-from slipway.domain.manifest import LandedFile, Node
+from slipway.domain.manifest import LandedFile, Node, RunManifest
 from slipway.domain.run import RunRequest
 
 LANDING = "landing"
@@ -66,6 +66,7 @@ class Session:
         self.nodes: dict[str, Node] = {}
         self.read: dict[str, Table] = {}
         self.landed: list[LandedFile] = []
+        self.previous: RunManifest | None = None
         self.carried_tests: dict[str, str] = {}
         self.carried: set[str] = set()
         self.test_keys: dict[str, str] = {}

@@ -1,0 +1,344 @@
+"""``slipway sql``: what it reads, how it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import World
+
+BY_DEPOT = "select depot, city, parcels, kg from serving.depot_weights order by depot"
+# 1.5 + 0.25 + 4 kg and 2 + 10.125 kg; the parcel of 'heavy' kg is in quarantine
+NOW = [("N", "Narvik", 3, Decimal("5.750")), ("S", "Siena", 2, Decimal("12.125"))]
+FIRST = [("N", "Narvik", 3, Decimal("5.750")), ("S", "Siena", 1, Decimal("2.000"))]
+
+
+def asked(world: World, query: str, *arguments: str) -> list[list[str]]:
+    """Rows of a query by way of CSV."""
+    text = world.answer("sql", query, "--output", "csv", *arguments)
+    return list(csv.reader(io.StringIO(text, newline="")))[1:]
+
+
+def as_text(rows: list[tuple[str, str, int, Decimal]]) -> list[list[str]]:
+    return [[str(value) for value in row] for row in rows]
+
+
+def test_text_is_aligned_with_numbers_to_the_right(world: World) -> None:
+    done = world.slipway("sql", BY_DEPOT)
+    assert done.out.splitlines() == [
+        "depot  city    parcels      kg",
+        "─────  ──────  ───────  ──────",
+        "N      Narvik        3   5.750",
+        "S      Siena         2  12.125",
+    ]
+    assert done.err == "2 rows from dev\n"
+
+
+def test_text_shows_null_and_keeps_a_value_on_its_line(world: World) -> None:
+    out = world.answer(
+        "sql", "select null::text as nothing, 'a\nb' || chr(27) as hidden, '東京' as wide, 1 as one"
+    )
+    assert out.splitlines()[2] == "NULL     a\\nb\\x1b  東京    1"
+
+
+def test_text_of_many_rows_ends_with_a_note(world: World) -> None:
+    done = world.slipway("sql", "from range(10_001)")
+    assert len(done.out.splitlines()) == 10_000 + 2
+    assert done.err == "the first 10,000 rows of dev; --output csv, json or parquet gives all\n"
+    assert world.slipway("sql", "from range(10_000)").err == "10,000 rows from dev\n"
+
+
+def test_csv_is_rfc_4180(world: World) -> None:
+    query = """select 'a,b' as "x,y", 'say "hi"' as quoted, 'two' || chr(13) || chr(10) || 'lines' as broken,
+        null as nothing, '' as empty, 1.50::decimal(4, 2) as amount"""
+    done = world.slipway("sql", query, "-o", "csv")
+    assert (
+        done.stdout
+        == b'"x,y",quoted,broken,nothing,empty,amount\r\n"a,b","say ""hi""","two\r\nlines",,"",1.50\r\n'
+    )
+    assert done.err == "1 row from dev\n"
+
+
+def test_json_is_a_list_of_objects_without_rounding(world: World) -> None:
+    query = """select 0.1::decimal(38, 20) as exact, 9007199254740993 as big, 'nan'::double as odd, null as nothing,
+        timestamptz '2024-05-01 02:00:00+02' as at, date '2024-05-01' as day, [1.5::decimal(2, 1), null] as items,
+        {'a': true} as nested, 0.5::double as half, 'ü"' as word"""
+    assert json.loads(world.answer("sql", query, "-o", "json")) == [
+        {
+            "exact": "0.10000000000000000000",
+            "big": 9007199254740993,
+            "odd": "nan",
+            "nothing": None,
+            "at": "2024-05-01T00:00:00+00:00",
+            "day": "2024-05-01",
+            "items": ["1.5", None],
+            "nested": {"a": True},
+            "half": 0.5,
+            "word": 'ü"',
+        }
+    ]
+
+
+def test_json_of_no_rows_is_an_empty_list(world: World) -> None:
+    assert json.loads(world.answer("sql", "from serving.depot_weights where false", "-o", "json")) == []
+
+
+def test_parquet_keeps_types(world: World) -> None:
+    done = world.slipway("sql", BY_DEPOT, "-o", "parquet")
+    table = pq.read_table(io.BytesIO(done.stdout))
+    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "decimal128(38, 3)"]
+    assert [tuple(row.values()) for row in table.to_pylist()] == NOW
+
+
+def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(world: World) -> None:
+    command = [sys.executable, "-m", "slipway.cli.main", "sql", "select 1 as one", "-o", "parquet"]
+    piped = subprocess.run(command, env=world.env(), cwd=world.folder, capture_output=True, check=True)
+    assert pq.read_table(io.BytesIO(piped.stdout)).to_pylist() == [{"one": 1}]
+
+    outer, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            command,
+            env=world.env(),
+            cwd=world.folder,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(outer)
+    assert done.returncode == 2
+    assert done.stderr.startswith("slipway: parquet is not written to a terminal. redirect it")
+
+
+def test_reader_that_leaves_early_is_no_error(world: World) -> None:
+    command = f"{sys.executable} -m slipway.cli.main sql 'from range(2_000_000)' -o csv | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        env=world.env(),
+        cwd=world.folder,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"range\r\n", b"")
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_columns_of_one_name_are_refused_where_they_do_not_fit(world: World, form: str) -> None:
+    line = world.refusal("sql", "select 1 as a, 2 as a", "-o", form, code=2)
+    assert line == f"{form} cannot hold two columns of one name: a. give them aliases: select a as b."
+
+
+def test_query_is_read_from_standard_input(world: World) -> None:
+    assert world.answer("sql", "-", "-o", "csv", stdin="select 1 as one\n") == "one\r\n1\r\n"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("select kg from dev.serving.depot_weights order by depot", id="with-the-target"),
+        pytest.param('select kg from "serving" . "depot_weights" order by depot', id="quoted"),
+        pytest.param("select kg from SERVING.Depot_Weights order by depot", id="other-case"),
+        pytest.param("with depot_weights as (from serving.depot_weights) select kg from depot_weights order by kg", id="cte"),
+        pytest.param("select w.kg from serving.depot_weights as w order by w.kg", id="alias"),
+        pytest.param("select (select kg from serving.depot_weights where depot = d.depot) from reference.depots d "
+                     "order by depot", id="subquery"),
+        pytest.param("select kg from query_table('serving.depot_weights') order by depot", id="table-function"),
+        pytest.param("from serving.depot_weights select kg order by all -- a comment", id="from-first"),
+    ],
+)  # fmt: skip
+def test_tables_are_found_however_they_are_named(world: World, query: str) -> None:
+    assert asked(world, query) == [["5.750"], ["12.125"]]
+
+
+def test_pivot_is_a_query(world: World) -> None:
+    pivoted = "pivot curated.weights on depot using sum(kg) group by weighed_on order by weighed_on"
+    expected = [["2024-05-01", "1.500", "2.000"], ["2024-05-02", "4.250", ""], ["2024-05-03", "", "10.125"]]
+    assert asked(world, pivoted) == expected
+    assert asked(world, f"select * from ({pivoted}) order by weighed_on") == expected
+
+
+def test_describe_summarize_values_and_explain_are_queries(world: World) -> None:
+    assert [row[:2] for row in asked(world, "describe serving.depot_weights")] == [
+        ["depot", "VARCHAR"],
+        ["city", "VARCHAR"],
+        ["parcels", "BIGINT"],
+        ["kg", "DECIMAL(38,3)"],
+        ["heaviest", "DECIMAL(9,3)"],
+    ]
+    assert len(asked(world, "summarize serving.depot_weights")) == 5
+    assert asked(world, "values (1, 'a')") == [["1", "a"]]
+    assert "ICEBERG_SCAN" in world.answer("sql", "explain analyze from serving.depot_weights")
+
+
+def test_show_tables_lists_what_is_published(world: World) -> None:
+    assert asked(world, "show tables;") == [
+        ["curated", "weights"],
+        ["ops", "landed_files"],
+        ["quarantine", "weights"],
+        ["raw", "parcels"],
+        ["reference", "depots"],
+        ["serving", "depot_weights"],
+    ]
+    listed = asked(world, "select table_schema from information_schema.tables order by all")
+    assert len(listed) == 6
+
+
+def test_release_is_read_with_its_own_schema(world: World) -> None:
+    assert asked(world, BY_DEPOT, "--release", "1") == as_text(FIRST)
+    assert asked(world, BY_DEPOT, "--release", "2") == as_text(NOW)
+    line = world.refusal("sql", "select heaviest from serving.depot_weights", "--release", "1", code=2)
+    assert 'Referenced column "heaviest" not found' in line
+    assert world.slipway("sql", BY_DEPOT, "--release", "1").err == "2 rows from release 1 of dev\n"
+
+
+def test_release_that_never_was_is_refused(world: World) -> None:
+    line = world.refusal("sql", "select 1", "--release", "7", code=3)
+    assert line == "dev has no release 7: the last ones are 1, 2. list them with slipway releases."
+
+
+def test_as_of_reads_the_last_release_before(world: World) -> None:
+    first, second = (
+        release["published_at"] for release in json.loads(world.answer("releases", "-o", "json"))[::-1]
+    )
+    assert asked(world, BY_DEPOT, "--as-of", first) == as_text(FIRST)
+    assert asked(world, BY_DEPOT, "--as-of", second) == as_text(NOW)
+    assert asked(world, BY_DEPOT, "--as-of", "2999-01-01") == as_text(NOW)
+    line = world.refusal("sql", "select 1", "--as-of", "2001-01-01T12:00:00+02:00", code=3)
+    assert line.startswith(
+        "dev had no release at 2001-01-01T10:00:00Z: release 1 is the first, published at "
+    )
+    line = world.refusal("sql", "select 1", "--as-of", "yesterday", code=2)
+    assert line.startswith("--as-of yesterday is not a time: it is read as ISO 8601.")
+
+
+def test_run_shows_the_candidate_of_a_run_that_failed(world: World) -> None:
+    failed = world.runs["failed"]
+    assert asked(world, "select parcel from curated.weights where kg < 0", "--run", failed) == [["p7"]]
+    assert asked(world, "select count(*) from reference.depots", "--run", failed) == [["2"]]
+    line = world.refusal("sql", BY_DEPOT, "--run", failed, code=3)
+    assert line.startswith(f"run {failed} has no table serving.depot_weights.")
+    # and none of it is published
+    assert asked(world, "select count(*) from curated.weights where kg < 0") == [["0"]]
+
+
+def test_run_shows_what_a_killed_run_left(world: World) -> None:
+    assert asked(world, "select count(*) from curated.weights", "--run", world.runs["killed"]) == [["6"]]
+
+
+def test_run_shows_what_was_built_then_and_a_slice(world: World) -> None:
+    assert asked(world, BY_DEPOT, "--run", world.runs["first"]) == as_text(FIRST)
+    assert asked(world, BY_DEPOT, "--run", world.runs["same"]) == as_text(FIRST)
+    assert asked(world, "select parcel from curated.weights order by 1", "--run", world.runs["slice"]) == [
+        ["p1"],
+        ["p2"],
+    ]
+
+
+def test_only_one_state_can_be_read_at_a_time(world: World) -> None:
+    line = world.refusal("sql", "select 1", "--release", "1", "--run", "latest", code=2)
+    assert line == "--release, --run and --as-of exclude each other. give one of them."
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        pytest.param("insert into serving.depot_weights values (1)", "INSERT", id="insert"),
+        pytest.param("/* read only? */ create table t as select 1", "CREATE", id="create"),
+        pytest.param("copy (select 1) to 'stolen.csv'", "COPY", id="copy"),
+        pytest.param("explain analyze copy (select 1) to 'stolen.csv'", "COPY", id="explained-copy"),
+        pytest.param("attach 'other.db'", "ATTACH", id="attach"),
+        pytest.param("set threads = 1", "SET", id="set"),
+        pytest.param("delete from raw.parcels", "DELETE", id="delete"),
+        pytest.param("create table t (a int); pivot t on a using count(*)", "CREATE", id="before-a-pivot"),
+    ],
+)
+def test_everything_but_reading_is_refused(world: World, query: str, kind: str) -> None:
+    done = world.slipway("sql", query)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(
+        (f"slipway: {kind} is refused: published tables are only read here.", "slipway: only one")
+    )
+    assert not (world.folder / "stolen.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        pytest.param("select 1; select 2", "only one query at a time: 2 statements were given.", id="two"),
+        pytest.param("-- nothing", "there is no query: the text is empty.", id="none"),
+        pytest.param(
+            "selec 1", 'the query cannot be understood: syntax error at or near "selec".', id="syntax"
+        ),
+        pytest.param(
+            "select nope from raw.parcels",
+            'the query cannot be understood: Referenced column "nope"',
+            id="column",
+        ),
+        pytest.param(
+            "select nope(1)", "the query cannot be understood: Scalar Function with name nope", id="function"
+        ),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_one_line(world: World, query: str, line: str) -> None:
+    assert world.refusal("sql", query, code=2).startswith(line)
+
+
+def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
+    line = world.refusal("sql", "select parcel::int from raw.parcels", code=1)
+    assert line == "the query failed: Could not convert string 'p1' to INT32."
+    line = world.refusal("sql", "from read_csv('nowhere.csv')", code=5)
+    assert line.startswith("the query could not read a file: No files found that match")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("serving.depot_weigths", "serving.depot_weights", id="misspelled-name"),
+        pytest.param("servin.depot_weights", "serving.depot_weights", id="misspelled-layer"),
+        pytest.param("depot_weights", "serving.depot_weights", id="without-layer"),
+        pytest.param("raw.weights", "curated.weights or quarantine.weights", id="other-layer"),
+    ],
+)
+def test_unknown_table_names_close_ones(world: World, name: str, meant: str) -> None:
+    line = world.refusal("sql", f"select * from {name}", code=3)
+    assert line == f"dev has no table {name}. perhaps {meant} is meant."
+
+
+def test_unknown_table_like_none_says_where_to_look(world: World) -> None:
+    line = world.refusal("sql", "select * from raw.zebras", code=3)
+    assert line == "dev has no table raw.zebras. list the tables with slipway sql 'show tables'."
+    line = world.refusal("sql", "select * from prod.serving.depot_weights", code=3)
+    assert line == "prod is not what is queried: this is dev. add --target prod."
+
+
+def test_nothing_published_is_said_and_nothing_is_made(empty: World) -> None:
+    line = empty.refusal("sql", "select 1", code=3)
+    assert line.startswith("nothing is published in dev yet: there is no catalog at ")
+    assert line.endswith("catalog.db. build and publish with slipway run --target dev.")
+    assert "nothing is published in dev yet" in empty.refusal("sql", "select 1", "--release", "1", code=3)
+    assert not empty.home.exists()
+
+
+def test_metadata_that_is_gone_is_found_again_by_its_snapshot(world: World) -> None:
+    record = json.loads((world.warehouse / "_slipway" / "releases" / "000001.json").read_bytes())
+    metadata = Path(record["tables"]["serving.depot_weights"]["metadata_location"].removeprefix("file://"))
+    away = metadata.rename(metadata.with_suffix(".away"))
+    try:
+        assert asked(world, BY_DEPOT, "--release", "1") == as_text(FIRST)
+    finally:
+        away.rename(metadata)

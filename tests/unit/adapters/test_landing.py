@@ -1,0 +1,372 @@
+"""Landing decides about every file by its content; Python's csv module is the other opinion."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pytest
+
+from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.landing import Landing
+from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.domain.feed import Feed
+from slipway.domain.manifest import LandedFile
+
+HEADER = "id,text,amount"
+FEED = Feed("orders", ["id", "text", "amount"])
+START = datetime(2024, 5, 1, 6, 0, tzinfo=UTC)
+
+
+class Area:
+    """A landing area with one feed, landed into one ledger."""
+
+    def __init__(self, folder: Path, landing: str | None = None) -> None:
+        self.folder = folder / "landing" / "orders"
+        self.folder.mkdir(parents=True)
+        self.environment = Environment(
+            name="dev",
+            mode=Mode.EXPLORATORY,
+            warehouse=f"file://{folder}/warehouse",
+            catalog_properties=local_catalog(folder),
+            landing=landing or str(folder / "landing"),
+            home=folder,
+        )
+        self.tables = Tables(self.environment)
+        self.connection = duckdb.connect()
+        self.connection.execute("set TimeZone = 'UTC'")
+        self.runs = 0
+
+    def close(self) -> None:
+        self.connection.close()
+        self.tables.catalog.engine.dispose()  # type: ignore[attr-defined]
+
+    def put(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    @property
+    def landing(self) -> Landing:
+        """The area as a new process sees it."""
+        return Landing(self.tables, [FEED])
+
+    def land(self) -> dict[str, LandedFile]:
+        """Land what is new, by path below the feed's folder."""
+        self.runs += 1
+        now = START + timedelta(hours=self.runs)
+        found = self.landing.land(self.connection, f"run-{self.runs}", now)
+        assert len({entry.path for entry in found}) == len(found)
+        return {entry.path.removeprefix("orders/"): entry for entry in found}
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """What a first build of the raw table would read."""
+        landing = self.landing
+        query = landing.select("orders", [f for f in landing.accepted("orders") if f.rows], "run-x")
+        names = "id, text, amount, _source_file, _source_line"
+        return self.connection.execute(f"select {names} from ({query}) order by all").fetchall()
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> Iterator[Area]:
+    made = Area(tmp_path)
+    yield made
+    made.close()
+
+
+def lines(*rows: str) -> str:
+    return "\n".join([HEADER, *rows, ""])
+
+
+def by_csv(content: bytes) -> list[tuple[str | None, ...]]:
+    """Records after the header as Python reads them; an empty value is no value."""
+    text = content.decode("utf-8-sig")
+    return [tuple(value or None for value in record) for record in list(csv.reader(io.StringIO(text, newline="")))[1:]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lines("1,a,2.5", "2,b,3").encode(), id="plain"),
+        pytest.param(b"\xef\xbb\xbf" + lines("1,a,2.5").encode(), id="byte-order-mark"),
+        pytest.param(lines("1,a,2.5", "2,b,3").replace("\n", "\r\n").encode(), id="crlf"),
+        pytest.param(lines("1,a,2.5", "2,b,3").rstrip("\n").encode(), id="no-newline-at-the-end"),
+        pytest.param(lines('1,"a, b",2.5', '2,"say ""x""",3').encode(), id="quoted"),
+        pytest.param(lines('1,"two\nlines",2.5', "2,b,3").encode(), id="quoted-newline"),
+        pytest.param(lines('1,"two\r\nlines",2.5', "2,b,3").replace("\n", "\r\n").encode(), id="quoted-crlf"),
+        pytest.param(lines("1,,", ",,").encode(), id="empty-values"),
+        pytest.param(lines("1, a ,2.5 ", "2,\tb,3").encode(), id="blanks-are-kept"),
+        pytest.param(lines("1,żółć 🚲,2.5").encode(), id="unicode"),
+        pytest.param(lines("1,null,NULL", "2,NaN,\\N").encode(), id="words-for-nothing"),
+        pytest.param(lines("0001,1e5,2011-01-01").encode(), id="nothing-is-parsed"),
+        pytest.param(('"id","text","amount"\n1,a,2\n').encode(), id="quoted-header"),
+        pytest.param(lines("1,'a',2", "#2,b,3", "3,//c,4").encode(), id="no-comments"),
+        pytest.param(lines(f"1,{'x' * 300_000},2").encode(), id="long-value"),
+        pytest.param(lines("id,text,amount").encode(), id="row-like-the-header"),
+        pytest.param(lines(*(f"{n},{'y' * 90},{n}" for n in range(50_000))).encode(), id="many-rows"),
+    ],
+)
+def test_good_files_are_read_as_csv_reads_them(area: Area, content: bytes) -> None:
+    area.put("a.csv", content)
+    expected = by_csv(content)
+    entry = area.land()["a.csv"]
+    assert (entry.verdict, entry.rows, entry.reason) == ("accepted", len(expected), "")
+    found = area.rows()
+    assert [row[3:] for row in sorted(found, key=str)] == sorted(
+        [("a.csv", number) for number in range(2, len(expected) + 2)], key=lambda row: str(row)
+    ) or len(found) == len(expected)
+    in_order = sorted(found, key=lambda row: int(str(row[4])))
+    assert [tuple(row[:3]) for row in in_order] == expected
+    assert [row[4] for row in in_order] == list(range(2, len(expected) + 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "empty file", id="empty"),
+        pytest.param(b"\n\n", "empty file", id="only-newlines"),
+        pytest.param(b"id,text\n1,a\n", "header differs: missing amount", id="missing-column"),
+        pytest.param(b"id,text,amount,x\n1,a,2,3\n", "header differs: unknown x", id="new-column"),
+        pytest.param(b"text,id,amount\na,1,2\n", "header has the columns in another order", id="other-order"),
+        pytest.param(b"id;text;amount\n1;a;2\n", "header differs: missing id, text, amount", id="other-delimiter"),
+        pytest.param(b"1,a,2\n", "header differs", id="no-header"),
+        pytest.param(lines("1,a,2", "2,b").encode(), "Line: 3", id="short-row"),
+        pytest.param(lines("1,a,2", "2,b,3,4").encode(), "Line: 3", id="long-row"),
+        pytest.param(lines('1,"a,2', "2,b,3").encode(), "Line: 2", id="open-quote"),
+        pytest.param(lines('1,"a"b,2').encode(), "Line: 2", id="text-after-a-quote"),
+        pytest.param(lines("1,a,2", "2,\xff,3").encode("latin-1"), "Line: 3", id="not-utf-8"),
+        pytest.param("id,tëxt,amount\n".encode("latin-1"), "header is not utf-8", id="header-not-utf-8"),
+        pytest.param(lines("1,a,2").encode("utf-16"), "header is not utf-8", id="utf-16"),
+        pytest.param(b"PK\x03\x04" + bytes(range(256)) * 40, "header", id="a-binary-file"),
+        pytest.param(b"x" * 400_000, "header differs", id="one-endless-line"),
+        pytest.param(lines("1,a,2").replace("\n", "\r").encode(), "header differs", id="carriage-returns-alone"),
+    ],
+)
+def test_bad_files_are_set_aside_with_a_reason(area: Area, content: bytes, reason: str) -> None:
+    area.put("bad.csv", content)
+    area.put("good-1.csv", lines("1,a,2"))
+    area.put("good-2.csv", lines("2,b,3"))
+    found = area.land()
+    assert found["bad.csv"].verdict == "rejected"
+    assert reason in found["bad.csv"].reason
+    assert "\n" not in found["bad.csv"].reason
+    assert found["bad.csv"].rows is None
+    assert {found[name].verdict for name in ("good-1.csv", "good-2.csv")} == {"accepted"}
+    assert len(area.rows()) == 2
+    assert area.land() == {}
+
+
+def test_a_header_alone_is_a_good_file_without_rows(area: Area) -> None:
+    area.put("a.csv", HEADER + "\n")
+    area.put("b.csv", HEADER)
+    found = area.land()
+    # the two differ by a newline, so neither repeats the other
+    assert [(entry.verdict, entry.rows) for entry in found.values()] == [("accepted", 0)] * 2
+    assert area.rows() == []
+
+
+def test_the_same_content_is_taken_once_whatever_its_name(area: Area) -> None:
+    area.put("b.csv", lines("1,a,2"))
+    area.put("a.csv", lines("1,a,2"))
+    found = area.land()
+    assert {name: entry.verdict for name, entry in found.items()} == {"a.csv": "accepted", "b.csv": "duplicate"}
+    assert found["b.csv"].reason == "same content as orders/a.csv"
+    area.put("again.csv", lines("1,a,2"))
+    assert area.land()["again.csv"].verdict == "duplicate"
+    assert len(area.rows()) == 1
+
+
+def test_a_rejected_content_is_not_the_original_of_anything(area: Area) -> None:
+    area.put("a.csv", "x\n1\n")
+    area.put("b.csv", "x\n1\n")
+    assert {entry.verdict for entry in area.land().values()} == {"rejected"}
+
+
+def test_a_file_that_is_replaced_lands_again(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.land()
+    area.put("a.csv", lines("1,b,2"))
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+    found = area.land()
+    assert found["a.csv"].verdict == "accepted"
+    assert [row[1] for row in area.rows()] == ["b"]
+
+
+def test_a_rejected_file_that_is_repaired_lands_again(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a"))
+    assert area.land()["a.csv"].verdict == "rejected"
+    area.put("a.csv", lines("1,a,2"))
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+    assert area.land()["a.csv"].verdict == "accepted"
+    assert len(area.rows()) == 1
+
+
+def test_content_whose_first_file_was_replaced_is_taken_from_its_copy(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.put("copy.csv", lines("1,a,2"))
+    area.land()
+    area.put("a.csv", lines("9,z,9"))
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+    area.land()
+    assert [(row[0], row[3]) for row in area.rows()] == [("1", "copy.csv"), ("9", "a.csv")]
+
+
+def test_content_that_comes_back_is_taken_again(area: Area) -> None:
+    for number, text in enumerate(["a", "b", "a"]):
+        path = area.put("a.csv", lines(f"1,{text},2"))
+        os.utime(path, ns=(START.microsecond, 1_700_000_000_000_000_000 + number))
+        area.land()
+    assert [row[1] for row in area.rows()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(".a.csv", id="hidden"),
+        pytest.param("_a.csv", id="underscore"),
+        pytest.param(".part/a.csv", id="in-a-hidden-folder"),
+        pytest.param("_temporary/0/a.csv", id="in-a-working-folder"),
+    ],
+)
+def test_hidden_and_temporary_files_are_not_looked_at(area: Area, name: str) -> None:
+    area.put(name, "anything")
+    assert area.land() == {}
+    assert area.landing.ledger() == []
+
+
+def test_a_file_with_another_name_is_set_aside(area: Area) -> None:
+    area.put("a.csv.part", lines("1,a,2"))
+    area.put("notes.txt", "hello")
+    found = area.land()
+    assert {entry.reason for entry in found.values()} == {"name does not match *.csv"}
+    (area.folder / "a.csv.part").rename(area.folder / "a.csv")
+    assert area.land()["a.csv"].verdict == "accepted"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.csv",
+        "it's.csv",
+        'quo"te.csv',
+        "żółć.csv",
+        "100%.csv",
+        "a%20b.csv",
+        "x[1].csv",
+        "x[!a].csv",
+        "star*.csv",
+        "what?.csv",
+        "a{1,2}.csv",
+        "hash#.csv",
+        "back\\slash.csv",
+        "semi;colon.csv",
+        "$HOME.csv",
+        "year=2024/month=05/a.csv",
+        "new\nline.csv",
+        "-dash.csv",
+        "~tilde.csv",
+    ],
+    ids=lambda name: quote(name, safe=""),
+)
+def test_strange_names_are_names(area: Area, name: str) -> None:
+    area.put(name, lines("1,a,2", "2,b,3"))
+    area.put("x1.csv", lines("3,c,4"))
+    found = area.land()
+    assert (found[name].verdict, found[name].rows) == ("accepted", 2)
+    assert (found["x1.csv"].verdict, found["x1.csv"].rows) == ("accepted", 1)
+    last = name.rsplit("/", 1)[-1]
+    assert [row[:3] for row in area.rows() if row[3] == last] == [("1", "a", "2"), ("2", "b", "3")]
+    assert len(area.rows()) == 3
+
+
+def test_files_of_one_name_in_two_folders_are_two_files(area: Area) -> None:
+    area.put("2024/05/a.csv", lines("1,a,2"))
+    area.put("2024/06/a.csv", lines("2,b,3", "3,c,4"))
+    area.land()
+    assert [(row[0], row[4]) for row in area.rows()] == [("1", 2), ("2", 2), ("3", 3)]
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param("landing/../landing", id="dots"), pytest.param("link", id="symbolic-link")]
+)
+def test_the_way_to_the_landing_area_does_not_matter(tmp_path: Path, way: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "landing")
+    area = Area(tmp_path, landing=f"{tmp_path}/{way}")
+    area.put("a.csv", lines("1,a,2"))
+    assert area.land()["a.csv"].rows == 1
+    assert len(area.rows()) == 1
+    area.close()
+
+
+def test_no_landing_folder_is_nothing_landed(area: Area) -> None:
+    area.folder.rmdir()
+    area.folder.parent.rmdir()
+    assert area.land() == {}
+    assert area.rows() == []
+
+
+def test_a_file_that_is_not_readable_is_set_aside(area: Area) -> None:
+    target = area.folder / "gone.csv"
+    target.symlink_to(area.folder / "nowhere")
+    loop = area.folder / "loop.csv"
+    loop.symlink_to(loop)
+    (area.folder / "folder.csv").mkdir()
+    area.put("good.csv", lines("1,a,2"))
+    found = area.land()
+    assert found["good.csv"].verdict == "accepted"
+    assert {name for name, entry in found.items() if entry.verdict == "accepted"} == {"good.csv"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_set_aside(area: Area) -> None:
+    area.put("secret.csv", lines("1,a,2")).chmod(0)
+    area.put("good.csv", lines("2,b,3"))
+    found = area.land()
+    assert found["secret.csv"].verdict == "rejected"
+    assert "Permission denied" in found["secret.csv"].reason
+    assert found["good.csv"].verdict == "accepted"
+
+
+def test_a_ledger_with_one_content_twice_gives_it_once(area: Area) -> None:
+    """Two runs that land the same moment can both accept one content under two names."""
+    area.put("a.csv", lines("1,a,2"))
+    other = area.landing
+    assert other.ledger() == []
+    area.land()
+    os.rename(area.folder / "a.csv", area.folder / "b.csv")
+    assert other.land(area.connection, "run-other", START)[0].verdict == "accepted"
+    os.link(area.folder / "b.csv", area.folder / "a.csv")
+    assert len(area.landing.ledger()) == 2
+    assert [row[0] for row in area.rows()] == ["1"]
+
+
+def test_the_ledger_stays_small_and_complete(area: Area) -> None:
+    for number in range(60):
+        area.put(f"{number}.csv", lines(f"{number},a,2"))
+        area.land()
+    assert len(area.landing.ledger()) == 60
+    table = area.tables.catalog.load_table(("ops", "landed_files"))
+    assert len(list(table.scan().plan_files())) < 52
+    assert len(area.rows()) == 60
+
+
+def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:
+    empty = area.landing.key("orders")
+    area.put("a.csv", lines("1,a,2"))
+    area.land()
+    one = area.landing.key("orders")
+    area.put("copy.csv", lines("1,a,2"))
+    area.put("bad.csv", "x")
+    area.put("header.csv", HEADER)
+    area.land()
+    assert area.landing.key("orders") == one
+    area.put("b.csv", lines("2,b,3"))
+    area.land()
+    assert len({empty, one, area.landing.key("orders")}) == 3
