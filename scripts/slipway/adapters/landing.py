@@ -17,8 +17,8 @@ import pyarrow as pa
 import yaml
 from pyiceberg.exceptions import CommitFailedException
 
+from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.types import literal, quote
 from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConflictError
 from slipway.domain.feed import Feed
@@ -53,21 +53,15 @@ def read_feeds(project: Path) -> list[Feed]:
     return found
 
 
-class _Look(NamedTuple):
-    """What was seen of an object: checksum and first line, or why it could not be read."""
-
-    sha256: str
-    header: bytes
-    unreadable: str = ""
-
-
 class Landing:
     """The landing area of an environment and its ledger."""
 
     def __init__(self, tables: Tables, feeds: Sequence[Feed]) -> None:
         self.feeds = {feed.name: feed for feed in feeds}
         self._tables = tables
-        self._store = object_store(tables.environment.landing, tables.environment.catalog_properties)
+        self._files = FeedFiles(
+            object_store(tables.environment.landing, tables.environment.catalog_properties)
+        )
         self._ledger: list[LandedFile] | None = None
 
     def ledger(self) -> list[LandedFile]:
@@ -126,34 +120,8 @@ class Landing:
         )
 
     def select(self, feed_name: str, files: Iterable[LandedFile], run_id: str) -> str:
-        """A query over accepted files: the contract's columns as text, and where each row came from.
-
-        ``_source_line`` counts records, the header being line 1; it is the line in the file as long as no
-        value holds a line break.
-        """
-        feed = self.feeds[feed_name]
-        columns = ", ".join(quote(name) for name in feed.columns)
-        chosen = list(files)
-        if not chosen:
-            nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
-            return (
-                f"select {nothing}, null::varchar as _source_file, null::bigint as _source_line, "
-                "null::varchar as _file_sha256, null::timestamptz as _landed_at, null::varchar as _run_id limit 0"
-            )
-        known = ", ".join(
-            f"({literal(self._path(entry.path))}, {literal(entry.path.rsplit('/', 1)[-1])}, "
-            f"{literal(entry.sha256)}, timestamptz {literal(entry.landed_at.isoformat())})"
-            for entry in chosen
-        )
-        return (
-            f"with numbered as (select *, row_number() over () as __row from "
-            f"{self._reader(feed, [entry.path for entry in chosen])}), "
-            f"files(__path, _source_file, _file_sha256, _landed_at) as (values {known}) "
-            f"select {columns}, _source_file, "
-            "__row - min(__row) over (partition by __path) + 2 as _source_line, "
-            f"_file_sha256, _landed_at, {literal(run_id)} as _run_id "
-            "from numbered join files on numbered.__file = files.__path"
-        )
+        """A query over accepted files: the contract's columns as text, and where each row came from."""
+        return self._files.select(self.feeds[feed_name], list(files), run_id)
 
     def _check(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, run_id: str, now: datetime
@@ -183,7 +151,7 @@ class Landing:
             else:
                 first[sha256] = info.key
                 readable.append((info, entry))
-        rows = self._count(connection, feed, [info.key for info, _ in readable])
+        rows = self._files.count(connection, feed, [info.key for info, _ in readable])
         for info, entry in readable:
             counted = rows[info.key]
             if isinstance(counted, int):
@@ -192,69 +160,24 @@ class Landing:
                 entries.append(entry(rows=None, verdict="rejected", reason=counted))
         return entries
 
-    def _new(self, feed: Feed) -> tuple[list[tuple[ObjectInfo, _Look]], dict[str, str]]:
+    def _new(self, feed: Feed) -> tuple[list[tuple[ObjectInfo, Look]], dict[str, str]]:
         """Objects that the ledger does not know as they are, and the path that holds each accepted content."""
         known = {(e.path, e.size_bytes, e.etag): e for e in self.ledger() if e.feed == feed.name}
         held = {entry.sha256: entry.path for entry in self.accepted(feed.name)}
-        there = [info for info in self._store.entries(feed.name) if not _is_hidden(info.key)]
-        looks: dict[str, tuple[ObjectInfo, _Look]] = {}
+        there = [info for info in self._files.store.entries(feed.name) if not _is_hidden(info.key)]
+        looks: dict[str, tuple[ObjectInfo, Look]] = {}
         for info in there:
             before = known.get((info.key, info.size, info.etag))
             if before is None or not before.sha256:  # what could not be read may be readable now
-                look = self._read(info)
+                look = self._files.look(info)
                 if before is None or look.unreadable != before.reason:
                     looks[info.key] = (info, look)
         lost = {sha for sha, path in held.items() if path in looks and looks[path][1].sha256 != sha}
         for info in there:  # a copy takes the place of a file that was replaced
             before = known.get((info.key, info.size, info.etag))
             if before is not None and before.verdict == "duplicate" and before.sha256 in lost:
-                looks[info.key] = (info, self._read(info))
+                looks[info.key] = (info, self._files.look(info))
         return [looks[key] for key in sorted(looks)], {s: path for s, path in held.items() if s not in lost}
-
-    def _read(self, info: ObjectInfo) -> _Look:
-        """Checksum and first line of an object, in one pass."""
-        digest, head = hashlib.sha256(), b""
-        try:
-            with self._store.open(info.key) as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-                    head = head or block[:_HEADER_LIMIT]
-        except OSError as error:
-            return _Look("", b"", f"cannot be read: {error.strerror or error}")
-        return _Look(digest.hexdigest(), _LINE_END.split(head, 1)[0])
-
-    def _count(
-        self, connection: duckdb.DuckDBPyConnection, feed: Feed, keys: Sequence[str]
-    ) -> dict[str, int | str]:
-        """Rows per file, or why it cannot be read; all at once, and one by one if that fails."""
-        if not keys:
-            return {}
-        # every value is touched, so that a file which cannot be read to its end is found here
-        touched = " + ".join(f"count({quote(name)})" for name in feed.columns)
-        query = f"select __file, count(*), {touched} from {{}} group by __file"
-        try:
-            rows = connection.execute(query.format(self._reader(feed, keys))).fetchall()
-            counted = {row[0]: int(row[1]) for row in rows}
-            assert counted.keys() <= {self._path(key) for key in keys}
-            return {key: counted.get(self._path(key), 0) for key in keys}
-        except duckdb.Error as error:
-            if len(keys) == 1:
-                return {keys[0]: _csv_reason(error)}
-            middle = len(keys) // 2
-            return self._count(connection, feed, keys[:middle]) | self._count(connection, feed, keys[middle:])
-
-    def _reader(self, feed: Feed, keys: Sequence[str]) -> str:
-        paths = ", ".join(literal(exact(self._path(key))) for key in keys)
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in feed.columns)
-        return (
-            f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
-            f"delim = {literal(feed.delimiter)}, quote = {literal(feed.quote)}, escape = {literal(feed.quote)}, "
-            "strict_mode = true, filename = '__file')"
-        )
-
-    def _path(self, key: str) -> str:
-        root = self._store.root.removeprefix("file://")
-        return f"{root}/{key}"
 
     def _append(self, entries: Sequence[LandedFile]) -> None:
         catalog = self._tables.catalog
@@ -278,14 +201,3 @@ class Landing:
 def _is_hidden(key: str) -> bool:
     """Whether a file is not meant to be seen (yet), by its own name or that of a folder below the feed's."""
     return any(part.startswith((".", "_")) for part in key.split("/")[1:])
-
-
-def _csv_reason(error: duckdb.Error) -> str:
-    """The parts of DuckDB's many-line CSV message that a person needs, on one line."""
-    text = str(error).removeprefix("Invalid Input Error: ")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    wanted = [
-        line for line in lines if line.startswith(("CSV Error on Line", "Expected Number", "Invalid unicode"))
-    ]
-    chosen = wanted or lines[:1]
-    return "; ".join(line.removeprefix("Invalid Input Error: ") for line in chosen)[:300]

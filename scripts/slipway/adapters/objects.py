@@ -91,7 +91,7 @@ class LocalStore:
                 path = Path(folder) / name
                 try:
                     stat = path.stat()
-                except FileNotFoundError:
+                except OSError:  # gone meanwhile, or a link that leads nowhere
                     continue
                 found.append(
                     ObjectInfo(path.relative_to(self._folder).as_posix(), stat.st_size, str(stat.st_mtime_ns))

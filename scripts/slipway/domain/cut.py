@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+_CLOSE = 0.7  # resemblance from which a name is worth mentioning
+_AS_GOOD = 0.1  # and how much less than the best one it may resemble
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,13 @@ class Cut:
     def close_to(self, name: str) -> list[str]:
         """Tables whose name, with or without its layer, resembles a name that is not there; best first."""
         wanted = name.replace('"', "").casefold()
-        full = {table.casefold(): table for table in self.tables}
-        bare: dict[str, list[str]] = {}
-        for table in sorted(self.tables):
-            bare.setdefault(table.rsplit(".", 1)[1].casefold(), []).append(table)
-        found = [full[match] for match in get_close_matches(wanted, full, n=3, cutoff=0.7)]
-        for match in get_close_matches(wanted.rsplit(".", 1)[-1], bare, n=3, cutoff=0.7):
-            found += bare[match]
-        return list(dict.fromkeys(found))[:3]
+        scores = {table: _resemblance(wanted, table.casefold()) for table in sorted(self.tables)}
+        best = max(scores.values(), default=0.0)
+        close = [table for table, score in scores.items() if score >= max(_CLOSE, best - _AS_GOOD)]
+        return sorted(close, key=lambda table: -scores[table])[:3]
+
+
+def _resemblance(wanted: str, table: str) -> float:
+    """From 0 to 1; the same name in another layer counts as much as a slip of the pen."""
+    whole = SequenceMatcher(None, wanted, table).ratio()
+    return max(whole, SequenceMatcher(None, wanted.rpartition(".")[2], table.rpartition(".")[2]).ratio())

@@ -75,7 +75,10 @@ class Feed:
             text = first_line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             return f"header is not utf-8 (byte {error.start})"
-        header = next(csv.reader(io.StringIO(text), delimiter=self.delimiter, quotechar=self.quote), [])
+        try:
+            header = next(csv.reader(io.StringIO(text), delimiter=self.delimiter, quotechar=self.quote), [])
+        except csv.Error as error:
+            return f"header cannot be read: {error}"
         if list(header) == list(self.columns):
             return None
         missing = [name for name in self.columns if name not in header]

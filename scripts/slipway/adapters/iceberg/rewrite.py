@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from slipway.adapters.iceberg.partitioning import PartitionColumn, partition_value
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.iceberg.types import exact, literal, quote
 from slipway.domain.errors import ContractError, SlipwayError
 
 _FEW = 500  # up to so many distinct key values files are pruned by value, above by range
@@ -52,7 +52,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
     """A FROM item over data files alone, columns found by field id."""
-    paths = ", ".join(literal(duckdb_path(file.file_path)) for file in files)
+    paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
     extra = ", filename = '__file'" if filename else ""
     return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"
 

@@ -7,6 +7,7 @@ docs/reference/types.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
 
 from slipway.domain.errors import ContractError
+
+_PATTERN = re.compile(r"([\[*?])")
 
 _PRIMITIVES: dict[str, ice.PrimitiveType] = {
     "boolean": ice.BooleanType(),
@@ -145,6 +148,11 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """An SQL string literal in single quotes."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def exact(path: str) -> str:
+    """A path for ``read_csv`` and ``read_parquet``, which would take ``[1]``, ``*`` and ``?`` for patterns."""
+    return _PATTERN.sub(r"[\1]", path)
 
 
 def same_type(left: ice.IcebergType, right: ice.IcebergType) -> bool:
