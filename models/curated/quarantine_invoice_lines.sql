@@ -5,6 +5,7 @@
         materialized='incremental',
         incremental_strategy='merge',
         unique_key='invoice_line_id',
+        conserves={'raw': 'raw.online_retail', 'curated': 'curated.invoice_lines'},
         sorted_by=['_source_file', '_source_line'],
     )
 }}

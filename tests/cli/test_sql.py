@@ -143,6 +143,11 @@ def test_columns_of_one_name_are_refused_where_they_do_not_fit(world: World, for
     assert line == f"{form} cannot hold two columns of one name: a. give them aliases: select a as b."
 
 
+@pytest.mark.parametrize("comment", ["-- one\n", "--one\n--two\n", "/* one */"])
+def test_query_may_begin_with_a_comment(world: World, comment: str) -> None:
+    assert asked(world, f"{comment} select 1") == [["1"]]
+
+
 def test_query_is_read_from_standard_input(world: World) -> None:
     assert world.answer("sql", "-", "-o", "csv", stdin="select 1 as one\n") == "one\r\n1\r\n"
 
@@ -280,7 +285,8 @@ def test_everything_but_reading_is_refused(world: World, query: str, kind: str) 
     ("query", "line"),
     [
         pytest.param("select 1; select 2", "only one query at a time: 2 statements were given.", id="two"),
-        pytest.param("-- nothing", "there is no query: the text is empty.", id="none"),
+        pytest.param("", "there is no query: the text is empty.", id="none"),
+        pytest.param("-- only a comment", "there is no query: the text is empty.", id="comment"),
         pytest.param(
             "selec 1", 'the query cannot be understood: syntax error at or near "selec".', id="syntax"
         ),
@@ -299,8 +305,8 @@ def test_a_query_that_makes_no_sense_is_one_line(world: World, query: str, line:
 
 
 def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
-    line = world.refusal("sql", "select parcel::int from raw.parcels", code=1)
-    assert line == "the query failed: Could not convert string 'p1' to INT32."
+    line = world.refusal("sql", "select kg::int from raw.parcels where parcel = 'p3'", code=1)
+    assert line.startswith("the query failed: Could not convert string 'heavy' to INT32")
     line = world.refusal("sql", "from read_csv('nowhere.csv')", code=5)
     assert line.startswith("the query could not read a file: No files found that match")
 

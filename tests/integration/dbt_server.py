@@ -1,8 +1,9 @@
-"""Starts dbt commands as processes of their own without importing dbt anew for each.
+"""Starts dbt and slipway commands as processes of their own without importing dbt anew for each.
 
 It imports once and forks for every command, so a command has its own memory, environment, folder and exit
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
-``env``, ``output`` and ``kill_before``, a function before whose first call the process kills itself.
+``env``, ``output``, ``kill_before``, a function before whose first call the process kills itself, and, if it
+is not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
 
@@ -68,10 +69,10 @@ def answer(connection: socket.socket) -> None:
         os.environ.update(request["env"])
         output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
-        os.dup2(output, 2)
+        os.dup2(os.open(request["errors"], os.O_CREAT | os.O_WRONLY) if request.get("errors") else output, 2)
         if request["kill_before"]:
             kill_before(request["kill_before"])
-        code = invoke(request["argv"])
+        code = PROGRAMS[request.get("program", "dbt")](request["argv"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -80,16 +81,31 @@ def answer(connection: socket.socket) -> None:
         os._exit(code)
 
 
-def invoke(argv: list[str]) -> int:
+def dbt(argv: list[str]) -> int:
     """What the console script ``dbt`` does."""
     from dbt.cli.main import cli
 
-    sys.argv = ["dbt", *argv]
+    return called(cli, ["dbt", *argv])
+
+
+def slipway(argv: list[str]) -> int:
+    """What the console script ``slipway`` does."""
+    from slipway.cli.main import main
+
+    return called(main, ["slipway", *argv])
+
+
+def called(command: Callable[[], object], argv: list[str]) -> int:
+    """The exit code of a console script."""
+    sys.argv = argv
     try:
-        cli()
+        command()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     return 0
+
+
+PROGRAMS = {"dbt": dbt, "slipway": slipway}
 
 
 def kill_before(name: str) -> None:

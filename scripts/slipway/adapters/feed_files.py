@@ -111,5 +111,11 @@ def _csv_reason(error: duckdb.Error) -> str:
     """The parts of DuckDB's many-line CSV message that a person needs, on one line."""
     text = str(error).removeprefix("Invalid Input Error: ")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = ("CSV Error on Line", "Expected Number", "Invalid unicode", "Value with unterminated", "Maximum line")
+    told = (
+        "CSV Error on Line",
+        "Expected Number",
+        "Invalid unicode",
+        "Value with unterminated",
+        "Maximum line",
+    )
     return "; ".join([line for line in lines if line.startswith(told)] or lines[:1])[:300]

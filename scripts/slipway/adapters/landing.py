@@ -75,13 +75,13 @@ class Landing:
         return self._ledger
 
     def accepted(self, feed: str) -> list[LandedFile]:
-        """Files of a feed that may be ingested: each content once, and only where the path still holds it."""
+        """Files of a feed that may be ingested: each content once, under the last path that still holds it."""
         entries = [entry for entry in self.ledger() if entry.feed == feed]
         held = {entry.path: entry.sha256 for entry in entries}
         found: dict[str, LandedFile] = {}
         for entry in entries:
             if entry.verdict == "accepted" and held[entry.path] == entry.sha256:
-                found.setdefault(entry.sha256, entry)
+                found[entry.sha256] = entry
         return list(found.values())
 
     def last_landed_at(self, feed: str) -> datetime | None:
@@ -172,8 +172,13 @@ class Landing:
                 look = self._files.look(info)
                 if before is None or look.unreadable != before.reason:
                     looks[info.key] = (info, look)
-        lost = {sha for sha, path in held.items() if path in looks and looks[path][1].sha256 != sha}
-        for info in there:  # a copy takes the place of a file that was replaced
+        present = {info.key for info in there}
+        lost = {
+            sha
+            for sha, path in held.items()
+            if path not in present or (path in looks and looks[path][1].sha256 != sha)
+        }
+        for info in there:  # a copy takes the place of a file that was replaced or removed
             before = known.get((info.key, info.size, info.etag))
             if before is not None and before.verdict == "duplicate" and before.sha256 in lost:
                 looks[info.key] = (info, self._files.look(info))

@@ -228,4 +228,4 @@ def _full_name(name: str, sql: str) -> str:
 def _reason(error: duckdb.Error) -> str:
     """The first paragraph of DuckDB's message on one line, without its kind."""
     text = " ".join(str(error).split("\n\nLINE", 1)[0].split())
-    return re.sub(r"^[A-Z][\w ]{2,30} Error: ", "", text)
+    return re.sub(r"^[A-Z][\w ]{1,30} Error: ", "", text)

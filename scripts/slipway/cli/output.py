@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, time
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from unicodedata import combining, east_asian_width
+
+import click
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,14 +28,27 @@ def result(text: str) -> None:
 def result_part(text: str) -> None:
     """Print a part of what was asked for, as it is; characters that the terminal lacks are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    with _reader():
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def result_stream(write: Callable[[IO[bytes]], T]) -> T:
     """Let a function write binary output, such as Parquet, to stdout."""
-    done = write(sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    with _reader():
+        done = write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
     return done
+
+
+@contextmanager
+def _reader() -> Iterator[None]:
+    """Write to a reader that may leave when it has what it wanted, as ``head`` does: that is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still in the buffer goes nowhere, instead of failing again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
 
 
 def as_json(value: object) -> None:
@@ -45,7 +62,8 @@ def _plain(value: object) -> str:
 
 def message(text: str) -> None:
     """Tell something that is not the result."""
-    sys.stdout.flush()
+    with _reader():
+        sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

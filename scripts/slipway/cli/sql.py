@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,10 +11,19 @@ import click
 from slipway.cli import options
 
 FORMATS = ("text", "csv", "json", "parquet")
+_COMMENT = re.compile(r"--(\s|.*\n)")
 TEXT_ROWS = 10_000  # more than that is not read on a screen, and alignment needs all rows at once
 
 
-@click.command("sql")
+class SqlCommand(click.Command):
+    """A command whose argument may begin with an SQL comment."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``-- text`` and anything of several lines for SQL: no option looks like that."""
+        return super().parse_args(ctx, [f" {text}" if _COMMENT.match(text) else text for text in args])
+
+
+@click.command("sql", cls=SqlCommand)
 @click.argument("query")
 @options.output(*FORMATS)
 @click.option("--release", type=int, metavar="N", help="Tables as release N left them.")

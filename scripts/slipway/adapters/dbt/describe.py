@@ -23,7 +23,7 @@ _FIXED = (
     "column_comment",
     "table_owner",
 )
-_STATISTICS = ("row_count", "bytes", "files", "snapshot", "written", "run")
+_STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run")
 
 
 def catalog_query(session: Session, relations: Iterable[Any]) -> str:
