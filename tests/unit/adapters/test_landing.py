@@ -118,7 +118,7 @@ def without_excess(record: list[str]) -> list[str]:
         pytest.param(lines("1,żółć 🚲,2.5").encode(), id="unicode"),
         pytest.param(lines("1,null,NULL", "2,NaN,\\N").encode(), id="words-for-nothing"),
         pytest.param(lines("0001,1e5,2011-01-01").encode(), id="nothing-is-parsed"),
-        pytest.param(('"id","text","amount"\n1,a,2\n').encode(), id="quoted-header"),
+        pytest.param((b'"id","text","amount"\n1,a,2\n'), id="quoted-header"),
         pytest.param(lines("1,'a',2", "#2,b,3", "3,//c,4").encode(), id="no-comments"),
         pytest.param(lines(f"1,{'x' * 100_000},2").encode(), id="long-value"),
         pytest.param(lines("1,a,2", "2,b,3").replace("\n", "\r").encode(), id="carriage-returns-alone"),
@@ -176,7 +176,7 @@ def test_bad_files_are_set_aside_with_a_reason(area: Area, content: bytes, reaso
 FRAGMENTS = ["a", "b", ",", ",", '"', '"', "\n", "\n", "\r\n", "\r", " ", "\t", "é", "\x00", "#", "\\"]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=24).map("".join))
 def test_no_file_is_accepted_and_read_otherwise_than_csv_reads_it(area: Area, body: str) -> None:
     """Whatever cannot be read the same way by both is set aside, never guessed."""
@@ -421,7 +421,7 @@ def test_a_ledger_with_one_content_twice_gives_it_once(area: Area) -> None:
     other = area.landing
     assert other.ledger() == []
     area.land()
-    os.rename(area.folder / "a.csv", area.folder / "b.csv")
+    (area.folder / "a.csv").rename(area.folder / "b.csv")
     assert other.land(area.connection, "run-other", START)[0].verdict == "accepted"
     os.link(area.folder / "b.csv", area.folder / "a.csv")
     assert len(area.landing.ledger()) == 2
@@ -429,13 +429,13 @@ def test_a_ledger_with_one_content_twice_gives_it_once(area: Area) -> None:
 
 
 def test_the_ledger_stays_small_and_complete(area: Area) -> None:
-    for number in range(60):
+    for number in range(52):
         area.put(f"{number}.csv", lines(f"{number},a,2"))
         area.land()
-    assert len(area.landing.ledger()) == 60
+    assert len(area.landing.ledger()) == 52
     table = area.tables.catalog.load_table(("ops", "landed_files"))
-    assert len(list(table.scan().plan_files())) < 52
-    assert len(area.rows()) == 60
+    assert len(list(table.scan().plan_files())) < 10
+    assert len(area.rows()) == 52
 
 
 def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:

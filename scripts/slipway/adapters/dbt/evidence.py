@@ -132,7 +132,7 @@ def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[s
     if quarantine not in session.staged and ".".join(quarantine) in known:
         return known[".".join(quarantine)]
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
-    rows = session.query(f"select rule_id, count(*) from {scan} group by all order by all")
+    rows = session.views.query(f"select rule_id, count(*) from {scan} group by all order by all")
     return {str(rule): int(count) for rule, count in rows}
 
 
@@ -152,7 +152,7 @@ def as_of(session: Session) -> str | None:
     if (schema, name) not in session.staged and session.previous and "as_of" not in session.previous.vars:
         return session.previous.as_of
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
-    rows = session.query(f'select max("{column}")::varchar from {scan}')
+    rows = session.views.query(f'select max("{column}")::varchar from {scan}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
 
 

@@ -18,8 +18,9 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters.dbt.state import read_state
+from slipway.adapters.dbt.views import Views
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables, duckdb_path
-from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.iceberg.types import literal
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
@@ -72,13 +73,17 @@ class Session:
         self.test_keys: dict[str, str] = {}
         self._others: dict[str, Tables] = {target: self.inputs}
         self._locations: dict[int, dict[TableId, str]] = {}
-        self._views: dict[tuple[str, str, str], str] = {}
-        self._cursor = connection.cursor()
+        self.views = Views(connection)
 
     @property
     def is_slice(self) -> bool:
         """Whether this run builds a part of the input."""
         return bool(self.request.vars.get("slice"))
+
+    @property
+    def target_environment(self) -> Environment:
+        """Where this run's tables are published."""
+        return self.outputs.environment
 
     @cached_property
     def records(self) -> Records:
@@ -105,7 +110,7 @@ class Session:
         """Start the run: land new files, unless the inputs are given."""
         self.begun = True
         if self.request.pins is None:
-            self.landed = self.landing.land(self._cursor, self.request.run_id, datetime.now(UTC))
+            self.landed = self.landing.land(self.views.cursor, self.request.run_id, datetime.now(UTC))
 
     def tables_of(self, database: str) -> Tables:
         """The tables of the environment that a relation's database names."""
@@ -175,7 +180,7 @@ class Session:
             return
         table = self.current(database, identifier)
         if table is not None:
-            self.view(database, identifier, table.metadata_location)
+            self.views.table(database, identifier, table.metadata_location)
             with self.lock:
                 self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)
         elif (
@@ -189,11 +194,6 @@ class Session:
                 "the model that makes it is not selected",
                 f"select it too, for example with --select +{identifier[1]}",
             )
-
-    def view(self, database: str, identifier: TableId, metadata_location: str) -> None:
-        """Show one metadata file under a relation's name."""
-        path = duckdb_path(metadata_location)
-        self._create_view(database, identifier, f"from iceberg_scan({literal(path)})", metadata_location)
 
     def stage(self, staged: StagedTable) -> None:
         """Take a table into the candidate and write it down in the run's folder."""
@@ -210,7 +210,7 @@ class Session:
         self.records.write(
             self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record)
         )
-        self.view(self.environment.name, staged.identifier, staged.table.metadata_location)
+        self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
 
     def resume(self, run_id: str) -> None:
         """Take over the candidate of a run that failed, so that a retry publishes all of it.
@@ -245,10 +245,6 @@ class Session:
         """The snapshot of ``source`` that the published ``identifier`` was built from."""
         return read_state(self.base(identifier)).inputs.get(".".join(source))
 
-    def discard_views(self) -> None:
-        """Forget which relations are readable; a new invocation pins them afresh."""
-        self._views.clear()
-
     def _version(self, database: str, identifier: TableId) -> str:
         if identifier[0] == LANDING:
             return self.landing.key(identifier[1])
@@ -278,30 +274,10 @@ class Session:
         else:
             if table is not None:
                 scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
-                rows = self.query(f"select distinct _file_sha256 from {scan}")
+                rows = self.views.query(f"select distinct _file_sha256 from {scan}")
                 ingested = {row[0] for row in rows}
             files = [
                 entry for entry in self.landing.accepted(feed) if entry.rows and entry.sha256 not in ingested
             ]
         select = self.landing.select(feed, files, self.request.run_id)
-        self._create_view(database, identifier, select, self.landing.key(feed))
-
-    def _create_view(self, database: str, identifier: TableId, select: str, version: str) -> None:
-        key = (database, *identifier)
-        with self.lock:
-            if self._views.get(key) == version:
-                return
-            schema = f"{quote(database)}.{quote(identifier[0])}"
-            self._cursor.execute(f"create schema if not exists {schema}")
-            self._cursor.execute(f"create or replace view {schema}.{quote(identifier[1])} as {select}")
-            self._views[key] = version
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a query on the session's own connection."""
-        with self.lock:
-            return self._cursor.execute(sql).fetchall()
-
-    @property
-    def target_environment(self) -> Environment:
-        """Where this run's tables are published."""
-        return self.outputs.environment
+        self.views.select(database, identifier, select, self.landing.key(feed))

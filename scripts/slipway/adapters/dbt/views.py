@@ -1,0 +1,45 @@
+"""Views in dbt's in-memory database: how relations become readable under their dbt names."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import duckdb
+
+from slipway.adapters.iceberg.tables import TableId, duckdb_path
+from slipway.adapters.iceberg.types import literal, quote
+
+
+class Views:
+    """Views that the threads of an invocation share, made beside dbt's own connections.
+
+    Args:
+        connection: dbt's in-memory database.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.cursor = connection.cursor()
+        self._lock = threading.RLock()
+        self._versions: dict[tuple[str, str, str], str] = {}
+
+    def table(self, database: str, identifier: TableId, metadata_location: str) -> None:
+        """Show one metadata file of an Iceberg table under a relation's name."""
+        select = f"from iceberg_scan({literal(duckdb_path(metadata_location))})"
+        self.select(database, identifier, select, metadata_location)
+
+    def select(self, database: str, identifier: TableId, select: str, version: str) -> None:
+        """Show a query under a relation's name, unless this version of it is shown already."""
+        key = (database, *identifier)
+        with self._lock:
+            if self._versions.get(key) == version:
+                return
+            schema = f"{quote(database)}.{quote(identifier[0])}"
+            self.cursor.execute(f"create schema if not exists {schema}")
+            self.cursor.execute(f"create or replace view {schema}.{quote(identifier[1])} as {select}")
+            self._versions[key] = version
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on the connection of the views."""
+        with self._lock:
+            return self.cursor.execute(sql).fetchall()
