@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -249,12 +249,22 @@ def parsed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.fixture(scope="session")
+def new_workshop(commands: Commands, parsed: Path) -> Callable[[Path], Workshop]:
+    """Makes a copy of the project with two days' files landed; one of five rows is not a number."""
+
+    def make(folder: Path) -> Workshop:
+        found = Workshop(commands, folder)
+        for name in ("project", "target"):
+            shutil.copytree(parsed / name, folder / name)
+        found.land("day-1.csv", DAY_1)
+        found.land("day-2.csv", DAY_2)
+        return found
+
+    return make
+
+
 @pytest.fixture
-def workshop(commands: Commands, parsed: Path, tmp_path: Path) -> Workshop:
-    """A copy of the project with two days' files landed; one of five rows is not a number."""
-    found = Workshop(commands, tmp_path)
-    for name in ("project", "target"):
-        shutil.copytree(parsed / name, tmp_path / name)
-    found.land("day-1.csv", DAY_1)
-    found.land("day-2.csv", DAY_2)
-    return found
+def workshop(new_workshop: Callable[[Path], Workshop], tmp_path: Path) -> Workshop:
+    """A copy of the project of the test's own."""
+    return new_workshop(tmp_path)

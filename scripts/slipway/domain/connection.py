@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
-_SECRET = re.compile(
-    r"secret|token|password|credential|access-key|account-key|authorization|sas-", re.IGNORECASE
-)
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*?):([^/\s]*)@")
+_WORDS = "secret|token|password|credential|access-key|account-key|authorization"
+_SECRET = re.compile(_WORDS, re.IGNORECASE)
+# A password may hold any sign, so everything up to the last @ is taken: rather too much than too little.
+_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):\S*@")
+_PARAMETER = re.compile(rf"([?&][^=&]*(?:{_WORDS})[^=&]*=)[^&]*", re.IGNORECASE)
 
 _SPARK_S3 = {
     "s3.endpoint": "s3.endpoint",
@@ -33,10 +34,11 @@ _TRINO_S3 = {
 
 def masked(properties: Mapping[str, str]) -> dict[str, str]:
     """Properties without their secrets: values of secret keys, and passwords in addresses."""
-    return {
-        key: MASK if _SECRET.search(key) else _PASSWORD.sub(rf"\1:{MASK}@", value)
-        for key, value in properties.items()
-    }
+    return {key: MASK if _SECRET.search(key) else _masked_address(value) for key, value in properties.items()}
+
+
+def _masked_address(value: str) -> str:
+    return _PARAMETER.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1:{MASK}@", value))
 
 
 def has_secrets(properties: Mapping[str, str]) -> bool:

@@ -74,6 +74,7 @@ def write_node(
         config: what the materialization resolved (macros/materializations/iceberg).
     """
     identifier = _identifier(manifest, unique_id)
+    node = manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
     state = TableState(noted.node_key or "", noted.inputs)
     base = session.base(identifier)
@@ -87,14 +88,15 @@ def write_node(
         partitioned_by=_listed(config.get("partitioned_by")),
         sorted_by=_listed(config.get("sorted_by")),
         on_schema_change=str(config.get("on_schema_change") or "ignore"),
-        table_properties={str(k): str(v) for k, v in (config.get("table_properties") or {}).items()},
+        table_properties=_table_properties(node, config),
         snapshot_properties=state.summary(),
         confirm=state.table_property,
-        contract=contract_of(manifest_node(manifest, unique_id)),
+        column_docs=_column_docs(node),
+        contract=contract_of(node),
     )
     result = write(cursor, session.outputs, base, request)
     session.stage(result.staged)
-    _check_slice(session, manifest_node(manifest, unique_id), result)
+    _check_slice(session, node, result)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     snapshot_id = str(result.staged.snapshot_id)
     message = (
@@ -109,6 +111,21 @@ def write_node(
         rows_written=result.rows_written,
         bytes_written=result.bytes_written,
     )
+
+
+def _column_docs(node: Any) -> dict[str, str]:
+    """Column descriptions, where dbt's ``persist_docs`` asks for them."""
+    if not (node.config.persist_docs or {}).get("columns"):
+        return {}
+    return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
+
+
+def _table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
+    """``table_properties``, and the description as the property ``comment`` that other engines show."""
+    given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
+    if (node.config.persist_docs or {}).get("relation") and node.description:
+        return {"comment": " ".join(node.description.split()), **given}
+    return given
 
 
 def contract_of(node: Any) -> Contract | None:

@@ -21,7 +21,23 @@ import duckdb
 from dbt.clients.jinja_static import statically_extract_macro_calls
 
 _VAR = re.compile(r"\bvar\(\s*(?:(['\"])(\w+)\1)?")
-_IGNORED_CONFIG = frozenset({"docs", "tags", "group", "access", "enabled", "quoting", "packages"})
+# what says nothing about the result: documentation, and what is checked or compared about it
+_IGNORED_CONFIG = frozenset(
+    {
+        "access",
+        "compare_expected",
+        "compare_key",
+        "compare_tolerance",
+        "conserves",
+        "docs",
+        "enabled",
+        "group",
+        "meta",
+        "packages",
+        "slice_boundary",
+        "tags",
+    }
+)
 
 
 def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:

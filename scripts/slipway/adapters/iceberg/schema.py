@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
@@ -78,6 +78,23 @@ def evolved(base: Schema, query: Schema, last_column_id: int, on_schema_change: 
     if on_schema_change in ("append_new_columns", "sync_all_columns"):
         fields += [_fresh(field, ids) for field in added]
     return Schema(*fields)
+
+
+def documented(schema: Schema, docs: Mapping[str, str]) -> Schema:
+    """The schema with column descriptions; columns without one keep what they have."""
+    lowered = {name.lower(): text for name, text in docs.items() if text}
+    return Schema(
+        *(
+            ice.NestedField(
+                field.field_id,
+                field.name,
+                field.field_type,
+                required=field.required,
+                doc=lowered.get(field.name.lower(), field.doc),
+            )
+            for field in schema.fields
+        )
+    )
 
 
 def same_schema(left: Schema, right: Schema) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -48,6 +48,7 @@ class WriteRequest:
         release: name of the tag that the snapshot gets.
         snapshot_properties: for the snapshot's summary.
         confirm: table properties to set for a snapshot id, whether it is new or not.
+        column_docs: descriptions that become the columns' comments.
         contract: enforced contract, if any.
     """
 
@@ -62,6 +63,7 @@ class WriteRequest:
     on_schema_change: str = "ignore"
     table_properties: dict[str, str] = field(default_factory=dict)
     snapshot_properties: dict[str, str] = field(default_factory=dict)
+    column_docs: Mapping[str, str] = field(default_factory=dict)
     contract: Contract | None = None
     confirm: Callable[[int], dict[str, str]] = lambda _: {}
 
@@ -177,7 +179,8 @@ class _Write:
             partition = partitioning.parse(request.partitioned_by, query, request.model)
             spec = partitioning.spec_for(partition, query, None)
             properties = {"format-version": "2", **request.table_properties}
-            return self.tables.new(request.identifier, query, spec, UNSORTED_SORT_ORDER, properties), ()
+            described = schema.documented(query, request.column_docs)
+            return self.tables.new(request.identifier, described, spec, UNSORTED_SORT_ORDER, properties), ()
         base = self.base.metadata
         if self.full:
             wanted = schema.replaced(base.schema(), query, base.last_column_id)
@@ -185,6 +188,7 @@ class _Write:
             wanted = schema.evolved(
                 base.schema(), query, base.last_column_id, request.on_schema_change, request.model
             )
+        wanted = schema.documented(wanted, request.column_docs)
         updates: list[TableUpdate] = []
         if not schema.same_schema(base.schema(), wanted):
             numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))

@@ -1,0 +1,117 @@
+"""``slipway connect``: what it prints really opens the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import duckdb
+from pyiceberg.catalog import load_catalog
+
+from slipway.adapters.engine import load_extensions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import World
+
+REMOTE = {
+    "SLIPWAY_WAREHOUSE": "s3://lake/prod",
+    "PYICEBERG_CATALOG__PROD__TYPE": "sql",
+    "PYICEBERG_CATALOG__PROD__URI": "postgresql+psycopg2://ana:p%40ss@db.example:5433/lake?sslmode=require",
+    "PYICEBERG_CATALOG__PROD__S3__ENDPOINT": "https://s3.example",
+    "PYICEBERG_CATALOG__PROD__S3__ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "PYICEBERG_CATALOG__PROD__S3__SECRET_ACCESS_KEY": "very-secret",
+}
+
+
+def test_json_is_what_load_catalog_takes(world: World) -> None:
+    properties = json.loads(world.answer("connect", "--output", "json"))
+    assert properties["name"] == "dev"
+    catalog = load_catalog(**properties)
+    rows = (
+        catalog.load_table("serving.depot_weights")
+        .scan(selected_fields=("depot", "parcels"))
+        .to_arrow()
+        .to_pylist()
+    )
+    assert sorted(tuple(row.values()) for row in rows) == [("N", 3), ("S", 2)]
+    catalog.close()
+
+
+def test_python_of_the_text_runs_as_it_stands(world: World, tmp_path: Path) -> None:
+    text = world.answer("connect")
+    code = text.split("pyiceberg\n")[1].split("\nDuckDB alone")[0]
+    script = tmp_path / "read.py"
+    script.write_text(
+        "\n".join(line.removeprefix("  ") for line in code.splitlines()) + "\nprint(catalog.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env=world.env(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "dev\n", done.stderr
+
+
+def test_sql_of_the_text_runs_in_duckdb_alone(world: World) -> None:
+    section = world.answer("connect").split("DuckDB alone\n")[1].split("\n\n")[0]
+    query = next(line for line in section.splitlines() if "iceberg_scan" in line).strip().removesuffix(";")
+    with duckdb.connect() as connection:
+        load_extensions(connection)
+        rows = connection.execute(f"select depot, kg::double from ({query}) order by depot").fetchall()
+    assert rows == [("N", 5.75), ("S", 12.125)]
+
+
+def test_secrets_are_masked_unless_asked_for(world: World) -> None:
+    done = world.slipway("connect", "-t", "prod", "-o", "json", **REMOTE)
+    properties = json.loads(done.out)
+    assert done.err == "secrets are masked: --show-secrets prints them\n"
+    assert properties["uri"] == "postgresql+psycopg2://ana:***@db.example:5433/lake?sslmode=require"
+    assert (properties["s3.access-key-id"], properties["s3.secret-access-key"]) == ("***", "***")
+    assert (properties["s3.endpoint"], properties["warehouse"]) == ("https://s3.example", "s3://lake/prod")
+
+    done = world.slipway("connect", "-t", "prod", "-o", "json", "--show-secrets", **REMOTE)
+    properties = json.loads(done.out)
+    assert done.err == ""
+    assert properties["uri"] == REMOTE["PYICEBERG_CATALOG__PROD__URI"]
+    assert properties["s3.secret-access-key"] == "very-secret"
+
+
+def test_environment_without_tables_can_be_connected_to(empty: World) -> None:
+    assert "nothing is published yet" in empty.answer("connect")
+    assert json.loads(empty.answer("connect", "-o", "json"))["uri"].endswith("/dev/catalog.db")
+    assert not empty.home.exists()
+
+
+def test_reading_commands_start_without_dbt_and_help_without_anything(world: World) -> None:
+    heavy = "{name.partition('.')[0] for name in sys.modules} & {'dbt', 'duckdb', 'pyiceberg', 'pyarrow', 'pydantic'}"
+    program = f"""
+import sys
+from slipway.cli.main import main
+try:
+    main()
+except SystemExit:
+    print(*sorted({heavy}), file=sys.stderr)
+"""
+    expected = {
+        ("--help",): "",
+        ("sql", "--help"): "",
+        ("show", "--help"): "",
+        ("connect", "-o", "json"): "",
+        ("runs",): "pydantic",
+        ("releases",): "pydantic",
+        ("show", world.runs["first"]): "pydantic",
+        ("sql", "select 1"): "duckdb pyarrow pydantic pyiceberg",
+    }
+    for arguments, modules in expected.items():
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            env={**world.env(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            cwd=world.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr.splitlines()[-1] == modules, arguments

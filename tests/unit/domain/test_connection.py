@@ -1,0 +1,118 @@
+"""Secrets are masked, and other engines get the same catalog in their words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.domain.connection import has_secrets, masked, spark, trino
+
+LOCAL = {"type": "sql", "uri": "sqlite:////data/dev/catalog.db", "warehouse": "file:///data/dev/warehouse"}
+SHARED = {
+    "type": "sql",
+    "uri": "postgresql+psycopg2://ana:p%40ss@db.example:5433/lake?sslmode=require",
+    "warehouse": "s3://lake/prod",
+    "s3.endpoint": "https://s3.example",
+    "s3.region": "eu-west-2",
+    "s3.access-key-id": "AKIAEXAMPLE",
+    "s3.secret-access-key": "very-secret",
+    "s3.session-token": "also-secret",
+}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["s3.access-key-id", "s3.secret-access-key", "s3.session-token", "token", "credential", "oauth2.client-secret",
+     "jdbc.password", "header.Authorization", "adls.account-key", "adls.sas-token"],
+)  # fmt: skip
+def test_secret_keys_are_masked(key: str) -> None:
+    assert masked({key: "hidden", "type": "rest"}) == {key: "***", "type": "rest"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        pytest.param("postgresql://ana:pw@db/lake", "postgresql://ana:***@db/lake", id="password"),
+        pytest.param("postgresql://ana:p:w@db/lake", "postgresql://ana:***@db/lake", id="colon-in-password"),
+        pytest.param("postgresql://ana:p@w@db/lake", "postgresql://ana:***@db/lake", id="at-in-password"),
+        pytest.param("postgresql://ana:p/w@db/lake", "postgresql://ana:***@db/lake", id="slash-in-password"),
+        pytest.param("postgresql://ana@db:5432/lake", "postgresql://ana@db:5432/lake", id="no-password"),
+        pytest.param("https://rest.example:8181/v1", "https://rest.example:8181/v1", id="port-only"),
+        pytest.param("sqlite:////data/a@b/catalog.db", "sqlite:////data/a@b/catalog.db", id="path-with-at"),
+        pytest.param("postgresql://db/lake?user=ana&password=pw", "postgresql://db/lake?user=ana&password=***",
+                     id="password-as-parameter"),
+    ],
+)  # fmt: skip
+def test_passwords_in_addresses_are_masked(uri: str, shown: str) -> None:
+    assert masked({"uri": uri})["uri"] == shown
+    assert has_secrets({"uri": uri}) is (uri != shown)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs", "Z", "C"]), min_size=4))
+def test_no_password_is_left_in_an_address(password: str) -> None:
+    from urllib.parse import quote
+
+    for text in {password, quote(password, safe="")}:
+        if "***" not in text and text not in "postgresql://ana@db.example/lake":
+            assert text not in masked({"uri": f"postgresql://ana:{text}@db.example/lake"})["uri"]
+
+
+def test_spark_opens_a_local_catalog() -> None:
+    assert spark("dev", LOCAL) == {
+        "spark.sql.catalog.dev": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.dev.type": "jdbc",
+        "spark.sql.catalog.dev.uri": "jdbc:sqlite:/data/dev/catalog.db",
+        "spark.sql.catalog.dev.jdbc.schema-version": "V1",
+        "spark.sql.catalog.dev.warehouse": "file:///data/dev/warehouse",
+    }
+
+
+def test_spark_opens_a_shared_catalog() -> None:
+    assert spark("prod", SHARED) == {
+        "spark.sql.catalog.prod": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.prod.type": "jdbc",
+        "spark.sql.catalog.prod.uri": "jdbc:postgresql://db.example:5433/lake?sslmode=require",
+        "spark.sql.catalog.prod.jdbc.user": "ana",
+        "spark.sql.catalog.prod.jdbc.password": "p@ss",
+        "spark.sql.catalog.prod.jdbc.schema-version": "V1",
+        "spark.sql.catalog.prod.warehouse": "s3://lake/prod",
+        "spark.sql.catalog.prod.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "spark.sql.catalog.prod.s3.endpoint": "https://s3.example",
+        "spark.sql.catalog.prod.s3.path-style-access": "true",
+        "spark.sql.catalog.prod.client.region": "eu-west-2",
+        "spark.sql.catalog.prod.s3.access-key-id": "AKIAEXAMPLE",
+        "spark.sql.catalog.prod.s3.secret-access-key": "very-secret",
+        "spark.sql.catalog.prod.s3.session-token": "also-secret",
+    }
+
+
+def test_trino_opens_a_shared_catalog_only() -> None:
+    assert trino("dev", LOCAL) is None
+    assert trino("prod", SHARED) == {
+        "connector.name": "iceberg",
+        "iceberg.catalog.type": "jdbc",
+        "iceberg.jdbc-catalog.catalog-name": "prod",
+        "iceberg.jdbc-catalog.driver-class": "org.postgresql.Driver",
+        "iceberg.jdbc-catalog.connection-url": "jdbc:postgresql://db.example:5433/lake?sslmode=require",
+        "iceberg.jdbc-catalog.connection-user": "ana",
+        "iceberg.jdbc-catalog.connection-password": "p@ss",
+        "iceberg.jdbc-catalog.default-warehouse-dir": "s3://lake/prod",
+        "fs.native-s3.enabled": "true",
+        "s3.endpoint": "https://s3.example",
+        "s3.region": "eu-west-2",
+        "s3.path-style-access": "true",
+        "s3.aws-access-key": "AKIAEXAMPLE",
+        "s3.aws-secret-key": "very-secret",
+    }
+
+
+def test_rest_and_glue_are_passed_on_and_others_are_not() -> None:
+    rest = {"type": "rest", "uri": "https://rest.example", "warehouse": "s3://lake/w"}
+    assert (spark("r", rest) or {})["spark.sql.catalog.r.uri"] == "https://rest.example"
+    assert (trino("r", rest) or {})["iceberg.rest-catalog.uri"] == "https://rest.example"
+    glue = {"type": "glue", "warehouse": "s3://lake/w"}
+    assert (spark("g", glue) or {})["spark.sql.catalog.g.type"] == "glue"
+    assert (trino("g", glue) or {})["iceberg.catalog.type"] == "glue"
+    other = {"type": "in-memory", "warehouse": "s3://lake/w"}
+    assert (spark("o", other), trino("o", other)) == (None, None)
