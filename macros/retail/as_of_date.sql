@@ -1,7 +1,8 @@
 {#
-  The last local date that a model looks at, as a SQL expression; events of the whole day count. The var `as_of` names it as ISO text:
-  a date, a local timestamp of which the date counts, or one with an offset, which is taken to the shop's time zone first.
-  Without the var it is the date of the latest event in the relation.
+    The last local date that a model looks at, as a SQL expression; events of the whole day count. The var
+    `as_of` names it as ISO text: a date, a local timestamp of which the date counts, or one with an offset,
+    which is taken to the shop's time zone first. Without the var it is the date of the latest event in the
+    relation.
 #}
 {% macro as_of_date(relation) -%}
     {%- set as_of = var('as_of', none) -%}

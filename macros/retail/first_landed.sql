@@ -1,10 +1,11 @@
 {#
-  Of the rows of a CTE that share a key, the one that stands first by file and line; in an incremental run only those that
-  the table does not hold yet, or holds from a later file or line. So each key ends with the same row whatever the order and
-  the batches in which files land, and a row sent again writes nothing.
+    Of the rows of a CTE that share a key, the one that stands first by file and line; in an incremental run
+    only those that the table does not hold yet, or holds from a later file or line. So each key ends with
+    the same row whatever the order and the batches in which files land, and a row sent again writes
+    nothing.
 
-  Arguments: name of the CTE; `keep`, the columns of the key (with the partition column first, so that only the partitions of the
-  batch are looked at). Columns that can be NULL do not belong in `keep`.
+    Arguments: name of the CTE; `keep`, the columns of the key (with the partition column first, so that
+    only the partitions of the batch are looked at). Columns that can be NULL do not belong in `keep`.
 #}
 {% macro first_landed(checked, keep) -%}
     select {{ checked }}.*

@@ -1,7 +1,8 @@
 {#
-  The rules an invoice line must keep, in the order in which they are tried: a line that breaks several is reported under
-  the first. `when` is a boolean SQL expression over the columns of the `parsed` step of `invoice_lines_checked`
-  (`*_text` is the trimmed source value, the plain name the parsed one). Ids are stable: people filter quarantine by them.
+    The rules an invoice line must keep, in the order in which they are tried: a line that breaks several is
+    reported under the first. `when` is a boolean SQL expression over the columns of the `parsed` step of
+    `invoice_lines_checked` (`*_text` is the trimmed source value, the plain name the parsed one). Ids are
+    stable: people filter quarantine by them.
 #}
 {% macro invoice_line_rules() %}
     {{ return([

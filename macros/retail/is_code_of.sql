@@ -1,4 +1,7 @@
-{# Whether a stock code is one of a table like non_product_codes: equal to a row's code, or starting with it where the row says so. #}
+{#
+    Whether a stock code is one of a table like non_product_codes: equal to a row's code, or starting with
+    it where the row says so.
+#}
 {% macro is_code_of(stock_code, codes) -%}
     (
                 {{ stock_code }} = {{ codes }}.stock_code

@@ -1,7 +1,7 @@
 {#
-  The instant of a local TIMESTAMP in the shop's time zone (var `shop_time_zone`), or NULL for a local time that does not
-  exist there: conversion moves such a time, so it does not survive the way back. Of an hour that occurs twice in autumn, the
-  second one (standard time) is taken.
+    The instant of a local TIMESTAMP in the shop's time zone (var `shop_time_zone`), or NULL for a local
+    time that does not exist there: conversion moves such a time, so it does not survive the way back. Of an
+    hour that occurs twice in autumn, the second one (standard time) is taken.
 #}
 {% macro local_to_utc(column) -%}
     case

@@ -1,4 +1,7 @@
-{# Mean of a DECIMAL column over the given number of rows before the current one, by date; NULL while there are fewer. #}
+{#
+    Mean of a DECIMAL column over the given number of rows before the current one, by date; NULL while there
+    are fewer.
+#}
 {% macro trailing_mean(column, rows) -%}
     {%- set preceding = 'over (order by revenue_date rows between ' ~ rows ~ ' preceding and 1 preceding)' -%}
     cast(

@@ -4,8 +4,8 @@
     --vars '{slice: {from: 2011-08-01, to: 2011-08-08, regions: [north, south]}}'
 
     Dimensions are declared once, in the var slice_dimensions: name to {column, kind}. The one of kind `range` is
-    limited by `from` (inclusive) and `to` (exclusive); one of kind `list` takes a value or a list. Refuses an
-    unknown dimension, an empty list and a range that holds nothing.
+    limited by `from` (inclusive) and `to` (exclusive), dates as 2011-08-01; one of kind `list` takes a value or a list.
+    Refuses an unknown dimension, one without a value, what is no date, and a range that holds nothing.
 #}
 {% macro slice_predicate() %}
     {%- set slice = var('slice', none) -%}
@@ -27,9 +27,9 @@
         {%- endif -%}
         {%- set column = known[name] -%}
         {%- if name == 'from' -%}
-            {%- do conditions.append(column ~ " >= date '" ~ value ~ "'") -%}
+            {%- do conditions.append(column ~ " >= " ~ _slice_date(name, value)) -%}
         {%- elif name == 'to' -%}
-            {%- do conditions.append(column ~ " < date '" ~ value ~ "'") -%}
+            {%- do conditions.append(column ~ " < " ~ _slice_date(name, value)) -%}
         {%- else -%}
             {%- do conditions.append(column ~ " in (" ~ _slice_values(name, value) ~ ")") -%}
         {%- endif -%}
@@ -38,6 +38,14 @@
         {%- do exceptions.raise_compiler_error("slice is empty: from " ~ slice['from'] ~ " is not before to " ~ slice['to'] ~ ". The range is [from, to).") -%}
     {%- endif -%}
     {{ return(conditions | join(' and ')) }}
+{% endmacro %}
+
+
+{% macro _slice_date(name, value) %}
+    {%- if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', value | string) -%}
+        {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " is no date: " ~ value ~ ". Write it as 2011-08-01.") -%}
+    {%- endif -%}
+    {{ return("date '" ~ value ~ "'") }}
 {% endmacro %}
 
 

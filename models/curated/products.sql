@@ -6,20 +6,22 @@ invoice_lines as (
 
 ),
 
-sale_lines as (
+traded_lines as (
 
-    -- what other lines say in place of a description is a remark about the stock: 'damaged', '?'
+    -- adjustments carry remarks about the stock in place of a description: 'damaged', '?'
     select * from invoice_lines
-    where line_type = 'sale'
+    where
+        line_type in ('sale', 'cancellation')
+        and description is not null
 
 ),
 
-last_sales as (
+last_traded as (
 
     select
         stock_code,
-        max(revenue_date) as last_sale_date
-    from sale_lines
+        max(revenue_date) as last_date
+    from traded_lines
     group by stock_code
 
 ),
@@ -28,17 +30,15 @@ described as (
 
     -- the text used most often lately; of equals the one used last, then the first by alphabet
     select
-        sale_lines.stock_code,
-        sale_lines.description
-    from sale_lines
-    inner join last_sales on sale_lines.stock_code = last_sales.stock_code
-    where
-        sale_lines.description is not null
-        and sale_lines.revenue_date > last_sales.last_sale_date - {{ var('product_description_days') }}
-    group by sale_lines.stock_code, sale_lines.description
+        traded_lines.stock_code,
+        traded_lines.description
+    from traded_lines
+    inner join last_traded on traded_lines.stock_code = last_traded.stock_code
+    where traded_lines.revenue_date > last_traded.last_date - {{ var('product_description_days') }}
+    group by traded_lines.stock_code, traded_lines.description
     qualify row_number() over (
-        partition by sale_lines.stock_code
-        order by count(*) desc, max(sale_lines.invoiced_at) desc, sale_lines.description asc
+        partition by traded_lines.stock_code
+        order by count(*) desc, max(traded_lines.invoiced_at) desc, traded_lines.description asc
     ) = 1
 
 ),

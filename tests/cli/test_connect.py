@@ -99,11 +99,11 @@ except SystemExit:
         ("--help",): "",
         ("sql", "--help"): "",
         ("show", "--help"): "",
-        ("connect", "-o", "json"): "",
+        ("connect", "-o", "json"): "pydantic",
         ("runs",): "pydantic",
         ("releases",): "pydantic",
         ("show", world.runs["first"]): "pydantic",
-        ("sql", "select 1"): "duckdb pyarrow pydantic pyiceberg",
+        ("sql", "select 1"): "duckdb pydantic pyiceberg",
     }
     for arguments, modules in expected.items():
         done = subprocess.run(

@@ -23,7 +23,7 @@ import duckdb
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.conftest import Running, Workshop
 
 ALL = {
     "reference.depots",
@@ -349,19 +349,193 @@ def test_the_checkout_stays_as_it_was(told: Told) -> None:
     assert told.workshop.git("status", "--porcelain") == f"M {WEIGHT_MODEL}"
 
 
-def test_select_and_exclude_are_dbts(workshop: Workshop) -> None:
-    run = workshop.run("--select", "+weights", "depots", "--exclude", "test_type:generic", code=2)
-    assert run
+def test_select_and_exclude_take_several_words_as_dbt_does(workshop: Workshop) -> None:
+    run = workshop.run("--select", "+weights", "depots", "--exclude", "unique_weights_parcel")
+    assert changes(run) == dict.fromkeys(("raw.parcels", "curated.weights", "reference.depots"), "built")
+    assert {result["unique_id"].split(".")[2] for result in run["tests"]["results"]} == {
+        "not_null_weights_kg",
+        "unique_weights_parcel",
+        "weights_are_positive",
+    }
+    assert (run["tests"]["executed"], run["tests"]["not_run"]) == (2, 1)
+    assert workshop.published().keys() == changes(run).keys()
+    assert changes(workshop.run("-s", "depot_weights", "-s", "depots")) == {
+        "reference.depots": "unchanged",
+        "serving.depot_weights": "built",
+    }
 
 
-def test_full_refresh_and_force_build_what_is_unchanged(workshop: Workshop) -> None:
+def test_force_builds_what_is_unchanged_and_tests_it(workshop: Workshop) -> None:
+    workshop.run()
+    before = {name: snapshot(static(path)) for name, path in workshop.published().items()}
+    run = workshop.run("--force")
+    assert set(changes(run).values()) <= {"built", "same_content"}
+    assert (run["tests"]["executed"], run["tests"]["carried"]) == (4, 0)
+    # nothing else came out, so readers keep their snapshots
+    assert {name: snapshot(static(path)) for name, path in workshop.published().items()} == before
+
+
+def test_a_full_refresh_loses_no_row(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    run = workshop.run("--full-refresh")
+    assert run["outcome"] == "published"
+    # raw is built anew from every file that was accepted, not from those it did not hold
+    assert nodes(run)["raw.parcels"]["rows_after"] == 6
+    rows = workshop.table("raw.parcels").scan().to_arrow()
+    assert sorted(rows.column("parcel").to_pylist()) == ["p1", "p2", "p3", "p4", "p5", "p6"]
+    assert set(rows.column("_run_id").to_pylist()) == {run["run_id"]}
+
+
+def test_files_that_are_set_aside_do_not_stop_a_run(workshop: Workshop) -> None:
+    workshop.land("broken.csv", ("p9,N",), header="parcel,depot")
+    done = workshop.slipway("run")
+    assert done.code == 0
+    assert "landed parcels: 2 files, 5 rows; 1 set aside" in done.err
+    assert "files set aside: 1 of 3 new ones" in done.out
+    assert "parcels/broken.csv: " in done.out
+    assert "Published release 1, 5 tables in dev." in done.out
+
+
+def test_a_failing_test_publishes_nothing(workshop: Workshop) -> None:
     workshop.run()
     before = workshop.published()
-    forced = workshop.run("--force")
-    # what has the same content is not published as another snapshot, but it was built
-    assert set(changes(forced).values()) <= {"built", "same_content"}
-    assert forced["tests"]["carried"] == 0
-    refreshed = workshop.run("--full-refresh")
-    assert changes(refreshed)["raw.parcels"] in ("built", "same_content")
-    assert nodes(refreshed)["raw.parcels"]["rows_after"] == 5
-    del before
+    workshop.land("day-4.csv", LIGHT)
+    run = workshop.run(code=1)  # stdout is JSON also when a test fails
+    assert (run["outcome"], run["release"]) == ("failed", None)
+    assert "weights_are_positive" in run["reason"]
+    assert run["tests"]["failed"] == 1
+    failed = [result for result in run["tests"]["results"] if result["status"] == "fail"]
+    assert [(result["unique_id"], result["failures"]) for result in failed] == [
+        ("test.parcels.weights_are_positive", 1)
+    ]
+    assert workshop.published() == before
+    assert workshop.manifests()[-1]["outcome"] == "failed"
+    assert [release["number"] for release in workshop.releases()] == [1]
+    # the candidate stays for inspection
+    candidate = folder(workshop, run["run_id"]) / "candidate"
+    assert {path.stem for path in candidate.iterdir()} >= {"raw.parcels", "curated.weights"}
+
+
+def test_a_failing_test_is_told(workshop: Workshop) -> None:
+    workshop.land("day-4.csv", LIGHT)
+    done = workshop.slipway("run")
+    assert done.code == 1
+    assert re.search(r"^  FAILED   weights_are_positive .* Got 1 result", done.err, re.MULTILINE)
+    assert re.search(r"^  fail  weights_are_positive: Got 1 result", done.out, re.MULTILINE)
+    assert re.search(r"^Not published \(failed\) in dev: .*weights_are_positive", done.out, re.MULTILINE)
+    assert workshop.published() == {}
+
+
+def test_a_failing_model_publishes_nothing_and_says_why(workshop: Workshop) -> None:
+    workshop.write("models/curated/weights_quarantined.sql", "select error('the scales are broken') as rule_id")
+    done = workshop.slipway("run", "--output", "json")
+    assert done.code == 1
+    run = json.loads(done.out)
+    assert run["outcome"] == "failed"
+    node = next(node for node in run["nodes"] if node["status"] == "error")
+    assert node["unique_id"] == "model.parcels.weights_quarantined"
+    assert "the scales are broken" in node["message"]
+    # the line on stderr says what is wrong, not only where
+    assert re.search(r"^  ERROR    quarantine.weights .*the scales are broken", done.err, re.MULTILINE)
+    assert workshop.published() == {}
+
+
+def test_what_depends_on_a_failed_model_is_not_run(workshop: Workshop) -> None:
+    workshop.write("models/curated/weights.sql", "select error('the scales are broken') as parcel")
+    run = workshop.run(code=1)
+    statuses = {node["unique_id"].split(".")[2]: node["status"] for node in run["nodes"]}
+    assert statuses["weights"] == "error"
+    assert statuses["depot_weights"] == "skipped"
+    tests = run["tests"]
+    assert tests["expected"] == tests["executed"] + tests["carried"] + tests["not_run"]
+    assert (tests["executed"], tests["not_run"]) == (0, 4)
+
+
+def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
+    workshop.land("day-4.csv", LIGHT)
+    workshop.run(code=1)
+    workshop.edit("models/curated/weights.sql", "kg is not null", "kg > 0")
+    run = workshop.run()
+    # rows that are neither curated nor quarantined by a rule count as repeated ones
+    (item,) = run["conservation"]
+    assert (item["landed"], item["curated_rows"], item["quarantined_rows"], item["deduplicated"]) == (6, 4, 1, 1)
+    assert workshop.table("raw.parcels").scan().to_arrow().num_rows == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        pytest.param(["--vars", "{a: ["], 2, "--vars is not YAML", id="vars that are no YAML"),
+        pytest.param(["--vars", "[a]"], 2, "--vars is not a mapping", id="vars that are a list"),
+        pytest.param(["--target", "nowhere"], 2, "no target nowhere in profiles.yml", id="unknown target"),
+        pytest.param(["--target", "prod"], 2, "target prod has no warehouse", id="target without settings"),
+        pytest.param(["--select", "nothing"], 1, "the selection names no node", id="empty selection"),
+    ],
+)
+def test_refused_before_anything_begins(
+    workshop: Workshop, arguments: list[str], code: int, told: str
+) -> None:
+    assert told in workshop.refusal("run", *arguments, code=code)
+    assert not workshop.warehouse().exists()
+
+
+@pytest.mark.parametrize("arguments", [["--threads", "0"], ["--no-such-option"], ["model"]], ids=" ".join)
+def test_wrong_usage(workshop: Workshop, arguments: list[str]) -> None:
+    done = workshop.slipway("run", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: slipway run [OPTIONS]")
+
+
+def test_outside_of_a_project(workshop: Workshop) -> None:
+    message = workshop.refusal("run", "--project-dir", str(workshop.folder), code=3)
+    assert message.startswith("no dbt project at ")
+
+
+def test_sql_that_does_not_parse_is_one_line(workshop: Workshop) -> None:
+    workshop.write(WEIGHT_MODEL, "select {{ ref('nothing_like_it') }}")
+    message = workshop.refusal("run", code=1)
+    assert "nothing_like_it" in message
+    assert workshop.published() == {}
+
+
+def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
+    done = workshop.slipway("run")
+    assert "\x1b" not in done.err + done.out
+    assert "\r" not in done.err + done.out
+    lines = done.err.splitlines()
+    assert lines[0] == "landed parcels: 2 files, 5 rows; 0 set aside"
+    built = {match[1] for line in lines[1:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))}
+    assert built == ALL
+
+
+def test_a_live_line_on_a_terminal(workshop: Workshop) -> None:
+    screen, terminal = pty.openpty()
+    try:
+        running = workshop.start("run", errors=os.ttyname(terminal))
+        shown = read_terminal(screen, running)
+    finally:
+        os.close(terminal)
+        os.close(screen)
+    assert running.wait().code == 0
+    # it says what is being built and how far it is, and is erased in the end
+    assert re.search(r"\r\x1b\[2K  \S*[0-9]+/9 .*serving\.depot_weights", shown) or "serving.depot_weights" in shown
+    assert re.search(r"\b[0-9]+/[0-9]+ ", shown)
+    assert shown.endswith("\r\x1b[2K")
+    kept = [line.rsplit("\x1b[2K", 1)[-1].rstrip("\r") for line in shown.split("\n")]
+    assert kept[0] == "landed parcels: 2 files, 5 rows; 0 set aside"
+    assert {line.split()[1] for line in kept if line.startswith("  ok ")} == ALL
+
+
+def read_terminal(screen: int, running: Running) -> str:
+    """What a command writes to its terminal until it ends."""
+    found, ended = b"", False
+    while True:
+        ready, _, _ = select.select([screen], [], [], 0.2)
+        if ready:
+            found += os.read(screen, 65536)
+        elif ended:
+            return found.decode()
+        else:
+            ended = not Path(f"/proc/{running.pid}").exists()

@@ -14,7 +14,7 @@ from slipway.cli.comparison import write_reports
 @options.target
 @click.option("--base", metavar="REF", help="Git ref to compare with. [default: where this branch left main]")
 @options.variables
-@click.option("--select", "-s", multiple=True, help="dbt selector; may be given several times.")
+@options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
 @click.option(
     "--output-dir",

@@ -27,10 +27,44 @@ def project_dir(function: F) -> F:
     )(function)
 
 
+class Selectors(click.Option):
+    """An option that takes every word up to the next option, as dbt's own does: ``--select a b``."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser hand over the following words, too; two selectors in one value are a union."""
+        super().add_to_parser(parser, ctx)
+        for name in self.opts:
+            option = parser._long_opt.get(name) or parser._short_opt.get(name)
+            option.process = _greedy(option.process)
+
+
+def _greedy(process: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def take(value: Any, state: Any) -> None:
+        words = [value]
+        while state.rargs and not state.rargs[0].startswith("-"):
+            words.append(state.rargs.pop(0))
+        process(" ".join(words), state)
+
+    return take
+
+
+def selection(function: F) -> F:
+    """``--select``: dbt selectors."""
+    return click.option(
+        "--select", "-s", cls=Selectors, multiple=True, metavar="SELECTOR …", help="dbt selectors."
+    )(function)
+
+
 def output(*formats: str) -> Callable[[F], F]:
     """``--output``: the form of what is printed on stdout; the first is the default."""
     return click.option(
-        "--output", "-o", "output_", type=click.Choice(formats), default=formats[0], show_default=True
+        "--output",
+        "-o",
+        "output_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Form of what is printed on stdout.",
     )
 
 

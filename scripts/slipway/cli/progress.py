@@ -12,6 +12,7 @@ from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 
 _WORDS = {"success": "ok", "pass": "ok", "fail": "FAILED", "error": "ERROR", "warn": "warning"}
 _TESTS = ("test", "unit_test")
+_WIDTH = 300
 
 
 @contextmanager
@@ -91,6 +92,14 @@ def _line(event: Progress) -> str:
             return ""
         case NodeEnded():
             word = _WORDS.get(event.status, event.status)
-            head = event.message.strip().split("\n", 1)[0] if event.message else ""
-            return f"  {word:<8} {event.name:<36} {event.seconds:6.2f} s  {head}".rstrip()
+            return f"  {word:<8} {event.name:<36} {event.seconds:6.2f} s  {_told(event.message)}".rstrip()
     return ""
+
+
+def _told(message: str) -> str:
+    """A node's message as one line; dbt's first line of an error says only where it happened."""
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    if len(lines) > 1 and " Error in " in lines[0]:
+        del lines[0]
+    text = " ".join(lines)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 2]} …"

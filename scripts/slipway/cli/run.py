@@ -14,8 +14,10 @@ from slipway.cli import options, output
 
 @click.command("run")
 @options.target
-@click.option("--select", "-s", multiple=True, help="dbt selector; may be given several times.")
-@click.option("--exclude", multiple=True, help="dbt selector to leave out.")
+@options.selection
+@click.option(
+    "--exclude", cls=options.Selectors, multiple=True, metavar="SELECTOR …", help="dbt selectors to leave out."
+)
 @options.variables
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from nothing.")
 @click.option("--force", is_flag=True, help="Build also what is unchanged.")
@@ -57,12 +59,12 @@ def command(
     )
     with show_progress() as show:
         done = run(request, show)
-    _report(done, output_)
+    _report(done, output_, target)
     if done.manifest.outcome in ("failed", "refused"):
         raise click.exceptions.Exit(1)
 
 
-def _report(done: object, form: str) -> None:
+def _report(done: object, form: str, target: str | None) -> None:
     from slipway.cli.run_report import report
     from slipway.services.run import Run
 
@@ -70,7 +72,7 @@ def _report(done: object, form: str) -> None:
     if form == "json":
         output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
     else:
-        output.result(report(done))
+        output.result(report(done, target))
 
 
 def _from_environment(name: str) -> Path | None:

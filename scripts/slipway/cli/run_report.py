@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from slipway.domain.run import Outcome
@@ -18,14 +19,19 @@ _CHANGES = {
 }
 
 
-def report(done: Run) -> str:
-    """The end of a run as text."""
+def report(done: Run, target: str | None = None) -> str:
+    """The end of a run as text.
+
+    Args:
+        done: the run.
+        target: the target that was named on the command line; what to try next names it, too.
+    """
     manifest = done.manifest
     lines = ["", *_tables(manifest), *_tests(manifest), *_conservation(manifest), *_landing(manifest), ""]
     lines.append(_headline(manifest))
     lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
     lines += [f"  warehouse  {done.environment.warehouse}", ""]
-    lines += _next_steps(manifest)
+    lines += _next_steps(manifest, f" --target {target}" if target else "")
     return "\n".join(lines)
 
 
@@ -99,20 +105,22 @@ def _headline(manifest: RunManifest) -> str:
     return f"Not published ({manifest.outcome}){where}: {manifest.reason}."
 
 
-def _next_steps(manifest: RunManifest) -> list[str]:
+def _next_steps(manifest: RunManifest, target: str) -> list[str]:
     if manifest.outcome is Outcome.FAILED:
-        return [f"Look closer:  slipway show {manifest.run_id}", "Nothing that readers see has changed."]
+        return [f"Look closer:  slipway show {manifest.run_id}{target}", "Nothing that readers see has changed."]
     if manifest.scratch:
-        return [f"Remove it with:  rm -r {manifest.scratch}"]
+        return [f"Remove it with:  rm -r {shlex.quote(manifest.scratch)}"]
+    if manifest.outcome is Outcome.STAGED:
+        return [f"Look closer:  slipway show {manifest.run_id}{target}"]
     tables = [node.table for node in manifest.nodes if node.table and node.table.startswith("serving.")]
     table = min(tables, default=None)
     if table is None:
         return []
     return [
         "Try next:",
-        f'  slipway sql "select * from {table} limit 5"',
-        f"  slipway show {table}",
-        "  slipway connect",
+        f'  slipway sql{target} "select * from {table} limit 5"',
+        f"  slipway show {table}{target}",
+        f"  slipway connect{target}",
     ]
 
 

@@ -38,12 +38,16 @@ class Environment:
     publishes_from_dbt: bool = False
 
     def scratch(self, folder: Path) -> Environment:
-        """An environment of the same name whose catalog and warehouse live in ``folder`` alone."""
+        """An environment of the same name whose catalog and warehouse live in ``folder`` alone.
+
+        It keeps the access to the object store, because the landing area may be there.
+        """
+        store = {key: value for key, value in self.catalog_properties.items() if key.startswith("s3.")}
         return Environment(
             name=self.name,
             mode=Mode.EXPLORATORY,
             warehouse=f"file://{folder}/warehouse",
-            catalog_properties=local_catalog(folder),
+            catalog_properties={**store, **local_catalog(folder)},
             landing=self.landing,
             home=self.home,
             publishes_from_dbt=True,

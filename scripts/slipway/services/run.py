@@ -73,10 +73,13 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     """
     from slipway.adapters.dbt import finish, invocation
     from slipway.adapters.dbt.events import EventStream
+    from slipway.adapters.dbt.slices import requested_slice
     from slipway.adapters.profile import Profile
 
     environment = Profile(options.project).environment(options.target)
-    _refuse_unknown_code(environment, options)
+    sliced = requested_slice(options.vars, options.vars) is not None
+    if not (options.scratch or sliced):
+        _refuse_unknown_code(environment, options)
     now = datetime.now(UTC)
     request = RunRequest(
         run_id=new_run_id(now),
@@ -128,7 +131,7 @@ def _arguments(environment: Environment, options: RunOptions) -> list[str]:
 
 def _refuse_unknown_code(environment: Environment, options: RunOptions) -> None:
     """A production run is of a commit that others can find again."""
-    if environment.mode is not Mode.PRODUCTION or options.scratch:
+    if environment.mode is not Mode.PRODUCTION:
         return
     from slipway.adapters.code import code_of
 

@@ -1,6 +1,7 @@
 {#
-  Nothing is lost, nothing is invented, nothing is in two places: each value of `key` in the model stands exactly once in all
-  `parts` together, and the parts hold no other. A failing row names the key, where it is and how often.
+    Nothing is lost, nothing is invented, nothing is in two places: each value of `key` in the model stands
+    exactly once in all `parts` together, and the parts hold no other. A failing row names the key, where it
+    is and how often.
 #}
 {% test conservation(model, key, parts) %}
 

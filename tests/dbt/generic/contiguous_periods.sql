@@ -1,6 +1,6 @@
 {#
-  The half-open periods [valid_from, valid_to) of each key follow each other without gap or overlap, none is empty, and the last one,
-  and only that, has no end.
+    The half-open periods [valid_from, valid_to) of each key follow each other without gap or overlap, none
+    is empty, and the last one, and only that, has no end.
 #}
 {% test contiguous_periods(model, key, valid_from, valid_to) %}
 

@@ -17,7 +17,7 @@ from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.writer import DIGEST, WriteRequest, WriteResult, write
 from slipway.adapters.releases import figures
-from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.errors import ConfigError
 from slipway.domain.manifest import Node
 
 
@@ -96,7 +96,6 @@ def write_node(
     )
     result = write(cursor, session.outputs, base, request)
     session.stage(result.staged)
-    _check_slice(session, node, result)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     snapshot_id = str(result.staged.snapshot_id)
     message = (
@@ -254,12 +253,3 @@ def _listed(value: Any) -> Sequence[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else [str(item) for item in value]
-
-
-def _check_slice(session: Session, node: Any, result: WriteResult) -> None:
-    if session.is_slice and node.config.get("slice_boundary") and result.digest.rows == 0:
-        raise ContractError(
-            f"the slice {session.request.vars['slice']} holds no row",
-            f"{'.'.join(result.staged.identifier)} would be empty",
-            "choose other dates or values",
-        )

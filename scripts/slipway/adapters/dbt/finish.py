@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.adapters import code
-from slipway.adapters.dbt import evidence
+from slipway.adapters.dbt import evidence, slices
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
@@ -41,7 +41,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         ConflictError: someone else published a table of this run; recorded, and raised again.
         UnavailableError: the catalog could not be written; recorded, and raised again.
     """
-    made_by = code.code_of(session.project)
+    made_by = session.code
     outcome, reason = _verdict(session, done)
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
     gated = (
@@ -108,6 +108,8 @@ def summary_line(session: Session, manifest: RunManifest) -> str:
 def _verdict(session: Session, done: Invocation) -> tuple[Outcome, str]:
     from dbt.flags import get_flags
 
+    if nothing := slices.empty_slice(session, done.manifest):
+        return Outcome.FAILED, nothing
     flags, results = get_flags(), done.results
     failed = [result for result in results if str(result.status) in _FAILED]
     if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from slipway.domain.run import RunRequest
 
 if TYPE_CHECKING:
     from slipway.adapters.dbt.session import Session
+
+
+# dbt's first line of an error: its kind, and where it happened
+_HEADING = re.compile(r"\A\s*(?:\w+ )+Error(?: in [^\n]*)?\n")
 
 
 @dataclass
@@ -97,4 +102,5 @@ def session() -> Session | None:
 def _one_line(error: BaseException | None) -> str:
     if error is None:
         return ""
-    return " ".join(str(getattr(error, "msg", None) or error).split())
+    text = str(getattr(error, "msg", None) or error)
+    return " ".join(_HEADING.sub("", text).split())

@@ -34,7 +34,6 @@ _IGNORED_CONFIG = frozenset(
         "group",
         "meta",
         "packages",
-        "slice_boundary",
         "tags",
     }
 )

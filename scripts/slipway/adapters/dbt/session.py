@@ -17,16 +17,18 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.adapters.code import code_of
+from slipway.adapters.dbt.ingest import show_landing
+from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
-from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables, duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
-from slipway.domain.manifest import LandedFile, Node, RunManifest
+from slipway.domain.manifest import Code, LandedFile, Node, RunManifest
 from slipway.domain.run import RunRequest
 
 LANDING = "landing"
@@ -57,11 +59,13 @@ class Session:
         self._profile = Profile(project, profiles_dir)
         self.environment = self._profile.environment(target)
         self.vars: dict[str, Any] = {**self._profile.vars, **request.vars}
+        self.slice = requested_slice(request.vars, self.vars)
         self.manifest: Any = None
         self.inputs = Tables(self.environment)
         self.scratch = self._scratch_folder()
         self.outputs = Tables(self.environment.scratch(self.scratch)) if self.scratch else self.inputs
         self.begun = False
+        self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
         self.staged: dict[TableId, StagedTable] = {}
         self.nodes: dict[str, Node] = {}
@@ -78,7 +82,7 @@ class Session:
     @property
     def is_slice(self) -> bool:
         """Whether this run builds a part of the input."""
-        return bool(self.request.vars.get("slice"))
+        return self.slice is not None
 
     @property
     def target_environment(self) -> Environment:
@@ -92,8 +96,8 @@ class Session:
 
     @cached_property
     def landing(self) -> Landing:
-        """The landing area of the environment."""
-        return Landing(self.inputs, read_feeds(self.project))
+        """The landing area of the environment; a slice of nothing published yet keeps a ledger of its own."""
+        return Landing(self.outputs if self._is_first else self.inputs, read_feeds(self.project))
 
     @cached_property
     def release(self) -> int:
@@ -107,9 +111,10 @@ class Session:
             return f"release-{self.release}"
 
     def begin(self) -> None:
-        """Start the run: land new files, unless the inputs are given."""
+        """Start the run: land new files, unless the inputs are given or those of a slice are published."""
         self.begun = True
-        if self.request.pins is None:
+        self.code = code_of(self.project)
+        if self.request.pins is None and (self._is_first or not self.is_slice):
             self.landed = self.landing.land(self.views.cursor, self.request.run_id, datetime.now(UTC))
 
     def tables_of(self, database: str) -> Tables:
@@ -176,7 +181,7 @@ class Session:
     def pin(self, database: str, identifier: TableId) -> None:
         """Make a relation readable under its dbt name, as this run sees it."""
         if identifier[0] == LANDING:
-            self._landing_view(database, identifier)
+            show_landing(self, database, identifier)
             return
         table = self.current(database, identifier)
         if table is not None:
@@ -192,7 +197,7 @@ class Session:
             raise NotFoundError(
                 f"{'.'.join(identifier)} is not in this slice",
                 "the model that makes it is not selected",
-                f"select it too, for example with --select +{identifier[1]}",
+                f"select it and what it needs, too: --select … +{self._model_name(identifier)}",
             )
 
     def stage(self, staged: StagedTable) -> None:
@@ -252,32 +257,22 @@ class Session:
         current = table.current_snapshot() if table else None
         return str(current.snapshot_id) if current else "none"
 
+    def _model_name(self, identifier: TableId) -> str:
+        nodes = self.manifest.nodes.values() if self.manifest else ()
+        return next((str(n.name) for n in nodes if (n.schema, n.alias) == identifier), identifier[1])
+
     def _may_read_whole(self, identifier: TableId) -> bool:
         return not (self.scratch and self.is_slice) or identifier[0] in INPUT_LAYERS
+
+    @cached_property
+    def _is_first(self) -> bool:
+        """Whether a slice is asked for before there is a raw table to cut it from."""
+        if not self.is_slice or self.request.pins is not None:
+            return False
+        published = self.locations(self.inputs)
+        return any(("raw", feed.name) not in published for feed in read_feeds(self.project))
 
     def _scratch_folder(self) -> Path | None:
         if self.request.scratch:
             return Path(self.request.scratch)
         return self.environment.home / "scratch" / self.request.run_id if self.is_slice else None
-
-    def _landing_view(self, database: str, identifier: TableId) -> None:
-        """The accepted files of a feed that the raw table does not hold yet."""
-        feed = identifier[1]
-        raw: TableId = ("raw", feed)
-        if feed not in self.landing.feeds:
-            known = ", ".join(self.landing.feeds) or "none"
-            raise NotFoundError(f"no feed {feed}", f"contracts/ describes {known}", "add its contract")
-        table = self.base(raw)
-        ingested: set[str] = set()
-        if table is not None and read_state(table).inputs.get(".".join(identifier)) == self.landing.key(feed):
-            files: list[LandedFile] = []  # the set of files is what it was: nothing needs to be read to know
-        else:
-            if table is not None:
-                scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
-                rows = self.views.query(f"select distinct _file_sha256 from {scan}")
-                ingested = {row[0] for row in rows}
-            files = [
-                entry for entry in self.landing.accepted(feed) if entry.rows and entry.sha256 not in ingested
-            ]
-        select = self.landing.select(feed, files, self.request.run_id)
-        self.views.select(database, identifier, select, self.landing.key(feed))

@@ -94,10 +94,14 @@ def check_written(
         ContractError: one message with every violation.
     """
     violations = Violations(model)
-    for column in contract.not_null:
-        if count := null_count(written, column):
-            violations.found.append(f"not_null {column}: {count} rows")
     labels, expressions = [], []
+    for column in contract.not_null:
+        count = null_count(written, column)
+        if count is None:
+            labels.append(f"not_null {column}")
+            expressions.append(f"count(*) filter (where {quote(column)} is null)")
+        elif count:
+            violations.found.append(f"not_null {column}: {count} rows")
     for columns in contract.unique:
         listed = ", ".join(quote(column) for column in columns)
         complete = " and ".join(f"{quote(column)} is not null" for column in columns)

@@ -94,10 +94,15 @@ def data_file(
     return result
 
 
-def null_count(written: Sequence[WrittenFile], column: str) -> int:
-    """NULLs in a top-level column over all files."""
-    key = '"' + column.replace('"', '""') + '"'
-    return sum(int(file.statistics.get(key, {}).get("null_count", 0)) for file in written)
+def null_count(written: Sequence[WrittenFile], column: str) -> int | None:
+    """NULLs in a top-level column over all files; None for a nested column, of which only the parts are counted."""
+    key, total = ('"' + column.replace('"', '""') + '"').lower(), 0
+    for file in written:
+        found = [stats for path, stats in file.statistics.items() if path.lower() == key]
+        if not found:
+            return None
+        total += int(found[0]["null_count"])
+    return total
 
 
 def _metrics(written: WrittenFile, schema: Schema) -> _Metrics:

@@ -7,7 +7,7 @@ with DuckDB's iceberg extension.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -58,10 +58,13 @@ def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[Par
     return columns
 
 
-def spec_for(columns: Sequence[PartitionColumn], schema: Schema, base: PartitionSpec | None) -> PartitionSpec:
-    """The partition spec for the columns; fields that ``base`` has already keep their ids."""
-    known = {(f.source_id, str(f.transform)): f.field_id for f in base.fields} if base else {}
-    following = max([PARTITION_FIELD_ID_START - 1, *(f.field_id for f in base.fields)] if base else [999])
+def spec_for(
+    columns: Sequence[PartitionColumn], schema: Schema, used: Iterable[PartitionSpec]
+) -> PartitionSpec:
+    """The partition spec for the columns; fields that the table ever had keep their ids."""
+    fields_used = [field for spec in used for field in spec.fields]
+    known = {(f.source_id, str(f.transform)): f.field_id for f in fields_used}
+    following = max([PARTITION_FIELD_ID_START - 1, *known.values()])
     fields = []
     for column in columns:
         source_id = schema.find_field(column.source, case_sensitive=False).field_id
@@ -121,7 +124,9 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
             "choose another transform or column",
         )
     suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
-    return PartitionColumn(f"{field.name}{suffix}", field.name, transform, field.field_type, expression)
+    # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
+    prefix = field.name if field.name.isascii() else f"column_{field.field_id}"
+    return PartitionColumn(f"{prefix}{suffix}", field.name, transform, field.field_type, expression)
 
 
 def _transform(

@@ -53,7 +53,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
     """A FROM item over data files alone, columns found by field id."""
     paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
-    extra = ", filename = '__file'" if filename else ""
+    extra = ", filename = '__slipway_file'" if filename else ""
     return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"
 
 
@@ -89,7 +89,7 @@ def by_key(
     match = " and ".join(f"source.{key} = target.{key}" for key in keys)
     scan = files_relation(candidates, schema, filename=True)
     hits = cursor.execute(
-        f"select distinct __file from {scan} target semi join {source} source on {match}"
+        f"select distinct __slipway_file from {scan} target semi join {source} source on {match}"
     ).fetchall()
     paths = {row[0] for row in hits}
     removed = [file for file in candidates if duckdb_path(file.file_path) in paths]

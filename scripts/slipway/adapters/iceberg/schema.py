@@ -28,10 +28,10 @@ def query_schema(columns: Columns) -> Schema:
         raise ContractError("the query has no columns", fix="select at least one")
     seen: dict[str, str] = {}
     for name in names:
-        if (other := seen.setdefault(name.lower(), name)) is not name:
-            raise ContractError(
-                f"column {name} occurs twice", f"also as {other}; DuckDB does not tell upper from lower case"
-            )
+        if (other := seen.get(name.lower())) is not None:
+            why = "" if other == name else f"also as {other}; DuckDB does not tell upper from lower case"
+            raise ContractError(f"column {name} occurs twice", why, "give each column a name of its own")
+        seen[name.lower()] = name
     ids = itertools.count(len(columns) + 1)
     return Schema(
         *(

@@ -1,0 +1,321 @@
+"""What was written is what both readers read, whatever the values, and no filter or partition loses a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyiceberg.expressions import (
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    In,
+    IsNull,
+    LessThan,
+    Not,
+    NotEqualTo,
+    StartsWith,
+)
+
+from slipway.domain.errors import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from tests.unit.adapters.iceberg.conftest import Lake
+
+LONG = "x" * 300
+TEXTS = ("", " ", "NULL", "null", "a", "A", "ab", "'", '"', "\\", "/", "..", "%2F", "#?", "ż", "日本", "🚲", "\x00", "a\x00b",
+         "\n", "\t", "[a]", "*", LONG, LONG + "a", LONG + "🚲", "\U0010ffff" * 70, "ÿ" * 80, "__HIVE_DEFAULT_PARTITION__")  # fmt: skip
+BLOBS = ("", "00", "ff", "80ff", "ff" * 70, "ff" * 300, "00" * 130 + "01", "61" * 128, "61" * 127 + "ff")
+STAMPS = ("0001-01-01 00:00:00", "1582-10-15 12:00:00", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:00",
+          "2011-10-30 01:30:00", "2024-02-29 23:59:59.000001", "9999-12-31 23:59:59.999999", "12345-06-07 08:09:10")  # fmt: skip
+DAYS = tuple(stamp.split(" ", maxsplit=1)[0] for stamp in STAMPS)
+
+
+def quoted(text: str) -> str:
+    parts = ["'" + part.replace("'", "''") + "'" for part in text.split("\x00")]
+    return " || chr(0) || ".join(parts)
+
+
+def integers(low: int, high: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in (low, low + 1, -1 if low < 0 else 1, 0, 7, high - 1, high))
+
+
+# column: its type, what it is read as, and literals of that type that are worth trying
+COLUMNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "flag": ("boolean", "boolean", ("true", "false")),
+    "tiny": ("tinyint", "integer", integers(-128, 127)),
+    "small": ("usmallint", "integer", integers(0, 65535)),
+    "whole": ("integer", "integer", integers(-(2**31), 2**31 - 1)),
+    "unsigned": ("uinteger", "bigint", integers(0, 2**32 - 1)),
+    "big": ("bigint", "bigint", integers(-(2**63), 2**63 - 1)),
+    "ubig": ("ubigint", "decimal(20, 0)", integers(0, 2**64 - 1)),
+    "huge": ("hugeint", "decimal(38, 0)", integers(-(10**38) + 1, 10**38 - 1)),
+    "half": ("float", "float", ("'nan'", "'inf'", "'-inf'", "0", "'-0.0'", "1.5", "-1.5", "3.4e38", "1e-45")),
+    "full": ("double", "double", ("'nan'", "'inf'", "'-inf'", "0", "'-0.0'", "0.1", "-1.5", "1.7e308", "5e-324")),
+    "money": ("decimal(18, 4)", "decimal(18, 4)", ("0", "0.0001", "-0.0001", "99999999999999.9999", "-12.5")),
+    "exact": ("decimal(38, 10)", "decimal(38, 10)", ("0", "-0.0000000001", f"{'9' * 28}.{'9' * 10}", "1")),
+    "short": ("decimal(4, 2)", "decimal(4, 2)", ("0", "99.99", "-99.99", "0.05")),
+    "words": ("varchar", "varchar", tuple(quoted(text) for text in TEXTS)),
+    "bytes": ("blob", "blob", tuple(f"unhex('{value}')" for value in BLOBS)),
+    "mood": ("enum('ok', 'sad', 'ż')", "varchar", ("'ok'", "'sad'", "'ż'")),
+    "bits": ("bit", "varchar", ("'0'", "'0101'", "'1'")),
+    "doc": ("json", "varchar", ("""'{"a": 1}'""", "'null'", "'[]'")),
+    "ident": ("uuid", "uuid", tuple(f"'{digit * 32}'" for digit in "0178f")),
+    "day": ("date", "date", tuple(f"'{value}'" for value in DAYS)),
+    "clock": ("time", "time", ("'00:00:00'", "'12:30:00.000001'", "'23:59:59.999999'")),
+    "at": ("timestamp", "timestamp", tuple(f"'{value}'" for value in STAMPS)),
+    "at_s": ("timestamp_s", "timestamp", tuple(f"'{value[:19]}'" for value in STAMPS[:6])),
+    "at_ms": ("timestamp_ms", "timestamp", tuple(f"'{value[:23]}'" for value in STAMPS[:6])),
+    "instant": ("timestamptz", "timestamptz", tuple(f"'{value}+00'" for value in STAMPS)),
+    "pair": ("struct(a integer, \"b c\" varchar)", "struct(a integer, \"b c\" varchar)",
+             ("{a: 1, 'b c': 'x'}", "{a: null, 'b c': ''}", "{a: -5, 'b c': null}")),
+    "items": ("integer[]", "integer[]", ("[]", "[1, null, 3]", "[null]")),
+    "lookup": ("map(varchar, integer)", "map(varchar, integer)", ("map {}", "map {'a': 1, 'b': null}")),
+}  # fmt: skip
+SCALAR = [name for name in COLUMNS if name not in ("pair", "items", "lookup")]
+TRANSFORMS = (
+    [],
+    ["flag"],
+    ["words"],
+    ["day"],
+    ["money"],
+    ["big", "words"],
+    ["month(day)", "bucket(3, words)"],
+    ["year(at)", "day(instant)"],
+    ["hour(at)", "truncate(3, words)"],
+    ["day(at)", "truncate(10, whole)"],
+    ["bucket(4, bytes)", "bucket(4, day)", "bucket(4, instant)"],
+    ["truncate(50, money)"],
+    ["bucket(5, big)", "bucket(5, clock)", "bucket(5, huge)"],
+    ["year(day)", "hour(instant)"],
+    ["at"],
+    ["instant"],
+    ["clock"],
+    ["truncate(2, bytes)"],
+    ["mood", "tiny", "unsigned"],
+)
+
+rows = st.fixed_dictionaries(
+    {name: st.none() | st.sampled_from(values) for name, (_, _, values) in COLUMNS.items()}
+)
+batches = st.lists(st.lists(rows, min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+def query(batch: Sequence[dict[str, str | None]], *, as_read: bool = False) -> str:
+    """The rows of a batch, typed as they are written or as they are read."""
+    selects = []
+    for row in batch:
+        items = []
+        for name, (kind, read, _) in COLUMNS.items():
+            value = f"{row[name] or 'null'}::{kind}"
+            items.append(f"{f'({value})::{read}' if as_read else value} as {name}")
+        selects.append(f"select {', '.join(items)}")
+    return " union all ".join(selects)
+
+
+def differences(lake: Lake, left: str, right: str) -> list[tuple[Any, ...]]:
+    columns = ", ".join(COLUMNS)
+    both = [f"(select {columns} from {one} except all select {columns} from {other})"
+            for one, other in ((left, right), (right, left))]  # fmt: skip
+    return lake.connection.execute(" union all ".join(both)).fetchall()
+
+
+def write_and_compare(
+    lake: Lake, written: list[list[dict[str, str | None]]], partitioned_by: list[str]
+) -> None:
+    for batch in written:
+        lake.write(query(batch), "append", partitioned_by=partitioned_by, sorted_by=["words"])
+    everything = [row for batch in written for row in batch]
+    lake.connection.execute(f"create or replace temp table truth as {query(everything, as_read=True)}")
+    assert differences(lake, "truth", lake.scan) == []
+
+    arrow = lake.table.scan().to_arrow()
+    lake.connection.register("by_pyiceberg", arrow)
+    casts = ", ".join(f"{name}::{read} as {name}" for name, (_, read, _) in COLUMNS.items())
+    assert differences(lake, "truth", f"(select {casts} from by_pyiceberg)") == []
+
+    for name in SCALAR:
+        read = COLUMNS[name][1]
+        column = [row[name] for row in everything]
+        literals = [f"({value}::{COLUMNS[name][0]})::{read}" for value in dict.fromkeys(column) if value]
+        for value in literals[:2]:
+            for condition in (
+                f"{name} = {value}",
+                f"{name} >= {value}",
+                f"{name} < {value}",
+                f"{name} <> {value}",
+            ):
+                assert count(lake, lake.scan, condition) == count(lake, "truth", condition), condition
+        for condition in (f"{name} is null", f"{name} is not null"):
+            assert count(lake, lake.scan, condition) == count(lake, "truth", condition), condition
+
+
+def count(lake: Lake, relation: str, condition: str) -> int:
+    found = lake.connection.execute(f"select count(*) from {relation} where {condition}").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches, st.sampled_from(TRANSFORMS))
+def test_both_readers_read_what_was_written(
+    lakes: Iterator[Lake], written: list[list[dict[str, str | None]]], partitioned_by: list[str]
+) -> None:
+    write_and_compare(next(lakes), written, partitioned_by)
+
+
+@pytest.mark.long
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches, st.sampled_from(TRANSFORMS))
+def test_both_readers_read_what_was_written_many_times(
+    lakes: Iterator[Lake], written: list[list[dict[str, str | None]]], partitioned_by: list[str]
+) -> None:
+    write_and_compare(next(lakes), written, partitioned_by)
+
+
+@pytest.mark.parametrize("partitioned_by", TRANSFORMS, ids=lambda way: " ".join(way) or "none")
+def test_every_value_of_every_column_survives_every_partitioning(
+    lake: Lake, partitioned_by: list[str]
+) -> None:
+    """Row n holds the n-th value of each column, with a row of NULLs last, so every value is a partition's."""
+    length = max(len(values) for _, _, values in COLUMNS.values())
+    table: list[dict[str, str | None]] = [
+        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
+    ]
+    table.append(dict.fromkeys(COLUMNS))
+    write_and_compare(lake, [table[:10], table[10:]], partitioned_by)
+
+
+# literals that pyiceberg can be asked with, by column
+ASKED: dict[str, list[Any]] = {
+    "flag": [True],
+    "whole": [-1, 7, 2**31 - 1],
+    "big": [0, 2**63 - 1],
+    "money": [Decimal("0.0001"), Decimal("-12.5000")],
+    "words": ["", "a", "ż", LONG + "a", "__HIVE_DEFAULT_PARTITION__"],
+    "day": [date(1969, 12, 31), date(2024, 2, 29)],
+    "at": [datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2011, 10, 30, 1, 30)],  # noqa: DTZ001
+}
+
+
+def sql_literal(value: Any) -> str:  # noqa: ANN401 - of any type
+    return f"'{value}'" if isinstance(value, str | date) else str(value)
+
+
+@pytest.mark.parametrize("partitioned_by", TRANSFORMS[:12], ids=lambda way: " ".join(way) or "none")
+def test_filters_of_pyiceberg_find_what_duckdb_finds_in_the_rows(
+    lake: Lake, partitioned_by: list[str]
+) -> None:
+    length = max(len(values) for _, _, values in COLUMNS.values())
+    table: list[dict[str, str | None]] = [
+        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
+    ]
+    table.append(dict.fromkeys(COLUMNS))
+    for start in range(0, len(table), 8):
+        lake.write(query(table[start : start + 8]), "append", partitioned_by=partitioned_by)
+    lake.connection.execute(f"create or replace temp table truth as {query(table, as_read=True)}")
+    for name, literals in ASKED.items():
+        asked: list[tuple[BooleanExpression, str]] = [(IsNull(name), f"{name} is null")]
+        for value in literals:
+            text = sql_literal(value)
+            literal = value.isoformat() if isinstance(value, date) else value
+            asked += [
+                (EqualTo(name, literal), f"{name} = {text}"),
+                (In(name, [literal]), f"{name} in ({text})"),
+                (And(NotEqualTo(name, literal), Not(IsNull(name))), f"{name} <> {text}"),
+            ]
+            if not isinstance(value, bool):
+                asked += [
+                    (LessThan(name, literal), f"{name} < {text}"),
+                    (GreaterThanOrEqual(name, literal), f"{name} >= {text}"),
+                ]
+            if isinstance(value, str) and value:
+                asked.append((StartsWith(name, value), f"starts_with({name}, {text})"))
+        for expression, condition in asked:
+            found = lake.table.scan(row_filter=expression, selected_fields=(name,)).to_arrow().num_rows
+            assert found == count(lake, "truth", condition), condition
+
+
+def test_a_scan_by_bounds_reads_only_the_files_that_can_match(lake: Lake) -> None:
+    for start in range(0, 50, 10):
+        lake.write(f"select range + {start} as k, 'a' || (range + {start}) as t from range(10)", "append")
+    assert len(list(lake.table.scan(row_filter="k = 25").plan_files())) == 1
+    assert len(list(lake.table.scan(row_filter="k >= 30").plan_files())) == 2
+    assert len(list(lake.table.scan(row_filter="k > 100").plan_files())) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "fix"),
+    [
+        pytest.param("interval '1 day'", "store its parts", id="interval"),
+        pytest.param("timestamp_ns '2024-01-01'", "cast it to TIMESTAMP", id="nanoseconds"),
+        pytest.param("timetz '10:00:00+01'", "cast it to TIME", id="time-with-zone"),
+        pytest.param("null", "cast the NULL to a type", id="untyped-null"),
+        pytest.param("union_value(a := 1)", "store each member", id="union"),
+        pytest.param("[interval '1 day']", "store its parts", id="inside-a-list"),
+        pytest.param("{a: {b: interval '1 day'}}", "store its parts", id="inside-a-struct"),
+    ],
+)
+def test_types_that_iceberg_cannot_hold_are_refused_with_a_way_out(lake: Lake, kind: str, fix: str) -> None:
+    with pytest.raises(ContractError, match=fix):
+        lake.write(f"select 1 as k, {kind} as c")
+
+
+def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(lake: Lake) -> None:
+    with pytest.raises(Exception, match=r"(?i)conversion|cast"):
+        lake.write("select 170141183460469231731687303715884105727::hugeint as k")
+    with pytest.raises(Exception, match=r"(?i)conversion|cast"):
+        lake.write("select 340282366920938463463374607431768211455::uhugeint as k")
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        pytest.param("ident", "cannot be used on ident of type uuid", id="identity-of-uuid"),
+        pytest.param("bucket(4, ident)", "cannot be used on ident of type uuid", id="bucket-of-uuid"),
+        pytest.param("full", "cannot be used on full of type double", id="identity-of-double"),
+        pytest.param("bytes", "cannot be used on bytes of type binary", id="identity-of-blob"),
+        pytest.param("pair", "cannot be used on pair", id="identity-of-struct"),
+        pytest.param("bucket(4, full)", "cannot be used on full", id="bucket-of-double"),
+        pytest.param("day(whole)", "cannot be used on whole", id="day-of-integer"),
+        pytest.param("hour(day)", "cannot be used on day", id="hour-of-date"),
+        pytest.param("truncate(2, day)", "cannot be used on day", id="truncate-of-date"),
+        pytest.param("month(nothing)", "no such column", id="unknown-column"),
+        pytest.param("week(day)", "unknown transform", id="unknown-transform"),
+        pytest.param("bucket(day)", "unknown transform", id="bucket-without-number"),
+        pytest.param("bucket(0, whole)", "at least 1", id="no-buckets"),
+        pytest.param("truncate(0, words)", "at least 1", id="no-width"),
+    ],
+)
+def test_partitionings_that_cannot_be_right_are_refused(lake: Lake, entry: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        lake.write(query([dict.fromkeys(COLUMNS)]), partitioned_by=[entry])
+
+
+def test_two_partitions_on_decimals_are_refused(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match="two fields on decimal columns"):
+        lake.write(query([dict.fromkeys(COLUMNS)]), partitioned_by=["money", "truncate(5, money)"])
+
+
+def test_one_partitioning_twice_is_refused(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match="twice"):
+        lake.write("select 1 as k", partitioned_by=["k", "K"])
+
+
+@pytest.mark.parametrize("partitioned_by", TRANSFORMS[1:], ids=" ".join)
+def test_a_partition_is_replaced_by_itself(lake: Lake, partitioned_by: list[str]) -> None:
+    """Overwriting with the same rows finds exactly the partitions that are there."""
+    length = max(len(values) for _, _, values in COLUMNS.values())
+    table: list[dict[str, str | None]] = [
+        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
+    ]
+    table.append(dict.fromkeys(COLUMNS))
+    lake.write(query(table), partitioned_by=partitioned_by)
+    result = lake.write(query(table), "insert_overwrite", partitioned_by=partitioned_by)
+    assert result.same_content
