@@ -71,15 +71,13 @@ class Commands:
         cwd: Path,
         env: dict[str, str],
         kill_before: str = "",
-        errors: str = "",
     ) -> Running:
-        """Start ``dbt`` or ``slipway``; ``errors`` is a terminal for stderr."""
+        """Start ``dbt`` or ``slipway``."""
         self._count += 1
         out, err = self._folder / f"out-{self._count}", self._folder / f"err-{self._count}"
-        err.touch()
         request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, "kill_before": kill_before}
         connection = self._connect()
-        connection.sendall(json.dumps(request | {"output": str(out), "errors": errors or str(err)}).encode() + b"\n")
+        connection.sendall(json.dumps(request | {"output": str(out), "errors": str(err)}).encode() + b"\n")
         return Running(connection, out, err)
 
     def stop(self) -> None:
@@ -128,16 +126,9 @@ class Workshop:
             **settings,
         }
 
-    def start(
-        self,
-        *argv: str,
-        program: str = "slipway",
-        kill_before: str = "",
-        errors: str = "",
-        **settings: str,
-    ) -> Running:
+    def start(self, *argv: str, program: str = "slipway", kill_before: str = "", **settings: str) -> Running:
         """Start a command in the project's folder."""
-        return self.commands.start(program, argv, self.project, self.env(**settings), kill_before, errors)
+        return self.commands.start(program, argv, self.project, self.env(**settings), kill_before)
 
     def slipway(self, *argv: str, **settings: str) -> Output:
         """Run ``slipway``, whatever comes of it."""

@@ -32,10 +32,10 @@
 
 {#
     dbt's question, answered from the catalog. `dbt show` is shown the model's whole result: the delta since the
-    last run is nearly always empty.
+    last run is nearly always empty. Under --no-introspect nothing can be asked.
 #}
 {% macro is_incremental() %}
-    {%- if not execute or flags.WHICH == 'show' -%} {{ return(false) }} {%- endif -%}
+    {%- if not execute or flags.WHICH == 'show' or flags.INTROSPECT is sameas false -%} {{ return(false) }} {%- endif -%}
     {%- set yes = model.config.materialized == 'incremental' and not should_full_refresh() and has_table(this) -%}
     {%- if yes -%} {%- do pin(this) -%} {%- endif -%}
     {{ return(yes) }}

@@ -1,8 +1,9 @@
 {#
-    Make a relation of an environment readable as this run sees it; anything else is left alone.
+    Make a relation of an environment readable as this run sees it; anything else is left alone, and nothing is
+    done under --no-introspect, where dbt has no connection.
 #}
 {% macro pin(relation) %}
-    {%- if execute and relation is not none and relation.identifier is not none -%}
+    {%- if execute and flags.INTROSPECT is not sameas false and relation is not none and relation.identifier is not none -%}
         {%- do connect_once() -%}
         {%- do slipway('pin', relation, {}) -%}
     {%- endif -%}
@@ -11,6 +12,5 @@
 
 {# `test`, `show` and `docs` reach the first ref before dbt opened its database. #}
 {% macro connect_once() %}
-    {%- do adapter.get_relation(none, none, none) if false -%}
     {%- do run_query('select 1') -%}
 {% endmacro %}

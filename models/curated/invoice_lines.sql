@@ -4,7 +4,6 @@
         incremental_strategy='merge',
         unique_key=['revenue_date', 'invoice_line_id'],
         partitioned_by=['revenue_date'],
-        slice_boundary=true,
         sorted_by=['invoiced_at', 'invoice_id', 'stock_code'],
     )
 }}

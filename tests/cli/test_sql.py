@@ -7,8 +7,13 @@ import io
 import json
 import os
 import pty
+import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -311,6 +316,17 @@ def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
     assert line.startswith("the query could not read a file: No files found that match")
 
 
+def test_interrupted_query_ends_at_once(world: World) -> None:
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    done = world.slipway(
+        "sql", "select count(*) from range(10_000_000) a, range(10_000_000) b where hash(a, b) = 1"
+    )
+    timer.join()
+    assert (done.code, done.out) == (130, "")
+    assert done.err.startswith("slipway: interrupted")
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -338,6 +354,25 @@ def test_nothing_published_is_said_and_nothing_is_made(empty: World) -> None:
     assert line.endswith("catalog.db. build and publish with slipway run --target dev.")
     assert "nothing is published in dev yet" in empty.refusal("sql", "select 1", "--release", "1", code=3)
     assert not empty.home.exists()
+
+
+def test_catalog_that_was_never_used_stays_empty(empty: World) -> None:
+    database = empty.home / "dev" / "catalog.db"
+    database.parent.mkdir(parents=True)
+    sqlite3.connect(database).close()
+    line = empty.refusal("sql", "show tables", code=3)
+    assert line.startswith("nothing is published in dev yet: its catalog is empty.")
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("select count(*) from sqlite_master").fetchone() == (0,)
+
+
+def test_catalog_out_of_reach_is_one_line(world: World) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, but nobody listens: connecting is refused at once
+        uri = f"postgresql+psycopg2://ana:hidden@127.0.0.1:{unused.getsockname()[1]}/lake"
+        line = world.refusal("sql", "show tables", code=5, PYICEBERG_CATALOG__DEV__URI=uri)
+    assert line.startswith("catalog of dev cannot be read: ")
+    assert "hidden" not in line
 
 
 def test_metadata_that_is_gone_is_found_again_by_its_snapshot(world: World) -> None:

@@ -81,14 +81,11 @@ class Profile:
         return self._environment(target, _render(_plugin_config(outputs[target], target)))
 
     def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
-        home = Path(os.environ.get("SLIPWAY_HOME") or config.get("home") or ".slipway").expanduser()
-        home = home if home.is_absolute() else self.project / home
+        home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
         given |= _pyiceberg_config(name)
-        warehouse = str(
-            os.environ.get("SLIPWAY_WAREHOUSE") or config.get("warehouse") or given.get("warehouse") or ""
-        )
+        warehouse = self._place("SLIPWAY_WAREHOUSE", config.get("warehouse") or given.get("warehouse"))
         local = mode is Mode.EXPLORATORY or bool(config.get("local"))
         if not local and not (warehouse and given.get("uri", given.get("type"))):
             raise ConfigError(
@@ -98,19 +95,11 @@ class Profile:
             )
         properties = {**(local_catalog(home / name) if local else {}), **given}
         if warehouse:
-            properties["warehouse"] = (
-                warehouse if "://" in warehouse else f"file://{Path(warehouse).resolve()}"
-            )
+            properties["warehouse"] = warehouse if "://" in warehouse else f"file://{warehouse}"
         properties["warehouse"] = properties["warehouse"].rstrip("/")
         if properties["warehouse"].startswith("s3"):
             properties = {**_standard_aws(), **properties}
-        landing = str(
-            os.environ.get("SLIPWAY_LANDING") or config.get("landing") or self.project / "seeds" / "landing"
-        )
-        if "://" not in landing:
-            landing = str(
-                Path(landing).expanduser() if Path(landing).is_absolute() else self.project / landing
-            )
+        landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
         return Environment(
             name=name,
             mode=mode,
@@ -120,6 +109,19 @@ class Profile:
             home=home,
             publishes_from_dbt=local,
         )
+
+    def _place(self, variable: str, otherwise: str | None) -> str:
+        """A path or URI from the environment, else from the profile; empty when there is neither.
+
+        A relative path in a variable is relative to the current folder, as for any command; one in the
+        profile, and a default, to the project.
+        """
+        given = os.environ.get(variable)
+        text = str(given or otherwise or "")
+        if not text or "://" in text:
+            return text
+        path = Path(text).expanduser()
+        return os.path.normpath((Path.cwd() if given else self.project) / path)
 
 
 def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:

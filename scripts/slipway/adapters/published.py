@@ -139,9 +139,13 @@ class Published:
         """Whether a SQL catalog can be reached but was never used."""
         from pyiceberg.catalog.sql import SqlCatalog
         from sqlalchemy import inspect
+        from sqlalchemy.exc import SQLAlchemyError
 
         catalog = self.tables.catalog
-        return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
+        try:
+            return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
+        except SQLAlchemyError:
+            return False
 
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -22,6 +23,7 @@ _SHOW_TABLES = re.compile(rf"^{_COMMENTS}show\s+tables{_COMMENTS};?{_COMMENTS}$"
 _LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE)
 _MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
+_INTERRUPTED = "Query interrupted"
 _ROWS_AT_ONCE = 5_000
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
 
@@ -55,11 +57,9 @@ class QueryResult:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows as Python values, fetched in portions; times with a zone are in UTC."""
-        try:
+        with _one_line(self.cut):
             while portion := self._connection.fetchmany(_ROWS_AT_ONCE):
                 yield from portion
-        except duckdb.Error as error:
-            raise _refusal(error, self.cut) from None
 
     def write_parquet(self, stream: IO[bytes]) -> int:
         """Write one Parquet file, compressed with zstd.
@@ -70,14 +70,12 @@ class QueryResult:
         import pyarrow.parquet as pq
 
         count = 0
-        try:
+        with _one_line(self.cut):
             reader = self._connection.to_arrow_reader(100_000)
             with pq.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
                 for batch in reader:
                     writer.write_batch(batch)
                     count += batch.num_rows
-        except duckdb.Error as error:
-            raise _refusal(error, self.cut) from None
         return count
 
 
@@ -90,7 +88,7 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
         UnavailableError: files cannot be read.
         SlipwayError: the query failed while it ran.
     """
-    try:
+    with _one_line(cut, sql):
         is_plan = _check(sql)
         connection = engine.connect(published.environment.catalog_properties)
         unreadable = _open(connection, published, cut, sql)
@@ -102,8 +100,6 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
             for failure in unreadable:
                 raise failure from None
             raise
-    except duckdb.Error as error:
-        raise _refusal(error, cut, sql) from None
     return QueryResult(cut, connection, is_plan=is_plan)
 
 
@@ -174,7 +170,8 @@ def _create_view(
             return
         except duckdb.Error as error:
             reason = _reason(error)
-    raise UnavailableError(f"{name} of {cut.label} cannot be read", reason, "choose a later release")
+    fix = "check the warehouse and the credentials, or choose a later release"
+    raise UnavailableError(f"{name} of {cut.label} cannot be read", reason, fix)
 
 
 def _table_list(cut: Cut) -> str:
@@ -185,6 +182,21 @@ def _table_list(cut: Cut) -> str:
 
 def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
     return (name.rpartition(".") for name in sorted(cut.tables))
+
+
+@contextmanager
+def _one_line(cut: Cut, sql: str = "") -> Iterator[None]:
+    """Turn DuckDB's errors into refusals, and its way to say Ctrl-C into Python's."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.Error as error:
+        raise _refusal(error, cut, sql) from None
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:

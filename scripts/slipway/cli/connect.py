@@ -66,8 +66,10 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
 
 
 def _duckdb(table: str, metadata_location: str) -> list[str]:
+    is_s3 = metadata_location.startswith("s3")
     return [
         "install iceberg; load iceberg;",
+        *(["create secret (type s3, provider credential_chain);"] if is_s3 else []),
         f"from iceberg_scan('{metadata_location.removeprefix('file://')}');",
         "-- This file is one state of one table. The catalog knows the current one, in Python:",
         f'--   catalog.load_table("{table}").metadata_location',

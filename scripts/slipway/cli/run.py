@@ -16,7 +16,11 @@ from slipway.cli import options, output
 @options.target
 @options.selection
 @click.option(
-    "--exclude", cls=options.Selectors, multiple=True, metavar="SELECTOR …", help="dbt selectors to leave out."
+    "--exclude",
+    cls=options.Selectors,
+    multiple=True,
+    metavar="SELECTOR …",
+    help="dbt selectors to leave out.",
 )
 @options.variables
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from nothing.")

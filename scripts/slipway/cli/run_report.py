@@ -107,7 +107,10 @@ def _headline(manifest: RunManifest) -> str:
 
 def _next_steps(manifest: RunManifest, target: str) -> list[str]:
     if manifest.outcome is Outcome.FAILED:
-        return [f"Look closer:  slipway show {manifest.run_id}{target}", "Nothing that readers see has changed."]
+        return [
+            f"Look closer:  slipway show {manifest.run_id}{target}",
+            "Nothing that readers see has changed.",
+        ]
     if manifest.scratch:
         return [f"Remove it with:  rm -r {shlex.quote(manifest.scratch)}"]
     if manifest.outcome is Outcome.STAGED:

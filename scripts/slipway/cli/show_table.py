@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.cli import figures, output
 
 if TYPE_CHECKING:
-    from slipway.adapters.lineage import Source
+    from slipway.domain.lineage import Source
     from slipway.services.origin import TableOrigin, Tested
 
 _HEADERS = ("comes from", "rows", "snapshot", "run", "commit", "note")
@@ -20,10 +20,8 @@ _OPTIONAL = ("commit", "snapshot")
 def show(origin: TableOrigin) -> None:
     """Print how a published table came to be."""
     source = origin.sources[0]
-    rows, files = figures.number(source.rows), figures.plural(source.files or 0, "file")
-    output.result(
-        f"{origin.table} in {origin.target}: {rows} rows in {files}, {figures.size(source.bytes_total)}"
-    )
+    rows, files = figures.plural(source.rows or 0, "row"), figures.plural(source.files or 0, "file")
+    output.result(f"{origin.table} in {origin.target}: {rows} in {files}, {figures.size(source.bytes_total)}")
     for name, value in _circumstances(origin, source):
         output.result(f"  {name:<9}  {value}")
     output.result("")
@@ -47,6 +45,8 @@ def record(origin: TableOrigin) -> dict[str, Any]:
 
 
 def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, str]]:
+    if origin.description:
+        yield "what", figures.one_line(origin.description)
     if origin.release is None:
         yield "release", "none: it is written outside releases"
     else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from slipway.cli import output
 
 if TYPE_CHECKING:
-    from slipway.adapters.query import QueryResult
+    from slipway.services.query import QueryResult
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
     9: "\\t",

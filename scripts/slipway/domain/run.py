@@ -53,7 +53,6 @@ class RunRequest:
     started_at: datetime
     managed: bool = False
     force: bool = False
-    publish: bool = True
     vars: dict[str, Any] = field(default_factory=dict)
     scratch: str | None = None
     pins: dict[str, str] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.domain.connection import has_secrets, masked, spark, trino
+from slipway.adapters.connection import has_secrets, masked, spark, trino
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.services.environments import environment_of
@@ -37,7 +37,8 @@ def connection(
 ) -> Connection:
     """How to open an environment, with secrets masked unless they are asked for."""
     environment = environment_of(project_dir, target)
-    properties = dict(environment.catalog_properties)
+    given = environment.catalog_properties
+    properties = {name: given[name] for name in sorted(given, key=_order)}
     hide = has_secrets(properties) and not show_secrets
     shown = masked(properties) if hide else properties
     return Connection(
@@ -48,6 +49,11 @@ def connection(
         trino=trino(environment.name, shown),
         tables=_tables(environment) if with_tables else {},
     )
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """What every catalog has comes first."""
+    return (name not in ("type", "uri", "warehouse"), name)
 
 
 def _tables(environment: Environment) -> dict[str, str]:

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from slipway.adapters import lineage
-from slipway.adapters.lineage import Source, SourceFiles
 from slipway.adapters.published import Published
 from slipway.domain.errors import NotFoundError
+from slipway.domain.lineage import Source, SourceFiles
 from slipway.domain.manifest import Release, RunManifest, TestResult
 from slipway.services.environments import environment_of
 
@@ -60,6 +60,7 @@ class TableOrigin:
     Args:
         table: ``layer.table``.
         target: the environment.
+        description: what it holds, as its model describes it.
         metadata_location: its current Iceberg metadata.
         release: the release that brought the present content.
         released_at: when that was published.
@@ -73,6 +74,7 @@ class TableOrigin:
 
     table: str
     target: str
+    description: str
     metadata_location: str
     release: int | None
     released_at: datetime | None
@@ -105,6 +107,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
     return TableOrigin(
         table=name,
         target=published.environment.name,
+        description=loaded.properties.get("comment", ""),
         metadata_location=loaded.metadata_location,
         release=release.number if release else None,
         released_at=release.published_at if release else None,

@@ -11,6 +11,8 @@ from slipway.domain.cut import Cut
 from slipway.domain.errors import UsageError
 from slipway.services.environments import environment_of, find_run
 
+__all__ = ["QueryResult", "query"]
+
 
 def query(
     sql: str,

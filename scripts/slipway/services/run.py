@@ -69,11 +69,13 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     Raises:
         NothingSelectedError: the selection names no node.
         SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
+        KeyboardInterrupt: Ctrl-C; recorded, nothing published.
         ConflictError: someone else published a table of the run; recorded, nothing published.
     """
     from slipway.adapters.dbt import finish, invocation
     from slipway.adapters.dbt.events import EventStream
     from slipway.adapters.dbt.slices import requested_slice
+    from slipway.adapters.interrupts import too_late
     from slipway.adapters.profile import Profile
 
     environment = Profile(options.project).environment(options.target)
@@ -97,6 +99,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     session = invocation.session()
     if session is None or not session.begun:
         events.close()
+        if done.interrupted:
+            raise KeyboardInterrupt
         if done.success:
             raise NothingSelectedError(
                 "nothing to do", "the selection names no node", "list nodes with dbt ls"
@@ -104,11 +108,14 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         raise SlipwayError(
             "the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log"
         )
-    try:
-        manifest = finish.conclude(session, done)
-    finally:
-        session.records.write(request.run_id, "log.jsonl", events.close())
-        log.unlink(missing_ok=True)
+    with too_late():
+        try:
+            manifest = finish.conclude(session, done)
+        finally:
+            session.records.write(request.run_id, "log.jsonl", events.close())
+            log.unlink(missing_ok=True)
+    if done.interrupted:
+        raise KeyboardInterrupt
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 

@@ -12,9 +12,9 @@ from slipway.adapters.dbt import evidence, slices
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
-from slipway.domain.environment import Mode
+from slipway.domain.decision import RunFacts, decide
 from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
-from slipway.domain.manifest import InputSnapshot, Intent, RunManifest
+from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Intent, RunManifest, Tests
 from slipway.domain.run import Outcome
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
@@ -42,20 +42,10 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         UnavailableError: the catalog could not be written; recorded, and raised again.
     """
     made_by = session.code
-    outcome, reason = _verdict(session, done)
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
-    gated = (
-        session.request.managed and session.environment.mode is not Mode.EXPLORATORY and not session.scratch
-    )
-    if outcome is Outcome.PUBLISHED and tests.not_run and gated:
-        outcome, reason = Outcome.STAGED, f"{tests.not_run} tests were not run; {_how_to_publish(session)}"
     fresh = evidence.freshness(session, done.manifest)
-    stale = [item.source for item in fresh if item.status == "error"]
-    if outcome is Outcome.PUBLISHED and stale and gated:
-        outcome, reason = Outcome.FAILED, f"{', '.join(stale)} is older than its source allows"
     conserved = evidence.conservation(session, done.manifest)
-    if outcome is Outcome.PUBLISHED and (broken := [item.raw for item in conserved if item.deduplicated < 0]):
-        outcome, reason = Outcome.FAILED, f"more rows came out of {', '.join(broken)} than landed there"
+    outcome, reason = decide(_facts(session, done, tests, fresh, conserved))
     failure: SlipwayError | None = None
     if outcome is Outcome.PUBLISHED:
         intent = Intent(number=session.release, run_id=session.request.run_id, code=made_by)
@@ -105,38 +95,33 @@ def summary_line(session: Session, manifest: RunManifest) -> str:
     return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"
 
 
-def _verdict(session: Session, done: Invocation) -> tuple[Outcome, str]:
+def _facts(
+    session: Session,
+    done: Invocation,
+    tests: Tests,
+    fresh: Sequence[Freshness],
+    conserved: Sequence[Conservation],
+) -> RunFacts:
     from dbt.flags import get_flags
 
-    if nothing := slices.empty_slice(session, done.manifest):
-        return Outcome.FAILED, nothing
-    flags, results = get_flags(), done.results
-    failed = [result for result in results if str(result.status) in _FAILED]
-    if failed:
-        names = ", ".join(result.node.name for result in failed[:3]) + (" …" if len(failed) > 3 else "")
-        return Outcome.FAILED, f"{len(failed)} of {len(results)} nodes failed: {names}"
-    if any(str(result.status) == "skipped" for result in results):
-        return Outcome.FAILED, "nodes were skipped"
-    if not done.success:
-        return Outcome.FAILED, done.error or "dbt reports a failure"
-    if not session.staged:
-        return Outcome.UNCHANGED, "every selected node is as it was"
-    if getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None):
-        return Outcome.DISCARDED, "built with --empty or --sample, which is never published"
-    if not session.request.publish:
-        return Outcome.STAGED, _how_to_publish(session)
-    if not (session.scratch or session.environment.publishes_from_dbt or session.request.managed):
-        return (
-            Outcome.STAGED,
-            f"plain dbt does not publish in {session.environment.name}; {_how_to_publish(session)}",
-        )
-    if session.environment.mode is Mode.PRODUCTION and not session.scratch:
-        return Outcome.STAGED, f"{session.environment.name} publishes on approval; {_how_to_publish(session)}"
-    return Outcome.PUBLISHED, "every node and every test passed"
-
-
-def _how_to_publish(session: Session) -> str:
-    return f"publish it with slipway publish {session.request.run_id} --target {session.environment.name}"
+    flags = get_flags()
+    return RunFacts(
+        run_id=session.request.run_id,
+        environment=session.environment,
+        scratch=session.scratch is not None,
+        managed=session.request.managed,
+        interrupted=done.interrupted,
+        error="" if done.success else done.error or "dbt reports a failure",
+        nodes=len(done.results),
+        failed=[result.node.name for result in done.results if str(result.status) in _FAILED],
+        skipped=any(str(result.status) == "skipped" for result in done.results),
+        empty_slice=slices.empty_slice(session, done.manifest),
+        staged=len(session.staged),
+        partial=bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)),
+        tests_not_run=tests.not_run,
+        stale=[item.source for item in fresh if item.status == "error"],
+        broken=[item.raw for item in conserved if item.deduplicated < 0],
+    )
 
 
 def _inputs(session: Session) -> list[InputSnapshot]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.adapters.interrupts import queries_end
 from slipway.domain.run import RunRequest
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Invocation:
         manifest: dbt's manifest, None when the project could not be parsed.
         error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
         invocation_id: dbt's id.
+        interrupted: by Ctrl-C.
     """
 
     success: bool
@@ -47,6 +49,7 @@ class Invocation:
     manifest: Any
     error: str
     invocation_id: str
+    interrupted: bool = False
 
 
 def invoke(
@@ -81,7 +84,8 @@ def invoke(
     ]
     current.request, current.session = request, None
     try:
-        done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
+        with queries_end():
+            done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
     finally:
         current.request = None
     results = list(getattr(done.result, "results", None) or [])
@@ -91,6 +95,7 @@ def invoke(
         manifest=getattr(session(), "manifest", None),
         error=_one_line(done.exception),
         invocation_id=str(get_invocation_id()),
+        interrupted=isinstance(done.exception, KeyboardInterrupt),
     )
 
 

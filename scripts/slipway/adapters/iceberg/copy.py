@@ -15,7 +15,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
-from slipway.adapters.iceberg.partitioning import PartitionColumn, partition_value
+from slipway.adapters.iceberg.partitioning import PartitionColumn, partition_value, unpartitionable
 from slipway.adapters.iceberg.schema import field_ids
 from slipway.adapters.iceberg.tables import duckdb_path, uri
 from slipway.adapters.iceberg.types import literal, quote
@@ -79,11 +79,20 @@ def copy(
 def data_files(
     written: Sequence[WrittenFile], schema: Schema, spec: PartitionSpec, partition: Sequence[PartitionColumn]
 ) -> list[DataFile]:
-    """Iceberg data files for what COPY wrote, with partition values and column metrics."""
-    return [
-        data_file(file, uri(file.path), schema, spec.spec_id, _partition_record(file, partition))
-        for file in written
-    ]
+    """Iceberg data files for what COPY wrote, with partition values and column metrics.
+
+    Raises:
+        ContractError: rows that no partition can be named for.
+    """
+    found = []
+    for file in written:
+        record = _partition_record(file, partition)
+        try:
+            spec.partition_to_path(record, schema)  # the snapshot's summary is going to name it
+        except (OverflowError, ValueError):
+            raise unpartitionable(", ".join(str(value) for value in file.partition.values())) from None
+        found.append(data_file(file, uri(file.path), schema, spec.spec_id, record))
+    return found
 
 
 def _partition_record(file: WrittenFile, partition: Sequence[PartitionColumn]) -> Record:

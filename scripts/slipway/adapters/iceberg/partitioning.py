@@ -19,7 +19,7 @@ from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, Par
 from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg.types import quote
-from slipway.domain.errors import ConfigError
+from slipway.domain.errors import ConfigError, ContractError
 
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
 _TIMED = ("year", "month", "day", "hour")
@@ -48,6 +48,11 @@ def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[Par
         ConfigError: an unknown transform, a column that is not there, or a type it cannot take.
     """
     columns = [_parse_one(entry, schema, model) for entry in partitioned_by]
+    seen: set[str] = set()
+    for column in columns:
+        if column.name.lower() in seen:
+            raise ConfigError(f"{model}: partitioned_by names {column.source} twice", fix="name it once")
+        seen.add(column.name.lower())
     decimals = [column.source for column in columns if isinstance(column.source_type, ice.DecimalType)]
     if len(decimals) > 1:
         raise ConfigError(
@@ -81,9 +86,29 @@ def spec_for(
 
 
 def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
-    """A value of COPY's ``partition_keys`` as pyiceberg keeps it in a partition record."""
+    """A value of COPY's ``partition_keys`` as pyiceberg keeps it in a partition record.
+
+    Raises:
+        ContractError: a date or time outside of the years 1 to 9999.
+    """
     if text is None:
         return None
+    try:
+        return _partition_value(text, kind)
+    except ValueError:
+        raise unpartitionable(text) from None
+
+
+def unpartitionable(value: str) -> ContractError:
+    """The refusal of a value that the libraries cannot name a partition with."""
+    return ContractError(
+        f"rows cannot be partitioned by {value}",
+        "a partition's dates and times lie in the years 1 to 9999",
+        "filter or repair these rows, or partition by another column",
+    )
+
+
+def _partition_value(text: str, kind: ice.IcebergType) -> Any:
     match kind:
         case ice.IntegerType() | ice.LongType():
             return int(text)
@@ -133,6 +158,8 @@ def _transform(
     name: str, number: str | None, field: ice.NestedField, entry: str, model: str
 ) -> tuple[transforms.Transform[Any, Any], str]:
     column = quote(field.name)
+    if number is not None and int(number) < 1:
+        raise ConfigError(f"{model}: partitioned_by {entry}", f"{number} is too small", "use at least 1")
     match name, number:
         case "identity", None:
             return transforms.IdentityTransform(), column
@@ -175,6 +202,8 @@ def _unsafe(transform: transforms.Transform[Any, Any], kind: ice.IcebergType) ->
     """Combinations for which DuckDB's value is not the specification's, so that one reader loses rows."""
     if isinstance(kind, ice.UUIDType):
         return True
+    if isinstance(transform, transforms.TruncateTransform) and isinstance(kind, ice.BinaryType):
+        return True  # COPY names partitions by text
     return isinstance(transform, transforms.IdentityTransform) and isinstance(
         kind, ice.FloatType | ice.DoubleType | ice.BinaryType | ice.StructType | ice.ListType | ice.MapType
     )

@@ -15,7 +15,6 @@ from pyiceberg.expressions import (
     BooleanExpression,
     EqualTo,
     GreaterThanOrEqual,
-    In,
     IsNull,
     LessThan,
     Not,
@@ -33,7 +32,7 @@ TEXTS = ("", " ", "NULL", "null", "a", "A", "ab", "'", '"', "\\", "/", "..", "%2
          "\n", "\t", "[a]", "*", LONG, LONG + "a", LONG + "🚲", "\U0010ffff" * 70, "ÿ" * 80, "__HIVE_DEFAULT_PARTITION__")  # fmt: skip
 BLOBS = ("", "00", "ff", "80ff", "ff" * 70, "ff" * 300, "00" * 130 + "01", "61" * 128, "61" * 127 + "ff")
 STAMPS = ("0001-01-01 00:00:00", "1582-10-15 12:00:00", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:00",
-          "2011-10-30 01:30:00", "2024-02-29 23:59:59.000001", "9999-12-31 23:59:59.999999", "12345-06-07 08:09:10")  # fmt: skip
+          "2011-10-30 01:30:00", "2024-02-29 23:59:59.000001", "9999-12-31 23:59:59.999999")  # fmt: skip
 DAYS = tuple(stamp.split(" ", maxsplit=1)[0] for stamp in STAMPS)
 
 
@@ -57,7 +56,7 @@ COLUMNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ubig": ("ubigint", "decimal(20, 0)", integers(0, 2**64 - 1)),
     "huge": ("hugeint", "decimal(38, 0)", integers(-(10**38) + 1, 10**38 - 1)),
     "half": ("float", "float", ("'nan'", "'inf'", "'-inf'", "0", "'-0.0'", "1.5", "-1.5", "3.4e38", "1e-45")),
-    "full": ("double", "double", ("'nan'", "'inf'", "'-inf'", "0", "'-0.0'", "0.1", "-1.5", "1.7e308", "5e-324")),
+    "wide": ("double", "double", ("'nan'", "'inf'", "'-inf'", "0", "'-0.0'", "0.1", "-1.5", "1.7e308", "5e-324")),
     "money": ("decimal(18, 4)", "decimal(18, 4)", ("0", "0.0001", "-0.0001", "99999999999999.9999", "-12.5")),
     "exact": ("decimal(38, 10)", "decimal(38, 10)", ("0", "-0.0000000001", f"{'9' * 28}.{'9' * 10}", "1")),
     "short": ("decimal(4, 2)", "decimal(4, 2)", ("0", "99.99", "-99.99", "0.05")),
@@ -69,9 +68,9 @@ COLUMNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ident": ("uuid", "uuid", tuple(f"'{digit * 32}'" for digit in "0178f")),
     "day": ("date", "date", tuple(f"'{value}'" for value in DAYS)),
     "clock": ("time", "time", ("'00:00:00'", "'12:30:00.000001'", "'23:59:59.999999'")),
-    "at": ("timestamp", "timestamp", tuple(f"'{value}'" for value in STAMPS)),
-    "at_s": ("timestamp_s", "timestamp", tuple(f"'{value[:19]}'" for value in STAMPS[:6])),
-    "at_ms": ("timestamp_ms", "timestamp", tuple(f"'{value[:23]}'" for value in STAMPS[:6])),
+    "ts": ("timestamp", "timestamp", tuple(f"'{value}'" for value in STAMPS)),
+    "ts_s": ("timestamp_s", "timestamp", tuple(f"'{value[:19]}'" for value in STAMPS[:6])),
+    "ts_ms": ("timestamp_ms", "timestamp", tuple(f"'{value[:23]}'" for value in STAMPS[:6])),
     "instant": ("timestamptz", "timestamptz", tuple(f"'{value}+00'" for value in STAMPS)),
     "pair": ("struct(a integer, \"b c\" varchar)", "struct(a integer, \"b c\" varchar)",
              ("{a: 1, 'b c': 'x'}", "{a: null, 'b c': ''}", "{a: -5, 'b c': null}")),
@@ -87,17 +86,16 @@ TRANSFORMS = (
     ["money"],
     ["big", "words"],
     ["month(day)", "bucket(3, words)"],
-    ["year(at)", "day(instant)"],
-    ["hour(at)", "truncate(3, words)"],
-    ["day(at)", "truncate(10, whole)"],
+    ["year(ts)", "day(instant)"],
+    ["hour(ts)", "truncate(3, words)"],
+    ["day(ts)", "truncate(10, whole)"],
     ["bucket(4, bytes)", "bucket(4, day)", "bucket(4, instant)"],
     ["truncate(50, money)"],
     ["bucket(5, big)", "bucket(5, clock)", "bucket(5, huge)"],
     ["year(day)", "hour(instant)"],
-    ["at"],
+    ["ts"],
     ["instant"],
     ["clock"],
-    ["truncate(2, bytes)"],
     ["mood", "tiny", "unsigned"],
 )
 
@@ -113,17 +111,33 @@ def query(batch: Sequence[dict[str, str | None]], *, as_read: bool = False) -> s
     for row in batch:
         items = []
         for name, (kind, read, _) in COLUMNS.items():
-            value = f"{row[name] or 'null'}::{kind}"
+            value = f"({row[name] or 'null'})::{kind}"
             items.append(f"{f'({value})::{read}' if as_read else value} as {name}")
         selects.append(f"select {', '.join(items)}")
     return " union all ".join(selects)
 
 
-def differences(lake: Lake, left: str, right: str) -> list[tuple[Any, ...]]:
-    columns = ", ".join(COLUMNS)
-    both = [f"(select {columns} from {one} except all select {columns} from {other})"
+def differences(lake: Lake, left: str, right: str, columns: str = "") -> list[tuple[Any, ...]]:
+    names = columns or ", ".join(COLUMNS)
+    both = [f"(select {names} from {one} except all select {names} from {other})"
             for one, other in ((left, right), (right, left))]  # fmt: skip
     return lake.connection.execute(" union all ".join(both)).fetchall()
+
+
+def fit(batch: Sequence[dict[str, str | None]], partitioned_by: Sequence[str]) -> list[dict[str, str | None]]:
+    """Without texts that no folder can be named after, where they are partitions."""
+    if "words" not in partitioned_by:
+        return list(batch)
+    return [{**row, "words": None if len(row["words"] or "") > 90 else row["words"]} for row in batch]
+
+
+def every_value(partitioned_by: Sequence[str]) -> list[dict[str, str | None]]:
+    """Row n holds the n-th value of each column; a row of NULLs is last."""
+    length = max(len(values) for _, _, values in COLUMNS.values())
+    table: list[dict[str, str | None]] = [
+        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
+    ]
+    return fit([*table, dict.fromkeys(COLUMNS)], partitioned_by)
 
 
 def write_and_compare(
@@ -143,7 +157,7 @@ def write_and_compare(
     for name in SCALAR:
         read = COLUMNS[name][1]
         column = [row[name] for row in everything]
-        literals = [f"({value}::{COLUMNS[name][0]})::{read}" for value in dict.fromkeys(column) if value]
+        literals = [f"(({value})::{COLUMNS[name][0]})::{read}" for value in dict.fromkeys(column) if value]
         for value in literals[:2]:
             for condition in (
                 f"{name} = {value}",
@@ -183,12 +197,7 @@ def test_both_readers_read_what_was_written_many_times(
 def test_every_value_of_every_column_survives_every_partitioning(
     lake: Lake, partitioned_by: list[str]
 ) -> None:
-    """Row n holds the n-th value of each column, with a row of NULLs last, so every value is a partition's."""
-    length = max(len(values) for _, _, values in COLUMNS.values())
-    table: list[dict[str, str | None]] = [
-        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
-    ]
-    table.append(dict.fromkeys(COLUMNS))
+    table = every_value(partitioned_by)
     write_and_compare(lake, [table[:10], table[10:]], partitioned_by)
 
 
@@ -200,7 +209,7 @@ ASKED: dict[str, list[Any]] = {
     "money": [Decimal("0.0001"), Decimal("-12.5000")],
     "words": ["", "a", "ż", LONG + "a", "__HIVE_DEFAULT_PARTITION__"],
     "day": [date(1969, 12, 31), date(2024, 2, 29)],
-    "at": [datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2011, 10, 30, 1, 30)],  # noqa: DTZ001
+    "ts": [datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2011, 10, 30, 1, 30)],  # noqa: DTZ001
 }
 
 
@@ -212,11 +221,7 @@ def sql_literal(value: Any) -> str:  # noqa: ANN401 - of any type
 def test_filters_of_pyiceberg_find_what_duckdb_finds_in_the_rows(
     lake: Lake, partitioned_by: list[str]
 ) -> None:
-    length = max(len(values) for _, _, values in COLUMNS.values())
-    table: list[dict[str, str | None]] = [
-        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
-    ]
-    table.append(dict.fromkeys(COLUMNS))
+    table = every_value(partitioned_by)
     for start in range(0, len(table), 8):
         lake.write(query(table[start : start + 8]), "append", partitioned_by=partitioned_by)
     lake.connection.execute(f"create or replace temp table truth as {query(table, as_read=True)}")
@@ -225,18 +230,15 @@ def test_filters_of_pyiceberg_find_what_duckdb_finds_in_the_rows(
         for value in literals:
             text = sql_literal(value)
             literal = value.isoformat() if isinstance(value, date) else value
-            asked += [
-                (EqualTo(name, literal), f"{name} = {text}"),
-                (In(name, [literal]), f"{name} in ({text})"),
-                (And(NotEqualTo(name, literal), Not(IsNull(name))), f"{name} <> {text}"),
-            ]
+            operators: list[tuple[Any, str]] = [(EqualTo, "="), (NotEqualTo, "<>")]
             if not isinstance(value, bool):
-                asked += [
-                    (LessThan(name, literal), f"{name} < {text}"),
-                    (GreaterThanOrEqual(name, literal), f"{name} >= {text}"),
-                ]
+                operators += [(LessThan, "<"), (GreaterThanOrEqual, ">=")]
+            for operator, sign in operators:
+                known = And(operator(name, literal), Not(IsNull(name)))
+                asked.append((known, f"{name} {sign} {text}"))
             if isinstance(value, str) and value:
-                asked.append((StartsWith(name, value), f"starts_with({name}, {text})"))
+                starts: Any = StartsWith
+                asked.append((starts(name, value), f"starts_with({name}, {text})"))
         for expression, condition in asked:
             found = lake.table.scan(row_filter=expression, selected_fields=(name,)).to_arrow().num_rows
             assert found == count(lake, "truth", condition), condition
@@ -250,13 +252,49 @@ def test_a_scan_by_bounds_reads_only_the_files_that_can_match(lake: Lake) -> Non
     assert len(list(lake.table.scan(row_filter="k > 100").plan_files())) == 0
 
 
+FAR = ("12345-06-07", "0044-03-15 (BC)", "infinity", "-infinity", "2024-01-01")
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_days_that_python_cannot_hold_are_kept(lake: Lake, kind: str) -> None:
+    for value in FAR:
+        lake.write(f"select '{value}'::{kind} as c", "append")
+    truth = f"(select unnest({list(FAR)})::{kind} as c)"
+    assert differences(lake, truth, lake.scan, "c") == []
+    lake.connection.register("by_pyiceberg", lake.table.scan().to_arrow())
+    assert differences(lake, truth, "by_pyiceberg", "c") == []
+    for value in FAR:
+        for sign in ("=", "<", ">="):
+            condition = f"c {sign} '{value}'::{kind}"
+            assert count(lake, lake.scan, condition) == count(lake, truth, condition), condition
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        pytest.param("c", "date '12345-06-07'", id="identity"),
+        pytest.param("c", "date '0044-03-15 (BC)'", id="identity-before-christ"),
+        pytest.param("day(c)", "timestamp '12345-06-07'", id="day"),
+        pytest.param("month(c)", "date '12345-06-07'", id="month"),
+        pytest.param("hour(c)", "timestamp '12345-06-07'", id="hour"),
+        pytest.param("c", "timestamp '12345-06-07'", id="identity-of-timestamp"),
+        pytest.param("day(c)", "timestamptz '12345-06-07'", id="day-of-timestamptz"),
+    ],
+)
+def test_partitions_that_cannot_be_named_are_refused(lake: Lake, entry: str, value: str) -> None:
+    for strategy in ("replace", "insert_overwrite"):
+        lake.base = None
+        with pytest.raises(ContractError, match=r"rows cannot be partitioned by .*years 1 to 9999"):
+            lake.write(f"select {value} as c", strategy, partitioned_by=[entry])
+        assert lake.base is None
+
+
 @pytest.mark.parametrize(
     ("kind", "fix"),
     [
         pytest.param("interval '1 day'", "store its parts", id="interval"),
         pytest.param("timestamp_ns '2024-01-01'", "cast it to TIMESTAMP", id="nanoseconds"),
         pytest.param("timetz '10:00:00+01'", "cast it to TIME", id="time-with-zone"),
-        pytest.param("null", "cast the NULL to a type", id="untyped-null"),
         pytest.param("union_value(a := 1)", "store each member", id="union"),
         pytest.param("[interval '1 day']", "store its parts", id="inside-a-list"),
         pytest.param("{a: {b: interval '1 day'}}", "store its parts", id="inside-a-struct"),
@@ -279,10 +317,11 @@ def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(lake: Lake
     [
         pytest.param("ident", "cannot be used on ident of type uuid", id="identity-of-uuid"),
         pytest.param("bucket(4, ident)", "cannot be used on ident of type uuid", id="bucket-of-uuid"),
-        pytest.param("full", "cannot be used on full of type double", id="identity-of-double"),
+        pytest.param("wide", "cannot be used on wide of type double", id="identity-of-double"),
         pytest.param("bytes", "cannot be used on bytes of type binary", id="identity-of-blob"),
+        pytest.param("truncate(2, bytes)", "cannot be used on bytes of type binary", id="truncate-of-blob"),
         pytest.param("pair", "cannot be used on pair", id="identity-of-struct"),
-        pytest.param("bucket(4, full)", "cannot be used on full", id="bucket-of-double"),
+        pytest.param("bucket(4, wide)", "cannot be used on wide", id="bucket-of-double"),
         pytest.param("day(whole)", "cannot be used on whole", id="day-of-integer"),
         pytest.param("hour(day)", "cannot be used on day", id="hour-of-date"),
         pytest.param("truncate(2, day)", "cannot be used on day", id="truncate-of-date"),
@@ -311,11 +350,7 @@ def test_one_partitioning_twice_is_refused(lake: Lake) -> None:
 @pytest.mark.parametrize("partitioned_by", TRANSFORMS[1:], ids=" ".join)
 def test_a_partition_is_replaced_by_itself(lake: Lake, partitioned_by: list[str]) -> None:
     """Overwriting with the same rows finds exactly the partitions that are there."""
-    length = max(len(values) for _, _, values in COLUMNS.values())
-    table: list[dict[str, str | None]] = [
-        {name: values[n % len(values)] for name, (_, _, values) in COLUMNS.items()} for n in range(length)
-    ]
-    table.append(dict.fromkeys(COLUMNS))
+    table = every_value(partitioned_by)
     lake.write(query(table), partitioned_by=partitioned_by)
     result = lake.write(query(table), "insert_overwrite", partitioned_by=partitioned_by)
     assert result.same_content

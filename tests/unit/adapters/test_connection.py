@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.domain.connection import has_secrets, masked, spark, trino
+from slipway.adapters.connection import has_secrets, masked, spark, trino
 
 LOCAL = {"type": "sql", "uri": "sqlite:////data/dev/catalog.db", "warehouse": "file:///data/dev/warehouse"}
 SHARED = {

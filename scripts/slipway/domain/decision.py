@@ -1,0 +1,94 @@
+"""What becomes of a run: every rule that keeps it from being published, in the order they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slipway.domain.environment import Environment, Mode
+from slipway.domain.run import Outcome
+
+Decision = tuple[Outcome, str]
+"""An outcome and its reason in one line."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known at the end of a run, before anything is published.
+
+    Args:
+        run_id: the run.
+        environment: where it would be published.
+        scratch: it was built in a scratch environment.
+        managed: the slipway command runs it, not plain dbt.
+        interrupted: Ctrl-C or SIGTERM ended it.
+        error: what stopped dbt beside the nodes, empty for nothing.
+        nodes: how many nodes dbt came to.
+        failed: names of those that failed.
+        skipped: whether any was skipped.
+        empty_slice: why its slice is refused, empty when it is not.
+        staged: how many tables it staged.
+        partial: dbt's --empty or --sample was given.
+        tests_not_run: tests that the built nodes ask for and that were not executed.
+        stale: sources older than they allow.
+        broken: raw tables of which more rows came out than landed.
+    """
+
+    run_id: str
+    environment: Environment
+    scratch: bool = False
+    managed: bool = False
+    interrupted: bool = False
+    error: str = ""
+    nodes: int = 0
+    failed: Sequence[str] = ()
+    skipped: bool = False
+    empty_slice: str = ""
+    staged: int = 0
+    partial: bool = False
+    tests_not_run: int = 0
+    stale: Sequence[str] = ()
+    broken: Sequence[str] = ()
+
+
+def decide(facts: RunFacts) -> Decision:
+    """The outcome of a run. ``published`` means that it may be published now."""
+    return _not_passed(facts) or _held_back(facts) or (Outcome.PUBLISHED, "every node and every test passed")
+
+
+def _not_passed(facts: RunFacts) -> Decision | None:
+    if facts.interrupted:
+        return Outcome.FAILED, "interrupted"
+    if facts.empty_slice:
+        return Outcome.FAILED, facts.empty_slice
+    if facts.failed:
+        names = ", ".join(facts.failed[:3]) + (" …" if len(facts.failed) > 3 else "")
+        return Outcome.FAILED, f"{len(facts.failed)} of {facts.nodes} nodes failed: {names}"
+    if facts.skipped:
+        return Outcome.FAILED, "nodes were skipped"
+    if facts.error:
+        return Outcome.FAILED, facts.error
+    if facts.broken:
+        return Outcome.FAILED, f"more rows came out of {', '.join(facts.broken)} than landed there"
+    return None
+
+
+def _held_back(facts: RunFacts) -> Decision | None:
+    if not facts.staged:
+        return Outcome.UNCHANGED, "every selected node is as it was"
+    if facts.partial:
+        return Outcome.DISCARDED, "built with --empty or --sample, which is never published"
+    if facts.scratch:
+        return None
+    name, mode = facts.environment.name, facts.environment.mode
+    publish_it = f"publish it with slipway publish {facts.run_id} --target {name}"
+    if not (facts.managed or facts.environment.publishes_from_dbt):
+        return Outcome.STAGED, f"plain dbt does not publish in {name}; {publish_it}"
+    if facts.managed and mode is not Mode.EXPLORATORY:
+        if facts.stale:
+            return Outcome.FAILED, f"{', '.join(facts.stale)} is older than its source allows"
+        if facts.tests_not_run:
+            return Outcome.FAILED, f"{facts.tests_not_run} tests of what was built were not run"
+    if mode is Mode.PRODUCTION:
+        return Outcome.STAGED, f"{name} publishes on approval; {publish_it}"
+    return None

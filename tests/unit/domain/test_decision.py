@@ -1,0 +1,89 @@
+"""What keeps a run from being published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.domain.decision import RunFacts, decide
+from slipway.domain.environment import Environment, Mode
+from slipway.domain.run import Outcome
+
+
+def environment(mode: Mode, *, local: bool) -> Environment:
+    return Environment(
+        name="here",
+        mode=mode,
+        warehouse="file:///w",
+        catalog_properties={},
+        landing="/l",
+        home=Path("/h"),
+        publishes_from_dbt=local,
+    )
+
+
+DEV = environment(Mode.EXPLORATORY, local=True)
+CI = environment(Mode.SCHEDULED, local=True)
+STAGING = environment(Mode.SCHEDULED, local=False)
+PROD = environment(Mode.PRODUCTION, local=False)
+GOOD = RunFacts(run_id="r1", environment=DEV, managed=True, nodes=3, staged=2)
+
+
+def test_a_run_that_passed_is_published() -> None:
+    assert decide(GOOD)[0] is Outcome.PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome", "reason"),
+    [
+        ({"interrupted": True}, Outcome.FAILED, "interrupted"),
+        ({"empty_slice": "the slice holds no row"}, Outcome.FAILED, "the slice holds no row"),
+        ({"failed": ["a", "b"]}, Outcome.FAILED, "2 of 3 nodes failed: a, b"),
+        ({"failed": list("abcd"), "nodes": 9}, Outcome.FAILED, "4 of 9 nodes failed: a, b, c …"),
+        ({"skipped": True}, Outcome.FAILED, "nodes were skipped"),
+        ({"error": "no parse"}, Outcome.FAILED, "no parse"),
+        ({"broken": ["raw.x"]}, Outcome.FAILED, "more rows came out of raw.x than landed there"),
+        ({"staged": 0}, Outcome.UNCHANGED, "every selected node is as it was"),
+        ({"partial": True}, Outcome.DISCARDED, "--empty or --sample"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_keeps_a_run_from_being_published(
+    change: dict[str, object], outcome: Outcome, reason: str
+) -> None:
+    decided, why = decide(replace(GOOD, **change))  # type: ignore[arg-type]
+    assert decided is outcome
+    assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("where", "managed", "outcome"),
+    [
+        (DEV, False, Outcome.PUBLISHED),
+        (CI, False, Outcome.PUBLISHED),
+        (CI, True, Outcome.PUBLISHED),
+        (STAGING, True, Outcome.PUBLISHED),
+        (STAGING, False, Outcome.STAGED),
+        (PROD, True, Outcome.STAGED),
+        (PROD, False, Outcome.STAGED),
+    ],
+)
+def test_who_publishes_where(where: Environment, managed: bool, outcome: Outcome) -> None:
+    decided, why = decide(replace(GOOD, environment=where, managed=managed))
+    assert decided is outcome
+    assert (outcome is Outcome.STAGED) == ("slipway publish r1 --target here" in why)
+
+
+@pytest.mark.parametrize("fact", [{"stale": ["landing.x"]}, {"tests_not_run": 1}], ids=["stale", "untested"])
+def test_gates_block_outside_exploration(fact: dict[str, object]) -> None:
+    facts = replace(GOOD, **fact)  # type: ignore[arg-type]
+    assert decide(facts)[0] is Outcome.PUBLISHED
+    assert decide(replace(facts, environment=STAGING))[0] is Outcome.FAILED
+    assert decide(replace(facts, environment=PROD))[0] is Outcome.FAILED
+    assert decide(replace(facts, environment=PROD, scratch=True))[0] is Outcome.PUBLISHED
+
+
+def test_a_scratch_environment_takes_what_passed() -> None:
+    assert decide(replace(GOOD, environment=PROD, scratch=True, managed=False))[0] is Outcome.PUBLISHED
