@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyiceberg.catalog.sql import SqlCatalog
-
     from tests.integration.conftest import Project
 
 FAILING_MODEL = "select error('the meter is broken') as site from {{ ref('consumption') }}\n"

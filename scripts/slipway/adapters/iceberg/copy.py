@@ -12,10 +12,10 @@ from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.typedef import Record
 
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
-from slipway.adapters.iceberg.partitioning import PartitionColumn, partition_value, unpartitionable
+from slipway.adapters.iceberg.partition_values import partition_record
+from slipway.adapters.iceberg.partitioning import PartitionColumn
 from slipway.adapters.iceberg.schema import field_ids
 from slipway.adapters.iceberg.tables import duckdb_path, uri
 from slipway.adapters.iceberg.types import literal, quote
@@ -84,24 +84,10 @@ def data_files(
     Raises:
         ContractError: rows that no partition can be named for.
     """
-    found = []
-    for file in written:
-        record = _partition_record(file, partition)
-        try:
-            spec.partition_to_path(record, schema)  # the snapshot's summary is going to name it
-        except (OverflowError, ValueError):
-            raise unpartitionable(", ".join(str(value) for value in file.partition.values())) from None
-        found.append(data_file(file, uri(file.path), schema, spec.spec_id, record))
-    return found
-
-
-def _partition_record(file: WrittenFile, partition: Sequence[PartitionColumn]) -> Record:
-    return Record(
-        *(
-            partition_value(file.partition[f"__partition_{number}"], column.result_type)
-            for number, column in enumerate(partition)
-        )
-    )
+    return [
+        data_file(file, uri(file.path), schema, spec.spec_id, partition_record(file, partition, spec, schema))
+        for file in written
+    ]
 
 
 def _column(schema: Schema, name: str) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 
 from pyiceberg import transforms
@@ -19,7 +17,7 @@ from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, Par
 from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg.types import quote
-from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.errors import ConfigError
 
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
 _TIMED = ("year", "month", "day", "hour")
@@ -83,49 +81,6 @@ def spec_for(
             )
         )
     return PartitionSpec(*fields)
-
-
-def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
-    """A value of COPY's ``partition_keys`` as pyiceberg keeps it in a partition record.
-
-    Raises:
-        ContractError: a date or time outside of the years 1 to 9999.
-    """
-    if text is None:
-        return None
-    try:
-        return _partition_value(text, kind)
-    except ValueError:
-        raise unpartitionable(text) from None
-
-
-def unpartitionable(value: str) -> ContractError:
-    """The refusal of a value that the libraries cannot name a partition with."""
-    return ContractError(
-        f"rows cannot be partitioned by {value}",
-        "a partition's dates and times lie in the years 1 to 9999",
-        "filter or repair these rows, or partition by another column",
-    )
-
-
-def _partition_value(text: str, kind: ice.IcebergType) -> Any:
-    match kind:
-        case ice.IntegerType() | ice.LongType():
-            return int(text)
-        case ice.DateType():
-            return (date.fromisoformat(text) - date(1970, 1, 1)).days
-        case ice.BooleanType():
-            return text.lower() in ("true", "1", "t")
-        case ice.DecimalType():
-            return Decimal(text)
-        case ice.TimeType():
-            parsed = time.fromisoformat(text)
-            return ((parsed.hour * 60 + parsed.minute) * 60 + parsed.second) * 1_000_000 + parsed.microsecond
-        case ice.TimestampType() | ice.TimestamptzType():
-            moment = datetime.fromisoformat(text).replace(tzinfo=None)
-            delta = moment - datetime(1970, 1, 1)
-            return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-    return text
 
 
 def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:

@@ -12,7 +12,8 @@ from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.partitioning import PartitionColumn, partition_value
+from slipway.adapters.iceberg.partition_values import partition_value
+from slipway.adapters.iceberg.partitioning import PartitionColumn
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal, quote

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slipway.adapters.comparison.relations import compare_relations
-from slipway.domain.comparison.records import Method, TableComparison, Verdict
 from slipway.domain.comparison.policy import Tolerance
+from slipway.domain.comparison.records import Method, TableComparison, Verdict
 
 Rows = list[tuple[Any, ...]]
 

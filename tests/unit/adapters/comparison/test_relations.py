@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from slipway.adapters.comparison.relations import compare_relations
-from slipway.domain.comparison.records import Method, TableComparison, Verdict
 from slipway.domain.comparison.policy import Tolerance
+from slipway.domain.comparison.records import Method, TableComparison, Verdict
 
 
 @pytest.fixture(scope="module")

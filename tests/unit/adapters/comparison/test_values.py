@@ -7,8 +7,8 @@ import pytest
 
 from slipway.adapters.comparison.relations import compare_relations
 from slipway.adapters.comparison.sql import common_type
-from slipway.domain.comparison.records import TableComparison, Verdict
 from slipway.domain.comparison.policy import Tolerance
+from slipway.domain.comparison.records import TableComparison, Verdict
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from pyiceberg.table import Table
 
 from slipway.adapters.engine import load_extensions
 from slipway.adapters.iceberg.digest import digest_of
+from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.writer import DIGEST, WriteRequest, WriteResult, write
+from slipway.adapters.iceberg.writer import DIGEST, write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
 Row = tuple[Any, ...]

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from slipway.domain.comparison.format import Style, largest_change, match_rate
+from slipway.domain.comparison.policy import ExpectedChange
 from slipway.domain.comparison.records import (
     ColumnComparison,
     Coverage,
@@ -20,8 +22,6 @@ from slipway.domain.comparison.records import (
     TableComparison,
     not_compared,
 )
-from slipway.domain.comparison.format import Style, largest_change, match_rate
-from slipway.domain.comparison.policy import ExpectedChange
 from slipway.domain.comparison.report import ComparisonReport, make_report, to_dict, to_markdown, to_text
 from slipway.domain.comparison.verdict import judge
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slipway.domain.comparison.policy import ExpectedChange
 from slipway.domain.comparison.records import (
     ColumnComparison,
     Coverage,
@@ -19,7 +20,6 @@ from slipway.domain.comparison.records import (
     Verdict,
     not_compared,
 )
-from slipway.domain.comparison.policy import ExpectedChange
 from slipway.domain.comparison.verdict import judge, passed
 
 KEYED = Coverage(method=Method.KEY, key=("id",), columns=("id", "price"))

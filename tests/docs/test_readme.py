@@ -1,0 +1,59 @@
+"""A stranger does what the README says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.cli.main import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Page, Shop
+
+ROOT = Path(__file__).parents[2]
+# tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself
+SCRIPTS = ("./scripts/run", "./scripts/test", "source .venv/bin/activate")
+
+
+def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Shop) -> None:
+    lines = [
+        line
+        for block in pages["README.md"].blocks
+        if block.language == "bash"
+        for line in block.text.splitlines()
+    ]
+    assert set(SCRIPTS) <= set(lines)
+    printed = {}
+    for line in lines:
+        if line not in SCRIPTS:
+            done = shop.start(*shlex.split(line))
+            assert done.code == 0, (line, done)
+            printed[line] = done.out
+    assert "Nothing changed in dev: no release." in printed["slipway run"]
+
+
+def test_the_tree_is_the_tree(pages: dict[str, Page], files: list[str]) -> None:
+    """Every folder at the top is in it; and of a folder whose children are shown, every child."""
+    shown: dict[str, str] = {}
+    parent = ""
+    for line in pages["README.md"].section("The tree").block("text", "docs/").splitlines():
+        indent, name, text = re.fullmatch(r"( *)(\S+/) +(\S.*)", line).groups()  # type: ignore[union-attr]
+        parent = name if not indent else parent
+        shown[name if not indent else parent + name] = text
+    folders = {name.rsplit("/", 1)[0] + "/" for name in files if "/" in name and not name.startswith(".")}
+    top = {folder.split("/")[0] + "/" for folder in folders}
+    second = {"/".join(folder.split("/")[:2]) + "/" for folder in folders if folder.count("/") > 1}
+    opened = {name.split("/")[0] for name in shown if name.count("/") > 1}
+    assert set(shown) == top | {folder for folder in second if folder.split("/")[0] in opened}
+    assert min(len(text) for text in shown.values()) > 3
+
+
+def test_every_command_is_in_the_table(pages: dict[str, Page]) -> None:
+    told = " ".join(row[0] for row in pages["README.md"].rows("command", "what it does"))
+    assert set(re.findall(r"slipway (\w+)", told)) == set(COMMANDS)
+
+
+def test_the_readme_stays_short(pages: dict[str, Page]) -> None:
+    assert len(pages["README.md"].text.splitlines()) <= 170

@@ -1,0 +1,183 @@
+"""The reference pages say what the code does."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import types
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+import duckdb
+import pytest
+from pydantic import BaseModel
+from pyiceberg import types as ice
+from pyiceberg.schema import Schema
+
+from slipway.adapters import landing
+from slipway.adapters.iceberg import partitioning
+from slipway.adapters.iceberg.request import STRATEGIES
+from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
+from slipway.cli.main import cli
+from slipway.cli.reference import reference
+from slipway.domain import errors, manifest
+from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.run import Outcome
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Page
+
+ROOT = Path(__file__).parents[2]
+PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number", datetime: "datetime", Any: "any"}
+
+
+def described(annotation: object) -> str:
+    """A field's type in the words of the pages."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return f"{described(arguments[0])} or null"
+    if origin is Literal:
+        return "string"
+    if origin is list:
+        return f"list of {described(arguments[0])}"
+    if origin is dict:
+        return f"map of {described(arguments[1])}"
+    return PLAIN.get(annotation) or str(annotation.__name__)
+
+
+def fields(model: type[BaseModel]) -> list[list[str]]:
+    return [[name, described(field.annotation)] for name, field in model.model_fields.items()]
+
+
+def test_the_command_line_is_generated(pages: dict[str, Page]) -> None:
+    assert pages["docs/reference/cli.md"].text == reference(), (
+        "run: python -m slipway.cli.reference > docs/reference/cli.md"
+    )
+
+
+def test_every_command_and_option_says_what_it_is_for(pages: dict[str, Page]) -> None:
+    page = pages["docs/reference/cli.md"]
+    assert [row for row in page.rows("option", "default", "meaning") if not row[2]] == []
+    assert {
+        f"slipway {name}"
+        for name in cli.list_commands(cli.make_context("slipway", [], resilient_parsing=True))
+    } <= {title.strip("`") for title in re.findall(r"^#+ (.+)$", page.prose, re.MULTILINE)}
+
+
+def test_exit_codes(pages: dict[str, Page]) -> None:
+    told = {
+        name.strip("` "): int(row[0])
+        for row in pages["docs/reference/exit-codes.md"].rows("code", "error", "when")
+        for name in row[1].split(",")
+        if "Error" in name
+    }
+    classes = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
+    assert told == {kind.__name__: kind.exit_code for kind in classes if kind.__module__ == errors.__name__}
+
+
+def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError]]:
+    return [found for child in kind.__subclasses__() for found in (child, *subclasses(child))]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        manifest.RunManifest,
+        manifest.Code,
+        manifest.Versions,
+        manifest.InputSnapshot,
+        manifest.LandedFile,
+        manifest.Node,
+        manifest.Tests,
+        manifest.TestResult,
+        manifest.Freshness,
+        manifest.Conservation,
+    ],
+)
+def test_run_manifest(pages: dict[str, Page], model: type[BaseModel]) -> None:
+    section = pages["docs/reference/run-manifest.md"].section(model.__name__)
+    assert [row[:2] for row in section.rows("field", "type", "meaning")] == fields(model)
+
+
+def test_outcomes(pages: dict[str, Page]) -> None:
+    rows = pages["docs/reference/run-manifest.md"].section("Outcome").rows("value", "meaning")
+    assert [row[0] for row in rows] == [outcome.value for outcome in Outcome]
+
+
+def test_release_record(pages: dict[str, Page]) -> None:
+    rows = pages["docs/reference/warehouse.md"].rows("field", "type", "meaning")
+    assert [row[:2] for row in rows] == fields(manifest.Release) + fields(manifest.ReleasedTable)
+
+
+def test_ledger(pages: dict[str, Page]) -> None:
+    page = pages["docs/reference/landing.md"]
+    assert [row[0] for row in page.section("The ledger").rows("column", "content")] == landing._SCHEMA.names
+    verdicts = {row[0] for row in page.rows("verdict", "when", "then")}
+    assert verdicts == set(get_args(manifest.LandedFile.model_fields["verdict"].annotation))
+
+
+def test_types(pages: dict[str, Page]) -> None:
+    connection = duckdb.connect()
+    for name, iceberg, back in pages["docs/reference/types.md"].rows(
+        "DuckDB", "Iceberg", "read back by DuckDB as"
+    ):
+        kind = connection.sql(f"select null::{name} as x").types[0]
+        found = iceberg_type(kind, "x", itertools.count(1))
+        assert re.sub(r"\d+: (\w+): optional", r"\1:", str(found)) == iceberg, name
+        assert duckdb_type(found) == back, name
+
+
+def test_refused_types(pages: dict[str, Page]) -> None:
+    connection = duckdb.connect()
+    for row in pages["docs/reference/types.md"].rows("refused", "do instead"):
+        for name in re.findall(r"[A-Z][A-Z_ ]+(?:\(.+\))?", row[0]):
+            kind = connection.sql(f"select null::{name} as x").types[0]
+            with pytest.raises(ContractError, match="column x has type"):
+                iceberg_type(kind, "x", itertools.count(1))
+
+
+PARTITIONED = {
+    "boolean": [ice.BooleanType()],
+    "integers": [ice.IntegerType(), ice.LongType()],
+    "decimal": [ice.DecimalType(18, 4)],
+    "text": [ice.StringType()],
+    "binary": [ice.BinaryType()],
+    "date": [ice.DateType()],
+    "time": [ice.TimeType()],
+    "timestamps": [ice.TimestampType(), ice.TimestamptzType()],
+}
+OTHER = [ice.FloatType(), ice.DoubleType(), ice.UUIDType()]
+
+
+def test_partition_transforms(pages: dict[str, Page]) -> None:
+    """Every type that the page gives a transform is taken, and every other is refused."""
+    rows = pages["docs/reference/partitions.md"].rows("entry", "splits by", "takes")
+    assert len(rows) == 7
+    for entry, _, takes in rows:
+        taken = [str(kind) for name in takes.split(", ") for kind in PARTITIONED[name]]
+        for kind in [*itertools.chain(*PARTITIONED.values()), *OTHER]:
+            schema = Schema(ice.NestedField(1, "column", kind, required=False))
+            if str(kind) in taken:
+                assert partitioning.parse([entry], schema, "a_model"), (entry, kind)
+            else:
+                with pytest.raises(ConfigError, match="partitioned_by"):
+                    partitioning.parse([entry], schema, "a_model")
+
+
+def test_model_config(pages: dict[str, Page]) -> None:
+    """What the materializations take from config is on the page, and what they refuse as well."""
+    page = pages["docs/reference/model-config.md"]
+    told = {name.strip("` ") for row in page.rows("key", "for", "meaning") for name in row[0].split(",")}
+    macros = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "macros/materializations").rglob("*.sql")
+    )
+    read = set(re.findall(r"config\.get\('(\w+)'\)", macros)) - {"strategy", "snapshot_table_column_names"}
+    (listed,) = re.findall(r"for key in \[(.+?)\]", macros)
+    refused = set(re.findall(r"'(\w+)'", listed))
+    assert read <= told
+    assert refused == set(
+        re.findall(r"`(\w+)`", page.prose.partition("Refused, because")[2].partition(".\n")[0])
+    )
+    strategies = {row[0] for row in page.rows("strategy", "what a run does to the table")}
+    assert strategies == set(STRATEGIES) - {"replace"}
