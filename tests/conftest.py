@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -47,10 +48,14 @@ class Running:
         self.pid = int(self._stream.readline())
 
     def wait(self, seconds: float = 120) -> Output:
-        """Wait for its end."""
+        """Wait for its end; one that does not come to it is killed."""
         self._connection.settimeout(seconds)
         with self._connection, self._stream:
-            code = self._stream.readline().strip()
+            try:
+                code = self._stream.readline().strip()
+            except TimeoutError:
+                os.kill(self.pid, signal.SIGKILL)
+                raise
         texts = (self._out.read_text(encoding="utf-8"), self._err.read_text(encoding="utf-8"))
         return Output(*texts, code=int(code) if code else None)
 

@@ -12,10 +12,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -317,14 +317,23 @@ def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
 
 
 def test_interrupted_query_ends_at_once(world: World) -> None:
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    done = world.slipway(
-        "sql", "select count(*) from range(10_000_000) a, range(10_000_000) b where hash(a, b) = 1"
-    )
-    timer.join()
-    assert (done.code, done.out) == (130, "")
-    assert done.err.startswith("slipway: interrupted")
+    command = [sys.executable, "-m", "slipway.cli.main", "sql", "-"]
+    endless = b"select count(*) from range(10_000_000) a, range(10_000_000) b where hash(a, b) = 1"
+    with subprocess.Popen(
+        command, env=world.env(), cwd=world.folder, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    ) as process:
+        assert process.stdin
+        process.stdin.write(endless)
+        process.stdin.close()
+        ended = None
+        while ended is None:
+            with suppress(subprocess.TimeoutExpired):
+                ended = process.wait(2)
+            process.send_signal(signal.SIGINT)
+        assert process.stdout
+        assert process.stderr
+        printed = (process.stdout.read(), process.stderr.read())
+    assert (ended, printed[0], printed[1].strip()) == (130, b"", b"slipway: interrupted; nothing was published.")
 
 
 @pytest.mark.parametrize(

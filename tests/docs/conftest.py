@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +80,12 @@ class Shop:
 
     commands: Commands
     folder: Path
+    runs: list[Output] = field(default_factory=list)
+
+    @property
+    def first(self) -> Output:
+        """What the README's first command printed."""
+        return self.runs[0]
 
     def env(self) -> dict[str, str]:
         return {
@@ -128,4 +134,5 @@ def shop(files: list[str], commands: Commands, tmp_path_factory: pytest.TempPath
     made = Shop(commands, folder)
     done = made.start("slipway", "run")
     assert done.code == 0, done
+    made.runs.append(done)
     return made

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from tests.docs.conftest import Page
 
 ROOT = Path(__file__).parents[2]
-PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number", datetime: "datetime", Any: "any"}
+PLAIN: dict[object, str] = {
+    str: "string",
+    int: "integer",
+    bool: "boolean",
+    float: "number",
+    datetime: "datetime",
+    Any: "any",
+}
 
 
 def described(annotation: object) -> str:
@@ -43,7 +50,7 @@ def described(annotation: object) -> str:
         return f"list of {described(arguments[0])}"
     if origin is dict:
         return f"map of {described(arguments[1])}"
-    return PLAIN.get(annotation) or str(annotation.__name__)
+    return PLAIN.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def fields(model: type[BaseModel]) -> list[list[str]]:
@@ -72,7 +79,7 @@ def test_exit_codes(pages: dict[str, Page]) -> None:
         for name in row[1].split(",")
         if "Error" in name
     }
-    classes = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
+    classes: list[type[errors.SlipwayError]] = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
     assert told == {kind.__name__: kind.exit_code for kind in classes if kind.__module__ == errors.__name__}
 
 
@@ -137,7 +144,7 @@ def test_refused_types(pages: dict[str, Page]) -> None:
                 iceberg_type(kind, "x", itertools.count(1))
 
 
-PARTITIONED = {
+PARTITIONED: dict[str, list[ice.PrimitiveType]] = {
     "boolean": [ice.BooleanType()],
     "integers": [ice.IntegerType(), ice.LongType()],
     "decimal": [ice.DecimalType(18, 4)],
@@ -147,7 +154,7 @@ PARTITIONED = {
     "time": [ice.TimeType()],
     "timestamps": [ice.TimestampType(), ice.TimestamptzType()],
 }
-OTHER = [ice.FloatType(), ice.DoubleType(), ice.UUIDType()]
+OTHER: list[ice.PrimitiveType] = [ice.FloatType(), ice.DoubleType(), ice.UUIDType()]
 
 
 def test_partition_transforms(pages: dict[str, Page]) -> None:

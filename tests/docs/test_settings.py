@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from tests.docs.conftest import Page
 
 ROOT = Path(__file__).parents[2]
+VARIABLE = re.compile(r"(?:SLIPWAY|DBT|AWS|GITHUB)_[A-Z0-9_]+")
 SHELL = ("scripts/run", "scripts/test", "scripts/_environment.sh", ".ci/run")
 # written by one process for another, or by GitHub for itself; not read from a person
 NOT_SETTINGS = {"SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE"}
 
 
 def read_by_python() -> set[str]:
-    """Names that the packages take from the environment, as ``os.environ.get(name)`` or by a helper."""
+    """Names that the packages take from the environment: first arguments that look like one, and subscripts."""
     found = set()
     for path in (ROOT / "scripts").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-                "os.environ.get",
-                "os.getenv",
-                "_from_environment",
-            ):
-                found |= {item.value for item in node.args[:1] if isinstance(item, ast.Constant)}
-            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
-                found |= {node.slice.value} if isinstance(node.slice, ast.Constant) else set()
-    return {str(name) for name in found}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                named = node.args[:1]
+            elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+                named = [node.slice]
+            else:
+                continue
+            found |= {str(item.value) for item in named if isinstance(item, ast.Constant)}
+    return {name for name in found if VARIABLE.fullmatch(name)}
 
 
 def read_by_others() -> set[str]:
     profiles = (ROOT / "profiles.yml").read_text(encoding="utf-8")
     shell = "".join((ROOT / name).read_text(encoding="utf-8") for name in SHELL)
-    return {*re.findall(r"env_var\('(\w+)'", profiles), *re.findall(r"\bSLIPWAY_[A-Z_]+\b", shell)} - {
-        "SLIPWAY_"
-    }
+    return {
+        *re.findall(r"env_var\('(\w+)'", profiles),
+        *re.findall(r"\bSLIPWAY_[A-Z]+(?:_[A-Z]+)*\b", shell),
+    } - {"SLIPWAY_"}
 
 
 def documented(pages: dict[str, Page]) -> set[str]:
     rows = pages["README.md"].rows("setting", "default", "meaning")
     rows += pages["docs/reference/settings.md"].rows("variable", "meaning")
-    return {name for row in rows for name in re.findall(r"[A-Z][A-Z_]+\*?", row[0].partition("<")[0])}
+    return {name for row in rows for name in re.findall(r"[A-Z][A-Z0-9_]+\*?", row[0].partition("<")[0])}
 
 
 def test_what_the_code_reads_is_documented(pages: dict[str, Page]) -> None:
@@ -64,7 +64,9 @@ def test_what_is_documented_is_read(pages: dict[str, Page]) -> None:
 
 
 def test_no_page_names_another_setting(pages: dict[str, Page]) -> None:
-    named = {name for page in pages.values() for name in re.findall(r"\bSLIPWAY_[A-Z_]+\b", page.text)}
+    named = {
+        name for page in pages.values() for name in re.findall(r"\bSLIPWAY_[A-Z]+(?:_[A-Z]+)*\b", page.text)
+    }
     assert named - documented(pages) - NOT_SETTINGS == set()
 
 

@@ -293,6 +293,16 @@ def retail(server: DbtServer, retail_target: Path, tmp_path: Path) -> Project:
     return Project(server, ROOT, tmp_path / "home", tmp_path / "landing", tmp_path / "target")
 
 
+@pytest.fixture(scope="session")
+def real_files() -> list[Path]:
+    """The daily files of the public data set, in a folder that is no part of the repository."""
+    folder = Path(os.environ.get("SLIPWAY_REAL_DATA") or ROOT.parent / "shared" / "data" / "online_retail")
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        pytest.skip(f"no file in {folder}: name the folder of the real files in SLIPWAY_REAL_DATA")
+    return files
+
+
 @pytest.fixture
 def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with its Iceberg reader, and nothing of slipway's views."""

@@ -176,7 +176,12 @@ def test_bad_files_are_set_aside_with_a_reason(area: Area, content: bytes, reaso
 FRAGMENTS = ["a", "b", ",", ",", '"', '"', "\n", "\n", "\r\n", "\r", " ", "\t", "é", "\x00", "#", "\\"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=24).map("".join))
 def test_no_file_is_accepted_and_read_otherwise_than_csv_reads_it(area: Area, body: str) -> None:
     """Whatever cannot be read the same way by both is set aside, never guessed."""

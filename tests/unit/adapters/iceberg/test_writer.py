@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
 
 PARTITIONS = (None, "", "a", "b/c", "__HIVE_DEFAULT_PARTITION__", "[x]*?")
-RARE = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RARE = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 Record = tuple[int, str | None, int | None]
 

@@ -1,0 +1,225 @@
+"""``slipway canary``: two versions of the code on the same inputs, built and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Workshop
+
+WEIGHT_MODEL = "models/serving/depot_weights.sql"
+FIRST_DAY = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """Where temporary folders are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def published(workshop: Workshop, temporary: Path) -> Workshop:
+    """The project at a commit, published once in dev."""
+    workshop.settings["TMPDIR"] = str(temporary)
+    # a key and what may differ stand beside the model
+    workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
+    workshop.commit()
+    workshop.run()
+    return workshop
+
+
+def canary(workshop: Workshop, *arguments: str, code: int) -> dict[str, Any]:
+    """The report of a canary, which leaves no trace."""
+    before = workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")
+    done = workshop.slipway("canary", *arguments, "--output", "json")
+    assert done.code == code, done
+    assert (workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")) == before
+    assert no_trace(workshop)
+    report: dict[str, Any] = json.loads(done.out)
+    assert report["passed"] is (code == 0)
+    return report
+
+
+def no_trace(workshop: Workshop) -> bool:
+    trees = workshop.git("worktree", "list", "--porcelain").count("worktree ")
+    return trees == 1 and not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+
+
+def table(report: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(item for item in report["tables"] if item["name"] == name)
+    return found
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item["verdict"] for item in report["tables"]}
+
+
+def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> None:
+    base = published.git("rev-parse", "HEAD")
+    # S has one parcel of 2 kg on the first day, N one of 1.5 kg: twice as much in one depot
+    published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) * case when depot = 'S' then 2 else 1 end as kg")
+    head = published.commit()
+    report = canary(published, "--base", base, *FIRST_DAY, code=1)
+    assert (report["base"], report["head"]) == (base[:12], head[:12])
+    assert verdicts(report) == {
+        "curated.weights": "identical",
+        "quarantine.weights": "identical",
+        "reference.depots": "identical",
+        "serving.depot_weights": "different",
+    }
+    found = table(report, "serving.depot_weights")
+    assert found["rows"] == {"added": 0, "removed": 0, "changed": 1, "within_tolerance": 0, "identical": 1}
+    assert (found["base"]["rows"], found["head"]["rows"]) == (2, 2)
+    assert (found["coverage"]["method"], found["coverage"]["key"]) == ("key", ["depot"])
+    column = next(item for item in found["columns"] if item["name"] == "kg")
+    assert (column["compared"], column["matching"]) == (2, 1)
+    assert (float(column["largest_absolute_change"]), float(column["largest_relative_change"])) == (2, 1)
+    (example,) = column["examples"]
+    assert "S" in json.dumps(example)
+    assert "2024-05-01" in json.dumps(report["context"])
+    raw = published.table("raw.parcels").current_snapshot()
+    assert raw is not None
+    assert f"raw.parcels at snapshot {raw.snapshot_id}" in json.dumps(report["context"])
+
+
+def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None:
+    published.commit()
+    folder = tmp_path / "reports"
+    done = published.slipway("canary", "--base", "HEAD", "--output-dir", str(folder), "--output", "markdown")
+    assert done.code == 0, done
+    assert (folder / "canary.md").read_text(encoding="utf-8").strip() == done.out.strip()
+    report = json.loads((folder / "canary.json").read_text(encoding="utf-8"))
+    assert set(verdicts(report).values()) == {"identical"}
+    # without a slice it is the whole input
+    assert table(report, "curated.weights")["head"]["rows"] == 4
+    assert no_trace(published)
+
+
+def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published: Workshop) -> None:
+    published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) + 0.001 as kg")
+    published.write("seeds/reference/depots.csv", "depot,city\nN,Narvik\nS,Siena\nW,Wells\n")
+    undeclared = canary(published, *FIRST_DAY, code=1)
+    assert undeclared["head"].endswith("with uncommitted changes")
+    assert verdicts(undeclared)["serving.depot_weights"] == "different"
+    assert table(undeclared, "reference.depots")["rows"]["added"] == 1
+    published.edit(
+        WEIGHT_MODEL, "compare_key=['depot']", "compare_key=['depot'], compare_tolerance={'kg': {'absolute': 0.01}}"
+    )
+    published.write(
+        "seeds/reference/_seeds.yml",
+        "seeds:\n  - name: depots\n    config:\n      compare_expected: [{rows: [added], reason: a depot opens}]\n",
+    )
+    declared = canary(published, *FIRST_DAY, code=0)
+    assert verdicts(declared)["serving.depot_weights"] == "within_tolerance"
+    assert verdicts(declared)["reference.depots"] == "explained"
+    assert table(declared, "serving.depot_weights")["rows"]["within_tolerance"] == 2
+
+
+def test_added_and_removed_models_are_differences(published: Workshop) -> None:
+    published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
+    (published.project / WEIGHT_MODEL).unlink()
+    published.edit("models/_models.yml", "  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n", "")
+    report = canary(published, *FIRST_DAY, code=1)
+    added, removed = table(report, "serving.cities"), table(report, "serving.depot_weights")
+    assert (added["base"]["exists"], added["head"]["exists"]) == (False, True)
+    assert (removed["base"]["exists"], removed["head"]["exists"]) == (True, False)
+    assert (added["verdict"], removed["verdict"]) == ("different", "different")
+
+
+def test_only_what_is_selected(published: Workshop) -> None:
+    report = canary(published, "--base", "HEAD", "--select", "depots", code=0)
+    assert verdicts(report) == {"reference.depots": "identical"}
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
+    good = (published.project / WEIGHT_MODEL).read_text(encoding="utf-8")
+    bad = "select error('the scales are broken') as depot"
+    published.write(WEIGHT_MODEL, bad if side == "base" else good)
+    published.commit()
+    published.write(WEIGHT_MODEL, good if side == "base" else bad)
+    message = published.refusal("canary", "--base", "HEAD", code=1)
+    assert message.startswith(f"{side} does not build: ")
+    assert "the scales are broken" in message
+    assert no_trace(published)
+
+
+def test_an_empty_slice(published: Workshop) -> None:
+    message = published.refusal("canary", "--base", "HEAD", "--vars", "{slice: {from: 2030-01-01}}", code=1)
+    assert "holds no row" in message
+    assert no_trace(published)
+
+
+def test_the_scratch_environments_may_be_kept(published: Workshop, temporary: Path) -> None:
+    done = published.slipway("canary", "--base", "HEAD", "--select", "depots", "--keep")
+    assert done.code == 0, done
+    (folder,) = temporary.glob("slipway-canary-*")
+    assert str(folder) in done.err
+    assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"base", "head"}
+    # the work tree goes all the same
+    assert not (folder / "code").exists()
+    assert published.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_refusals(workshop: Workshop, temporary: Path) -> None:
+    workshop.settings["TMPDIR"] = str(temporary)
+    assert workshop.refusal("canary", code=3).startswith("no input is published in dev")
+    workshop.run()
+    message = workshop.refusal("canary", code=3)
+    assert "not a git repository" in message
+    workshop.commit()
+    assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("no commit nowhere")
+    assert "no commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
+    (workshop.project / "models").rename(workshop.project / "old_models")
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("to", ["everyone", "the command alone"])
+def test_interrupted(published: Workshop, temporary: Path, to: str) -> None:
+    """Ctrl-C in a terminal reaches the two builds, too; a signal from elsewhere does not."""
+    published.write(
+        WEIGHT_MODEL,
+        "{{ config(compare_key=['depot']) }} "
+        "select 'N' as depot, sum(hash(a.range, b.range)) as kg from range(1000000) as a, range(1000000) as b",
+    )
+    command = [sys.executable, "-m", "slipway.cli.main", "canary", "--base", "HEAD"]
+    running = subprocess.Popen(
+        command,
+        cwd=published.project,
+        env=published.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(1200):
+            if list(temporary.glob("slipway-canary-*/head/warehouse/curated/*/metadata")):
+                break
+            time.sleep(0.05)
+        began = time.monotonic()
+        if to == "everyone":
+            os.killpg(running.pid, signal.SIGINT)
+        else:
+            os.kill(running.pid, signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    finally:
+        try:
+            os.killpg(running.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    assert time.monotonic() - began < 30
+    assert (running.returncode, out) == (130, ""), err
+    assert err.splitlines()[-1] == "slipway: interrupted; nothing was published."
+    assert no_trace(published)
