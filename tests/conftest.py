@@ -16,12 +16,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyiceberg.table import StaticTable
+
+if TYPE_CHECKING:
+    from pyiceberg.table import StaticTable
 
 ROOT = Path(__file__).parents[1]
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
@@ -184,6 +187,20 @@ class Workshop:
         assert text.count(old) == 1, text
         self.write(name, text.replace(old, new))
 
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """The project and the landing area are afterwards as they were before."""
+        saved = self.folder / "saved"
+        for name in ("project", "landing"):
+            shutil.copytree(self.folder / name, saved / name)
+        try:
+            yield
+        finally:
+            for name in ("project", "landing"):
+                shutil.rmtree(self.folder / name)
+                (saved / name).rename(self.folder / name)
+            saved.rmdir()
+
     def git(self, *arguments: str) -> str:
         """Run git in the project's folder."""
         named = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
@@ -221,7 +238,7 @@ class Workshop:
 
     def table(self, name: str, target: str = "dev") -> StaticTable:
         """A published table as pyiceberg reads it."""
-        return StaticTable.from_metadata(self.locations(target)[name])
+        return static(self.locations(target)[name])
 
     def manifests(self, target: str = "dev") -> list[dict[str, Any]]:
         """Run manifests in the warehouse, oldest first."""
@@ -231,6 +248,13 @@ class Workshop:
         """Release records in order of their number."""
         folder = self.warehouse(target) / "_slipway" / "releases"
         return [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+
+
+def static(metadata_location: str) -> StaticTable:
+    """A table as pyiceberg reads it from one metadata file."""
+    from pyiceberg.table import StaticTable
+
+    return StaticTable.from_metadata(metadata_location)
 
 
 def manifests(warehouse: Path) -> list[dict[str, Any]]:

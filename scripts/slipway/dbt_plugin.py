@@ -56,9 +56,10 @@ class Plugin(BasePlugin):
         self._connection = conn
         try:
             session = self._new_session(conn)
-            engine.prepare(conn, session.environment.catalog_properties)
+            engine.prepare(conn, session.environment.catalog_properties, session.environment.landing)
             conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
         except SlipwayError as error:
+            invocation.current.refusal = invocation.current.refusal or error
             raise DbtRuntimeError(error.line()) from error
 
     @property
@@ -80,6 +81,7 @@ class Plugin(BasePlugin):
         try:
             operation(target_config.relation, target_config.config)
         except SlipwayError as error:
+            invocation.current.refusal = invocation.current.refusal or error
             raise DbtRuntimeError(error.line()) from error
         except duckdb.Error as error:
             raise DbtRuntimeError(str(error)) from error

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +23,31 @@ WEIGHT_MODEL = "models/serving/depot_weights.sql"
 FIRST_DAY = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
 
 
-@pytest.fixture
-def temporary(tmp_path: Path) -> Path:
-    """Where temporary folders are made."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def published(workshop: Workshop, temporary: Path) -> Workshop:
+@pytest.fixture(scope="module")
+def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The project at a commit, published once in dev."""
-    workshop.settings["TMPDIR"] = str(temporary)
-    # a key and what may differ stand beside the model
+    workshop = new_workshop(tmp_path_factory.mktemp("canary"))
+    use_temporary(workshop)
+    # a key stands beside the model, as tolerances and expected changes do
     workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
     workshop.commit()
     workshop.run()
     return workshop
+
+
+@pytest.fixture
+def published(released: Workshop) -> Iterator[Workshop]:
+    """The same for a test that changes the code; what is published stays as it is."""
+    with released.restored():
+        yield released
+
+
+def use_temporary(workshop: Workshop) -> Path:
+    """Have temporary folders made where they can be counted."""
+    folder = workshop.folder / "temporary"
+    folder.mkdir()
+    workshop.settings["TMPDIR"] = str(folder)
+    return folder
 
 
 def canary(workshop: Workshop, *arguments: str, code: int) -> dict[str, Any]:
@@ -114,7 +125,9 @@ def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published:
     assert verdicts(undeclared)["serving.depot_weights"] == "different"
     assert table(undeclared, "reference.depots")["rows"]["added"] == 1
     published.edit(
-        WEIGHT_MODEL, "compare_key=['depot']", "compare_key=['depot'], compare_tolerance={'kg': {'absolute': 0.01}}"
+        WEIGHT_MODEL,
+        "compare_key=['depot']",
+        "compare_key=['depot'], compare_tolerance={'kg': {'absolute': 0.01}}",
     )
     published.write(
         "seeds/reference/_seeds.yml",
@@ -129,7 +142,11 @@ def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published:
 def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
     (published.project / WEIGHT_MODEL).unlink()
-    published.edit("models/_models.yml", "  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n", "")
+    published.edit(
+        "models/_models.yml",
+        "  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
+        "",
+    )
     report = canary(published, *FIRST_DAY, code=1)
     added, removed = table(report, "serving.cities"), table(report, "serving.depot_weights")
     assert (added["base"]["exists"], added["head"]["exists"]) == (False, True)
@@ -155,38 +172,57 @@ def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
     assert no_trace(published)
 
 
+def test_a_base_without_the_project(workshop: Workshop) -> None:
+    use_temporary(workshop)
+    workshop.git("init", "--quiet")
+    workshop.git("commit", "--quiet", "--allow-empty", "--message", "nothing yet")
+    workshop.run()
+    message = workshop.refusal("canary", "--base", "HEAD", code=1)
+    assert message.startswith("base does not build: it has no dbt_project.yml")
+    assert no_trace(workshop)
+
+
+def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Workshop) -> None:
+    published.write(
+        "models/raw/parcels_raw.sql",
+        (published.project / "models/raw/parcels_raw.sql").read_text() + "\nlimit 1\n",
+    )
+    report = canary(published, code=0)
+    assert report["context"]["not rebuilt"] == "raw.parcels: pinned, although its code differs"
+
+
 def test_an_empty_slice(published: Workshop) -> None:
     message = published.refusal("canary", "--base", "HEAD", "--vars", "{slice: {from: 2030-01-01}}", code=1)
     assert "holds no row" in message
     assert no_trace(published)
 
 
-def test_the_scratch_environments_may_be_kept(published: Workshop, temporary: Path) -> None:
+def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
     done = published.slipway("canary", "--base", "HEAD", "--select", "depots", "--keep")
     assert done.code == 0, done
-    (folder,) = temporary.glob("slipway-canary-*")
+    (folder,) = Path(published.settings["TMPDIR"]).glob("slipway-canary-*")
     assert str(folder) in done.err
     assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"base", "head"}
     # the work tree goes all the same
     assert not (folder / "code").exists()
+    shutil.rmtree(folder)
     assert published.git("worktree", "list", "--porcelain").count("worktree ") == 1
 
 
-def test_refusals(workshop: Workshop, temporary: Path) -> None:
-    workshop.settings["TMPDIR"] = str(temporary)
+def test_refusals(workshop: Workshop) -> None:
+    temporary = use_temporary(workshop)
     assert workshop.refusal("canary", code=3).startswith("no input is published in dev")
     workshop.run()
     message = workshop.refusal("canary", code=3)
-    assert "not a git repository" in message
+    assert "is not in a git repository" in message
     workshop.commit()
     assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("no commit nowhere")
     assert "no commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
-    (workshop.project / "models").rename(workshop.project / "old_models")
     assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize("to", ["everyone", "the command alone"])
-def test_interrupted(published: Workshop, temporary: Path, to: str) -> None:
+def test_interrupted(published: Workshop, to: str) -> None:
     """Ctrl-C in a terminal reaches the two builds, too; a signal from elsewhere does not."""
     published.write(
         WEIGHT_MODEL,
@@ -205,7 +241,7 @@ def test_interrupted(published: Workshop, temporary: Path, to: str) -> None:
     )
     try:
         for _ in range(1200):
-            if list(temporary.glob("slipway-canary-*/head/warehouse/curated/*/metadata")):
+            if list(Path(published.settings["TMPDIR"]).glob("slipway-canary-*/head/warehouse/curated/*/metadata")):
                 break
             time.sleep(0.05)
         began = time.monotonic()
@@ -215,10 +251,8 @@ def test_interrupted(published: Workshop, temporary: Path, to: str) -> None:
             os.kill(running.pid, signal.SIGINT)
         out, err = running.communicate(timeout=60)
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     assert time.monotonic() - began < 30
     assert (running.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "slipway: interrupted; nothing was published."

@@ -56,14 +56,16 @@ def test_a_run_in_production_waits_for_its_publication(prod: Workshop) -> None:
     assert staged.keys() == ALL
     assert {name: table["metadata_location"] for name, table in release["tables"].items()} == staged
     for name in ALL:
-        table = prod.table(name, "prod")
-        assert table.metadata.refs["release-1"].snapshot_id == table.current_snapshot().snapshot_id
+        metadata = prod.table(name, "prod").metadata
+        assert metadata.refs["release-1"].snapshot_id == metadata.current_snapshot_id
     assert prod.published() == {}  # dev saw nothing of it
 
 
 def test_the_next_run_in_production_builds_on_what_was_published(prod: Workshop) -> None:
     prod.run("--target", "prod")
-    assert prod.answer("publish", "latest", "--target", "prod").startswith("Published release 1 in prod, 5 tables")
+    assert prod.answer("publish", "latest", "--target", "prod").startswith(
+        "Published release 1 in prod, 5 tables"
+    )
     assert prod.run("--target", "prod")["outcome"] == "unchanged"
     prod.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     run = prod.run("--target", "prod")
@@ -79,7 +81,9 @@ def test_the_next_run_in_production_builds_on_what_was_published(prod: Workshop)
 def test_a_dirty_tree_is_refused_in_production(prod: Workshop) -> None:
     prod.edit(WEIGHT_MODEL, "    sum(kg) as kg", "    max(kg) as kg")
     message = prod.refusal("run", "--target", "prod", code=1)
-    assert message.startswith("a run in prod needs a clean work tree at a commit: there are uncommitted changes")
+    assert message.startswith(
+        "a run in prod needs a clean work tree at a commit: there are uncommitted changes"
+    )
     assert not prod.warehouse("prod").exists()
 
 
@@ -175,7 +179,9 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
     again = prod.slipway("run", "--target", "prod")
     assert again.code == 0, again
     assert [release["run_id"] for release in prod.releases("prod")] == [run["run_id"]]
-    assert refused(prod, run["run_id"], "prod", code=1).startswith(f"run {run['run_id']} is published already")
+    assert refused(prod, run["run_id"], "prod", code=1).startswith(
+        f"run {run['run_id']} is published already"
+    )
 
 
 def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:

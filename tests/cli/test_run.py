@@ -22,6 +22,7 @@ import duckdb
 import pytest
 
 if TYPE_CHECKING:
+    from pyiceberg.table import StaticTable
     from tests.conftest import Workshop
 
 ALL = {
@@ -153,14 +154,16 @@ def test_rows_files_and_bytes_are_what_pyiceberg_counts(told: Told) -> None:
             assert node["status"] == "success"
 
 
-def static(location: str) -> Any:
+def static(location: str) -> StaticTable:
     from pyiceberg.table import StaticTable
 
     return StaticTable.from_metadata(location)
 
 
-def snapshot(table: Any) -> str:
-    return str(table.current_snapshot().snapshot_id)
+def snapshot(table: StaticTable) -> str:
+    current = table.current_snapshot()
+    assert current is not None
+    return str(current.snapshot_id)
 
 
 def test_what_a_run_added_and_removed(told: Told) -> None:
@@ -416,7 +419,9 @@ def test_a_failing_test_is_told(workshop: Workshop) -> None:
 
 
 def test_a_failing_model_publishes_nothing_and_says_why(workshop: Workshop) -> None:
-    workshop.write("models/curated/weights_quarantined.sql", "select error('the scales are broken') as rule_id")
+    workshop.write(
+        "models/curated/weights_quarantined.sql", "select error('the scales are broken') as rule_id"
+    )
     done = workshop.slipway("run", "--output", "json")
     assert done.code == 1
     run = json.loads(done.out)
@@ -425,7 +430,9 @@ def test_a_failing_model_publishes_nothing_and_says_why(workshop: Workshop) -> N
     assert node["unique_id"] == "model.parcels.weights_quarantined"
     assert "the scales are broken" in node["message"]
     # the line on stderr says what is wrong, not only where
-    assert re.search(r"^  ERROR    curated.weights_quarantined .*the scales are broken", done.err, re.MULTILINE)
+    assert re.search(
+        r"^  ERROR    curated.weights_quarantined .*the scales are broken", done.err, re.MULTILINE
+    )
     assert workshop.published() == {}
 
 
@@ -447,7 +454,12 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     run = workshop.run()
     # rows that are neither curated nor quarantined by a rule count as repeated ones
     (item,) = run["conservation"]
-    assert (item["landed"], item["curated_rows"], item["quarantined_rows"], item["deduplicated"]) == (6, 4, 1, 1)
+    assert (item["landed"], item["curated_rows"], item["quarantined_rows"], item["deduplicated"]) == (
+        6,
+        4,
+        1,
+        1,
+    )
     assert workshop.table("raw.parcels").scan().to_arrow().num_rows == 6
 
 
@@ -493,7 +505,9 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     assert "\r" not in done.err + done.out
     lines = done.err.splitlines()
     assert lines[0] == "landed parcels: 2 files, 5 rows; 0 set aside"
-    built = {match[1] for line in lines[1:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))}
+    built = {
+        match[1] for line in lines[1:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))
+    }
     assert built == ALL
 
 
@@ -544,10 +558,15 @@ def test_interrupted_runs_publish_nothing(workshop: Workshop) -> None:
     assert "Traceback" not in done.err
     assert workshop.published() == before
     assert len(workshop.releases()) == 1
-    assert (workshop.manifests()[-1]["outcome"], workshop.manifests()[-1]["reason"]) == ("failed", "interrupted")
+    assert (workshop.manifests()[-1]["outcome"], workshop.manifests()[-1]["reason"]) == (
+        "failed",
+        "interrupted",
+    )
     workshop.write(WEIGHT_MODEL, "select 'all' as depot, count(*) as parcels from {{ ref('weights') }}")
     assert workshop.run()["outcome"] == "published"
-    assert workshop.table("serving.depot_weights").scan().to_arrow().to_pylist() == [{"depot": "all", "parcels": 5}]
+    assert workshop.table("serving.depot_weights").scan().to_arrow().to_pylist() == [
+        {"depot": "all", "parcels": 5}
+    ]
 
 
 def test_interrupted_before_anything_is_built(workshop: Workshop) -> None:

@@ -333,7 +333,11 @@ def test_interrupted_query_ends_at_once(world: World) -> None:
         assert process.stdout
         assert process.stderr
         printed = (process.stdout.read(), process.stderr.read())
-    assert (ended, printed[0], printed[1].strip()) == (130, b"", b"slipway: interrupted; nothing was published.")
+    assert (ended, printed[0], printed[1].strip()) == (
+        130,
+        b"",
+        b"slipway: interrupted; nothing was published.",
+    )
 
 
 @pytest.mark.parametrize(

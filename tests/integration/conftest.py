@@ -65,13 +65,21 @@ class DbtServer:
         self._folder, self._count = folder, 0
         self._socket = folder / "dbt.socket"
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-        self._process = subprocess.Popen([sys.executable, HERE / "dbt_server.py", self._socket], env=environment)
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "dbt_server.py", self._socket], env=environment
+        )
 
     def start(self, argv: Sequence[str], cwd: Path, env: dict[str, str], kill_before: str = "") -> Process:
         """Start a command."""
         self._count += 1
         output = self._folder / f"output-{self._count}"
-        request = {"argv": argv, "cwd": str(cwd), "env": env, "output": str(output), "kill_before": kill_before}
+        request = {
+            "argv": argv,
+            "cwd": str(cwd),
+            "env": env,
+            "output": str(output),
+            "kill_before": kill_before,
+        }
         connection = self._connect()
         connection.sendall(json.dumps(request).encode() + b"\n")
         return Process(connection, output)
@@ -191,7 +199,9 @@ class Project:
     def rows(self, name: str, *columns: str) -> list[Row]:
         """Rows of a published table by pyiceberg, sorted."""
         read = self.table(name).scan(selected_fields=columns or ("*",)).to_arrow()
-        return ordered(zip(*(read.column(column).to_pylist() for column in columns or read.column_names), strict=True))
+        return ordered(
+            zip(*(read.column(column).to_pylist() for column in columns or read.column_names), strict=True)
+        )
 
     def content(self, name: str) -> list[Row]:
         """Rows of a published table without its lineage columns."""
@@ -213,7 +223,9 @@ class Project:
         query = "select metadata_location from iceberg_tables where table_namespace = 'ops' and table_name = 'landed_files'"
         row = connection.execute(query).fetchone()
         connection.close()
-        entries: list[dict[str, Any]] = StaticTable.from_metadata(row[0]).scan().to_arrow().to_pylist() if row else []
+        entries: list[dict[str, Any]] = (
+            StaticTable.from_metadata(row[0]).scan().to_arrow().to_pylist() if row else []
+        )
         return sorted(entries, key=lambda entry: (entry["landed_at"], entry["path"]))
 
     def verdicts(self) -> dict[str, tuple[str, int | None]]:
@@ -224,7 +236,9 @@ class Project:
         """Node name to status of the last command."""
         found = json.loads((self.target / "run_results.json").read_text(encoding="utf-8"))["results"]
         names = {result["unique_id"]: result["status"] for result in found}
-        return {name.split(".")[2]: status for name, status in names.items() if not name.startswith("operation.")}
+        return {
+            name.split(".")[2]: status for name, status in names.items() if not name.startswith("operation.")
+        }
 
     def runs(self) -> list[dict[str, Any]]:
         """Run manifests, oldest first."""
@@ -317,6 +331,8 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 def catalog(project: Project) -> Iterator[SqlCatalog]:
     """The project's catalog as another program opens it."""
     project.database.parent.mkdir(parents=True, exist_ok=True)
-    opened = SqlCatalog("dev", uri=f"sqlite:///{project.database}", warehouse=f"file://{project.home}/dev/warehouse")
+    opened = SqlCatalog(
+        "dev", uri=f"sqlite:///{project.database}", warehouse=f"file://{project.home}/dev/warehouse"
+    )
     yield opened
     opened.engine.dispose()

@@ -67,6 +67,7 @@ def answer(connection: socket.socket) -> None:
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
+        sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(os.open(request["errors"], os.O_CREAT | os.O_WRONLY) if request.get("errors") else output, 2)

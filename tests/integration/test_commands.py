@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
-ALL = {"raw.readings", "curated.consumption", "serving.daily_consumption", "serving.sites", "reference.meters"}
+ALL = {
+    "raw.readings",
+    "curated.consumption",
+    "serving.daily_consumption",
+    "serving.sites",
+    "reference.meters",
+}
 
 
 def test_build_publishes_every_table_as_one_release(project: Project) -> None:
@@ -17,7 +23,9 @@ def test_build_publishes_every_table_as_one_release(project: Project) -> None:
     assert "published release 1: 5 tables" in output
     assert set(project.locations()) == ALL
     # 1.5 + 2 + 0.25 kWh and 1.25 + 3 kWh
-    assert [(str(day), meters, float(wh)) for day, meters, wh in project.rows("serving.daily_consumption")] == [
+    assert [
+        (str(day), meters, float(wh)) for day, meters, wh in project.rows("serving.daily_consumption")
+    ] == [
         ("2024-05-01", 3, 3750.0),
         ("2024-05-02", 2, 4250.0),
     ]
@@ -52,7 +60,9 @@ def test_commands_that_only_read_leave_everything_as_it_is(project: Project) -> 
     shown = project.dbt("show", "-s", "consumption", "--limit", "3", "--output", "json")
     rows = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])["show"]
     assert len(rows) == 3
-    inline = project.dbt("show", "--inline", "select sum(kwh) as total from {{ ref('sites') }}", "--output", "json")
+    inline = project.dbt(
+        "show", "--inline", "select sum(kwh) as total from {{ ref('sites') }}", "--output", "json"
+    )
     assert json.loads(inline[inline.index("{") : inline.rindex("}") + 1])["show"] == [{"total": 8.0}]
 
     compiled = project.dbt("compile", "-s", "sites")
@@ -69,9 +79,6 @@ def test_commands_that_only_read_leave_everything_as_it_is(project: Project) -> 
         "meter": "VARCHAR",
         "read_on": "DATE",
         "kwh": "DECIMAL(18,3)",
-        "_source_file": "VARCHAR",
-        "_source_line": "BIGINT",
-        "_run_id": "VARCHAR",
     }
     assert node["stats"]["row_count"]["value"] == 5
     assert str(project.state()["curated.consumption"]) in node["stats"]["snapshot"]["value"]
@@ -106,7 +113,10 @@ def test_a_selection_is_built_on_what_is_published(project: Project) -> None:
     assert moved == {"raw.readings", "curated.consumption", "serving.daily_consumption"}
 
     project.dbt("run", "-s", "sites")
-    assert [(site, meters) for site, meters, _ in project.rows("serving.sites")] == [("north", 4), ("south", 2)]
+    assert [(site, meters) for site, meters, _ in project.rows("serving.sites")] == [
+        ("north", 4),
+        ("south", 2),
+    ]
 
 
 def test_seed_alone_and_changed(project: Project) -> None:
@@ -155,7 +165,8 @@ def test_vars_reach_the_models(project: Project) -> None:
 def test_eight_threads(project: Project) -> None:
     for number in range(24):
         project.write(
-            f"models/serving/wide_{number}.sql", f"select meter, {number} as n from {{{{ ref('consumption') }}}}"
+            f"models/serving/wide_{number}.sql",
+            f"select meter, {number} as n from {{{{ ref('consumption') }}}}",
         )
     project.dbt("build", "--threads", "8")
     assert len(project.locations()) == 29
@@ -176,7 +187,9 @@ def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
 
 def test_a_test_keeps_its_failures_where_it_is_told_to(project: Project) -> None:
     project.dbt("build")
-    project.write("tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n")
+    project.write(
+        "tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n"
+    )
     output = project.dbt("test", "--store-failures")
     assert project.results()["no_meter"] == "warn"
     assert "Got 3 results" in output

@@ -63,7 +63,10 @@ def test_a_file_that_changes_after_it_was_taken_is_a_new_file(project: Project) 
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
     project.dbt("build")
     # raw keeps what it was told before: nothing that arrived is forgotten
-    assert sorted(row[0] for row in project.rows("raw.readings", "_source_file")) == ["day-1.csv"] * 3 + ["day-2.csv"] * 3
+    assert (
+        sorted(row[0] for row in project.rows("raw.readings", "_source_file"))
+        == ["day-1.csv"] * 3 + ["day-2.csv"] * 3
+    )
 
 
 def test_what_was_sent_again_is_counted_once(project: Project) -> None:
@@ -94,20 +97,31 @@ def test_no_landing_folder_is_said_and_is_no_error(project: Project) -> None:
     output = project.dbt("build")
     assert "nowhere" in output
     assert project.rows("raw.readings") == []
-    assert [field.name for field in project.table("raw.readings").schema().fields][:4] == ["meter", "read_on", "kwh", "note"]
+    assert [field.name for field in project.table("raw.readings").schema().fields][:4] == [
+        "meter",
+        "read_on",
+        "kwh",
+        "note",
+    ]
 
 
 def test_a_project_without_feeds(project: Project) -> None:
     project.remove("contracts/readings.odcs.yaml", "models/raw/readings.sql", "models/raw/_raw__sources.yml")
-    project.remove("models/curated/consumption.sql", "models/serving/daily_consumption.sql", "models/_models.yml")
+    project.remove(
+        "models/curated/consumption.sql", "models/serving/daily_consumption.sql", "models/_models.yml"
+    )
     project.remove("tests/dbt/consumption_is_not_negative.sql")
-    project.write("models/serving/sites.sql", "select site, count(*) as n from {{ ref('meters') }} group by site")
+    project.write(
+        "models/serving/sites.sql", "select site, count(*) as n from {{ ref('meters') }} group by site"
+    )
     project.dbt("build")
     assert project.rows("serving.sites") == [("north", 2), ("south", 1)]
 
 
 def test_a_source_without_a_contract_names_what_there_is(project: Project) -> None:
-    project.write("models/raw/_more.yml", "sources: [{name: more, schema: landing, tables: [{name: weather}]}]\n")
+    project.write(
+        "models/raw/_more.yml", "sources: [{name: more, schema: landing, tables: [{name: weather}]}]\n"
+    )
     project.write("models/raw/weather.sql", "select * from {{ source('more', 'weather') }}\n")
     output = project.refused("build", "-s", "weather")
     assert "no feed weather: contracts/ describes readings. add its contract." in output
@@ -159,6 +173,8 @@ def check_lines(retail: Project, files: list[Path]) -> None:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.reader(stream)
             names = next(reader)
-            expected += [(path.name, reader.line_num, *(value or None for value in record)) for record in reader]
+            expected += [
+                (path.name, reader.line_num, *(value or None for value in record)) for record in reader
+            ]
     found = retail.rows("raw.online_retail", "_source_file", "_source_line", *names)
     assert sorted(found, key=str) == sorted(expected, key=str)

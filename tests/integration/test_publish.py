@@ -218,7 +218,9 @@ def test_a_run_killed_half_way_leaves_the_last_release(project: Project) -> None
     assert [float(kwh) for _, _, kwh in project.rows("serving.last")] == [7.75, 1.25]
 
 
-def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(project: Project, catalog: SqlCatalog) -> None:
+def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(
+    project: Project, catalog: SqlCatalog
+) -> None:
     project.dbt("build")
     before = project.locations()
     project.readings("day-3.csv", "m3,2024-05-03,1,")
@@ -233,7 +235,10 @@ def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(project: Pro
 
     result = running.wait()
     assert result.code == 2
-    assert f"nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}" in result.output
+    assert (
+        f"nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}"
+        in result.output
+    )
     assert "Traceback" not in result.output
     now = project.locations()
     assert {name for name in now if now[name] != before.get(name)} == {"serving.sites"}
@@ -245,7 +250,9 @@ def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(project: Pro
     assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
 
 
-def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(project: Project, catalog: SqlCatalog) -> None:
+def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
+    project: Project, catalog: SqlCatalog
+) -> None:
     project.dbt("build")
     folder = held(project)
     running = project.start("run")
@@ -271,9 +278,11 @@ def test_two_runs_at_once_end_as_one_after_the_other_or_one_is_refused(project: 
         def run(number: int) -> int | None:
             barrier.wait()
             target = project.path.with_name(f"target-{number}")
-            return project.server.start(
-                ["build"], project.path, {**project.env, "DBT_TARGET_PATH": str(target)}
-            ).wait().code
+            return (
+                project.server.start(["build"], project.path, {**project.env, "DBT_TARGET_PATH": str(target)})
+                .wait()
+                .code
+            )
 
         codes = sorted(pool.map(run, range(2)), key=str)
     assert codes in ([0, 0], [0, 2])

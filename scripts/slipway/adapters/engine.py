@@ -13,12 +13,15 @@ from slipway.domain.errors import UnavailableError
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, catalog_properties: Mapping[str, str]) -> None:
+def prepare(
+    connection: duckdb.DuckDBPyConnection, catalog_properties: Mapping[str, str], landing: str = ""
+) -> None:
     """Load the extensions, fix the time zone and pass on the object store's settings.
 
     Args:
         connection: a fresh connection.
         catalog_properties: properties of the catalog; those that start with ``s3.`` are used.
+        landing: root of the landing area, which may be in S3 while the warehouse is not.
 
     Raises:
         UnavailableError: an extension is neither installed as a package nor can be downloaded.
@@ -26,7 +29,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, catalog_properties: Mapping[s
     load_extensions(connection)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
-    if catalog_properties.get("warehouse", "").startswith("s3:"):
+    if any(root.startswith(("s3:", "s3a:")) for root in (catalog_properties.get("warehouse", ""), landing)):
         connection.execute(_s3_secret(catalog_properties))
 
 

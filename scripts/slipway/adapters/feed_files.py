@@ -11,6 +11,7 @@ import duckdb
 
 from slipway.adapters.iceberg.types import exact, literal, quote
 from slipway.adapters.objects import ObjectInfo, ObjectStore
+from slipway.domain.errors import UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
@@ -58,6 +59,13 @@ class FeedFiles:
             counted = {row[0]: int(row[1]) for row in rows}
             assert counted.keys() <= {self.path(key) for key in keys}
             return {key: counted.get(self.path(key), 0) for key in keys}
+        except (duckdb.IOException, duckdb.HTTPException) as error:
+            # the store, not the file: a verdict would outlive the fault
+            raise UnavailableError(
+                f"{len(keys)} files of {feed.name} cannot be read",
+                str(error).split("\n", 1)[0],
+                "check the landing area and its credentials, then run again",
+            ) from error
         except duckdb.Error as error:
             if len(keys) == 1:
                 return {keys[0]: _csv_reason(error)}

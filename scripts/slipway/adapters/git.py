@@ -16,8 +16,14 @@ def resolve(project: Path, ref: str) -> str:
     """The commit that a ref names.
 
     Raises:
-        NotFoundError: there is no such commit.
+        NotFoundError: there is no such commit, or no repository.
     """
+    if _git(project, "rev-parse", "--git-dir").returncode:
+        raise NotFoundError(
+            f"{project} is not in a git repository",
+            "other versions of the code come from git",
+            "run git init and commit",
+        )
     done = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if done.returncode:
         raise NotFoundError(

@@ -63,6 +63,8 @@ class Landing:
             object_store(tables.environment.landing, tables.environment.catalog_properties)
         )
         self._ledger: list[LandedFile] | None = None
+        self.empty: dict[str, str] = {}
+        """Feeds for which nothing was there to land, and where it was looked for."""
 
     def ledger(self) -> list[LandedFile]:
         """Every entry so far, in the order of landing."""
@@ -165,6 +167,8 @@ class Landing:
         known = {(e.path, e.size_bytes, e.etag): e for e in self.ledger() if e.feed == feed.name}
         held = {entry.sha256: entry.path for entry in self.accepted(feed.name)}
         there = [info for info in self._files.store.entries(feed.name) if not _is_hidden(info.key)]
+        if not there:
+            self.empty[feed.name] = f"{self._files.store.root}/{feed.name}"
         looks: dict[str, tuple[ObjectInfo, Look]] = {}
         for info in there:
             before = known.get((info.key, info.size, info.etag))

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from slipway.domain.errors import ConfigError, UnavailableError
+
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
+
+from slipway.domain.errors import UnavailableError
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -45,9 +51,15 @@ class ObjectStore(Protocol):
 
 
 def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
-    """The store for a root: a path, ``file://…`` or ``s3://bucket/prefix``."""
+    """The store for a root: a path, ``file://…`` or ``s3://bucket/prefix``.
+
+    Raises:
+        ConfigError: another kind of address.
+    """
     if root.startswith(("s3://", "s3a://")):
         return S3Store(root, properties)
+    if "://" in root and not root.startswith("file://"):
+        raise ConfigError(f"{root} cannot be used", "no such kind of store", "use a folder or s3://…")
     return LocalStore(root)
 
 
@@ -105,35 +117,47 @@ class LocalStore:
 
 
 class S3Store:
-    """Objects in a bucket, below a prefix; creating once needs a store that honours If-None-Match."""
+    """Objects in a bucket, below a prefix; creating once needs a store that honours If-None-Match.
+
+    Every method raises UnavailableError when the store does not answer or refuses, after bounded retries.
+    """
 
     def __init__(self, root: str, properties: Mapping[str, str]) -> None:
         import boto3
+        from botocore.config import Config
 
         self.root = root
         self._bucket, _, prefix = root.split("://", 1)[1].partition("/")
         self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=properties.get("s3.endpoint"),
-            region_name=properties.get("s3.region"),
-            aws_access_key_id=properties.get("s3.access-key-id"),
-            aws_secret_access_key=properties.get("s3.secret-access-key"),
-            aws_session_token=properties.get("s3.session-token"),
-        )
+        retries = None if "AWS_MAX_ATTEMPTS" in os.environ else {"mode": "standard", "total_max_attempts": 4}
+        with self._answering():
+            self._client = boto3.client(
+                "s3",
+                endpoint_url=properties.get("s3.endpoint"),
+                region_name=properties.get("s3.region"),
+                aws_access_key_id=properties.get("s3.access-key-id"),
+                aws_secret_access_key=properties.get("s3.secret-access-key"),
+                aws_session_token=properties.get("s3.session-token"),
+                # seconds; a store that is silent is given up after about a minute
+                config=Config(connect_timeout=5, read_timeout=15, retries=retries),
+            )
 
     def create(self, key: str, content: bytes) -> None:
         """Put with If-None-Match; raises FileExistsError when the object is there."""
         from botocore.exceptions import ClientError
 
-        try:
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise FileExistsError(key) from error
-            raise
+        with self._answering():
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _EXISTS:
+                    raise
+                retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+                # the answer to an earlier attempt was lost, and the object is this one
+                if not (retried and content and self.read(key) == content):
+                    raise FileExistsError(key) from error
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -145,34 +169,51 @@ class S3Store:
         """A binary stream of the object."""
         from botocore.exceptions import ClientError
 
-        try:
-            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                raise FileNotFoundError(key) from error
-            raise
-        with body:
-            yield body
+        with self._answering():
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                    raise FileNotFoundError(key) from error
+                raise
+            with body:
+                yield body
 
     def entries(self, prefix: str) -> list[ObjectInfo]:
-        """Every object below a folder, sorted by key."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
-        )
+        """Every object below a folder, sorted by key; what consoles put there to show a folder is none."""
         return [
             ObjectInfo(item["Key"].removeprefix(self._prefix), item["Size"], item["ETag"].strip('"'))
-            for page in pages
+            for page in self._pages(prefix)
             for item in page.get("Contents", [])
+            if not item["Key"].endswith("/")
         ]
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
-        start = self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=start, Delimiter="/"
-        )
+        start = self._start(prefix)
         return sorted(
             item["Prefix"].removeprefix(start).rstrip("/")
-            for page in pages
+            for page in self._pages(prefix, Delimiter="/")
             for item in page.get("CommonPrefixes", [])
         )
+
+    def _start(self, prefix: str) -> str:
+        return self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")
+
+    def _pages(self, prefix: str, **options: str) -> list[dict[str, Any]]:
+        with self._answering():
+            paginator = self._client.get_paginator("list_objects_v2")
+            return list(paginator.paginate(Bucket=self._bucket, Prefix=self._start(prefix), **options))
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise UnavailableError(
+                f"{self.root} cannot be used",
+                " ".join(str(error).split()),
+                "check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials",
+            ) from error

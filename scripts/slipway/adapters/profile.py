@@ -97,9 +97,9 @@ class Profile:
         if warehouse:
             properties["warehouse"] = warehouse if "://" in warehouse else f"file://{warehouse}"
         properties["warehouse"] = properties["warehouse"].rstrip("/")
-        if properties["warehouse"].startswith("s3"):
-            properties = {**_standard_aws(), **properties}
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
+        if any(root.startswith("s3") for root in (properties["warehouse"], landing)):
+            properties = {**_standard_aws(), **properties}
         return Environment(
             name=name,
             mode=mode,

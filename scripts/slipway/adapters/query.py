@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import duckdb
 
@@ -23,9 +24,10 @@ _SHOW_TABLES = re.compile(rf"^{_COMMENTS}show\s+tables{_COMMENTS};?{_COMMENTS}$"
 _LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE)
 _MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
-_INTERRUPTED = "Query interrupted"
 _ROWS_AT_ONCE = 5_000
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class QueryResult:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows as Python values, fetched in portions; times with a zone are in UTC."""
         with _one_line(self.cut):
-            while portion := self._connection.fetchmany(_ROWS_AT_ONCE):
+            while portion := _interruptible(
+                self._connection, lambda: self._connection.fetchmany(_ROWS_AT_ONCE)
+            ):
                 yield from portion
 
     def write_parquet(self, stream: IO[bytes]) -> int:
@@ -95,12 +99,25 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
-            connection.execute(sql)
+            _interruptible(connection, lambda: connection.execute(sql))
         except duckdb.Error:
             for failure in unreadable:
                 raise failure from None
             raise
     return QueryResult(cut, connection, is_plan=is_plan)
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Let DuckDB work in a thread of its own: in the main one it may notice Ctrl-C only after minutes."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        done = pool.submit(work)
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            while not done.done():  # again, should it not have begun when it was told to stop
+                connection.interrupt()
+                wait([done], timeout=0.1)
+            raise
 
 
 def _check(sql: str) -> bool:
@@ -186,17 +203,11 @@ def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
 
 @contextmanager
 def _one_line(cut: Cut, sql: str = "") -> Iterator[None]:
-    """Turn DuckDB's errors into refusals, and its way to say Ctrl-C into Python's."""
+    """Turn DuckDB's errors into refusals."""
     try:
         yield
-    except duckdb.InterruptException:
-        raise KeyboardInterrupt from None
     except duckdb.Error as error:
         raise _refusal(error, cut, sql) from None
-    except RuntimeError as error:
-        if str(error) == _INTERRUPTED:
-            raise KeyboardInterrupt from None
-        raise
 
 
 def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:

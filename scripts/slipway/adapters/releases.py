@@ -74,7 +74,9 @@ def _record(tables: Tables, records: Records, intent: Intent, changed: Collectio
 def _cut(tables: Tables, intent: Intent, changed: Collection[TableId], now: datetime) -> Release:
     """What an environment shows right after a run was published: what changed, and what it stands beside."""
     found = {
-        ".".join(identifier): _released(tables.load(identifier, location), changed=identifier in changed)
+        ".".join(identifier): _released(
+            tables.load(identifier, location), intent.number, staged=identifier in changed
+        )
         for identifier, location in sorted(tables.locations().items())
         if identifier[0] not in _OUTSIDE
     }
@@ -104,14 +106,20 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, *, changed: bool) -> ReleasedTable:
+def _released(table: Table, number: int, *, staged: bool) -> ReleasedTable:
+    """A table of the cut. One that was built to the same content has the snapshot of an earlier release."""
     current = table.current_snapshot()
+    tags = [
+        name
+        for name, ref in table.metadata.refs.items()
+        if current and ref.snapshot_id == current.snapshot_id and name.startswith("release-")
+    ]
     summary = current.summary.additional_properties if current and current.summary else {}
     return ReleasedTable(
         snapshot_id=str(current.snapshot_id) if current else None,
         schema_id=table.schema().schema_id,
         metadata_location=table.metadata_location,
         rows=figures(table)["rows"],
-        changed=changed,
+        changed=staged and tags == [f"release-{number}"],
         run_id=summary.get("slipway.run-id"),
     )

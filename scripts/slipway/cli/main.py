@@ -59,6 +59,7 @@ def main() -> None:
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
         code = int(cli.main(standalone_mode=False) or 0)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.parser import _OptionParser, _ParsingState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,16 +33,16 @@ def project_dir(function: F) -> F:
 class Selectors(click.Option):
     """An option that takes every word up to the next option, as dbt's own does: ``--select a b``."""
 
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+    def add_to_parser(self, parser: _OptionParser, ctx: click.Context) -> None:
         """Let the parser hand over the following words, too; two selectors in one value are a union."""
         super().add_to_parser(parser, ctx)
-        for name in self.opts:
-            option = parser._long_opt.get(name) or parser._short_opt.get(name)
-            option.process = _greedy(option.process)
+        known = {**parser._long_opt, **parser._short_opt}  # noqa: SLF001 - click has no public way to it
+        for option in {id(known[name]): known[name] for name in self.opts}.values():
+            option.process = _greedy(option.process)  # type: ignore[assignment,method-assign]
 
 
-def _greedy(process: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    def take(value: Any, state: Any) -> None:
+def _greedy(process: Callable[[str, _ParsingState], None]) -> Callable[[str, _ParsingState], None]:
+    def take(value: str, state: _ParsingState) -> None:
         words = [value]
         while state.rargs and not state.rargs[0].startswith("-"):
             words.append(state.rargs.pop(0))

@@ -9,13 +9,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, time
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any, TypeVar
 from unicodedata import combining, east_asian_width
 
 import click
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -66,14 +63,6 @@ def message(text: str) -> None:
         sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A rich console; plain and without wrapping where the output is not a terminal."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
 
 
 def width() -> int | None:

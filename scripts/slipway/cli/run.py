@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -68,6 +70,14 @@ def command(
         raise click.exceptions.Exit(1)
 
 
+def _program() -> str:
+    """How this command can be called again: by name where it is on PATH, by path otherwise."""
+    called = Path(sys.argv[0])
+    if shutil.which("slipway") or not called.is_file():
+        return "slipway"
+    return shlex.quote(os.path.relpath(called))
+
+
 def _report(done: object, form: str, target: str | None) -> None:
     from slipway.cli.run_report import report
     from slipway.services.run import Run
@@ -76,7 +86,7 @@ def _report(done: object, form: str, target: str | None) -> None:
     if form == "json":
         output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
     else:
-        output.result(report(done, target))
+        output.result(report(done, target, _program()))
 
 
 def _from_environment(name: str) -> Path | None:

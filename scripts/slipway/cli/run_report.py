@@ -19,19 +19,20 @@ _CHANGES = {
 }
 
 
-def report(done: Run, target: str | None = None) -> str:
+def report(done: Run, target: str | None = None, program: str = "slipway") -> str:
     """The end of a run as text.
 
     Args:
         done: the run.
         target: the target that was named on the command line; what to try next names it, too.
+        program: how the command is called.
     """
     manifest = done.manifest
     lines = ["", *_tables(manifest), *_tests(manifest), *_conservation(manifest), *_landing(manifest), ""]
     lines.append(_headline(manifest))
     lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
     lines += [f"  warehouse  {done.environment.warehouse}", ""]
-    lines += _next_steps(manifest, f" --target {target}" if target else "")
+    lines += _next_steps(manifest, f" --target {target}" if target else "", program)
     return "\n".join(lines)
 
 
@@ -99,31 +100,33 @@ def _headline(manifest: RunManifest) -> str:
     match manifest.outcome:
         case Outcome.PUBLISHED:
             changed = sum(node.change in ("built", "same_content") for node in manifest.nodes)
+            if manifest.scratch:
+                return f"Built {changed} tables{where}"
             return f"Published release {manifest.release}, {changed} tables{where}."
         case Outcome.UNCHANGED:
             return f"Nothing changed{where}: no release."
     return f"Not published ({manifest.outcome}){where}: {manifest.reason}."
 
 
-def _next_steps(manifest: RunManifest, target: str) -> list[str]:
+def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
     if manifest.outcome is Outcome.FAILED:
         return [
-            f"Look closer:  slipway show {manifest.run_id}{target}",
+            f"Look closer:  {program} show {manifest.run_id}{target}",
             "Nothing that readers see has changed.",
         ]
     if manifest.scratch:
         return [f"Remove it with:  rm -r {shlex.quote(manifest.scratch)}"]
     if manifest.outcome is Outcome.STAGED:
-        return [f"Look closer:  slipway show {manifest.run_id}{target}"]
+        return [f"Look closer:  {program} show {manifest.run_id}{target}"]
     tables = [node.table for node in manifest.nodes if node.table and node.table.startswith("serving.")]
     table = min(tables, default=None)
     if table is None:
         return []
     return [
         "Try next:",
-        f'  slipway sql{target} "select * from {table} limit 5"',
-        f"  slipway show {table}{target}",
-        f"  slipway connect{target}",
+        f'  {program} sql{target} "select * from {table} limit 5"',
+        f"  {program} show {table}{target}",
+        f"  {program} connect{target}",
     ]
 
 

@@ -47,7 +47,9 @@ class Feed:
         server, objects = servers[0], contract.get("schema") or []
         if server.get("format") != "csv" or len(objects) != 1 or not objects[0].get("properties"):
             raise ConfigError(
-                f"{origin} is not a feed", "a feed is one csv object with properties", "see docs"
+                f"{origin} is not a feed",
+                "a feed is one csv object with properties",
+                "see docs/reference/landing.md",
             )
         given = {item["property"]: item["value"] for item in server.get("customProperties") or []}
         if str(given.get("encoding", "utf-8")).lower() not in ("utf-8", "utf8"):

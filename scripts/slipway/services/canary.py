@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment
-from slipway.domain.errors import NotFoundError, SlipwayError
+from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
-from slipway.domain.run import Outcome
-from slipway.services.compare import BuiltTable, compare_builds
+from slipway.services.builds import Build, build
+from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 
 if TYPE_CHECKING:
     from slipway.domain.comparison.report import ComparisonReport
@@ -60,7 +56,7 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     """Build both versions and compare every table.
 
     Raises:
-        NotFoundError: nothing is published to build from, or there is no such base.
+        NotFoundError: nothing is published to build from, there is no such base, or no git repository.
         SlipwayError: a version does not build; its own message is passed on.
     """
     from slipway.adapters import git
@@ -74,29 +70,21 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     try:
         pin_file = folder / "pins.json"
         pin_file.write_text(json.dumps(pins), encoding="utf-8")
-        with (
-            git.worktree(options.project, commit, folder / "code") as base_project,
-            ThreadPoolExecutor(2) as pool,
-        ):
+        what = Build(environment, folder, options.vars, options.select)
+        with git.worktree(options.project, commit, folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
-            sides = {"base": base_project, "head": options.project}
-            building = {
-                side: pool.submit(_build, side, project, folder, environment, options)
-                for side, project in sides.items()
-            }
-            manifests = {side: future.result() for side, future in building.items()}
+            manifests = build(what, {"base": base_project, "head": options.project})
         head = manifests["head"]
-        records = folder / "head" / "warehouse" / "_slipway" / "runs"
-        dbt_manifest = next(records.glob(f"*/{head.run_id}/dbt/manifest.json")).read_bytes()
         comparisons = compare_builds(
             _tables(manifests["base"]),
             _tables(head),
-            dbt_manifest,
+            scratch_manifest(folder / "head", head.run_id),
             environment.catalog_properties,
             datetime.now(UTC).date(),
         )
         context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(head, name)}" for name in sorted(pins))}
+        context |= _not_rebuilt(manifests["base"], head)
         report = make_report(
             comparisons, title="Canary", base=commit[:12], head=_head_name(options.project), context=context
         )
@@ -123,48 +111,6 @@ def _pins(environment: Environment) -> dict[str, str]:
     return found
 
 
-def _build(
-    side: str, project: Path, folder: Path, environment: Environment, options: CanaryOptions
-) -> RunManifest:
-    """Run ``slipway run`` of that version in a process of its own, with its own code on the path."""
-    variables = {
-        **os.environ,
-        "PYTHONPATH": str(project / "scripts"),
-        "SLIPWAY_HOME": str(environment.home),
-        "SLIPWAY_LANDING": environment.landing,
-        "SLIPWAY_SCRATCH": str(folder / side),
-        "SLIPWAY_PINS": str(folder / "pins.json"),
-        "DBT_TARGET_PATH": str(folder / side / "target"),
-        "DBT_LOG_PATH": str(folder / side / "logs"),
-    }
-    variables.pop("DBT_PROJECT_DIR", None)
-    variables.pop("DBT_PROFILES_DIR", None)
-    command = [
-        sys.executable,
-        "-m",
-        "slipway.cli.main",
-        "run",
-        "--output",
-        "json",
-        "--target",
-        environment.name,
-    ]
-    command += [part for selector in options.select for part in ("--select", selector)]
-    if options.vars:
-        command += ["--vars", json.dumps(options.vars, default=str)]
-    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
-    try:
-        manifest = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("slipway: ")
-        raise SlipwayError(f"{side} does not build", last, "run it alone with slipway run") from None
-    manifest.pop("folder", None)
-    run = RunManifest.model_validate(manifest)
-    if run.outcome is not Outcome.PUBLISHED:
-        raise SlipwayError(f"{side} does not build", run.reason, f"run it alone: {_alone(options)}")
-    return run
-
-
 def _tables(manifest: RunManifest) -> dict[str, BuiltTable]:
     return {
         node.table: BuiltTable.of(node)
@@ -178,12 +124,19 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
     return f"snapshot {found[0]}" if found else "no snapshot"
 
 
+def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
+    """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
+    before = {node.unique_id: node.node_key for node in base.nodes if node.change == "pinned"}
+    touched = sorted(
+        node.table or node.unique_id
+        for node in head.nodes
+        if node.change == "pinned" and before.get(node.unique_id) != node.node_key
+    )
+    return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}
+
+
 def _head_name(project: Path) -> str:
     from slipway.adapters.code import code_of
 
     code = code_of(project)
     return f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
-
-
-def _alone(options: CanaryOptions) -> str:
-    return f"slipway run --vars '{json.dumps(options.vars, default=str)}'"

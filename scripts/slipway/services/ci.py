@@ -15,7 +15,7 @@ from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import Release, RunManifest
 from slipway.domain.progress import Note, Progress
 from slipway.domain.run import Outcome
-from slipway.services.compare import BuiltTable, compare_builds
+from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 
 if TYPE_CHECKING:
     from slipway.domain.comparison.report import ComparisonReport
@@ -40,7 +40,8 @@ class CiResult:
         """Whether everything built and passed, and every difference is declared."""
         if self.run is None:
             return True
-        return self.run.outcome is Outcome.PUBLISHED and (self.report is None or self.report.passed)
+        built = self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)  # unchanged: a test alone differs
+        return built and (self.report is None or self.report.passed)
 
 
 def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
@@ -90,7 +91,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             )
         except NothingSelectedError:
             return CiResult(None, None, against)
-        manifest = (project / "target" / "manifest.json").read_bytes()
+        manifest = scratch_manifest(folder / "scratch", done.manifest.run_id)
         return CiResult(done.manifest, _compare(done.manifest, against, manifest, environment), against)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,9 +110,11 @@ def to_markdown(result: CiResult) -> str:
         "",
         f"Compared with {against}. {result.run.reason[:1].upper()}{result.run.reason[1:]}.",
         "",
-        f"- nodes built: {len(result.run.nodes)}",
+        f"- tables built: {sum(node.change in ('built', 'same_content') for node in result.run.nodes)}",
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
+    pinned = ", ".join(f"`{node.table}`" for node in result.run.nodes if node.change == "pinned")
+    lines += [f"- not rebuilt, although selected: {pinned}, an input is taken as published"] if pinned else []
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
     lines += [f"  - `{test.name}`: {' '.join(test.message.split())[:200]}" for test in failed]
     errors = [node for node in result.run.nodes if node.status == "error"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.manifest import Node
@@ -73,6 +74,11 @@ def compare_builds(
         }
         found.append(judge(facts.model_copy(update=sides), policy.expected if policy else (), today=today))
     return found
+
+
+def scratch_manifest(scratch: Path, run_id: str) -> bytes:
+    """dbt's manifest of the run that built a scratch environment."""
+    return next(scratch.glob(f"warehouse/_slipway/runs/*/{run_id}/dbt/manifest.json")).read_bytes()
 
 
 def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:

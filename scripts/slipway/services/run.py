@@ -101,6 +101,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         events.close()
         if done.interrupted:
             raise KeyboardInterrupt
+        if done.refusal:
+            raise done.refusal
         if done.success:
             raise NothingSelectedError(
                 "nothing to do", "the selection names no node", "list nodes with dbt ls"

@@ -65,11 +65,11 @@ def _rows(database: str, schema: str, name: str, table: Table) -> Iterator[str]:
 def _statistics(table: Table) -> list[tuple[str, str, str]]:
     counts, current = figures(table), table.current_snapshot()
     summary = current.summary.additional_properties if current and current.summary else {}
-    # as text throughout: agate would turn a snapshot id into a float
+    # plain numbers where dbt docs formats them by their id; a snapshot id as text, agate would make a float of it
     return [
-        ("Rows", f"{counts['rows'] or 0:,}", "Rows in the current snapshot"),
-        ("Size", f"{(counts['bytes'] or 0) / 1024:,.1f} KiB", "Size of the live data files"),
-        ("Files", f"{counts['files'] or 0:,}", "Live data files"),
+        ("Rows", str(counts["rows"] or 0), "Rows in the current snapshot"),
+        ("Size", str(counts["bytes"] or 0), "Bytes of the live data files"),
+        ("Files", str(counts["files"] or 0), "Live data files"),
         ("Snapshot", f"#{current.snapshot_id}" if current else "none", "Current Iceberg snapshot"),
         (
             "Written",

@@ -45,6 +45,8 @@ def landing_lines(session: Session) -> list[str]:
     lines = []
     for feed in session.landing.feeds:
         new = [entry for entry in session.landed if entry.feed == feed]
+        if folder := session.landing.empty.get(feed):
+            lines.append(f"landed {feed}: no file in {folder}")
         if not new:
             continue
         accepted = [entry for entry in new if entry.verdict == "accepted"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import ConfigError, NotFoundError
 from slipway.domain.manifest import LandedFile
 
 if TYPE_CHECKING:
@@ -19,13 +19,33 @@ def show_landing(session: Session, database: str, identifier: TableId) -> None:
 
     Raises:
         NotFoundError: no contract describes the feed.
+        ConfigError: a model appends it to a table of another name, whose files nobody would remember.
     """
     feed = identifier[1]
     if feed not in session.landing.feeds:
         known = ", ".join(session.landing.feeds) or "none"
         raise NotFoundError(f"no feed {feed}", f"contracts/ describes {known}", "add its contract")
+    _check_readers(session.manifest, identifier)
     select = session.landing.select(feed, _files(session, identifier), session.request.run_id)
     session.views.select(database, identifier, select, session.landing.key(feed))
+
+
+def _check_readers(manifest: Any, source: TableId) -> None:
+    schema, feed = source
+    for node in manifest.nodes.values() if manifest else ():
+        if node.resource_type != "model" or node.config.materialized != "incremental":
+            continue
+        if (node.schema, node.alias) != ("raw", feed) and source in _sources(manifest, node):
+            raise ConfigError(
+                f"{node.schema}.{node.alias} appends {schema}.{feed}",
+                f"which of its files are ingested is told from raw.{feed}",
+                f"call the model {feed} in schema raw, or read raw.{feed} instead",
+            )
+
+
+def _sources(manifest: Any, node: Any) -> list[TableId]:
+    read = [manifest.sources[name] for name in node.depends_on.nodes if name in manifest.sources]
+    return [(source.schema, source.identifier) for source in read]
 
 
 def _files(session: Session, identifier: TableId) -> list[LandedFile]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.interrupts import queries_end
+from slipway.domain.errors import SlipwayError
 from slipway.domain.run import RunRequest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class _Current:
 
     request: RunRequest | None = None
     session: Session | None = None
+    refusal: SlipwayError | None = None
 
 
 current = _Current()
@@ -42,6 +44,7 @@ class Invocation:
         error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
         invocation_id: dbt's id.
         interrupted: by Ctrl-C.
+        refusal: the first error of slipway's own, which dbt passes on as text alone.
     """
 
     success: bool
@@ -50,6 +53,7 @@ class Invocation:
     error: str
     invocation_id: str
     interrupted: bool = False
+    refusal: SlipwayError | None = None
 
 
 def invoke(
@@ -82,7 +86,7 @@ def invoke(
         "--profiles-dir",
         profiles,
     ]
-    current.request, current.session = request, None
+    current.request, current.session, current.refusal = request, None, None
     try:
         with queries_end():
             done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
@@ -96,6 +100,7 @@ def invoke(
         error=_one_line(done.exception),
         invocation_id=str(get_invocation_id()),
         interrupted=isinstance(done.exception, KeyboardInterrupt),
+        refusal=current.refusal,
     )
 
 

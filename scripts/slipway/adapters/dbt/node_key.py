@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ import duckdb
 from dbt.clients.jinja_static import statically_extract_macro_calls
 
 _VAR = re.compile(r"\bvar\(\s*(?:(['\"])(\w+)\1)?")
+_ENV_VAR = re.compile(r"\benv_var\(\s*(['\"])([^'\"]+)\1")
 # what says nothing about the result: documentation, and what is checked or compared about it
 _IGNORED_CONFIG = frozenset(
     {
@@ -88,7 +90,8 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
         ]
         for column in node.columns.values()
     ]
-    used = _variables(variables, [raw, *(sql for _, sql in macros)])
+    sources = [raw, *(sql for _, sql in macros)]
+    used = [_variables(variables, sources), _environment(sources)]
     modules = list(_modules(raw)) if getattr(node, "language", "sql") == "python" else []
     yield _hash([unique_id, raw, config, columns, used, modules])
     for name, sql in macros:
@@ -136,15 +139,20 @@ def _variables(variables: Mapping[str, Any], sources: list[str]) -> dict[str, An
     return {name: variables.get(name) for name in sorted(names)}
 
 
+def _environment(sources: list[str]) -> dict[str, str | None]:
+    names = {match[2] for source in sources for match in _ENV_VAR.finditer(source)}
+    return {name: os.environ.get(name) for name in sorted(names)}
+
+
 def _seed_content(node: Any) -> str:
     path = Path(node.root_path or ".") / node.original_file_path
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _modules(code: str, seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
+def _modules(code: str, package: str = "", seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
     """Sources of the project's own modules that Python code imports, directly or not."""
     seen = set() if seen is None else seen
-    for name in _imports(code):
+    for name in _imports(code, package):
         if name in seen:
             continue
         seen.add(name)
@@ -152,16 +160,28 @@ def _modules(code: str, seen: set[str] | None = None) -> Iterator[tuple[str, str
         if path is not None:
             source = path.read_text(encoding="utf-8")
             yield name, hashlib.sha256(source.encode()).hexdigest()
-            yield from _modules(source, seen)
+            own_package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            yield from _modules(source, own_package, seen)
 
 
-def _imports(code: str) -> Iterator[str]:
+def _imports(code: str, package: str) -> Iterator[str]:
+    """Names that may be modules; importing one runs the packages around it, too."""
     for statement in ast.walk(ast.parse(code)):
         if isinstance(statement, ast.Import):
-            yield from (alias.name for alias in statement.names)
-        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            yield statement.module
-            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+            for alias in statement.names:
+                yield from _with_packages(alias.name)
+        elif isinstance(statement, ast.ImportFrom):
+            around = (
+                package.split(".")[: len(package.split(".")) + 1 - statement.level] if statement.level else []
+            )
+            origin = ".".join([*around, *([statement.module] if statement.module else [])])
+            yield from _with_packages(origin)
+            yield from (f"{origin}.{alias.name}" for alias in statement.names)
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 @cache

@@ -10,10 +10,7 @@
 select
     meter,
     cast(read_on as date) as read_on,
-    cast(kwh as decimal(18, 3)) as kwh,
-    _source_file,
-    _source_line,
-    _run_id
+    cast(kwh as decimal(18, 3)) as kwh
 from {{ ref('readings') }}
 {%- if is_incremental() %}
 where {{ rows_added(ref('readings')) }}

@@ -1,0 +1,159 @@
+"""``slipway ci``: builds what a change touches beside what is published, and compares the two."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Output, Workshop
+
+WEIGHT_MODEL = "models/serving/depot_weights.sql"
+HEAVY = "{% macro heavy() %} 4 {% endmacro %}\n"
+
+
+@pytest.fixture(scope="module")
+def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The project, published once; a macro of its own says what is heavy."""
+    workshop = new_workshop(tmp_path_factory.mktemp("ci"))
+    temporary = workshop.folder / "temporary"
+    temporary.mkdir()
+    workshop.settings["TMPDIR"] = str(temporary)
+    workshop.write("macros/heavy.sql", HEAVY)
+    workshop.edit(
+        WEIGHT_MODEL, "    sum(kg) as kg", "    sum(kg) as kg,\n    max(kg) >= {{ heavy() }} as is_heavy"
+    )
+    workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
+    workshop.run()
+    return workshop
+
+
+@pytest.fixture
+def published(released: Workshop) -> Iterator[Workshop]:
+    """The same for a test that changes the code; what is published stays as it is."""
+    with released.restored():
+        yield released
+
+
+def ci(workshop: Workshop, code: int) -> tuple[Output, dict[str, Any]]:
+    """What it printed and wrote; what is published is untouched, and nothing temporary is left."""
+    before = workshop.locations(), workshop.releases(), len(workshop.manifests())
+    folder = workshop.folder / "ci"
+    done = workshop.slipway("ci", "--output-dir", str(folder))
+    assert done.code == code, done
+    assert (workshop.locations(), workshop.releases(), len(workshop.manifests())) == before
+    assert not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+    assert (folder / "ci.md").read_text(encoding="utf-8") == done.out
+    written: dict[str, Any] = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
+    assert written["passed"] is (code == 0)
+    assert written["against"] == workshop.releases()[-1]
+    return done, written
+
+
+def built(written: dict[str, Any]) -> dict[str, str]:
+    return {node["table"]: node["change"] for node in written["run"]["nodes"]}
+
+
+def verdicts(written: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item["verdict"] for item in written["comparison"]["tables"]}
+
+
+def test_nothing_is_built_when_nothing_is_modified(published: Workshop) -> None:
+    done, written = ci(published, code=0)
+    assert done.out.startswith("### Slipway: nothing to build\n")
+    assert "release 1" in done.out
+    assert (written["run"], written["comparison"]) == (None, None)
+
+
+def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) -> None:
+    # new files land meanwhile: they are not what a change is judged by
+    published.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    published.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
+    done, written = ci(published, code=1)
+    assert built(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
+    assert written["run"]["landed_files"] == []
+    # p4 weighs 0.25 kg: one weight and one of N's parcels are gone
+    assert verdicts(written) == {"curated.weights": "different", "serving.depot_weights": "different"}
+    tables = {item["name"]: item for item in written["comparison"]["tables"]}
+    assert (tables["curated.weights"]["base"]["rows"], tables["curated.weights"]["head"]["rows"]) == (4, 3)
+    assert tables["serving.depot_weights"]["rows"]["changed"] == 1
+    # what it reads and did not build is what was published
+    locations = published.published()
+    read = {item["table"]: item["metadata_location"] for item in written["run"]["inputs"]}
+    assert read == {f"dev.{name}": locations[name] for name in ("raw.parcels", "reference.depots")}
+    # unique parcel, not_null kg, unique depot, weights_are_positive
+    assert (written["run"]["tests"]["executed"], written["run"]["tests"]["failed"]) == (4, 0)
+    assert done.out.startswith("### Slipway: failed\n")
+    assert "- tables built: 2" in done.out
+    assert "- tests: 4 executed, 0 failed, 0 warned, 0 not run" in done.out
+    assert re.search(r"serving\.depot_weights", done.out)
+    assert "### " in done.out.split("\n", 1)[1]  # the comparison follows
+
+
+def test_a_declared_change_passes(published: Workshop) -> None:
+    published.edit(
+        WEIGHT_MODEL,
+        "compare_key=['depot']",
+        "compare_key=['depot'], compare_expected=[{'columns': ['is_heavy'], 'reason': 'heavier'}]",
+    )
+    published.write("macros/heavy.sql", HEAVY.replace("4", "5"))  # a macro alone makes its models modified
+    done, written = ci(published, code=0)
+    assert built(written) == {"serving.depot_weights": "built"}
+    assert verdicts(written) == {"serving.depot_weights": "explained"}
+    assert done.out.startswith("### Slipway: passed\n")
+    assert "heavier" in done.out
+
+
+def test_a_new_model_is_built_and_undeclared(published: Workshop) -> None:
+    published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
+    _, written = ci(published, code=1)
+    assert built(written) == {"serving.cities": "built"}
+    (table,) = written["comparison"]["tables"]
+    assert (table["base"]["exists"], table["head"]["exists"], table["head"]["rows"]) == (False, True, 2)
+
+
+def test_a_failing_test_is_named(published: Workshop) -> None:
+    published.write(
+        "tests/dbt/depots_are_light.sql", "select * from {{ ref('depot_weights') }} where is_heavy"
+    )
+    done, written = ci(published, code=1)
+    assert (written["run"]["outcome"], written["comparison"]) == ("failed", None)
+    assert done.out.startswith("### Slipway: failed\n")
+    assert "  - `depots_are_light`: Got 1 result" in done.out
+
+
+def test_a_new_test_that_passes_is_all_there_is_to_run(published: Workshop) -> None:
+    published.write(
+        "tests/dbt/depots_have_parcels.sql", "select * from {{ ref('depot_weights') }} where parcels = 0"
+    )
+    done, written = ci(published, code=0)
+    assert (written["run"]["nodes"], written["run"]["tests"]["executed"]) == ([], 1)
+    assert done.out.startswith("### Slipway: passed\n")
+
+
+def test_a_model_that_does_not_build_is_named(published: Workshop) -> None:
+    published.write(WEIGHT_MODEL, "select error('the scales are broken') as depot")
+    done, _ = ci(published, code=1)
+    assert re.search(r"  - `serving\.depot_weights`: .*the scales are broken", done.out)
+
+
+def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -> None:
+    text = (published.project / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
+    published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
+    done, written = ci(published, code=0)
+    assert built(written)["raw.parcels"] == "pinned"
+    assert "- not rebuilt, although selected: `raw.parcels`" in done.out
+
+
+def test_there_is_nothing_to_compare_with(workshop: Workshop) -> None:
+    assert workshop.refusal("ci", code=3).startswith("dev has no release to compare with")
+
+
+def test_code_that_does_not_parse(published: Workshop) -> None:
+    published.write(WEIGHT_MODEL, "select {{ ref('nothing_like_it') }}")
+    assert "nothing_like_it" in published.refusal("ci", code=1)

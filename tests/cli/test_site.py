@@ -1,0 +1,166 @@
+"""``slipway site build``: one file with lineage, row counts and snapshots that opens offline."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Workshop
+
+# a browser asks its maker for updates and the time; that is not the page
+MAKER = re.compile(r"https?://([\w-]+\.)*(google\.com|googleapis\.com|gvt1\.com|gstatic\.com)/")
+
+
+class Sources(HTMLParser):
+    """What a page loads by itself."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        is_icon = tag == "link" and values.get("rel") == "canonical"  # named, not loaded
+        for name in ("src", "href", "data"):
+            if tag in ("script", "img", "iframe", "link", "object") and values.get(name) and not is_icon:
+                self.found.append(str(values[name]))
+
+
+@pytest.fixture(scope="module")
+def site(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, Path]:
+    workshop = new_workshop(tmp_path_factory.mktemp("site"))
+    # more than a thousand rows, which are written with a separator
+    workshop.land("many.csv", [f"q{number},N,2024-05-03,1" for number in range(1200)])
+    workshop.run()
+    folder = workshop.folder / "a folder" / "site"
+    printed = workshop.answer("site", "build", "--output-dir", str(folder))
+    assert printed == f"{folder / 'index.html'}: 5 tables. Open it in a browser.\n"
+    return workshop, folder
+
+
+def embedded(page: str, name: str) -> dict[str, Any]:
+    """dbt's manifest or catalog in the page."""
+    start = re.search(rf"[{{,]{name}:{{", page)
+    assert start is not None
+    found: dict[str, Any] = json.JSONDecoder().raw_decode(page, start.end() - 1)[0]
+    return found
+
+
+def test_it_is_one_file_that_needs_no_other(site: tuple[Workshop, Path]) -> None:
+    _, folder = site
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert [source for source in Sources(page).found if not source.startswith(("data:", "${"))] == []
+    # dbt docs would report visits to its makers
+    assert embedded(page, "manifest")["metadata"]["send_anonymous_usage_stats"] is False
+
+
+def test_rows_and_snapshots_are_those_of_the_published_tables(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    catalog = embedded((folder / "index.html").read_text(encoding="utf-8"), "catalog")
+    described = {
+        f"{node['metadata']['schema']}.{node['metadata']['name']}": node for node in catalog["nodes"].values()
+    }
+    assert described.keys() == workshop.published().keys()
+    for name, node in described.items():
+        table = workshop.table(name)
+        read = table.scan().to_arrow()
+        values = {key: stat["value"] for key, stat in node["stats"].items()}
+        files = [task.file.file_path.removeprefix("file://") for task in table.scan().plan_files()]
+        assert (float(values["row_count"]), float(values["files"])) == (read.num_rows, len(files)), name
+        assert float(values["size"]) == sum(Path(path).stat().st_size for path in files), name
+        assert values["snapshot"] == f"#{table.metadata.current_snapshot_id}"
+        assert values["run"] == workshop.manifests()[0]["run_id"]
+        assert [column["name"] for column in sorted(node["columns"].values(), key=lambda c: c["index"])] == (
+            read.column_names
+        )
+    assert float(described["raw.parcels"]["stats"]["row_count"]["value"]) == 1205
+
+
+def test_the_lineage_is_in_it(site: tuple[Workshop, Path]) -> None:
+    _, folder = site
+    manifest = embedded((folder / "index.html").read_text(encoding="utf-8"), "manifest")
+    assert set(manifest["parent_map"]["model.parcels.depot_weights"]) == {
+        "model.parcels.weights",
+        "seed.parcels.depots",
+    }
+    assert manifest["parent_map"]["model.parcels.parcels_raw"] == ["source.parcels.landing.parcels"]
+
+
+def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    before = workshop.locations(), len(workshop.manifests())
+    workshop.land("later.csv", ("q,N,2024-05-04,1",))
+    workshop.answer("site", "build", "--output-dir", str(folder))  # over the old one
+    assert (workshop.locations(), len(workshop.manifests())) == before
+
+
+def test_before_anything_is_published(workshop: Workshop) -> None:
+    printed = workshop.answer("site", "build")
+    assert "site/index.html: 0 tables" in printed
+    assert (workshop.project / "site" / "index.html").is_file()
+    assert workshop.published() == {}
+
+
+def test_code_that_does_not_parse(workshop: Workshop) -> None:
+    workshop.write("models/serving/depot_weights.sql", "select {{ ref('nothing_like_it') }}")
+    message = workshop.refusal("site", "build", "--output-dir", str(workshop.folder / "site"), code=1)
+    assert "nothing_like_it" in message
+    assert not (workshop.folder / "site").exists()
+
+
+@pytest.fixture
+def browser() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
+            pytest.fail("chromium is required and not installed")
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    return found
+
+
+@pytest.mark.server
+def test_a_browser_shows_it_without_a_network(
+    site: tuple[Workshop, Path], browser: str, tmp_path: Path
+) -> None:
+    _, folder = site
+    table = shown(browser, f"{(folder / 'index.html').as_uri()}#!/model/model.parcels.parcels_raw", tmp_path)
+    assert "dev.raw.parcels" in table
+    assert re.search(r"<dd[^>]*>\s*1,205\s*</dd>|>\s*1,205\s*<", table)  # rows
+    assert re.search(r">\s*#\d{15,}\s*<", table)  # snapshot
+    assert re.search(r">\s*\d+ (bytes|KB)\s*<", table)
+
+
+def shown(browser: str, address: str, folder: Path) -> str:
+    """The page as a browser builds it; the page asked nobody for anything."""
+    log = folder / "net.json"
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}",
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        address,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text(encoding="utf-8")))
+    assert {url for url in asked if not MAKER.match(url)} == set()
+    return done.stdout

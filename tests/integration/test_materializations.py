@@ -1,0 +1,382 @@
+"""What a model is configured to be is what it becomes: strategies, snapshots, seeds, Python models, contracts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Project
+
+STRATEGIES = {
+    "appended": "incremental_strategy='append'",
+    "merged": "incremental_strategy='merge', unique_key='k'",
+    "merged_by_two": "incremental_strategy='merge', unique_key=['k', 'part']",
+    "deleted_inserted": "incremental_strategy='delete+insert', unique_key='k'",
+    "overwritten": "incremental_strategy='insert_overwrite', partitioned_by=['part']",
+    "overwritten_whole": "incremental_strategy='insert_overwrite'",
+    "default_with_key": "unique_key='k'",
+    "default_without": "sorted_by='k'",
+}
+
+
+def bare(project: Project) -> None:
+    """Leave nothing of the project but its folder, macros and profile."""
+    for name in ("contracts", "models", "seeds", "tests"):
+        for path in (project.path / name).rglob("*.*"):
+            if path.is_file():
+                path.unlink()
+
+
+def seed(project: Project, *rows: str, header: str = "k,part,v", name: str = "input") -> None:
+    project.write(f"seeds/reference/{name}.csv", "\n".join([header, *rows, ""]))
+
+
+def test_every_incremental_strategy(project: Project) -> None:
+    bare(project)
+    project.write(
+        "seeds/reference/_seeds.yml",
+        "seeds: [{name: input, config: {column_types: {k: integer, part: varchar, v: integer}}}]\n",
+    )
+    for name, config in STRATEGIES.items():
+        project.write(
+            f"models/serving/{name}.sql",
+            f"{{{{ config(materialized='incremental', {config}) }}}}\nselect * from {{{{ ref('input') }}}}\n",
+        )
+    seed(project, "1,a,1", "2,a,2", "3,b,3")
+    project.dbt("build")
+    first = [(1, "a", 1), (2, "a", 2), (3, "b", 3)]
+    for name in STRATEGIES:
+        assert project.rows(f"serving.{name}") == first, name
+
+    seed(project, "2,a,20", "3,c,30", "4,c,40")
+    project.dbt("build")
+    new = [(2, "a", 20), (3, "c", 30), (4, "c", 40)]
+    expected = {
+        "appended": [*first, *new],
+        "merged": [(1, "a", 1), *new],
+        "merged_by_two": [(1, "a", 1), (3, "b", 3), *new],
+        "deleted_inserted": [(1, "a", 1), *new],
+        "overwritten": [(3, "b", 3), *new],
+        "overwritten_whole": new,
+        "default_with_key": [(1, "a", 1), *new],
+        "default_without": [*first, *new],
+    }
+    for name, rows in expected.items():
+        assert sorted(project.rows(f"serving.{name}")) == sorted(rows), name
+
+    before = project.state()
+    seed(project)
+    project.dbt("build")
+    expected["overwritten_whole"] = []
+    for name, rows in expected.items():
+        assert sorted(project.rows(f"serving.{name}")) == sorted(rows), name
+        if name != "overwritten_whole":
+            assert project.state()[f"serving.{name}"] == before[f"serving.{name}"], name
+
+    identity = {name: project.table(f"serving.{name}").metadata.table_uuid for name in STRATEGIES}
+    seed(project, "7,z,7.5", name="input")
+    project.write(
+        "seeds/reference/_seeds.yml",
+        "seeds: [{name: input, config: {column_types: {k: varchar, part: varchar, v: double}}}]\n",
+    )
+    project.dbt("build", "--full-refresh")
+    for name in STRATEGIES:
+        assert project.rows(f"serving.{name}") == [("7", "z", 7.5)], name
+        assert project.table(f"serving.{name}").metadata.table_uuid == identity[name]
+        # the rows of before are still there for whoever asks for that snapshot
+        assert len(project.table(f"serving.{name}").metadata.snapshots) > 1
+
+
+@pytest.mark.parametrize(
+    ("config", "rows", "said"),
+    [
+        pytest.param(
+            "unique_key='k'", ["1,a,1", "1,b,2"], 'unique_key ("k") occurs more than once', id="duplicate-key"
+        ),
+        pytest.param("unique_key='k'", ["1,a,1", ",b,2"], 'have NULL in unique_key ("k")', id="null-key"),
+        pytest.param("unique_key='nothing'", ["1,a,1"], "nothing", id="unknown-key"),
+        pytest.param("incremental_strategy='merge'", ["1,a,1"], "merge needs unique_key", id="no-key"),
+        pytest.param(
+            "incremental_strategy='upsert'",
+            ["1,a,1"],
+            "incremental_strategy upsert is not known",
+            id="unknown",
+        ),
+        pytest.param(
+            "unique_key='k', merge_update_columns=['v']",
+            ["1,a,1"],
+            "merge_update_columns has no effect",
+            id="ignored-key",
+        ),
+        pytest.param("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v", id="transform"),
+        pytest.param(
+            "sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column", id="sort-column"
+        ),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_in_one_line(
+    project: Project, config: str, rows: list[str], said: str
+) -> None:
+    bare(project)
+    seed(project, "0,x,0")
+    project.write(
+        "seeds/reference/_seeds.yml", "seeds: [{name: input, config: {column_types: {k: integer}}}]\n"
+    )
+    model = "{{{{ config(materialized='incremental', {}) }}}}\nselect * from {{{{ ref('input') }}}}\n"
+    project.write("models/serving/thing.sql", model.format("unique_key='k'"))
+    project.dbt("build")
+    before = project.locations()
+    project.write("models/serving/thing.sql", model.format(config))
+    seed(project, *rows)
+    output = project.refused("build")
+    assert said in output
+    assert "Traceback" not in output
+    assert project.locations() == before
+
+
+def test_a_column_that_is_added(project: Project) -> None:
+    bare(project)
+    model = "{{{{ config(materialized='incremental', unique_key='k', on_schema_change='{}') }}}}\n{}\n"
+    for mode in ("ignore", "append_new_columns", "sync_all_columns", "fail"):
+        project.write(f"models/serving/{mode}.sql", model.format(mode, "select 1 as k, 'a' as old"))
+    project.dbt("build")
+    for mode in ("ignore", "append_new_columns", "sync_all_columns"):
+        project.write(f"models/serving/{mode}.sql", model.format(mode, "select 2 as k, 'b' as new"))
+    project.dbt("build")
+    assert project.rows("serving.ignore", "k", "old") == [(1, "a"), (2, None)]
+    assert project.rows("serving.append_new_columns", "k", "old", "new") == [(1, "a", None), (2, None, "b")]
+    assert project.rows("serving.sync_all_columns", "k", "new") == [(1, None), (2, "b")]
+    assert len(project.table("serving.sync_all_columns").schema().fields) == 2
+    project.write("models/serving/fail.sql", model.format("fail", "select 2 as k, 'b' as new"))
+    assert "the query's columns differ from the table: new new; missing old" in project.refused("build")
+
+
+SNAPSHOT = """
+snapshots:
+  - name: versions
+    relation: ref('input')
+    config: {{schema: reference, unique_key: k, {}}}
+"""
+
+
+def versions(project: Project, *columns: str) -> list[tuple[object, ...]]:
+    return [tuple(map(str, row)) for row in project.rows("reference.versions", *columns)]
+
+
+def test_a_snapshot_by_timestamp(project: Project) -> None:
+    bare(project)
+    project.write(
+        "snapshots/_snapshots.yml",
+        SNAPSHOT.format("strategy: timestamp, updated_at: at, hard_deletes: ignore"),
+    )
+    project.write(
+        "seeds/reference/_seeds.yml",
+        "seeds: [{name: input, config: {column_types: {k: integer, at: timestamp}}}]\n",
+    )
+    columns = ("k", "v", "dbt_valid_from", "dbt_valid_to")
+    seed(project, "1,a,2024-01-01", "2,b,2024-01-01", "3,c,2024-01-01", header="k,v,at")
+    project.dbt("build")
+    assert versions(project, *columns) == [
+        ("1", "a", "2024-01-01 00:00:00", "None"),
+        ("2", "b", "2024-01-01 00:00:00", "None"),
+        ("3", "c", "2024-01-01 00:00:00", "None"),
+    ]
+    # 1 changes, 2 does not, 3 is gone, 4 is new; a change without a new date is no version
+    seed(project, "1,A,2024-02-01", "2,B,2024-01-01", "4,d,2024-02-02", header="k,v,at")
+    project.dbt("build")
+    expected = [
+        ("1", "A", "2024-02-01 00:00:00", "None"),
+        ("1", "a", "2024-01-01 00:00:00", "2024-02-01 00:00:00"),
+        ("2", "b", "2024-01-01 00:00:00", "None"),
+        ("3", "c", "2024-01-01 00:00:00", "None"),
+        ("4", "d", "2024-02-02 00:00:00", "None"),
+    ]
+    assert versions(project, *columns) == expected
+    assert "nothing changed" in project.dbt("build")
+    assert "UNCHANGED" in project.dbt("snapshot")
+    seed(project, "1,x,2024-03-01", "2,B,2024-01-01", "4,d,2024-02-02", header="k,v,at")
+    project.dbt("build")
+    assert versions(project, *columns) == [
+        ("1", "A", "2024-02-01 00:00:00", "2024-03-01 00:00:00"),
+        expected[1],
+        ("1", "x", "2024-03-01 00:00:00", "None"),
+        *expected[2:],
+    ]
+
+
+@pytest.mark.parametrize("hard_deletes", ["invalidate", "new_record"])
+def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -> None:
+    bare(project)
+    project.write(
+        "snapshots/_snapshots.yml",
+        SNAPSHOT.format(f"strategy: check, check_cols: [v], hard_deletes: {hard_deletes}"),
+    )
+    project.write(
+        "seeds/reference/_seeds.yml", "seeds: [{name: input, config: {column_types: {k: integer}}}]\n"
+    )
+    seed(project, "1,a", "2,b", "3,c", header="k,v")
+    project.dbt("build")
+    seed(project, "1,A", "2,b", header="k,v")
+    project.dbt("build")
+    columns = ["k", "v", "dbt_valid_to"] + (["dbt_is_deleted"] if hard_deletes == "new_record" else [])
+    found = [
+        tuple("ended" if "20" in value else value for value in row) for row in versions(project, *columns)
+    ]
+    if hard_deletes == "invalidate":
+        assert found == [("1", "A", "None"), ("1", "a", "ended"), ("2", "b", "None"), ("3", "c", "ended")]
+    else:
+        assert sorted(found) == [
+            ("1", "A", "None", "False"),
+            ("1", "a", "ended", "False"),
+            ("2", "b", "None", "False"),
+            ("3", "c", "None", "True"),
+            ("3", "c", "ended", "False"),
+        ]
+    # 3 comes back
+    seed(project, "1,A", "2,b", "3,c", header="k,v")
+    project.dbt("build")
+    current = [row for row in versions(project, "k", "v", "dbt_valid_to") if row[2] == "None"]
+    assert [row[:2] for row in current] == [("1", "A"), ("2", "b"), ("3", "c")]
+
+
+def test_python_models_may_return_any_frame(project: Project) -> None:
+    bare(project)
+    seed(project, "1,a,1.5", "2,b,")
+    for name, expression in {
+        "pandas": "dbt.ref('input').df()",
+        "arrow": "dbt.ref('input').to_arrow_table()",
+        "relation": "dbt.ref('input').filter('k > 0')",
+        "reader": "dbt.ref('input').fetch_record_batch()",
+        "sql": "session.sql('select 1 as k, 2 as v')",
+    }.items():
+        project.write(
+            f"python_models/serving/{name}.py", f"def model(dbt, session):\n    return {expression}\n"
+        )
+    project.write(
+        "python_models/serving/grown.py",
+        "def model(dbt, session):\n"
+        "    dbt.config(materialized='incremental', unique_key='k')\n"
+        "    frame = dbt.ref('input')\n"
+        "    return frame.filter('k > 1') if dbt.is_incremental else frame\n",
+    )
+    project.write("models/serving/after.sql", "select count(*) as n from {{ ref('pandas') }}\n")
+    project.dbt("build")
+    for name in ("pandas", "arrow", "relation", "reader", "grown"):
+        assert project.rows(f"serving.{name}", "k", "part", "v") == [(1, "a", 1.5), (2, "b", None)], name
+    assert project.rows("serving.sql") == [(1, 2)]
+    assert project.rows("serving.after") == [(2,)]
+    seed(project, "1,x,9", "2,y,9")
+    project.dbt("build")
+    assert project.rows("serving.grown", "k", "part") == [(1, "a"), (2, "y")]
+    assert project.rows("serving.arrow", "k", "part") == [(1, "x"), (2, "y")]
+
+
+def test_a_python_model_that_fails_says_why(project: Project) -> None:
+    bare(project)
+    project.write("python_models/serving/broken.py", "def model(dbt, session):\n    return {}['missing']\n")
+    output = project.refused("build")
+    assert "KeyError: 'missing'" in output
+    assert project.locations() == {}
+
+
+CONTRACT = """
+models:
+  - name: thing
+    config: {contract: {enforced: true}}
+    constraints:
+      - {type: unique, columns: [k, part]}
+    columns:
+      - {name: k, data_type: integer, constraints: [{type: not_null}]}
+      - {name: part, data_type: text}
+      - {name: v, data_type: "decimal(9, 2)", constraints: [{type: check, expression: "v > 0"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        pytest.param(
+            "select 1::bigint as k, 'a' as part, 1.00::decimal(9, 2) as v",
+            ["k is BIGINT, declared INTEGER"],
+            id="type",
+        ),
+        pytest.param(
+            "select 1 as k, 'a' as part", ["column v is declared and not in the query"], id="missing"
+        ),
+        pytest.param(
+            "select 1 as k, 'a' as part, 1.00::decimal(9, 2) as v, 2 as w",
+            ["column w is in the query and not declared"],
+            id="excess",
+        ),
+        pytest.param(
+            "select 1 as k, 'a' as part, 1.00::decimal(9, 3) as v, 2 as w",
+            ["v is DECIMAL(9,3), declared DECIMAL(9,2)", "column w is in the query and not declared"],
+            id="several-of-shape",
+        ),
+        pytest.param(
+            "select unnest([1, 1, null]) as k, 'a' as part, -1.00::decimal(9, 2) as v",
+            ["not_null k: 1 rows", "unique k, part: 1 rows", "check v > 0: 3 rows"],
+            id="several-of-content",
+        ),
+    ],
+)
+def test_a_broken_contract_stops_the_run(project: Project, sql: str, said: list[str]) -> None:
+    bare(project)
+    project.write("models/serving/_contract.yml", CONTRACT)
+    project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 1.00::decimal(9, 2) as v\n")
+    project.dbt("build")
+    project.write("models/serving/thing.sql", sql)
+    output = project.refused("build")
+    for part in said:
+        assert part in output
+    assert project.rows("serving.thing", "k", "part") == [(1, "a")]
+
+
+def test_a_contract_of_a_python_model(project: Project) -> None:
+    bare(project)
+    project.write(
+        "python_models/serving/_models.yml",
+        "models:\n  - name: made\n    config: {slipway_contract: true}\n    columns:\n"
+        "      - {name: k, data_type: bigint, constraints: [{type: unique}]}\n      - {name: t, data_type: text}\n",
+    )
+    model = "import pandas as pd\n\n\ndef model(dbt, session):\n    return pd.DataFrame({})\n"
+    project.write("python_models/serving/made.py", model.format("{'k': [1, 2], 't': ['a', None]}"))
+    project.dbt("build")
+    assert project.rows("serving.made") == [(1, "a"), (2, None)]
+    project.write("python_models/serving/made.py", model.format("{'k': [1, 1], 't': ['a', 'b']}"))
+    assert "serving.made breaks its contract: unique k: 1 rows" in project.refused("build")
+    project.write("python_models/serving/made.py", model.format("{'k': ['x'], 't': ['a']}"))
+    assert "k is VARCHAR, declared BIGINT" in project.refused("build")
+
+
+def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: Project) -> None:
+    bare(project)
+    project.write("models/serving/_contract.yml", CONTRACT.replace('"v > 0"', '"v > -1"'))
+    project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 0.00::decimal(9, 2) as v\n")
+    project.dbt("build")
+    project.write("models/serving/_contract.yml", CONTRACT)
+    assert "check v > 0: 1 rows" in project.refused("build")
+
+
+def test_a_view_is_internal_to_its_run(project: Project) -> None:
+    project.write(
+        "models/curated/inner.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('meters') }}\n"
+    )
+    project.write("models/serving/outer.sql", "select count(*) as n from {{ ref('inner') }}\n")
+    project.dbt("build")
+    assert project.rows("serving.outer") == [(3,)]
+    assert "curated.inner" not in project.locations()
+    # alone, in another process, it is made again or said to be missing: never an empty table
+    result = project.run("run", "-s", "outer", "--full-refresh")
+    assert result.code == 0 or "inner" in result.output
+    assert project.rows("serving.outer") == [(3,)]
+    assert "Traceback" not in result.output
+
+
+def test_models_that_only_other_adapters_know_are_refused(project: Project) -> None:
+    project.write("models/serving/other.sql", "{{ config(materialized='external') }}\nselect 1 as k\n")
+    output = project.refused("build", "-s", "other")
+    assert "other" in output
+    assert not list(project.path.glob("other.*"))

@@ -1,0 +1,220 @@
+"""What is as it was is not built again, and what depends on a change is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Project
+
+ALL = {
+    "raw.readings",
+    "curated.consumption",
+    "serving.daily_consumption",
+    "serving.sites",
+    "reference.meters",
+}
+
+PYTHON_MODEL = """
+from meterlib.scale import scaled
+
+
+def model(dbt, session):
+    frame = dbt.ref("sites").df()
+    frame["kwh"] = [scaled(float(value)) for value in frame["kwh"]]
+    return frame
+"""
+
+
+def built(project: Project) -> set[str]:
+    """Tables that the last run did not leave as they were."""
+    return {name for name, change in project.changes().items() if change != "unchanged"}
+
+
+def test_the_second_run_changes_nothing_and_reads_no_data(project: Project) -> None:
+    project.dbt("build")
+    before, metadata = project.state(), project.locations()
+    # a data file that anyone opens is missed at once
+    hidden = [
+        path.rename(path.with_suffix(".hidden"))
+        for path in project.home.glob("dev/warehouse/[!o]*/*/data/**/*.parquet")
+    ]
+    assert hidden
+    output = project.dbt("build")
+    assert "nothing changed" in output
+    assert set(project.changes().values()) == {"unchanged"}
+    assert (project.state(), project.locations()) == (before, metadata)
+    assert len(project.releases()) == 1
+    run = project.runs()[-1]
+    assert (run["outcome"], run["release"]) == ("unchanged", None)
+    assert {node["bytes_read"] for node in run["nodes"]} == {0}
+    # tests of what did not change are carried: they passed on these very snapshots
+    assert (run["tests"]["carried"], run["tests"]["executed"], run["tests"]["expected"]) == (4, 0, 4)
+    for path in hidden:
+        path.rename(path.with_suffix(".parquet"))
+    assert "nothing changed" in project.dbt("build", "--no-partial-parse")
+
+
+def test_a_new_file_rebuilds_what_it_reaches_by_increments(project: Project) -> None:
+    project.dbt("build")
+    files = {name: project.files(name) for name in ALL}
+    project.readings("day-3.csv", "m1,2024-05-03,1,")
+    project.dbt("build")
+    assert built(project) == ALL - {"reference.meters"}
+    for name in ("raw.readings", "curated.consumption", "serving.daily_consumption"):
+        assert files[name] < project.files(name), name
+        assert len(project.files(name) - files[name]) == 1, name
+
+
+def test_a_late_reading_rewrites_its_day_alone(project: Project) -> None:
+    project.dbt("build")
+    files = project.files("serving.daily_consumption")
+    project.readings("late.csv", "m9,2024-05-01,4,")
+    project.dbt("build")
+    assert len(files & project.files("serving.daily_consumption")) == 1
+    assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [7750, 4250]
+
+
+def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(project: Project) -> None:
+    project.dbt("build")
+    before = project.state()
+    project.readings("day-2-again.csv", "m1,2024-05-02,1.25,again", "m2,2024-05-02,3,again")
+    project.dbt("build")
+    changes = project.changes()
+    assert changes["raw.readings"] == "built"
+    # the same readings from a file whose name does not win: neither the rows nor anything after them moves
+    assert {name for name in ALL if project.state()[name] != before[name]} == {"raw.readings"}
+    assert "nothing changed" in project.dbt("build")
+
+
+def test_a_var_rebuilds_what_uses_it(project: Project) -> None:
+    project.dbt("build")
+    project.dbt("build", "--vars", "kwh_factor: 10")
+    assert built(project) == {"serving.daily_consumption"}
+    project.dbt("build", "--vars", "something_else: 1")
+    # back to the project's own value
+    assert built(project) == {"serving.daily_consumption"}
+    text = (project.path / "dbt_project.yml").read_text(encoding="utf-8")
+    project.write("dbt_project.yml", text.replace("kwh_factor: 1000", "kwh_factor: 5"))
+    project.dbt("build")
+    assert built(project) == {"serving.daily_consumption"}
+    project.write("dbt_project.yml", text.replace("  kwh_factor: 1000", "  meters: {kwh_factor: 7}"))
+    project.dbt("build")
+    assert built(project) == {"serving.daily_consumption"}
+
+
+def test_a_var_that_an_increment_uses_applies_to_everything(project: Project) -> None:
+    """The rows that are there were made with another value: an increment would leave a mixture."""
+    project.dbt("build")
+    project.dbt("build", "--vars", "kwh_factor: 1", "--full-refresh")
+    assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]
+
+
+def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
+    project.write("own_macros/half.sql", "{% macro half(c) %}{{ _divided(c, 2) }}{% endmacro %}\n")
+    project.write("own_macros/_divided.sql", "{% macro _divided(c, n) %}{{ c }} / {{ n }}{% endmacro %}\n")
+    project.write("own_macros/unused.sql", "{% macro unused() %}1{% endmacro %}\n")
+    project.write("models/serving/halves.sql", "select {{ half('kwh') }} as kwh from {{ ref('sites') }}\n")
+    project.dbt("build")
+    project.write("own_macros/unused.sql", "{% macro unused() %}2{% endmacro %}\n")
+    project.dbt("build")
+    assert built(project) == set()
+    project.write(
+        "own_macros/_divided.sql", "{% macro _divided(c, n) %}{{ c }} / ({{ n }} * 2){% endmacro %}\n"
+    )
+    project.dbt("build")
+    assert built(project) == {"serving.halves"}
+
+
+def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -> None:
+    project.write("models/curated/first.sql", "select site, kwh from {{ ref('sites') }}\n")
+    project.write("models/serving/second.sql", "select sum(kwh) as kwh from {{ ref('first') }}\n")
+    project.dbt("build")
+    project.write("models/curated/first.sql", "select site, kwh + 1 as kwh from {{ ref('sites') }}\n")
+    project.dbt("build")
+    assert built(project) == {"curated.first", "serving.second"}
+    project.write(
+        "models/curated/first.sql", "-- says the same\nselect site, 1 + kwh as kwh from {{ ref('sites') }}\n"
+    )
+    project.dbt("build")
+    assert project.changes()["curated.first"] == "same_content"
+    assert project.changes()["serving.second"] == "unchanged"
+
+
+def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Project) -> None:
+    project.write(
+        "models/curated/some.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('sites') }}\n"
+    )
+    project.write("models/serving/more.sql", "select count(*) as n from {{ ref('some') }}\n")
+    project.dbt("build")
+    project.write(
+        "models/curated/some.sql",
+        "{{ config(materialized='ephemeral') }} select * from {{ ref('sites') }} limit 1\n",
+    )
+    project.dbt("build")
+    assert built(project) == {"serving.more"}
+
+
+def test_a_seed_rebuilds_itself_and_its_readers(project: Project) -> None:
+    project.dbt("build")
+    project.write("seeds/reference/meters.csv", "meter,site\nm1,north\nm2,north\nm3,west\n")
+    project.dbt("build")
+    assert built(project) == {"reference.meters", "serving.sites"}
+
+
+def test_configuration_rebuilds_its_model(project: Project) -> None:
+    project.dbt("build")
+    sql = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    project.write("models/serving/sites.sql", "{{ config(partitioned_by=['site']) }}\n" + sql)
+    project.dbt("build")
+    assert built(project) == {"serving.sites"}
+    assert [field.name for field in project.table("serving.sites").spec().fields] == ["site"]
+    project.write("models/serving/sites.sql", "{{ config(partitioned_by=['site'], tags=['x']) }}\n" + sql)
+    project.dbt("build", "--no-partial-parse")
+    # the text of the file is part of the code
+    assert project.changes()["serving.sites"] in ("same_content", "unchanged")
+
+
+def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> None:
+    project.write("models/serving/named.sql", "select '{{ env_var(\"METER_NAME\") }}' as name\n")
+    project.settings["METER_NAME"] = "a"
+    project.dbt("build")
+    project.settings["METER_NAME"] = "b"
+    project.dbt("build")
+    assert built(project) == {"serving.named"}
+    assert project.rows("serving.named") == [("b",)]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        pytest.param(
+            "scale.py",
+            "from meterlib.factors import FACTOR\n\n\ndef scaled(x):\n    return x * FACTOR + 1\n",
+            id="imported",
+        ),
+        pytest.param("factors.py", "FACTOR = 3\n", id="imported-by-it"),
+        pytest.param("__init__.py", "SOMETHING = 1\n", id="package"),
+    ],
+)
+def test_a_python_module_rebuilds_the_models_that_import_it(project: Project, module: str, text: str) -> None:
+    library = project.path / "lib" / "meterlib"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("", encoding="utf-8")
+    (library / "factors.py").write_text("FACTOR = 2\n", encoding="utf-8")
+    (library / "unused.py").write_text("X = 1\n", encoding="utf-8")
+    (library / "scale.py").write_text(
+        "from .factors import FACTOR\n\n\ndef scaled(x):\n    return x * FACTOR\n", encoding="utf-8"
+    )
+    project.settings["PYTHONPATH"] = f"{project.path / 'lib'}"
+    project.write("python_models/serving/scaled.py", PYTHON_MODEL)
+    project.dbt("build")
+    assert project.rows("serving.scaled", "kwh") == [(0.5,), (15.5,)]
+    (library / "unused.py").write_text("X = 2\n", encoding="utf-8")
+    project.dbt("build")
+    assert built(project) == set()
+    (library / module).write_text(text, encoding="utf-8")
+    project.dbt("build")
+    assert built(project) == {"serving.scaled"}
