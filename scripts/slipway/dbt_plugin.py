@@ -127,15 +127,22 @@ class Plugin(BasePlugin):
         self._python[config["unique_id"]] = config
 
     def write_python(self, unique_id: str, frame: Any, connection: Any) -> None:
-        """Write what a Python model returned; called from the compiled model."""
+        """Write what a Python model returned; called from the compiled model, where an error is told by a traceback."""
         config = self._python.pop(unique_id)
         cursor = getattr(connection, "_cursor", connection)
         cursor.register("__slipway_frame", frame)
         try:
             config["sql"] = "from __slipway_frame"
             config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
+        except SlipwayError as error:
+            config["refused"] = error
         finally:
             cursor.unregister("__slipway_frame")
+
+    def op_python_written(self, relation: Any, config: dict[str, Any]) -> None:
+        """Tell of a refusal in one line, now that dbt has left the Python model."""
+        if error := config.pop("refused", None):
+            raise error
 
     def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
         """When a feed last brought a file that was accepted."""

@@ -241,7 +241,9 @@ def test_interrupted(published: Workshop, to: str) -> None:
     )
     try:
         for _ in range(1200):
-            if list(Path(published.settings["TMPDIR"]).glob("slipway-canary-*/head/warehouse/curated/*/metadata")):
+            if list(
+                Path(published.settings["TMPDIR"]).glob("slipway-canary-*/head/warehouse/curated/*/metadata")
+            ):
                 break
             time.sleep(0.05)
         began = time.monotonic()

@@ -8,6 +8,7 @@
         {%- if model.language == 'python' -%}
             {%- do slipway('expect_python', this, settings) -%}
             {%- call statement('main', language='python') -%} {{ iceberg_python() }} {%- endcall -%}
+            {%- do slipway('python_written', this, settings) -%}
         {%- else -%}
             {%- do iceberg_write(settings, compiled_code) -%}
         {%- endif -%}

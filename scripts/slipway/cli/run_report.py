@@ -105,7 +105,7 @@ def _headline(manifest: RunManifest) -> str:
             return f"Published release {manifest.release}, {changed} tables{where}."
         case Outcome.UNCHANGED:
             return f"Nothing changed{where}: no release."
-    return f"Not published ({manifest.outcome}){where}: {manifest.reason}."
+    return f"Not published ({manifest.outcome}){where}: {manifest.reason.rstrip('.')}."
 
 
 def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
