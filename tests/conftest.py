@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
 
 ROOT = Path(__file__).parents[1]
+
+# A runner that was started in the background ignores Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 HEADER = "parcel,depot,weighed_on,kg"
 DAY_1 = ("p1,N,2024-05-01,1.5", "p2,S,2024-05-01,2", "p3,S,2024-05-01,heavy")

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -256,7 +256,7 @@ class Project:
         return [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
 
 
-def ordered(rows: Any) -> list[Row]:
+def ordered(rows: Iterable[Row]) -> list[Row]:
     """Rows in an order that NULLs do not disturb."""
     return sorted(rows, key=lambda row: [(value is not None, str(value)) for value in row])
 

@@ -161,7 +161,7 @@ snapshots:
 """
 
 
-def versions(project: Project, *columns: str) -> list[tuple[object, ...]]:
+def versions(project: Project, *columns: str) -> list[tuple[str, ...]]:
     return [tuple(map(str, row)) for row in project.rows("reference.versions", *columns)]
 
 

@@ -20,7 +20,7 @@ from pyiceberg.exceptions import CommitFailedException
 from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.objects import ObjectInfo, object_store
-from slipway.domain.errors import ConflictError
+from slipway.domain.errors import ConfigError, ConflictError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
@@ -44,13 +44,25 @@ _SCHEMA = pa.schema(
 
 
 def read_feeds(project: Path) -> list[Feed]:
-    """Feeds among the project's contracts."""
-    found = []
+    """Feeds among the project's contracts.
+
+    Raises:
+        ConfigError: a contract cannot be read, or two describe one feed.
+    """
+    found: dict[str, Feed] = {}
     for path in sorted((project / "contracts").glob("*.odcs.y*ml")):
-        feed = Feed.from_contract(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, path.name)
-        if feed:
-            found.append(feed)
-    return found
+        try:
+            contract = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path.name} is not YAML", " ".join(str(error).split())) from None
+        feed = Feed.from_contract(contract, path.name) if isinstance(contract, dict) else None
+        if feed is not None and feed.name in found:
+            raise ConfigError(
+                f"{path.name} describes feed {feed.name}", "another contract does, too", "keep one"
+            )
+        if feed is not None:
+            found[feed.name] = feed
+    return list(found.values())
 
 
 class Landing:

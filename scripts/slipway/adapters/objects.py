@@ -17,8 +17,6 @@ from slipway.domain.errors import ConfigError, UnavailableError
 
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
-from slipway.domain.errors import UnavailableError
-
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -129,7 +127,9 @@ class S3Store:
         self.root = root
         self._bucket, _, prefix = root.split("://", 1)[1].partition("/")
         self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-        retries = None if "AWS_MAX_ATTEMPTS" in os.environ else {"mode": "standard", "total_max_attempts": 4}
+        retries: Any = (
+            None if "AWS_MAX_ATTEMPTS" in os.environ else {"mode": "standard", "total_max_attempts": 4}
+        )
         with self._answering():
             self._client = boto3.client(
                 "s3",
@@ -202,7 +202,7 @@ class S3Store:
 
     def _pages(self, prefix: str, **options: str) -> list[dict[str, Any]]:
         with self._answering():
-            paginator = self._client.get_paginator("list_objects_v2")
+            paginator: Any = self._client.get_paginator("list_objects_v2")
             return list(paginator.paginate(Bucket=self._bucket, Prefix=self._start(prefix), **options))
 
     @contextmanager

@@ -97,6 +97,12 @@ class Profile:
         if warehouse:
             properties["warehouse"] = warehouse if "://" in warehouse else f"file://{warehouse}"
         properties["warehouse"] = properties["warehouse"].rstrip("/")
+        if any(sign in properties["warehouse"] for sign in "#?"):
+            raise ConfigError(
+                f"warehouse {properties['warehouse']} has # or ? in its name",
+                "they end a path in the locations of Iceberg tables",
+                "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
+            )
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
         if any(root.startswith("s3") for root in (properties["warehouse"], landing)):
             properties = {**_standard_aws(), **properties}

@@ -57,13 +57,26 @@ class Feed:
                 f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "convert the files"
             )
         folder, _, pattern = str(server.get("path", f"{contract.get('id')}/*.csv")).rpartition("/")
-        return cls(
+        feed = cls(
             name=folder.strip("/") or str(objects[0].get("physicalName") or objects[0]["name"]),
             columns=[str(item.get("physicalName") or item["name"]) for item in objects[0]["properties"]],
             pattern=pattern or "*.csv",
             delimiter=str(given.get("delimiter", server.get("delimiter", ","))),
             quote=str(given.get("quote", '"')),
         )
+        if problem := feed._problem():
+            raise ConfigError(f"{origin}: {problem}", fix="see docs/reference/landing.md")
+        return feed
+
+    def _problem(self) -> str | None:
+        if "/" in self.name:
+            return f"path {self.name} has a folder in a folder; a feed is one folder of the landing area"
+        for what, sign in (("delimiter", self.delimiter), ("quote", self.quote)):
+            if len(sign) != 1:
+                return f"{what} {sign!r} is not one character"
+        lowered = [column.lower() for column in self.columns]
+        twice = [column for column in self.columns if lowered.count(column.lower()) > 1]
+        return f"column {twice[0]} is declared twice" if twice else None
 
     def name_problem(self, file_name: str) -> str | None:
         """Why a file's name does not fit, None when it does."""

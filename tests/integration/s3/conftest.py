@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +17,12 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
+    from pyiceberg.table import StaticTable
     from tests.conftest import Workshop
 
-KEY, SECRET = "AKIAEXAMPLEEXAMPLE01", "a-Secret/that+appears=nowhere/0123456789"
+KEY = "AKIAEXAMPLEEXAMPLE01"
+SECRET = "a-Secret/that+appears=nowhere/0123456789"
+TOKEN = "a-session-token//that-appears-nowhere=="
 
 
 @dataclass
@@ -26,7 +32,6 @@ class Lake:
     workshop: Workshop
     bucket: str
     client: Any
-    settings: dict[str, str] = field(default_factory=dict)
 
     def put(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
@@ -35,25 +40,47 @@ class Lake:
         content: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return content
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Keys and bytes of all objects below a prefix."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+    def manifests(self) -> list[dict[str, Any]]:
+        """Run manifests in the bucket, oldest first."""
+        keys = [key for key in self.sizes("warehouse/_slipway/runs/") if key.endswith("/run_manifest.json")]
+        return sorted((json.loads(self.get(key)) for key in keys), key=lambda found: str(found["started_at"]))
+
+    def published(self) -> dict[str, str]:
+        """Tables that the catalog of the target names, without the ledger, to their metadata location."""
+        connection = sqlite3.connect(self.workshop.folder / "staging.db")
+        query = "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
+        try:
+            found = dict(connection.execute(f"{query} where table_namespace <> 'ops'").fetchall())
+        except sqlite3.OperationalError:  # no command has opened it yet
+            found = {}
+        finally:
+            connection.close()
+        return found
+
+    def table(self, name: str) -> StaticTable:
+        """A published table as pyiceberg reads it."""
+        from pyiceberg.table import StaticTable
+
+        endpoint = self.workshop.settings["AWS_ENDPOINT_URL"]
+        keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+        return StaticTable.from_metadata(self.published()[name], {"s3.endpoint": endpoint, **keys})
 
 
-def client(service: str, endpoint: str, key: str = KEY, secret: str = SECRET) -> Any:  # noqa: ANN401 - boto3 makes the class
-    return boto3.client(
-        service,
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+def access(endpoint: str) -> dict[str, Any]:
+    """Arguments for clients of the store that know nothing of slipway."""
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    return {"endpoint_url": endpoint, "config": Config(retries={"total_max_attempts": 1}), **keys}
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The store's address, one store per worker."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -67,7 +94,7 @@ def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callabl
 
     def make(folder: Path, bucket: str) -> Lake:
         workshop = new_workshop(folder)
-        made = client("s3", endpoint)
+        made = boto3.client("s3", **access(endpoint))
         made.create_bucket(Bucket=bucket)
         lake = Lake(workshop, bucket, made)
         for path in sorted((folder / "landing").rglob("*.csv")):
@@ -75,6 +102,7 @@ def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callabl
         workshop.settings |= {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SESSION_TOKEN": TOKEN,
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -1,0 +1,252 @@
+"""A store that refuses, fails, drops connections or is silent: retried within bounds, then one clear line."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from tests.integration.s3.conftest import access
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+# method, path and query, how often the two were asked for before: a status to answer with, 0 to hang up, None to pass on
+Fault = Callable[[str, str, int], int | None]
+
+
+class Proxy:
+    """Passes requests on to the store, except those that go wrong."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.fault: Fault = lambda *_: None
+        self.failed: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+        host = urlsplit(endpoint).netloc
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.body()
+                status = proxy.judge(self.command, self.path)
+                if status == 0:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if status is not None:
+                    self.reply(status, [], b"<Error><Code>ServiceUnavailable</Code></Error>")
+                    return
+                store = http.client.HTTPConnection(host)
+                sent = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+                store.request(self.command, self.path, body, sent | {"Host": self.headers["Host"]})
+                got = store.getresponse()
+                headers = [item for item in got.getheaders() if item[0].lower() not in HOP]
+                self.reply(got.status, headers, got.read(), got.getheader("Content-Length"))
+                store.close()
+
+            def body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                found = b""
+                while size := int(self.rfile.readline(), 16):
+                    found += self.rfile.read(size)
+                    self.rfile.readline()
+                while self.rfile.readline().strip():
+                    """Trailers."""
+                return found
+
+            def reply(
+                self, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
+            ) -> None:
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header(
+                    "Content-Length", length if self.command == "HEAD" and length else str(len(body))
+                )
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - as http.server calls them
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def judge(self, method: str, path: str) -> int | None:
+        with self._lock:
+            before = self._asked[method, path]
+            self._asked[method, path] += 1
+            status = self.fault(method, path, before)
+            if status is not None:
+                self.failed[method] += 1
+            return status
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+HOP = {"connection", "content-length", "date", "expect", "host", "server", "transfer-encoding"}
+
+
+@pytest.fixture
+def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
+    return new_lake(tmp_path, f"lake-{tmp_path.name.replace('_', '-')[-40:]}".rstrip("-"))
+
+
+@pytest.fixture
+def proxy(endpoint: str, lake: Lake) -> Iterator[Proxy]:
+    made = Proxy(endpoint)
+    lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
+    yield made
+    lake.workshop.settings["AWS_ENDPOINT_URL"] = endpoint
+    made.stop()
+
+
+def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
+    """The one line of a run that cannot begin; nothing is published, and it does not take long."""
+    before, began = (lake.published(), lake.sizes()), time.monotonic()
+    message = lake.workshop.refusal("run", code=5, **settings)
+    assert time.monotonic() - began < seconds
+    assert (lake.published(), lake.sizes()) == before
+    return message
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        pytest.param({"SLIPWAY_WAREHOUSE": "s3://nobody-has-it/w"}, "NoSuchBucket", id="missing bucket"),
+        pytest.param({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Could not connect", id="nobody listens"),
+        pytest.param(
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "credentials", id="no credentials"
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used(lake: Lake, settings: dict[str, str], told: str) -> None:
+    message = refused(lake, seconds=45, **settings)
+    warehouse = settings.get("SLIPWAY_WAREHOUSE", lake.workshop.settings["SLIPWAY_WAREHOUSE"])
+    assert message.startswith(f"{warehouse}/_slipway cannot be used: ")
+    assert told in message
+    assert message.endswith("check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
+
+
+def test_a_landing_area_that_cannot_be_used_is_a_failed_run(lake: Lake) -> None:
+    run = lake.workshop.run(code=1, SLIPWAY_LANDING="s3://nobody-has-it/landing")
+    assert (run["outcome"], run["nodes"]) == ("failed", [])
+    assert run["reason"].startswith("s3://nobody-has-it/landing cannot be used: ")
+    assert lake.published() == {}
+    assert lake.manifests() == [{key: value for key, value in run.items() if key != "folder"}]
+
+
+def test_wrong_credentials(lake: Lake, endpoint: str) -> None:
+    iam = boto3.client("iam", **access(endpoint))
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=policy)
+    check_signatures(endpoint, "0")
+    try:
+        unknown = lake.workshop.refusal("run", code=5)
+        forged = lake.workshop.refusal(
+            "run", code=5, AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SESSION_TOKEN=""
+        )
+    finally:
+        check_signatures(endpoint, "inf")
+    assert "InvalidAccessKeyId" in unknown
+    assert "SignatureDoesNotMatch" in forged
+    assert lake.published() == {}
+    assert not lake.sizes("warehouse/")
+
+
+def check_signatures(endpoint: str, after: str) -> None:
+    """Have the store check signatures and policies after a number of requests."""
+    store = http.client.HTTPConnection(urlsplit(endpoint).netloc)
+    store.request("POST", "/moto-api/reset-auth", after)
+    assert store.getresponse().status == 200
+    store.close()
+
+
+def test_every_request_fails_once_and_the_run_succeeds(lake: Lake, proxy: Proxy) -> None:
+    proxy.fault = lambda method, path, before: 503 if before == 0 else None
+    run = lake.workshop.run()
+    assert run["outcome"] == "published"
+    assert proxy.failed["PUT"] > 10
+    proxy.fault = lambda *_: None
+    assert lake.table("raw.parcels").scan().to_arrow().num_rows == 5
+
+
+def test_connections_are_dropped_and_the_run_succeeds(lake: Lake, proxy: Proxy) -> None:
+    proxy.fault = lambda method, path, before: 0 if before == 0 and method in ("GET", "PUT") else None
+    run = lake.workshop.run()
+    assert run["outcome"] == "published"
+    assert min(proxy.failed["PUT"], proxy.failed["GET"]) > 3
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("/raw/parcels/data/", id="data files"),
+        pytest.param("/curated/weights/metadata/", id="metadata"),
+        pytest.param("/candidate/", id="records of the candidate"),
+        pytest.param(".publishing", id="the intent to publish"),
+    ],
+)
+def test_writes_that_keep_failing_publish_nothing(lake: Lake, proxy: Proxy, part: str) -> None:
+    proxy.fault = lambda method, path, before: 503 if method in ("PUT", "POST") and part in path else None
+    began = time.monotonic()
+    done = lake.workshop.slipway("run")
+    assert time.monotonic() - began < 100
+    assert done.code in (1, 5), done
+    assert "Traceback" not in done.err
+    assert proxy.failed["PUT"] + proxy.failed["POST"] > 1  # it was tried again
+    assert lake.published() == {}
+    proxy.fault = lambda *_: None
+    run = lake.workshop.run()  # and the next run mends it
+    assert run["outcome"] == "published"
+    assert lake.table("raw.parcels").scan().to_arrow().num_rows == 5
+
+
+def test_the_store_dies_after_the_publication(lake: Lake, proxy: Proxy) -> None:
+    """What the catalog took is published, and the next command records it."""
+    proxy.fault = lambda method, path, before: (
+        503 if method == "PUT" and path.endswith("000001.json") else None
+    )
+    done = lake.workshop.slipway("run")
+    assert done.code == 5, done
+    assert len(lake.published()) == 5
+    proxy.fault = lambda *_: None
+    assert lake.workshop.run()["outcome"] == "unchanged"
+    releases = json.loads(lake.workshop.answer("releases", "--output", "json"))
+    assert [release["number"] for release in releases] == [1]
+
+
+@pytest.mark.long
+def test_a_silent_store_is_given_up(lake: Lake) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(50)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        message = refused(lake, seconds=100, AWS_ENDPOINT_URL=address)
+    assert "Read timeout" in message

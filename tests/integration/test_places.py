@@ -1,0 +1,167 @@
+"""Where things are, and what they are called, makes no difference."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pyiceberg.table import StaticTable
+
+if TYPE_CHECKING:
+    import duckdb
+    from tests.integration.conftest import DbtServer, Project
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param("with space", id="space"),
+        pytest.param("żółw 日本 🐢", id="unicode"),
+        pytest.param("it's 100% [x] {y} $HOME", id="punctuation"),
+    ],
+)
+def test_folders_may_have_any_name(project: Project, tmp_path: Path, folder: str) -> None:
+    moved = replace(
+        project,
+        path=tmp_path / folder / "project",
+        home=tmp_path / folder / "home",
+        landing=tmp_path / folder / "landing",
+        target=tmp_path / folder / "target",
+    )
+    shutil.copytree(project.path, moved.path)
+    shutil.copytree(project.landing, moved.landing)
+    moved.dbt("build")
+    moved.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
+    moved.dbt("build")
+    assert [float(kwh) for _, _, kwh in moved.rows("serving.sites")] == [10.25, 1.25]
+    assert not project.home.exists()
+
+
+@pytest.mark.parametrize("folder", ["number #1", "really?"])
+def test_a_home_that_no_reader_could_open_is_refused(project: Project, tmp_path: Path, folder: str) -> None:
+    moved = replace(project, home=tmp_path / folder)
+    output = moved.refused("build")
+    assert f"{folder} has # or ? in its name" in output.replace("/dev/warehouse", "")
+    assert "Traceback" not in output
+    assert not list(tmp_path.glob("**/*.parquet"))
+
+
+def test_commands_work_from_any_folder(project: Project, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    where = ("--project-dir", str(project.path), "--profiles-dir", str(project.path))
+    project.dbt("build", *where, cwd=elsewhere)
+    assert len(project.locations()) == 5
+    assert "nothing changed" in project.dbt("build")
+    project.dbt("test", *where, cwd=elsewhere)
+    relative = ("--project-dir", "../project", "--profiles-dir", "../project")
+    assert "nothing changed" in project.dbt("build", *relative, cwd=elsewhere)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_relative_settings_start_where_the_command_does(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(project.landing, tmp_path / "inbox")
+    project.settings |= {"SLIPWAY_HOME": "my home", "SLIPWAY_LANDING": "./inbox"}
+    project.dbt(
+        "build", "--project-dir", str(project.path), "--profiles-dir", str(project.path), cwd=tmp_path
+    )
+    assert len(replace(project, home=tmp_path / "my home").locations()) == 5
+
+
+def test_two_targets_do_not_see_each_other(project: Project) -> None:
+    project.dbt("build")
+    project.readings("day-3.csv", "m3,2024-05-03,1,")
+    project.dbt("build", "--target", "ci")
+    assert len(project.rows("raw.readings")) == 5
+    names = {path.parent.parent.name for path in project.home.glob("ci/warehouse/*/*/metadata")}
+    assert {"raw", "curated", "serving", "reference"} <= names
+
+
+def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
+    project: Project, engine: duckdb.DuckDBPyConnection
+) -> None:
+    project.dbt("build")
+    project.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
+    project.dbt("build")
+    for name, location in project.locations().items():
+        scan = f"iceberg_scan('{location.removeprefix('file://')}')"
+        by_duckdb = engine.execute(f"from {scan}").fetchall()
+        arrow = StaticTable.from_metadata(location).scan().to_arrow()
+        engine.register("by_pyiceberg", arrow)
+        assert sorted(map(str, engine.execute("from by_pyiceberg").fetchall())) == sorted(
+            map(str, by_duckdb)
+        ), name
+        assert by_duckdb, name
+
+
+OTHER_CONTRACT = """
+apiVersion: v3.0.2
+kind: DataContract
+id: weather
+servers: [{server: landing, type: local, path: stations/*.txt, format: csv,
+           customProperties: [{property: delimiter, value: ";"}]}]
+schema:
+  - name: stations
+    properties: [{name: Station}, {name: Measured At}, {name: "°C"}]
+"""
+
+
+def test_the_machinery_builds_another_project_when_the_example_is_deleted(
+    server: DbtServer, tmp_path: Path
+) -> None:
+    """A clone without its example is where a team starts with its own."""
+    clone = tmp_path / "clone"
+    kept = ("dbt_project.yml", "profiles.yml", "macros", "scripts")
+    for name in kept:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source, clone / name, ignore=shutil.ignore_patterns("retail", "__pycache__", "*.egg-info")
+            )
+        else:
+            clone.mkdir(exist_ok=True)
+            shutil.copy(source, clone / name)
+    files = {
+        "contracts/weather.odcs.yaml": OTHER_CONTRACT,
+        "landing/stations/a.txt": "Station;Measured At;°C\nOslo;2024-01-01 06:00;-3.5\nOslo;2024-01-01 12:00;1\n",
+        "landing/stations/b.txt": "Station;°C\nOslo;1\n",
+        "models/raw/_sources.yml": "sources: [{name: landing, schema: landing, tables: [{name: stations}]}]\n",
+        "models/raw/stations.sql": "{{ config(materialized='incremental', full_refresh=false) }}\n"
+        "select * from {{ source('landing', 'stations') }}\n",
+        "models/serving/daily_means.sql": 'select "Station" as station, cast("Measured At" as date) as measured_on,\n'
+        '    cast(avg(cast("°C" as decimal(9, 2))) as decimal(9, 2)) as celsius\n'
+        "from {{ ref('stations') }} group by all\n",
+    }
+    for name, text in files.items():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(text, encoding="utf-8")
+
+    from tests.integration.conftest import Project
+
+    other = Project(server, clone, tmp_path / "home", clone / "landing", tmp_path / "target")
+    # the clone's own package, in a process that has imported nothing before
+    program = "import sys; from dbt.cli.main import cli; sys.argv[0] = 'dbt'; cli()"
+    environment = {**other.env, "PYTHONPATH": str(clone / "scripts")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "build"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "landed stations: 1 files, 2 rows; 1 set aside" in done.stdout
+    rows = other.rows("serving.daily_means")
+    assert [(station, str(day), str(celsius)) for station, day, celsius in rows] == [
+        ("Oslo", "2024-01-01", "-1.25")
+    ]
+    assert other.verdicts()["b.txt"] == ("rejected", None)
+    assert not list((clone / "scripts").rglob("retail"))
