@@ -25,72 +25,22 @@ if TYPE_CHECKING:
 Fault = Callable[[str, str, int], int | None]
 
 
-class Proxy:
+HOP = {"connection", "content-length", "date", "expect", "host", "server", "transfer-encoding"}
+
+
+class Proxy(ThreadingHTTPServer):
     """Passes requests on to the store, except those that go wrong."""
 
+    daemon_threads = True
+
     def __init__(self, endpoint: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.store = urlsplit(endpoint).netloc
+        self.address = f"http://127.0.0.1:{self.server_port}"
         self.fault: Fault = lambda *_: None
         self.failed: Counter[str] = Counter()
         self._asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        host = urlsplit(endpoint).netloc
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                body = self.body()
-                status = proxy.judge(self.command, self.path)
-                if status == 0:
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                if status is not None:
-                    self.reply(status, [], b"<Error><Code>ServiceUnavailable</Code></Error>")
-                    return
-                store = http.client.HTTPConnection(host)
-                sent = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
-                store.request(self.command, self.path, body, sent | {"Host": self.headers["Host"]})
-                got = store.getresponse()
-                headers = [item for item in got.getheaders() if item[0].lower() not in HOP]
-                self.reply(got.status, headers, got.read(), got.getheader("Content-Length"))
-                store.close()
-
-            def body(self) -> bytes:
-                if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                found = b""
-                while size := int(self.rfile.readline(), 16):
-                    found += self.rfile.read(size)
-                    self.rfile.readline()
-                while self.rfile.readline().strip():
-                    """Trailers."""
-                return found
-
-            def reply(
-                self, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
-            ) -> None:
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header(
-                    "Content-Length", length if self.command == "HEAD" and length else str(len(body))
-                )
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - as http.server calls them
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
 
     def judge(self, method: str, path: str) -> int | None:
         with self._lock:
@@ -101,13 +51,60 @@ class Proxy:
                 self.failed[method] += 1
             return status
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
+class Handler(BaseHTTPRequestHandler):
+    """One connection of a client."""
 
-HOP = {"connection", "content-length", "date", "expect", "host", "server", "transfer-encoding"}
+    protocol_version = "HTTP/1.1"
+    server: Proxy
+
+    def answer(self) -> None:
+        body = self.body()
+        status = self.server.judge(self.command, self.path)
+        if status == 0:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        elif status is not None:
+            self.reply(status, [], b"<Error><Code>ServiceUnavailable</Code></Error>")
+        else:
+            self.pass_on(body)
+
+    def pass_on(self, body: bytes) -> None:
+        store = http.client.HTTPConnection(self.server.store)
+        sent = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+        store.request(self.command, self.path, body, sent | {"Host": self.headers["Host"]})
+        got = store.getresponse()
+        headers = [item for item in got.getheaders() if item[0].lower() not in HOP]
+        self.reply(got.status, headers, got.read(), got.getheader("Content-Length"))
+        store.close()
+
+    def body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = b""
+        while size := int(self.rfile.readline(), 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            """Trailers."""
+        return found
+
+    def reply(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
+    ) -> None:
+        is_head = self.command == "HEAD"
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", (length if is_head else None) or str(len(body)))
+        self.end_headers()
+        if not is_head:
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - as http.server calls them
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture
@@ -117,11 +114,13 @@ def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def proxy(endpoint: str, lake: Lake) -> Iterator[Proxy]:
-    made = Proxy(endpoint)
-    lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
-    yield made
-    lake.workshop.settings["AWS_ENDPOINT_URL"] = endpoint
-    made.stop()
+    with Proxy(endpoint) as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
+        yield made
+        made.shutdown()
+        thread.join()
 
 
 def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
@@ -188,6 +187,7 @@ def check_signatures(endpoint: str, after: str) -> None:
     store.close()
 
 
+@pytest.mark.long
 def test_every_request_fails_once_and_the_run_succeeds(lake: Lake, proxy: Proxy) -> None:
     proxy.fault = lambda method, path, before: 503 if before == 0 else None
     run = lake.workshop.run()
