@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def test_the_next_run_in_production_builds_on_what_was_published(prod: Workshop)
     assert prod.table("raw.parcels", "prod").scan().to_arrow().num_rows == 5
     # a unique part of the id is enough
     answer = prod.answer("publish", run["run_id"][-8:], "--target", "prod")
-    assert re.search(rf"Published release \d in prod, 4 tables of run {run['run_id']}\.", answer)
+    assert re.search(rf"Published release \d in prod, \d tables of run {run['run_id']}\.", answer)
     assert prod.table("raw.parcels", "prod").scan().to_arrow().num_rows == 6
     assert [release["run_id"] for release in prod.releases("prod")][-1] == run["run_id"]
 
@@ -182,6 +183,24 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
     assert refused(prod, run["run_id"], "prod", code=1).startswith(
         f"run {run['run_id']} is published already"
     )
+
+
+def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) -> None:
+    run = prod.run("--target", "prod")["run_id"]
+    done = prod.start(
+        "publish", run, "--target", "prod", kill_before="slipway.adapters.releases:publish"
+    ).wait()
+    assert (done.code, prod.published("prod")) == (None, {})
+    with sqlite3.connect(prod.home / "prod" / "catalog.db") as other:  # someone else holds the catalog
+        other.execute("begin immediate")
+        message = prod.refusal("publish", run, "--target", "prod", code=5)
+        other.rollback()
+    other.close()
+    assert message.startswith("catalog of prod cannot be written: database is locked")
+    assert prod.published("prod") == {}
+    prod.answer("publish", run, "--target", "prod")
+    assert prod.published("prod").keys() == ALL
+    assert [release["number"] for release in prod.releases("prod")] == [1]
 
 
 def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing.util
 import os
 import signal
 import socket
@@ -77,6 +78,7 @@ def answer(connection: socket.socket) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        multiprocessing.util._exit_function()  # type: ignore[attr-defined] # as when a process ends by itself
         stream.write(f"{code}\n")
         stream.flush()
         os._exit(code)

@@ -89,36 +89,20 @@ def test_every_incremental_strategy(project: Project) -> None:
         assert len(project.table(f"serving.{name}").metadata.snapshots) > 1
 
 
-@pytest.mark.parametrize(
-    ("config", "rows", "said"),
-    [
-        pytest.param(
-            "unique_key='k'", ["1,a,1", "1,b,2"], 'unique_key ("k") occurs more than once', id="duplicate-key"
-        ),
-        pytest.param("unique_key='k'", ["1,a,1", ",b,2"], 'have NULL in unique_key ("k")', id="null-key"),
-        pytest.param("unique_key='nothing'", ["1,a,1"], "nothing", id="unknown-key"),
-        pytest.param("incremental_strategy='merge'", ["1,a,1"], "merge needs unique_key", id="no-key"),
-        pytest.param(
-            "incremental_strategy='upsert'",
-            ["1,a,1"],
-            "incremental_strategy upsert is not known",
-            id="unknown",
-        ),
-        pytest.param(
-            "unique_key='k', merge_update_columns=['v']",
-            ["1,a,1"],
-            "merge_update_columns has no effect",
-            id="ignored-key",
-        ),
-        pytest.param("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v", id="transform"),
-        pytest.param(
-            "sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column", id="sort-column"
-        ),
-    ],
+# configuration, rows of the seed, and what is said
+REFUSED = (
+    ("unique_key='k'", ["1,a,1", "1,b,2"], 'unique_key ("k") occurs more than once'),
+    ("unique_key='k'", ["1,a,1", ",b,2"], 'have NULL in unique_key ("k")'),
+    ("unique_key='nothing'", ["1,a,1"], "nothing"),
+    ("incremental_strategy='merge'", ["1,a,1"], "merge needs unique_key"),
+    ("incremental_strategy='upsert'", ["1,a,1"], "incremental_strategy upsert is not known"),
+    ("unique_key='k', merge_update_columns=['v']", ["1,a,1"], "merge_update_columns has no effect"),
+    ("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v"),
+    ("sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column"),
 )
-def test_what_cannot_be_carried_out_is_refused_in_one_line(
-    project: Project, config: str, rows: list[str], said: str
-) -> None:
+
+
+def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Project) -> None:
     bare(project)
     seed(project, "0,x,0")
     project.write(
@@ -128,12 +112,13 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(
     project.write("models/serving/thing.sql", model.format("unique_key='k'"))
     project.dbt("build")
     before = project.locations()
-    project.write("models/serving/thing.sql", model.format(config))
-    seed(project, *rows)
-    output = project.refused("build")
-    assert said in output
-    assert "Traceback" not in output
-    assert project.locations() == before
+    for config, rows, said in REFUSED:
+        project.write("models/serving/thing.sql", model.format(config))
+        seed(project, *rows)
+        output = project.refused("build")
+        assert said in output
+        assert "Traceback" not in output
+        assert project.locations() == before
 
 
 def test_a_column_that_is_added(project: Project) -> None:
@@ -294,44 +279,33 @@ models:
 """
 
 
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        pytest.param(
-            "select 1::bigint as k, 'a' as part, 1.00::decimal(9, 2) as v",
-            ["k is BIGINT, declared INTEGER"],
-            id="type",
-        ),
-        pytest.param(
-            "select 1 as k, 'a' as part", ["column v is declared and not in the query"], id="missing"
-        ),
-        pytest.param(
-            "select 1 as k, 'a' as part, 1.00::decimal(9, 2) as v, 2 as w",
-            ["column w is in the query and not declared"],
-            id="excess",
-        ),
-        pytest.param(
-            "select 1 as k, 'a' as part, 1.00::decimal(9, 3) as v, 2 as w",
-            ["v is DECIMAL(9,3), declared DECIMAL(9,2)", "column w is in the query and not declared"],
-            id="several-of-shape",
-        ),
-        pytest.param(
-            "select unnest([1, 1, null]) as k, 'a' as part, -1.00::decimal(9, 2) as v",
-            ["not_null k: 1 rows", "unique k, part: 1 rows", "check v > 0: 3 rows"],
-            id="several-of-content",
-        ),
+# a query, and all that it breaks
+BROKEN = {
+    "select 1::bigint as k, 'a' as part, 1.00::decimal(9, 2) as v": ["k is BIGINT, declared INTEGER"],
+    "select 1 as k, 'a' as part": ["column v is declared and not in the query"],
+    "select 1 as k, 'a' as part, 1.00::decimal(9, 3) as v, 2 as w": [
+        "v is DECIMAL(9,3), declared DECIMAL(9,2)",
+        "column w is in the query and not declared",
     ],
-)
-def test_a_broken_contract_stops_the_run(project: Project, sql: str, said: list[str]) -> None:
+    "select unnest([1, 1, null]) as k, 'a' as part, -1.00::decimal(9, 2) as v": [
+        "not_null k: 1 rows",
+        "unique k, part: 1 rows",
+        "check v > 0: 3 rows",
+    ],
+}
+
+
+def test_a_broken_contract_stops_the_run(project: Project) -> None:
     bare(project)
     project.write("models/serving/_contract.yml", CONTRACT)
     project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 1.00::decimal(9, 2) as v\n")
     project.dbt("build")
-    project.write("models/serving/thing.sql", sql)
-    output = project.refused("build")
-    for part in said:
-        assert part in output
-    assert project.rows("serving.thing", "k", "part") == [(1, "a")]
+    for sql, broken in BROKEN.items():
+        project.write("models/serving/thing.sql", sql)
+        output = project.refused("build")
+        for said in broken:
+            assert said in output
+        assert project.rows("serving.thing", "k", "part") == [(1, "a")]
 
 
 def test_a_contract_of_a_python_model(project: Project) -> None:

@@ -103,10 +103,13 @@ class Records:
                 number += 1
 
     def write_intent(self, intent: Intent) -> None:
-        """Say that a release is about to be published."""
-        self.store.create(
-            f"releases/{intent.number:06d}.publishing", intent.model_dump_json(indent=1).encode()
-        )
+        """Say that a release is about to be published; again when an earlier attempt did not come to its end."""
+        key = f"releases/{intent.number:06d}.publishing"
+        try:
+            self.store.create(key, intent.model_dump_json(indent=1).encode())
+        except FileExistsError:
+            if _parse(Intent, self.store.read(key), key).run_id != intent.run_id:
+                raise
 
     def withdraw(self, number: int) -> None:
         """Say that a release was not published after all."""

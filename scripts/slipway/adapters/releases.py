@@ -10,7 +10,7 @@ from pyiceberg.table import Table
 from slipway.adapters.iceberg.commit import guarantee, publish
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.records import Records
-from slipway.domain.errors import ConflictError, UnavailableError
+from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Intent, Release, ReleasedTable
 
 _OUTSIDE = frozenset({"ops"})
@@ -25,15 +25,24 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
 
     Raises:
         ConflictError: a table moved since the run began; nothing was published.
+        UnavailableError: the catalog or the store cannot be written.
+        UnrecordedError: it is published, and only its record could not be written.
     """
     names = [".".join(item.identifier) for item in staged]
     records.write_intent(intent.model_copy(update={"tables": sorted(names)}))
     try:
         publish(tables, staged)
-    except (ConflictError, UnavailableError):
+    except ConflictError:
         records.withdraw(intent.number)
         raise
-    return _record(tables, records, intent, {item.identifier for item in staged})
+    try:
+        return _record(tables, records, intent, {item.identifier for item in staged})
+    except UnavailableError as error:
+        raise UnrecordedError(
+            f"release {intent.number} is published, but not recorded",
+            error.line(),
+            "the next run or publication records it",
+        ) from error
 
 
 def heal(tables: Tables, records: Records) -> list[str]:

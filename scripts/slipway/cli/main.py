@@ -64,14 +64,19 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("slipway: interrupted; nothing was published.", err=True)
-        code = 130
+        code = _interrupted()
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     except Exception as error:  # noqa: BLE001 - the one handler: whatever comes is told in one line
-        code = _failed(error)
+        # DuckDB says so in its own way when the signal reaches it first
+        code = _interrupted() if str(error) == "Query interrupted" else _failed(error)
     sys.exit(code)
+
+
+def _interrupted() -> int:
+    click.echo("slipway: interrupted; nothing was published.", err=True)
+    return 130
 
 
 def _failed(error: Exception) -> int:

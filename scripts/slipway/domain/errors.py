@@ -60,3 +60,7 @@ class UnavailableError(SlipwayError):
     """The catalog, the warehouse or the credentials cannot be reached."""
 
     exit_code = 5
+
+
+class UnrecordedError(UnavailableError):
+    """A release was published, and its record could not be written."""

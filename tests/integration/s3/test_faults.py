@@ -235,7 +235,10 @@ def test_the_store_dies_after_the_publication(lake: Lake, proxy: Proxy) -> None:
     )
     done = lake.workshop.slipway("run")
     assert done.code == 5, done
+    assert "slipway: release 1 is published, but not recorded: " in done.err
     assert len(lake.published()) == 5
+    (run,) = lake.manifests()
+    assert (run["outcome"], run["release"]) == ("published", 1)
     proxy.fault = lambda *_: None
     assert lake.workshop.run()["outcome"] == "unchanged"
     releases = json.loads(lake.workshop.answer("releases", "--output", "json"))

@@ -13,7 +13,7 @@ from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
-from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Intent, RunManifest, Tests
 from slipway.domain.run import Outcome
 
@@ -39,7 +39,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
 
     Raises:
         ConflictError: someone else published a table of this run; recorded, and raised again.
-        UnavailableError: the catalog could not be written; recorded, and raised again.
+        UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
     made_by = session.code
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
@@ -51,6 +51,8 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         intent = Intent(number=session.release, run_id=session.request.run_id, code=made_by)
         try:
             release(session.outputs, session.records, list(session.staged.values()), intent)
+        except UnrecordedError as error:
+            failure, reason = error, error.line()
         except (ConflictError, UnavailableError) as error:
             failure, outcome, reason = error, Outcome.REFUSED, error.line()
     run_manifest = RunManifest(

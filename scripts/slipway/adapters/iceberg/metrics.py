@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from pyiceberg import types as ice
@@ -24,6 +24,7 @@ from pyiceberg.typedef import Record
 BOUND_LENGTH = 64
 _STATS_CUT = 256  # DuckDB cuts the text of a statistic here, without saying so
 _EPOCH = datetime(1970, 1, 1)
+_WIDE = Context(prec=38)
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _python_value(kind: ice.IcebergType, text: str) -> Any:
         case ice.IntegerType() | ice.LongType():
             return int(text)
         case ice.DecimalType():
-            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale))
+            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), context=_WIDE)
         case ice.DateType():
             return (date.fromisoformat(text) - _EPOCH.date()).days
         case ice.TimeType():

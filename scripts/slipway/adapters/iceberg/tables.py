@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.io import FileIO, load_file_io
@@ -28,6 +29,8 @@ from slipway.domain.errors import UnavailableError
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+
+_CONNECT_TIMEOUT = 10  # seconds
 
 TableId = tuple[str, str]
 """Namespace and name of a table."""
@@ -63,6 +66,7 @@ class Tables:
         self.environment = environment
         self._lock = threading.RLock()
         self._loaded: dict[str, Table] = {}
+        self._failure: UnavailableError | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -73,17 +77,20 @@ class Tables:
         """
         from pyiceberg.catalog import load_catalog
 
+        if self._failure:  # every thread asks, and each attempt may take its time
+            raise self._failure
         environment = self.environment
         if environment.catalog_properties.get("uri", "").startswith("sqlite:///"):
             _make_folder(environment.catalog_properties["uri"].removeprefix("sqlite:///"))
         try:
-            return load_catalog(environment.name, **environment.catalog_properties)
+            return load_catalog(environment.name, **_connectable(environment.catalog_properties))
         except Exception as error:
-            raise UnavailableError(
+            self._failure = UnavailableError(
                 f"catalog of {environment.name} cannot be opened",
                 _first_line(error),
                 f"check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
-            ) from error
+            )
+            raise self._failure from error
 
     def locations(self) -> dict[TableId, str]:
         """Current metadata location of every table, read in one consistent query where the catalog can."""
@@ -190,6 +197,24 @@ def uri(path: str) -> str:
 def _version(metadata_location: str) -> int:
     head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
     return int(head) if head.isdigit() else 0
+
+
+def _connectable(properties: Mapping[str, str]) -> dict[str, str]:
+    """The same properties, with what SQLAlchemy leaves open for PostgreSQL.
+
+    An address without a driver means one that need not be installed, and a driver waits for ever for a server
+    that does not answer.
+    """
+    uri = properties.get("uri", "")
+    scheme, separator, rest = uri.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        driver = "psycopg" if find_spec("psycopg") and not find_spec("psycopg2") else "psycopg2"
+        scheme = f"postgresql+{driver}"
+    if not separator or not scheme.startswith("postgresql"):
+        return dict(properties)
+    if "connect_timeout=" not in rest:
+        rest += f"{'&' if '?' in rest else '?'}connect_timeout={_CONNECT_TIMEOUT}"
+    return {**properties, "uri": f"{scheme}://{rest}"}
 
 
 def _make_folder(path: str) -> None:

@@ -58,7 +58,6 @@ def test_what_is_not_known_is_read_whole(lake: Lake, consumed: str | None) -> No
 
 def test_no_table_has_no_rows() -> None:
     assert rows_added(None, "1") == "false"
-    assert partitions_changed(None, "1", "k") == "false"
 
 
 def test_a_table_that_was_not_only_appended_to_is_read_whole(lake: Lake) -> None:

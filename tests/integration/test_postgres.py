@@ -1,0 +1,302 @@
+"""The catalog of an environment on PostgreSQL: atomic publication, conflicts, and a server that fails."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+if TYPE_CHECKING:
+    from tests.conftest import Workshop
+
+pytestmark = pytest.mark.server
+
+PASSWORD = "not-to-be-seen-anywhere"
+ALL = {
+    "reference.depots",
+    "raw.parcels",
+    "curated.weights",
+    "quarantine.weights",
+    "serving.depot_weights",
+}
+
+
+class Postgres:
+    """A server of its own in a temporary folder, by a user that is not root."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs, self.folder = programs, Path(tempfile.mkdtemp(prefix="slipway-pg-"))
+        self._user = "nobody" if os.geteuid() == 0 else None
+        if self._user:
+            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        (self.folder / "password").write_text(PASSWORD, encoding="ascii")
+        (self.folder / "password").chmod(0o644)
+        self._run("initdb", "--no-sync", "--username=slipway", "--auth=scram-sha-256", "--pwfile=../password")
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "--wait", "--log=../log", f"--options={options}", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+    def uri(self, database: str, password: str = PASSWORD) -> str:
+        return f"postgresql://slipway:{password}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str) -> Any:  # noqa: ANN401 - psycopg2 has no types
+        return psycopg2.connect(
+            host="127.0.0.1", port=self.port, user="slipway", password=PASSWORD, dbname=database
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        data = self.folder / "data"
+        if not data.exists():
+            data.mkdir(mode=0o700)
+            if self._user:
+                os.chown(data, pwd.getpwnam(self._user).pw_uid, -1)
+        done = subprocess.run(
+            [self._programs / program, "--pgdata", data, *arguments],
+            user=self._user,
+            cwd=data,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdout=subprocess.DEVNULL,  # a pipe would be inherited by the server
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        log = self.folder / "log"
+        assert done.returncode == 0, log.read_text(encoding="utf-8") if log.exists() else program
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found and (initdb := shutil.which("initdb")):
+        found = [Path(initdb)]
+    if not found:
+        how = "PostgreSQL is not installed: apt-get install postgresql"
+        if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
+            pytest.fail(how)
+        pytest.skip(how)
+    server = Postgres(found[-1].parent)
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+@dataclass
+class Site:
+    """The project with a catalog in a database of its own."""
+
+    workshop: Workshop
+    postgres: Postgres
+    database: str
+
+    def published(self) -> dict[str, str]:
+        """Tables that the catalog names, without the ledger, to their metadata location."""
+        rows = self.query(
+            "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
+        )
+        return {name: location for name, location in rows if not name.startswith("ops.")}
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(self.postgres.connect(self.database)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+    def catalog(self) -> SqlCatalog:
+        """The catalog as another program opens it."""
+        warehouse = f"file://{self.workshop.home}/warehouse"
+        uri = self.postgres.uri(self.database).replace("postgresql:", "postgresql+psycopg2:")
+        return SqlCatalog("staging", uri=uri, warehouse=warehouse)
+
+    def releases(self) -> list[str]:
+        return sorted(
+            path.name for path in (self.workshop.home / "warehouse/_slipway/releases").glob("*.json")
+        )
+
+
+@pytest.fixture
+def site(postgres: Postgres, workshop: Workshop) -> Site:
+    database = f"catalog_{time.time_ns()}"
+    with closing(postgres.connect("postgres")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {database}")
+    workshop.home.mkdir()
+    for target in ("STAGING", "PROD"):
+        workshop.settings |= {
+            f"PYICEBERG_CATALOG__{target}__TYPE": "sql",
+            f"PYICEBERG_CATALOG__{target}__URI": postgres.uri(database),
+        }
+    workshop.settings |= {"SLIPWAY_WAREHOUSE": f"file://{workshop.home}/warehouse", "DBT_TARGET": "staging"}
+    return Site(workshop, postgres, database)
+
+
+def test_runs_publish_and_are_unchanged(site: Site) -> None:
+    first = site.workshop.run()
+    assert (first["outcome"], first["release"]) == ("published", 1)
+    assert site.published() == {node["table"]: node["metadata_location"] for node in first["nodes"]}
+    assert site.workshop.run()["outcome"] == "unchanged"
+    site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    assert site.workshop.run()["outcome"] == "published"
+    catalog = site.catalog()
+    assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
+    assert {".".join(name) for space in catalog.list_namespaces() for name in catalog.list_tables(space)} == (
+        ALL | {"ops.landed_files"}
+    )
+    catalog.close()
+    releases = site.workshop.answer("releases", "--output", "json")
+    assert "one database transaction" in releases or "all tables" in releases
+    leaked = [
+        path
+        for path in site.workshop.folder.rglob("*")
+        if path.is_file() and PASSWORD.encode() in path.read_bytes()
+    ]
+    assert leaked == []
+
+
+def test_two_runs_at_once_give_no_mixture(site: Site) -> None:
+    site.workshop.run()
+    site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    running = [site.workshop.start("run") for _ in range(2)]
+    done = [one.wait() for one in running]
+    assert sorted(one.code or 0 for one in done) in ([0, 0], [0, 4]), done
+    for one in done:
+        assert one.code == 0 or "nothing was published: " in one.err
+    rows = {name: rows_of(location) for name, location in site.published().items()}
+    assert (rows["raw.parcels"], rows["curated.weights"], rows["quarantine.weights"]) == (6, 5, 1)
+
+
+def rows_of(location: str) -> int:
+    from pyiceberg.table import StaticTable
+
+    rows: int = StaticTable.from_metadata(location).scan().to_arrow().num_rows
+    return rows
+
+
+def test_a_foreign_commit_refuses_the_whole_publication(site: Site) -> None:
+    site.workshop.run()
+    site.workshop.commit()
+    site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    run = site.workshop.run("--target", "staging", "--exclude", "resource_type:test", code=1)
+    assert run["outcome"] == "failed"  # what was not tested is not published
+    before = site.published()
+    staged = hold_and_publish(site, lambda: foreign_commit(site))
+    assert staged.code == 4, staged
+    assert "serving.depot_weights moved" in staged.err
+    after = site.published()
+    assert {name for name in ALL if after[name] != before[name]} == {"serving.depot_weights"}
+    assert site.releases() == ["000001.json"]
+    assert rows_of(after["raw.parcels"]) == 5
+
+
+def foreign_commit(site: Site) -> None:
+    """Another program changes a table."""
+    catalog = site.catalog()
+    with catalog.load_table("serving.depot_weights").transaction() as transaction:
+        transaction.set_properties({"owner": "someone else"})
+    catalog.close()
+
+
+def hold_and_publish(site: Site, meanwhile: Callable[[], object]) -> Any:  # noqa: ANN401 - an output
+    """Run while another transaction holds raw's row, so that it waits in the middle of its publication."""
+    with closing(site.postgres.connect(site.database)) as other, other.cursor() as cursor:
+        cursor.execute("select 1 from iceberg_tables where table_name = 'parcels' for update")
+        running = site.workshop.start("run")
+        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like 'UPDATE%'"
+        deadline = time.monotonic() + 60
+        while not site.query(waiting):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        meanwhile()
+        other.rollback()
+    return running.wait()
+
+
+def test_a_lost_connection_publishes_nothing(site: Site) -> None:
+    site.workshop.run()
+    site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    before = site.published()
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and query like 'UPDATE%'"
+    done = hold_and_publish(site, lambda: site.query(end))
+    assert done.code == 5, done
+    assert done.err.splitlines()[-1].startswith("slipway: catalog of staging cannot be written: ")
+    assert "Traceback" not in done.err
+    assert site.published() == before
+    assert site.workshop.run()["outcome"] == "published"
+    assert rows_of(site.published()["raw.parcels"]) == 6
+    assert len(site.releases()) == 2
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        pytest.param("{wrong}", "password authentication failed", id="wrong password"),
+        pytest.param("{nowhere}", "does not exist", id="no such database"),
+        pytest.param(
+            "postgresql://slipway:{password}@127.0.0.1:9/db", "Connection refused", id="nobody listens"
+        ),
+        pytest.param("postgresql//slipway:{password}@host/db", "Could not parse", id="no address"),
+    ],
+)
+def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> None:
+    places = {
+        "wrong": site.postgres.uri(site.database, f"{PASSWORD}-wrong"),
+        "nowhere": site.postgres.uri("nowhere"),
+        "password": PASSWORD,
+    }
+    began = time.monotonic()
+    message = site.workshop.refusal("run", code=5, PYICEBERG_CATALOG__STAGING__URI=uri.format(**places))
+    assert time.monotonic() - began < 45
+    assert message.startswith("catalog of staging cannot be ")
+    assert told in message
+    assert PASSWORD not in message
+    assert not (site.workshop.home / "warehouse").exists()
+
+
+def test_a_server_that_does_not_answer_is_given_up(site: Site) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        uri = f"postgresql://slipway:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/db"
+        began = time.monotonic()
+        message = site.workshop.refusal("run", code=5, PYICEBERG_CATALOG__STAGING__URI=uri)
+        assert time.monotonic() - began < 60
+    assert message.startswith("catalog of staging cannot be opened: ")
+    assert "timeout" in message
+
+
+def test_staged_in_production_and_published(site: Site) -> None:
+    site.workshop.commit()
+    run = site.workshop.run("--target", "prod")
+    assert (run["outcome"], site.published()) == ("staged", {})
+    stopped = threading.Event()
+    site.postgres.stop()
+    try:
+        message = site.workshop.refusal("publish", run["run_id"], "--target", "prod", code=5)
+        stopped.set()
+    finally:
+        site.postgres.start()
+    assert stopped.is_set()
+    assert message.startswith("catalog of prod cannot be ")
+    site.workshop.answer("publish", run["run_id"], "--target", "prod")
+    assert site.published().keys() == ALL

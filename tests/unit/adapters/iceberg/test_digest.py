@@ -1,0 +1,76 @@
+"""Digests are sums: order does not matter, and parts can be added and taken away."""
+
+from __future__ import annotations
+
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slipway.adapters.iceberg.digest import ALGORITHM, Digest, digest_of
+
+FEW = settings(derandomize=True, deadline=None, max_examples=40)
+Row = tuple[int | None, str | None]
+values = st.lists(
+    st.tuples(st.none() | st.integers(-3, 3), st.none() | st.sampled_from(["", "a", "b"])), max_size=8
+)
+
+
+def digest(connection: duckdb.DuckDBPyConnection, rows: list[Row], names: str = "k, t") -> Digest:
+    empty = "select null::integer as k, null::varchar as t where false"
+    listed = ", ".join(f"({'null' if k is None else k}, {'null' if t is None else repr(t)})" for k, t in rows)
+    query = f"({empty} union all select * from (values {listed}))" if rows else f"({empty})"
+    return digest_of(connection, f"(select {names} from {query} as source)", names.split(", "))
+
+
+@FEW
+@given(values, values, st.randoms(use_true_random=False))
+def test_a_digest_is_a_sum_over_rows(
+    connection: duckdb.DuckDBPyConnection, left: list[Row], right: list[Row], chance: object
+) -> None:
+    one, other, both = digest(connection, left), digest(connection, right), digest(connection, right + left)
+    assert one + other == both == digest(connection, sorted(left + right, key=str))
+    assert both - other == one
+    assert both.rows == len(left) + len(right)
+    assert (sorted(map(str, left)) == sorted(map(str, right))) == (one == other)
+
+
+@FEW
+@given(values)
+def test_a_digest_is_written_and_read(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
+    found = digest(connection, rows)
+    assert Digest.parse(str(found)) == found
+    assert str(found).startswith(f"{ALGORITHM}:{len(rows)}:")
+
+
+def test_digests_of_another_algorithm_are_not_compared() -> None:
+    assert Digest.parse(None) is None
+    assert Digest.parse("") is None
+    assert Digest.parse("duckdb-0.1-rowhash:1:00:00") is None
+
+
+def test_nothing_plus_nothing_is_nothing() -> None:
+    one = Digest(1, 2, 3)
+    assert one + Digest() == one
+    assert one - one == Digest()
+    # sums wrap around: taking away what is larger and adding it again comes back
+    assert (Digest(0, 0, 0) - one) + one == Digest()
+
+
+def test_columns_may_stand_in_any_order_and_volatile_ones_do_not_count(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    assert digest(connection, [(1, "a")]) == digest(connection, [(1, "a")], "t, k")
+    with_run = "(select 1 as k, 'a' as t, 'run-1' as _run_id, timestamptz '2024-01-01' as _landed_at)"
+    assert digest_of(connection, with_run, ["k", "t", "_run_id", "_landed_at"]) == digest(
+        connection, [(1, "a")]
+    )
+    assert digest_of(connection, "(select 1 as _run_id)", ["_run_id"]).rows == 1
+
+
+def test_values_do_not_change_places_unseen(connection: duckdb.DuckDBPyConnection) -> None:
+    one = digest_of(connection, "(select 'a' as x, 'b' as y union all select 'b', 'a')", ["x", "y"])
+    other = digest_of(connection, "(select 'a' as x, 'a' as y union all select 'b', 'b')", ["x", "y"])
+    assert one != other
+    # what is there twice is not taken back by being there twice
+    twice = digest_of(connection, "(select unnest(['a', 'a']) as x)", ["x"])
+    assert twice != digest_of(connection, "(select unnest(['b', 'b']) as x)", ["x"])
