@@ -120,10 +120,6 @@ def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None
 def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published: Workshop) -> None:
     published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) + 0.001 as kg")
     published.write("seeds/reference/depots.csv", "depot,city\nN,Narvik\nS,Siena\nW,Wells\n")
-    undeclared = canary(published, *FIRST_DAY, code=1)
-    assert undeclared["head"].endswith("with uncommitted changes")
-    assert verdicts(undeclared)["serving.depot_weights"] == "different"
-    assert table(undeclared, "reference.depots")["rows"]["added"] == 1
     published.edit(
         WEIGHT_MODEL,
         "compare_key=['depot']",
@@ -134,6 +130,8 @@ def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published:
         "seeds:\n  - name: depots\n    config:\n      compare_expected: [{rows: [added], reason: a depot opens}]\n",
     )
     declared = canary(published, *FIRST_DAY, code=0)
+    assert declared["head"].endswith("with uncommitted changes")
+    assert table(declared, "reference.depots")["rows"]["added"] == 1
     assert verdicts(declared)["serving.depot_weights"] == "within_tolerance"
     assert verdicts(declared)["reference.depots"] == "explained"
     assert table(declared, "serving.depot_weights")["rows"]["within_tolerance"] == 2
@@ -154,12 +152,13 @@ def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     assert (added["verdict"], removed["verdict"]) == ("different", "different")
 
 
+@pytest.mark.long
 def test_only_what_is_selected(published: Workshop) -> None:
     report = canary(published, "--base", "HEAD", "--select", "depots", code=0)
     assert verdicts(report) == {"reference.depots": "identical"}
 
 
-@pytest.mark.parametrize("side", ["base", "head"])
+@pytest.mark.parametrize("side", ["head", pytest.param("base", marks=pytest.mark.long)])
 def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
     good = (published.project / WEIGHT_MODEL).read_text(encoding="utf-8")
     bad = "select error('the scales are broken') as depot"
@@ -182,6 +181,7 @@ def test_a_base_without_the_project(workshop: Workshop) -> None:
     assert no_trace(workshop)
 
 
+@pytest.mark.long
 def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Workshop) -> None:
     published.write(
         "models/raw/parcels_raw.sql",
@@ -191,12 +191,14 @@ def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Worksh
     assert report["context"]["not rebuilt"] == "raw.parcels: pinned, although its code differs"
 
 
+@pytest.mark.long
 def test_an_empty_slice(published: Workshop) -> None:
     message = published.refusal("canary", "--base", "HEAD", "--vars", "{slice: {from: 2030-01-01}}", code=1)
     assert "holds no row" in message
     assert no_trace(published)
 
 
+@pytest.mark.long
 def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
     done = published.slipway("canary", "--base", "HEAD", "--select", "depots", "--keep")
     assert done.code == 0, done
@@ -221,7 +223,7 @@ def test_refusals(workshop: Workshop) -> None:
     assert not list(temporary.iterdir())
 
 
-@pytest.mark.parametrize("to", ["everyone", "the command alone"])
+@pytest.mark.parametrize("to", [pytest.param("everyone", marks=pytest.mark.long), "the command alone"])
 def test_interrupted(published: Workshop, to: str) -> None:
     """Ctrl-C in a terminal reaches the two builds, too; a signal from elsewhere does not."""
     published.write(

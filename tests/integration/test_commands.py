@@ -217,6 +217,30 @@ unit_tests:
     assert project.runs()[-1]["tests"]["failed"] == 0
 
 
+def test_unit_tests_of_increments(project: Project) -> None:
+    project.dbt("build")
+    project.write(
+        "models/_unit_tests.yml",
+        """
+unit_tests:
+  - name: only_the_last_reading_counts
+    model: consumption
+    overrides:
+      macros: {is_incremental: true, rows_added: "meter <> 'old'"}
+    given:
+      - input: ref('readings')
+        rows:
+          - {meter: old, read_on: 2024-01-01, kwh: "9", _source_file: a, _source_line: 2}
+          - {meter: new, read_on: 2024-01-01, kwh: "1", _source_file: a, _source_line: 3}
+          - {meter: new, read_on: 2024-01-01, kwh: "2", _source_file: b, _source_line: 2}
+    expect:
+      rows: [{meter: new, read_on: 2024-01-01, kwh: 2}]
+""",
+    )
+    project.dbt("test", "-s", "consumption,test_type:unit")
+    assert set(project.results().values()) == {"pass"}
+
+
 def test_hooks_of_a_model_run(project: Project) -> None:
     project.write(
         "models/serving/sites.sql",

@@ -99,6 +99,8 @@ REFUSED = (
     ("unique_key='k', merge_update_columns=['v']", ["1,a,1"], "merge_update_columns has no effect"),
     ("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v"),
     ("sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column"),
+    ("schema='ops'", ["1,a,1"], "schema ops is slipway's own"),
+    ("schema='landing'", ["1,a,1"], "schema landing is slipway's own"),
 )
 
 
@@ -180,7 +182,8 @@ def test_a_snapshot_by_timestamp(project: Project) -> None:
     ]
     assert versions(project, *columns) == expected
     assert "nothing changed" in project.dbt("build")
-    assert "UNCHANGED" in project.dbt("snapshot")
+    project.dbt("build", "--full-refresh")
+    assert versions(project, *columns) == expected
     seed(project, "1,x,2024-03-01", "2,B,2024-01-01", "4,d,2024-02-02", header="k,v,changed_on")
     project.dbt("build")
     assert versions(project, *columns) == [
@@ -224,6 +227,21 @@ def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -
     project.dbt("build")
     current = [row for row in versions(project, "k", "v", "dbt_valid_to") if row[2] == "None"]
     assert [row[:2] for row in current] == [("1", "A"), ("2", "b"), ("3", "c")]
+
+
+def test_a_snapshot_with_a_date_for_current_rows(project: Project) -> None:
+    bare(project)
+    config = "strategy: check, check_cols: all, dbt_valid_to_current: \"timestamp '9999-12-31'\""
+    project.write("snapshots/_snapshots.yml", SNAPSHOT.format(config))
+    seed(project, "1,a", "2,b", header="k,v")
+    project.dbt("build")
+    seed(project, "1,A", "2,b", header="k,v")
+    project.dbt("build")
+    current = [
+        row[:2] for row in versions(project, "k", "v", "dbt_valid_to") if row[2].startswith("9999-12-31")
+    ]
+    assert current == [("1", "A"), ("2", "b")]
+    assert len(versions(project)) == 3
 
 
 def test_python_models_may_return_any_frame(project: Project) -> None:
@@ -349,6 +367,15 @@ def test_a_view_is_internal_to_its_run(project: Project) -> None:
     assert result.code == 0 or "inner" in result.output
     assert project.rows("serving.outer") == [(3,)]
     assert "Traceback" not in result.output
+
+
+def test_a_published_table_does_not_turn_into_a_view(project: Project) -> None:
+    """Another run would read the table that is still published, and not know."""
+    project.dbt("build")
+    project.write("models/serving/sites.sql", "{{ config(materialized='view') }}\nselect 1 as n\n")
+    output = project.refused("build", "-s", "sites")
+    assert "sites: serving.sites is published as a table, and a view is not published" in output
+    assert len(project.rows("serving.sites")) == 2
 
 
 def test_models_that_only_other_adapters_know_are_refused(project: Project) -> None:

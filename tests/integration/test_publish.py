@@ -310,6 +310,34 @@ def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> No
     assert project.runs()[-1]["outcome"] == "refused"
 
 
+def test_rows_that_were_withdrawn_come_again(project: Project, catalog: SqlCatalog) -> None:
+    project.dbt("build")
+    first = {name: project.content(name) for name in project.locations()}
+    project.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
+    project.dbt("build")
+    second = {name: project.content(name) for name in project.locations()}
+    for name in project.locations():
+        table = catalog.load_table(name)
+        oldest = min(table.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
+        if table.current_snapshot() != oldest:
+            table.manage_snapshots().rollback_to_snapshot(oldest.snapshot_id).commit()
+    assert {name: project.content(name) for name in first} == first
+    project.dbt("build")
+    assert {name: project.content(name) for name in second} == second
+    assert project.rows("raw.readings", "_source_file").count(("day-3.csv",)) == 2
+
+
+def test_rows_of_another_program_are_noticed(project: Project, catalog: SqlCatalog) -> None:
+    project.dbt("build")
+    table = catalog.load_table("curated.consumption")
+    table.append(table.scan().to_arrow().slice(0, 1).set_column(0, "meter", pa.array(["m9"])))
+    foreign = project.rows("curated.consumption")
+    project.dbt("build")
+    # the model merges what it makes by its key; what it does not make stays, and what reads it is built again
+    assert project.rows("curated.consumption") == foreign
+    assert sum(row[1] for row in project.rows("serving.daily_consumption")) == len(foreign)
+
+
 def test_an_interrupted_run_publishes_nothing(project: Project) -> None:
     folder = held(project)
     running = project.start("build")

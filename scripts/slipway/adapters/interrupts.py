@@ -12,23 +12,27 @@ _EVERY = 0.2  # seconds
 
 
 @contextmanager
-def queries_end() -> Iterator[None]:
+def queries_end() -> Iterator[threading.Event]:
     """Interrupt the queries of dbt's threads on Ctrl-C until the block is left.
 
     dbt interrupts them once; a query that a thread begins a moment later would run to its end, and dbt waits for it.
+
+    Yields:
+        what is set by Ctrl-C. dbt may report the error of a query that was interrupted, and not the interrupt.
     """
+    seen, left = threading.Event(), threading.Event()
     if not _is_main():
-        yield
+        yield seen
         return
-    left = threading.Event()
 
     def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        seen.set()
         threading.Thread(target=_keep_interrupting, args=(left,), daemon=True).start()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
-        yield
+        yield seen
     finally:
         left.set()
         signal.signal(signal.SIGINT, before)

@@ -103,9 +103,10 @@ class LocalStore:
                     stat = path.stat()
                 except OSError:  # gone meanwhile, or a link that leads nowhere
                     continue
-                found.append(
-                    ObjectInfo(path.relative_to(self._folder).as_posix(), stat.st_size, str(stat.st_mtime_ns))
-                )
+                key = path.relative_to(self._folder).as_posix()
+                # a name that is not UTF-8 is shown, and cannot be opened
+                shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns)))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:

@@ -368,6 +368,16 @@ def test_strange_names_are_names(area: Area, name: str) -> None:
     assert len(area.rows()) == 3
 
 
+def test_a_name_that_is_not_utf_8_is_set_aside(area: Area) -> None:
+    with open(os.fsencode(area.folder) + b"/caf\xe9.csv", "wb") as stream:  # noqa: PTH123 - no Path holds it
+        stream.write(lines("1,a,2").encode())
+    area.put("good.csv", lines("2,b,3"))
+    found = area.land()
+    assert found["caf\\xe9.csv"].verdict == "rejected"
+    assert found["good.csv"].verdict == "accepted"
+    assert area.land() == {}
+
+
 def test_files_of_one_name_in_two_folders_are_two_files(area: Area) -> None:
     area.put("2024/05/a.csv", lines("1,a,2"))
     area.put("2024/06/a.csv", lines("2,b,3", "3,c,4"))

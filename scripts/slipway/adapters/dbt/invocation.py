@@ -88,7 +88,7 @@ def invoke(
     ]
     current.request, current.session, current.refusal = request, None, None
     try:
-        with queries_end():
+        with queries_end() as interrupted:
             done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
     finally:
         current.request = None
@@ -99,7 +99,7 @@ def invoke(
         manifest=getattr(session(), "manifest", None),
         error=_one_line(done.exception),
         invocation_id=str(get_invocation_id()),
-        interrupted=isinstance(done.exception, KeyboardInterrupt),
+        interrupted=interrupted.is_set() or isinstance(done.exception, KeyboardInterrupt),
         refusal=current.refusal,
     )
 
