@@ -250,7 +250,8 @@ def read_terminal(screen: int) -> str:
         found += part
 
 
-def test_interrupted_runs_publish_nothing(workshop: Workshop) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_runs_publish_nothing(workshop: Workshop, number: int, code: int) -> None:
     workshop.run()
     before = workshop.published()
     workshop.land("day-3.csv", DAY_3)
@@ -258,10 +259,10 @@ def test_interrupted_runs_publish_nothing(workshop: Workshop) -> None:
     running = workshop.start("run")
     wait_for_log(workshop, "model.parcels.depot_weights")
     began = time.monotonic()
-    os.kill(running.pid, signal.SIGINT)
+    os.kill(running.pid, number)
     done = running.wait()
     assert time.monotonic() - began < 20
-    assert (done.out, done.code) == ("", 130), done
+    assert (done.out, done.code) == ("", code), done
     assert done.err.splitlines()[-1] == "slipway: interrupted; nothing was published."
     assert "Traceback" not in done.err
     assert workshop.published() == before

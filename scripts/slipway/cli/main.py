@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -56,6 +57,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with a documented code (docs/reference/exit-codes.md)."""
+    ended = _end_like_an_interrupt()
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
         code = int(cli.main(standalone_mode=False) or 0)
@@ -64,19 +66,31 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = _interrupted()
+        code = _interrupted(ended)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     except Exception as error:  # noqa: BLE001 - the one handler: whatever comes is told in one line
         # DuckDB says so in its own way when the signal reaches it first
-        code = _interrupted() if str(error) == "Query interrupted" else _failed(error)
+        code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)
     sys.exit(code)
 
 
-def _interrupted() -> int:
+def _end_like_an_interrupt() -> list[int]:
+    """Have SIGTERM, which schedulers send, end a command as Ctrl-C does; returns where the signal is noted."""
+    seen: list[int] = []
+
+    def end(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
+        seen.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
+    return seen
+
+
+def _interrupted(ended: list[int]) -> int:
     click.echo("slipway: interrupted; nothing was published.", err=True)
-    return 130
+    return 128 + (ended[0] if ended else signal.SIGINT)
 
 
 def _failed(error: Exception) -> int:
