@@ -22,13 +22,7 @@
 
 
 {% macro iceberg_strategy() %}
-    {%- set strategy = config.get('incremental_strategy') or ('merge' if config.get('unique_key') else 'append') -%}
-    {%- set known = ['append', 'merge', 'delete+insert', 'insert_overwrite'] -%}
-    {%- if strategy not in known -%}
-        {%- do exceptions.raise_compiler_error(
-            model.name ~ ": incremental_strategy " ~ strategy ~ " is not known here. Use one of " ~ known | join(', ') ~ "."
-        ) -%}
-    {%- endif -%}
+    {%- set strategy = config.get('incremental_strategy') or ('merge' if config.get('unique_key') or config.get('merge_on_using_columns') else 'append') -%}
     {%- if should_full_refresh() or not has_table(this) -%} {{ return('replace') }} {%- endif -%}
     {{ return(strategy) }}
 {% endmacro %}

@@ -4,7 +4,7 @@
 #}
 {% macro iceberg_settings(strategy) %}
     {%- set refused = [] -%}
-    {%- for key in ['merge_clauses', 'merge_update_columns', 'merge_exclude_columns', 'incremental_predicates', 'location', 'indexes'] -%}
+    {%- for key in ['location', 'indexes'] -%}
         {%- if config.get(key) -%} {%- do refused.append(key) -%} {%- endif -%}
     {%- endfor -%}
     {%- if refused -%}

@@ -13,6 +13,7 @@ from pyiceberg.table import Table
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
+from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
 from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import TableId
@@ -38,6 +39,7 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
 
     Its node key is kept for the write that follows.
     """
+    check_incremental(manifest_node(manifest, unique_id))
     identifier, upstream = _identifier(manifest, unique_id), _upstream(session, manifest, unique_id)
     key = node_key(manifest, unique_id, upstream, session.vars)
     state = TableState(key, upstream)
@@ -86,6 +88,8 @@ def write_node(
         run_id=session.request.run_id,
         release=session.release_tag,
         unique_key=_listed(config.get("unique_key")),
+        predicates=predicates_of(node),
+        merge=merge_keys_of(node),
         partitioned_by=_listed(config.get("partitioned_by")),
         sorted_by=_listed(config.get("sorted_by")),
         on_schema_change=str(config.get("on_schema_change") or "ignore"),

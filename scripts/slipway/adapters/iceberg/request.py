@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from slipway.adapters.iceberg.constraints import Contract
 from slipway.adapters.iceberg.digest import Digest
@@ -22,6 +23,9 @@ class WriteRequest:
         strategy: one of ``STRATEGIES``; ``replace`` for full builds.
         run_id: the run, part of file names.
         release: name of the tag that the snapshot gets.
+        unique_key: columns that identify a row; for ``delete+insert`` also SQL expressions.
+        predicates: SQL conditions beside the key, for ``merge`` and ``delete+insert``.
+        merge: the keys of ``merge_clauses.MERGE_KEYS`` that are set.
         snapshot_properties: for the snapshot's summary.
         confirm: table properties to set for a snapshot id, whether it is new or not.
         column_docs: descriptions that become the columns' comments.
@@ -34,6 +38,8 @@ class WriteRequest:
     run_id: str
     release: str
     unique_key: Sequence[str] = ()
+    predicates: Sequence[str] = ()
+    merge: Mapping[str, Any] = field(default_factory=dict)
     partitioned_by: Sequence[str] = ()
     sorted_by: Sequence[str] = ()
     on_schema_change: str = "ignore"

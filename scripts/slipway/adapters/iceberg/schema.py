@@ -131,6 +131,16 @@ def casts(query: Schema, target: Schema, relation: str) -> str:
     return f"select {', '.join(items)} from {relation}"
 
 
+def own_casts(query: Schema, target: Schema, relation: str) -> str:
+    """A SELECT of all columns of the query in its own order; those that ``target`` has are cast and named as there."""
+    items = []
+    for column in query.fields:
+        field = _find(target, column.name)
+        cast = f"::{duckdb_type(field.field_type)}" if field else ""
+        items.append(f"{quote(column.name)}{cast} as {quote(field.name if field else column.name)}")
+    return f"select {', '.join(items)} from {relation}"
+
+
 def _find(schema: Schema, name: str) -> ice.NestedField | None:
     lowered = name.lower()
     return next((field for field in schema.fields if field.name.lower() == lowered), None)

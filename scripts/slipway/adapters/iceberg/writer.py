@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 
 import duckdb
@@ -25,7 +24,11 @@ from pyiceberg.table.update import (
 
 from slipway.adapters import engine
 from slipway.adapters.iceberg import constraints, copy, partitioning, rewrite, schema
+from slipway.adapters.iceberg.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.digest import Digest, digest_of
+from slipway.adapters.iceberg.merge import by_merge
+from slipway.adapters.iceberg.merge_clauses import merge_clauses
+from slipway.adapters.iceberg.overwrite import by_partition
 from slipway.adapters.iceberg.request import STRATEGIES, WriteRequest, WriteResult
 from slipway.adapters.iceberg.snapshots import ReplaceAll
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
@@ -73,24 +76,23 @@ class _Write:
         transaction._stage(updates)
         target = transaction.table_metadata.schema()
         self.partition = partitioning.parse(request.partitioned_by, target, request.model)
-        select = schema.casts(query, target, source)
         self._lap("plan")
-        change, scratch = self._change(select, target)
-        self._lap("match")
-        written = copy.copy(
-            self.cursor,
-            change.select,
-            table.location(),
-            target,
-            self.partition,
-            request.sorted_by,
-            request.run_id,
-        )
+        spec = transaction.table_metadata.spec()
+        with rewrite.Scratch(self.cursor) as scratch:
+            change = self._change(scratch, source, query, target, spec)
+            self._count_read()
+            self._lap("match")
+            written = copy.copy(
+                self.cursor,
+                change.select,
+                table.location(),
+                target,
+                self.partition,
+                request.sorted_by,
+                request.run_id,
+            )
         self._count_read()
         self._lap("copy")
-        if scratch:
-            self.cursor.execute(f"drop table {scratch}")
-        spec = transaction.table_metadata.spec()
         added = copy.data_files(written, target, spec, self.partition)
         digest, same = self._digest(target, added, change.removed)
         self._lap("digest")
@@ -150,33 +152,32 @@ class _Write:
         partition = partitioning.parse(request.partitioned_by, wanted, request.model)
         spec = partitioning.spec_for(partition, wanted, base.specs().values())
         if not base.spec().compatible_with(spec):
-            updates += [
-                AddPartitionSpecUpdate(spec=_numbered(spec, base.specs())),
-                SetDefaultSpecUpdate(spec_id=-1),
-            ]
+            updates += _spec_updates(spec, base.specs())
         changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
         if changed:
             updates.append(SetPropertiesUpdate(updates=changed))
         return self.base, tuple(updates)
 
-    def _change(self, select: str, target: Schema) -> tuple[rewrite.Rewrite, str | None]:
+    def _change(
+        self, scratch: rewrite.Scratch, source: str, query: Schema, target: Schema, spec: PartitionSpec
+    ) -> rewrite.Rewrite:
         request, base = self.request, self.base
-        if self.full or base is None or request.strategy == "append":
-            return rewrite.Rewrite([], select), None
-        scratch = f"temp.slipway_source_{uuid.uuid4().hex}"
-        self.cursor.execute(f"create temp table {scratch.removeprefix('temp.')} as {select}")
-        self._count_read()
-        if request.strategy == "insert_overwrite":
-            return rewrite.by_partition(self.cursor, base, scratch, self.partition, request.model), scratch
-        if not request.unique_key:
-            raise ConfigError(
-                f"{request.model}: {request.strategy} needs unique_key", "none is set", "set it or use append"
-            )
-        distinct = request.strategy == "merge"
-        change = rewrite.by_key(
-            self.cursor, base, target, scratch, request.unique_key, distinct=distinct, model=request.model
-        )
-        return change, scratch
+        select = schema.casts(query, target, source)
+        if self.full or base is None:
+            names = [field.name for field in query.fields]
+            merge_clauses(
+                request.merge, names, complete=True, model=request.model
+            )  # refused before it is used
+            return rewrite.Rewrite([], select)
+        match request.strategy:
+            case "merge":
+                own = schema.own_casts(query, target, source)
+                return by_merge(scratch, base, target, query, own, request)
+            case "delete+insert":
+                return by_delete_insert(scratch, base, target, select, request)
+            case "insert_overwrite":
+                return by_partition(scratch, base, target, select, self.partition, spec)
+        return rewrite.Rewrite([], select)
 
     def _digest(
         self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
@@ -245,5 +246,10 @@ class _Write:
         self._started = now
 
 
-def _numbered(spec: PartitionSpec, known: dict[int, PartitionSpec]) -> PartitionSpec:
-    return PartitionSpec(*spec.fields, spec_id=max(known) + 1)
+def _spec_updates(spec: PartitionSpec, known: dict[int, PartitionSpec]) -> list[TableUpdate]:
+    """Make a spec the default: one that the table had before, or a new one."""
+    for number, other in known.items():
+        if other.compatible_with(spec):
+            return [SetDefaultSpecUpdate(spec_id=number)]
+    numbered = PartitionSpec(*spec.fields, spec_id=max(known) + 1)
+    return [AddPartitionSpecUpdate(spec=numbered), SetDefaultSpecUpdate(spec_id=-1)]

@@ -66,7 +66,11 @@ def model(rows: list[Record], strategy: str, new: list[Record], *, partitioned: 
             return new
         case "append":
             return rows + new
-        case "merge" | "delete+insert":
+        case "merge":  # every row that matches is updated, also when several have one key
+            by_key = {row[0]: row for row in new}
+            known = {row[0] for row in rows}
+            return [by_key.get(row[0], row) for row in rows] + [row for row in new if row[0] not in known]
+        case "delete+insert":
             keys = {row[0] for row in new}
             return [row for row in rows if row[0] not in keys] + new
     replaced = {row[1] for row in new}
@@ -232,9 +236,10 @@ def test_on_schema_change(lake: Lake, mode: str, columns: list[str], strategy: s
     assert [field.name for field in lake.table.schema().fields] == columns
     full = {"k": [1, 2, 3], "old": ["a", "a", None], "new": [None, None, "b"]}
     lake.check(list(zip(*(full[column] for column in columns), strict=True)))
-    # rows of files from before the change are moved into a file of the new schema
+    # rows of files from before the change are moved into a file of the new schema; a column that the query does
+    # not have is not updated
     lake.write("select 1 as k, 'c' as new", "merge", unique_key=["k"], on_schema_change=mode)
-    full = {"k": [1, 2, 3], "old": [None, "a", None], "new": ["c", None, "b"]}
+    full = {"k": [1, 2, 3], "old": ["a", "a", None], "new": ["c", None, "b"]}
     lake.check(list(zip(*(full[column] for column in columns), strict=True)))
 
 

@@ -1,0 +1,81 @@
+"""``delete+insert``: rows whose key occurs in the query go, and all rows of the query come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pyiceberg import types as ice
+from pyiceberg.expressions import And
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+
+from slipway.adapters.iceberg import keys as matching
+from slipway.adapters.iceberg.merge_clauses import DEST, SOURCE
+from slipway.adapters.iceberg.request import WriteRequest
+from slipway.adapters.iceberg.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
+from slipway.adapters.iceberg.types import quote
+from slipway.domain.errors import ConfigError
+
+
+def by_delete_insert(
+    scratch: Scratch, table: Table, schema: Schema, select: str, request: WriteRequest
+) -> Rewrite:
+    """Plan the deletion of the rows that the query brings anew.
+
+    Args:
+        scratch: where temporary tables go.
+        table: the base.
+        schema: the schema the new files get; the base's rows are read into it.
+        select: the query, in the columns and types of the table.
+        request: ``unique_key``, columns or SQL expressions, and predicates that spare rows of the table.
+
+    Raises:
+        ConfigError: no key.
+        ContractError: the source has NULL keys.
+    """
+    if not request.unique_key:
+        raise ConfigError(
+            f"{request.model}: delete+insert needs unique_key", "none is set", "set it or use append"
+        )
+    cursor, source = scratch.cursor, scratch.table(f"as {select}")
+    fields = [matching.key_column(schema, entry) for entry in request.unique_key]
+    ours = [
+        quote(field.name) if field else f"({entry})"
+        for field, entry in zip(fields, request.unique_key, strict=True)
+    ]
+    rows = matching.check_keys(cursor, source, ours, distinct=False, model=request.model)
+    columns: list[ice.NestedField] = [field for field in fields if field]
+    filters = And(
+        matching.prune(cursor, source, columns), matching.prune_by_predicates(request.predicates, schema)
+    )
+    candidates = matching.may_hold(cursor, live_files(table, filters), source, columns) if rows else []
+    if not candidates:
+        return Rewrite([], f"from {source}")
+    other, condition = _match(source, ours, request.predicates)
+    scan = files_relation(candidates, schema, filename=True)
+    hits = cursor.execute(
+        f"select distinct {DEST}.{FILE} from {scan} as {DEST} semi join {other} on {condition}"
+    ).fetchall()
+    removed = named(candidates, {row[0] for row in hits})
+    if not removed:
+        return Rewrite([], f"from {source}")
+    kept = (
+        f"select {DEST}.* from {files_relation(removed, schema)} as {DEST} anti join {other} on {condition}"
+    )
+    return Rewrite(removed, f"({kept}) union all by name (from {source})")
+
+
+def _match(source: str, keys: Sequence[str], predicates: Sequence[str]) -> tuple[str, str]:
+    """What the table is joined with, and on what; unqualified names of predicates are the table's."""
+    predicates = [
+        re.sub(r"\bDBT_INCREMENTAL_TARGET\b", DEST, text, flags=re.IGNORECASE) for text in predicates
+    ]
+    listed = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(keys))
+    if any(SOURCE.lower() in predicate.lower() for predicate in predicates):
+        other = f"(select *, {listed} from {source}) as {SOURCE}"
+        ours = [f"{DEST}.{key}" for key in keys]
+    else:
+        other, ours = f"(select distinct {listed} from {source}) as {SOURCE}", list(keys)
+    parts = [f"{key} = {SOURCE}.__slipway_key_{at}" for at, key in enumerate(ours)]
+    return other, " and ".join(f"({part})" for part in (*parts, *predicates))
