@@ -52,30 +52,29 @@ def by_delete_insert(
     candidates = matching.may_hold(cursor, live_files(table, filters), source, columns) if rows else []
     if not candidates:
         return Rewrite([], f"from {source}")
-    other, condition = _match(source, ours, request.predicates)
+    added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(ours))
+    other, condition = _match(source, len(ours), added, request.predicates)
     scan = files_relation(candidates, schema, filename=True)
     hits = cursor.execute(
-        f"select distinct {DEST}.{FILE} from {scan} as {DEST} semi join {other} on {condition}"
+        f"select distinct {DEST}.{FILE} from (select *, {added} from {scan}) as {DEST} semi join {other} on {condition}"
     ).fetchall()
     removed = named(candidates, {row[0] for row in hits})
     if not removed:
         return Rewrite([], f"from {source}")
-    kept = (
-        f"select {DEST}.* from {files_relation(removed, schema)} as {DEST} anti join {other} on {condition}"
-    )
+    columns_of_table = ", ".join(f"{DEST}.{quote(field.name)}" for field in schema.fields)
+    rows_of_table = f"(select *, {added} from {files_relation(removed, schema)}) as {DEST}"
+    kept = f"select {columns_of_table} from {rows_of_table} anti join {other} on {condition}"
     return Rewrite(removed, f"({kept}) union all by name (from {source})")
 
 
-def _match(source: str, keys: Sequence[str], predicates: Sequence[str]) -> tuple[str, str]:
+def _match(source: str, keys: int, added: str, predicates: Sequence[str]) -> tuple[str, str]:
     """What the table is joined with, and on what; unqualified names of predicates are the table's."""
     predicates = [
         re.sub(r"\bDBT_INCREMENTAL_TARGET\b", DEST, text, flags=re.IGNORECASE) for text in predicates
     ]
-    listed = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(keys))
-    if any(SOURCE.lower() in predicate.lower() for predicate in predicates):
-        other = f"(select *, {listed} from {source}) as {SOURCE}"
-        ours = [f"{DEST}.{key}" for key in keys]
-    else:
-        other, ours = f"(select distinct {listed} from {source}) as {SOURCE}", list(keys)
-    parts = [f"{key} = {SOURCE}.__slipway_key_{at}" for at, key in enumerate(ours)]
-    return other, " and ".join(f"({part})" for part in (*parts, *predicates))
+    names_source = any(SOURCE.lower() in predicate.lower() for predicate in predicates)
+    other = (
+        f"(select *, {added} from {source})" if names_source else f"(select distinct {added} from {source})"
+    )
+    parts = [f"{DEST}.__slipway_key_{at} = {SOURCE}.__slipway_key_{at}" for at in range(keys)]
+    return f"{other} as {SOURCE}", " and ".join(f"({part})" for part in (*parts, *predicates))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyiceberg import transforms
+from pyiceberg.expressions import EqualTo, IsNull
 from pyiceberg.table import Table
-from pyiceberg.types import LongType, StringType
+from pyiceberg.types import IntegerType, LongType, StringType
 
 from slipway.adapters.iceberg.constraints import Contract
+from slipway.adapters.iceberg.rewrite import live_files
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -445,3 +449,113 @@ def test_two_columns_of_one_name_are_refused(lake: Lake, second: str) -> None:
         lake.write(f'select 1 as k, 2 as "{second}"')
     lake.write("select 1 as k, 2 as k_1")
     lake.check([(1, 2)])
+
+
+def test_delete_insert_by_an_expression(lake: Lake) -> None:
+    lake.write("select range as k, range // 10 as v from range(40)", partitioned_by=["truncate(20, k)"])
+    before = lake.files()
+    delta = "select unnest([105, 101]) as k, unnest([2, 2]) as v"
+    result = lake.write(delta, "delete+insert", unique_key=["v % 3"], partitioned_by=["truncate(20, k)"])
+    # 2 is 2 modulo 3, and so are the keys 20 to 29
+    assert result.files_removed == 1
+    assert len(before & lake.files()) == 1
+    lake.check([(k, k // 10) for k in range(40) if k // 10 != 2] + [(105, 2), (101, 2)])
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        pytest.param("DBT_INTERNAL_DEST.v < 25", id="the adapter's name for the table"),
+        pytest.param("dbt_incremental_target.v < 25", id="its other name"),
+        pytest.param("v < 25", id="no name"),
+        pytest.param("DBT_INTERNAL_DEST.v < DBT_INTERNAL_SOURCE.v - 75", id="both sides"),
+        pytest.param("v is null or v not in (25, 35)", id="no comparison"),
+    ],
+)
+@pytest.mark.parametrize("keys", [["k"], ["k", "t"], ["k || t"]], ids=" ".join)
+def test_delete_insert_spares_what_the_predicates_do_not_hold_for(
+    lake: Lake, keys: list[str], predicate: str
+) -> None:
+    for v in (5, 15, 25, 35):
+        lake.write(f"select unnest(['a', 'b']) as k, 't' as t, {v} as v", "append")
+    before = lake.files()
+    result = lake.write(
+        "select 'a' as k, 't' as t, 100 as v", "delete+insert", unique_key=keys, predicates=[predicate]
+    )
+    assert (result.files_removed, len(before & lake.files())) == (2, 2)
+    kept = [("b", "t", v) for v in (5, 15, 25, 35)] + [("a", "t", v) for v in (25, 35)]
+    lake.check([*kept, ("a", "t", 100)])
+
+
+WAYS: tuple[list[str], ...] = ([], ["part"], ["bucket(2, k)"], ["truncate(3, k)", "part"], ["k"])
+moves = st.tuples(st.sampled_from(WAYS), steps)
+
+
+def after_overwrite(rows: list[Record], new: list[Record], way: list[str]) -> list[Record]:
+    """Whole partitions of the way that is in force are replaced, whatever way the rows were written in."""
+    if not way:
+        return new
+    bucket = transforms.BucketTransform[int](2).transform(IntegerType())
+
+    def partition(row: Record) -> tuple[object, ...]:
+        parts = {"part": row[1], "k": row[0], "truncate(3, k)": row[0] // 3, "bucket(2, k)": bucket(row[0])}
+        return tuple(parts[entry] for entry in way)
+
+    replaced = {partition(row) for row in new}
+    return [row for row in rows if partition(row) not in replaced] + new
+
+
+def write_in_changing_ways(lake: Lake, sequence: list[tuple[list[str], tuple[str, list[Record]]]]) -> None:
+    rows = list[Record]()
+    for way, (strategy, new) in sequence:
+        lake.write(values(new), strategy, unique_key=["k"], partitioned_by=way)
+        if strategy == "insert_overwrite" and lake.writes > 1:
+            rows = after_overwrite(rows, new, way)
+        else:
+            rows = model(rows, strategy, new, partitioned=False) if lake.writes > 1 else new
+        lake.check(rows)
+        for part in PARTITIONS:
+            expected = [row for row in rows if row[1] == part]
+            condition = "part is null" if part is None else f"part = {text(part)}"
+            assert sorted(map(str, lake.by_duckdb(condition))) == sorted(map(str, expected))
+            row_filter = IsNull("part") if part is None else EqualTo("part", part)  # type: ignore[misc,call-arg]
+            assert sorted(map(str, lake.by_pyiceberg(row_filter))) == sorted(map(str, expected))
+
+
+@RARE
+@given(st.lists(moves, min_size=2, max_size=5))
+def test_partitioning_may_change_with_every_write(
+    lakes: Iterator[Lake], sequence: list[tuple[list[str], tuple[str, list[Record]]]]
+) -> None:
+    write_in_changing_ways(next(lakes), sequence)
+
+
+@pytest.mark.long
+@settings(RARE, max_examples=300)
+@given(st.lists(moves, min_size=2, max_size=7))
+def test_partitioning_may_change_with_every_write_many_times(
+    lakes: Iterator[Lake], sequence: list[tuple[list[str], tuple[str, list[Record]]]]
+) -> None:
+    write_in_changing_ways(next(lakes), sequence)
+
+
+def test_an_overwrite_after_partitioning_was_changed_touches_only_files_with_its_rows(lake: Lake) -> None:
+    for day in (1, 2, 3):
+        lake.write(
+            f"select date '2024-01-0{day}' as d, unnest([1, 2]) as k", "append", partitioned_by=["day(d)"]
+        )
+    before = lake.files()
+    sql = "select date '2024-01-02' as d, 1 as k"
+    result = lake.write(sql, "insert_overwrite", partitioned_by=["d", "k"])
+    assert (result.files_removed, len(before & lake.files())) == (1, 2)
+    assert {file.spec_id for file in live_files(lake.table)} == {0, 1}
+    result = lake.write(
+        sql + " union all select date '2024-01-02', 2", "insert_overwrite", partitioned_by=["d", "k"]
+    )
+    assert result.same_content
+    result = lake.write(
+        "select date '2024-01-02' as d, 7 as k", "insert_overwrite", partitioned_by=["day(d)"]
+    )
+    assert lake.table.spec().spec_id == 0  # the way of before, not a third one
+    assert result.files_removed == 2
+    lake.check([(dt.date(2024, 1, day), k) for day, k in ((1, 1), (1, 2), (2, 7), (3, 1), (3, 2))])
