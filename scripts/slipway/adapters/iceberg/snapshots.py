@@ -1,11 +1,13 @@
-"""Snapshots that pyiceberg has no producer for."""
+"""Snapshots of a write, of which pyiceberg has no producer for a full replacement."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.table.update import SetPropertiesUpdate, SetSnapshotRefUpdate
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 
 if TYPE_CHECKING:
@@ -37,3 +39,50 @@ class ReplaceAll(_FastAppendFiles):
             return super()._summary(snapshot_properties or {})
         finally:
             self._parent_snapshot_id = parent
+
+
+def add_snapshot(
+    transaction: Transaction,
+    added: Sequence[DataFile],
+    removed: Iterable[DataFile],
+    properties: dict[str, str],
+    *,
+    full: bool,
+) -> None:
+    """Add one snapshot to a transaction.
+
+    Args:
+        transaction: on the table it is for.
+        added: new data files, of the transaction's partition spec.
+        removed: data files that go.
+        properties: for the snapshot's summary.
+        full: nothing of the table stays.
+    """
+    removed = list(removed)
+    if full:
+        producer = ReplaceAll(transaction, transaction._table.io, properties)
+    elif removed:
+        producer = transaction.update_snapshot(snapshot_properties=properties).overwrite()  # type: ignore[assignment]
+    else:
+        producer = transaction.update_snapshot(snapshot_properties=properties).fast_append()  # type: ignore[assignment]
+    for file in removed:
+        producer.delete_data_file(file)
+    for file in added:
+        producer.append_data_file(file)
+    producer.commit()
+
+
+def confirm_snapshot(
+    transaction: Transaction, release: str, confirm: Callable[[int], dict[str, str]]
+) -> None:
+    """Tag the current snapshot with the release and set the properties that confirm it."""
+    current = transaction.table_metadata.current_snapshot()
+    assert current is not None
+    transaction._stage(
+        (
+            SetSnapshotRefUpdate(  # type: ignore[call-arg]
+                ref_name=release, type="tag", snapshot_id=current.snapshot_id
+            ),
+            SetPropertiesUpdate(updates=confirm(current.snapshot_id)),
+        )
+    )

@@ -11,14 +11,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import (
-    AddPartitionSpecUpdate,
-    AddSchemaUpdate,
-    SetCurrentSchemaUpdate,
-    SetDefaultSpecUpdate,
-    SetPropertiesUpdate,
-    SetSnapshotRefUpdate,
     TableUpdate,
 )
 
@@ -30,8 +23,9 @@ from slipway.adapters.iceberg.merge import by_merge
 from slipway.adapters.iceberg.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.overwrite import by_partition
 from slipway.adapters.iceberg.request import STRATEGIES, WriteRequest, WriteResult
-from slipway.adapters.iceberg.snapshots import ReplaceAll
+from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
+from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.types import literal
 from slipway.domain.errors import ConfigError
 
@@ -54,6 +48,25 @@ def write(
     return _Write(cursor, tables, base, request).run()
 
 
+def columns_of(cursor: duckdb.DuckDBPyConnection, source: str) -> list[tuple[str, DuckDBPyType]]:
+    """Names and types of a query's columns; in a subquery DuckDB calls a second ``id`` ``id_1``, so that is asked."""
+    relation = cursor.sql(f"from {source}")
+    names = relation.columns
+    if any(name.rpartition("_")[2].isdigit() for name in names):
+        names = [row[0] for row in cursor.execute(f"describe {source}").fetchall()]
+    return list(zip(names, relation.types, strict=True))
+
+
+def summary_of(request: WriteRequest, digest: Digest, *, full: bool) -> dict[str, str]:
+    """What a snapshot says of itself."""
+    return {
+        **request.snapshot_properties,
+        "slipway.run-id": request.run_id,
+        "slipway.strategy": "replace" if full else request.strategy,
+        DIGEST: str(digest),
+    }
+
+
 class _Write:
     def __init__(
         self, cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest
@@ -67,11 +80,16 @@ class _Write:
     def run(self) -> WriteResult:
         request = self.request
         source = f"(\n{request.sql}\n)"
-        columns = self._columns(source)
+        columns = columns_of(self.cursor, source)
         if request.contract:
             constraints.check_shape(self.cursor, request.model, request.contract, columns)
         query = schema.query_schema(columns)
-        table, updates = self._target(query)
+        updates: tuple[TableUpdate, ...] = ()
+        if self.base is None:
+            table = new_table(self.tables, request, query)
+        else:
+            table = self.base
+            updates = target_updates(table.metadata, request, query, full=self.full)
         transaction = Transaction(table)
         transaction._stage(updates)
         target = transaction.table_metadata.schema()
@@ -98,8 +116,9 @@ class _Write:
         self._lap("digest")
         same = same and not updates
         if not same:
-            self._snapshot(transaction, added, change.removed, digest)
-        self._finish(transaction)
+            properties = summary_of(request, digest, full=self.full)
+            add_snapshot(transaction, added, change.removed, properties, full=self.full)
+        confirm_snapshot(transaction, request.release, request.confirm)
         staged = self.tables.stage(table, transaction, new=self.base is None)
         self._lap("stage")
         if request.contract:
@@ -118,45 +137,6 @@ class _Write:
             digest=digest,
             seconds=self.seconds,
         )
-
-    def _columns(self, source: str) -> list[tuple[str, DuckDBPyType]]:
-        """Names and types of the query's columns; in a subquery DuckDB calls a second ``id`` ``id_1``, so that is asked."""
-        relation = self.cursor.sql(f"from {source}")
-        names = relation.columns
-        if any(name.rpartition("_")[2].isdigit() for name in names):
-            names = [row[0] for row in self.cursor.execute(f"describe {source}").fetchall()]
-        return list(zip(names, relation.types, strict=True))
-
-    def _target(self, query: Schema) -> tuple[Table, tuple[TableUpdate, ...]]:
-        """The table to write to and the updates that give it the query's schema and partition spec."""
-        request = self.request
-        if self.base is None:
-            partition = partitioning.parse(request.partitioned_by, query, request.model)
-            spec = partitioning.spec_for(partition, query, [])
-            properties = {"format-version": "2", **request.table_properties}
-            described = schema.documented(query, request.column_docs)
-            return self.tables.new(request.identifier, described, spec, UNSORTED_SORT_ORDER, properties), ()
-        base = self.base.metadata
-        if self.full:
-            wanted = schema.replaced(base.schema(), query, base.last_column_id)
-        else:
-            wanted = schema.evolved(
-                base.schema(), query, base.last_column_id, request.on_schema_change, request.model
-            )
-        wanted = schema.documented(wanted, request.column_docs)
-        updates: list[TableUpdate] = []
-        if not schema.same_schema(base.schema(), wanted):
-            numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
-            updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
-            updates.append(SetCurrentSchemaUpdate(schema_id=-1))
-        partition = partitioning.parse(request.partitioned_by, wanted, request.model)
-        spec = partitioning.spec_for(partition, wanted, base.specs().values())
-        if not base.spec().compatible_with(spec):
-            updates += _spec_updates(spec, base.specs())
-        changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
-        if changed:
-            updates.append(SetPropertiesUpdate(updates=changed))
-        return self.base, tuple(updates)
 
     def _change(
         self, scratch: rewrite.Scratch, source: str, query: Schema, target: Schema, spec: PartitionSpec
@@ -201,41 +181,6 @@ class _Write:
         old = digest_of(self.cursor, rewrite.files_relation(removed, target), names) if removed else Digest()
         return before + new - old, new == old
 
-    def _snapshot(
-        self, transaction: Transaction, added: Sequence[DataFile], removed: Sequence[DataFile], digest: Digest
-    ) -> None:
-        properties = {
-            **self.request.snapshot_properties,
-            "slipway.run-id": self.request.run_id,
-            "slipway.strategy": "replace" if self.full else self.request.strategy,
-            DIGEST: str(digest),
-        }
-        io = transaction._table.io
-        if self.full:
-            producer = ReplaceAll(transaction, io, properties)
-        elif removed:
-            producer = transaction.update_snapshot(snapshot_properties=properties).overwrite()  # type: ignore[assignment]
-        else:
-            producer = transaction.update_snapshot(snapshot_properties=properties).fast_append()  # type: ignore[assignment]
-        for file in removed:
-            producer.delete_data_file(file)
-        for file in added:
-            producer.append_data_file(file)
-        producer.commit()
-
-    def _finish(self, transaction: Transaction) -> None:
-        """Tag the snapshot with the release and set the properties that confirm it."""
-        current = transaction.table_metadata.current_snapshot()
-        assert current is not None
-        transaction._stage(
-            (
-                SetSnapshotRefUpdate(  # type: ignore[call-arg]
-                    ref_name=self.request.release, type="tag", snapshot_id=current.snapshot_id
-                ),
-                SetPropertiesUpdate(updates=self.request.confirm(current.snapshot_id)),
-            )
-        )
-
     def _count_read(self) -> None:
         read = engine.bytes_read(self.cursor)
         self.bytes_read = None if read is None or self.bytes_read is None else self.bytes_read + read
@@ -244,12 +189,3 @@ class _Write:
         now = time.perf_counter()
         self.seconds[name] = round(now - self._started, 4)
         self._started = now
-
-
-def _spec_updates(spec: PartitionSpec, known: dict[int, PartitionSpec]) -> list[TableUpdate]:
-    """Make a spec the default: one that the table had before, or a new one."""
-    for number, other in known.items():
-        if other.compatible_with(spec):
-            return [SetDefaultSpecUpdate(spec_id=number)]
-    numbered = PartitionSpec(*spec.fields, spec_id=max(known) + 1)
-    return [AddPartitionSpecUpdate(spec=numbered), SetDefaultSpecUpdate(spec_id=-1)]
