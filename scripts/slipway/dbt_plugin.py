@@ -56,7 +56,8 @@ class Plugin(BasePlugin):
         self._connection = conn
         try:
             session = self._new_session(conn)
-            engine.prepare(conn, session.environment.catalog_properties, session.environment.landing)
+            engine.prepare(conn)
+            session.secret.renew(conn)
             conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
         except SlipwayError as error:
             invocation.current.refusal = invocation.current.refusal or error
@@ -79,6 +80,7 @@ class Plugin(BasePlugin):
         assert target_config.location is not None
         operation = getattr(self, f"op_{target_config.location.path}")
         try:
+            self.session.secret.renew(thread_cursor())
             operation(target_config.relation, target_config.config)
         except SlipwayError as error:
             invocation.current.refusal = invocation.current.refusal or error
@@ -132,6 +134,7 @@ class Plugin(BasePlugin):
         cursor = getattr(connection, "_cursor", connection)
         cursor.register("__slipway_frame", frame)
         try:
+            self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
             config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
         except SlipwayError as error:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 
 import duckdb
 
 from slipway.adapters.iceberg.types import literal
+from slipway.adapters.s3 import Keys, S3Access, is_s3, s3_access
 from slipway.domain.errors import UnavailableError
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 
 
-def prepare(
-    connection: duckdb.DuckDBPyConnection, catalog_properties: Mapping[str, str], landing: str = ""
-) -> None:
-    """Load the extensions, fix the time zone and pass on the object store's settings.
-
-    Args:
-        connection: a fresh connection.
-        catalog_properties: properties of the catalog; those that start with ``s3.`` are used.
-        landing: root of the landing area, which may be in S3 while the warehouse is not.
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the extensions and fix the time zone of a fresh connection.
 
     Raises:
         UnavailableError: an extension is neither installed as a package nor can be downloaded.
@@ -29,8 +24,6 @@ def prepare(
     load_extensions(connection)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
-    if any(root.startswith(("s3:", "s3a:")) for root in (catalog_properties.get("warehouse", ""), landing)):
-        connection.execute(_s3_secret(catalog_properties))
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
@@ -77,35 +70,51 @@ def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
 def connect(catalog_properties: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """A new in-memory database that can read the environment's tables."""
     connection = duckdb.connect(":memory:")
-    prepare(connection, catalog_properties)
+    prepare(connection)
+    Secret(catalog_properties).renew(connection)
     return connection
 
 
-def _s3_secret(properties: Mapping[str, str]) -> str:
-    """A secret for the warehouse's bucket; without keys the standard AWS chain is asked."""
-    options = {"type": "s3"}
-    if region := properties.get("s3.region") or properties.get("client.region"):
-        options["region"] = region
-    key = properties.get("s3.access-key-id") or properties.get("client.access-key-id")
-    if key:
-        options["key_id"] = key
-        options["secret"] = properties.get("s3.secret-access-key") or properties["client.secret-access-key"]
-        if token := properties.get("s3.session-token") or properties.get("client.session-token"):
-            options["session_token"] = token
-    else:
-        import boto3
+class Secret:
+    """The warehouse's bucket in DuckDB: region, endpoint and the keys of the moment.
 
-        session = boto3.session.Session()
-        found = session.get_credentials()
-        if found is not None:
-            frozen = found.get_frozen_credentials()
-            options |= {"key_id": str(frozen.access_key), "secret": str(frozen.secret_key)}
-            if frozen.token:
-                options["session_token"] = frozen.token
-        if session.region_name and "region" not in options:
-            options["region"] = session.region_name
-    if endpoint := properties.get("s3.endpoint"):
-        scheme, _, host = endpoint.rpartition("://")
+    Args:
+        catalog_properties: properties of the catalog.
+        landing: root of the landing area, which may be in S3 while the warehouse is not.
+    """
+
+    def __init__(self, catalog_properties: Mapping[str, str], landing: str = "") -> None:
+        self._properties = catalog_properties
+        self._needed = is_s3(catalog_properties.get("warehouse", "")) or is_s3(landing)
+        self._known: tuple[Keys | None] | None = None
+        self._lock = threading.Lock()
+
+    def renew(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Hand over the keys of the moment, if they are others than before.
+
+        Raises:
+            UnavailableError: keys have expired and cannot be renewed.
+        """
+        if not self._needed:
+            return
+        access = s3_access(self._properties)
+        with self._lock:
+            keys = access.keys()
+            if self._known != (keys,):
+                connection.execute(_secret_statement(access, keys))
+                self._known = (keys,)
+
+
+def _secret_statement(access: S3Access, keys: Keys | None) -> str:
+    options = {"type": "s3"}
+    if access.region:
+        options["region"] = access.region
+    if keys:
+        options |= {"key_id": keys[0], "secret": keys[1]}
+        if keys[2]:
+            options["session_token"] = keys[2]
+    if access.endpoint:
+        scheme, _, host = access.endpoint.rpartition("://")
         options |= {"endpoint": host, "use_ssl": str(scheme != "http").lower(), "url_style": "path"}
     listed = ", ".join(f"{key} {literal(value)}" for key, value in options.items())
     return f"create or replace secret slipway_warehouse ({listed})"

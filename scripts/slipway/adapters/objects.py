@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from slipway.domain.errors import ConfigError, UnavailableError
+from slipway.adapters.s3 import answering, is_s3, s3_access, split
+from slipway.domain.errors import ConfigError
 
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
@@ -54,7 +55,7 @@ def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
     Raises:
         ConfigError: another kind of address.
     """
-    if root.startswith(("s3://", "s3a://")):
+    if is_s3(root):
         return S3Store(root, properties)
     if "://" in root and not root.startswith("file://"):
         raise ConfigError(f"{root} cannot be used", "no such kind of store", "use a folder or s3://…")
@@ -122,26 +123,11 @@ class S3Store:
     """
 
     def __init__(self, root: str, properties: Mapping[str, str]) -> None:
-        import boto3
-        from botocore.config import Config
-
         self.root = root
-        self._bucket, _, prefix = root.split("://", 1)[1].partition("/")
+        self._bucket, prefix = split(root)
         self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-        retries: Any = (
-            None if "AWS_MAX_ATTEMPTS" in os.environ else {"mode": "standard", "total_max_attempts": 4}
-        )
         with self._answering():
-            self._client = boto3.client(
-                "s3",
-                endpoint_url=properties.get("s3.endpoint"),
-                region_name=properties.get("s3.region"),
-                aws_access_key_id=properties.get("s3.access-key-id"),
-                aws_secret_access_key=properties.get("s3.secret-access-key"),
-                aws_session_token=properties.get("s3.session-token"),
-                # seconds; a store that is silent is given up after about a minute
-                config=Config(connect_timeout=5, read_timeout=15, retries=retries),
-            )
+            self._client = s3_access(properties).client
 
     def create(self, key: str, content: bytes) -> None:
         """Put with If-None-Match; raises FileExistsError when the object is there."""
@@ -206,15 +192,5 @@ class S3Store:
             paginator: Any = self._client.get_paginator("list_objects_v2")
             return list(paginator.paginate(Bucket=self._bucket, Prefix=self._start(prefix), **options))
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except (BotoCoreError, ClientError) as error:
-            raise UnavailableError(
-                f"{self.root} cannot be used",
-                " ".join(str(error).split()),
-                "check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials",
-            ) from error
+    def _answering(self) -> AbstractContextManager[None]:
+        return answering(self.root)

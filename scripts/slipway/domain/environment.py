@@ -42,7 +42,9 @@ class Environment:
 
         It keeps the access to the object store, because the landing area may be there.
         """
-        store = {key: value for key, value in self.catalog_properties.items() if key.startswith("s3.")}
+        store = {
+            key: value for key, value in self.catalog_properties.items() if key.startswith(("s3.", "client."))
+        }
         return Environment(
             name=self.name,
             mode=Mode.EXPLORATORY,

@@ -22,6 +22,7 @@ from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
+from slipway.adapters.engine import Secret
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
@@ -61,9 +62,12 @@ class Session:
         self.vars: dict[str, Any] = {**self._profile.vars, **request.vars}
         self.slice = requested_slice(request.vars, self.vars)
         self.manifest: Any = None
-        self.inputs = Tables(self.environment)
+        self.secret = Secret(self.environment.catalog_properties, self.environment.landing)
+        self.inputs = Tables(self.environment, self.secret.renew)
         self.scratch = self._scratch_folder()
-        self.outputs = Tables(self.environment.scratch(self.scratch)) if self.scratch else self.inputs
+        self.outputs = self.inputs
+        if self.scratch:
+            self.outputs = Tables(self.environment.scratch(self.scratch), self.secret.renew)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
@@ -24,13 +24,17 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import TableUpdate, update_table_metadata
 
+from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
 from slipway.domain.errors import UnavailableError
 
 if TYPE_CHECKING:
+    import duckdb
     from pyiceberg.catalog import Catalog
+    from pyiceberg.catalog.glue import GlueCatalog
 
 _CONNECT_TIMEOUT = 10  # seconds
+_FILE_IO = "slipway.adapters.iceberg.file_io.StoreFileIO"
 
 TableId = tuple[str, str]
 """Namespace and name of a table."""
@@ -60,10 +64,18 @@ class StagedTable:
 
 
 class Tables:
-    """The tables of one environment, as its catalog and its warehouse hold them."""
+    """The tables of one environment, as its catalog and its warehouse hold them.
 
-    def __init__(self, environment: Environment) -> None:
-        self.environment = environment
+    Args:
+        environment: whose they are.
+        renew: gives a connection of DuckDB the store's keys of the moment; called before statements that may come
+            long after the ones before.
+    """
+
+    def __init__(
+        self, environment: Environment, renew: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None
+    ) -> None:
+        self.environment, self.renew = environment, renew
         self._lock = threading.RLock()
         self._loaded: dict[str, Table] = {}
         self._failure: UnavailableError | None = None
@@ -83,7 +95,7 @@ class Tables:
         if environment.catalog_properties.get("uri", "").startswith("sqlite:///"):
             _make_folder(environment.catalog_properties["uri"].removeprefix("sqlite:///"))
         try:
-            return load_catalog(environment.name, **_connectable(environment.catalog_properties))
+            return load_catalog(environment.name, **self._properties)
         except Exception as error:
             self._failure = UnavailableError(
                 f"catalog of {environment.name} cannot be opened",
@@ -93,18 +105,16 @@ class Tables:
             raise self._failure from error
 
     def locations(self) -> dict[TableId, str]:
-        """Current metadata location of every table, read in one consistent query where the catalog can."""
-        from pyiceberg.catalog.sql import SqlCatalog
+        """Current metadata location of every table, read in one consistent query where the catalog can.
 
+        No metadata file is opened, except by REST catalogs, whose answer to a name is the whole table.
+
+        Raises:
+            UnavailableError: the catalog cannot be read.
+        """
         with self._lock:
             try:
-                if isinstance(self.catalog, SqlCatalog):
-                    return self._sql_locations(self.catalog)
-                return {
-                    (".".join(found[:-1]), found[-1]): self.catalog.load_table(found).metadata_location
-                    for namespace in self.catalog.list_namespaces()
-                    for found in self.catalog.list_tables(namespace)
-                }
+                return _locations(self.catalog)
             except UnavailableError:
                 raise
             except Exception as error:
@@ -119,7 +129,14 @@ class Tables:
         with self._lock:
             if metadata_location not in self._loaded:
                 io = self.io(metadata_location)
-                metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+                try:
+                    metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+                except (OSError, ValueError) as error:
+                    raise UnavailableError(
+                        f"metadata of {'.'.join(identifier)} cannot be read",
+                        f"{metadata_location}: {_first_line(error)}",
+                        "check the warehouse; slipway sql --release reads an earlier release",
+                    ) from error
                 self._loaded[metadata_location] = Table(
                     identifier, metadata, metadata_location, io, self.catalog
                 )
@@ -160,17 +177,50 @@ class Tables:
 
     def io(self, location: str) -> FileIO:
         """File access for a location with the catalog's credentials."""
-        return load_file_io(self.environment.catalog_properties, location)
+        return load_file_io(self._properties, location)
 
-    def _sql_locations(self, catalog: Any) -> dict[TableId, str]:
-        from pyiceberg.catalog.sql import IcebergTables
-        from sqlalchemy import select
+    @property
+    def _properties(self) -> dict[str, str]:
+        """The environment's properties, with what pyiceberg and SQLAlchemy leave open."""
+        given = _connectable(self.environment.catalog_properties)
+        return {"py-io-impl": _FILE_IO, **given} if is_s3(given.get("warehouse", "")) else given
 
-        query = select(
-            IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
-        ).where(IcebergTables.catalog_name == catalog.name)
-        with catalog.engine.connect() as connection:
-            return {(row[0], row[1]): row[2] for row in connection.execute(query) if row[2]}
+
+def _locations(catalog: Catalog) -> dict[TableId, str]:
+    kind = type(catalog).__name__
+    if kind == "SqlCatalog":
+        return _sql_locations(catalog)
+    if kind == "GlueCatalog":
+        return _glue_locations(cast("GlueCatalog", catalog))
+    return {
+        (".".join(found[:-1]), found[-1]): catalog.load_table(found).metadata_location
+        for namespace in catalog.list_namespaces()
+        for found in catalog.list_tables(namespace)
+    }
+
+
+def _sql_locations(catalog: Any) -> dict[TableId, str]:
+    from pyiceberg.catalog.sql import IcebergTables
+    from sqlalchemy import select
+
+    query = select(
+        IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
+    ).where(IcebergTables.catalog_name == catalog.name)
+    with catalog.engine.connect() as connection:
+        return {(row[0], row[1]): row[2] for row in connection.execute(query) if row[2]}
+
+
+def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
+    """What the listing of each database says; Glue holds tables of other formats and tools, too."""
+    found = {}
+    for (database,) in catalog.list_namespaces():
+        for page in catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database):
+            for table in page["TableList"]:
+                parameters = table.get("Parameters", {})
+                location = parameters.get("metadata_location")
+                if location and parameters.get("table_type", "").lower() == "iceberg":
+                    found[database, table["Name"]] = location
+    return found
 
 
 def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:

@@ -100,6 +100,7 @@ class _Write:
             change = self._change(scratch, source, query, target, spec)
             self._count_read()
             self._lap("match")
+            self.tables.renew(self.cursor)
             written = copy.copy(
                 self.cursor,
                 change.select,
@@ -111,6 +112,7 @@ class _Write:
             )
         self._count_read()
         self._lap("copy")
+        self.tables.renew(self.cursor)
         added = copy.data_files(written, target, spec, self.partition)
         digest, same = self._digest(target, added, change.removed)
         self._lap("digest")

@@ -1,0 +1,123 @@
+"""Iceberg metadata in S3: one request to read an object whole, one to write it.
+
+pyiceberg's own file access asks whether an object exists before it writes it, sends small ones in parts, and keeps
+the keys it began with.
+"""
+
+from __future__ import annotations
+
+import io
+from types import TracebackType
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pyiceberg.io import InputFile, OutputFile, OutputStream
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from slipway.adapters.s3 import S3Access, answering, is_s3, s3_access, split
+
+_GONE = ("NoSuchKey", "404")
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+class StoreFileIO(PyArrowFileIO):
+    """Objects in S3 by one client that renews its keys; everything else as pyiceberg does it."""
+
+    def new_input(self, location: str) -> Any:
+        """A file to read."""
+        return S3File(location, self._access) if is_s3(location) else super().new_input(location)
+
+    def new_output(self, location: str) -> Any:
+        """A file to write."""
+        return S3File(location, self._access) if is_s3(location) else super().new_output(location)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Delete a file."""
+        name = location if isinstance(location, str) else location.location
+        if not is_s3(name):
+            super().delete(location)
+            return
+        bucket, key = split(name)
+        with answering(name):
+            self._access.client.delete_object(Bucket=bucket, Key=key)
+
+    @property
+    def _access(self) -> S3Access:
+        return s3_access({key: str(value) for key, value in self.properties.items()})
+
+
+class S3File(InputFile, OutputFile):
+    """One object; raises UnavailableError when the store refuses or does not answer."""
+
+    def __init__(self, location: str, access: S3Access) -> None:
+        super().__init__(location=location)
+        self._access = access
+        self._bucket, self._key = split(location)
+
+    def __len__(self) -> int:
+        """Bytes; raises FileNotFoundError."""
+        return int(self._ask("head_object")["ContentLength"])
+
+    def exists(self) -> bool:
+        """Whether it is there."""
+        try:
+            return len(self) >= 0
+        except FileNotFoundError:
+            return False
+
+    def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
+        """The whole object; raises FileNotFoundError."""
+        with answering(self.location):
+            return io.BytesIO(self._ask("get_object")["Body"].read())
+
+    def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 - as pyiceberg calls it
+        """A stream that becomes the object when it is closed."""
+        return _Upload(self, overwrite=overwrite)
+
+    def to_input_file(self) -> S3File:
+        """The same object, to read."""
+        return self
+
+    def put(self, content: bytes, *, overwrite: bool) -> None:
+        """Write the object; raises FileExistsError where it is there and may not be replaced."""
+        only_new: dict[str, str] = {} if overwrite else {"IfNoneMatch": "*"}
+        with answering(self.location):
+            try:
+                self._access.client.put_object(Bucket=self._bucket, Key=self._key, Body=content, **only_new)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _EXISTS:
+                    raise
+                # the answer to an earlier attempt may have been lost: then the object is this one
+                if not error.response["ResponseMetadata"].get("RetryAttempts") or (
+                    self.open().read() != content
+                ):
+                    raise FileExistsError(self.location) from error
+
+    def _ask(self, request: str) -> Any:
+        with answering(self.location):
+            try:
+                return getattr(self._access.client, request)(Bucket=self._bucket, Key=self._key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _GONE:
+                    raise FileNotFoundError(self.location) from error
+                raise
+
+
+class _Upload(io.BytesIO):
+    def __init__(self, file: S3File, *, overwrite: bool) -> None:
+        super().__init__()
+        self._file, self._overwrite = file, overwrite
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            super().close()
+
+    def close(self) -> None:
+        if not self.closed:
+            content = self.getvalue()
+            super().close()
+            self._file.put(content, overwrite=self._overwrite)
