@@ -158,7 +158,7 @@ BEFORE_PUBLISHING = (
     "slipway.adapters.landing:Landing._append",
     "slipway.adapters.iceberg.tables:Tables.stage",
     "slipway.adapters.records:Records.write",
-    "slipway.adapters.iceberg.commit:_move_pointers",
+    "slipway.adapters.iceberg.sql:move",
     "sqlalchemy.orm:Session.commit",
 )
 

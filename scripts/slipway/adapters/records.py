@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -111,9 +111,23 @@ class Records:
             if _parse(Intent, self.store.read(key), key).run_id != intent.run_id:
                 raise
 
-    def withdraw(self, number: int) -> None:
-        """Say that a release was not published after all."""
-        self.store.create(f"releases/{number:06d}.withdrawn", b"")
+    def take_back(self, number: int) -> None:
+        """Say that a release of which tables were moved is going to be taken back, by whoever goes on with it."""
+        with suppress(FileExistsError):
+            self.store.create(f"releases/{number:06d}.withdrawing", b"")
+
+    def is_taken_back(self, number: int) -> bool:
+        """Whether a release is going to be taken back."""
+        try:
+            self.store.read(f"releases/{number:06d}.withdrawing")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def withdraw(self, number: int, kept: Sequence[str] = ()) -> None:
+        """Say that a release was not published after all, except tables that could not be put back."""
+        with suppress(FileExistsError):
+            self.store.create(f"releases/{number:06d}.withdrawn", "\n".join(kept).encode())
 
     def open_intents(self) -> list[Intent]:
         """Releases that were to be published, and neither recorded nor withdrawn."""
@@ -131,6 +145,11 @@ class Records:
             self.store.create(
                 f"releases/{release.number:06d}.json", release.model_dump_json(indent=1).encode()
             )
+
+    def last_release(self) -> Release | None:
+        """The recorded release of the highest number."""
+        keys = [item.key for item in self.store.entries("releases") if item.key.endswith(".json")]
+        return _parse(Release, self.store.read(keys[-1]), keys[-1]) if keys else None
 
     def releases(self) -> list[Release]:
         """Published releases in the order they were published."""

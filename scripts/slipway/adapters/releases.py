@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.commit import guarantee, publish
-from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.adapters.iceberg.commit import guarantee, is_atomic, publish
+from slipway.adapters.iceberg.tables import StagedTable, Tables
+from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedError
-from slipway.domain.manifest import Intent, Release, ReleasedTable
+from slipway.domain.manifest import Intent, Move, Release, ReleasedTable
+from slipway.domain.publication import Action, Plan, Position
 
 _OUTSIDE = frozenset({"ops"})
 """Namespaces that are written outside of releases."""
@@ -20,23 +22,25 @@ _OUTSIDE = frozenset({"ops"})
 def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:
     """Publish a candidate and record the release.
 
-    The intent is written first: if the process dies after the catalog took the tables and before the record
-    is written, ``heal`` finds the one by the other.
+    The intent is written first. If the process dies after that, ``heal`` finds out by it what was published, and
+    finishes or undoes what was published in part.
 
     Raises:
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
     """
-    names = [".".join(item.identifier) for item in staged]
-    records.write_intent(intent.model_copy(update={"tables": sorted(names)}))
+    moves = {
+        ".".join(item.identifier): Move(base=item.base, metadata_location=item.table.metadata_location)
+        for item in staged
+    }
+    intent = intent.model_copy(update={"tables": moves})
+    records.write_intent(intent)
+    refusal = _publish(tables, records, staged, intent)
+    if refusal:
+        raise refusal
     try:
-        publish(tables, staged)
-    except ConflictError:
-        records.withdraw(intent.number)
-        raise
-    try:
-        return _record(tables, records, intent, {item.identifier for item in staged})
+        return _record(tables, records, intent)
     except UnavailableError as error:
         raise UnrecordedError(
             f"release {intent.number} is published, but not recorded",
@@ -45,50 +49,94 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
         ) from error
 
 
-def heal(tables: Tables, records: Records) -> list[str]:
-    """Record releases that were published by a process which died before it could.
+def _publish(
+    tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent
+) -> ConflictError | None:
+    if is_atomic(tables.catalog):
+        try:
+            publish(tables, staged)
+        except ConflictError as error:
+            records.withdraw(intent.number)
+            return error
+        return None
+    settled = settle(tables, records, intent, staged)
+    if settled.plan.action is Action.PUBLISHED:
+        return None
+    records.withdraw(intent.number, settled.plan.tables)
+    refusal = settled.refusal or ConflictError(
+        "nothing was published", "another process took the release back", "run again"
+    )
+    return _in_part(intent, refusal, settled.plan.tables)
 
-    An intent that was not carried out is left as it is: its process may be about to do it.
 
-    Returns:
-        One line for each that was found.
-    """
-    told = []
-    for intent in records.open_intents():
-        identifiers = {(name.rsplit(".", 1)[0], name.rsplit(".", 1)[1]) for name in intent.tables}
-        if _is_published(tables, identifiers, f"release-{intent.number}"):
-            _record(tables, records, intent, identifiers)
-            told.append(
-                f"healed: release {intent.number} of run {intent.run_id} was published and is now recorded"
-            )
-    return told
-
-
-def _is_published(tables: Tables, identifiers: Collection[TableId], tag: str) -> bool:
-    """All tables or none were published, so any one of them tells."""
-    locations = tables.locations()
-    return any(
-        tag in tables.load(identifier, locations[identifier]).metadata.refs
-        for identifier in identifiers
-        if identifier in locations
+def _in_part(intent: Intent, refusal: ConflictError, kept: Sequence[str]) -> ConflictError:
+    if not kept:
+        return refusal
+    return ConflictError(
+        f"release {intent.number} was taken back, except {', '.join(kept)}",
+        f"someone committed on top of it there; {refusal.what.partition(': ')[2]}: {refusal.why}",
+        "run again on top of it",
     )
 
 
-def _record(tables: Tables, records: Records, intent: Intent, changed: Collection[TableId]) -> Release:
-    cut = _cut(tables, intent, changed, datetime.now(UTC))
+def heal(tables: Tables, records: Records) -> list[str]:
+    """Finish, undo or record publications of processes that died before they could.
+
+    One that was not begun is left as it is: its process may be about to do it.
+
+    Returns:
+        One line for each that was found.
+
+    Raises:
+        UnavailableError: the catalog cannot be read or written.
+        SlipwayError: a publication can neither be finished nor undone.
+    """
+    told = []
+    for intent in records.open_intents():
+        end, refusal = _end(tables, records, intent)
+        name = f"healed: release {intent.number} of run {intent.run_id}"
+        if end.action is Action.PUBLISHED:
+            _record(tables, records, intent)
+            told.append(f"{name} was published and is now recorded")
+        elif end.action is Action.WITHDRAWN:
+            records.withdraw(intent.number, end.tables)
+            if refusal and end.tables:
+                told.append(f"{name}: {_in_part(intent, refusal, end.tables).line()}")
+            elif records.is_taken_back(intent.number):
+                told.append(f"{name} was published in part and is taken back")
+    return told
+
+
+def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, ConflictError | None]:
+    if not is_atomic(tables.catalog):
+        settled = settle(tables, records, intent)
+        return settled.plan, settled.refusal
+    # all tables or none were published, so any one of them tells
+    found = positions(tables, intent).values()
+    if any(where.shows_release for where in found):
+        return Plan(Action.PUBLISHED), None
+    return Plan(Action.WITHDRAWN if Position.ELSEWHERE in found else Action.WAITING), None
+
+
+def _record(tables: Tables, records: Records, intent: Intent) -> Release:
+    cut = _cut(tables, records.last_release(), intent, datetime.now(UTC))
     records.write_release(cut)
     return cut
 
 
-def _cut(tables: Tables, intent: Intent, changed: Collection[TableId], now: datetime) -> Release:
+def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) -> Release:
     """What an environment shows right after a run was published: what changed, and what it stands beside."""
-    found = {
-        ".".join(identifier): _released(
-            tables.load(identifier, location), intent.number, staged=identifier in changed
-        )
-        for identifier, location in sorted(tables.locations().items())
-        if identifier[0] not in _OUTSIDE
-    }
+    known = last.tables if last else {}
+    found = {}
+    for identifier, location in sorted(tables.locations().items()):
+        name = ".".join(identifier)
+        before = known.get(name)
+        if identifier[0] in _OUTSIDE:
+            continue
+        if before and before.metadata_location == location:
+            found[name] = before.model_copy(update={"changed": False})
+        else:
+            found[name] = _released(tables.load(identifier, location), intent, staged=name in intent.tables)
     return Release(
         number=intent.number,
         run_id=intent.run_id,
@@ -115,7 +163,7 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, number: int, *, staged: bool) -> ReleasedTable:
+def _released(table: Table, intent: Intent, *, staged: bool) -> ReleasedTable:
     """A table of the cut. One that was built to the same content has the snapshot of an earlier release."""
     current = table.current_snapshot()
     tags = [
@@ -129,6 +177,6 @@ def _released(table: Table, number: int, *, staged: bool) -> ReleasedTable:
         schema_id=table.schema().schema_id,
         metadata_location=table.metadata_location,
         rows=figures(table)["rows"],
-        changed=staged and tags == [f"release-{number}"],
+        changed=staged and tags == [intent.tag],
         run_id=summary.get("slipway.run-id"),
     )

@@ -189,14 +189,30 @@ class RunManifest(Record):
     reason: str
 
 
+class Move(Record):
+    """A table of a publication: metadata files that it comes from (None for a new table) and goes to."""
+
+    base: str | None
+    metadata_location: str
+
+
 class Intent(Record):
-    """Written before a release is published, so that the next command can tell whether it came to be."""
+    """Written before the first table of a release is moved; whoever finds it can finish or undo the publication."""
 
     schema_version: int = SCHEMA_VERSION
     number: int
     run_id: str
     code: Code
-    tables: list[str] = Field(default_factory=list)
+    tables: dict[str, Move] = Field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """The Iceberg tag that the tables of this release carry."""
+        return f"release-{self.number}"
+
+    def in_order(self) -> list[str]:
+        """Tables in the order in which they are moved, the same for all; new ones last, so that few are dropped again."""
+        return sorted(self.tables, key=lambda name: (self.tables[name].base is None, name))
 
 
 class ReleasedTable(Record):

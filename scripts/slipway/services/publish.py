@@ -22,7 +22,8 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
         SlipwayError: the run did not pass, or is published already.
         ConflictError: a table moved since the run began; nothing was published.
     """
-    from slipway.adapters.iceberg.tables import StagedTable, Tables
+    from slipway.adapters.candidates import staged_of
+    from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal, release
@@ -50,8 +51,7 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
                 f"{namespace}.{name} was published by another run since",
                 "run again",
             )
-        table = tables.load((namespace, name), record["metadata_location"])
-        staged.append(StagedTable((namespace, name), table, record["base"]))
+        staged.append(staged_of(tables, record))
     return release(
         tables,
         records,

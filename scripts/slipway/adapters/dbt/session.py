@@ -6,7 +6,6 @@ A session exists for every dbt command, also for those that run no hooks (``show
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.adapters.candidates import record_of, staged_of
 from slipway.adapters.code import code_of
 from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
@@ -208,16 +208,10 @@ class Session:
         """Take a table into the candidate and write it down in the run's folder."""
         with self.lock:
             self.staged[staged.identifier] = staged
-        record = {
-            "table": list(staged.identifier),
-            "metadata_location": staged.table.metadata_location,
-            "base": staged.base,
-            "snapshot_id": str(staged.snapshot_id),
-            "release": self.release,
-            "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
-        }
         self.records.write(
-            self.request.run_id, f"candidate/{'.'.join(staged.identifier)}.json", json.dumps(record)
+            self.request.run_id,
+            f"candidate/{'.'.join(staged.identifier)}.json",
+            record_of(staged, self.release),
         )
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
 
@@ -238,11 +232,7 @@ class Session:
                     "start a new run",
                 )
             self.release = int(record["release"])  # its tables carry the tag of this number
-            self.stage(
-                StagedTable(
-                    identifier, self.outputs.load(identifier, record["metadata_location"]), record["base"]
-                )
-            )
+            self.stage(staged_of(self.outputs, record))
 
     def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
         """``schema.table`` to the snapshot that this run reads, for node keys and increments."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -104,17 +105,20 @@ class Tables:
             )
             raise self._failure from error
 
-    def locations(self) -> dict[TableId, str]:
+    def locations(self, only: Collection[TableId] | None = None) -> dict[TableId, str]:
         """Current metadata location of every table, read in one consistent query where the catalog can.
 
         No metadata file is opened, except by REST catalogs, whose answer to a name is the whole table.
+
+        Args:
+            only: tables to ask for, where the catalog is asked for one after the other.
 
         Raises:
             UnavailableError: the catalog cannot be read.
         """
         with self._lock:
             try:
-                return _locations(self.catalog)
+                return _locations(self.catalog, only)
             except UnavailableError:
                 raise
             except Exception as error:
@@ -186,17 +190,22 @@ class Tables:
         return {"py-io-impl": _FILE_IO, **given} if is_s3(given.get("warehouse", "")) else given
 
 
-def _locations(catalog: Catalog) -> dict[TableId, str]:
+def _locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableId, str]:
     kind = type(catalog).__name__
     if kind == "SqlCatalog":
         return _sql_locations(catalog)
     if kind == "GlueCatalog":
         return _glue_locations(cast("GlueCatalog", catalog))
-    return {
-        (".".join(found[:-1]), found[-1]): catalog.load_table(found).metadata_location
-        for namespace in catalog.list_namespaces()
-        for found in catalog.list_tables(namespace)
-    }
+    from pyiceberg.exceptions import NoSuchTableError
+
+    if only is None:
+        listed = (name for namespace in catalog.list_namespaces() for name in catalog.list_tables(namespace))
+        only = [(".".join(name[:-1]), name[-1]) for name in listed]
+    found = {}
+    for namespace, name in only:
+        with suppress(NoSuchTableError):  # dropped since it was listed
+            found[namespace, name] = catalog.load_table(f"{namespace}.{name}").metadata_location
+    return found
 
 
 def _sql_locations(catalog: Any) -> dict[TableId, str]:

@@ -1,0 +1,68 @@
+"""AWS Glue: the pointer of one table is moved if Glue still holds the version that was read."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from pyiceberg.catalog import METADATA_LOCATION
+from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.table import Table
+
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+
+
+class GlueMover:
+    """Moves single tables; False when a table is not where it is expected."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._catalog = cast("GlueCatalog", tables.catalog)
+
+    def forward(self, item: StagedTable) -> bool:
+        """From the base to the staged state; makes a new table."""
+        if item.base is not None:
+            return self._move(item.identifier, self._tables.load(item.identifier, item.base), item.table)
+        database, name = item.identifier
+        described = _construct_table_input(
+            name, item.table.metadata_location, item.table.properties, item.table.metadata
+        )
+        try:
+            self._catalog._create_glue_table(database, name, described)
+        except TableAlreadyExistsError:
+            return False
+        return True
+
+    def back(self, item: StagedTable, tag: str) -> bool:  # noqa: ARG002 - the file that was staged tells
+        """From the staged state to the base; drops a new table, which Glue cannot guard by a version."""
+        if item.base is not None:
+            return self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base))
+        if self._holding(item.identifier, item.table.metadata_location) is None:
+            return False
+        self._catalog.drop_table(item.identifier)
+        return True
+
+    def _move(self, identifier: TableId, origin: Table, to: Table) -> bool:
+        held = self._holding(identifier, origin.metadata_location)
+        if held is None:
+            return False
+        # Glue shows the table's properties among its parameters: those of the state that is left go
+        held["Parameters"] = {
+            key: value for key, value in held["Parameters"].items() if key not in origin.properties
+        }
+        described = _construct_table_input(
+            identifier[1], to.metadata_location, to.properties, to.metadata, held, origin.metadata_location
+        )
+        try:
+            self._catalog._update_glue_table(*identifier, described, held["VersionId"])
+        except (CommitFailedException, NoSuchTableError):
+            return False
+        return True
+
+    def _holding(self, identifier: TableId, location: str) -> Any:
+        """What Glue holds of a table, None unless it names this metadata file."""
+        try:
+            held = self._catalog._get_glue_table(*identifier)
+        except NoSuchTableError:
+            return None
+        return held if held.get("Parameters", {}).get(METADATA_LOCATION) == location else None

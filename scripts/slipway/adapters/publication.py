@@ -1,0 +1,122 @@
+"""Publishing table by table, led by a write-ahead record: by the process that wrote it, or by one that heals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from slipway.adapters.candidates import staged_of
+from slipway.adapters.iceberg.commit import Mover, conflict, create_namespaces, mover, position, writing
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.adapters.records import Records
+from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.domain.manifest import Intent
+from slipway.domain.publication import Action, Plan, Position, decide
+
+_ROUNDS = 20  # looks at the catalog; each but the last had something to do
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a publication ended.
+
+    Args:
+        plan: ``published``, ``withdrawn`` or ``waiting``.
+        refusal: why it was withdrawn.
+    """
+
+    plan: Plan
+    refusal: ConflictError | None = None
+
+
+def positions(tables: Tables, intent: Intent) -> dict[str, Position]:
+    """Where the tables of a publication are now, in the order in which they are moved."""
+    names = {name: _identifier(name) for name in intent.in_order()}
+    now = tables.locations(names.values())
+    return {
+        name: position(tables, identifier, intent.tables[name], now.get(identifier), intent.tag)
+        for name, identifier in names.items()
+    }
+
+
+def settle(
+    tables: Tables, records: Records, intent: Intent, staged: Sequence[StagedTable] | None = None
+) -> Settled:
+    """Move tables until all of them show the release, or none does.
+
+    Args:
+        tables: the environment.
+        records: where the write-ahead record is, and where going back is written down before it begins.
+        intent: the write-ahead record.
+        staged: the tables of the release, by the process that publishes it; without them a publication that was not
+            begun is left alone, and one that was is finished or undone.
+
+    Raises:
+        UnavailableError: the catalog cannot be read or written.
+        SlipwayError: what is needed to go on is gone.
+    """
+    moves, moved, refusal, items = mover(tables), False, None, _by_name(staged or [])
+    try:
+        if staged:
+            create_namespaces(tables, staged)
+        for _ in range(_ROUNDS):
+            found = positions(tables, intent)
+            plan = decide(found, begin=staged is not None, going_back=records.is_taken_back(intent.number))
+            refusal = refusal or _refusal(tables, intent, found)
+            if plan.is_end:
+                return Settled(plan, refusal)
+            if plan.action is Action.BACK:
+                records.take_back(intent.number)
+            items = items or _by_name(_candidate(tables, records, intent))
+            with writing(tables):
+                moved = _carry_out(plan, moves, items, intent) or moved
+    except UnavailableError as error:
+        if moved:
+            raise _in_part(intent, error.line()) from error
+        raise
+    raise _in_part(intent, "others keep moving its tables")
+
+
+def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> bool:
+    """Move tables until one is not where it was seen; whether any was moved."""
+    moved = False
+    for name in plan.tables:
+        item = items[name]
+        if not (moves.forward(item) if plan.action is Action.FORWARD else moves.back(item, intent.tag)):
+            break
+        moved = True
+    return moved
+
+
+def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedTable]:
+    """The staged tables of a publication that another process began."""
+    written = {".".join(record["table"]): record for record in records.candidate(intent.run_id)}
+    if missing := [name for name in intent.tables if name not in written]:
+        raise SlipwayError(
+            f"release {intent.number} is published in part and cannot be finished or undone",
+            f"run {intent.run_id} has no record of {', '.join(missing)}",
+            "restore its folder in the warehouse",
+        )
+    return [staged_of(tables, written[name]) for name in intent.tables]
+
+
+def _refusal(tables: Tables, intent: Intent, found: Mapping[str, Position]) -> ConflictError | None:
+    name = next((name for name, where in found.items() if where is Position.ELSEWHERE), None)
+    return conflict(tables, _identifier(name), new=intent.tables[name].base is None) if name else None
+
+
+def _in_part(intent: Intent, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"release {intent.number} may be published in part",
+        why,
+        "the next run or publication finishes or undoes it",
+    )
+
+
+def _by_name(staged: Sequence[StagedTable]) -> dict[str, StagedTable]:
+    return {".".join(item.identifier): item for item in staged}
+
+
+def _identifier(name: str) -> TableId:
+    namespace, _, table = name.rpartition(".")
+    return namespace, table
