@@ -20,6 +20,7 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable
+from tests.integration.servers import Postgres, aws, missing
 
 from slipway.adapters.engine import load_extensions
 
@@ -315,6 +316,28 @@ def real_files() -> list[Path]:
     if not files:
         pytest.skip(f"no file in {folder}: name the folder of the real files in SLIPWAY_REAL_DATA")
     return files
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Address of the object store, one per worker."""
+    server = aws()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found and (initdb := shutil.which("initdb")):
+        found = [Path(initdb)]
+    if not found:
+        missing("PostgreSQL is not installed: apt-get install postgresql")
+    server = Postgres(found[-1].parent)
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
 
 
 @pytest.fixture

@@ -2,14 +2,15 @@
 
 It imports once and forks for every command, so a command has its own memory, environment, folder and exit
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
-``env``, ``output``, ``kill_before``, a function before whose first call the process kills itself, and, if it
-is not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
+``env``, ``output``, ``kill_before``, a function before whose first call (``…#3``: third) the process kills
+itself, and, if it is not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import multiprocessing.util
 import os
@@ -112,17 +113,21 @@ PROGRAMS = {"dbt": dbt, "slipway": slipway}
 
 
 def kill_before(name: str) -> None:
-    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does."""
+    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does, at its first call or ``#n``th."""
+    name, _, number = name.partition("#")
     module, _, path = name.partition(":")
     owner: Any = importlib.import_module(module)
     *outer, last = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
+    real, calls = getattr(owner, last), itertools.count(1)
 
-    def killed(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def killed(*arguments: object, **named: object) -> object:
+        if next(calls) == int(number or 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **named)
 
-    replacement: Callable[..., None] = killed
+    replacement: Callable[..., object] = killed
     setattr(owner, last, replacement)
 
 

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
 import socket
-import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from tests.integration.servers import PASSWORD, Postgres
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
 
 pytestmark = pytest.mark.server
 
-PASSWORD = "not-to-be-seen-anywhere"
 ALL = {
     "reference.depots",
     "raw.parcels",
@@ -33,72 +26,6 @@ ALL = {
     "quarantine.weights",
     "serving.depot_weights",
 }
-
-
-class Postgres:
-    """A server of its own in a temporary folder, by a user that is not root."""
-
-    def __init__(self, programs: Path) -> None:
-        self._programs, self.folder = programs, Path(tempfile.mkdtemp(prefix="slipway-pg-"))
-        self._user = "nobody" if os.geteuid() == 0 else None
-        if self._user:
-            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        (self.folder / "password").write_text(PASSWORD, encoding="ascii")
-        (self.folder / "password").chmod(0o644)
-        self._run("initdb", "--no-sync", "--username=slipway", "--auth=scram-sha-256", "--pwfile=../password")
-        self.start()
-
-    def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run("pg_ctl", "--wait", "--log=../log", f"--options={options}", "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
-
-    def uri(self, database: str, password: str = PASSWORD) -> str:
-        return f"postgresql://slipway:{password}@127.0.0.1:{self.port}/{database}"
-
-    def connect(self, database: str) -> Any:  # noqa: ANN401 - psycopg2 has no types
-        return psycopg2.connect(
-            host="127.0.0.1", port=self.port, user="slipway", password=PASSWORD, dbname=database
-        )
-
-    def _run(self, program: str, *arguments: str) -> None:
-        data = self.folder / "data"
-        if not data.exists():
-            data.mkdir(mode=0o700)
-            if self._user:
-                os.chown(data, pwd.getpwnam(self._user).pw_uid, -1)
-        done = subprocess.run(
-            [self._programs / program, "--pgdata", data, *arguments],
-            user=self._user,
-            cwd=data,
-            env={"PATH": os.defpath, "LC_ALL": "C"},
-            stdout=subprocess.DEVNULL,  # a pipe would be inherited by the server
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        log = self.folder / "log"
-        assert done.returncode == 0, log.read_text(encoding="utf-8") if log.exists() else program
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found and (initdb := shutil.which("initdb")):
-        found = [Path(initdb)]
-    if not found:
-        how = "PostgreSQL is not installed: apt-get install postgresql"
-        if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
-            pytest.fail(how)
-        pytest.skip(how)
-    server = Postgres(found[-1].parent)
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
 
 
 @dataclass

@@ -104,7 +104,8 @@ class Profile:
                 "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
             )
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
-        if any(root.startswith("s3") for root in (properties["warehouse"], landing)):
+        roots = (properties["warehouse"], landing)
+        if properties.get("type") == "glue" or any(root.startswith("s3") for root in roots):
             properties = {**_standard_aws(), **properties}
         return Environment(
             name=name,
@@ -150,10 +151,14 @@ def _pyiceberg_config(name: str) -> dict[str, str]:
 
 
 def _standard_aws() -> dict[str, str]:
-    """The standard AWS variables that pyiceberg does not read by itself; keys stay with the AWS chain."""
+    """The standard AWS variables that boto3 and pyiceberg do not read by themselves; keys stay with the AWS chain."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return {name: value for name, value in (("s3.endpoint", endpoint), ("s3.region", region)) if value}
+    return {
+        name: value
+        for name, value in (("s3.endpoint", endpoint), ("s3.region", region), ("client.region", region))
+        if value
+    }
 
 
 def _has_pyiceberg_file() -> bool:

@@ -29,10 +29,18 @@ class Settled:
     refusal: ConflictError | None = None
 
 
-def positions(tables: Tables, intent: Intent) -> dict[str, Position]:
-    """Where the tables of a publication are now, in the order in which they are moved."""
+def positions(
+    tables: Tables, intent: Intent, now: Mapping[TableId, str] | None = None
+) -> dict[str, Position]:
+    """Where the tables of a publication are, in the order in which they are moved.
+
+    Args:
+        tables: the environment.
+        intent: the publication.
+        now: what the catalog names; it is asked when this is not given.
+    """
     names = {name: _identifier(name) for name in intent.in_order()}
-    now = tables.locations(names.values())
+    now = tables.locations(names.values()) if now is None else now
     return {
         name: position(tables, identifier, intent.tables[name], now.get(identifier), intent.tag)
         for name, identifier in names.items()
@@ -55,7 +63,7 @@ def settle(
         UnavailableError: the catalog cannot be read or written.
         SlipwayError: what is needed to go on is gone.
     """
-    moves, moved, refusal, items = mover(tables), False, None, _by_name(staged or [])
+    moves, refusal, items, begun = mover(tables), None, _by_name(staged or []), False
     try:
         if staged:
             create_namespaces(tables, staged)
@@ -68,24 +76,22 @@ def settle(
             if plan.action is Action.BACK:
                 records.take_back(intent.number)
             items = items or _by_name(_candidate(tables, records, intent))
+            begun = True
             with writing(tables):
-                moved = _carry_out(plan, moves, items, intent) or moved
+                _carry_out(plan, moves, items, intent)
     except UnavailableError as error:
-        if moved:
+        if begun:
             raise _in_part(intent, error.line()) from error
         raise
     raise _in_part(intent, "others keep moving its tables")
 
 
-def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> bool:
-    """Move tables until one is not where it was seen; whether any was moved."""
-    moved = False
+def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> None:
+    """Move tables until one is not where it was seen."""
     for name in plan.tables:
         item = items[name]
         if not (moves.forward(item) if plan.action is Action.FORWARD else moves.back(item, intent.tag)):
-            break
-        moved = True
-    return moved
+            return
 
 
 def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedTable]:

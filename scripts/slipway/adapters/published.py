@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from slipway.adapters.halfway import Seen, seen, unfinished, warning
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.cut import Cut, TableVersion
@@ -50,22 +51,38 @@ class Published:
             NotFoundError: nothing was ever published.
             UnavailableError: the catalog cannot be read.
         """
+        return self._seen.locations
+
+    @cached_property
+    def _seen(self) -> Seen:
         try:
-            found = self.tables.locations()
+            found = seen(self.tables, self.records)
         except UnavailableError:
             if self._without_tables():
                 raise self._nothing("its catalog is empty") from None
             raise
-        if not found:
+        if not found.locations and found.unfinished:
+            raise self._nothing(warning(found.unfinished[0]))
+        if not found.locations:
             raise self._nothing("its catalog names no table")
         return found
 
     def now(self) -> Cut:
-        """What is published at this moment."""
+        """What is published at this moment; while a publication is half-way, what was before it."""
         name = self.environment.name
+        told = [f"{warning(intent)}: shown is what was before it" for intent in self._seen.unfinished]
         return Cut(
-            name, {".".join(table): TableVersion(location) for table, location in self.locations.items()}
+            name,
+            {".".join(table): TableVersion(location) for table, location in self.locations.items()},
+            "; ".join(told),
         )
+
+    def unfinished(self) -> list[str]:
+        """What is to be told of publications that are half-way."""
+        try:
+            return [warning(intent) for intent in unfinished(self.tables, self.records)]
+        except NotFoundError:
+            return []
 
     def release(self, number: int) -> Cut:
         """The tables as a release left them.

@@ -129,9 +129,13 @@ class Records:
         with suppress(FileExistsError):
             self.store.create(f"releases/{number:06d}.withdrawn", "\n".join(kept).encode())
 
+    def publications(self) -> list[str]:
+        """Keys of everything that tells of publications: another list means that one began or ended meanwhile."""
+        return [item.key for item in self.store.entries("releases") if not item.key.endswith(".reserved")]
+
     def open_intents(self) -> list[Intent]:
         """Releases that were to be published, and neither recorded nor withdrawn."""
-        keys = [item.key for item in self.store.entries("releases")]
+        keys = self.publications()
         ended = {key.rsplit(".", 1)[0] for key in keys if key.endswith((".json", ".withdrawn"))}
         return [
             _parse(Intent, self.store.read(key), key)

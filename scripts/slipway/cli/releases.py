@@ -25,9 +25,11 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
 
     A release is a consistent cut: read it with slipway sql --release. * marks a work tree with uncommitted changes.
     """
-    from slipway.services.inspect import list_releases
+    from slipway.services.inspect import list_releases, unfinished
 
     releases = list_releases(project_dir, target, limit)
+    for line in unfinished(project_dir, target):
+        output.message(line)
     if output_ == "json":
         output.as_json([_record(release) for release in releases])
         return

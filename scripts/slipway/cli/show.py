@@ -21,9 +21,11 @@ def command(what: str, output_: str, target: str | None, project_dir: Path | Non
     With --output json a run is its run manifest.
     """
     from slipway.services.explain import explain
-    from slipway.services.inspect import RunDetails
+    from slipway.services.inspect import RunDetails, unfinished
 
     found = explain(project_dir, target, what)
+    for line in unfinished(project_dir, target):
+        output.message(line)
     if isinstance(found, RunDetails):
         from slipway.cli import show_run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options
+from slipway.cli import options, output
 
 FORMATS = ("text", "csv", "json", "parquet")
 _COMMENT = re.compile(r"--(\s|.*\n)")
@@ -59,4 +59,6 @@ def command(
         )
     text = sys.stdin.read() if query == "-" else query
     result = run_query(text, project_dir=project_dir, target=target, release=release, run=run, as_of=as_of)
+    if result.cut.warning:
+        output.message(result.cut.warning)
     tabular.write(result, output_, limit=TEXT_ROWS)

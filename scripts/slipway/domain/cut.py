@@ -30,10 +30,12 @@ class Cut:
     Args:
         label: what the cut is called in messages, for example ``release 3 of dev``.
         tables: ``layer.table`` to the version of it.
+        warning: what readers of it should be told.
     """
 
     label: str
     tables: Mapping[str, TableVersion]
+    warning: str = ""
 
     def mentioned_in(self, sql: str) -> list[str]:
         """Tables that a query may read: layer and name both occur in its text.

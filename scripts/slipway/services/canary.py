@@ -95,11 +95,13 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
 
 
 def _pins(environment: Environment) -> dict[str, str]:
+    from slipway.adapters.halfway import seen
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.records import Records
 
     found = {
         ".".join(identifier): location
-        for identifier, location in Tables(environment).locations().items()
+        for identifier, location in seen(Tables(environment), Records(environment)).locations.items()
         if identifier[0] in _INPUT_LAYERS
     }
     if not found:

@@ -16,7 +16,7 @@ from slipway.services.environments import environment_of, find_run
 
 INCOMPLETE = "incomplete"
 UNREADABLE = "unreadable"
-_MAY_BE_PUBLISHED_LATER = (INCOMPLETE, Outcome.STAGED)
+_MAY_BE_PUBLISHED_LATER = (INCOMPLETE, Outcome.STAGED, Outcome.REFUSED)
 _SAME = ("unchanged", "same_content", "pinned")
 
 
@@ -70,6 +70,16 @@ def list_releases(project_dir: Path | None, target: str | None, limit: int) -> l
     """The newest releases of an environment, newest first."""
     releases = Records(environment_of(project_dir, target)).releases()
     return list(islice(reversed(releases), limit))
+
+
+def unfinished(project_dir: Path | None, target: str | None) -> list[str]:
+    """One line for each publication that is half-way: readers of several tables may see a mixture."""
+    environment = environment_of(project_dir, target)
+    if not Records(environment).open_intents():
+        return []
+    from slipway.adapters.published import Published
+
+    return Published(environment).unfinished()
 
 
 def run_details(project_dir: Path | None, target: str | None, text: str) -> RunDetails:

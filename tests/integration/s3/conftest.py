@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
@@ -75,17 +73,6 @@ def access(endpoint: str) -> dict[str, Any]:
     """Arguments for clients of the store that know nothing of slipway."""
     keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
     return {"endpoint_url": endpoint, "config": Config(retries={"total_max_attempts": 1}), **keys}
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """The store's address, one store per worker."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell every request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
+from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
@@ -166,7 +167,7 @@ class Session:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
         with self.lock:
             if id(tables) not in self._locations:
-                self._locations[id(tables)] = tables.locations()
+                self._locations[id(tables)] = seen(tables, Records(tables.environment)).locations
             return self._locations[id(tables)]
 
     def names(self, database: str, namespace: str) -> list[str]:

@@ -1,0 +1,406 @@
+"""The same releases in every kind of catalog and store: SQLite and a folder, PostgreSQL and S3, Glue and S3."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import duckdb
+import pytest
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import NoSuchTableError
+
+from slipway.adapters import engine
+from slipway.adapters.candidates import record_of
+from slipway.adapters.halfway import seen
+from slipway.adapters.iceberg.glue import GlueMover
+from slipway.adapters.iceberg.request import WriteRequest
+from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.writer import write
+from slipway.adapters.records import Records
+from slipway.adapters.releases import heal, release
+from slipway.domain.environment import Environment, Mode
+from slipway.domain.errors import ConflictError, UnavailableError
+from slipway.domain.manifest import Code, Intent
+from slipway.domain.manifest import Release as ReleaseRecord
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE01", "AWS_SECRET_ACCESS_KEY": "example"}
+CODE = Code(commit=None, dirty=True)
+_number = itertools.count(1)
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that it meant to do is done."""
+
+
+@dataclass
+class Place:
+    """An environment with tables of one number each; ``prefix`` keeps its namespaces apart from those of other tests."""
+
+    environment: Environment
+    prefix: str
+    connection: duckdb.DuckDBPyConnection
+    runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """What a new process starts with."""
+        self.tables, self.records = Tables(self.environment), Records(self.environment)
+
+    def name(self, table: str) -> str:
+        return ".".join(self.id(table))
+
+    def id(self, table: str) -> TableId:
+        namespace, name = table.split(".")
+        return f"{self.prefix}_{namespace}", name
+
+    def stage(self, **numbers: int) -> Callable[[], ReleaseRecord]:
+        """Stage tables ``namespace_name=number``; the result publishes them."""
+        self.restart()
+        run_id = f"20240501T0000{next(self.runs):02d}Z-0000abcd"
+        number, now, staged = self.records.reserve(), self.tables.locations(), []
+        for table, value in numbers.items():
+            identifier = self.id(table.replace("_", "."))
+            base = now.get(identifier)
+            request = WriteRequest(identifier, f"select {value} as n", "replace", run_id, f"release-{number}")
+            loaded = self.tables.load(identifier, base) if base else None
+            staged.append(write(self.connection, self.tables, loaded, request).staged)
+            record = record_of(staged[-1], number)
+            self.records.write(run_id, f"candidate/{'.'.join(identifier)}.json", record)
+        intent = Intent(number=number, run_id=run_id, code=CODE)
+        return lambda: release(self.tables, self.records, staged, intent)
+
+    def publish(self, **numbers: int) -> ReleaseRecord:
+        return self.stage(**numbers)()
+
+    def heal(self) -> list[str]:
+        self.restart()
+        return heal(self.tables, self.records)
+
+    def catalog(self) -> Any:  # noqa: ANN401 - any of pyiceberg's catalogs
+        """The catalog as another program opens it."""
+        properties = dict(self.environment.catalog_properties)
+        if properties.get("uri", "").startswith("postgresql:"):
+            properties["uri"] = properties["uri"].replace("postgresql:", "postgresql+psycopg2:")
+        return load_catalog(self.environment.name, **properties)
+
+    def numbers(self) -> dict[str, int]:
+        """What the catalog shows, as pyiceberg reads it: ``namespace_name`` to number."""
+        catalog, found = self.catalog(), {}
+        for (namespace,) in catalog.list_namespaces():
+            for name in catalog.list_tables(namespace) if namespace.startswith(self.prefix) else ():
+                rows = catalog.load_table(name).scan().to_arrow().column("n").to_pylist()
+                found["_".join(name).removeprefix(f"{self.prefix}_")] = rows[0]
+        return found
+
+    def seen(self) -> dict[str, int]:
+        """What slipway shows to readers."""
+        self.restart()
+        cut = seen(self.tables, self.records).locations
+        return {
+            "_".join(identifier).removeprefix(f"{self.prefix}_"): self.tables.load(identifier, location)
+            .scan()
+            .to_arrow()
+            .column("n")
+            .to_pylist()[0]
+            for identifier, location in cut.items()
+            if identifier[0].startswith(self.prefix)
+        }
+
+    def commit(self, table: str) -> int:
+        """Another program changes a table: the snapshot that it makes."""
+        changed = self.catalog().load_table(self.id(table))
+        changed.append(changed.scan().to_arrow())
+        return int(changed.refresh().current_snapshot().snapshot_id)
+
+    def keys(self, suffix: str) -> list[str]:
+        return [item.key for item in self.records.store.entries("releases") if item.key.endswith(suffix)]
+
+
+def place(warehouse: str, **properties: str) -> Place:
+    prefix = f"p{next(_number)}"
+    environment = Environment(
+        name="staging",
+        mode=Mode.SCHEDULED,
+        warehouse=f"{warehouse}/{prefix}",
+        catalog_properties={"warehouse": f"{warehouse}/{prefix}", **properties},
+        landing="",
+        home=Path(),
+    )
+    return Place(environment, prefix, engine.connect(environment.catalog_properties))
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Properties for a store in S3, whose keys come from the standard variables."""
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    around = {**KEYS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint, "AWS_CONFIG_FILE": "none"}
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    boto3.session.Session(region_name="us-east-1").client("s3").create_bucket(Bucket="catalogs")
+    return {"s3.endpoint": endpoint, "s3.region": "us-east-1", "client.region": "us-east-1"}
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Place]:
+    made = place(f"file://{tmp_path}/w", type="sql", uri=f"sqlite:///{tmp_path}/catalog.db")
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def glue(bucket: dict[str, str]) -> Iterator[Place]:
+    made = place("s3://catalogs", type="glue", **bucket)
+    yield made
+    made.connection.close()
+    client = boto3.session.Session(region_name="us-east-1").client("glue")
+    for database in client.get_databases()["DatabaseList"]:
+        client.delete_database(Name=database["Name"])
+
+
+@pytest.fixture
+def on_postgres(bucket: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("postgres")
+    database = f"catalogs_{time.time_ns()}"
+    with closing(server.connect("postgres")) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"create database {database}")
+    made = place("s3://catalogs", type="sql", uri=server.uri(database), **bucket)
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("on_postgres", marks=pytest.mark.server),
+        pytest.param("glue", marks=pytest.mark.server),
+    ]
+)
+def anywhere(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+def test_releases_are_published_and_recorded(anywhere: Place) -> None:
+    first = anywhere.publish(raw_a=1, raw_b=1, serving_c=1)
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "serving_c": 1}
+    second = anywhere.publish(raw_b=2, serving_d=2)
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 2, "serving_c": 1, "serving_d": 2} == anywhere.seen()
+    changed = {name for name, table in second.tables.items() if table.changed}
+    assert changed == {anywhere.name("raw.b"), anywhere.name("serving.d")}
+    unchanged = anywhere.name("raw.a")
+    assert second.tables[unchanged] == first.tables[unchanged].model_copy(update={"changed": False})
+    tags = anywhere.catalog().load_table(anywhere.id("raw.b")).metadata.refs
+    assert {"main", "release-1", "release-2"} == tags.keys()
+    assert anywhere.heal() == []
+    assert [found.number for found in anywhere.records.releases()] == [1, 2]
+
+
+def test_a_foreign_commit_refuses_all_of_it(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1, raw_b=1, raw_c=1)
+    before = anywhere.tables.locations()
+    publish = anywhere.stage(raw_a=2, raw_b=2, raw_c=2, raw_d=2)
+    foreign = anywhere.commit("raw.b")
+    with pytest.raises(ConflictError, match=rf"raw.b moved: its current snapshot is now {foreign}, not of"):
+        publish()
+    after = Tables(anywhere.environment).locations()
+    moved = {name for name in after if after[name] != before.get(name)}
+    assert {name for name in moved if name[0].startswith(anywhere.prefix)} == {anywhere.id("raw.b")}
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.seen()
+    assert len(anywhere.keys(".withdrawn")) == 1
+    assert anywhere.heal() == []
+
+
+def test_a_table_that_someone_else_made_is_left_alone(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1)
+    publish = anywhere.stage(raw_a=2, raw_x=2, raw_y=2)
+    catalog, name = anywhere.catalog(), anywhere.id("raw.y")
+    theirs = catalog.create_table(
+        name, catalog.load_table(anywhere.id("raw.a")).schema(), f"{anywhere.environment.warehouse}/theirs"
+    )
+    with pytest.raises(ConflictError, match=r"raw.y moved: someone else created it, its current snapshot is"):
+        publish()
+    assert anywhere.catalog().load_table(name).metadata_location == theirs.metadata_location
+    with pytest.raises(NoSuchTableError):
+        anywhere.catalog().load_table(anywhere.id("raw.x"))
+
+
+def test_a_dropped_table_refuses_all_of_it(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1, raw_b=1)
+    publish = anywhere.stage(raw_a=2, raw_b=2)
+    anywhere.catalog().drop_table(anywhere.id("raw.b"))
+    with pytest.raises(ConflictError, match=r"raw.b moved: it was dropped since the run began"):
+        publish()
+    assert anywhere.numbers() == {"raw_a": 1}
+
+
+def killed_at(owner: type, function: str, call: int, work: Callable[[], object]) -> None:
+    """Do something in a process that dies before it calls a function for the nth time, counted from 1."""
+    real, calls = getattr(owner, function), itertools.count(1)
+
+    def die(*arguments: object, **named: object) -> object:
+        if next(calls) == call:
+            raise Killed
+        return real(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, function, die)
+        with pytest.raises(Killed):
+            work()
+
+
+ONE = {"raw_a": 1, "raw_b": 1, "raw_c": 1}
+TWO = {"raw_a": 2, "raw_b": 2, "raw_c": 2, "raw_d": 2}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("moved", range(5))
+def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    if moved == len(TWO):
+        killed_at(Records, "write_release", 1, publish)
+    else:
+        killed_at(GlueMover, "forward", moved + 1, publish)
+    assert len(glue.keys(".publishing")) == 2
+    shown = list(glue.numbers().values())
+    assert shown.count(2) == moved
+    assert glue.seen() == (TWO if moved == len(TWO) else ONE)
+    told = glue.heal()
+    if moved == 0:  # its process may still be about to do it
+        assert told == []
+        assert glue.numbers() == ONE
+    else:
+        assert len(told) == 1
+        assert "release 2 of run" in told[0]
+        assert glue.numbers() == TWO == glue.seen()
+        assert [found.number for found in glue.records.releases()] == [1, 2]
+    assert glue.heal() == []
+    assert glue.publish(raw_a=3, raw_b=3).number == 3
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_publication_that_died_is_taken_back_when_it_cannot_be_finished(glue: Place, moved: int) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    killed_at(GlueMover, "forward", moved + 1, publish)
+    glue.commit("raw.c")
+    killed_at(GlueMover, "back", moved, glue.heal)  # and so does the one that takes it back
+    assert glue.seen()["raw_a"] == glue.seen()["raw_b"] == 1
+    assert "taken back" in glue.heal()[0]
+    assert glue.numbers() == ONE
+    assert glue.heal() == []
+    assert len(glue.keys(".withdrawn")) == 1
+
+
+@pytest.mark.server
+def test_what_others_committed_on_top_of_a_part_stays(glue: Place) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    killed_at(GlueMover, "forward", 3, publish)
+    on_top = glue.commit("raw.a")
+    instead = glue.commit("raw.c")
+    (told,) = glue.heal()
+    assert f"was taken back, except {glue.name('raw.a')}" in told
+    assert str(instead) in told
+    assert glue.numbers() == {"raw_a": 2, "raw_b": 1, "raw_c": 1}
+    current = glue.catalog().load_table(glue.id("raw.a")).current_snapshot()
+    assert current.snapshot_id == on_top
+    assert glue.heal() == []
+
+
+@pytest.mark.server
+def test_a_commit_between_look_and_move_is_not_lost(glue: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    real = GlueMover._holding
+    foreign: list[int] = []
+
+    def late(self: GlueMover, identifier: TableId, location: str) -> object:
+        held = real(self, identifier, location)
+        if identifier == glue.id("raw.b") and not foreign:
+            foreign.append(glue.commit("raw.b"))
+        return held
+
+    monkeypatch.setattr(GlueMover, "_holding", late)
+    with pytest.raises(ConflictError) as refused:
+        publish()
+    assert str(foreign[0]) in refused.value.line()
+    assert glue.numbers() == ONE
+    assert glue.catalog().load_table(glue.id("raw.b")).current_snapshot().snapshot_id == foreign[0]
+
+
+@pytest.mark.server
+def test_a_catalog_that_fails_half_way_says_so(glue: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    catalog, real, calls = glue.tables.catalog, type(glue.tables.catalog)._update_glue_table, []  # type: ignore[attr-defined]
+
+    def denied(self: object, database: str, name: str, described: object, version: str) -> None:
+        calls.append(name)
+        if len(calls) > 1:
+            raise catalog.glue.exceptions.InternalServiceException(  # type: ignore[attr-defined]
+                {"Error": {"Code": "InternalServiceException", "Message": "down"}}, "UpdateTable"
+            )
+        real(self, database, name, described, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(catalog), "_update_glue_table", denied)
+        with pytest.raises(UnavailableError) as failed:
+            publish()
+    assert failed.value.line().startswith(
+        "release 2 may be published in part: catalog of staging cannot be written"
+    )
+    assert "the next run or publication finishes or undoes it" in failed.value.line()
+    assert glue.seen() == ONE
+    assert len(glue.heal()) == 1
+    assert glue.numbers() == TWO
+
+
+@pytest.mark.server
+def test_two_publications_at_once(glue: Place) -> None:
+    glue.publish(**ONE)
+    first = glue.stage(raw_a=2, raw_b=2)
+    tables = glue.tables
+    second = glue.stage(raw_b=3, raw_c=3)
+    assert glue.tables is not tables
+    assert second().number == 3
+    glue.restart()
+    with pytest.raises(ConflictError, match=r"raw\.b moved"):
+        first()
+    assert glue.numbers() == {"raw_a": 1, "raw_b": 3, "raw_c": 3}
+
+
+@pytest.mark.server
+def test_glue_shows_the_columns_and_properties_of_what_is_current(glue: Place) -> None:
+    glue.publish(raw_a=1)
+    client, (database, name) = glue.tables.catalog.glue, glue.id("raw.a")  # type: ignore[attr-defined]
+    held = client.get_table(DatabaseName=database, Name=name)["Table"]
+    location = glue.tables.locations()[glue.id("raw.a")]
+    assert held["Parameters"]["metadata_location"] == location
+    assert [column["Name"] for column in held["StorageDescriptor"]["Columns"]] == ["n"]
+    publish = glue.stage(raw_a=2, raw_b=2)
+    glue.catalog().create_namespace_if_not_exists(glue.id("raw.b")[0])
+    glue.catalog().create_table(
+        glue.id("raw.b"),
+        glue.tables.load(glue.id("raw.a"), location).schema(),
+        f"{glue.environment.warehouse}/x",
+    )
+    with pytest.raises(ConflictError):
+        publish()
+    again = client.get_table(DatabaseName=database, Name=name)["Table"]
+    assert again["Parameters"]["metadata_location"] == location
+    ours = {key for key in again["Parameters"] if key != "previous_metadata_location"}
+    assert ours == held["Parameters"].keys()
+    assert again["StorageDescriptor"] == held["StorageDescriptor"]
