@@ -1,0 +1,268 @@
+"""``microbatch``: batches of a run replace their windows of time, and together become one snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import duckdb
+from pyiceberg import types as ice
+from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.update import TableUpdate
+
+from slipway.adapters import engine
+from slipway.adapters.iceberg import constraints, copy, partitioning, schema
+from slipway.adapters.iceberg.changes import other_updates, own_changes, without_snapshots
+from slipway.adapters.iceberg.digest import Digest, digest_of
+from slipway.adapters.iceberg.merge_clauses import DEST
+from slipway.adapters.iceberg.metrics import WrittenFile
+from slipway.adapters.iceberg.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.rewrite import FILE, files_relation, live_files, named
+from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
+from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
+from slipway.adapters.iceberg.target import new_table, target_updates
+from slipway.adapters.iceberg.windows import Window
+from slipway.adapters.iceberg.writer import DIGEST, columns_of, summary_of
+from slipway.domain.errors import ConfigError
+
+
+class BatchedTable:
+    """A table that batches are written to; threads may write several at once.
+
+    Nothing is staged before ``stage`` is called, and whatever was written until then becomes one snapshot on top of
+    the published one; when more batches come, the next call makes one of all of them.
+
+    Args:
+        tables: the environment.
+        base: the published table, None for a new one.
+        candidate: what an earlier part of the run staged on top of it.
+        full: the batches replace the table as a whole.
+    """
+
+    def __init__(
+        self, tables: Tables, base: Table | None, candidate: StagedTable | None = None, *, full: bool = False
+    ) -> None:
+        self._tables, self._base = tables, base
+        self._full = full or base is None
+        self._table = base
+        self._updates: tuple[TableUpdate, ...] = ()
+        self._added: dict[str, DataFile] = {}
+        self._removed: dict[str, DataFile] = {}
+        self._before: Digest | None = None
+        self._delta = Digest()
+        self._hashed: Schema | None = None
+        self._lock = threading.Lock()
+        self._rows = self._bytes = 0
+        self._read: int | None = 0
+        if candidate is not None:
+            self._resume(candidate)
+
+    def write(self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, window: Window) -> int:
+        """Replace the rows of a window by those of a query that lie in it.
+
+        Returns:
+            Rows written.
+
+        Raises:
+            ConfigError: the event time is no date or timestamp of the table.
+            ContractError: the query or the written rows do not keep to the contract.
+        """
+        source = f"(\n{request.sql}\n)"
+        columns = columns_of(cursor, source)
+        if request.contract:
+            constraints.check_shape(cursor, request.model, request.contract, columns)
+        query = schema.query_schema(columns)
+        with self._lock:
+            transaction = self._aim(request, query)
+        target = transaction.table_metadata.schema()
+        condition = window.condition(window.field(target, request.model))
+        select = f"from ({schema.casts(query, target, source)}) where {condition}"
+        new = self._copy(cursor, transaction, request, select)
+        read = engine.bytes_read(cursor)
+        with self._lock:
+            self._read = None if read is None or self._read is None else self._read + read
+            self._replace(cursor, request, window, new, self._files(transaction, request, new))
+            self._rows += sum(file.records for file in new)
+        return sum(file.records for file in new)
+
+    def stage(self, request: WriteRequest) -> WriteResult:
+        """Stage all batches that were written as one snapshot."""
+        with self._lock:
+            transaction = self._transaction()
+            before = self._before or Digest()
+            digest = self._delta if self._full else before + self._delta
+            known = self._base is not None and self._base.current_snapshot() is not None
+            same = known and not self._updates and digest == before
+            if not same:
+                properties = summary_of(request, digest, full=self._full)
+                add_snapshot(
+                    transaction,
+                    list(self._added.values()),
+                    self._removed.values(),
+                    properties,
+                    full=self._full,
+                )
+            confirm_snapshot(transaction, request.release, request.confirm)
+            staged = self._tables.stage(transaction._table, transaction, new=self._base is None)
+            return WriteResult(
+                staged=staged,
+                same_content=same,
+                rows_written=self._rows,
+                bytes_written=self._bytes,
+                bytes_read=self._read,
+                files_added=0 if same else len(self._added),
+                files_removed=0 if same else len(self._removed),
+                bytes_removed=0 if same else sum(f.file_size_in_bytes for f in self._removed.values()),
+                digest=digest,
+                seconds={},
+            )
+
+    def _aim(self, request: WriteRequest, query: Schema) -> Transaction:
+        """A transaction that leads to what the table is to look like, of which only the metadata is used."""
+        if self._table is None:
+            self._table = new_table(self._tables, request, query)
+        else:
+            replaces = self._full and not self._added and not self._updates
+            metadata = self._transaction().table_metadata
+            self._updates += target_updates(metadata, request, query, full=replaces)
+        transaction = self._transaction()
+        spec_id = transaction.table_metadata.spec().spec_id
+        if any(file.spec_id != spec_id for file in self._added.values()):
+            raise ConfigError(
+                f"{request.model}: partitioned_by was changed between two batches of a run",
+                "their files would be partitioned in two ways",
+                "start a new run",
+            )
+        return transaction
+
+    def _transaction(self) -> Transaction:
+        assert self._table is not None
+        transaction = Transaction(self._table)
+        transaction._stage(self._updates)
+        return transaction
+
+    def _files(
+        self, transaction: Transaction, request: WriteRequest, written: Sequence[WrittenFile]
+    ) -> list[DataFile]:
+        target, spec = transaction.table_metadata.schema(), transaction.table_metadata.spec()
+        partition = partitioning.parse(request.partitioned_by, target, request.model)
+        return copy.data_files(written, target, spec, partition)
+
+    def _copy(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        transaction: Transaction,
+        request: WriteRequest,
+        select: str,
+    ) -> list[WrittenFile]:
+        target = transaction.table_metadata.schema()
+        partition = partitioning.parse(request.partitioned_by, target, request.model)
+        location = transaction.table_metadata.location
+        return copy.copy(cursor, select, location, target, partition, request.sorted_by, request.run_id)
+
+    def _replace(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        request: WriteRequest,
+        window: Window,
+        written: Sequence[WrittenFile],
+        added: Sequence[DataFile],
+    ) -> None:
+        """Take the window's rows out of the files that hold any, and the new files in."""
+        transaction = self._transaction()  # another batch may have widened the schema since
+        target = transaction.table_metadata.schema()
+        field = window.field(target, request.model)
+        condition = " and ".join([window.condition(field), *(f"({part})" for part in request.predicates)])
+        holding = self._holding(cursor, self._live(window, field), target, condition)
+        gone = [file for file, _ in holding]
+        mixed = [file for file, rows in holding if rows < file.record_count]
+        if mixed:
+            kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
+            rest = self._copy(cursor, transaction, request, kept)
+            written, added = [*written, *rest], [*added, *self._files(transaction, request, rest)]
+        if request.contract and written:
+            going = {file.file_path for file in gone}
+            staying = [file for file in self._live(None, field) if file.file_path not in going]
+            scan = files_relation([*staying, *added], target)
+            constraints.check_written(cursor, request.model, request.contract, written, scan)
+        self._take(cursor, target, added, gone)
+        self._bytes += sum(file.size for file in written)
+
+    def _take(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        target: Schema,
+        added: Sequence[DataFile],
+        gone: Sequence[DataFile],
+    ) -> None:
+        """Enter the files, and keep the digest of what changed up to date."""
+        for file in gone:
+            if self._added.pop(file.file_path, None) is None:
+                self._removed[file.file_path] = file
+        self._added |= {file.file_path: file for file in added}
+        if self._hashed is not None and schema.same_schema(self._hashed, target):
+            self._delta += _digest(cursor, added, target) - _digest(cursor, gone, target)
+            return
+        # a row's hash depends on all its columns and their types
+        self._delta = _digest(cursor, list(self._added.values()), target) - _digest(
+            cursor, list(self._removed.values()), target
+        )
+        self._before, self._hashed = self._digest_before(cursor, target), target
+
+    def _digest_before(self, cursor: duckdb.DuckDBPyConnection, target: Schema) -> Digest | None:
+        if self._base is None:
+            return None
+        current = self._base.current_snapshot()
+        known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
+        found = Digest.parse(known)
+        if found is None or not schema.same_schema(self._base.schema(), target):
+            found = _digest(cursor, live_files(self._base), target)
+        return found
+
+    def _live(self, window: Window | None, field: ice.NestedField) -> list[DataFile]:
+        """Files of the table as it is now, those alone that may hold rows of a window."""
+        row_filter = window.row_filter(field) if window else None
+        found = list(self._added.values())
+        if row_filter is not None:
+            may_hold = _InclusiveMetricsEvaluator(Schema(field), row_filter).eval
+            found = [file for file in found if may_hold(file)]
+        if self._base is None or self._full:
+            return found
+        known = field in self._base.schema().fields
+        before = live_files(self._base, row_filter if known else None)
+        return found + [file for file in before if file.file_path not in self._removed]
+
+    @staticmethod
+    def _holding(
+        cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
+    ) -> list[tuple[DataFile, int]]:
+        """Files with rows that a condition holds for, and how many."""
+        if not files:
+            return []
+        scan = files_relation(files, target, filename=True)
+        found = dict(
+            cursor.execute(
+                f"select {FILE}, count(*) from {scan} as {DEST} where {condition} group by all"
+            ).fetchall()
+        )
+        return [(file, found[duckdb_path(file.file_path)]) for file in named(files, found)]
+
+    def _resume(self, candidate: StagedTable) -> None:
+        """Go on from what was staged: its one snapshot is taken apart into the files that came and went."""
+        current = candidate.table.current_snapshot()
+        summary = current.summary.additional_properties if current and current.summary else {}
+        added, removed = own_changes(candidate.table, self._base)
+        self._added = {file.file_path: file for file in added}
+        self._removed = {file.file_path: file for file in removed}
+        self._full = self._base is None or bool(added and summary.get("slipway.strategy") == "replace")
+        self._updates = other_updates(candidate)
+        if self._base is None:
+            self._table, self._updates = without_snapshots(candidate.table), ()
+
+
+def _digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema) -> Digest:
+    names = [field.name for field in target.fields]
+    return digest_of(cursor, files_relation(files, target), names) if files else Digest()

@@ -1,0 +1,82 @@
+"""What a write aims at: the table's schema, partition spec and properties after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
+    AddSchemaUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+    TableUpdate,
+)
+
+from slipway.adapters.iceberg import partitioning, schema
+from slipway.adapters.iceberg.request import WriteRequest
+from slipway.adapters.iceberg.tables import Tables
+
+
+def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
+    """A table for a query, that exists nowhere yet.
+
+    Raises:
+        ConfigError: it cannot be partitioned as asked for.
+    """
+    partition = partitioning.parse(request.partitioned_by, query, request.model)
+    spec = partitioning.spec_for(partition, query, [])
+    properties = {"format-version": "2", **request.table_properties}
+    described = schema.documented(query, request.column_docs)
+    return tables.new(request.identifier, described, spec, UNSORTED_SORT_ORDER, properties)
+
+
+def target_updates(
+    base: TableMetadata, request: WriteRequest, query: Schema, *, full: bool
+) -> tuple[TableUpdate, ...]:
+    """The updates that give a table the schema, partition spec and properties of a write.
+
+    Args:
+        base: the table as it is.
+        request: what is written.
+        query: the schema of the query.
+        full: the table is replaced as a whole.
+
+    Raises:
+        ConfigError: it cannot be partitioned as asked for.
+        ContractError: the schema cannot change as asked for.
+    """
+    if full:
+        wanted = schema.replaced(base.schema(), query, base.last_column_id)
+    else:
+        wanted = schema.evolved(
+            base.schema(), query, base.last_column_id, request.on_schema_change, request.model
+        )
+    wanted = schema.documented(wanted, request.column_docs)
+    updates: list[TableUpdate] = []
+    if not schema.same_schema(base.schema(), wanted):
+        numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
+        updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
+        updates.append(SetCurrentSchemaUpdate(schema_id=-1))
+    partition = partitioning.parse(request.partitioned_by, wanted, request.model)
+    spec = partitioning.spec_for(partition, wanted, base.specs().values())
+    if not base.spec().compatible_with(spec):
+        updates += _spec_updates(spec, base.specs())
+    changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
+    if changed:
+        updates.append(SetPropertiesUpdate(updates=changed))
+    return tuple(updates)
+
+
+def _spec_updates(spec: PartitionSpec, known: Mapping[int, PartitionSpec]) -> list[TableUpdate]:
+    """Make a spec the default: one that the table had before, or a new one."""
+    for number, other in known.items():
+        if other.compatible_with(spec):
+            return [SetDefaultSpecUpdate(spec_id=number)]
+    numbered = PartitionSpec(*spec.fields, spec_id=max(known) + 1)
+    return [AddPartitionSpecUpdate(spec=numbered), SetDefaultSpecUpdate(spec_id=-1)]
