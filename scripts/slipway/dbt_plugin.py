@@ -116,7 +116,9 @@ class Plugin(BasePlugin):
     def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
         """Decide whether a node has to be built."""
         force = bool(config.get("full_refresh")) or self.session.request.force
-        config["response"] = build.unchanged(self.session, self.manifest, config["unique_id"], force=force)
+        config["response"] = build.unchanged(
+            self.session, self.manifest, config["unique_id"], config.get("batch"), force=force
+        )
 
     def op_write(self, relation: Any, config: dict[str, Any]) -> None:
         """Write a model's query as a staged table."""
@@ -126,11 +128,12 @@ class Plugin(BasePlugin):
 
     def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
         """Remember how the Python model that runs next is to be written."""
-        self._python[config["unique_id"]] = config
+        self._python[config["python_call"]] = config
 
-    def write_python(self, unique_id: str, frame: Any, connection: Any) -> None:
+    def write_python(self, call: str, frame: Any, connection: Any) -> None:
         """Write what a Python model returned; called from the compiled model, where an error is told by a traceback."""
-        config = self._python.pop(unique_id)
+        config = self._python.pop(call)
+        unique_id = config["unique_id"]
         cursor = getattr(connection, "_cursor", connection)
         cursor.register("__slipway_frame", frame)
         try:

@@ -17,8 +17,11 @@
             model.name ~ ": schema " ~ this.schema ~ " is slipway's own. Choose another."
         ) -%}
     {%- endif -%}
+    {%- set batch = model.get('batch') -%}
     {{ return({
         'unique_id': model.unique_id,
+        'python_call': model.unique_id ~ (' ' ~ batch.id if batch else ''),
+        'batch': batch,
         'strategy': strategy,
         'unique_key': config.get('unique_key'),
         'partitioned_by': config.get('partitioned_by'),

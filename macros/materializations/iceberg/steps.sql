@@ -13,12 +13,12 @@
 
 
 {# The compiled Python model; what it returns is written by the plugin, in the same process. #}
-{% macro iceberg_python() %}
+{% macro iceberg_python(settings) %}
 {{ compiled_code }}
 
 
 def materialize(df, con):
     from slipway import dbt_plugin
 
-    dbt_plugin.current().write_python('{{ model.unique_id }}', df, con)
+    dbt_plugin.current().write_python('{{ settings.python_call }}', df, con)
 {% endmacro %}

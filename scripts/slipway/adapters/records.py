@@ -54,9 +54,11 @@ class Records:
             raise NotFoundError(f"run {run_id} has no {name}", fix="list runs with slipway runs") from None
 
     def candidate(self, run_id: str) -> list[dict[str, Any]]:
-        """The staged tables that a run wrote down."""
-        found = self.store.entries(f"{self.folder(run_id)}/candidate")
-        return [json.loads(self.store.read(item.key)) for item in found]
+        """The staged tables that a run wrote down, each as it was in the end."""
+        last: dict[str, str] = {}
+        for item in sorted(self.store.entries(f"{self.folder(run_id)}/candidate"), key=lambda item: item.key):
+            last[item.key.rpartition(".json")[0]] = item.key
+        return [json.loads(self.store.read(key)) for key in last.values()]
 
     def run_ids(self) -> Iterator[str]:
         """Ids of all runs, newest first, one date folder at a time."""

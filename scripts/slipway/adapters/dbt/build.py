@@ -10,6 +10,7 @@ import duckdb
 from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
+from slipway.adapters.dbt.batches import is_built, window_of, write_batch
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
@@ -34,8 +35,10 @@ class BuildResponse(AdapterResponse):
     bytes_written: int = 0
 
 
-def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -> BuildResponse | None:
-    """The response for a node that need not be built, None when it has to be.
+def unchanged(
+    session: Session, manifest: Any, unique_id: str, batch: Mapping[str, Any] | None, *, force: bool
+) -> BuildResponse | None:
+    """The response for a node, or one batch of it, that need not be built, None when it has to be.
 
     Its node key is kept for the write that follows.
     """
@@ -43,17 +46,26 @@ def unchanged(session: Session, manifest: Any, unique_id: str, *, force: bool) -
     identifier, upstream = _identifier(manifest, unique_id), _upstream(session, manifest, unique_id)
     key = node_key(manifest, unique_id, upstream, session.vars)
     state = TableState(key, upstream)
-    session.nodes[unique_id] = Node(
-        unique_id=unique_id,
-        table=".".join(identifier),
-        status="",
-        change="none",
-        node_key=key,
-        inputs=upstream,
-    )
+    with session.lock:
+        if identifier not in session.batched:
+            session.nodes[unique_id] = Node(
+                unique_id=unique_id,
+                table=".".join(identifier),
+                status="",
+                change="none",
+                node_key=key,
+                inputs=upstream,
+            )
     if (whole := session.whole_input(identifier)) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
     base = session.base(identifier)
+    if batch is not None:
+        if force or not is_built(session, identifier, key, window_of(manifest, unique_id, batch)):
+            return None
+        staged = session.staged.get(identifier)
+        if identifier in session.batched or staged is not None or base is None:
+            return BuildResponse(_message="UNCHANGED", change="unchanged", node_key=key)
+        return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
     if base is None or force or identifier in session.staged:
         return None
     known = read_state(base)
@@ -81,7 +93,47 @@ def write_node(
     noted = session.nodes[unique_id]
     state = TableState(noted.node_key or "", noted.inputs)
     base = session.base(identifier)
-    request = WriteRequest(
+    request = _request(session, node, identifier, state, config)
+    if batch := config.get("batch"):
+        window = window_of(manifest, unique_id, batch)
+        full = bool(config.get("full_refresh")) or base is None
+        model, rows = write_batch(session, cursor, request, state, window, full=full)
+
+        def stage() -> None:
+            staged = model.stage()
+            session.stage(staged.staged)
+            session.nodes[unique_id] = _written(session.nodes[unique_id], base, staged)
+
+        session.unstaged.later(identifier, stage)
+        return BuildResponse(
+            _message=f"MICROBATCH {rows} rows",
+            rows_affected=rows,
+            change="built",
+            node_key=state.node_key,
+            rows_written=rows,
+        )
+    result = write(cursor, session.outputs, base, request)
+    session.stage(result.staged)
+    session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
+    snapshot_id = str(result.staged.snapshot_id)
+    message = (
+        "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
+    )
+    return BuildResponse(
+        _message=message,
+        rows_affected=result.rows_written,
+        change="same_content" if result.same_content else "built",
+        snapshot_id=snapshot_id,
+        node_key=state.node_key,
+        rows_written=result.rows_written,
+        bytes_written=result.bytes_written,
+    )
+
+
+def _request(
+    session: Session, node: Any, identifier: TableId, state: TableState, config: Mapping[str, Any]
+) -> WriteRequest:
+    return WriteRequest(
         identifier=identifier,
         sql=str(config["sql"]),
         strategy=str(config["strategy"]),
@@ -98,22 +150,6 @@ def write_node(
         confirm=state.table_property,
         column_docs=_column_docs(node),
         contract=contract_of(node),
-    )
-    result = write(cursor, session.outputs, base, request)
-    session.stage(result.staged)
-    session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
-    snapshot_id = str(result.staged.snapshot_id)
-    message = (
-        "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
-    )
-    return BuildResponse(
-        _message=message,
-        rows_affected=result.rows_written,
-        change="same_content" if result.same_content else "built",
-        snapshot_id=snapshot_id,
-        node_key=state.node_key,
-        rows_written=result.rows_written,
-        bytes_written=result.bytes_written,
     )
 
 

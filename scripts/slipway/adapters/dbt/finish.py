@@ -42,6 +42,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
     made_by = session.code
+    session.unstaged.stage_all()
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)

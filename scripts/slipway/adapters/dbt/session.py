@@ -7,6 +7,7 @@ A session exists for every dbt command, also for those that run no hooks (``show
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +19,7 @@ from pyiceberg.table import Table
 
 from slipway.adapters.candidates import record_of, staged_of
 from slipway.adapters.code import code_of
+from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.state import read_state
@@ -73,6 +75,9 @@ class Session:
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
         self.staged: dict[TableId, StagedTable] = {}
+        self.batched: dict[TableId, BatchedModel] = {}
+        self.unstaged = Unstaged(self.lock)
+        self._stagings: Counter[TableId] = Counter()
         self.nodes: dict[str, Node] = {}
         self.read: dict[str, Table] = {}
         self.landed: list[LandedFile] = []
@@ -136,6 +141,7 @@ class Session:
     def current(self, database: str, identifier: TableId) -> Table | None:
         """A table as this run sees it: its candidate, or what was published when the run began."""
         if database == self.environment.name:
+            self.unstaged.stage(identifier)
             if identifier in self.staged:
                 return self.staged[identifier].table
             if self.scratch and (found := self.published(self.outputs, identifier)):
@@ -176,7 +182,7 @@ class Session:
             return sorted(
                 name for space, name in self.locations(self.tables_of(database)) if space == namespace
             )
-        found = {*self.staged, *self.locations(self.outputs)}
+        found = {*self.staged, *self.batched, *self.locations(self.outputs)}
         if self.scratch:
             found |= {
                 identifier for identifier in self.locations(self.inputs) if self._may_read_whole(identifier)
@@ -206,12 +212,14 @@ class Session:
             )
 
     def stage(self, staged: StagedTable) -> None:
-        """Take a table into the candidate and write it down in the run's folder."""
+        """Take a table into the candidate and write it down in the run's folder, once more if it was before."""
         with self.lock:
             self.staged[staged.identifier] = staged
+            self._stagings[staged.identifier] += 1
+            count = self._stagings[staged.identifier]
         self.records.write(
             self.request.run_id,
-            f"candidate/{'.'.join(staged.identifier)}.json",
+            f"candidate/{'.'.join(staged.identifier)}.json{f'.{count:06d}' if count > 1 else ''}",
             record_of(staged, self.release),
         )
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)

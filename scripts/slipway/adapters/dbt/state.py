@@ -18,10 +18,14 @@ STATE = "slipway.state"
 
 @dataclass(frozen=True)
 class TableState:
-    """Node key and inputs (``schema.table`` to snapshot id or landing key) of a table's content."""
+    """Node key and inputs (``schema.table`` to snapshot id or landing key) of a table's content.
+
+    ``batches`` are the windows of event time that a microbatch model built with this key.
+    """
 
     node_key: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
+    batches: tuple[tuple[str, str], ...] = ()
 
     def summary(self) -> dict[str, str]:
         """Properties for the snapshot's summary."""
@@ -29,7 +33,13 @@ class TableState:
 
     def table_property(self, snapshot_id: int) -> dict[str, str]:
         """The table property that confirms this state for a snapshot that is already there."""
-        value = {"snapshot": str(snapshot_id), "node_key": self.node_key, "inputs": self.inputs}
+        value: dict[str, object] = {
+            "snapshot": str(snapshot_id),
+            "node_key": self.node_key,
+            "inputs": self.inputs,
+        }
+        if self.batches:
+            value["batches"] = self.batches
         return {STATE: json.dumps(value, sort_keys=True)}
 
 
@@ -40,6 +50,7 @@ def read_state(table: Table | None) -> TableState:
         return TableState()
     confirmed = json.loads(table.properties.get(STATE, "{}"))
     if confirmed.get("snapshot") == str(current.snapshot_id):
-        return TableState(confirmed["node_key"], confirmed["inputs"])
+        batches = tuple((start, end) for start, end in confirmed.get("batches", ()))
+        return TableState(confirmed["node_key"], confirmed["inputs"], batches)
     summary = current.summary.additional_properties if current.summary else {}
     return TableState(summary.get(NODE_KEY, ""), json.loads(summary.get(INPUTS, "{}")))

@@ -1,0 +1,186 @@
+"""``microbatch`` models under dbt itself: batches, late data, retries and what is carried."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.test_materializations import bare, seed
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Project
+
+CONFIG = "materialized='incremental', incremental_strategy='microbatch', event_time='seen_at', begin='2024-03-30'"
+SEEDS = """
+seeds:
+  - name: input
+    config: {{event_time: seen_at, column_types: {{k: integer, seen_at: {}}}}}
+"""
+WHOLE = ("--event-time-start", "2024-03-30", "--event-time-end", "2024-04-03")
+
+
+def events(project: Project, *rows: str, kind: str = "timestamptz") -> None:
+    project.write("seeds/reference/_seeds.yml", SEEDS.format(kind))
+    seed(project, *rows, header="k,seen_at")
+
+
+def model(project: Project, config: str = "batch_size='day'", name: str = "batched", sql: str = "*") -> None:
+    project.write(
+        f"models/serving/{name}.sql",
+        f"{{{{ config({CONFIG}, {config}) }}}}\nselect {sql} from {{{{ ref('input') }}}}\n",
+    )
+
+
+def batches(project: Project) -> dict[str, list[list[str]]]:
+    """Windows that the last command built and failed to build, as dbt's results say."""
+    results = json.loads((project.target / "run_results.json").read_text(encoding="utf-8"))["results"]
+    found: dict[str, Any] = next(r["batch_results"] for r in results if r["unique_id"].endswith("batched"))
+    return found
+
+
+def keys(project: Project, name: str = "batched") -> list[int]:
+    return [row[0] for row in project.rows(f"serving.{name}", "k")]
+
+
+@pytest.mark.parametrize("size", ["hour", "day", "month", "year"])
+def test_batches_give_what_one_build_gives(project: Project, size: str) -> None:
+    bare(project)
+    events(
+        project,
+        "1,2024-03-30 00:00:00+00",
+        "2,2024-03-30 23:59:59.999999+00",
+        "3,2024-03-31 01:30:00+00",
+        "4,2024-03-31 23:00:00-02",
+        "5,2024-04-02 12:00:00+00",
+    )
+    end = "2024-03-31T02:00:00" if size == "hour" else "2024-04-03"
+    model(project, f"batch_size='{size}', concurrent_batches=true")
+    model(project, f"batch_size='{size}', partitioned_by=['day(seen_at)']", name="split")
+    project.dbt("build", "--event-time-start", "2024-03-30", "--event-time-end", end)
+    expected = [1, 2, 3] if size == "hour" else [1, 2, 3, 4, 5]
+    assert keys(project) == keys(project, "split") == expected
+    assert len(project.table("serving.batched").metadata.snapshots) == 1
+    count = {"hour": 26, "day": 4, "month": 2, "year": 1}[size]
+    assert len(batches(project)["successful"]) == count
+    node = next(n for n in project.runs()[-1]["nodes"] if n["table"] == "serving.batched")
+    assert (node["change"], node["rows_after"], node["rows_added"]) == ("built", len(expected), len(expected))
+
+
+def test_late_rows_come_with_the_batches_that_are_built_again(project: Project) -> None:
+    bare(project)
+    events(project, *(f"{day},2024-03-{day} 10:00:00" for day in (30, 31)), kind="timestamp")
+    model(project)
+    project.dbt("build", *WHOLE)
+    files = project.files("serving.batched")
+    late = [
+        "30,2024-03-30 10:00:00",
+        "31,2024-03-31 11:00:00",
+        "32,2024-03-31 23:59:59",
+        "33,2024-04-02 00:00:00",
+    ]
+    events(project, *late, kind="timestamp")
+    project.dbt("build", "--event-time-start", "2024-03-31", "--event-time-end", "2024-04-03")
+    assert keys(project) == [30, 31, 32, 33]
+    assert len(files & project.files("serving.batched")) == 1
+    whole = project.state()["serving.batched"]
+    # nothing changed, and every one of these batches was built from it: carried, one by one
+    project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")
+    assert project.state()["serving.batched"] == whole
+    assert project.changes()["serving.batched"] == "unchanged"
+    # one that was not, from this input, is built, and it is what it was
+    project.dbt("build", "--event-time-start", "2024-03-30", "--event-time-end", "2024-04-01")
+    assert project.changes()["serving.batched"] == "same_content"
+    project.dbt("build", *WHOLE)
+    assert project.changes()["serving.batched"] == "unchanged"
+    assert project.state()["serving.batched"] == whole
+    project.dbt("build", *WHOLE, "--full-refresh")
+    assert keys(project) == [30, 31, 32, 33]
+    assert project.changes()["serving.batched"] == "same_content"
+
+
+def test_without_dates_the_last_batches_are_built_again(project: Project) -> None:
+    bare(project)
+    today = dt.datetime.now(dt.UTC).date()
+    days = [today - dt.timedelta(days=back) for back in (3, 2, 1, 0)]
+    events(project, *(f"{at},{day} 00:30:00" for at, day in enumerate(days)), kind="timestamp")
+    sql = f"{{{{ config(begin='{days[0]}') }}}}"
+    model(project, "batch_size='day', lookback=1")
+    path = project.path / "models/serving/batched.sql"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("begin='2024-03-30'", f"begin='{days[0]}'"), encoding="utf-8"
+    )
+    assert sql
+    project.dbt("build")
+    assert keys(project) == [0, 1, 2, 3]
+    events(project, *(f"{10 + at},{day} 00:45:00" for at, day in enumerate(days)), kind="timestamp")
+    project.dbt("build")
+    built = {window[0][:10] for window in batches(project)["successful"]}
+    assert str(today) in built
+    expected = [10 + at if str(day) in built else at for at, day in enumerate(days)]
+    assert keys(project) == sorted(expected)
+    assert len(built) == 2
+
+
+def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Project) -> None:
+    bare(project)
+    rows = [f"{n},2024-{day} 10:00:00" for n, day in enumerate(("03-30", "03-31", "04-01", "04-02"))]
+    events(project, *rows, kind="timestamp")
+    broken = "case when k = 2 and not {} then error('not yet') else k end as k, seen_at"
+    ready = "{{ env_var('READY') }}"
+    project.settings["READY"] = "false"
+    model(project, sql=broken.format(ready))
+    project.write("models/serving/after.sql", "select count(*) as n from {{ ref('batched') }}\n")
+    project.refused("build", *WHOLE)
+    assert project.locations() == {}
+    found = batches(project)
+    assert [len(found["successful"]), len(found["failed"])] == [3, 1]
+    project.settings["READY"] = "true"
+    output = project.dbt("retry")
+    assert "of serving.batched" not in output.split("continues run")[0]
+    assert keys(project) == [0, 1, 2, 3]
+    assert project.rows("serving.after") == [(4,)]
+    table = project.table("serving.batched")
+    assert len(table.metadata.snapshots) == 1
+    assert len(project.releases()) == 1
+    # again, on a table that is there: what is published stays until all batches are
+    events(project, *(f"1{row}" for row in rows), kind="timestamp")
+    project.settings["READY"] = "false"
+    model(project, sql=broken.format(ready).replace("k = 2", "k = 13"))
+    project.refused("build", *WHOLE)
+    assert keys(project) == [0, 1, 2, 3]
+    project.settings["READY"] = "true"
+    project.dbt("retry")
+    assert keys(project) == [10, 11, 12, 13]
+    assert len(project.table("serving.batched").metadata.snapshots) == 2
+
+
+def test_a_python_model_is_built_in_batches(project: Project) -> None:
+    bare(project)
+    events(project, "1,2024-03-30 10:00:00", "2,2024-04-01 10:00:00", kind="timestamp")
+    project.write(
+        "python_models/serving/batched.py",
+        "def model(dbt, session):\n"
+        "    dbt.config(materialized='incremental', incremental_strategy='microbatch', event_time='seen_at',\n"
+        "               begin='2024-03-30', batch_size='day', concurrent_batches=True)\n"
+        "    return dbt.ref('input').df()\n",
+    )
+    for _ in range(2):
+        project.dbt("build", *WHOLE, "--threads", "4")
+        assert keys(project) == [1, 2]
+    events(
+        project, "1,2024-03-30 10:00:00", "3,2024-04-01 11:00:00", "4,2024-03-31 11:00:00", kind="timestamp"
+    )
+    project.dbt("build", *WHOLE, "--threads", "4")
+    assert keys(project) == [1, 3, 4]
+
+
+def test_what_a_microbatch_model_lacks_is_said(project: Project) -> None:
+    bare(project)
+    events(project, "1,2024-03-30 10:00:00", kind="timestamp")
+    model(project, "batch_size='day', unique_key='k'")
+    assert "unique_key has no effect with microbatch" in project.refused("build", *WHOLE)
+    model(project, sql="k", config="batch_size='day'")
+    assert "event_time seen_at: no such column. use one of k" in project.refused("build", *WHOLE)
+    assert project.locations() == {}
