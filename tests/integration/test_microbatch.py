@@ -12,7 +12,9 @@ from tests.integration.test_materializations import bare, seed
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
-CONFIG = "materialized='incremental', incremental_strategy='microbatch', event_time='seen_at', begin='2024-03-30'"
+CONFIG = (
+    "materialized='incremental', incremental_strategy='microbatch', event_time='seen_at', begin='2024-03-30'"
+)
 SEEDS = """
 seeds:
   - name: input
