@@ -201,6 +201,7 @@ class Plugin(BasePlugin):
         assert self.creds is not None
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
         self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
+        self._session.builds = hooks.builds()
         self._invocation = get_invocation_id()
         invocation.current.session = self._session
         return self._session

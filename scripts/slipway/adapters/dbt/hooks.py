@@ -11,7 +11,6 @@ from typing import Any
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
-from slipway.adapters.releases import heal
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
@@ -26,11 +25,11 @@ def begin(session: Session) -> list[str]:
     Returns:
         Lines for the person who watches.
     """
-    if not _builds():
+    if not builds():
         return []
-    lines = [] if session.scratch else heal(session.outputs, session.records)
+    told = session.heal()
     session.begin()
-    lines += landing_lines(session)
+    lines = [*told, *landing_lines(session)]
     if _is_retry():
         failed = _failed_run(session)
         session.resume(failed)
@@ -103,7 +102,8 @@ def passed_tests(manifest: RunManifest) -> dict[str, str]:
     return {test.unique_id: test.key for test in manifest.tests.results if test.status == "pass" and test.key}
 
 
-def _builds() -> bool:
+def builds() -> bool:
+    """Whether the running dbt command lands, stages and publishes."""
     from dbt.flags import get_flags
 
     return get_flags().WHICH in BUILDING

@@ -30,6 +30,7 @@ from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
+from slipway.adapters.releases import heal
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import Code, LandedFile, Node, RunManifest
@@ -72,6 +73,8 @@ class Session:
         if self.scratch:
             self.outputs = Tables(self.environment.scratch(self.scratch), self.secret.renew)
         self.begun = False
+        self.builds = False
+        self._healed: list[str] | None = None
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
         self.staged: dict[TableId, StagedTable] = {}
@@ -173,8 +176,17 @@ class Session:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
         with self.lock:
             if id(tables) not in self._locations:
+                if tables is self.outputs:
+                    self.heal()
                 self._locations[id(tables)] = seen(tables, Records(tables.environment)).locations
             return self._locations[id(tables)]
+
+    def heal(self) -> list[str]:
+        """Finish or undo what dead processes began to publish, before this run looks at the catalog; told in lines."""
+        with self.lock:
+            if self._healed is None:
+                self._healed = heal(self.outputs, self.records) if self.builds and not self.scratch else []
+            return self._healed
 
     def names(self, database: str, namespace: str) -> list[str]:
         """Tables that a model of this run can read in a schema, for dbt's relation cache."""

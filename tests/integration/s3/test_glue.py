@@ -1,0 +1,86 @@
+"""Commands on Glue and S3: a release is published table by table, and a run that is killed in between is healed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from pyiceberg.catalog import load_catalog
+from tests.integration.s3.conftest import KEY, SECRET, access
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+pytestmark = pytest.mark.server
+ALL = {"reference.depots", "raw.parcels", "curated.weights", "quarantine.weights", "serving.depot_weights"}
+COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcels) from serving.depot_weights) as served"
+
+
+@pytest.fixture
+def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
+    made = new_lake(tmp_path, "glue-lake")
+    for name in [name for name in made.workshop.settings if name.startswith("PYICEBERG_")]:
+        del made.workshop.settings[name]
+    # Glue knows its databases by region: those of other tests are elsewhere
+    made.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__TYPE": "glue", "AWS_REGION": "eu-central-1"}
+    return made
+
+
+def locations(lake: Lake) -> dict[str, str]:
+    """What Glue names, without the ledger."""
+    client = boto3.client(
+        "glue", **{**access(lake.workshop.settings["AWS_ENDPOINT_URL"]), "region_name": "eu-central-1"}
+    )
+    found = {}
+    for database in client.get_databases()["DatabaseList"]:
+        for table in client.get_tables(DatabaseName=database["Name"])["TableList"]:
+            found[f"{database['Name']}.{table['Name']}"] = table["Parameters"]["metadata_location"]
+    return {name: location for name, location in found.items() if not name.startswith("ops.")}
+
+
+def asked(lake: Lake) -> tuple[dict[str, int], str]:
+    """Rows of two tables as ``slipway sql`` shows them together, and what it says beside."""
+    done = lake.workshop.slipway("sql", COUNT, "--output", "json")
+    assert done.code == 0, done
+    (row,) = json.loads(done.out)
+    return {name: int(value) for name, value in row.items()}, done.err
+
+
+def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
+    workshop = lake.workshop
+    assert workshop.run()["outcome"] == "published"
+    first = locations(lake)
+    assert first.keys() == ALL
+    assert asked(lake) == ({"landed": 5, "served": 4}, "1 row from staging\n")
+
+    lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n")
+    forward = "slipway.adapters.iceberg.glue:GlueMover.forward"
+    assert workshop.start("run", kill_before=f"{forward}#3").wait().code is None
+    half = locations(lake)
+    assert len({name for name in ALL if half[name] != first[name]}) == 2
+    told = "release 2 of run "
+    rows, beside = asked(lake)
+    assert rows == {"landed": 5, "served": 4}
+    assert told in beside
+    assert "published in part" in beside
+    assert told in workshop.slipway("releases").err
+    shown = workshop.slipway("show", "serving.depot_weights")
+    assert (shown.code, told in shown.err) == (0, True), shown
+
+    healed = workshop.slipway("run")
+    assert healed.code == 0, healed
+    assert f"healed: {told}" in healed.err
+    assert asked(lake) == ({"landed": 6, "served": 5}, "1 row from staging\n")
+    releases = json.loads(workshop.answer("releases", "--output", "json"))
+    assert [release["number"] for release in releases] == [2, 1]
+    assert all(release["guarantee"].startswith("one table after the other") for release in releases)
+    assert workshop.run()["outcome"] == "unchanged"
+
+    endpoint = workshop.settings["AWS_ENDPOINT_URL"]
+    keys = {"client.access-key-id": KEY, "client.secret-access-key": SECRET, "client.region": "eu-central-1"}
+    catalog = load_catalog("any", type="glue", **{"s3.endpoint": endpoint, "glue.endpoint": endpoint, **keys})
+    assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
