@@ -16,7 +16,7 @@ from pyiceberg.schema import Schema
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
 from slipway.adapters.iceberg.partition_values import partition_record
 from slipway.adapters.iceberg.partitioning import PartitionColumn
-from slipway.adapters.iceberg.schema import field_ids
+from slipway.adapters.iceberg.schema import field_ids, top_level
 from slipway.adapters.iceberg.tables import duckdb_path, uri
 from slipway.adapters.iceberg.types import literal, quote
 from slipway.domain.errors import ConfigError
@@ -91,8 +91,7 @@ def data_files(
 
 
 def _column(schema: Schema, name: str) -> str:
-    try:
-        return quote(schema.find_field(name.strip('"'), case_sensitive=False).name)
-    except ValueError:
-        have = ", ".join(field.name for field in schema.fields)
-        raise ConfigError(f"sorted_by names {name}", "no such column", f"use one of {have}") from None
+    if field := top_level(schema, name.strip('"')):
+        return quote(field.name)
+    have = ", ".join(field.name for field in schema.fields)
+    raise ConfigError(f"sorted_by names {name}", "no such column", f"use one of {have}")

@@ -84,13 +84,13 @@ def _nameless(value: str) -> ContractError:
 
 
 def _check_wrapped(column: PartitionColumn, value: Any) -> None:
-    """Truncating a number next to the smallest of its type gives one next to the largest."""
-    transform = column.transform
-    if (
-        isinstance(transform, transforms.TruncateTransform)
-        and isinstance(value, int)
-        and value % transform.width
-    ):
+    """Truncating a number next to the smallest of its type gives one next to the largest, or one digit more."""
+    transform, kind = column.transform, column.source_type
+    if not isinstance(transform, transforms.TruncateTransform):
+        return
+    wrapped = isinstance(value, int) and value % transform.width
+    long = isinstance(kind, ice.DecimalType) and len(value.as_tuple().digits) > kind.precision
+    if wrapped or long:
         raise ContractError(
             f"rows cannot be partitioned by {transform} of {column.source}",
             "a value is so close to the smallest of its type that truncating it overflows",

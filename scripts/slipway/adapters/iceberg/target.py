@@ -18,7 +18,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from slipway.adapters.iceberg import partitioning, schema
+from slipway.adapters.iceberg import evolution, partitioning, schema
 from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import Tables
 
@@ -52,10 +52,15 @@ def target_updates(
         ContractError: the schema cannot change as asked for.
     """
     if full:
-        wanted = schema.replaced(base.schema(), query, base.last_column_id)
+        wanted = evolution.replaced(base.schema(), query, base.last_column_id, base.schemas)
     else:
-        wanted = schema.evolved(
-            base.schema(), query, base.last_column_id, request.on_schema_change, request.model
+        wanted = evolution.evolved(
+            base.schema(),
+            query,
+            base.last_column_id,
+            request.on_schema_change,
+            request.model,
+            base.schemas,
         )
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = []

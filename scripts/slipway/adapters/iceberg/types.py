@@ -18,6 +18,8 @@ from slipway.domain.errors import ContractError
 
 _PATTERN = re.compile(r"([\[*?])")
 
+_FIELD_ID = "__duckdb_field_id"  # what COPY calls a struct's own id in FIELD_IDS
+
 _PRIMITIVES: dict[str, ice.PrimitiveType] = {
     "boolean": ice.BooleanType(),
     "tinyint": ice.IntegerType(),
@@ -60,15 +62,18 @@ _SQL: dict[type[ice.IcebergType], str] = {
     ice.TimestamptzType: "TIMESTAMP WITH TIME ZONE",
 }
 
-_REFUSED: dict[str, str] = {
+REFUSED: dict[str, str] = {
     "interval": "store its parts or seconds as a number",
     "timestamp_ns": "cast it to TIMESTAMP; Iceberg keeps microseconds",
+    "time_ns": "cast it to TIME; Iceberg keeps microseconds",
     "time with time zone": "cast it to TIME or VARCHAR",
+    "bignum": "cast it to DECIMAL or VARCHAR",
     "union": "store each member in a column of its own",
-    '"null"': "cast the NULL to a type",
-    "null": "cast the NULL to a type",
-    "sqlnull": "cast the NULL to a type",
+    "variant": "cast it to JSON or to a struct",
+    "geometry": "store it as BLOB with ST_AsWKB or as VARCHAR with ST_AsText",
+    "type": "cast it to VARCHAR",
 }
+"""What to do instead, by DuckDB's name of a type that is refused."""
 
 
 def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.IcebergType:
@@ -87,7 +92,14 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
             parts = _parts(kind)
             return ice.DecimalType(int(parts["precision"]), int(parts["scale"]))
         case "struct":
-            named = [(name, next(ids), child) for name, child in _parts(kind).items()]
+            children: list[tuple[str, Any]] = list(kind.children)
+            if unusable := [name for name, _ in children if name in ("", _FIELD_ID)]:
+                raise ContractError(
+                    f"column {column} has a struct field " + (unusable[0] or "without a name"),
+                    "its values could not be told from others",
+                    "name it, for example with struct_pack(a := 1)",
+                )
+            named = [(name, next(ids), child) for name, child in children]
             return ice.StructType(
                 *(
                     ice.NestedField(field_id, name, iceberg_type(child, f"{column}.{name}", ids))
@@ -111,7 +123,7 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
             )
     found = _PRIMITIVES.get(kind.id)
     if found is None:
-        fix = _REFUSED.get(kind.id, "cast it to a type that Iceberg has")
+        fix = REFUSED.get(kind.id, "cast it to a type that Iceberg has")
         raise ContractError(f"column {column} has type {kind}", "Iceberg v2 has no such type", fix)
     return found
 

@@ -1,4 +1,4 @@
-"""One table in a temporary warehouse, written by slipway and read by both engines."""
+"""One table in a temporary warehouse, written by slipway and read by three engines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from datafusion import SessionContext
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table
+from pyiceberg_core.datafusion import IcebergDataFusionTable
 
 from slipway.adapters.engine import load_extensions
 from slipway.adapters.iceberg.digest import digest_of
@@ -75,14 +77,28 @@ class Lake:
         # through DuckDB, so that both readers' values have the same Python types
         return ordered(self.connection.execute("from read").fetchall()) if read.num_columns else []
 
+    def by_datafusion(self, where: str = "true") -> list[Row]:
+        """The rows as iceberg-rust and DataFusion read them, which share no code with the other two."""
+        provider = IcebergDataFusionTable(
+            identifier=["layer", "thing"],
+            metadata_location=self.table.metadata_location,
+            file_io_properties={},
+        )
+        context = SessionContext()
+        context.register_table("thing", provider)
+        read = context.sql(f"select * from thing where {where}").to_arrow_table()
+        return ordered(self.connection.execute("from read").fetchall()) if read.num_columns else []
+
     def files(self) -> set[str]:
         """Paths of the live data files."""
         return {task.file.file_path for task in self.table.scan().plan_files()}
 
-    def check(self, expected: Sequence[Row]) -> None:
-        """Both readers see the expected rows, and what the snapshot says of itself is true."""
+    def check(self, expected: Sequence[Row], *, datafusion: bool = True) -> None:
+        """All readers see the expected rows, and what the snapshot says of itself is true."""
         assert self.by_duckdb() == ordered(expected)
         assert self.by_pyiceberg() == ordered(expected)
+        if datafusion:
+            assert self.by_datafusion() == ordered(expected)
         current = self.table.current_snapshot()
         assert current is not None
         assert current.summary is not None

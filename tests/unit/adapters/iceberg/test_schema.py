@@ -1,4 +1,4 @@
-"""Schemas from queries, and how they change without losing what readers hold on to: field ids."""
+"""Schemas from queries, and how files are written and read by them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import duckdb
 import pytest
 from pyiceberg.schema import Schema
 from pyiceberg.types import (
-    DoubleType,
     IcebergType,
     IntegerType,
     ListType,
@@ -16,7 +15,7 @@ from pyiceberg.types import (
     StructType,
 )
 
-from slipway.adapters.iceberg.schema import casts, evolved, field_ids, parquet_schema, query_schema, replaced
+from slipway.adapters.iceberg.schema import casts, field_ids, parquet_schema, query_schema
 from slipway.domain.errors import ContractError
 
 
@@ -26,9 +25,6 @@ def schema(**columns: tuple[int, IcebergType]) -> Schema:
 
 def ids(found: Schema) -> dict[str, int]:
     return {field.name: field.field_id for field in found.fields}
-
-
-BASE = schema(a=(1, IntegerType()), b=(2, StringType()), c=(5, IntegerType()))
 
 
 def test_a_query_has_a_schema(connection: duckdb.DuckDBPyConnection) -> None:
@@ -47,66 +43,6 @@ def test_a_query_without_columns_or_with_one_name_twice_is_refused(
         query_schema([])
     with pytest.raises(ContractError, match="column A occurs twice: also as a"):
         query_schema([("a", kind), ("A", kind)])
-
-
-def test_replacing_keeps_the_id_of_what_stays() -> None:
-    query = schema(c=(1, LongType()), b=(2, IntegerType()), new=(3, StringType()))
-    found = replaced(BASE, query, 9)
-    # c was widened and stays; b has another type and is another column; the order is the query's
-    assert ids(found) == {"c": 5, "b": 10, "new": 11}
-    assert [str(field.field_type) for field in found.fields] == ["long", "int", "string"]
-
-
-def test_replacing_narrows_to_what_the_query_says() -> None:
-    wide = schema(a=(1, LongType()))
-    found = replaced(wide, schema(a=(1, IntegerType())), 4)
-    assert (ids(found), str(found.fields[0].field_type)) == ({"a": 5}, "int")
-
-
-def test_nested_columns_get_ids_that_were_never_used() -> None:
-    nested = ListType(2, StructType(NestedField(3, "x", StringType())))
-    found = replaced(BASE, Schema(NestedField(1, "n", nested)), 20)
-    kind = found.fields[0].field_type
-    assert isinstance(kind, ListType)
-    assert isinstance(kind.element_type, StructType)
-    assert (found.fields[0].field_id, kind.element_id, kind.element_type.fields[0].field_id) == (21, 22, 23)
-
-
-QUERY = schema(a=(1, LongType()), c=(2, IntegerType()), d=(3, DoubleType()))
-
-
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [
-        pytest.param("ignore", {"a": 1, "b": 2, "c": 5}, id="ignore"),
-        pytest.param("append_new_columns", {"a": 1, "b": 2, "c": 5, "d": 10}, id="append"),
-        pytest.param("sync_all_columns", {"a": 1, "c": 5, "d": 10}, id="sync"),
-    ],
-)
-def test_evolution_by_mode(mode: str, expected: dict[str, int]) -> None:
-    found = evolved(BASE, QUERY, 9, mode, "m")
-    assert ids(found) == expected
-    assert isinstance(found.fields[0].field_type, LongType)
-
-
-def test_evolution_that_fails_says_everything() -> None:
-    with pytest.raises(ContractError, match=r"m: .*new d; missing b; a int -> long"):
-        evolved(BASE, QUERY, 9, "fail", "m")
-    assert evolved(BASE, BASE, 9, "fail", "m").as_struct() == BASE.as_struct()
-
-
-def test_a_type_that_cannot_change_is_refused() -> None:
-    with pytest.raises(ContractError, match="column b is string in the table and int in the query"):
-        evolved(BASE, schema(b=(1, IntegerType())), 9, "ignore", "m")
-
-
-def test_names_are_the_same_in_any_case() -> None:
-    assert ids(
-        evolved(BASE, schema(A=(1, IntegerType()), B=(2, StringType())), 9, "sync_all_columns", "m")
-    ) == {
-        "a": 1,
-        "b": 2,
-    }
 
 
 def test_field_ids_for_copy_name_every_level() -> None:
