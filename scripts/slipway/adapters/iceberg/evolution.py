@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.schema import top_level
+from slipway.adapters.iceberg.schema import check_paths, top_level
 from slipway.adapters.iceberg.types import promotable, same_type
 from slipway.domain.errors import ConfigError, ContractError
 
@@ -75,6 +75,7 @@ def evolved(
             "Iceberg cannot change the table so without losing values",
             "cast it in the model or run with --full-refresh",
         )
+    check_paths(fields)
     result = Schema(*fields)
     moved = _moved([*history, result])
     if names := [one.name for one in result.fields if one.field_id in moved]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
@@ -35,14 +35,42 @@ def query_schema(columns: Columns) -> Schema:
             raise ContractError(f"column {name} occurs twice", why, "give each column a name of its own")
         seen[name.lower()] = name
     ids = itertools.count(len(columns) + 1)
-    schema = Schema(
-        *(
-            ice.NestedField(number, name, iceberg_type(kind, name, ids))
-            for number, (name, kind) in enumerate(columns, start=1)
-        )
-    )
-    _check_paths(schema)
-    return schema
+    fields = [
+        ice.NestedField(number, name, iceberg_type(kind, name, ids))
+        for number, (name, kind) in enumerate(columns, start=1)
+    ]
+    check_paths(fields)
+    return Schema(*fields)
+
+
+def check_paths(fields: Iterable[ice.NestedField]) -> None:
+    """Readers look nested fields up by dotted names, so those must be unique as well.
+
+    Raises:
+        ContractError: two fields have one such name.
+    """
+    seen: dict[str, str] = {}
+
+    def walk(name: str, kind: ice.IcebergType) -> None:
+        if (other := seen.get(name.lower())) is not None:
+            raise ContractError(
+                f"{name} names two fields" + ("" if other == name else f", also as {other}"),
+                "a name with a dot reads like a field of a struct",
+                "rename one of them",
+            )
+        seen[name.lower()] = name
+        match kind:
+            case ice.StructType():
+                for child in kind.fields:
+                    walk(f"{name}.{child.name}", child.field_type)
+            case ice.ListType():
+                walk(f"{name}.element", kind.element_type)
+            case ice.MapType():
+                walk(f"{name}.key", kind.key_type)
+                walk(f"{name}.value", kind.value_type)
+
+    for field in fields:
+        walk(field.name, field.field_type)
 
 
 def top_level(schema: Schema, name: str) -> ice.NestedField | None:
@@ -114,32 +142,6 @@ def own_casts(query: Schema, target: Schema, relation: str) -> str:
         cast = f"::{duckdb_type(field.field_type)}" if field else ""
         items.append(f"{quote(column.name)}{cast} as {quote(field.name if field else column.name)}")
     return f"select {', '.join(items)} from {relation}"
-
-
-def _check_paths(schema: Schema) -> None:
-    """Readers look nested fields up by dotted names, so those must be unique as well."""
-    seen: dict[str, str] = {}
-
-    def walk(name: str, kind: ice.IcebergType) -> None:
-        if (other := seen.get(name.lower())) is not None:
-            raise ContractError(
-                f"{name} names two fields" + ("" if other == name else f", also as {other}"),
-                "a name with a dot reads like a field of a struct",
-                "rename one of them",
-            )
-        seen[name.lower()] = name
-        match kind:
-            case ice.StructType():
-                for field in kind.fields:
-                    walk(f"{name}.{field.name}", field.field_type)
-            case ice.ListType():
-                walk(f"{name}.element", kind.element_type)
-            case ice.MapType():
-                walk(f"{name}.key", kind.key_type)
-                walk(f"{name}.value", kind.value_type)
-
-    for field in schema.fields:
-        walk(field.name, field.field_type)
 
 
 def _field_id(field: ice.NestedField) -> str:

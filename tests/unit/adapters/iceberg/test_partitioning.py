@@ -51,8 +51,8 @@ def test_buckets_are_those_of_the_specification(lake: Lake, value: str, hashed: 
     [
         pytest.param("truncate(10, c)", "1", 0, id="truncate-one"),
         pytest.param("truncate(10, c)", "-1", -10, id="truncate-minus-one"),
-        pytest.param("truncate(50, c)", "10.65::decimal(9, 2)", "10.50", id="truncate-decimal"),
-        pytest.param("truncate(50, c)", "-0.05::decimal(9, 2)", "-0.50", id="truncate-negative-decimal"),
+        pytest.param("truncate(50, c)", "10.65::decimal(10, 2)", "10.50", id="truncate-decimal"),
+        pytest.param("truncate(50, c)", "-0.05::decimal(10, 2)", "-0.50", id="truncate-negative-decimal"),
         pytest.param("truncate(3, c)", "'iceberg'", "ice", id="truncate-text"),
         pytest.param("truncate(1, c)", "'🚲🚲'", "🚲", id="truncate-counts-characters"),
         pytest.param("year(c)", "date '1969-12-31'", -1, id="year-before-1970"),

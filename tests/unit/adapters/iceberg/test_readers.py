@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -316,8 +317,15 @@ def test_partitions_that_cannot_be_named_are_refused(lake: Lake, entry: str, val
         pytest.param("timestamp_ns '2024-01-01'", "cast it to TIMESTAMP", id="nanoseconds"),
         pytest.param("timetz '10:00:00+01'", "cast it to TIME", id="time-with-zone"),
         pytest.param("union_value(a := 1)", "store each member", id="union"),
+        pytest.param("time_ns '10:00:00.000000001'", "cast it to TIME", id="time-of-nanoseconds"),
+        pytest.param("123::bignum", "cast it to DECIMAL or VARCHAR", id="bignum"),
+        pytest.param("'{}'::variant", "cast it to JSON", id="variant"),
+        pytest.param("'POINT (1 2)'::geometry", "ST_AsWKB", id="geometry"),
         pytest.param("[interval '1 day']", "store its parts", id="inside-a-list"),
         pytest.param("{a: {b: interval '1 day'}}", "store its parts", id="inside-a-struct"),
+        pytest.param("map {'k': [timestamp_ns '2024-01-01']}", "cast it to TIMESTAMP", id="inside-a-map"),
+        pytest.param("row(1, 2)", "a struct field without a name", id="struct-without-names"),
+        pytest.param("{'__duckdb_field_id': 1}", "its values could not be told", id="name-that-copy-uses"),
     ],
 )
 def test_types_that_iceberg_cannot_hold_are_refused_with_a_way_out(lake: Lake, kind: str, fix: str) -> None:
@@ -325,11 +333,58 @@ def test_types_that_iceberg_cannot_hold_are_refused_with_a_way_out(lake: Lake, k
         lake.write(f"select 1 as k, {kind} as c")
 
 
-def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(lake: Lake) -> None:
-    with pytest.raises(Exception, match=r"(?i)conversion|cast"):
-        lake.write("select 170141183460469231731687303715884105727::hugeint as k")
-    with pytest.raises(Exception, match=r"(?i)conversion|cast"):
-        lake.write("select 340282366920938463463374607431768211455::uhugeint as k")
+@pytest.mark.parametrize(
+    "shape", ["{}", "[{}]", "{{a: {}}}", "map {{'k': {}}}", "map {{{}: 1}}", "[{}]::{kind}[1]"]
+)
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("hugeint", "1"), ("uhugeint", "1"), ("uhugeint", "240282366920938463463374607431768211456")],
+)
+def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(
+    lake: Lake, shape: str, kind: str, more: str
+) -> None:
+    largest = f"99999999999999999999999999999999999999::{kind}"
+    lake.write(f"select {shape.format(largest, kind=kind)} as k")
+    assert "99999999999999999999999999999999999999" in str(lake.by_duckdb())
+    assert lake.by_duckdb() == lake.by_pyiceberg() == lake.by_datafusion()
+    with pytest.raises(duckdb.ConversionException, match=r"Could not cast value \d{39} to DECIMAL"):
+        lake.write(f"select {shape.format(f'({largest} + {more})', kind=kind)} as k")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param('select 1 as "s.b", {B: 2} as s', id="a-field-of-a-struct"),
+        pytest.param('select 1 as "l.element", [2] as l', id="an-element-of-a-list"),
+        pytest.param("select {'a.b': 1, 'a': {'b': 2}} as s", id="both-inside"),
+    ],
+)
+def test_names_that_read_like_nested_ones_are_refused(lake: Lake, sql: str) -> None:
+    with pytest.raises(ContractError, match=r"names two fields.*rename one of them"):
+        lake.write(sql)
+
+
+def test_names_that_read_like_nested_ones_of_the_table_are_refused(lake: Lake) -> None:
+    lake.write('select 1 as k, 2 as "s.b"')
+    with pytest.raises(ContractError, match=r"s\.b names two fields"):
+        lake.write("select 1 as k, {b: 3} as s", "append", on_schema_change="append_new_columns")
+
+
+@pytest.mark.parametrize("name", ["__partition_0", "__slipway_file", "__duckdb_field_id"])
+def test_names_that_the_writer_uses_are_refused(lake: Lake, name: str) -> None:
+    with pytest.raises(ContractError, match=f"column {name}: the name is reserved"):
+        lake.write(f"select 1 as {name}, 2 as b", partitioned_by=["b"])
+
+
+@pytest.mark.parametrize("strategy", ["merge", "delete+insert"])
+def test_a_key_inside_a_struct_is_not_taken_for_a_column_of_that_name(lake: Lake, strategy: str) -> None:
+    lake.write("select {a: 1} as s, 7 as a, 'x' as v")
+    try:
+        lake.write("select {a: 2} as s, 7 as a, 'y' as v", strategy, unique_key=["s.a"])
+    except ConfigError:
+        lake.check([({"a": 1}, 7, "x")])
+    else:  # an expression, taken as one
+        lake.check([({"a": 1}, 7, "x"), ({"a": 2}, 7, "y")])
 
 
 @pytest.mark.parametrize(
@@ -349,6 +404,10 @@ def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(lake: Lake
         pytest.param("week(day)", "unknown transform", id="unknown-transform"),
         pytest.param("bucket(day)", "unknown transform", id="bucket-without-number"),
         pytest.param("bucket(0, whole)", "at least 1", id="no-buckets"),
+        pytest.param("pair.a", "no such column", id="field-of-a-struct"),
+        pytest.param("truncate(10, short)", "cannot be used on short", id="truncate-of-a-short-decimal"),
+        pytest.param("truncate(10, exact)", "cannot be used on exact", id="truncate-of-a-long-decimal"),
+        pytest.param("truncate(10, huge)", "cannot be used on huge", id="truncate-of-hugeint"),
         pytest.param("truncate(0, words)", "at least 1", id="no-width"),
     ],
 )
@@ -364,6 +423,7 @@ def test_partitionings_that_cannot_be_right_are_refused(lake: Lake, entry: str, 
         pytest.param("month(c)", "timestamptz '1582-10-15 00:00:00+00'", "times before 1970", id="month"),
         pytest.param("truncate(10, c)", "(-2147483648)::integer", "overflows", id="smallest-integer"),
         pytest.param("truncate(10, c)", "(-9223372036854775808)::bigint", "overflows", id="smallest-bigint"),
+        pytest.param("truncate(50, c)", "(-99999999.99)::decimal(10, 2)", "overflows", id="smallest-decimal"),
     ],
 )
 def test_rows_that_a_reader_would_lose_are_refused(lake: Lake, entry: str, value: str, why: str) -> None:
