@@ -96,7 +96,7 @@ def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], inten
 
 def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedTable]:
     """The staged tables of a publication that another process began."""
-    written = {".".join(record["table"]): record for record in records.candidate(intent.run_id)}
+    written = {".".join(record["table"]): record for record in records.staged_for(intent)}
     if missing := [name for name in intent.tables if name not in written]:
         raise SlipwayError(
             f"release {intent.number} is published in part and cannot be finished or undone",

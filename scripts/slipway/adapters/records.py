@@ -55,8 +55,21 @@ class Records:
 
     def candidate(self, run_id: str) -> list[dict[str, Any]]:
         """The staged tables that a run wrote down, each as it was in the end."""
+        return self._staged(f"{self.folder(run_id)}/candidate")
+
+    def write_rollback(self, number: int, table: str, content: str) -> None:
+        """Write down a table that was staged for a rollback."""
+        self.store.create(f"rollbacks/{number:06d}/{table}.json", content.encode())
+
+    def staged_for(self, intent: Intent) -> list[dict[str, Any]]:
+        """The staged tables that a publication is of: a run's, or those of a rollback."""
+        if intent.rolls_back:
+            return self._staged(f"rollbacks/{intent.number:06d}")
+        return self.candidate(intent.run_id)
+
+    def _staged(self, folder: str) -> list[dict[str, Any]]:
         last: dict[str, str] = {}
-        for item in sorted(self.store.entries(f"{self.folder(run_id)}/candidate"), key=lambda item: item.key):
+        for item in sorted(self.store.entries(folder), key=lambda item: item.key):
             last[item.key.rpartition(".json")[0]] = item.key
         return [json.loads(self.store.read(key)) for key in last.values()]
 

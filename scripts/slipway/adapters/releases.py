@@ -126,6 +126,28 @@ def _record(tables: Tables, records: Records, intent: Intent) -> Release:
 
 def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) -> Release:
     """What an environment shows right after a run was published: what changed, and what it stands beside."""
+    return Release(
+        number=intent.number,
+        run_id=intent.run_id,
+        target=tables.environment.name,
+        published_at=now,
+        code=intent.code,
+        guarantee=guarantee(tables.catalog),
+        tables=shown(tables, last, intent),
+        rolls_back=intent.rolls_back,
+        returns_to=intent.returns_to,
+        reason=intent.reason,
+    )
+
+
+def shown(tables: Tables, last: Release | None, intent: Intent | None = None) -> dict[str, ReleasedTable]:
+    """What the catalog names at this moment, ``layer.table`` to its state.
+
+    Args:
+        tables: the environment.
+        last: an earlier release; the metadata files that it names are not opened again.
+        intent: what was just published.
+    """
     known = last.tables if last else {}
     found = {}
     for identifier, location in sorted(tables.locations().items()):
@@ -136,16 +158,10 @@ def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) ->
         if before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
-            found[name] = _released(tables.load(identifier, location), intent, staged=name in intent.tables)
-    return Release(
-        number=intent.number,
-        run_id=intent.run_id,
-        target=tables.environment.name,
-        published_at=now,
-        code=intent.code,
-        guarantee=guarantee(tables.catalog),
-        tables=found,
-    )
+            found[name] = _released(
+                tables.load(identifier, location), intent if intent and name in intent.tables else None
+            )
+    return found
 
 
 def figures(table: Table | None) -> dict[str, int | None]:
@@ -163,8 +179,8 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, intent: Intent, *, staged: bool) -> ReleasedTable:
-    """A table of the cut. One that was built to the same content has the snapshot of an earlier release."""
+def _released(table: Table, intent: Intent | None) -> ReleasedTable:
+    """A table of the cut. A run that built the same content leaves it at the snapshot of an earlier release."""
     current = table.current_snapshot()
     tags = [
         name
@@ -177,6 +193,6 @@ def _released(table: Table, intent: Intent, *, staged: bool) -> ReleasedTable:
         schema_id=table.schema().schema_id,
         metadata_location=table.metadata_location,
         rows=figures(table)["rows"],
-        changed=staged and tags == [intent.tag],
+        changed=intent is not None and (intent.rolls_back or tags == [intent.tag]),
         run_id=summary.get("slipway.run-id"),
     )

@@ -58,6 +58,18 @@ def selection(function: F) -> F:
     )(function)
 
 
+def selection_of_tables(function: F) -> F:
+    """``--select``: names of tables, or patterns."""
+    return click.option(
+        "--select",
+        "-s",
+        cls=Selectors,
+        multiple=True,
+        metavar="TABLE …",
+        help="Only these tables: layer.table, or patterns such as 'serving.*'.",
+    )(function)
+
+
 def output(*formats: str) -> Callable[[F], F]:
     """``--output``: the form of what is printed on stdout; the first is the default."""
     return click.option(

@@ -37,7 +37,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         output.message("there is no release yet: publish one with slipway run")
         return
     output.table(
-        ("release", "published (UTC)", "run", "commit", "changed tables"),
+        ("release", "published (UTC)", "run", "commit", "changed tables", "note"),
         [
             (
                 release.number,
@@ -45,6 +45,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 release.run_id,
                 figures.commit(release.code.commit, release.code.dirty),
                 _changed(release),
+                _note(release),
             )
             for release in releases
         ],
@@ -62,6 +63,13 @@ def _changed(release: Release) -> str:
     return ", ".join(changed)
 
 
+def _note(release: Release) -> str:
+    if not release.rolls_back:
+        return ""
+    what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
+    return f"{what}: {release.reason}" if release.reason else what
+
+
 def _record(release: Release) -> dict[str, Any]:
     return {
         "number": release.number,
@@ -73,4 +81,7 @@ def _record(release: Release) -> dict[str, Any]:
         "commit": release.code.commit,
         "dirty": release.code.dirty,
         "guarantee": release.guarantee,
+        "rolls_back": release.rolls_back,
+        "returns_to": release.returns_to,
+        "reason": release.reason,
     }

@@ -204,6 +204,9 @@ class Intent(Record):
     run_id: str
     code: Code
     tables: dict[str, Move] = Field(default_factory=dict)
+    rolls_back: bool = False
+    returns_to: int | None = None
+    reason: str = ""
 
     @property
     def tag(self) -> str:
@@ -227,7 +230,11 @@ class ReleasedTable(Record):
 
 
 class Release(Record):
-    """A consistent cut of an environment: every published table after the release, changed or not."""
+    """A consistent cut of an environment: every published table after the release, changed or not.
+
+    A rollback is a release, too. ``run_id`` is then the run of the release that it shows again, and ``returns_to`` that
+    release, unless only some tables were rolled back.
+    """
 
     schema_version: int = SCHEMA_VERSION
     number: int
@@ -237,3 +244,25 @@ class Release(Record):
     code: Code
     guarantee: str
     tables: dict[str, ReleasedTable]
+    rolls_back: bool = False
+    returns_to: int | None = None
+    reason: str = ""
+
+
+class Hold(Record):
+    """An environment in which nothing is published until the hold is lifted; ``release`` is the one that placed it."""
+
+    schema_version: int = SCHEMA_VERSION
+    target: str
+    release: int
+    placed_at: datetime
+    who: str
+    reason: str
+
+
+class Lift(Record):
+    """The end of a hold."""
+
+    schema_version: int = SCHEMA_VERSION
+    lifted_at: datetime
+    who: str

@@ -61,7 +61,7 @@ def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[
     records = Records(environment_of(project_dir, target))
     lines = [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
     if any(line.outcome in _MAY_BE_PUBLISHED_LATER for line in lines):
-        released = {release.run_id: release.number for release in records.releases()}
+        released = {item.run_id: item.number for item in records.releases() if not item.rolls_back}
         lines = [replace(line, release=line.release or released.get(line.run_id)) for line in lines]
     return lines
 
@@ -94,7 +94,12 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
     release = manifest.release if manifest else None
     if manifest is None or manifest.outcome in _MAY_BE_PUBLISHED_LATER:
         release = next(
-            (item.number for item in found.records.releases() if item.run_id == found.run_id), None
+            (
+                item.number
+                for item in found.records.releases()
+                if item.run_id == found.run_id and not item.rolls_back
+            ),
+            None,
         )
     return RunDetails(found.run_id, found.records.location(found.run_id), manifest, release, staged)
 

@@ -23,6 +23,7 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
         ConflictError: a table moved since the run began; nothing was published.
     """
     from slipway.adapters.candidates import staged_of
+    from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
@@ -31,11 +32,12 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     heal(tables, records)
+    Holds(records).refuse(f"a publication in {environment.name}")
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:
         raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
-    if any(known.run_id == run_id for known in records.releases()):
+    if any(known.run_id == run_id and not known.rolls_back for known in records.releases()):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if manifest.outcome is not Outcome.STAGED:
         raise SlipwayError(

@@ -11,6 +11,7 @@ from typing import Any
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.holds import Holds
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
@@ -28,6 +29,8 @@ def begin(session: Session) -> list[str]:
     if not builds():
         return []
     told = session.heal()
+    if not session.scratch:
+        Holds(session.records).refuse(f"a run in {session.environment.name}")
     session.begin()
     lines = [*told, *landing_lines(session)]
     if _is_retry():

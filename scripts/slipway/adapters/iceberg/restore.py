@@ -1,0 +1,105 @@
+"""Staging of an earlier state of a table: snapshot, schema, partition spec, sort order and properties."""
+
+from __future__ import annotations
+
+from pyiceberg.table import Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import (
+    RemovePropertiesUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSortOrderUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+)
+
+from slipway.adapters.iceberg.snapshots import ReplaceAll
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.domain.errors import NotFoundError, UnavailableError
+
+
+def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> TableMetadata:
+    """The metadata that shows an earlier state of a table, if the table can go back there.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names, which knows all snapshots.
+        goal: the metadata file that shows the wanted state.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    try:
+        wanted = tables.load(identifier, goal).metadata
+    except UnavailableError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise _gone(identifier, f"{goal.rsplit('/', 1)[-1]} is not there any more") from None
+        raise
+    snapshot_id = wanted.current_snapshot_id
+    if snapshot_id is None or tables.load(identifier, newest).snapshot_by_id(snapshot_id) is None:
+        raise _gone(identifier, f"snapshot {snapshot_id} has expired")
+    return wanted
+
+
+def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, release: str) -> StagedTable:
+    """Stage a table as an earlier metadata file showed it; what came later stays in its history.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names.
+        goal: the metadata file that shows the wanted state.
+        release: name of the tag that the snapshot gets.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    wanted = find_state(tables, identifier, newest, goal)
+    transaction = Transaction(tables.load(identifier, newest))
+    transaction._stage(_updates(transaction.table_metadata, wanted, release))
+    return tables.stage(transaction._table, transaction, new=False)
+
+
+def stage_empty(tables: Tables, identifier: TableId, newest: str, release: str) -> StagedTable:
+    """Stage a table without rows, which every reader can read; what it holds stays in its history.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names.
+        release: name of the tag that the snapshot gets.
+    """
+    table = tables.load(identifier, newest)
+    transaction = Transaction(table)
+    ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()
+    current = transaction.table_metadata.current_snapshot_id
+    transaction._stage((SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=current),))  # type: ignore[call-arg]
+    return tables.stage(table, transaction, new=False)
+
+
+def _updates(have: TableMetadata, wanted: TableMetadata, release: str) -> tuple[TableUpdate, ...]:
+    snapshot_id = wanted.current_snapshot_id
+    updates: list[TableUpdate] = [
+        SetSnapshotRefUpdate(ref_name=MAIN_BRANCH, type="branch", snapshot_id=snapshot_id),  # type: ignore[call-arg]
+        SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=snapshot_id),  # type: ignore[call-arg]
+    ]
+    if have.current_schema_id != wanted.current_schema_id:
+        updates.append(SetCurrentSchemaUpdate(schema_id=wanted.current_schema_id))
+    if have.default_spec_id != wanted.default_spec_id:
+        updates.append(SetDefaultSpecUpdate(spec_id=wanted.default_spec_id))
+    if have.default_sort_order_id != wanted.default_sort_order_id:
+        updates.append(SetDefaultSortOrderUpdate(sort_order_id=wanted.default_sort_order_id))
+    if changed := {
+        key: value for key, value in wanted.properties.items() if have.properties.get(key) != value
+    }:
+        updates.append(SetPropertiesUpdate(updates=changed))
+    if dropped := [key for key in have.properties if key not in wanted.properties]:
+        updates.append(RemovePropertiesUpdate(removals=dropped))
+    return tuple(updates)
+
+
+def _gone(identifier: TableId, why: str) -> NotFoundError:
+    return NotFoundError(f"{'.'.join(identifier)} cannot be brought back", why, "choose a later release")

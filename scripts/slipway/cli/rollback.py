@@ -1,0 +1,118 @@
+"""``slipway rollback``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.domain.rollback import Step
+    from slipway.services.rollback import Proposal
+
+
+@click.command("rollback")
+@click.option("--to", "number", type=click.IntRange(min=1), help="Release to show. [default: the one before]")
+@options.selection_of_tables
+@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+@click.option("--hold", is_flag=True, help="Refuse runs afterwards, until slipway hold --lift.")
+@click.option("--reason", default="", help="Why; it is recorded.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(
+    *,
+    number: int | None,
+    select: tuple[str, ...],
+    dry_run: bool,
+    hold: bool,
+    reason: str,
+    yes: bool,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Show readers an earlier release again: every table of it in one step, its schema included.
+
+    The same command goes forward: name a later release with --to. What is withdrawn is kept. The next run builds
+    again from the landed files, so correct the code or the files first, or use --hold.
+    """
+    from slipway.services.project import find_project
+    from slipway.services.rollback import propose, roll_back
+
+    project = find_project(project_dir)
+    proposal = propose(project, target, number, " ".join(select).split())
+    if output_ == "text":
+        _explain(proposal)
+    if dry_run or not proposal.steps:
+        if output_ == "json":
+            output.as_json(_record(proposal, None))
+        elif proposal.steps:
+            output.message("nothing was changed: this is a dry run")
+        return
+    if not yes and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True)
+    release = roll_back(proposal, hold=hold, reason=reason)
+    if output_ == "json":
+        output.as_json(_record(proposal, release.number))
+        return
+    shows = "part of release" if proposal.partial else "release"
+    output.result(
+        f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}: "
+        f"{len(proposal.steps)} tables."
+    )
+    if hold:
+        output.message(f"{release.target} is on hold: slipway hold --lift ends it")
+
+
+def _explain(proposal: Proposal) -> None:
+    goal, name = proposal.goal, proposal.environment.name
+    if not proposal.steps:
+        output.result(f"Readers of {name} see release {goal.number} already.")
+        return
+    output.table(
+        ("table", "", "rows now", "rows then", "snapshot now", "snapshot then"),
+        [
+            (
+                step.table,
+                "moves" if step.after else "is emptied",
+                figures.number(step.before.rows),
+                figures.number(step.after.rows if step.after else 0),
+                step.before.snapshot_id,
+                step.after.snapshot_id if step.after else None,
+            )
+            for step in sorted(proposal.steps, key=lambda step: figures.by_layer(step.table))
+        ],
+        right=("rows now", "rows then", "snapshot now", "snapshot then"),
+        optional=("snapshot now", "snapshot then"),
+    )
+    for exposure in proposal.exposures:
+        owner = f" of {exposure.owner}" if exposure.owner else ""
+        output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+
+
+def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
+    return {
+        "target": proposal.environment.name,
+        "to": proposal.goal.number,
+        "release": release,
+        "tables": [_step(step) for step in proposal.steps],
+        "exposures": [
+            {"name": e.name, "type": e.kind, "owner": e.owner, "tables": e.tables} for e in proposal.exposures
+        ],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "table": step.table,
+        "snapshot_before": step.before.snapshot_id,
+        "snapshot_after": step.after.snapshot_id if step.after else None,
+        "rows_before": step.before.rows,
+        "rows_after": step.after.rows if step.after else 0,
+    }

@@ -1,0 +1,132 @@
+"""Rollback: show readers an earlier release again, all tables in one step; and forward the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.domain.environment import Environment
+from slipway.domain.errors import NotFoundError
+from slipway.domain.exposures import Exposure, affected
+from slipway.domain.manifest import Hold, Intent, Release
+from slipway.domain.rollback import Step, goal_of, plan
+
+if TYPE_CHECKING:
+    from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+    from slipway.adapters.records import Records
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a rollback is going to do.
+
+    Args:
+        environment: where.
+        goal: the release that readers are going to see.
+        partial: whether only chosen tables move.
+        steps: what happens to which table; empty when readers see it already.
+        exposures: who reads these tables.
+    """
+
+    environment: Environment
+    goal: Release
+    partial: bool
+    steps: Sequence[Step]
+    exposures: Sequence[Exposure]
+
+
+def propose(project: Path, target: str | None, number: int | None, only: Sequence[str]) -> Proposal:
+    """Find out what a rollback would do; nothing is changed.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment.
+        number: the release to show, None for the one before what is shown.
+        only: names or patterns of tables, all when empty.
+
+    Raises:
+        NotFoundError: no such release, or none before; or a snapshot or metadata file that it needs is gone.
+        ConflictError: another program committed to a table that would move.
+        UsageError: a pattern names no table.
+    """
+    from slipway.adapters.iceberg.restore import find_state
+    from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.profile import Profile
+    from slipway.adapters.records import Records
+    from slipway.adapters.releases import shown
+
+    environment = Profile(project).environment(target)
+    records, tables = Records(environment), Tables(environment)
+    releases = records.releases()
+    goal = goal_of(releases, number)
+    steps = plan(releases, shown(tables, releases[-1]), goal, only)
+    for step in steps:
+        if step.after is not None:
+            find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
+    exposures = affected(_dbt_manifest(records, releases[-1]), [step.table for step in steps])
+    return Proposal(environment, goal, bool(only), steps, exposures)
+
+
+def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
+    """Carry it out: every table moves in one step, and the rollback is recorded as a release of its own.
+
+    Raises:
+        NotFoundError: a snapshot or metadata file that it needs is gone; nothing was moved.
+        ConflictError: a table moved since the proposal was made; nothing was moved.
+    """
+    from slipway.adapters.candidates import record_of
+    from slipway.adapters.code import who
+    from slipway.adapters.holds import Holds
+    from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.records import Records
+    from slipway.adapters.releases import heal, release
+
+    environment, goal = proposal.environment, proposal.goal
+    records, tables = Records(environment), Tables(environment)
+    heal(tables, records)
+    number = records.reserve()
+    staged = [_staged(tables, step, f"release-{number}") for step in proposal.steps]
+    for item in staged:
+        records.write_rollback(number, ".".join(item.identifier), record_of(item, number))
+    if hold:  # before anything moves: a run must not slip in between
+        why = reason or f"rolled back to release {goal.number}"
+        placed = Hold(
+            target=environment.name, release=number, placed_at=datetime.now(UTC), who=who(), reason=why
+        )
+        Holds(records).place(placed)
+    intent = Intent(
+        number=number,
+        run_id=goal.run_id,
+        code=goal.code,
+        rolls_back=True,
+        returns_to=None if proposal.partial else goal.number,
+        reason=reason,
+    )
+    return release(tables, records, staged, intent)
+
+
+def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
+    from slipway.adapters.iceberg.restore import stage_empty, stage_state
+
+    identifier, newest = _identifier(step), step.before.metadata_location
+    if step.after is None:
+        return stage_empty(tables, identifier, newest, tag)
+    return stage_state(tables, identifier, newest, step.after.metadata_location, tag)
+
+
+def _identifier(step: Step) -> TableId:
+    namespace, _, name = step.table.rpartition(".")
+    return namespace, name
+
+
+def _dbt_manifest(records: Records, latest: Release) -> Mapping[str, Any]:
+    """dbt's manifest of the run that readers see; empty when it was not kept."""
+    try:
+        found: Mapping[str, Any] = json.loads(records.read(latest.run_id, "dbt/manifest.json"))
+    except NotFoundError:
+        return {}
+    return found

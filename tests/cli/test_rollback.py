@@ -1,0 +1,160 @@
+"""``slipway rollback`` and ``slipway hold``: readers see an earlier release, and later ones again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Workshop
+
+WEIGHT_MODEL = "models/serving/depot_weights.sql"
+WEIGHTS = "serving.depot_weights"
+DAY_3 = ("p6,S,2024-05-03,10.125",)
+EXPOSURE = """
+exposures:
+  - name: weights_on_the_wall
+    type: dashboard
+    owner: {name: Ada, email: ada@example.org}
+    depends_on: [ref('depot_weights')]
+"""
+
+
+def contents(workshop: Workshop) -> dict[str, Any]:
+    """Names of columns and rows of every published table, as pyiceberg reads them."""
+    tables = {name: workshop.table(name).scan().to_arrow() for name in workshop.published()}
+    return {
+        name: (table.column_names, sorted(map(str, table.to_pylist())))
+        for name, table in tables.items()
+        if table.num_rows
+    }
+
+
+def back(workshop: Workshop, *argv: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(workshop.answer("rollback", *argv, "--output", "json"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def history(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, list[dict[str, Any]]]:
+    """Three releases: the first days; a new day with a new table; another column and type."""
+    workshop, seen = new_workshop(tmp_path_factory.mktemp("history")), []
+    workshop.write("models/serving/_exposures.yml", EXPOSURE)
+    workshop.run()
+    seen.append(contents(workshop))
+    workshop.land("day-3.csv", DAY_3)
+    workshop.write("models/serving/heaviest.sql", "select max(kg) as kg from {{ ref('weights') }}\n")
+    workshop.run()
+    seen.append(contents(workshop))
+    workshop.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*)::integer as parcels, min(kg) as lightest")
+    workshop.run()
+    seen.append(contents(workshop))
+    return workshop, seen
+
+
+def restored(workshop: Workshop) -> int:
+    """Go to release 3, if readers see another; returns the number of the last release."""
+    back(workshop, "--to", "3")
+    newest: int = json.loads(workshop.answer("releases", "-o", "json"))[0]["number"]
+    return newest
+
+
+def test_back_and_forward(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
+    workshop, seen = history
+    last = restored(workshop)
+    before = workshop.published()
+    told = workshop.answer("rollback", "--to", "1", "--dry-run")
+    assert workshop.published() == before
+    assert "read by dashboard weights_on_the_wall of Ada: serving.depot_weights" in told
+    assert "serving.heaviest" in told
+    assert "is emptied" in told
+
+    for later, (number, shows) in enumerate(((None, 2), (None, 1), (3, 3), (2, 2), (3, 3)), start=1):
+        done = back(workshop, *(["--to", str(number)] if number else []))
+        assert (done["to"], done["release"]) == (shows, last + later)
+        assert contents(workshop) == seen[shows - 1]
+    assert "already" in workshop.answer("rollback", "--to", "3")
+
+    releases = {entry["number"]: entry for entry in json.loads(workshop.answer("releases", "-o", "json"))}
+    assert [releases[n]["returns_to"] for n in (3, last + 1, last + 5)] == [None, 2, 3]
+    cut = workshop.answer(
+        "sql", f"select * from {WEIGHTS} order by all", "--release", str(last + 2), "-o", "json"
+    )
+    assert cut == workshop.answer(
+        "sql", f"select * from {WEIGHTS} order by all", "--release", "1", "-o", "json"
+    )
+    assert workshop.run()["outcome"] == "unchanged"
+
+
+def test_only_some_tables(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
+    workshop, seen = history
+    last = restored(workshop)
+    done = back(workshop, "--to", "1", "--select", "serving.depot*", "--reason", "wrong weights")
+    assert [table["table"] for table in done["tables"]] == [WEIGHTS]
+    assert contents(workshop) == {**seen[2], WEIGHTS: seen[0][WEIGHTS]}
+    newest = json.loads(workshop.answer("releases", "-o", "json"))[0]
+    assert (newest["rolls_back"], newest["returns_to"], newest["reason"]) == (True, None, "wrong weights")
+    assert back(workshop)["release"] == last + 2
+    assert contents(workshop) == seen[2]
+
+
+def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
+    workshop, seen = history
+    restored(workshop)
+    back(workshop, "--to", "1")
+    assert workshop.run()["outcome"] == "published"
+    rows = {name: rows for name, (_, rows) in contents(workshop).items() if name.startswith("serving.")}
+    assert rows == {name: rows for name, (_, rows) in seen[2].items() if name.startswith("serving.")}
+
+
+def test_a_hold_refuses_runs_until_it_is_lifted(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    assert "There is no hold" in workshop.answer("hold")
+    workshop.answer("rollback", "--hold", "--reason", "day 3 is wrong")
+    held = contents(workshop)
+    for command in (("run",), ("run", "--full-refresh")):
+        assert "on hold" in workshop.refusal(*command, code=1)
+    assert "day 3 is wrong" in workshop.dbt("build", code=2)
+    assert contents(workshop) == held
+    assert "day 3 is wrong" in workshop.answer("hold", "--lift")
+    assert "no hold to lift" in workshop.refusal("hold", "--lift", code=1)
+    assert workshop.run()["outcome"] == "published"
+    assert contents(workshop) != held
+
+
+def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
+    assert "no release yet" in workshop.refusal("rollback", code=3)
+    workshop.run()
+    assert "release 1 is the first" in workshop.refusal("rollback", code=3)
+    assert "no release 7" in workshop.refusal("rollback", "--to", "7", code=3)
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    assert "no table has that name" in workshop.refusal("rollback", "--select", "nothing.*", code=2)
+    newest = workshop.table(WEIGHTS).metadata
+    Path(newest.metadata_log[-1].metadata_file.removeprefix("file://")).unlink()
+    before = workshop.published()
+    assert "cannot be brought back" in workshop.refusal("rollback", code=3)
+    assert workshop.published() == before
+
+
+def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
+    workshop.run()
+    first = contents(workshop)
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    done = workshop.start("rollback", kill_before="slipway.adapters.records:Records.write_release").wait()
+    assert done.code is None
+    assert contents(workshop) == first
+    healed = workshop.slipway("rollback", "--to", "2")
+    assert healed.code == 0, healed
+    numbers = [entry["number"] for entry in json.loads(workshop.answer("releases", "-o", "json"))]
+    assert numbers == [4, 3, 2, 1]
