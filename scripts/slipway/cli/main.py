@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("slipway.cli.publish", "Publish a run that was staged."),
     "sql": ("slipway.cli.sql", "Query the published tables."),
     "runs": ("slipway.cli.runs", "List runs."),
+    "replay": ("slipway.cli.replay", "Build a run again, and compare."),
     "rollback": ("slipway.cli.rollback", "Show readers an earlier release again."),
     "hold": ("slipway.cli.hold", "Tell whether runs are refused, or allow them again."),
     "releases": ("slipway.cli.releases", "List releases."),

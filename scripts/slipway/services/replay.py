@@ -1,0 +1,181 @@
+"""Replay: build a run again at its commit, from the inputs that it recorded, and compare."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.domain.errors import NotFoundError, SlipwayError
+from slipway.domain.manifest import Node, RunManifest, Versions
+from slipway.domain.replay import ReplayedTable, ReplayReport, ReplayVerdict, judge_replay, same_digest
+from slipway.domain.run import Outcome
+from slipway.services.builds import Build, build
+from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.services.environments import environment_of, find_run
+
+if TYPE_CHECKING:
+    from slipway.adapters.iceberg.tables import Tables
+    from slipway.domain.comparison.records import TableComparison
+    from slipway.domain.environment import Environment
+
+_INPUT_LAYERS = ("raw",)
+_REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
+_SIDE = "replay"
+
+
+def replay(project: Path, target: str | None, run: str, tell: Callable[[str], None]) -> ReplayReport:
+    """Build a run again in a scratch environment and compare every table with what it recorded.
+
+    Raw tables are inputs: they are taken at the snapshot that the run left them at. Everything after them is
+    built from nothing, so tables that the run built in increments have to come to the same rows in one go.
+
+    Args:
+        project: folder of dbt_project.yml, in a git repository that has the commit.
+        target: the environment that has the run.
+        run: a run id, a unique part of one, or ``latest``.
+        tell: gets lines for the person who watches.
+
+    Raises:
+        NotFoundError: there is no such run, or git does not know its commit.
+        SlipwayError: the run cannot be replayed, or its code does not build any more.
+    """
+    from slipway.adapters import git
+    from slipway.adapters.iceberg.tables import Tables
+
+    environment = environment_of(project, target)
+    manifest = _manifest(environment, run)
+    commit = git.resolve(project, str(manifest.code.commit))
+    tables = Tables(environment)
+    pins, expired = _pins(tables, manifest)
+    made = {node.table: node for node in manifest.nodes if node.table and _is_made(node)}
+    if expired:
+        lost = [_expired(node, expired) for node in made.values()]
+        return _report(manifest, commit, lost, [])
+    folder = Path(tempfile.mkdtemp(prefix="slipway-replay-"))
+    try:
+        (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
+        names = sorted(node.unique_id.split(".")[2] for node in made.values())
+        what = Build(environment, folder, manifest.vars, names)
+        with git.worktree(project, commit, folder / "code") as code:
+            tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
+            again = build(what, {_SIDE: code})[_SIDE]
+        done = {node.table: node for node in again.nodes if node.table}
+        compared = _compare(environment, folder, again, made, done)
+        judged = [
+            judge_replay(node, done.get(name), compared.get(name)) for name, node in sorted(made.items())
+        ]
+        return _report(manifest, commit, judged, _differences(manifest.versions, again.versions))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest(environment: Environment, run: str) -> RunManifest:
+    found = find_run(environment, run)
+    manifest = found.records.manifest(found.run_id)
+    if manifest is None:
+        raise NotFoundError(
+            f"run {found.run_id} cannot be replayed", "it never came to its end", "choose another"
+        )
+    why = ""
+    if manifest.outcome not in _REPLAYABLE:
+        why = f"it is {manifest.outcome}: {manifest.reason}"
+    elif manifest.code.commit is None:
+        why = "it ran outside of a git repository, so its code is not known"
+    elif manifest.code.dirty:
+        why = "it ran from a work tree with uncommitted changes"
+    if why:
+        raise SlipwayError(f"run {found.run_id} cannot be replayed", why, "choose a run of a commit")
+    return manifest
+
+
+def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
+    """Metadata files of the inputs by table, and the inputs that are gone."""
+    wanted = {
+        item.table.removeprefix(f"{manifest.target}."): (item.metadata_location, item.snapshot_id)
+        for item in manifest.inputs
+    }
+    wanted |= {
+        node.table: (node.metadata_location, node.candidate_snapshot)
+        for node in manifest.nodes
+        if node.table and node.metadata_location and not _is_made(node)
+    }
+    expired = [name for name, (location, _) in wanted.items() if not _is_there(tables, name, location)]
+    return {name: location for name, (location, _) in wanted.items()}, expired
+
+
+def _is_there(tables: Tables, name: str, location: str) -> bool:
+    from slipway.domain.errors import UnavailableError
+
+    namespace, _, table = name.rpartition(".")
+    try:
+        found = tables.load((namespace, table), location)
+        current = found.current_snapshot()
+        if current is not None:
+            current.manifests(found.io)
+    except UnavailableError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_made(node: Node) -> bool:
+    """Whether a replay builds the table; inputs are taken as they were."""
+    return (node.table or "").partition(".")[0] not in _INPUT_LAYERS and node.metadata_location is not None
+
+
+def _compare(
+    environment: Environment,
+    folder: Path,
+    again: RunManifest,
+    made: Mapping[str, Node],
+    done: Mapping[str, Node],
+) -> dict[str, TableComparison]:
+    """Comparisons of the tables whose digests are not the same."""
+    other = [name for name, node in made.items() if name in done and not same_digest(node, done[name])]
+    if not other:
+        return {}
+    found = compare_builds(
+        {name: BuiltTable.of(made[name]) for name in other},
+        {name: BuiltTable.of(done[name]) for name in other},
+        scratch_manifest(folder / _SIDE, again.run_id),
+        environment.catalog_properties,
+        datetime.now(UTC).date(),
+    )
+    return {comparison.name: comparison for comparison in found}
+
+
+def _expired(node: Node, inputs: list[str]) -> ReplayedTable:
+    return ReplayedTable(
+        table=node.table or node.unique_id,
+        verdict=ReplayVerdict.INPUT_EXPIRED,
+        rows=node.rows_after,
+        recorded=node.digest,
+        why=f"{', '.join(sorted(inputs))} is not there any more as the run read it",
+    )
+
+
+def _differences(then: Versions, now: Versions) -> list[str]:
+    before, after = then.model_dump(), now.model_dump()
+    return [
+        f"{name}: {before[name]} then, {after[name]} now" for name in before if before[name] != after[name]
+    ]
+
+
+def _report(
+    manifest: RunManifest, commit: str, tables: list[ReplayedTable], differences: list[str]
+) -> ReplayReport:
+    return ReplayReport(
+        run_id=manifest.run_id,
+        target=manifest.target,
+        commit=commit,
+        tables=sorted(tables, key=lambda table: table.table),
+        differences=differences,
+    )

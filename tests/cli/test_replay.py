@@ -1,0 +1,110 @@
+"""``slipway replay``: a run built again from what it recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Workshop
+
+WEIGHT_MODEL = "models/serving/depot_weights.sql"
+DAY_3 = ("p6,S,2024-05-03,10.125",)
+
+
+@pytest.fixture(scope="module")
+def history(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, list[str]]:
+    """Three runs of two commits: the first days, a day more, and a model that is not the same twice."""
+    workshop = new_workshop(tmp_path_factory.mktemp("replay"))
+    temporary = workshop.folder / "temporary"
+    temporary.mkdir()
+    workshop.settings["TMPDIR"] = str(temporary)
+    workshop.commit()
+    runs = [workshop.run()["run_id"]]
+    workshop.land("day-3.csv", DAY_3)
+    runs.append(workshop.run()["run_id"])
+    workshop.write(
+        "models/serving/drawn.sql",
+        "{{ config(compare_key=['parcel']) }}\nselect parcel, random() as lot from {{ ref('weights') }}\n",
+    )
+    workshop.commit()
+    runs.append(workshop.run()["run_id"])
+    return workshop, runs
+
+
+def replay(workshop: Workshop, run: str, *, code: int = 0) -> dict[str, dict[str, Any]]:
+    """Verdicts by table; the replay leaves no trace."""
+    before = workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")
+    done = workshop.slipway("replay", run, "--output", "json")
+    assert done.code == code, done
+    assert (workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")) == before
+    assert workshop.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+    report = json.loads(done.out)
+    assert report["passed"] is (code == 0)
+    return {table["table"]: table for table in report["tables"]}
+
+
+def test_an_increment_built_at_once_and_from_older_code_is_identical(
+    history: tuple[Workshop, list[str]],
+) -> None:
+    workshop, runs = history
+    found = replay(workshop, runs[1])
+    assert {table["verdict"] for table in found.values()} == {"identical"}
+    assert found.keys() == {
+        "reference.depots",
+        "curated.weights",
+        "quarantine.weights",
+        "serving.depot_weights",
+    }
+    assert all(table["recorded"] == table["replayed"] for table in found.values())
+    # later files and releases are not seen
+    assert replay(workshop, runs[0])["curated.weights"]["rows"] == 4
+
+
+def test_what_is_not_the_same_twice_is_named_with_its_key(history: tuple[Workshop, list[str]]) -> None:
+    workshop, runs = history
+    found = replay(workshop, runs[2], code=1)
+    drawn = found.pop("serving.drawn")
+    assert drawn["verdict"] == "diverged"
+    assert "; first parcel p" in drawn["why"]
+    assert {table["verdict"] for table in found.values()} == {"identical"}
+
+
+def test_an_input_that_is_gone(history: tuple[Workshop, list[str]]) -> None:
+    workshop, runs = history
+    (node,) = [
+        node
+        for node in json.loads(workshop.answer("show", runs[0], "-o", "json"))["nodes"]
+        if node["table"] == "raw.parcels"
+    ]
+    location = Path(node["metadata_location"].removeprefix("file://"))
+    location.rename(location.with_suffix(".kept"))
+    try:
+        found = replay(workshop, runs[0], code=1)
+        told = workshop.slipway("replay", runs[0])
+    finally:
+        location.with_suffix(".kept").rename(location)
+    assert {table["verdict"] for table in found.values()} == {"input expired"}
+    assert {table["why"] for table in found.values()} == {
+        "raw.parcels is not there any more as the run read it"
+    }
+    assert told.code == 1
+    assert told.out.splitlines()[-1].endswith(": 4 input expired.")
+
+
+def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:
+    assert "there is no run yet" in workshop.refusal("replay", "latest", code=3)
+    workshop.run()
+    assert "outside of a git repository" in workshop.refusal("replay", "latest", code=1)
+    workshop.commit()
+    workshop.write("models/serving/one.sql", "select 1 as n\n")
+    workshop.run()
+    assert "uncommitted changes" in workshop.refusal("replay", "latest", code=1)
