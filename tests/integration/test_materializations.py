@@ -18,6 +18,11 @@ STRATEGIES = {
     "overwritten_whole": "incremental_strategy='insert_overwrite'",
     "default_with_key": "unique_key='k'",
     "default_without": "sorted_by='k'",
+    "updated_in_part": "unique_key='k', merge_update_columns=['v'], merge_insert_condition='v > 30'",
+    "by_clauses": "merge_on_using_columns=['k'], merge_clauses={'when_matched': [{'action': 'delete'}],"
+    " 'when_not_matched': [{'action': 'insert', 'mode': 'by_name'},"
+    " {'by': 'source', 'action': 'update', 'set_expressions': {'v': 'v + 100'}}]}",
+    "spared": "incremental_strategy='delete+insert', unique_key='k + 0', incremental_predicates=[\"part <> 'a'\"]",
 }
 
 
@@ -62,6 +67,9 @@ def test_every_incremental_strategy(project: Project) -> None:
         "overwritten_whole": new,
         "default_with_key": [(1, "a", 1), *new],
         "default_without": [*first, *new],
+        "updated_in_part": [(1, "a", 1), (2, "a", 20), (3, "b", 30), (4, "c", 40)],
+        "by_clauses": [(1, "a", 101), (4, "c", 40)],
+        "spared": [(1, "a", 1), (2, "a", 2), *new],
     }
     for name, rows in expected.items():
         assert sorted(project.rows(f"serving.{name}")) == sorted(rows), name
@@ -70,9 +78,10 @@ def test_every_incremental_strategy(project: Project) -> None:
     seed(project)
     project.dbt("build")
     expected["overwritten_whole"] = []
+    expected["by_clauses"] = [(1, "a", 201), (4, "c", 140)]
     for name, rows in expected.items():
         assert sorted(project.rows(f"serving.{name}")) == sorted(rows), name
-        if name != "overwritten_whole":
+        if name not in ("overwritten_whole", "by_clauses"):
             assert project.state()[f"serving.{name}"] == before[f"serving.{name}"], name
 
     identity = {name: project.table(f"serving.{name}").metadata.table_uuid for name in STRATEGIES}
@@ -95,8 +104,12 @@ REFUSED = (
     ("unique_key='k'", ["1,a,1", ",b,2"], 'have NULL in unique_key ("k")'),
     ("unique_key='nothing'", ["1,a,1"], "nothing"),
     ("incremental_strategy='merge'", ["1,a,1"], "merge needs unique_key"),
-    ("incremental_strategy='upsert'", ["1,a,1"], "incremental_strategy upsert is not known"),
-    ("unique_key='k', merge_update_columns=['v']", ["1,a,1"], "merge_update_columns has no effect"),
+    (
+        "incremental_strategy='upsert'",
+        ["1,a,1"],
+        "thing: incremental_strategy upsert: unknown. use one of append",
+    ),
+    ("unique_key='k', merge_update_columns='v'", ["1,a,1"], "'v', expected a list of columns"),
     ("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v"),
     ("sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column"),
     ("schema='ops'", ["1,a,1"], "schema ops is slipway's own"),
