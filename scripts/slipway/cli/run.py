@@ -26,6 +26,8 @@ from slipway.cli import options, output
 )
 @options.variables
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from nothing.")
+@click.option("--event-time-start", metavar="TIME", help="Build microbatch models from this time on, UTC.")
+@click.option("--event-time-end", metavar="TIME", help="Build microbatch models up to this time, UTC.")
 @click.option("--force", is_flag=True, help="Build also what is unchanged.")
 @click.option("--threads", type=click.IntRange(min=1), help="dbt threads. [default: the profile's]")
 @options.output("text", "json")
@@ -36,6 +38,8 @@ def command(
     exclude: tuple[str, ...],
     vars_: str | None,
     full_refresh: bool,
+    event_time_start: str | None,
+    event_time_end: str | None,
     force: bool,
     threads: int | None,
     output_: str,
@@ -57,6 +61,8 @@ def command(
         exclude=exclude,
         vars=options.parse_vars(vars_),
         full_refresh=full_refresh,
+        event_time_start=event_time_start,
+        event_time_end=event_time_end,
         force=force,
         threads=threads,
         command=["slipway", *sys.argv[1:]],

@@ -29,6 +29,8 @@ class RunOptions:
         exclude: dbt selectors.
         vars: dbt variables.
         full_refresh: rebuild incremental models from nothing.
+        event_time_start: microbatch models are built from this time on, as dbt reads it.
+        event_time_end: microbatch models are built up to this time.
         force: build also what is unchanged.
         threads: dbt threads, None for the profile's.
         scratch: build in this folder instead of the environment's own tables.
@@ -42,6 +44,8 @@ class RunOptions:
     exclude: Sequence[str] = ()
     vars: dict[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
+    event_time_start: str | None = None
+    event_time_end: str | None = None
     force: bool = False
     threads: int | None = None
     scratch: Path | None = None
@@ -131,6 +135,11 @@ def _arguments(environment: Environment, options: RunOptions) -> list[str]:
         arguments += ["--vars", json.dumps(options.vars, default=str)]
     if options.full_refresh:
         arguments.append("--full-refresh")
+    for name, value in (
+        ("--event-time-start", options.event_time_start),
+        ("--event-time-end", options.event_time_end),
+    ):
+        arguments += [name, value] if value else []
     if options.threads:
         arguments += ["--threads", str(options.threads)]
     if options.state:
