@@ -16,8 +16,9 @@ from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
 from slipway.adapters import landing
+from slipway.adapters.dbt.strategy import STRATEGIES
 from slipway.adapters.iceberg import partitioning
-from slipway.adapters.iceberg.request import STRATEGIES
+from slipway.adapters.iceberg.merge_clauses import MERGE_KEYS
 from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
 from slipway.cli.main import cli
 from slipway.cli.reference import reference
@@ -198,9 +199,10 @@ def test_model_config(pages: dict[str, Page]) -> None:
     read = set(re.findall(r"config\.get\('(\w+)'\)", macros)) - {"strategy", "snapshot_table_column_names"}
     (listed,) = re.findall(r"for key in \[(.+?)\]", macros)
     refused = set(re.findall(r"'(\w+)'", listed))
-    assert read <= told
-    assert refused == set(
+    told |= {row[0] for row in page.rows("key", "meaning")}
+    assert read | set(MERGE_KEYS) <= told
+    assert refused | {"merge_returning_columns"} == set(
         re.findall(r"`(\w+)`", page.prose.partition("Refused, because")[2].partition(".\n")[0])
     )
     strategies = {row[0] for row in page.rows("strategy", "what a run does to the table")}
-    assert strategies == set(STRATEGIES) - {"replace"}
+    assert strategies == set(STRATEGIES)
