@@ -396,3 +396,86 @@ def test_models_that_only_other_adapters_know_are_refused(project: Project) -> N
     output = project.refused("build", "-s", "other")
     assert "other: materialized external is not published. Use table" in output
     assert not list(project.path.glob("other.*"))
+
+
+SNAPSHOTS = """
+snapshots:
+  - name: by_two_keys
+    relation: ref('input')
+    config: {schema: reference, unique_key: [k, part], strategy: timestamp, updated_at: changed_on, hard_deletes: invalidate}
+  - name: renamed
+    relation: ref('input')
+    config:
+      schema: reference
+      unique_key: k || part
+      strategy: check
+      check_cols: [v]
+      hard_deletes: new_record
+      dbt_valid_to_current: "timestamp '9999-12-31'"
+      snapshot_meta_column_names:
+        {dbt_valid_from: since, dbt_valid_to: until, dbt_scd_id: id, dbt_updated_at: told_at, dbt_is_deleted: gone}
+  - name: by_all
+    relation: ref('input')
+    config: {schema: reference, unique_key: [k, part], strategy: check, check_cols: all, hard_deletes: ignore}
+"""
+
+
+def test_every_option_of_a_snapshot(project: Project) -> None:
+    bare(project)
+    project.write("snapshots/_snapshots.yml", SNAPSHOTS)
+    types = "column_types: {k: integer, part: varchar, v: integer, changed_on: timestamp}"
+    project.write("seeds/reference/_seeds.yml", f"seeds: [{{name: input, config: {{{types}}}}}]\n")
+    header = "k,part,v,changed_on"
+    seed(project, "1,a,1,2024-01-01", "1,b,2,2024-01-01", "2,a,3,2024-01-01", header=header)
+    project.dbt("build")
+    # 1 a changes, 1 b goes
+    seed(project, "1,a,10,2024-02-01", "2,a,3,2024-01-01", header=header)
+    project.dbt("build")
+    # 1 b comes back as it was, and there is a new column
+    types = types.replace("v: integer", "v: integer, w: integer")
+    project.write("seeds/reference/_seeds.yml", f"seeds: [{{name: input, config: {{{types}}}}}]\n")
+    header = "k,part,v,w,changed_on"
+    seed(project, "1,a,10,5,2024-02-01", "1,b,2,6,2024-01-01", "2,a,3,7,2024-01-01", header=header)
+    project.dbt("build")
+    end = "dbt_valid_to"
+    by_two_keys = [
+        (k, part, v, w, "current" if until is None else "ended")
+        for k, part, v, w, until in project.rows("reference.by_two_keys", "k", "part", "v", "w", end)
+    ]
+    assert sorted(map(str, by_two_keys)) == [
+        "(1, 'a', 1, None, 'ended')",
+        "(1, 'a', 10, None, 'current')",  # no later date: no version, so nothing is known of the new column
+        "(1, 'b', 2, 6, 'current')",
+        "(1, 'b', 2, None, 'ended')",
+        "(2, 'a', 3, None, 'current')",
+    ]
+    renamed = [
+        (k, part, v, gone, "current" if until.year == 9999 else "ended")
+        for k, part, v, gone, until in project.rows("reference.renamed", "k", "part", "v", "gone", "until")
+    ]
+    assert sorted(map(str, renamed)) == [
+        "(1, 'a', 1, 'False', 'ended')",
+        "(1, 'a', 10, 'False', 'current')",
+        "(1, 'b', 2, 'False', 'current')",
+        "(1, 'b', 2, 'False', 'ended')",
+        "(1, 'b', 2, 'True', 'ended')",
+        "(2, 'a', 3, 'False', 'current')",
+    ]
+    by_all = [
+        (k, part, v, w, "current" if until is None else "ended")
+        for k, part, v, w, until in project.rows("reference.by_all", "k", "part", "v", "w", end)
+    ]
+    assert sorted(map(str, by_all)) == [
+        "(1, 'a', 1, None, 'ended')",
+        "(1, 'a', 10, 5, 'current')",
+        "(1, 'a', 10, None, 'ended')",
+        "(1, 'b', 2, 6, 'current')",
+        "(1, 'b', 2, None, 'ended')",
+        "(2, 'a', 3, 7, 'current')",
+        "(2, 'a', 3, None, 'ended')",
+    ]
+    text = SNAPSHOTS.replace(
+        "check_cols: all, hard_deletes: ignore", "check_cols: all, hard_deletes: new_record"
+    )
+    project.write("snapshots/_snapshots.yml", text)
+    assert "dbt_is_deleted" in project.refused("build")

@@ -1,19 +1,25 @@
 {#
-    dbt's SCD2 snapshot: dbt's own staging query says which versions are new, which end; they are merged by
-    dbt_scd_id. Prefer strategy timestamp: with check, validity begins when the run happens.
+    dbt's SCD2 snapshot: dbt's own staging query says which versions are new and which end. Ended versions are deleted
+    and inserted again with their end: among the current ones alone, because a row that comes back unchanged has the
+    dbt_scd_id that it had before. Prefer strategy timestamp: with check, validity begins when the run happens.
 #}
 {% materialization snapshot, adapter='duckdb' %}
     {%- set exists = has_table(this) -%}
     {%- set strategy = strategy_dispatch(config.get('strategy'))(model, 'snapshotted_data', 'source_data', model['config'], exists) -%}
     {%- set columns = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
-    {%- set settings = iceberg_settings('merge' if exists else 'replace') -%}
-    {%- do settings.update({'unique_key': [columns.dbt_scd_id]}) -%}
+    {%- set settings = iceberg_settings('delete+insert' if exists else 'replace') -%}
+    {%- do settings.update({
+        'unique_key': [columns.dbt_scd_id],
+        'predicates': [_is_current(columns)],
+        'on_schema_change': 'append_new_columns',
+    }) -%}
     {%- if not iceberg_unchanged(settings) -%}
         {{ run_hooks(pre_hooks) }}
         {%- if not exists -%}
             {%- do iceberg_write(settings, build_snapshot_table(strategy, model['compiled_code'])) -%}
         {%- else -%}
             {%- do pin(this) -%}
+            {%- do adapter.assert_valid_snapshot_target_given_strategy(this, columns, strategy) -%}
             {%- do iceberg_write(settings, _snapshot_versions(strategy, columns)) -%}
         {%- endif -%}
         {{ run_hooks(post_hooks) }}
@@ -26,18 +32,31 @@
 {# New versions as they are, and ended versions as stored with their new end. #}
 {% macro _snapshot_versions(strategy, columns) %}
     {%- set staging -%} ({{ snapshot_staging_table(strategy, model['compiled_code'], this) }}) {%- endset -%}
+    {%- set helpers = ['dbt_change_type'] -%}
+    {%- if strategy.unique_key is string -%}
+        {%- do helpers.append('dbt_unique_key') -%}
+    {%- else -%}
+        {%- for key in strategy.unique_key -%} {%- do helpers.append('dbt_unique_key_' ~ loop.index) -%} {%- endfor -%}
+    {%- endif -%}
     with changes as materialized (select * from {{ staging }}),
     ended as (
         select stored.* replace (changes.{{ columns.dbt_valid_to }} as {{ columns.dbt_valid_to }})
-        from {{ this }} as stored
+        from (select * from {{ this }} where {{ _is_current(columns) }}) as stored
         inner join changes on stored.{{ columns.dbt_scd_id }} = changes.{{ columns.dbt_scd_id }}
         where changes.dbt_change_type in ('update', 'delete')
     ),
     begun as (
-        select * exclude (dbt_change_type, dbt_unique_key)
+        select * exclude ({{ helpers | join(', ') }})
         from changes where dbt_change_type = 'insert'
     )
     select * from ended
     union all by name
     select * from begun
+{% endmacro %}
+
+
+{# Whether a version has not ended. #}
+{% macro _is_current(columns) %}
+    {%- set never = config.get('dbt_valid_to_current') -%}
+    {{ return(columns.dbt_valid_to ~ ' is null' ~ (' or ' ~ columns.dbt_valid_to ~ ' = ' ~ never if never else '')) }}
 {% endmacro %}

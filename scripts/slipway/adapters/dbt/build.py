@@ -140,7 +140,7 @@ def _request(
         run_id=session.request.run_id,
         release=session.release_tag,
         unique_key=_listed(config.get("unique_key")),
-        predicates=predicates_of(node),
+        predicates=_listed(config.get("predicates")) or predicates_of(node),
         merge=merge_keys_of(node),
         partitioned_by=_listed(config.get("partitioned_by")),
         sorted_by=_listed(config.get("sorted_by")),
