@@ -20,7 +20,7 @@ from slipway.adapters.iceberg.digest import Digest, digest_of
 from slipway.adapters.iceberg.merge_clauses import DEST
 from slipway.adapters.iceberg.metrics import WrittenFile
 from slipway.adapters.iceberg.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.rewrite import FILE, files_relation, live_files, named
+from slipway.adapters.iceberg.rewrite import FILE, explained, files_relation, live_files, named
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
 from slipway.adapters.iceberg.target import new_table, target_updates
@@ -176,7 +176,8 @@ class BatchedTable:
         target = transaction.table_metadata.schema()
         field = window.field(target, request.model)
         condition = " and ".join([window.condition(field), *(f"({part})" for part in request.predicates)])
-        holding = self._holding(cursor, self._live(window, field), target, condition)
+        with explained(request):
+            holding = self._holding(cursor, self._live(window, field), target, condition)
         gone = [file for file, _ in holding]
         mixed = [file for file, rows in holding if rows < file.record_count]
         if mixed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,10 +15,11 @@ from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
+from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import ConfigError, SlipwayError
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""
@@ -61,7 +63,25 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for name in self._names:
-            self.cursor.execute(f"drop table if exists temp.{name}")
+            with suppress(duckdb.Error) if error else nullcontext():  # the first failure is the one to tell
+                self.cursor.execute(f"drop table if exists temp.{name}")
+
+
+@contextmanager
+def explained(request: WriteRequest) -> Iterator[None]:
+    """Tell in one line that DuckDB does not understand a key, predicate or clause.
+
+    Raises:
+        ConfigError: in place of DuckDB's error, which shows SQL that nobody wrote.
+    """
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        raise ConfigError(
+            f"{request.model}: {request.strategy} cannot be carried out",
+            str(error).strip().split("\n", 1)[0],
+            "check unique_key, predicates and merge keys",
+        ) from error
 
 
 def live_files(table: Table, row_filter: BooleanExpression | None = None) -> list[DataFile]:

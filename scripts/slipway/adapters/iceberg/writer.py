@@ -154,9 +154,11 @@ class _Write:
         match request.strategy:
             case "merge":
                 own = schema.own_casts(query, target, source)
-                return by_merge(scratch, base, target, query, own, request)
+                with rewrite.explained(request):
+                    return by_merge(scratch, base, target, query, own, request)
             case "delete+insert":
-                return by_delete_insert(scratch, base, target, select, request)
+                with rewrite.explained(request):
+                    return by_delete_insert(scratch, base, target, select, request)
             case "insert_overwrite":
                 return by_partition(scratch, base, target, select, self.partition, spec)
         return rewrite.Rewrite([], select)

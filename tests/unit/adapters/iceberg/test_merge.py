@@ -352,6 +352,74 @@ def test_a_key_that_is_no_column_is_refused(lake: Lake) -> None:
         lake.write("select 1 as v", "merge", unique_key=["k"])
 
 
+WRONG: dict[str, dict[str, Any]] = {
+    'Ambiguous reference to column name "v"': {"merge": {"merge_update_condition": "v > 0"}},
+    'does not have a column named "nothing"': {"predicates": ["DBT_INTERNAL_DEST.nothing > 0"]},
+    "syntax error": {"merge": {"merge_insert_condition": "is is"}},
+    "Unconditional WHEN MATCHED clause was already defined": {
+        "merge": {"merge_clauses": {"when_matched": [{"action": "delete"}, {"action": "do_nothing"}]}}
+    },
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_sql_that_duckdb_does_not_understand_is_told_in_one_line(lake: Lake, said: str) -> None:
+    lake.write(KEYED)
+    with pytest.raises(ConfigError) as refused:
+        lake.write(KEYED, "merge", unique_key=["k"], **WRONG[said])
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("layer.thing: merge cannot be carried out: ")
+    assert "\n" not in str(refused.value)
+    (left,) = (
+        lake.connection.execute(
+            "select count(*) from duckdb_tables() where table_name like 'slipway%'"
+        ).fetchone()
+        or ()
+    )
+    assert left == 0
+
+
+KINDS = {
+    "integer": "({} * 1000003 - 30000000)::integer",
+    "bigint": "{} * 10000000000000 - 3::bigint",
+    "varchar": "lpad(({})::varchar, 3, 'zażółć')",
+    "long varchar": "repeat('x', 300) || lpad(({})::varchar, 3, '0')",
+    "date": "date '1969-12-01' + ({})::integer * 40",
+    "timestamp": "timestamp '1969-12-31 23:59:59.999999' + to_hours({})",
+}
+
+
+@settings(max_examples=12, **PROPERTY)  # type: ignore[arg-type]
+@given(
+    st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=4), min_size=2, max_size=5),
+    st.lists(st.integers(0, 60), max_size=6, unique=True),
+    st.sampled_from(sorted(KINDS)),
+    st.booleans(),
+)
+def test_the_files_that_hold_a_key_and_no_others_are_rewritten(
+    lakes: Iterator[Lake], files: list[list[int]], new: list[int], kind: str, many: bool
+) -> None:
+    lake = next(lakes)
+    for numbers in files:
+        lake.write(
+            f"select {KINDS[kind].format('n')} as k, n, 0 as v from (select unnest({numbers}) as n)", "append"
+        )
+    # more than 500 keys are not named one by one; those beyond 100 are in no file
+    numbers = new + (list(range(100, 620)) if many else [])
+    source = f"(select unnest({numbers}::integer[]) as n)"
+    sql = f"select {KINDS[kind].format('n')} as k, n, 1 as v from {source}"
+    assert touched(lake, sql) == sum(bool(set(numbers_of) & set(new)) for numbers_of in files)
+    expected = [n in new for numbers_of in files for n in numbers_of]
+    found = lake.connection.execute(
+        f"select count(*), sum(v) filter (where n < 100) from {lake.scan}"
+    ).fetchone()
+    known = {n for numbers_of in files for n in numbers_of}
+    added = set(numbers) - known
+    assert found is not None
+    assert found[0] == len(expected) + len(added)
+    assert (found[1] or 0) == sum(expected) + len(added & set(new))
+
+
 def test_a_key_may_be_quoted(lake: Lake) -> None:
     lake.write('select unnest([1, 2]) as "the key", 0 as v')
     lake.write('select 2 as "the key", 5 as v', "merge", unique_key=['"the key"'])
