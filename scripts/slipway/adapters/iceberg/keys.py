@@ -20,7 +20,8 @@ from slipway.adapters.iceberg.types import quote
 from slipway.domain.errors import ConfigError, ContractError
 
 _FEW = 500  # up to so many distinct key values manifests are pruned by value, above by range
-_RANGED = (ice.IntegerType, ice.LongType, ice.StringType, ice.DateType)
+_TIMED = (ice.TimestampType, ice.TimestamptzType)
+_RANGED = (ice.IntegerType, ice.LongType, ice.StringType, ice.DateType, *_TIMED)
 _COMPARISON = re.compile(
     rf'^\s*(?:{DEST}\.)?("?)(\w+)\1\s*(>=|<=|=|>|<)\s*(?:(-?\d+)|(?:date\s*)?\'(\d{{4}}-\d\d-\d\d)\')\s*$',
     re.IGNORECASE,
@@ -109,6 +110,9 @@ def prune(
         if not isinstance(field.field_type, _RANGED):
             continue
         column = quote(field.name)
+        if isinstance(field.field_type, _TIMED):
+            filters += _between_times(cursor, source, field)
+            continue
         values = [
             row[0]
             for row in cursor.execute(f"select distinct {column} from {source} limit {_FEW + 1}").fetchall()
@@ -125,6 +129,22 @@ def prune(
         filters.append(ice_filter.GreaterThanOrEqual(field.name, _literal(low)))  # type: ignore[misc,call-arg]
         filters.append(ice_filter.LessThanOrEqual(field.name, _literal(high)))  # type: ignore[misc,call-arg]
     return And(AlwaysTrue(), AlwaysTrue(), *filters)
+
+
+def _between_times(
+    cursor: duckdb.DuckDBPyConnection, source: str, field: ice.NestedField
+) -> list[BooleanExpression]:
+    zoned = isinstance(field.field_type, ice.TimestamptzType)
+    column, suffix = quote(field.name), "+00:00" if zoned else ""
+    moment = f"({column} at time zone 'UTC')" if zoned else column
+    ends = ", ".join(f"strftime({end}({moment}), '%Y-%m-%dT%H:%M:%S.%f')" for end in ("min", "max"))
+    row = cursor.execute(f"select {ends}, bool_and(isfinite({column})) from {source}").fetchone()
+    if row is None or not row[2] or not all(re.match(r"\d{4}-", text) for text in row[:2]):
+        return []
+    return [
+        ice_filter.GreaterThanOrEqual(field.name, row[0] + suffix),  # type: ignore[misc,call-arg]
+        ice_filter.LessThanOrEqual(field.name, row[1] + suffix),  # type: ignore[misc,call-arg]
+    ]
 
 
 def prune_by_predicates(predicates: Sequence[str], schema: Schema) -> BooleanExpression:
@@ -162,6 +182,9 @@ def may_hold(
         low, high = f"unnest($low)::{kind}", f"unnest($high)::{kind}"
         if isinstance(field.field_type, ice.DateType):
             low, high = (f"date '1970-01-01' + ({days})::integer" for days in (low, high))
+        elif isinstance(field.field_type, _TIMED):
+            zone = " at time zone 'UTC'" if isinstance(field.field_type, ice.TimestamptzType) else ""
+            low, high = (f"make_timestamp({micros}){zone}" for micros in (low, high))
         found = cursor.execute(
             f"select b.at from (select unnest($at) as at, {low} as low, {high} as high) as b asof join "
             f"(select {quote(field.name)} as k from {source}) as s on b.low <= s.k where s.k <= b.high",

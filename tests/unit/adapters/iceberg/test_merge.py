@@ -386,10 +386,13 @@ KINDS = {
     "long varchar": "repeat('x', 300) || lpad(({})::varchar, 3, '0')",
     "date": "date '1969-12-01' + ({})::integer * 40",
     "timestamp": "timestamp '1969-12-31 23:59:59.999999' + to_hours({})",
+    "timestamptz": "timestamptz '1969-12-31 23:59:59.999999+00' + to_hours({})",
+    "time before Christ": "timestamp '0044-03-15 (BC) 12:00:00' + to_hours({})",
+    "infinite": "case {} when 7 then 'infinity'::timestamp else timestamp '2024-01-01' + to_days(n::integer) end",
 }
 
 
-@settings(max_examples=12, **PROPERTY)  # type: ignore[arg-type]
+@settings(max_examples=15, **PROPERTY)  # type: ignore[arg-type]
 @given(
     st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=4), min_size=2, max_size=5),
     st.lists(st.integers(0, 60), max_size=6, unique=True),
@@ -430,3 +433,19 @@ def test_null_keys_are_refused_whatever_names_them(lake: Lake) -> None:
     lake.write(KEYED)
     with pytest.raises(ContractError, match="1 rows have NULL in unique_key"):
         lake.write("select null::integer as k, 1 as v", "merge", merge={"merge_on_using_columns": ["k"]})
+
+
+@pytest.mark.parametrize("zone", ["", "tz"])
+def test_a_key_of_times_opens_the_files_of_these_times_alone(lake: Lake, zone: str) -> None:
+    lake.connection.execute("set TimeZone = 'Asia/Tokyo'")
+    for day in (1, 2, 3):
+        lake.write(f"select 7 as sensor, timestamp{zone} '2024-01-0{day} 12:00:00' as at, 0 as v", "append")
+    (hidden,) = (f for f in lake.files() if f.endswith(".parquet") and "run-2" in f)
+    path = Path(hidden.removeprefix("file://"))
+    content = path.read_bytes()
+    path.write_bytes(b"")  # a reader that opens it fails
+    sql = f"select 7 as sensor, unnest(['2024-01-01 12:00:00', '2024-01-03 12:00:00'])::timestamp{zone} as at, 1 as v"
+    assert lake.write(sql, "merge", unique_key=["sensor", "at"]).files_removed == 2
+    path.write_bytes(content)
+    lake.connection.execute("set TimeZone = 'UTC'")
+    assert sorted(row[2] for row in lake.by_duckdb()) == [0, 1, 1]
