@@ -84,7 +84,7 @@ class BatchedTable:
         read = engine.bytes_read(cursor)
         with self._lock:
             self._read = None if read is None or self._read is None else self._read + read
-            self._replace(cursor, request, window, new, self._files(transaction, request, new))
+            self._replace(cursor, request, window, new, self._files(cursor, transaction, request, new))
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
 
@@ -144,12 +144,16 @@ class BatchedTable:
         transaction._stage(self._updates)
         return transaction
 
+    @staticmethod
     def _files(
-        self, transaction: Transaction, request: WriteRequest, written: Sequence[WrittenFile]
+        cursor: duckdb.DuckDBPyConnection,
+        transaction: Transaction,
+        request: WriteRequest,
+        written: Sequence[WrittenFile],
     ) -> list[DataFile]:
         target, spec = transaction.table_metadata.schema(), transaction.table_metadata.spec()
         partition = partitioning.parse(request.partitioned_by, target, request.model)
-        return copy.data_files(written, target, spec, partition)
+        return copy.data_files(cursor, written, target, spec, partition)
 
     def _copy(
         self,
@@ -183,7 +187,7 @@ class BatchedTable:
         if mixed:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
             rest = self._copy(cursor, transaction, request, kept)
-            written, added = [*written, *rest], [*added, *self._files(transaction, request, rest)]
+            written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
         if request.contract and written:
             going = {file.file_path for file in gone}
             staying = [file for file in self._live(None, field) if file.file_path not in going]

@@ -14,6 +14,7 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
+from slipway.adapters.iceberg.nan_counts import nan_counts
 from slipway.adapters.iceberg.partition_values import partition_record
 from slipway.adapters.iceberg.partitioning import PartitionColumn
 from slipway.adapters.iceberg.schema import field_ids, top_level
@@ -66,7 +67,7 @@ def copy(
         "overwrite_or_ignore",
         f"filename_pattern '{_PLAIN.sub('', run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}'",
     ]
-    if any(isinstance(field.field_type, ice.BinaryType) for field in schema.fields):
+    if any(isinstance(schema.find_type(number), ice.BinaryType) for number in schema.field_ids):
         options.append("write_bloom_filter false")  # equality on blobs misses rows through bloom filters
     if helpers:
         options += [f"partition_by ({', '.join(helpers)})", "write_partition_columns false"]
@@ -77,16 +78,22 @@ def copy(
 
 
 def data_files(
-    written: Sequence[WrittenFile], schema: Schema, spec: PartitionSpec, partition: Sequence[PartitionColumn]
+    cursor: duckdb.DuckDBPyConnection,
+    written: Sequence[WrittenFile],
+    schema: Schema,
+    spec: PartitionSpec,
+    partition: Sequence[PartitionColumn],
 ) -> list[DataFile]:
     """Iceberg data files for what COPY wrote, with partition values and column metrics.
 
     Raises:
         ContractError: rows that no partition can be named for.
     """
+    records = [partition_record(file, partition, spec, schema) for file in written]
+    nans = nan_counts(cursor, written, schema)
     return [
-        data_file(file, uri(file.path), schema, spec.spec_id, partition_record(file, partition, spec, schema))
-        for file in written
+        data_file(file, uri(file.path), schema, spec.spec_id, record, nans.get(file.path, {}))
+        for file, record in zip(written, records, strict=True)
     ]
 
 

@@ -1,7 +1,7 @@
 """COPY's RETURN_STATS as Iceberg data files with column metrics.
 
-A wrong bound silently loses rows, so whatever is not certain is left out: no upper bound for floats
-(NaN sorts last in DuckDB), no bounds inside lists and maps, and long values are cut as the Iceberg
+A wrong bound silently loses rows, so whatever is not certain is left out: no upper bound for floats that may
+be NaN (which sorts last in DuckDB), no bounds inside lists and maps, and long values are cut as the Iceberg
 specification says, with the upper bound rounded up.
 """
 
@@ -61,7 +61,12 @@ class _Metrics:
 
 
 def data_file(
-    written: WrittenFile, location: str, schema: Schema, spec_id: int, partition: Record
+    written: WrittenFile,
+    location: str,
+    schema: Schema,
+    spec_id: int,
+    partition: Record,
+    nans: Mapping[int, int],
 ) -> DataFile:
     """The Iceberg data file for what COPY wrote.
 
@@ -71,8 +76,9 @@ def data_file(
         schema: the schema whose ids the file carries.
         spec_id: the partition spec.
         partition: its values in the order of the spec.
+        nans: field id to number of NaN; a float that is not named may hold any.
     """
-    metrics = _metrics(written, schema)
+    metrics = _metrics(written, schema, nans)
     result = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=location,
@@ -83,7 +89,7 @@ def data_file(
         column_sizes=metrics.sizes,
         value_counts=metrics.values,
         null_value_counts=metrics.nulls,
-        nan_value_counts=None,
+        nan_value_counts=dict(nans),
         lower_bounds=metrics.lower,
         upper_bounds=metrics.upper,
         key_metadata=None,
@@ -106,7 +112,7 @@ def null_count(written: Sequence[WrittenFile], column: str) -> int | None:
     return total
 
 
-def _metrics(written: WrittenFile, schema: Schema) -> _Metrics:
+def _metrics(written: WrittenFile, schema: Schema, nans: Mapping[int, int]) -> _Metrics:
     leaves = dict(_leaves(schema))
     result = _Metrics()
     for path, stats in written.statistics.items():
@@ -119,6 +125,8 @@ def _metrics(written: WrittenFile, schema: Schema) -> _Metrics:
         result.nulls[number] = int(stats["null_count"])
         if (low := _bound(leaf.field_type, stats.get("min"), upper=False)) is not None:
             result.lower[number] = low
+        if isinstance(leaf.field_type, ice.FloatType | ice.DoubleType) and nans.get(number) != 0:
+            continue
         if (high := _bound(leaf.field_type, stats.get("max"), upper=True)) is not None:
             result.upper[number] = high
     return result
@@ -204,9 +212,10 @@ def _python_value(kind: ice.IcebergType, text: str) -> Any:
 
 
 def _float_bound(kind: ice.IcebergType, value: float, *, upper: bool) -> bytes | None:
-    if upper or math.isnan(value):
+    if math.isnan(value):
         return None
-    return to_bytes(kind, -0.0 if value == 0 else value)  # type: ignore[arg-type]
+    zero = 0.0 if upper else -0.0  # equal to DuckDB, not to every reader
+    return to_bytes(kind, zero if value == 0 else value)  # type: ignore[arg-type]
 
 
 def _cut_text(text: str, *, upper: bool) -> bytes | None:

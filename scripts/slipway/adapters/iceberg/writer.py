@@ -113,7 +113,7 @@ class _Write:
         self._count_read()
         self._lap("copy")
         self.tables.renew(self.cursor)
-        added = copy.data_files(written, target, spec, self.partition)
+        added = copy.data_files(self.cursor, written, target, spec, self.partition)
         digest, same = self._digest(target, added, change.removed)
         self._lap("digest")
         same = same and not updates
