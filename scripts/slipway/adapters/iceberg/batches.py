@@ -95,7 +95,7 @@ class BatchedTable:
             before = self._before or Digest()
             digest = self._delta if self._full else before + self._delta
             known = self._base is not None and self._base.current_snapshot() is not None
-            same = known and not self._updates and digest == before
+            same = known and not self._updates and digest == self._before
             if not same:
                 properties = summary_of(request, digest, full=self._full)
                 add_snapshot(
@@ -188,11 +188,12 @@ class BatchedTable:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
             rest = self._copy(cursor, transaction, request, kept)
             written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
-        if request.contract and written:
+        if request.contract:
             going = {file.file_path for file in gone}
             staying = [file for file in self._live(None, field) if file.file_path not in going]
             scan = files_relation([*staying, *added], target)
-            constraints.check_written(cursor, request.model, request.contract, written, scan)
+            held = constraints.Held.of(self._base, full=self._full)
+            constraints.check_written(cursor, request.model, request.contract, written, scan, held)
         self._take(cursor, target, added, gone)
         self._bytes += sum(file.size for file in written)
 
@@ -223,6 +224,8 @@ class BatchedTable:
         current = self._base.current_snapshot()
         known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
         found = Digest.parse(known)
+        if found is None and self._full:
+            return None
         if found is None or not schema.same_schema(self._base.schema(), target):
             found = _digest(cursor, live_files(self._base), target)
         return found

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.metrics import WrittenFile, null_count
 from slipway.adapters.iceberg.types import quote
-from slipway.domain.errors import ContractError
+from slipway.domain.errors import ConfigError, ContractError
+
+HELD = "slipway.constraints"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,55 @@ class Contract:
     not_null: Sequence[str] = ()
     unique: Sequence[Sequence[str]] = ()
     checks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """Constraints that a snapshot was checked for, as its summary says; a snapshot of another tool says nothing.
+
+    Args:
+        everything: there are no rows but the new ones.
+    """
+
+    not_null: frozenset[str] = frozenset()
+    unique: frozenset[tuple[str, ...]] = frozenset()
+    checks: frozenset[str] = frozenset()
+    everything: bool = False
+
+    @classmethod
+    def by(cls, contract: Contract | None) -> Held:
+        """What holds once a contract was checked."""
+        if contract is None:
+            return cls()
+        return cls(
+            frozenset(column.lower() for column in contract.not_null),
+            frozenset(_named(columns) for columns in contract.unique),
+            frozenset(contract.checks),
+        )
+
+    @classmethod
+    def of(cls, table: Table | None, *, full: bool) -> Held:
+        """What holds for the rows that a write leaves where they are."""
+        if table is None or full:
+            return cls(everything=True)
+        current = table.current_snapshot()
+        text = current.summary.additional_properties.get(HELD) if current and current.summary else None
+        known = json.loads(text) if text else {}
+        return cls(
+            frozenset(known.get("not_null", ())),
+            frozenset(map(tuple, known.get("unique", ()))),
+            frozenset(known.get("check", ())),
+        )
+
+    def summary(self) -> dict[str, str]:
+        """The property of the snapshot's summary that ``of`` reads."""
+        told = {
+            "not_null": sorted(self.not_null),
+            "unique": sorted(self.unique),
+            "check": sorted(self.checks),
+        }
+        known = {key: values for key, values in told.items() if values}
+        return {HELD: json.dumps(known)} if known else {}
 
 
 @dataclass
@@ -80,45 +134,85 @@ def check_written(
     contract: Contract,
     written: Sequence[WrittenFile],
     candidate: str,
+    held: Held,
 ) -> None:
-    """Check constraints on what was written.
+    """Check constraints on the table as it is going to be.
 
     Args:
         cursor: where to run the scan.
         model: for messages.
         contract: the constraints.
         written: the new files; their NULL counts are free.
-        candidate: a relation over the whole candidate table, for uniqueness and conditions.
+        candidate: a relation over the whole candidate table.
+        held: what held for every row that is not in ``written``; nothing of it is looked at again.
 
     Raises:
         ContractError: one message with every violation.
+        ConfigError: a constraint that is no SQL for this table.
     """
+    if held.everything and not written:
+        return
     violations = Violations(model)
-    labels, expressions = [], []
+    asked: list[tuple[str, str]] = []
     for column in contract.not_null:
-        count = null_count(written, column)
+        known = held.everything or column.lower() in held.not_null
+        count = null_count(written, column) if known else None
         if count is None:
-            labels.append(f"not_null {column}")
-            expressions.append(f"count(*) filter (where {quote(column)} is null)")
+            asked.append((f"not_null {column}", f"count(*) filter (where {quote(column)} is null)"))
         elif count:
             violations.found.append(f"not_null {column}: {count} rows")
     for columns in contract.unique:
+        if not written and _named(columns) in held.unique:
+            continue
         listed = ", ".join(quote(column) for column in columns)
         complete = " and ".join(f"{quote(column)} is not null" for column in columns)
-        labels.append(f"unique {', '.join(columns)}")
-        expressions.append(
-            f"count(*) filter (where {complete}) - count(distinct ({listed})) filter (where {complete})"
-        )
-    for condition in contract.checks:
-        labels.append(f"check {condition}")
-        expressions.append(f"count(*) filter (where not ({condition}))")
-    if expressions and written:
-        counts = cursor.execute(f"select {', '.join(expressions)} from {candidate}").fetchone()
-        assert counts is not None
+        counted = f"count(*) filter (where {complete}) - count(distinct ({listed})) filter (where {complete})"
+        asked.append((f"unique {', '.join(columns)}", counted))
+    asked += [
+        (f"check {condition}", f"count(*) filter (where not ({condition}))")
+        for condition in contract.checks
+        if written or condition not in held.checks
+    ]
+    if asked:
+        counts = _counts(cursor, model, [expression for _, expression in asked], candidate)
         violations.found += [
-            f"{label}: {count} rows" for label, count in zip(labels, counts, strict=True) if count
+            f"{label}: {count} rows" for (label, _), count in zip(asked, counts, strict=True) if count
         ]
     violations.raise_any()
+
+
+def _counts(
+    cursor: duckdb.DuckDBPyConnection, model: str, expressions: Sequence[str], relation: str
+) -> Sequence[int]:
+    try:
+        row = cursor.execute(f"select {', '.join(expressions)} from {relation}").fetchone()
+    except (duckdb.BinderException, duckdb.ParserException) as error:
+        raise ConfigError(
+            f"{model}: its constraints cannot be checked",
+            str(error).split("\n", 1)[0],
+            "correct the constraint's columns or expression",
+        ) from None
+    assert row is not None
+    return row
+
+
+def check_required(schema: Schema, written: Sequence[WrittenFile]) -> None:
+    """Refuse NULL in columns that another tool made required.
+
+    Raises:
+        ContractError: there are some.
+    """
+    for column in schema.fields:
+        if column.required and (count := null_count(written, column.name)):
+            raise ContractError(
+                f"column {column.name} is required in the table and NULL in {count} rows",
+                "another tool made it so",
+                "filter or fill them, or run with --full-refresh",
+            )
+
+
+def _named(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(column.lower() for column in columns))
 
 
 def _normal(cursor: duckdb.DuckDBPyConnection, kind: str, model: str, column: str) -> str:

@@ -13,6 +13,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 
+from slipway.adapters.iceberg.constraints import check_required
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
 from slipway.adapters.iceberg.nan_counts import nan_counts
 from slipway.adapters.iceberg.partition_values import partition_record
@@ -87,8 +88,9 @@ def data_files(
     """Iceberg data files for what COPY wrote, with partition values and column metrics.
 
     Raises:
-        ContractError: rows that no partition can be named for.
+        ContractError: rows that no partition can be named for, or NULL in a required column.
     """
+    check_required(schema, written)
     records = [partition_record(file, partition, spec, schema) for file in written]
     nans = nan_counts(cursor, written, schema)
     return [

@@ -122,7 +122,7 @@ class _Change:
         result = []
         for one in old:
             path = prefix + one.name
-            if prefix:
+            if prefix or not one.field_type.is_primitive:
                 self._check_optional(path, required=one.required)
             if (found := named.get(one.name.lower())) is None:
                 self.missing.append(path)

@@ -11,7 +11,7 @@ from typing import Self
 
 import duckdb
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
-from pyiceberg.manifest import DataFile, DataFileContent
+from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
@@ -19,7 +19,7 @@ from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
-from slipway.domain.errors import ConfigError, SlipwayError
+from slipway.domain.errors import ConfigError, ContractError
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""
@@ -88,16 +88,21 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
     """Data files of the current snapshot that may hold matching rows.
 
     Raises:
-        SlipwayError: the table has delete files, which another tool wrote.
+        ContractError: the table has delete files, which another tool wrote.
     """
-    tasks = list(table.scan(row_filter=row_filter or AlwaysTrue()).plan_files())
-    if any(task.delete_files for task in tasks):
-        raise SlipwayError(
+    current = table.current_snapshot()
+    manifests = current.manifests(table.io) if current else []
+    if any(
+        manifest.content == ManifestContent.DELETES
+        and (manifest.has_added_files() or manifest.has_existing_files())
+        for manifest in manifests
+    ):
+        raise ContractError(
             f"{'.'.join(table.name())} has delete files",
             "another tool wrote them and rewriting would ignore them",
             "compact the table with that tool or run with --full-refresh",
         )
-    return [task.file for task in tasks if task.file.content == DataFileContent.DATA]
+    return [task.file for task in table.scan(row_filter=row_filter or AlwaysTrue()).plan_files()]
 
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT = 10  # seconds
 _FILE_IO = "slipway.adapters.iceberg.file_io.StoreFileIO"
 
+FORMAT_VERSION = 2
+"""What is written; readers take an older one, too."""
+
 TableId = tuple[str, str]
 """Namespace and name of a table."""
 

@@ -16,11 +16,13 @@ from pyiceberg.table.update import (
     SetDefaultSpecUpdate,
     SetPropertiesUpdate,
     TableUpdate,
+    UpgradeFormatVersionUpdate,
 )
 
 from slipway.adapters.iceberg import evolution, partitioning, schema
 from slipway.adapters.iceberg.request import WriteRequest
-from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.iceberg.tables import FORMAT_VERSION, Tables
+from slipway.domain.errors import ConfigError, ContractError
 
 
 def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
@@ -31,7 +33,7 @@ def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
     """
     partition = partitioning.parse(request.partitioned_by, query, request.model)
     spec = partitioning.spec_for(partition, query, [])
-    properties = {"format-version": "2", **request.table_properties}
+    properties = {"format-version": str(FORMAT_VERSION), **_properties(request)}
     described = schema.documented(query, request.column_docs)
     return tables.new(request.identifier, described, spec, UNSORTED_SORT_ORDER, properties)
 
@@ -63,7 +65,7 @@ def target_updates(
             base.schemas,
         )
     wanted = schema.documented(wanted, request.column_docs)
-    updates: list[TableUpdate] = []
+    updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
         numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
         updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
@@ -72,10 +74,36 @@ def target_updates(
     spec = partitioning.spec_for(partition, wanted, base.specs().values())
     if not base.spec().compatible_with(spec):
         updates += _spec_updates(spec, base.specs())
-    changed = {k: v for k, v in request.table_properties.items() if base.properties.get(k) != v}
+    changed = {k: v for k, v in _properties(request).items() if base.properties.get(k) != v}
     if changed:
         updates.append(SetPropertiesUpdate(updates=changed))
     return tuple(updates)
+
+
+def _properties(request: WriteRequest) -> dict[str, str]:
+    wanted = request.table_properties.get("format-version", str(FORMAT_VERSION))
+    if wanted != str(FORMAT_VERSION):
+        raise ConfigError(
+            f"{request.model}: table_properties format-version {wanted}",
+            f"tables are written as version {FORMAT_VERSION}",
+            "leave it out",
+        )
+    return {key: value for key, value in request.table_properties.items() if key != "format-version"}
+
+
+def _format_updates(base: TableMetadata, model: str, *, full: bool) -> list[TableUpdate]:
+    """Raise a table of format version 1 to 2, which only a full build can do: old partition fields have no ids there."""
+    if base.format_version == FORMAT_VERSION:
+        return []
+    if base.format_version < FORMAT_VERSION and full:
+        return [UpgradeFormatVersionUpdate(format_version=FORMAT_VERSION)]
+    raise ContractError(
+        f"{model} has format version {base.format_version}",
+        f"another tool made it, and tables are written as version {FORMAT_VERSION}",
+        "run with --full-refresh"
+        if base.format_version < FORMAT_VERSION
+        else "give the model another alias or drop the table",
+    )
 
 
 def _spec_updates(spec: PartitionSpec, known: Mapping[int, PartitionSpec]) -> list[TableUpdate]:

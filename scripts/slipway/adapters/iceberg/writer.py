@@ -64,6 +64,7 @@ def summary_of(request: WriteRequest, digest: Digest, *, full: bool) -> dict[str
         "slipway.run-id": request.run_id,
         "slipway.strategy": "replace" if full else request.strategy,
         DIGEST: str(digest),
+        **constraints.Held.by(request.contract).summary(),
     }
 
 
@@ -125,7 +126,8 @@ class _Write:
         self._lap("stage")
         if request.contract:
             scan = f"iceberg_scan({literal(duckdb_path(staged.table.metadata_location))})"
-            constraints.check_written(self.cursor, request.model, request.contract, written, scan)
+            held = constraints.Held.of(self.base, full=self.full)
+            constraints.check_written(self.cursor, request.model, request.contract, written, scan, held)
             self._lap("constraints")
         return WriteResult(
             staged=staged,
@@ -174,14 +176,14 @@ class _Write:
         current = self.base.current_snapshot()
         known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
         before = Digest.parse(known)
-        other_rows = not self.full and not schema.same_schema(self.base.schema(), target)
+        if self.full:
+            return new, new == before
+        other_rows = not schema.same_schema(self.base.schema(), target)
         if before is None or other_rows:  # a row's hash depends on all its columns and their types
             files = rewrite.live_files(self.base)
             before = (
                 digest_of(self.cursor, rewrite.files_relation(files, target), names) if files else Digest()
             )
-        if self.full:
-            return new, new == before and current is not None
         old = digest_of(self.cursor, rewrite.files_relation(removed, target), names) if removed else Digest()
         return before + new - old, new == old
 
