@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from datafusion import SessionContext
 from pyiceberg.expressions import BooleanExpression
@@ -78,6 +79,10 @@ class Lake:
         return ordered(self.connection.execute("from read").fetchall()) if read.num_columns else []
 
     def by_datafusion(self, where: str = "true") -> list[Row]:
+        read = self.arrow_by_datafusion(where)
+        return ordered(self.connection.execute("from read").fetchall()) if read.num_columns else []
+
+    def arrow_by_datafusion(self, where: str = "true") -> pa.Table:
         """The rows as iceberg-rust and DataFusion read them, which share no code with the other two."""
         provider = IcebergDataFusionTable(
             identifier=["layer", "thing"],
@@ -86,8 +91,7 @@ class Lake:
         )
         context = SessionContext()
         context.register_table("thing", provider)
-        read = context.sql(f"select * from thing where {where}").to_arrow_table()
-        return ordered(self.connection.execute("from read").fetchall()) if read.num_columns else []
+        return context.sql(f"select * from thing where {where}").to_arrow_table()
 
     def files(self) -> set[str]:
         """Paths of the live data files."""
