@@ -71,7 +71,10 @@ def _value(text: str, kind: ice.IcebergType) -> Any:
         case ice.TimeType():
             return (datetime.combine(_EPOCH, time.fromisoformat(text)) - _EPOCH) // timedelta(microseconds=1)
         case ice.TimestampType() | ice.TimestamptzType():
-            return (datetime.fromisoformat(text).replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
+            moment = datetime.fromisoformat(text)
+            if offset := moment.utcoffset():  # text of a session in another time zone
+                moment -= offset
+            return (moment.replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
     return text
 
 

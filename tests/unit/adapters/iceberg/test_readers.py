@@ -509,6 +509,76 @@ def test_one_partitioning_twice_is_refused(lake: Lake) -> None:
         lake.write("select 1 as k", partitioned_by=["k", "K"])
 
 
+@pytest.mark.parametrize("shape", ["{b}", "{{x: {b}}}", "[{b}]", "map {{'k': {b}}}"])
+def test_equal_bytes_are_found(lake: Lake, shape: str) -> None:
+    """A bloom filter of DuckDB's would hide them, so none is written, at any depth."""
+    value = shape.format(b="'\\x80\\xFF'::blob")
+    lake.write(f"select {value} as c from range(500)")
+    assert count(lake, lake.scan, f"c = {value}") == 500
+    for path in lake.files():
+        offsets = (
+            f"select distinct bloom_filter_offset from parquet_metadata('{path.removeprefix('file://')}')"
+        )
+        assert lake.connection.execute(offsets).fetchall() == [(None,)]
+
+
+def test_null_and_text_like_a_folder_of_nulls_are_two_partitions(lake: Lake) -> None:
+    texts = "[null, '__HIVE_DEFAULT_PARTITION__', 'NULL', '', 'a/b', 'a%2Fb', '..']"
+    lake.write(f"select unnest({texts}) as c, range as n from range(2)", partitioned_by=["c"])
+    lake.check(
+        [
+            (text, n)
+            for text in (None, "__HIVE_DEFAULT_PARTITION__", "NULL", "", "a/b", "a%2Fb", "..")
+            for n in (0, 1)
+        ]
+    )
+    assert len(lake.files()) == 7
+    for condition, rows in (
+        ("c is null", 2),
+        ("c = '__HIVE_DEFAULT_PARTITION__'", 2),
+        ("c = ''", 2),
+        ("c = 'a/b'", 2),
+    ):
+        assert count(lake, lake.scan, condition) == rows, condition
+        assert len(lake.by_pyiceberg(condition)) == rows, condition
+        assert len(lake.by_datafusion(condition)) == rows, condition
+
+
+def test_nothing_is_said_of_the_values_inside_lists_and_maps(lake: Lake) -> None:
+    """What is said of the elements reads like what is said of the rows."""
+    lake.write("select [1, 2, null] as l, map {'k': [1.5]} as m, [{x: 1}] as s, {n: [1]} as n from range(3)")
+    (task,) = lake.table.scan().plan_files()
+    told = [
+        task.file.value_counts,
+        task.file.null_value_counts,
+        task.file.lower_bounds,
+        task.file.upper_bounds,
+    ]
+    assert told == [{}, {}, {}, {}]
+    assert task.file.record_count == 3
+
+
+@pytest.mark.parametrize("entry", ["c", "day(c)", "hour(c)", "month(c)"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_partitions_of_instants_do_not_depend_on_the_time_zone_of_the_session(
+    lake: Lake, zone: str, entry: str
+) -> None:
+    lake.connection.execute(f"set TimeZone = '{zone}'")
+    try:
+        moments = "unnest([timestamptz '2011-10-31 23:30:00+00', '2012-01-01 00:30:00+00', null])"
+        lake.write(f"select {moments} as c, 1 as v", partitioned_by=[entry])
+        days = {str(task.file.partition[0]) for task in lake.table.scan().plan_files()}
+        # 2011-10-31 and 2012-01-01 in UTC, as the specification counts
+        expected = {"day(c)": {15278, 15340}, "hour(c)": {366695, 368160}, "month(c)": {501, 504}}
+        micros = {1320103800000000, 1325377800000000}
+        assert days == {str(part) for part in (*expected.get(entry, micros), None)}
+        lake.write(f"select {moments} as c, 2 as v", "insert_overwrite", partitioned_by=[entry])
+        found = lake.connection.execute(f"select count(*), min(v) from {lake.scan}").fetchall()
+        assert found == [(3, 2)]
+    finally:
+        lake.connection.execute("set TimeZone = 'UTC'")
+
+
 @pytest.mark.parametrize("partitioned_by", TRANSFORMS[1:], ids=" ".join)
 def test_a_partition_is_replaced_by_itself(lake: Lake, partitioned_by: list[str]) -> None:
     """Overwriting with the same rows finds exactly the partitions that are there."""
