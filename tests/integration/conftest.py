@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable
+from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
 from slipway.adapters.engine import load_extensions
@@ -338,6 +340,18 @@ def postgres() -> Iterator[Postgres]:
     yield server
     server.stop()
     shutil.rmtree(server.folder)
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Properties for a store in S3, whose keys come from the standard variables."""
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    around = {**KEYS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint, "AWS_CONFIG_FILE": "none"}
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    boto3.session.Session(region_name="us-east-1").client("s3").create_bucket(Bucket="catalogs")
+    return {"s3.endpoint": endpoint, "s3.region": "us-east-1", "client.region": "us-east-1"}
 
 
 @pytest.fixture

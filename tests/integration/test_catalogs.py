@@ -6,158 +6,21 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import boto3
-import duckdb
 import pytest
-from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NoSuchTableError
+from tests.integration.environments import Place, place
 
-from slipway.adapters import engine
-from slipway.adapters.candidates import record_of
-from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.glue import GlueMover
-from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.writer import write
 from slipway.adapters.records import Records
-from slipway.adapters.releases import heal, release
-from slipway.domain.environment import Environment, Mode
 from slipway.domain.errors import ConflictError, UnavailableError
-from slipway.domain.manifest import Code, Intent
-from slipway.domain.manifest import Release as ReleaseRecord
-
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE01", "AWS_SECRET_ACCESS_KEY": "example"}
-CODE = Code(commit=None, dirty=True)
-_number = itertools.count(1)
 
 
 class Killed(BaseException):
     """The process ends here: nothing that it meant to do is done."""
-
-
-@dataclass
-class Place:
-    """An environment with tables of one number each; ``prefix`` keeps its namespaces apart from those of other tests."""
-
-    environment: Environment
-    prefix: str
-    connection: duckdb.DuckDBPyConnection
-    runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """What a new process starts with; the client of the catalog is kept, because to make one takes long."""
-        self.tables, self.records = Tables(self.environment), Records(self.environment)
-        self.tables.__dict__["catalog"] = self._opened
-
-    def name(self, table: str) -> str:
-        return ".".join(self.id(table))
-
-    def id(self, table: str) -> TableId:
-        namespace, name = table.split(".")
-        return f"{self.prefix}_{namespace}", name
-
-    def stage(self, **numbers: int) -> Callable[[], ReleaseRecord]:
-        """Stage tables ``namespace_name=number``; the result publishes them."""
-        self.restart()
-        run_id = f"20240501T0000{next(self.runs):02d}Z-0000abcd"
-        number, now, staged = self.records.reserve(), self.tables.locations(), []
-        for table, value in numbers.items():
-            identifier = self.id(table.replace("_", "."))
-            base = now.get(identifier)
-            request = WriteRequest(identifier, f"select {value} as n", "replace", run_id, f"release-{number}")
-            loaded = self.tables.load(identifier, base) if base else None
-            staged.append(write(self.connection, self.tables, loaded, request).staged)
-            record = record_of(staged[-1], number)
-            self.records.write(run_id, f"candidate/{'.'.join(identifier)}.json", record)
-        intent = Intent(number=number, run_id=run_id, code=CODE)
-        return lambda: release(self.tables, self.records, staged, intent)
-
-    def publish(self, **numbers: int) -> ReleaseRecord:
-        return self.stage(**numbers)()
-
-    def heal(self) -> list[str]:
-        self.restart()
-        return heal(self.tables, self.records)
-
-    @cached_property
-    def _opened(self) -> Catalog:
-        return Tables(self.environment).catalog
-
-    def catalog(self) -> Any:  # noqa: ANN401 - any of pyiceberg's catalogs
-        """The catalog as another program opens it."""
-        return self._foreign
-
-    @cached_property
-    def _foreign(self) -> Any:  # noqa: ANN401 - any of pyiceberg's catalogs
-        properties = dict(self.environment.catalog_properties)
-        if properties.get("uri", "").startswith("postgresql:"):
-            properties["uri"] = properties["uri"].replace("postgresql:", "postgresql+psycopg2:")
-        return load_catalog(self.environment.name, **properties)
-
-    def numbers(self) -> dict[str, int]:
-        """What the catalog shows, as pyiceberg reads it: ``namespace_name`` to number."""
-        catalog, found = self.catalog(), {}
-        for (namespace,) in catalog.list_namespaces():
-            for name in catalog.list_tables(namespace) if namespace.startswith(self.prefix) else ():
-                rows = catalog.load_table(name).scan().to_arrow().column("n").to_pylist()
-                found["_".join(name).removeprefix(f"{self.prefix}_")] = rows[0]
-        return found
-
-    def seen(self) -> dict[str, int]:
-        """What slipway shows to readers."""
-        self.restart()
-        cut = seen(self.tables, self.records).locations
-        return {
-            "_".join(identifier).removeprefix(f"{self.prefix}_"): self.tables.load(identifier, location)
-            .scan()
-            .to_arrow()
-            .column("n")
-            .to_pylist()[0]
-            for identifier, location in cut.items()
-            if identifier[0].startswith(self.prefix)
-        }
-
-    def commit(self, table: str) -> int:
-        """Another program changes a table: the snapshot that it makes."""
-        changed = self.catalog().load_table(self.id(table))
-        changed.append(changed.scan().to_arrow())
-        return int(changed.refresh().current_snapshot().snapshot_id)
-
-    def keys(self, suffix: str) -> list[str]:
-        return [item.key for item in self.records.store.entries("releases") if item.key.endswith(suffix)]
-
-
-def place(warehouse: str, **properties: str) -> Place:
-    prefix = f"p{next(_number)}"
-    environment = Environment(
-        name="staging",
-        mode=Mode.SCHEDULED,
-        warehouse=f"{warehouse}/{prefix}",
-        catalog_properties={"warehouse": f"{warehouse}/{prefix}", **properties},
-        landing="",
-        home=Path(),
-    )
-    return Place(environment, prefix, engine.connect(environment.catalog_properties))
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Properties for a store in S3, whose keys come from the standard variables."""
-    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    around = {**KEYS, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint, "AWS_CONFIG_FILE": "none"}
-    for name, value in around.items():
-        monkeypatch.setenv(name, value)
-    boto3.session.Session(region_name="us-east-1").client("s3").create_bucket(Bucket="catalogs")
-    return {"s3.endpoint": endpoint, "s3.region": "us-east-1", "client.region": "us-east-1"}
 
 
 @pytest.fixture

@@ -53,10 +53,11 @@ class S3File(InputFile, OutputFile):
         super().__init__(location=location)
         self._access = access
         self._bucket, self._key = split(location)
+        self._written: int | None = None
 
     def __len__(self) -> int:
-        """Bytes; raises FileNotFoundError."""
-        return int(self._ask("head_object")["ContentLength"])
+        """Bytes, known without asking when it was written here; raises FileNotFoundError."""
+        return self._written if self._written is not None else int(self._ask("head_object")["ContentLength"])
 
     def exists(self) -> bool:
         """Whether it is there."""
@@ -92,6 +93,7 @@ class S3File(InputFile, OutputFile):
                     self.open().read() != content
                 ):
                     raise FileExistsError(self.location) from error
+        self._written = len(content)
 
     def _ask(self, request: str) -> Any:
         with answering(self.location):
