@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from slipway.adapters.s3 import answering, is_s3, s3_access, split
 from slipway.domain.errors import ConfigError
 
+_PROBE = "write-once-probe"
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
@@ -32,6 +34,10 @@ class ObjectStore(Protocol):
     """What both kinds can do. Keys are relative, with forward slashes."""
 
     root: str
+
+    @property
+    def is_write_once(self) -> bool:
+        """Whether two who create the same object at the same moment cannot both succeed."""
 
     def create(self, key: str, content: bytes) -> None:
         """Write an object that is not there yet; raises FileExistsError if it is."""
@@ -68,6 +74,11 @@ class LocalStore:
     def __init__(self, root: str) -> None:
         self.root = root
         self._folder = Path(root.removeprefix("file://"))
+
+    @property
+    def is_write_once(self) -> bool:
+        """True: a link is not made over a file."""
+        return True
 
     def create(self, key: str, content: bytes) -> None:
         """Write to a temporary file and link it: whole or not at all, and never over another."""
@@ -129,8 +140,32 @@ class S3Store:
         with self._answering():
             self._client = s3_access(properties).client
 
+    @cached_property
+    def is_write_once(self) -> bool:
+        """Whether the store honours If-None-Match; it is tried on an object that is there for this alone."""
+        for _ in range(2):
+            try:
+                self._put(
+                    _PROBE, b"Written again by every run: a store that lets it cannot keep records safe.\n"
+                )
+            except FileExistsError:
+                return True
+        return False
+
     def create(self, key: str, content: bytes) -> None:
         """Put with If-None-Match; raises FileExistsError when the object is there."""
+        if not self.is_write_once and self._is_there(key):  # as well as it goes
+            raise FileExistsError(key)
+        self._put(key, content)
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            with self.open(key):
+                return True
+        except FileNotFoundError:
+            return False
+
+    def _put(self, key: str, content: bytes) -> None:
         from botocore.exceptions import ClientError
 
         with self._answering():

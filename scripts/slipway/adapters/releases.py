@@ -30,6 +30,12 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
     """
+    if not is_atomic(tables.catalog) and not records.store.is_write_once:
+        raise UnavailableError(
+            f"cannot publish to {tables.environment.name}",
+            f"{records.store.root} ignores conditional writes, so a write-ahead record would not be safe there",
+            "use a store that honours If-None-Match, or a SQL catalog",
+        )
     moves = {
         ".".join(item.identifier): Move(base=item.base, metadata_location=item.table.metadata_location)
         for item in staged

