@@ -30,12 +30,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
     """
-    if not is_atomic(tables.catalog) and not records.store.is_write_once:
-        raise UnavailableError(
-            f"cannot publish to {tables.environment.name}",
-            f"{records.store.root} ignores conditional writes, so a write-ahead record would not be safe there",
-            "use a store that honours If-None-Match, or a SQL catalog",
-        )
+    check_store(tables, records)
     moves = {
         ".".join(item.identifier): Move(base=item.base, metadata_location=item.table.metadata_location)
         for item in staged
@@ -53,6 +48,24 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
             error.line(),
             "the next run or publication records it",
         ) from error
+
+
+def check_store(tables: Tables, records: Records) -> str:
+    """What to tell of a store that does not keep records written once; empty for one that does.
+
+    Raises:
+        UnavailableError: the catalog needs a write-ahead record, which would not be safe there.
+    """
+    if records.store.is_write_once:
+        return ""
+    what = f"{records.store.root} ignores conditional writes"
+    if is_atomic(tables.catalog):
+        return f"{what}: let one run at a time write to it, or records may be lost"
+    raise UnavailableError(
+        f"cannot publish to {tables.environment.name}",
+        f"{what}, so a write-ahead record would not be safe there",
+        "use a store that honours If-None-Match, or a SQL catalog",
+    )
 
 
 def _publish(

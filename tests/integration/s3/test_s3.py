@@ -28,9 +28,10 @@ SECRETS = ("a-Secret/that+appears=nowhere", "a-Secret%2Fthat%2Bappears", "a-sess
 class Told:
     """Runs against one bucket; the tests below only read what they left."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, *, shows_folders: bool = True) -> None:
         self.lake, workshop = lake, lake.workshop
-        lake.put("landing/parcels/", b"")  # how a console shows a folder
+        if shows_folders:
+            lake.put("landing/parcels/", b"")  # as a console does it
         lake.put("landing/parcels/again.csv", lake.get("landing/parcels/day-2.csv"))
         lake.put("landing/parcels/broken.csv", b"parcel,depot\np9,N\n")
         self.first = workshop.run()

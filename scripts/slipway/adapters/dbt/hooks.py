@@ -12,6 +12,7 @@ from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.holds import Holds
+from slipway.adapters.releases import check_store
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
@@ -31,12 +32,9 @@ def begin(session: Session) -> list[str]:
     lines = list(session.heal())
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
+    if warning := check_store(session.outputs, session.records):
+        lines.append(warning)
     session.begin()
-    if not session.records.store.is_write_once:
-        lines.append(
-            f"{session.records.store.root} ignores conditional writes: let one run at a time write to it,"
-            " or records may be lost"
-        )
     lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
