@@ -300,3 +300,26 @@ def wait_for_log(workshop: Workshop, text: str) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(text)
+
+
+def test_event_times_choose_the_batches(workshop: Workshop) -> None:
+    config = "materialized='incremental', incremental_strategy='microbatch', event_time='weighed_on'"
+    workshop.write(
+        "models/serving/weighed.sql",
+        f"{{{{ config({config}, batch_size='day', begin='2024-05-01') }}}}\n"
+        "select parcel, weighed_on from {{ ref('weights') }}\n",
+    )
+    days = ("--event-time-start", "2024-05-02", "--event-time-end", "2024-05-03T00:00:00")
+    run = workshop.run("--select", "+weighed", *days)
+    assert nodes(run)["serving.weighed"]["change"] == "built"
+    weighed = workshop.table("serving.weighed").scan().to_arrow().to_pylist()
+    assert {str(row["weighed_on"]) for row in weighed} == {"2024-05-02"}
+    assert changes(workshop.run("--select", "weighed", *days))["serving.weighed"] == "unchanged"
+    for options, said in {
+        ("2024-05-02", None): "give both or none",
+        ("2024-05-02", "2024-05-02"): "--event-time-start is not before --event-time-end",
+        ("soon", "2024-05-02"): "'soon' does not match",
+    }.items():
+        named = zip(("--event-time-start", "--event-time-end"), options, strict=True)
+        done = workshop.slipway("run", *(part for name, value in named if value for part in (name, value)))
+        assert (done.code, said in done.err) == (2, True), done

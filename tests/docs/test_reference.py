@@ -196,7 +196,11 @@ def test_model_config(pages: dict[str, Page]) -> None:
     macros = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "macros/materializations").rglob("*.sql")
     )
-    read = set(re.findall(r"config\.get\('(\w+)'\)", macros)) - {"strategy", "snapshot_table_column_names"}
+    read = set(re.findall(r"config\.get\('(\w+)'\)", macros)) - {
+        "strategy",
+        "snapshot_table_column_names",
+        "dbt_valid_to_current",
+    }
     (listed,) = re.findall(r"for key in \[(.+?)\]", macros)
     refused = set(re.findall(r"'(\w+)'", listed))
     told |= {row[0] for row in page.rows("key", "meaning")}

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -26,8 +27,18 @@ from slipway.cli import options, output
 )
 @options.variables
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from nothing.")
-@click.option("--event-time-start", metavar="TIME", help="Build microbatch models from this time on, UTC.")
-@click.option("--event-time-end", metavar="TIME", help="Build microbatch models up to this time, UTC.")
+@click.option(
+    "--event-time-start",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Build microbatch models from this time on, UTC.",
+)
+@click.option(
+    "--event-time-end",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Build microbatch models up to this time, UTC.",
+)
 @click.option("--force", is_flag=True, help="Build also what is unchanged.")
 @click.option("--threads", type=click.IntRange(min=1), help="dbt threads. [default: the profile's]")
 @options.output("text", "json")
@@ -38,8 +49,8 @@ def command(
     exclude: tuple[str, ...],
     vars_: str | None,
     full_refresh: bool,
-    event_time_start: str | None,
-    event_time_end: str | None,
+    event_time_start: datetime | None,
+    event_time_end: datetime | None,
     force: bool,
     threads: int | None,
     output_: str,
@@ -54,6 +65,10 @@ def command(
     from slipway.services.project import find_project
     from slipway.services.run import RunOptions, run
 
+    if (event_time_start is None) != (event_time_end is None):
+        raise click.UsageError("--event-time-start and --event-time-end go together: give both or none.")
+    if event_time_start and event_time_end and event_time_start >= event_time_end:
+        raise click.UsageError("--event-time-start is not before --event-time-end.")
     request = RunOptions(
         project=find_project(project_dir),
         target=target,

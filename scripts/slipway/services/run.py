@@ -29,7 +29,7 @@ class RunOptions:
         exclude: dbt selectors.
         vars: dbt variables.
         full_refresh: rebuild incremental models from nothing.
-        event_time_start: microbatch models are built from this time on, as dbt reads it.
+        event_time_start: microbatch models are built from this time on, UTC.
         event_time_end: microbatch models are built up to this time.
         force: build also what is unchanged.
         threads: dbt threads, None for the profile's.
@@ -44,8 +44,8 @@ class RunOptions:
     exclude: Sequence[str] = ()
     vars: dict[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
-    event_time_start: str | None = None
-    event_time_end: str | None = None
+    event_time_start: datetime | None = None
+    event_time_end: datetime | None = None
     force: bool = False
     threads: int | None = None
     scratch: Path | None = None
@@ -139,7 +139,7 @@ def _arguments(environment: Environment, options: RunOptions) -> list[str]:
         ("--event-time-start", options.event_time_start),
         ("--event-time-end", options.event_time_end),
     ):
-        arguments += [name, value] if value else []
+        arguments += [name, value.strftime("%Y-%m-%dT%H:%M:%S")] if value else []
     if options.threads:
         arguments += ["--threads", str(options.threads)]
     if options.state:
