@@ -60,6 +60,13 @@ def test_a_text_that_the_statistics_cut_lies_between_its_bounds(text: str) -> No
     assert upper is None or upper >= text.encode()
 
 
+def test_a_text_of_wide_characters_that_the_statistics_cut_is_rounded_up() -> None:
+    text = "🚲" * 65  # 64 of them are 256 bytes, and no longer than a bound
+    upper = _cut_text(text.encode()[:256].decode(), upper=True)
+    assert upper is not None
+    assert upper > text.encode()
+
+
 @MANY
 @given(
     st.binary(max_size=200)

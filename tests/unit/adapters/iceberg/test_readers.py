@@ -546,7 +546,7 @@ def test_null_and_text_like_a_folder_of_nulls_are_two_partitions(lake: Lake) -> 
 
 def test_nothing_is_said_of_the_values_inside_lists_and_maps(lake: Lake) -> None:
     """What is said of the elements reads like what is said of the rows."""
-    lake.write("select [1, 2, null] as l, map {'k': [1.5]} as m, [{x: 1}] as s, {n: [1]} as n from range(3)")
+    lake.write("select [1, 2, null] as l, map {'k': 1.5} as m, [{x: 1}] as s, {n: [1]} as n from range(3)")
     (task,) = lake.table.scan().plan_files()
     told = [
         task.file.value_counts,
