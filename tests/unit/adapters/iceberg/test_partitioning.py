@@ -64,6 +64,7 @@ def test_buckets_are_those_of_the_specification(lake: Lake, value: str, hashed: 
             "day(c)", "timestamptz '2017-12-01 01:00:00+02:00'", 17500, id="day-of-the-instant-in-utc"
         ),
         pytest.param("hour(c)", "timestamp '1969-12-31 23:00:00'", -1, id="hour-before-1970"),
+        pytest.param("hour(c)", "timestamp '1969-12-31 23:30:00'", -1, id="half-an-hour-before-1970"),
         pytest.param("hour(c)", "timestamp '2017-11-16 22:31:08'", 419686, id="hour"),
     ],
 )

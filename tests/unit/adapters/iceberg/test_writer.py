@@ -406,6 +406,12 @@ def test_a_contract_says_everything_at_once(lake: Lake) -> None:
     assert "t is" not in str(refused.value)
 
 
+def test_a_file_without_rows_is_no_data_file(lake: Lake) -> None:
+    lake.write(values([]))
+    lake.check([])
+    assert lake.files() == set()
+
+
 def test_an_empty_table_has_its_columns(lake: Lake) -> None:
     lake.write(values([]), partitioned_by=["part"])
     lake.check([])
