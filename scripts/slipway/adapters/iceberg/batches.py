@@ -10,7 +10,7 @@ from pyiceberg import types as ice
 from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters import engine
@@ -22,6 +22,7 @@ from slipway.adapters.iceberg.metrics import WrittenFile
 from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.rewrite import FILE, explained, files_relation, live_files, named
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
+from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
 from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.windows import Window
@@ -120,7 +121,7 @@ class BatchedTable:
                 seconds={},
             )
 
-    def _aim(self, request: WriteRequest, query: Schema) -> Transaction:
+    def _aim(self, request: WriteRequest, query: Schema) -> Staging:
         """A transaction that leads to what the table is to look like, of which only the metadata is used."""
         if self._table is None:
             self._table = new_table(self._tables, request, query)
@@ -138,16 +139,16 @@ class BatchedTable:
             )
         return transaction
 
-    def _transaction(self) -> Transaction:
+    def _transaction(self) -> Staging:
         assert self._table is not None
-        transaction = Transaction(self._table)
+        transaction = Staging(self._table)
         transaction._stage(self._updates)
         return transaction
 
     @staticmethod
     def _files(
         cursor: duckdb.DuckDBPyConnection,
-        transaction: Transaction,
+        transaction: Staging,
         request: WriteRequest,
         written: Sequence[WrittenFile],
     ) -> list[DataFile]:
@@ -158,7 +159,7 @@ class BatchedTable:
     def _copy(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        transaction: Transaction,
+        transaction: Staging,
         request: WriteRequest,
         select: str,
     ) -> list[WrittenFile]:

@@ -1,14 +1,21 @@
-"""Snapshots of a write, of which pyiceberg has no producer for a full replacement."""
+"""Snapshots that pyiceberg has no producer for, and manifests that stay few however many snapshots there are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.table import TableProperties
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import SetPropertiesUpdate, SetSnapshotRefUpdate
-from pyiceberg.table.update.snapshot import _FastAppendFiles
+from pyiceberg.table.update.snapshot import (
+    _FastAppendFiles,
+    _ManifestMergeManager,
+    _OverwriteFiles,
+    _SnapshotProducer,
+)
+from pyiceberg.utils.properties import property_as_bool, property_as_int
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -41,6 +48,40 @@ class ReplaceAll(_FastAppendFiles):
             self._parent_snapshot_id = parent
 
 
+class Append(_FastAppendFiles):
+    """An append whose manifests are merged when there are as many as ``commit.manifest.min-count-to-merge``."""
+
+    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
+        super().__init__(
+            operation=Operation.APPEND,
+            transaction=transaction,
+            io=io,
+            snapshot_properties=snapshot_properties,
+        )
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        return _few(self, manifests)
+
+
+class Overwrite(_OverwriteFiles):
+    """An overwrite whose manifests are merged likewise; those that say only what earlier snapshots deleted are left out."""
+
+    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
+        super().__init__(
+            operation=Operation.OVERWRITE,
+            transaction=transaction,
+            io=io,
+            snapshot_properties=snapshot_properties,
+        )
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        found = super()._existing_manifests()
+        return [manifest for manifest in found if manifest.has_added_files() or manifest.has_existing_files()]
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        return _few(self, manifests)
+
+
 def add_snapshot(
     transaction: Transaction,
     added: Sequence[DataFile],
@@ -58,13 +99,13 @@ def add_snapshot(
         properties: for the snapshot's summary.
         full: nothing of the table stays.
     """
-    removed = list(removed)
+    removed, io = list(removed), transaction._table.io
     if full:
-        producer = ReplaceAll(transaction, transaction._table.io, properties)
+        producer: ReplaceAll | Append | Overwrite = ReplaceAll(transaction, io, properties)
     elif removed:
-        producer = transaction.update_snapshot(snapshot_properties=properties).overwrite()  # type: ignore[assignment]
+        producer = Overwrite(transaction, io, properties)
     else:
-        producer = transaction.update_snapshot(snapshot_properties=properties).fast_append()  # type: ignore[assignment]
+        producer = Append(transaction, io, properties)
     for file in removed:
         producer.delete_data_file(file)
     for file in added:
@@ -86,3 +127,25 @@ def confirm_snapshot(
             SetPropertiesUpdate(updates=confirm(current.snapshot_id)),
         )
     )
+
+
+def _few(producer: _SnapshotProducer[Any], manifests: list[ManifestFile]) -> list[ManifestFile]:
+    """The manifests of a snapshot, merged as Iceberg's other writers do by default: reading a table opens each of them."""
+    properties = producer._transaction.table_metadata.properties
+    if not property_as_bool(properties, TableProperties.MANIFEST_MERGE_ENABLED, default=True):
+        return manifests
+    size = property_as_int(
+        properties,
+        TableProperties.MANIFEST_TARGET_SIZE_BYTES,
+        TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
+    )
+    count = property_as_int(
+        properties,
+        TableProperties.MANIFEST_MIN_MERGE_COUNT,
+        TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT,
+    )
+    assert size is not None
+    assert count is not None
+    merge = _ManifestMergeManager(size, count, merge_enabled=True, snapshot_producer=producer)
+    data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
+    return [*merge.merge_manifests(data), *(one for one in manifests if one.content != ManifestContent.DATA)]

@@ -19,12 +19,13 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile, ToOutputFile
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
-from pyiceberg.table.update import TableUpdate, update_table_metadata
+from pyiceberg.table.update import TableUpdate
 
+from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
 from slipway.domain.errors import UnavailableError
@@ -163,12 +164,9 @@ class Tables:
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
         return Table(identifier, metadata, unwritten, self.io(location), self.catalog)
 
-    def stage(self, table: Table, transaction: Transaction, *, new: bool) -> StagedTable:
+    def stage(self, table: Table, transaction: Staging, *, new: bool) -> StagedTable:
         """Write the metadata file that a transaction leads to, without telling the catalog."""
-        updates = transaction._updates
-        metadata = update_table_metadata(
-            table.metadata, updates, metadata_location=None if new else table.metadata_location
-        )
+        metadata = transaction.metadata_after(None if new else table.metadata_location)
         version = 0 if new else _version(table.metadata_location) + 1
         location = f"{metadata.location}/metadata/{version:05d}-{uuid.uuid4()}.metadata.json"
         ToOutputFile.table_metadata(metadata, table.io.new_output(location))
@@ -179,7 +177,7 @@ class Tables:
             (".".join(table.name()[:-1]), table.name()[-1]),
             staged,
             None if new else table.metadata_location,
-            updates,
+            transaction._updates,
         )
 
     def io(self, location: str) -> FileIO:
@@ -237,12 +235,13 @@ def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
 
 def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:
     """The snapshot and its parents, newest first, as far as they are still known."""
+    known = {snapshot.snapshot_id: snapshot for snapshot in table.snapshots()}
     found = []
-    current = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
+    current = known.get(snapshot_id) if snapshot_id is not None else None
     while current is not None:
         found.append(current)
         parent = current.parent_snapshot_id
-        current = table.snapshot_by_id(parent) if parent is not None else None
+        current = known.get(parent) if parent is not None else None
     return found
 
 

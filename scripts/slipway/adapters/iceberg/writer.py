@@ -10,7 +10,7 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 from pyiceberg.table.update import (
     TableUpdate,
 )
@@ -24,6 +24,7 @@ from slipway.adapters.iceberg.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.overwrite import by_partition
 from slipway.adapters.iceberg.request import STRATEGIES, WriteRequest, WriteResult
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
+from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
 from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.types import literal
@@ -91,7 +92,7 @@ class _Write:
         else:
             table = self.base
             updates = target_updates(table.metadata, request, query, full=self.full)
-        transaction = Transaction(table)
+        transaction = Staging(table)
         transaction._stage(updates)
         target = transaction.table_metadata.schema()
         self.partition = partitioning.parse(request.partitioned_by, target, request.model)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.schema import Schema
-from pyiceberg.table import Transaction
 from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 from pyiceberg.types import (
     DecimalType,
@@ -26,6 +25,7 @@ from pyiceberg.types import (
 )
 
 from slipway.adapters.iceberg.evolution import ON_SCHEMA_CHANGE, evolved, replaced
+from slipway.adapters.iceberg.staging import Staging
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def test_a_field_that_another_tool_renamed_is_not_mixed_up(lake: Lake) -> None:
     swapped = StructType(
         *(NestedField(f.field_id, {"a": "b", "b": "a"}[f.name], f.field_type) for f in kind.fields)
     )
-    transaction = Transaction(lake.table)
+    transaction = Staging(lake.table)
     renamed = Schema(key, NestedField(column.field_id, "s", swapped), schema_id=1)
     transaction._stage((AddSchemaUpdate(schema=renamed), SetCurrentSchemaUpdate(schema_id=-1)))  # type: ignore[call-arg]
     lake.base = lake.tables.stage(lake.table, transaction, new=False).table
