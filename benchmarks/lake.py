@@ -1,0 +1,79 @@
+"""A warehouse of the benchmarks' own, and writes to it as a run makes them."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.adapters import engine
+from slipway.adapters.iceberg.commit import publish
+from slipway.adapters.iceberg.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.iceberg.writer import write
+from slipway.domain.environment import Environment, Mode, local_catalog
+
+SCHEMA = "serving"
+
+
+class Lake:
+    """Tables in a folder, with a catalog in SQLite.
+
+    Args:
+        folder: gets the catalog and the warehouse.
+        memory_limit: DuckDB's, for example ``2GB``.
+    """
+
+    def __init__(self, folder: Path, memory_limit: str = "") -> None:
+        self.tables = Tables(
+            Environment(
+                name="bench",
+                mode=Mode.EXPLORATORY,
+                warehouse=f"file://{folder}/warehouse",
+                catalog_properties=local_catalog(folder),
+                landing=str(folder / "landing"),
+                home=folder,
+            )
+        )
+        self.connection = duckdb.connect()
+        engine.prepare(self.connection, self.tables.environment.catalog_properties)
+        if memory_limit:
+            self.connection.execute(f"set memory_limit = '{memory_limit}'")
+        engine.count_reads(self.connection)
+        self._writes = 0
+
+    def write(self, name: str, sql: str, strategy: str = "replace", **options: Any) -> WriteResult:
+        """Stage a query's result on top of what is published, and publish it."""
+        self._writes += 1
+        identifier = (SCHEMA, name)
+        location = self.tables.locations().get(identifier)
+        request = WriteRequest(
+            identifier,
+            sql,
+            strategy,
+            run_id=f"run-{self._writes}",
+            release=f"release-{self._writes}",
+            **options,
+        )
+        base = self.tables.load(identifier, location) if location else None
+        result = write(self.connection, self.tables, base, request)
+        publish(self.tables, [result.staged])
+        return result
+
+    def warm(self) -> None:
+        """Load what the first write of a process loads, which benchmarks of dbt commands count."""
+        self.write("warm", "select 1 as id")
+        self.table("warm").scan().to_arrow()
+
+    def again(self, name: str) -> str:
+        """A second name for the present state of a table, so that writing to it leaves the first as it is."""
+        copy = f"{name}_{uuid.uuid4().hex[:8]}"
+        self.tables.catalog.register_table((SCHEMA, copy), self.tables.locations()[SCHEMA, name])
+        return copy
+
+    def table(self, name: str) -> Table:
+        """A published table."""
+        return self.tables.load((SCHEMA, name), self.tables.locations()[SCHEMA, name])

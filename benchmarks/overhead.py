@@ -1,0 +1,80 @@
+"""What slipway adds to dbt: each of many tiny tables, and a run in which nothing changed. Whole commands, as typed."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from benchmarks import project
+from benchmarks.measure import Measured, ratio
+from benchmarks.project import Project
+from benchmarks.report import Figure, seconds
+from benchmarks.scale import Scale
+
+NAME = "overhead"
+_DBT = ("dbt.cli.main", "--quiet")
+_SLIPWAY = ("slipway.cli.main",)
+
+
+def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Measure projects of tiny models."""
+    built = _builds(folder, scale)
+    figures, details = _unchanged(folder, scale)
+    return [*built[0], *figures], [*built[1], *details]
+
+
+def _builds(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """A first build, with slipway and with dbt-duckdb's own ``table``."""
+    ours = project.make(folder / "slipway", scale.models, slipway=True)
+    native = project.make(folder / "native", scale.models, slipway=False)
+    measured = [Measured("dbt run with slipway"), Measured("dbt run with native tables")]
+    for turn in range(scale.repeats + scale.apart):
+        for one, result in zip((ours, native), measured, strict=True):
+            one.forget()
+            taken = one.seconds(*_DBT, "run")
+            if turn or not scale.apart:  # the first parses the project
+                result.seconds.append(taken)
+    extra = [a - b for a, b in zip(measured[0].seconds, measured[1].seconds, strict=True)]
+    each = statistics.median(extra) * 1000 / scale.models
+    what = f"{scale.models} tiny tables"
+    return [
+        Figure(
+            NAME, f"{what}: on top of dbt's native table, start and publishing included", each, "ms/model", 60
+        ),
+        Figure(NAME, f"{what}: dbt run to native tables", ratio(*measured)),
+    ], [seconds(f"{NAME}, {what}", measured)]
+
+
+def _unchanged(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Runs that find nothing to do, beside ``dbt compile`` of the same project."""
+    tiny = project.make(folder / "unchanged", scale.models, slipway=True, tests=True)
+    tiny.seconds(*_SLIPWAY, "run")
+    commands = {
+        "dbt compile": (*_DBT, "compile"),
+        "slipway run": (*_SLIPWAY, "run"),
+        "dbt build": (*_DBT, "build"),
+    }
+    measured = [Measured(name) for name in commands]
+    for turn in range(scale.repeats + scale.apart):
+        for command, result in zip(commands.values(), measured, strict=True):
+            taken = tiny.seconds(*command)
+            if turn or not scale.apart:
+                result.seconds.append(taken)
+    what = f"{scale.models} models and {2 * scale.models} tests, nothing changed"
+    return [
+        Figure(NAME, f"{what}: slipway run to dbt compile", ratio(measured[1], measured[0]), goal=2),
+        Figure(NAME, f"{what}: dbt build to dbt compile", ratio(measured[2], measured[0]), goal=2),
+        Figure(NAME, f"{what}: data files that can be read", _without_files(tiny), "files", 0),
+    ], [seconds(f"{NAME}, {what}", measured)]
+
+
+def _without_files(tiny: Project) -> int:
+    """How many data files there are while one more run finds that nothing changed: none, for they are moved away."""
+    files = tiny.data_files()
+    for file in files:
+        file.rename(file.with_suffix(".away"))
+    left = len(tiny.data_files())
+    tiny.seconds(*_SLIPWAY, "run")
+    for file in files:
+        file.with_suffix(".away").rename(file)
+    return left
