@@ -39,7 +39,7 @@ class Lake:
             )
         )
         self.connection = duckdb.connect()
-        engine.prepare(self.connection, self.tables.environment.catalog_properties)
+        engine.prepare(self.connection)
         if memory_limit:
             self.connection.execute(f"set memory_limit = '{memory_limit}'")
         engine.count_reads(self.connection)
