@@ -64,7 +64,7 @@
 {# Whether a node has a table to add to. In a scratch environment that is its own, not a published one it may read. #}
 {% macro has_table(relation) %}
     {%- set answer = {} -%}
-    {%- do run_query('select 1') -%}
+    {%- do connect_once() -%}
     {%- do slipway('exists', relation, answer) -%}
     {{ return(answer['exists']) }}
 {% endmacro %}

@@ -10,7 +10,10 @@
 {% endmacro %}
 
 
-{# `test`, `show` and `docs` reach the first ref before dbt opened its database. #}
+{#
+    `test`, `show` and `docs` reach the first ref before dbt opened its database. The adapter asks DuckDB for its version
+    to answer this, once per command, and a statement per ref would cost more than everything else about it.
+#}
 {% macro connect_once() %}
-    {%- do run_query('select 1') -%}
+    {%- do adapter.valid_incremental_strategies() -%}
 {% endmacro %}

@@ -45,15 +45,13 @@ class Plugin(BasePlugin):
         self._session: Session | None = None
         self._invocation: str | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._attached: set[str] = set()
         self._python: dict[str, dict[str, Any]] = {}
-
-    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Called for the connection of every dbt thread."""
-        engine.count_reads(cursor)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
         self._connection = conn
+        self._attached = set()
         try:
             session = self._new_session(conn)
             engine.prepare(conn)
@@ -167,6 +165,8 @@ class Plugin(BasePlugin):
     def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a data test passed before on the same tables with the same code."""
         config["carried"] = hooks.test_carried(self.session, self.manifest, config["unique_id"])
+        if config["carried"]:
+            config["response"], config["result"] = hooks.carried_result()
 
     def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
         """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
@@ -185,7 +185,9 @@ class Plugin(BasePlugin):
     def _attach(self, database: str) -> None:
         with self._lock:
             assert self._connection is not None
-            self._connection.execute(f"attach if not exists ':memory:' as \"{database}\"")
+            if database not in self._attached:
+                self._connection.execute(f"attach if not exists ':memory:' as \"{database}\"")
+                self._attached.add(database)
 
     def _connect(self) -> None:
         """``test``, ``show`` and ``docs`` reach the plugin before dbt has opened its database."""

@@ -5,9 +5,7 @@
     {%- set settings = {'unique_id': model.unique_id} -%}
     {%- do slipway('test_carried', this, settings) -%}
     {%- if settings['carried'] -%}
-        {%- call statement('main', fetch_result=True) -%}
-            select 0 as failures, false as should_warn, false as should_error
-        {%- endcall -%}
+        {%- do store_result('main', response=settings['response'], agate_table=settings['result']) -%}
         {{ return({'relations': []}) }}
     {%- endif -%}
     {{ return(dbt.materialization_test_default()) }}

@@ -10,6 +10,7 @@ import duckdb
 from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
+from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, window_of, write_batch
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
@@ -88,6 +89,7 @@ def write_node(
         unique_id: the node.
         config: what the materialization resolved (macros/materializations/iceberg).
     """
+    engine.count_reads(cursor)
     identifier = _identifier(manifest, unique_id)
     node = manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
