@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyiceberg.table import Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import (
@@ -16,6 +15,7 @@ from pyiceberg.table.update import (
 )
 
 from slipway.adapters.iceberg.snapshots import ReplaceAll
+from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.domain.errors import NotFoundError, UnavailableError
 
@@ -58,7 +58,7 @@ def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, rel
         NotFoundError: the wanted snapshot, or its metadata file, is gone.
     """
     wanted = find_state(tables, identifier, newest, goal)
-    transaction = Transaction(tables.load(identifier, newest))
+    transaction = Staging(tables.load(identifier, newest))
     transaction._stage(_updates(transaction.table_metadata, wanted, release))
     return tables.stage(transaction._table, transaction, new=False)
 
@@ -73,7 +73,7 @@ def stage_empty(tables: Tables, identifier: TableId, newest: str, release: str) 
         release: name of the tag that the snapshot gets.
     """
     table = tables.load(identifier, newest)
-    transaction = Transaction(table)
+    transaction = Staging(table)
     ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()
     current = transaction.table_metadata.current_snapshot_id
     transaction._stage((SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=current),))  # type: ignore[call-arg]

@@ -21,12 +21,12 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
 )
 from pyiceberg.schema import Schema
-from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.typedef import Record
 from pyiceberg.types import ListType, LongType, NestedField, StringType
 
+from slipway.adapters.iceberg.staging import Staging
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def delete(lake: Lake, kind: str) -> None:
     )
     path = Path(f"{lake.table.location().removeprefix('file://')}/data/{uuid.uuid4()}-deletes.parquet")
     parquet.write_table(rows, path)
-    transaction = Transaction(lake.table)
+    transaction = Staging(lake.table)
     producer = Deletes(
         operation=Operation.DELETE, transaction=transaction, io=lake.table.io, snapshot_properties={}
     )
