@@ -64,6 +64,37 @@ def test_sql_of_the_text_runs_in_duckdb_alone(world: World) -> None:
     assert rows == [("N", 5.75), ("S", 12.125)]
 
 
+def test_a_release_is_views_of_its_tables(world: World) -> None:
+    views = world.answer("connect", "--release", "1")
+    with duckdb.connect() as connection:
+        load_extensions(connection)
+        connection.execute(views.replace("install iceberg; load iceberg;", ""))
+        columns = [row[0] for row in connection.execute("describe serving.depot_weights").fetchall()]
+        rows = connection.execute(
+            "select depot, kg::double from serving.depot_weights order by all"
+        ).fetchall()
+    released = json.loads(world.answer("connect", "--release", "1", "--output", "json"))
+    asked = world.answer(
+        "sql", "select * from serving.depot_weights order by depot", "--release", "1", "-o", "json"
+    )
+    expected = json.loads(asked)
+    assert columns == list(expected[0])
+    assert rows == [(row["depot"], float(row["kg"])) for row in expected]
+    # other engines find the same rows at the snapshot
+    catalog = load_catalog(**json.loads(world.answer("connect", "--output", "json")))
+    snapshot = int(released["tables"]["serving.depot_weights"]["snapshot_id"])
+    scan = catalog.load_table("serving.depot_weights").scan(snapshot_id=snapshot).to_arrow()
+    assert sorted(row["depot"] for row in scan.to_pylist()) == [row[0] for row in rows]
+    assert (released["name"], released["release"]) == ("dev", 1)
+    catalog.close()
+
+
+def test_a_release_that_never_was(world: World) -> None:
+    done = world.slipway("connect", "--release", "99")
+    assert (done.code, done.out) == (3, "")
+    assert "has no release 99" in done.err
+
+
 def test_secrets_are_masked_unless_asked_for(world: World) -> None:
     done = world.slipway("connect", "-t", "prod", "-o", "json", **REMOTE)
     properties = json.loads(done.out)

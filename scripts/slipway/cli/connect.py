@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 
 @click.command("connect")
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys.")
+@click.option("--release", "number", type=click.IntRange(min=1), help="The tables as a release left them.")
 @options.output("text", "json")
 @options.target
 @options.project_dir
-def command(*, show_secrets: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
+def command(
+    *, show_secrets: bool, number: int | None, output_: str, target: str | None, project_dir: Path | None
+) -> None:
     """How to open the published tables from pyiceberg, DuckDB and other engines.
 
-    With --output json: the properties for pyiceberg's load_catalog, its name among them.
+    With --output json: the properties for pyiceberg's load_catalog, its name among them. With --release: views for
+    DuckDB of all tables as they stood together, and the snapshot of each for other engines.
     """
     from slipway.services.connect import connection
 
-    found = connection(project_dir, target, show_secrets=show_secrets, with_tables=output_ == "text")
-    if output_ == "json":
+    wanted = output_ == "text" or number is not None
+    found = connection(project_dir, target, show_secrets=show_secrets, with_tables=wanted, release=number)
+    if number is not None:
+        _release(found, output_)
+    elif output_ == "json":
         output.as_json({"name": found.name, **found.properties})
     else:
         _explain(found)
@@ -42,7 +49,9 @@ def _explain(found: Connection) -> None:
     sections = {
         "slipway (any table, or several as they stood together)": [f'slipway sql "from {named} limit 5"'],
         "pyiceberg": _pyiceberg(found, named),
-        "DuckDB alone": _duckdb(named, found.tables[table]) if table else ["nothing is published yet"],
+        "DuckDB alone": _duckdb(named, found.tables[table].metadata_location)
+        if table
+        else ["nothing is published yet"],
         "Spark with the Iceberg runtime": _lines(
             found.spark, "this kind of catalog has no counterpart there"
         ),
@@ -52,6 +61,47 @@ def _explain(found: Connection) -> None:
     }
     text = [f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections.items()]
     output.result("\n\n".join(text))
+
+
+def _release(found: Connection, form: str) -> None:
+    if form == "json":
+        tables = {
+            name: {"snapshot_id": version.snapshot_id, "metadata_location": version.metadata_location}
+            for name, version in found.tables.items()
+        }
+        output.as_json({"name": found.name, "release": found.release, "tables": tables})
+        return
+    schemas = sorted({name.rpartition(".")[0] for name in found.tables})
+    is_s3 = any(version.metadata_location.startswith("s3") for version in found.tables.values())
+    output.result(f"-- release {found.release} of {found.name} for DuckDB")
+    for line in (
+        *_extensions(s3=is_s3),
+        *(f"create schema if not exists {_quoted(name)};" for name in schemas),
+    ):
+        output.result(line)
+    for name, version in found.tables.items():
+        relation = ".".join(map(_quoted, name.rsplit(".", 1)))
+        output.result(
+            f"create or replace view {relation} as from iceberg_scan({_file(version.metadata_location)});"
+        )
+    output.result(
+        "-- other engines read a table at its snapshot (pyiceberg: scan(snapshot_id=…), SQL: VERSION AS OF …)"
+    )
+    for name, version in found.tables.items():
+        output.result(f"-- {name} {version.snapshot_id}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _file(location: str) -> str:
+    return "'" + location.removeprefix("file://").replace("'", "''") + "'"
+
+
+def _extensions(*, s3: bool) -> list[str]:
+    secret = ["create secret (type s3, provider credential_chain);"] if s3 else []
+    return ["install iceberg; load iceberg;", *secret]
 
 
 def _pyiceberg(found: Connection, table: str) -> list[str]:
@@ -66,11 +116,9 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
 
 
 def _duckdb(table: str, metadata_location: str) -> list[str]:
-    is_s3 = metadata_location.startswith("s3")
     return [
-        "install iceberg; load iceberg;",
-        *(["create secret (type s3, provider credential_chain);"] if is_s3 else []),
-        f"from iceberg_scan('{metadata_location.removeprefix('file://')}');",
+        *_extensions(s3=metadata_location.startswith("s3")),
+        f"from iceberg_scan({_file(metadata_location)});",
         "-- This file is one state of one table. The catalog knows the current one, in Python:",
         f'--   catalog.load_table("{table}").metadata_location',
         "-- Do not let DuckDB guess it from the folder: candidates that were not published are there, too.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.adapters.connection import has_secrets, masked, spark, trino
+from slipway.domain.cut import TableVersion
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.services.environments import environment_of
@@ -21,7 +22,8 @@ class Connection:
         masks_secrets: secrets were replaced.
         spark: settings of a Spark session; None where there is no counterpart.
         trino: a catalog file; None where Trino cannot reach it.
-        tables: published tables to their current metadata, empty when nothing is published.
+        tables: published tables, as they are now or as a release left them; empty when nothing is published.
+        release: the release that ``tables`` are of, None for now.
     """
 
     name: str
@@ -29,13 +31,23 @@ class Connection:
     masks_secrets: bool
     spark: dict[str, str] | None
     trino: dict[str, str] | None
-    tables: dict[str, str]
+    tables: dict[str, TableVersion]
+    release: int | None = None
 
 
 def connection(
-    project_dir: Path | None, target: str | None, *, show_secrets: bool, with_tables: bool = True
+    project_dir: Path | None,
+    target: str | None,
+    *,
+    show_secrets: bool,
+    with_tables: bool = True,
+    release: int | None = None,
 ) -> Connection:
-    """How to open an environment, with secrets masked unless they are asked for."""
+    """How to open an environment, with secrets masked unless they are asked for.
+
+    Raises:
+        NotFoundError: no such release was published.
+    """
     environment = environment_of(project_dir, target)
     given = environment.catalog_properties
     properties = {name: given[name] for name in sorted(given, key=_order)}
@@ -47,7 +59,8 @@ def connection(
         masks_secrets=hide,
         spark=spark(environment.name, shown),
         trino=trino(environment.name, shown),
-        tables=_tables(environment) if with_tables else {},
+        tables=_tables(environment, release) if with_tables else {},
+        release=release,
     )
 
 
@@ -56,11 +69,13 @@ def _order(name: str) -> tuple[bool, str]:
     return (name not in ("type", "uri", "warehouse"), name)
 
 
-def _tables(environment: Environment) -> dict[str, str]:
+def _tables(environment: Environment, release: int | None) -> dict[str, TableVersion]:
     from slipway.adapters.published import Published
 
+    published = Published(environment)
+    if release is not None:
+        return dict(sorted(published.release(release).tables.items()))
     try:
-        tables = Published(environment).now().tables
-        return {name: version.metadata_location for name, version in sorted(tables.items())}
+        return dict(sorted(published.now().tables.items()))
     except NotFoundError:  # nothing is published yet; how to connect is known all the same
         return {}
