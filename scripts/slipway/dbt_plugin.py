@@ -6,6 +6,7 @@ Macros reach it through ``adapter.store_relation('slipway', relation, [], <opera
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,10 @@ from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
-from slipway.adapters import engine
-from slipway.adapters.dbt import build, describe, finish, hooks, increments, invocation
+from slipway.adapters import engine, spill
+from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.profile import Profile
 from slipway.domain.errors import SlipwayError
 from slipway.domain.run import RunRequest, new_run_id
 
@@ -47,6 +49,13 @@ class Plugin(BasePlugin):
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._attached: set[str] = set()
         self._python: dict[str, dict[str, Any]] = {}
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Called before dbt's database is opened: memory, threads and the folder to spill to."""
+        flags = get_flags()
+        with contextlib.suppress(SlipwayError):  # told by configure_connection
+            profile = Profile(hooks.project_dir(flags), Path(flags.PROFILES_DIR))
+            spill.configure(creds.settings, config, profile.environment(creds.database).home)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
@@ -133,8 +142,8 @@ class Plugin(BasePlugin):
         config = self._python.pop(call)
         unique_id = config["unique_id"]
         cursor = getattr(connection, "_cursor", connection)
-        cursor.register("__slipway_frame", frame)
         try:
+            frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
             self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
             config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import duckdb
 
+from slipway.adapters import spill
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.s3 import Keys, S3Access, is_s3, s3_access
 from slipway.domain.errors import UnavailableError
@@ -67,9 +70,10 @@ def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
     return int(read) if read is not None else None
 
 
-def connect(catalog_properties: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database that can read the environment's tables."""
-    connection = duckdb.connect(":memory:")
+def connect(catalog_properties: Mapping[str, str], home: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database that can read the environment's tables and spills below its home."""
+    config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
+    connection = duckdb.connect(":memory:", config=config)
     prepare(connection)
     Secret(catalog_properties).renew(connection)
     return connection

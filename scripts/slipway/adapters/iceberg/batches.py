@@ -14,8 +14,9 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import constraints, copy, partitioning, schema
+from slipway.adapters.iceberg import constraints, copy, schema
 from slipway.adapters.iceberg.changes import other_updates, own_changes, without_snapshots
+from slipway.adapters.iceberg.destination import Destination
 from slipway.adapters.iceberg.digest import Digest, digest_of
 from slipway.adapters.iceberg.merge_clauses import DEST
 from slipway.adapters.iceberg.metrics import WrittenFile
@@ -152,9 +153,7 @@ class BatchedTable:
         request: WriteRequest,
         written: Sequence[WrittenFile],
     ) -> list[DataFile]:
-        target, spec = transaction.table_metadata.schema(), transaction.table_metadata.spec()
-        partition = partitioning.parse(request.partitioned_by, target, request.model)
-        return copy.data_files(cursor, written, target, spec, partition)
+        return copy.data_files(cursor, written, Destination.of(transaction, request))
 
     def _copy(
         self,
@@ -163,10 +162,7 @@ class BatchedTable:
         request: WriteRequest,
         select: str,
     ) -> list[WrittenFile]:
-        target = transaction.table_metadata.schema()
-        partition = partitioning.parse(request.partitioned_by, target, request.model)
-        location = transaction.table_metadata.location
-        return copy.copy(cursor, select, location, target, partition, request.sorted_by, request.run_id)
+        return copy.copy(cursor, select, Destination.of(transaction, request))
 
     def _replace(
         self,

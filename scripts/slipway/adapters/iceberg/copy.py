@@ -1,106 +1,239 @@
-"""DuckDB writes Parquet straight to the warehouse; nothing passes through Python."""
+"""DuckDB writes Parquet straight to the warehouse; nothing passes through Python.
+
+COPY with PARTITION_BY neither keeps the order of rows nor ends a file by its size, and COPY with FILE_SIZE_BYTES
+keeps the order on one thread only. So there are three ways to write, and what came out too large is split.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
-from pyiceberg.partitioning import PartitionSpec
-from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg.constraints import check_required
+from slipway.adapters.iceberg.destination import Destination
+from slipway.adapters.iceberg.layout import flush_rows, row_width, split_sizes
 from slipway.adapters.iceberg.metrics import WrittenFile, data_file
 from slipway.adapters.iceberg.nan_counts import nan_counts
-from slipway.adapters.iceberg.partition_values import partition_record
-from slipway.adapters.iceberg.partitioning import PartitionColumn
-from slipway.adapters.iceberg.schema import field_ids, top_level
-from slipway.adapters.iceberg.tables import duckdb_path, uri
-from slipway.adapters.iceberg.types import literal, quote
-from slipway.domain.errors import ConfigError
+from slipway.adapters.iceberg.partition_values import partition_keys, partition_record
+from slipway.adapters.iceberg.schema import field_ids, parquet_schema
+from slipway.adapters.iceberg.tables import uri
+from slipway.adapters.iceberg.types import exact, literal, quote
+from slipway.domain.errors import SlipwayError
 
-TARGET_FILE_SIZE = 128 * 1024 * 1024
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
+_OPEN_FILES = 16  # each holds a row group in memory, and in S3 a part of an upload
 
 
 def copy(
     cursor: duckdb.DuckDBPyConnection,
     select: str,
-    table_location: str,
-    schema: Schema,
-    partition: Sequence[PartitionColumn],
-    sorted_by: Sequence[str],
-    run_id: str,
-    target_file_size: int = TARGET_FILE_SIZE,
+    destination: Destination,
+    after: Callable[[], None] = lambda: None,
 ) -> list[WrittenFile]:
     """Write a query as Parquet files below a table's location.
 
     Args:
         cursor: the connection that can see what the query reads.
-        select: the query; its columns are those of ``schema``.
-        table_location: the table's root URI.
-        schema: gives the field ids.
-        partition: partition columns; files are split by them.
-        sorted_by: columns that rows are ordered by inside a file.
-        run_id: becomes part of the file names, so that left-overs can be told.
-        target_file_size: bytes; a file ends when it is reached (unpartitioned tables).
+        select: the query; its columns are those of the destination's schema.
+        destination: where to, in what order and size.
+        after: called after each statement that moved rows, to note what it cost.
 
     Returns:
-        The files that hold at least one row.
+        The files; each holds at least one row.
+
+    Raises:
+        SlipwayError: the rows of a partition were not kept together.
     """
-    folder = duckdb_path(f"{table_location}/data")
-    if "://" not in folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    helpers = [f"__partition_{number}" for number in range(len(partition))]
-    names = [field.name for field in schema.fields]
-    columns = [quote(name) for name in names]
-    columns += [f"{column.expression} as {helper}" for column, helper in zip(partition, helpers, strict=True)]
-    order = [*helpers, *(_column(schema, name) for name in sorted_by)]
-    query = f"select {', '.join(columns)} from (\n{select}\n)" + (
-        f" order by {', '.join(order)}" if order else ""
-    )
-    options = ["format parquet", "compression zstd", f"field_ids {field_ids(schema, names)}", "return_stats"]
-    options += [
-        "overwrite_or_ignore",
-        f"filename_pattern '{_PLAIN.sub('', run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}'",
-    ]
-    if any(isinstance(schema.find_type(number), ice.BinaryType) for number in schema.field_ids):
-        options.append("write_bloom_filter false")  # equality on blobs misses rows through bloom filters
-    if helpers:
-        options += [f"partition_by ({', '.join(helpers)})", "write_partition_columns false"]
-    else:
-        options.append(f"file_size_bytes {target_file_size}")
-    rows = cursor.execute(f"copy ({query}) to {literal(folder)} ({', '.join(options)})").fetchall()
-    return [written for written in map(WrittenFile.from_row, rows) if written.records]
+    if "://" not in destination.folder:
+        Path(destination.folder).mkdir(parents=True, exist_ok=True)
+    return _Copy(cursor, destination, after).run(select)
 
 
 def data_files(
-    cursor: duckdb.DuckDBPyConnection,
-    written: Sequence[WrittenFile],
-    schema: Schema,
-    spec: PartitionSpec,
-    partition: Sequence[PartitionColumn],
+    cursor: duckdb.DuckDBPyConnection, written: Sequence[WrittenFile], destination: Destination
 ) -> list[DataFile]:
     """Iceberg data files for what COPY wrote, with partition values and column metrics.
 
     Raises:
         ContractError: rows that no partition can be named for, or NULL in a required column.
     """
+    schema, spec, order_id = destination.schema, destination.spec, destination.sort_order_id
     check_required(schema, written)
-    records = [partition_record(file, partition, spec, schema) for file in written]
+    records = [partition_record(file, destination.partition, spec, schema) for file in written]
     nans = nan_counts(cursor, written, schema)
     return [
-        data_file(file, uri(file.path), schema, spec.spec_id, record, nans.get(file.path, {}))
+        data_file(file, uri(file.path), schema, spec.spec_id, record, nans.get(file.path, {}), order_id)
         for file, record in zip(written, records, strict=True)
     ]
 
 
-def _column(schema: Schema, name: str) -> str:
-    if field := top_level(schema, name.strip('"')):
-        return quote(field.name)
-    have = ", ".join(field.name for field in schema.fields)
-    raise ConfigError(f"sorted_by names {name}", "no such column", f"use one of {have}")
+class _Copy:
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, destination: Destination, after: Callable[[], None]
+    ) -> None:
+        self.cursor, self.to, self.after = cursor, destination, after
+        self.partition, self.sort = destination.partition, destination.sort
+        self.names = [field.name for field in destination.schema.fields]
+        self.columns = ", ".join(quote(name) for name in self.names)
+        self.helpers = self._free([f"__partition_{number}" for number in range(len(self.partition))])
+        self.width = row_width(destination.schema)
+        found = cursor.execute(
+            "select current_setting('threads')::bigint, parse_formatted_bytes(current_setting('memory_limit'))"
+        ).fetchone()
+        assert found is not None
+        self.threads, self.memory = int(found[0]), int(found[1])
+
+    def _free(self, names: list[str]) -> list[str]:
+        """The same names, lengthened until no column of the query has one."""
+        taken = {name.lower() for name in self.names}
+        while taken & {*names}:
+            names = [f"{name}_" for name in names]
+        return names
+
+    def run(self, select: str) -> list[WrittenFile]:
+        if self.partition and self.sort:
+            written = self._each_partition(select)
+        elif self.partition:
+            written = self._all_partitions(select)
+        else:
+            written = self._whole(select)
+        kept = []
+        for file in written:
+            if not file.records:
+                self._remove(file)
+            elif file.size > self.to.layout.target * 3 // 2:
+                kept += self._split(file)
+            else:
+                kept.append(file)
+        return kept
+
+    def _whole(self, select: str) -> list[WrittenFile]:
+        """One sequence of rows, split by size."""
+        query = f"select {self.columns} from (\n{select}\n)"
+        if self.sort:
+            query = self._in_order(f"({query} order by {', '.join(item.sql for item in self.sort)})")
+        return self._by_size(query, self._row_group())
+
+    def _all_partitions(self, select: str) -> list[WrittenFile]:
+        """Every partition by one statement; ordered by partition, so that few files are open at a time."""
+        values = [
+            f"{column.expression} as {helper}"
+            for column, helper in zip(self.partition, self.helpers, strict=True)
+        ]
+        listed = ", ".join(self.helpers)
+        query = f"select {self.columns}, {', '.join(values)} from (\n{select}\n) order by {listed}"
+        options = [f"partition_by ({listed})", "write_partition_columns false", "hive_file_pattern false"]
+        open_files = max(_OPEN_FILES, 2 * self.threads)
+        flush = flush_rows(self.width, self.threads, self.memory)
+        with (
+            self._setting("partitioned_write_max_open_files", open_files),
+            self._setting("partitioned_write_flush_threshold", flush),
+        ):
+            files = self._execute(query, [*options, *self.to.layout.copy_options(self._row_group())])
+        return [
+            replace(file, partition=partition_keys([file.partition[name] for name in self.helpers]))
+            for file in files
+        ]
+
+    def _each_partition(self, select: str) -> list[WrittenFile]:
+        """Sort everything once, then write the rows of each partition in their order."""
+        scratch = f"temp.slipway_{uuid.uuid4().hex}"
+        columns = [f"{quote(name)} as c{number}" for number, name in enumerate(self.names)]
+        values = [f"{column.expression} as p{number}" for number, column in enumerate(self.partition)]
+        parts = ", ".join(f"p{number}" for number in range(len(self.partition)))
+        order = ", ".join([parts, *(item.sql for item in self.sort)])
+        self.cursor.execute(
+            f"create temp table {scratch.removeprefix('temp.')} as "
+            f"select {', '.join(columns + values)} from (\n{select}\n) order by {order}"
+        )
+        self.after()
+        try:
+            texts = ", ".join(f"p{number}::varchar" for number in range(len(self.partition)))
+            ranges = self.cursor.execute(
+                f"select min(rowid), max(rowid), count(*), [{texts}] from {scratch} group by {parts} order by 1"
+            ).fetchall()
+            written = []
+            names = ", ".join(f"c{number} as {quote(name)}" for number, name in enumerate(self.names))
+            for first, last, count, keys in ranges:
+                if last - first + 1 != count:
+                    raise SlipwayError("rows of a partition are apart after sorting", fix="report it")
+                rows = f"(select {names} from {scratch} where rowid between {first} and {last})"
+                files = self._by_size(self._in_order(rows), self._row_group())
+                written += [replace(file, partition=partition_keys(keys)) for file in files]
+            return written
+        finally:
+            self.cursor.execute(f"drop table if exists {scratch}")
+
+    def _split(self, file: WrittenFile) -> list[WrittenFile]:
+        """Write a file that is too large again as several."""
+        source = (
+            f"read_parquet([{literal(exact(file.path))}], hive_partitioning = false, "
+            f"schema = {parquet_schema(self.to.schema)})"
+        )
+        query = self._in_order(source) if self.sort else f"select {self.columns} from {source}"
+        row_group, size = split_sizes(file.records, file.size, self.to.layout.target)
+        parts = self._by_size(query, row_group, size)
+        self._remove(file)
+        for part in parts:
+            if not part.records:
+                self._remove(part)
+        return [replace(part, partition=file.partition) for part in parts if part.records]
+
+    def _in_order(self, relation: str) -> str:
+        """The same rows by one thread: a running number cannot be given by several."""
+        (number,) = self._free(["__slipway_row"])
+        return (
+            f"select {self.columns} from "
+            f"(select *, row_number() over () as {number} from {relation}) where {number} > 0"
+        )
+
+    def _by_size(self, query: str, row_group: int, size: int | None = None) -> list[WrittenFile]:
+        options = [
+            f"file_size_bytes {size or self.to.layout.target}",
+            *self.to.layout.copy_options(row_group),
+        ]
+        return self._execute(query, options)
+
+    def _execute(self, query: str, options: Sequence[str]) -> list[WrittenFile]:
+        pattern = f"{_PLAIN.sub('', self.to.run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}"
+        listed = [
+            "format parquet",
+            "return_stats",
+            "overwrite_or_ignore",
+            f"filename_pattern '{pattern}'",
+            f"field_ids {field_ids(self.to.schema, self.names)}",
+            *options,
+        ]
+        schema = self.to.schema
+        if any(isinstance(schema.find_type(number), ice.BinaryType) for number in schema.field_ids):
+            listed.append("write_bloom_filter false")  # equality on blobs misses rows through bloom filters
+        rows = self.cursor.execute(
+            f"copy ({query}) to {literal(self.to.folder)} ({', '.join(listed)})"
+        ).fetchall()
+        self.after()
+        return [WrittenFile.from_row(row) for row in rows]
+
+    def _row_group(self) -> int:
+        one = self.sort and not self.partition
+        return self.to.layout.row_group_rows(self.width, 2 if one else self.threads + 1)
+
+    def _remove(self, file: WrittenFile) -> None:
+        with contextlib.suppress(OSError):  # no table names it: left behind, it does no harm
+            self.to.io.delete(uri(file.path))
+
+    @contextlib.contextmanager
+    def _setting(self, name: str, value: int) -> Iterator[None]:
+        (before,) = self.cursor.execute(f"select current_setting('{name}')").fetchone() or (None,)
+        self.cursor.execute(f"set session {name} = {value}")
+        try:
+            yield
+        finally:
+            self.cursor.execute(f"set session {name} = {before}")

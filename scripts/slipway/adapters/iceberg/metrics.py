@@ -67,6 +67,7 @@ def data_file(
     spec_id: int,
     partition: Record,
     nans: Mapping[int, int],
+    sort_order_id: int | None = None,
 ) -> DataFile:
     """The Iceberg data file for what COPY wrote.
 
@@ -77,6 +78,7 @@ def data_file(
         spec_id: the partition spec.
         partition: its values in the order of the spec.
         nans: field id to number of NaN; a float that is not named may hold any.
+        sort_order_id: the order of its rows.
     """
     metrics = _metrics(written, schema, nans)
     result = DataFile.from_args(
@@ -95,7 +97,7 @@ def data_file(
         key_metadata=None,
         split_offsets=None,
         equality_ids=None,
-        sort_order_id=None,
+        sort_order_id=sort_order_id,
     )
     result.spec_id = spec_id
     return result

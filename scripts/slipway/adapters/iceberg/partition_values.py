@@ -21,6 +21,11 @@ from slipway.domain.errors import ContractError
 _EPOCH = datetime(1970, 1, 1)
 
 
+def partition_keys(values: Sequence[str | None]) -> dict[str, str | None]:
+    """Partition values as ``partition_record`` expects them of a file."""
+    return {f"__partition_{number}": value for number, value in enumerate(values)}
+
+
 def partition_record(
     file: WrittenFile, partition: Sequence[PartitionColumn], spec: PartitionSpec, schema: Schema
 ) -> Record:

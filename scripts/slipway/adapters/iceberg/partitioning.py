@@ -16,7 +16,7 @@ from pyiceberg import types as ice
 from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.schema import top_level
+from slipway.adapters.iceberg.schema import find_column, top_level
 from slipway.adapters.iceberg.types import quote
 from slipway.domain.errors import ConfigError
 
@@ -88,12 +88,9 @@ def spec_for(
 
 
 def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
-    match = _CALL.match(entry)
-    name, number, source = (
-        (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry.strip())
-    )
-    source = source.strip('"')
-    field = top_level(schema, source)
+    match = _CALL.match(entry) if find_column(schema, entry) is None else None
+    name, number, source = (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry)
+    field = find_column(schema, source)
     if field is None:
         have = ", ".join(f.name for f in schema.fields)
         raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}")
@@ -101,7 +98,7 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
         raise ConfigError(
             f"{model}: partitioned_by {entry}",
-            f"{name} cannot be used on {source} of type {field.field_type}",
+            f"{name} cannot be used on {field.name} of type {field.field_type}",
             "choose another transform or column",
         )
     suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"

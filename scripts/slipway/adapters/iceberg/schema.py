@@ -105,6 +105,14 @@ def same_schema(left: Schema, right: Schema) -> bool:
     return left.as_struct() == right.as_struct()
 
 
+def find_column(schema: Schema, text: str) -> ice.NestedField | None:
+    """The column that configuration names, in double quotes or as it is; upper and lower case are one."""
+    name = text.strip()
+    if name.startswith('"') and name.endswith('"') and len(name) > 1:
+        name = name[1:-1].replace('""', '"')
+    return top_level(schema, text) or top_level(schema, name)
+
+
 def field_ids(schema: Schema, names: Sequence[str]) -> str:
     """The value of COPY's FIELD_IDS option for the named columns."""
     chosen = [top_level(schema, name) for name in names]

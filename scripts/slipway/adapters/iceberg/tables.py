@@ -6,6 +6,8 @@ published nobody who asks the catalog can see any of it.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -159,7 +161,7 @@ class Tables:
         properties: dict[str, str],
     ) -> Table:
         """A table that exists nowhere yet: fresh field ids, a location, and no metadata file."""
-        location = f"{self.environment.warehouse}/{identifier[0]}/{identifier[1]}"
+        location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
         metadata = new_table_metadata(schema, spec, order, location, properties)
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
         return Table(identifier, metadata, unwritten, self.io(location), self.catalog)
@@ -253,6 +255,12 @@ def duckdb_path(location: str) -> str:
 def uri(path: str) -> str:
     """A path as Iceberg metadata names it: local files with their scheme."""
     return path if "://" in path else f"file://{path}"
+
+
+def _folder(name: str) -> str:
+    """A name as a folder: signs that a location could not have are replaced, and the name's hash keeps it apart."""
+    plain = re.sub(r"[^\w .+=@-]", "_", name)[:100]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _version(metadata_location: str) -> int:

@@ -8,7 +8,6 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import (
     AddPartitionSpecUpdate,
     AddSchemaUpdate,
@@ -19,7 +18,7 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
-from slipway.adapters.iceberg import evolution, partitioning, schema
+from slipway.adapters.iceberg import evolution, partitioning, schema, sorting
 from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.domain.errors import ConfigError, ContractError
@@ -35,7 +34,8 @@ def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
     spec = partitioning.spec_for(partition, query, [])
     properties = {"format-version": str(FORMAT_VERSION), **_properties(request)}
     described = schema.documented(query, request.column_docs)
-    return tables.new(request.identifier, described, spec, UNSORTED_SORT_ORDER, properties)
+    order = sorting.order_for(sorting.parse(request.sorted_by, query, request.model))
+    return tables.new(request.identifier, described, spec, order, properties)
 
 
 def target_updates(
@@ -74,6 +74,7 @@ def target_updates(
     spec = partitioning.spec_for(partition, wanted, base.specs().values())
     if not base.spec().compatible_with(spec):
         updates += _spec_updates(spec, base.specs())
+    updates += sorting.order_updates(base, sorting.parse(request.sorted_by, wanted, request.model))
     changed = {k: v for k, v in _properties(request).items() if base.properties.get(k) != v}
     if changed:
         updates.append(SetPropertiesUpdate(updates=changed))

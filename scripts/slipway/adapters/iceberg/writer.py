@@ -16,8 +16,9 @@ from pyiceberg.table.update import (
 )
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import constraints, copy, partitioning, rewrite, schema
+from slipway.adapters.iceberg import constraints, copy, rewrite, schema
 from slipway.adapters.iceberg.delete_insert import by_delete_insert
+from slipway.adapters.iceberg.destination import Destination
 from slipway.adapters.iceberg.digest import Digest, digest_of
 from slipway.adapters.iceberg.merge import by_merge
 from slipway.adapters.iceberg.merge_clauses import merge_clauses
@@ -95,7 +96,8 @@ class _Write:
         transaction = Staging(table)
         transaction._stage(updates)
         target = transaction.table_metadata.schema()
-        self.partition = partitioning.parse(request.partitioned_by, target, request.model)
+        to = Destination.of(transaction, request)
+        self.partition = to.partition
         self._lap("plan")
         spec = transaction.table_metadata.spec()
         with rewrite.Scratch(self.cursor) as scratch:
@@ -103,19 +105,10 @@ class _Write:
             self._count_read()
             self._lap("match")
             self.tables.renew(self.cursor)
-            written = copy.copy(
-                self.cursor,
-                change.select,
-                table.location(),
-                target,
-                self.partition,
-                request.sorted_by,
-                request.run_id,
-            )
-        self._count_read()
+            written = copy.copy(self.cursor, change.select, to, self._count_read)
         self._lap("copy")
         self.tables.renew(self.cursor)
-        added = copy.data_files(self.cursor, written, target, spec, self.partition)
+        added = copy.data_files(self.cursor, written, to)
         digest, same = self._digest(target, added, change.removed)
         self._lap("digest")
         same = same and not updates

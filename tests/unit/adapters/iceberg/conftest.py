@@ -19,6 +19,7 @@ from slipway.adapters.engine import load_extensions
 from slipway.adapters.iceberg.digest import digest_of
 from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.writer import DIGEST, write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
@@ -30,6 +31,7 @@ class Lake:
 
     def __init__(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> None:
         self.folder, self.connection = folder, connection
+        self.name = "thing"
         self.tables = Tables(
             Environment(
                 name="dev",
@@ -47,7 +49,7 @@ class Lake:
         """Stage a query's result on top of what was written before."""
         self.writes += 1
         request = WriteRequest(
-            ("layer", "thing"),
+            ("layer", self.name),
             sql,
             strategy,
             run_id=f"run-{self.writes}",
@@ -66,7 +68,7 @@ class Lake:
     @property
     def scan(self) -> str:
         """The table for DuckDB alone."""
-        return f"iceberg_scan('{self.table.metadata_location.removeprefix('file://')}')"
+        return f"iceberg_scan({literal(self.table.metadata_location.removeprefix('file://'))})"
 
     def by_duckdb(self, where: str = "true") -> list[Row]:
         return ordered(self.connection.execute(f"select * from {self.scan} where {where}").fetchall())

@@ -1,0 +1,75 @@
+"""What a Python model returns, as something DuckDB reads: batches one after the other, never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from slipway.domain.errors import ContractError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: str) -> None:
+    """Make a data frame, Arrow table, reader or relation, or an iterator of such batches, readable by name.
+
+    Raises:
+        ContractError: it is nothing that has columns.
+    """
+    if isinstance(frame, Iterator) and not hasattr(frame, "__arrow_c_stream__"):
+        frame = _reader(frame, model)
+    try:
+        cursor.register(name, frame)
+    except duckdb.Error as error:
+        raise ContractError(
+            f"{model}: what the model returned cannot be read",
+            str(error).split("\n", 1)[0],
+            "return a relation, a data frame, an Arrow table or reader, or yield batches of them",
+        ) from None
+
+
+def _reader(parts: Iterator[Any], model: str) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    batches = (batch for part in parts for batch in _batches(part, model))
+    first = next(batches, None)
+    if first is None:
+        raise ContractError(
+            f"{model}: the model yielded no batch", "its columns are not known", "yield one without rows"
+        )
+    same = (_checked(batch, first.schema, model) for batch in batches)
+    return pa.RecordBatchReader.from_batches(first.schema, chain([first], same))
+
+
+def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
+    import pyarrow as pa
+
+    if isinstance(part, pa.RecordBatch):
+        return [part]
+    if isinstance(part, pa.Table):
+        return part.to_batches() or [pa.RecordBatch.from_pylist([], schema=part.schema)]
+    if hasattr(part, "to_dict") and hasattr(part, "columns"):
+        return [pa.RecordBatch.from_pandas(part, preserve_index=False)]
+    raise ContractError(
+        f"{model}: the model yielded a {type(part).__name__}",
+        "it is no batch of rows",
+        "yield Arrow batches or tables, or pandas data frames",
+    )
+
+
+def _checked(batch: pa.RecordBatch, schema: pa.Schema, model: str) -> pa.RecordBatch:
+    if not batch.schema.equals(schema):
+        raise ContractError(
+            f"{model}: the model yielded batches of different columns",
+            f"first {_told(schema)}, then {_told(batch.schema)}",
+            "give each batch the same names and types",
+        )
+    return batch
+
+
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

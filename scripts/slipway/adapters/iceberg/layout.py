@@ -1,0 +1,145 @@
+"""How data files are laid out: Iceberg's own table properties, and what keeps memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyiceberg import types as ice
+from pyiceberg.schema import Schema
+
+from slipway.domain.errors import ConfigError
+
+TARGET_FILE_SIZE = 128 * 1024 * 1024
+ROW_GROUP_ROWS = 122_880
+VECTOR = 2048
+"""DuckDB's unit of work; row groups are whole multiples of it."""
+
+_TARGET = "write.target-file-size-bytes"
+_CODEC = "write.parquet.compression-codec"
+_LEVEL = "write.parquet.compression-level"
+_ROW_GROUP = "write.parquet.row-group-limit"
+_CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4", "uncompressed")
+_FLUSH_BYTES = 128 * 1024 * 1024
+_FLUSH_ROWS = 524_288
+_BLOCK = 256 * 1024
+_TEXT = 32  # bytes that are reckoned with for a value without a length of its own
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What files of a table look like.
+
+    Args:
+        target: bytes that a file should have; none is larger by more than half.
+        codec: Parquet's compression.
+        level: of zstd; None for its default.
+        row_group: rows, at most, of a row group; None to choose by the width of a row.
+    """
+
+    target: int = TARGET_FILE_SIZE
+    codec: str = "zstd"
+    level: int | None = None
+    row_group: int | None = None
+
+    @classmethod
+    def of(cls, properties: Mapping[str, str], model: str) -> Layout:
+        """Read the table properties.
+
+        Raises:
+            ConfigError: a value that is not one.
+        """
+        codec = properties.get(_CODEC, "zstd").lower()
+        if codec not in _CODECS:
+            raise ConfigError(
+                f"{model}: table property {_CODEC} is {codec}", "unknown", f"use {', '.join(_CODECS)}"
+            )
+        return cls(
+            target=_number(properties, _TARGET, model) or TARGET_FILE_SIZE,
+            codec=codec,
+            level=_number(properties, _LEVEL, model, most=22) if codec == "zstd" else None,
+            row_group=_number(properties, _ROW_GROUP, model),
+        )
+
+    def copy_options(self, rows: int) -> list[str]:
+        """Options of COPY: compression, and row groups of so many rows."""
+        level = [] if self.level is None else [f"compression_level {self.level}"]
+        return [f"compression {self.codec}", *level, f"row_group_size {rows}"]
+
+    def row_group_rows(self, width: int, threads: int) -> int:
+        """Rows of a row group.
+
+        A file ends with the row group that reaches the target, and each thread may be writing one: together
+        they are no larger than a file, uncompressed.
+
+        Args:
+            width: bytes of a row in memory.
+            threads: how many write to one file.
+        """
+        return min(_vectors(self.target // (width * threads)), self.row_group or ROW_GROUP_ROWS)
+
+
+def row_width(schema: Schema) -> int:
+    """Bytes that a row takes in memory, as far as types tell."""
+    return max(1, sum(_width(field.field_type) for field in schema.fields))
+
+
+def flush_rows(width: int, threads: int, memory: int) -> int:
+    """Rows that a thread collects before it writes them to their partitions.
+
+    Each partition that occurs in them holds memory for a whole vector. With partitions of a thousand rows that
+    is half of what there is; with smaller ones it is more.
+
+    Args:
+        width: bytes of a row in memory.
+        threads: how many collect.
+        memory: DuckDB's limit in bytes.
+    """
+    partitions = memory // (2 * threads * (VECTOR * width + _BLOCK))
+    return min(_vectors(1000 * partitions), _vectors(_FLUSH_BYTES // width), _FLUSH_ROWS)
+
+
+def split_sizes(records: int, size: int, target: int) -> tuple[int, int]:
+    """How to split a file: rows of a row group, and the bytes with which a file ends.
+
+    The file ends with the row group that reaches these bytes, so half a row group is left for it.
+    """
+    rows = min(_vectors(records * target // (4 * size)), ROW_GROUP_ROWS)
+    return rows, max(1, target - rows * size // records // 2)
+
+
+def _vectors(rows: int) -> int:
+    return max(1, rows // VECTOR) * VECTOR
+
+
+def _width(kind: ice.IcebergType) -> int:
+    match kind:
+        case ice.BooleanType():
+            return 1
+        case ice.IntegerType() | ice.FloatType() | ice.DateType():
+            return 4
+        case ice.DecimalType() | ice.UUIDType():
+            return 16
+        case ice.StringType() | ice.BinaryType() | ice.FixedType():
+            return _TEXT
+        case ice.StructType():
+            return sum(_width(field.field_type) for field in kind.fields)
+        case ice.ListType():
+            return 4 * _width(kind.element_type)
+        case ice.MapType():
+            return 4 * (_width(kind.key_type) + _width(kind.value_type))
+    return 8
+
+
+def _number(properties: Mapping[str, str], key: str, model: str, most: int | None = None) -> int | None:
+    text = properties.get(key)
+    if text is None:
+        return None
+    number = int(text) if text.isdecimal() else 0
+    if number < 1 or (most and number > most):
+        raise ConfigError(
+            f"{model}: table property {key} is {text}",
+            "it is not a whole number" + (f" from 1 to {most}" if most else " from 1"),
+            "write it without unit or sign",
+        )
+    return number

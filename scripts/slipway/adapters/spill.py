@@ -1,0 +1,59 @@
+"""Where DuckDB puts what does not fit in memory.
+
+A folder of each process, below the environment's home: DuckDB's own default is the current folder, and a
+system's temporary folder is often in memory itself. DuckDB removes the folder when it ends; what a killed
+process left is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+_OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
+ONCE = frozenset({"temp_directory", "memory_limit", "max_memory", "max_temp_directory_size", "threads"})
+"""Settings of the whole database: DuckDB refuses to set some of them again once they are in use."""
+
+
+def configure(settings: dict[str, Any], config: dict[str, Any], home: Path) -> None:
+    """Give a database its limits when it is opened, instead of each connection again.
+
+    Args:
+        settings: ``settings`` of the dbt target, which dbt-duckdb repeats on every connection; limits move out of it.
+        config: what the database is opened with.
+        home: the environment's home.
+    """
+    for key in ONCE & settings.keys():
+        config.setdefault(key, settings.pop(key))
+    config.setdefault("temp_directory", str(folder(home)))
+
+
+def folder(home: Path) -> Path:
+    """A folder that does not exist yet, for this process; left-overs of ended ones are removed."""
+    parent = home / "spill"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        parent = Path(tempfile.gettempdir())
+    host = socket.gethostname()
+    for other in parent.glob(f"{host}-*"):
+        owner = _OWNER.fullmatch(other.name)
+        if owner and owner["host"] == host and not _alive(int(owner["pid"])):
+            shutil.rmtree(other, ignore_errors=True)
+    return parent / f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is someone else's
+        return True
+    return True

@@ -1,0 +1,60 @@
+"""What does not fit in memory goes below the environment's home, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+from slipway.adapters import spill
+
+LARGE = "create temp table large as select range as k, md5(range::varchar) as t from range(1000000)"
+
+
+def test_duckdb_spills_below_home_and_removes_it(tmp_path: Path) -> None:
+    config: dict[str, object] = {}
+    settings: dict[str, object] = {"memory_limit": "40MB", "threads": 1, "preserve_insertion_order": False}
+    spill.configure(settings, config, tmp_path)
+    assert settings == {"preserve_insertion_order": False}
+    with duckdb.connect(":memory:", config=config) as connection:  # type: ignore[arg-type]
+        connection.execute(LARGE)
+        (folder,) = (tmp_path / "spill").iterdir()
+        assert list(folder.iterdir())
+        for _ in range(2):  # as dbt-duckdb prepares every connection
+            connection.cursor().execute("set preserve_insertion_order = 'False'")
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_what_the_profile_says_wins(tmp_path: Path) -> None:
+    config: dict[str, object] = {"temp_directory": "/elsewhere"}
+    spill.configure({"memory_limit": "1GB"}, config, tmp_path)
+    assert config == {"temp_directory": "/elsewhere", "memory_limit": "1GB"}
+    config = {}
+    spill.configure({"temp_directory": "/mine"}, config, tmp_path)
+    assert config == {"temp_directory": "/mine"}
+
+
+def test_left_overs_of_ended_processes_are_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host, parent = socket.gethostname(), tmp_path / "spill"
+    names = [
+        f"{host}-{ended.pid}-0123abcd",
+        f"{host}-{os.getpid()}-0123abcd",
+        f"elsewhere-{ended.pid}-0123abcd",
+        "mine",
+    ]
+    for name in names:
+        (parent / name).mkdir(parents=True)
+        (parent / name / "duckdb_temp_storage.tmp").write_bytes(b"x")
+    spill.folder(tmp_path)
+    assert {path.name for path in parent.iterdir()} == {*names[1:]}
+
+
+def test_a_home_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert not spill.folder(tmp_path / "file" / "home").exists()
