@@ -26,13 +26,14 @@ from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
-from slipway.adapters.iceberg.tables import FORMAT_VERSION, StagedTable, TableId, Tables
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.adapters.iceberg.target import check_readable
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
 from slipway.adapters.releases import heal
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ContractError, NotFoundError
+from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import Code, LandedFile, Node, RunManifest
 from slipway.domain.run import RunRequest
 
@@ -208,12 +209,7 @@ class Session:
             return
         table = self.current(database, identifier)
         if table is not None:
-            if table.format_version > FORMAT_VERSION:
-                raise ContractError(
-                    f"{'.'.join(identifier)} has format version {table.format_version}",
-                    f"another tool made it, and tables are read up to version {FORMAT_VERSION}",
-                    "have that tool write version 2",
-                )
+            check_readable(table)
             self.views.table(database, identifier, table.metadata_location)
             with self.lock:
                 self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)

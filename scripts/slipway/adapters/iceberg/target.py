@@ -24,6 +24,20 @@ from slipway.adapters.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.domain.errors import ConfigError, ContractError
 
 
+def check_readable(table: Table) -> None:
+    """Refuse a table in a format that is newer than what readers here are tested with.
+
+    Raises:
+        ContractError: it is.
+    """
+    if table.format_version > FORMAT_VERSION:
+        raise ContractError(
+            f"{'.'.join(table.name())} has format version {table.format_version}",
+            f"another tool made it, and tables are read up to version {FORMAT_VERSION}",
+            "have that tool write version 2",
+        )
+
+
 def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
     """A table for a query, that exists nowhere yet.
 

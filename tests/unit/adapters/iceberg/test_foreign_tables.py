@@ -27,6 +27,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import ListType, LongType, NestedField, StringType
 
 from slipway.adapters.iceberg.staging import Staging
+from slipway.adapters.iceberg.target import check_readable
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -151,7 +152,12 @@ def test_format_version_3_is_refused(lake: Lake) -> None:
         snapshot |= {"first-row-id": 0, "added-rows": 1}
     newer = path.with_name(f"00007-{uuid.uuid4()}.metadata.json")
     newer.write_text(json.dumps(metadata))
+    check_readable(lake.table)
     lake.base = lake.tables.load(("layer", "thing"), f"file://{newer}")
+    with pytest.raises(
+        ContractError, match=r"layer.thing has format version 3: .*have that tool write version 2"
+    ):
+        check_readable(lake.table)
     for strategy in ("replace", *STRATEGIES):
         with pytest.raises(
             ContractError, match=r"layer.thing has format version 3: .*another alias or drop the table"
