@@ -1,4 +1,4 @@
-"""The same releases in every kind of catalog and store: SQLite and a folder, PostgreSQL and S3, Glue and S3."""
+"""The same releases in every kind of catalog: SQLite and REST with a folder, PostgreSQL and Glue with S3."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import boto3
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
 from tests.integration.environments import Place, place
+from tests.integration.rest_catalog import serving
 
 from slipway.adapters.iceberg.glue import GlueMover
 from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.updates import UpdateMover
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError
 
@@ -52,11 +54,31 @@ def on_postgres(bucket: dict[str, str], request: pytest.FixtureRequest) -> Itera
     made.connection.close()
 
 
+def on_rest(folder: Path, *, several: bool) -> Iterator[Place]:
+    with serving(several=several) as server:
+        uri = f"http://127.0.0.1:{server.server_port}"
+        made = place(f"file://{folder}/w", type="rest", uri=uri)
+        yield made
+        made.connection.close()
+
+
+@pytest.fixture
+def rest(tmp_path: Path) -> Iterator[Place]:
+    yield from on_rest(tmp_path, several=True)
+
+
+@pytest.fixture
+def rest_by_table(tmp_path: Path) -> Iterator[Place]:
+    yield from on_rest(tmp_path, several=False)
+
+
 @pytest.fixture(
     params=[
         "sqlite",
         pytest.param("on_postgres", marks=pytest.mark.server),
         pytest.param("glue", marks=pytest.mark.server),
+        "rest",
+        "rest_by_table",
     ]
 )
 def anywhere(request: pytest.FixtureRequest) -> Place:
@@ -279,3 +301,40 @@ def test_glue_shows_the_columns_and_properties_of_what_is_current(glue: Place) -
     ours = {key for key in again["Parameters"] if key != "previous_metadata_location"}
     assert ours == held["Parameters"].keys()
     assert again["StorageDescriptor"] == held["StorageDescriptor"]
+
+
+@pytest.mark.parametrize("moved", [1, 3])
+@pytest.mark.parametrize("foreign", [False, True], ids=["finished", "taken back"])
+def test_a_server_that_is_given_one_table_after_the_other(
+    rest_by_table: Place, moved: int, foreign: bool
+) -> None:
+    site = rest_by_table
+    site.publish(**ONE)
+    publish = site.stage(**TWO)
+    killed_at(UpdateMover, "forward", moved + 1, publish)
+    assert list(site.numbers().values()).count(2) == moved
+    assert site.seen() == ONE
+    if foreign and moved == 1:
+        snapshot = site.commit("raw.c")
+    elif foreign:  # someone takes the name of the last table, which is new
+        theirs = site.catalog().load_table(site.id("raw.c"))
+        site.catalog().create_table(site.id("raw.d"), theirs.schema(), f"{site.environment.warehouse}/x")
+        snapshot = None
+    (told,) = site.heal()
+    if not foreign:
+        assert "was published and is now recorded" in told
+        assert site.numbers() == TWO == site.seen()
+        return
+    assert "taken back" in told
+    if moved == 1:
+        assert site.numbers() == ONE
+        assert site.catalog().load_table(site.id("raw.c")).current_snapshot().snapshot_id == snapshot
+    restored = site.catalog().load_table(site.id("raw.a"))
+    assert restored.scan().to_arrow().column("n").to_pylist() == [1]
+    assert restored.metadata.refs.keys() == {"main", "release-1"}
+    assert site.heal() == []
+
+
+def test_the_guarantee_is_named(rest: Place, rest_by_table: Place) -> None:
+    assert rest.publish(raw_a=1).guarantee.startswith("all tables in one request")
+    assert rest_by_table.publish(raw_a=1).guarantee.startswith("one table after the other")

@@ -1,0 +1,197 @@
+"""A REST catalog of the tests' own: what the specification asks of a server, in memory, with metadata files in a folder."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from pyiceberg.catalog.rest import CreateTableRequest
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io import load_file_io
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
+from pyiceberg.serializers import FromInputFile, ToOutputFile
+from pyiceberg.table import CommitTableRequest
+from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import update_table_metadata
+
+SEVERAL = "POST /v1/{prefix}/transactions/commit"
+NAMESPACE, TABLE = "/v1/{prefix}/namespaces", "/v1/{prefix}/namespaces/{namespace}/tables"
+OFFERED = [
+    f"GET {NAMESPACE}",
+    f"POST {NAMESPACE}",
+    f"GET {TABLE}",
+    f"POST {TABLE}",
+    f"GET {TABLE}/{{table}}",
+    f"POST {TABLE}/{{table}}",
+    f"DELETE {TABLE}/{{table}}",
+    "POST /v1/{prefix}/namespaces/{namespace}/register",
+]
+Name = tuple[str, str]
+
+
+class RefusedError(Exception):
+    """An answer other than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class RestServer(ThreadingHTTPServer):
+    """Namespaces and tables, a table as its metadata file."""
+
+    daemon_threads = True
+
+    def __init__(self, *, several: bool) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.offered = [*OFFERED, SEVERAL] if several else OFFERED
+        self.namespaces: set[str] = set()
+        self.tables: dict[Name, str] = {}
+        self.lock = threading.Lock()
+
+    def commit(self, requests: list[CommitTableRequest]) -> list[dict[str, Any]]:
+        """Apply the changes of all requests, or of none."""
+        staged = {}
+        for request in requests:
+            name = (".".join(request.identifier.namespace.root), request.identifier.name)
+            base = read(self.tables[name]) if name in self.tables else None
+            if base is None and not any(item.type == "assert-create" for item in request.requirements):
+                raise RefusedError(404)
+            for requirement in request.requirements:
+                try:
+                    requirement.validate(base)
+                except CommitFailedException:
+                    raise RefusedError(409) from None
+            staged[name] = changed(base, request, self.tables.get(name))
+        answers = []
+        for name, metadata in staged.items():
+            self.tables[name] = write(metadata)
+            answers.append(self.table(name))
+        return answers
+
+    def table(self, name: Name) -> dict[str, Any]:
+        if name not in self.tables:
+            raise RefusedError(404)
+        metadata = json.loads(read(self.tables[name]).model_dump_json(exclude_none=True))
+        return {"metadata-location": self.tables[name], "metadata": metadata, "config": {}}
+
+
+def changed(base: TableMetadata | None, request: CommitTableRequest, location: str | None) -> TableMetadata:
+    if base is None:
+        from pyiceberg.catalog import Catalog
+
+        base = Catalog._empty_table_metadata()
+        return update_table_metadata(base, request.updates, enforce_validation=True)
+    return update_table_metadata(base, request.updates, metadata_location=location)
+
+
+def read(location: str) -> TableMetadata:
+    return FromInputFile.table_metadata(load_file_io(location=location).new_input(location))
+
+
+def write(metadata: TableMetadata) -> str:
+    location = f"{metadata.location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+    Path(location.removeprefix("file://")).parent.mkdir(parents=True, exist_ok=True)
+    ToOutputFile.table_metadata(metadata, load_file_io(location=location).new_output(location))
+    return location
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: RestServer
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        try:
+            with self.server.lock:
+                found = self.route(self.path.split("?")[0].split("/")[2:], body)
+            self.reply(200, found)
+        except RefusedError as refused:
+            error = {"message": "refused", "type": "RefusedError", "code": refused.status}
+            self.reply(refused.status, {"error": error})
+
+    def route(self, parts: list[str], body: bytes) -> dict[str, Any]:
+        server = self.server
+        match self.command, parts:
+            case "GET", ["config"]:
+                return {"defaults": {}, "overrides": {}, "endpoints": server.offered}
+            case "POST", ["transactions", "commit"]:
+                changes = json.loads(body)["table-changes"]
+                server.commit(TypeAdapter(list[CommitTableRequest]).validate_python(changes))
+                return {}
+            case "GET", ["namespaces"]:
+                return {"namespaces": [[name] for name in sorted(server.namespaces)]}
+            case "POST", ["namespaces"]:
+                (name,) = json.loads(body)["namespace"]
+                if name in server.namespaces:
+                    raise RefusedError(409)
+                server.namespaces.add(name)
+                return {"namespace": [name], "properties": {}}
+            case "GET", ["namespaces", space, "tables"]:
+                names = sorted(name for where, name in server.tables if where == space)
+                return {"identifiers": [{"namespace": [space], "name": name} for name in names]}
+            case "POST", ["namespaces", space, "tables"]:
+                return self.create(space, CreateTableRequest.model_validate_json(body))
+            case "POST", ["namespaces", space, "register"]:
+                asked = json.loads(body)
+                if (space, asked["name"]) in server.tables:
+                    raise RefusedError(409)
+                server.tables[space, asked["name"]] = asked["metadata-location"]
+                return server.table((space, asked["name"]))
+            case "GET", ["namespaces", space, "tables", name]:
+                return server.table((space, name))
+            case "POST", ["namespaces", space, "tables", name]:
+                return server.commit([CommitTableRequest.model_validate_json(body)])[0]
+            case "DELETE", ["namespaces", space, "tables", name]:
+                if server.tables.pop((space, name), None) is None:
+                    raise RefusedError(404)
+                return {}
+        raise RefusedError(400)
+
+    def create(self, space: str, asked: CreateTableRequest) -> dict[str, Any]:
+        if (space, asked.name) in self.server.tables:
+            raise RefusedError(409)
+        spec, order = asked.partition_spec, asked.write_order
+        metadata = new_table_metadata(
+            asked.table_schema,
+            spec or UNPARTITIONED_PARTITION_SPEC,
+            order or UNSORTED_SORT_ORDER,
+            str(asked.location),
+            dict(asked.properties),
+        )
+        self.server.tables[space, asked.name] = write(metadata)
+        return self.server.table((space, asked.name))
+
+    def reply(self, status: int, content: dict[str, Any]) -> None:
+        text = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815 - as http.server calls them
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(*, several: bool) -> Iterator[RestServer]:
+    """A server that answers until the block ends."""
+    with RestServer(several=several) as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
