@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.rest import CreateTableRequest
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import load_file_io
@@ -86,9 +87,7 @@ class RestServer(ThreadingHTTPServer):
 
 def changed(base: TableMetadata | None, request: CommitTableRequest, location: str | None) -> TableMetadata:
     if base is None:
-        from pyiceberg.catalog import Catalog
-
-        base = Catalog._empty_table_metadata()
+        base = MetastoreCatalog._empty_table_metadata()
         return update_table_metadata(base, request.updates, enforce_validation=True)
     return update_table_metadata(base, request.updates, metadata_location=location)
 
@@ -121,38 +120,48 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(refused.status, {"error": error})
 
     def route(self, parts: list[str], body: bytes) -> dict[str, Any]:
-        server = self.server
-        match self.command, parts:
-            case "GET", ["config"]:
-                return {"defaults": {}, "overrides": {}, "endpoints": server.offered}
-            case "POST", ["transactions", "commit"]:
+        match parts:
+            case ["config"]:
+                return {"defaults": {}, "overrides": {}, "endpoints": self.server.offered}
+            case ["transactions", "commit"]:
                 changes = json.loads(body)["table-changes"]
-                server.commit(TypeAdapter(list[CommitTableRequest]).validate_python(changes))
+                self.server.commit(TypeAdapter(list[CommitTableRequest]).validate_python(changes))
                 return {}
-            case "GET", ["namespaces"]:
-                return {"namespaces": [[name] for name in sorted(server.namespaces)]}
-            case "POST", ["namespaces"]:
-                (name,) = json.loads(body)["namespace"]
-                if name in server.namespaces:
-                    raise RefusedError(409)
-                server.namespaces.add(name)
-                return {"namespace": [name], "properties": {}}
-            case "GET", ["namespaces", space, "tables"]:
+            case ["namespaces"]:
+                return self.spaces(body)
+            case ["namespaces", space, *rest]:
+                return self.tables(space, rest, body)
+        raise RefusedError(400)
+
+    def spaces(self, body: bytes) -> dict[str, Any]:
+        known = self.server.namespaces
+        if self.command == "GET":
+            return {"namespaces": [[name] for name in sorted(known)]}
+        (name,) = json.loads(body)["namespace"]
+        if name in known:
+            raise RefusedError(409)
+        known.add(name)
+        return {"namespace": [name], "properties": {}}
+
+    def tables(self, space: str, rest: list[str], body: bytes) -> dict[str, Any]:
+        server = self.server
+        match self.command, rest:
+            case "GET", ["tables"]:
                 names = sorted(name for where, name in server.tables if where == space)
                 return {"identifiers": [{"namespace": [space], "name": name} for name in names]}
-            case "POST", ["namespaces", space, "tables"]:
+            case "POST", ["tables"]:
                 return self.create(space, CreateTableRequest.model_validate_json(body))
-            case "POST", ["namespaces", space, "register"]:
+            case "POST", ["register"]:
                 asked = json.loads(body)
                 if (space, asked["name"]) in server.tables:
                     raise RefusedError(409)
                 server.tables[space, asked["name"]] = asked["metadata-location"]
                 return server.table((space, asked["name"]))
-            case "GET", ["namespaces", space, "tables", name]:
+            case "GET", ["tables", name]:
                 return server.table((space, name))
-            case "POST", ["namespaces", space, "tables", name]:
+            case "POST", ["tables", name]:
                 return server.commit([CommitTableRequest.model_validate_json(body)])[0]
-            case "DELETE", ["namespaces", space, "tables", name]:
+            case "DELETE", ["tables", name]:
                 if server.tables.pop((space, name), None) is None:
                     raise RefusedError(404)
                 return {}
