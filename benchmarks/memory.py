@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb  # noqa: TID253 - a program of its own
-import pyarrow as pa  # noqa: TID253
+import duckdb
+import pyarrow as pa
 
 from slipway.adapters import engine, spill
 from slipway.adapters.iceberg.request import WriteRequest
