@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import duckdb
 from pyiceberg import types as ice
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
@@ -29,6 +30,8 @@ from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.windows import Window
 from slipway.adapters.iceberg.writer import DIGEST, columns_of, summary_of
 from slipway.domain.errors import ConfigError
+
+_FEW = 3  # up to so many batches look for files in the manifests that may name them
 
 
 class BatchedTable:
@@ -56,6 +59,8 @@ class BatchedTable:
         self._before: Digest | None = None
         self._delta = Digest()
         self._hashed: Schema | None = None
+        self._known_files: list[DataFile] | None = None
+        self._asked = 0
         self._lock = threading.Lock()
         self._rows = self._bytes = 0
         self._read: int | None = 0
@@ -231,14 +236,24 @@ class BatchedTable:
         """Files of the table as it is now, those alone that may hold rows of a window."""
         row_filter = window.row_filter(field) if window else None
         found = list(self._added.values())
-        if row_filter is not None:
-            may_hold = _InclusiveMetricsEvaluator(Schema(field), row_filter).eval
-            found = [file for file in found if may_hold(file)]
-        if self._base is None or self._full:
+        if self._base is not None and not self._full:
+            known = field in self._base.schema().fields
+            before = self._base_files(row_filter if known else None)
+            found += [file for file in before if file.file_path not in self._removed]
+        if row_filter is None:
             return found
-        known = field in self._base.schema().fields
-        before = live_files(self._base, row_filter if known else None)
-        return found + [file for file in before if file.file_path not in self._removed]
+        may_hold = _InclusiveMetricsEvaluator(Schema(field), row_filter).eval
+        return [file for file in found if may_hold(file)]
+
+    def _base_files(self, row_filter: BooleanExpression | None) -> list[DataFile]:
+        """Files of the published table: for few batches those that a filter finds, for many all, once."""
+        assert self._base is not None
+        self._asked += 1
+        if self._known_files is None and self._asked <= _FEW:
+            return live_files(self._base, row_filter)
+        if self._known_files is None:
+            self._known_files = live_files(self._base)
+        return self._known_files
 
     @staticmethod
     def _holding(
