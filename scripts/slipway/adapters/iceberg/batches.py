@@ -27,6 +27,7 @@ from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
 from slipway.adapters.iceberg.target import new_table, target_updates
+from slipway.adapters.iceberg.types import duckdb_type, quote
 from slipway.adapters.iceberg.windows import Window
 from slipway.adapters.iceberg.writer import DIGEST, columns_of, summary_of
 from slipway.domain.errors import ConfigError
@@ -192,8 +193,8 @@ class BatchedTable:
             written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
         if request.contract:
             going = {file.file_path for file in gone}
-            staying = [file for file in self._live(None, field) if file.file_path not in going]
-            scan = files_relation([*staying, *added], target)
+            after = [file for file in self._live(None, field) if file.file_path not in going] + list(added)
+            scan = files_relation(after, target) if after else f"({_nothing(target)})"
             held = constraints.Held.of(self._base, full=self._full)
             constraints.check_written(cursor, request.model, request.contract, written, scan, held)
         self._take(cursor, target, added, gone)
@@ -281,6 +282,11 @@ class BatchedTable:
         self._updates = other_updates(candidate)
         if self._base is None:
             self._table, self._updates = without_snapshots(candidate.table), ()
+
+
+def _nothing(target: Schema) -> str:
+    columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in target.fields)
+    return f"select {', '.join(columns)} where false"
 
 
 def _digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema) -> Digest:

@@ -218,6 +218,15 @@ def test_a_broken_batch_leaves_the_others_as_they_are(lake: Lake) -> None:
     assert found(lake) == [(0, 1), (5, 25)]
 
 
+def test_a_batch_may_empty_a_table_with_a_contract(lake: Lake) -> None:
+    contract = Contract({"k": None, "at": None}, not_null=["k"], unique=[["k"]], checks=["k >= 0"])
+    lake.write(rows([(0, at(0, 1))]))
+    run = Run(lake)
+    run.batch(rows([]), at(0), at(1), contract=contract)
+    run.stage()
+    lake.check([])
+
+
 def test_predicates_spare_rows_of_the_window(lake: Lake) -> None:
     lake.write(rows([(0, at(0, 1)), (1, at(0, 2))]))
     run = Run(lake)
