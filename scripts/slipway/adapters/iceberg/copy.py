@@ -83,20 +83,13 @@ class _Copy:
         self.partition, self.sort = destination.partition, destination.sort
         self.names = [field.name for field in destination.schema.fields]
         self.columns = ", ".join(quote(name) for name in self.names)
-        self.helpers = self._free([f"__partition_{number}" for number in range(len(self.partition))])
+        self.helpers = [f"__partition_{number}" for number in range(len(self.partition))]
         self.width = row_width(destination.schema)
         found = cursor.execute(
             "select current_setting('threads')::bigint, parse_formatted_bytes(current_setting('memory_limit'))"
         ).fetchone()
         assert found is not None
         self.threads, self.memory = int(found[0]), int(found[1])
-
-    def _free(self, names: list[str]) -> list[str]:
-        """The same names, lengthened until no column of the query has one."""
-        taken = {name.lower() for name in self.names}
-        while taken & {*names}:
-            names = [f"{name}_" for name in names]
-        return names
 
     def run(self, select: str) -> list[WrittenFile]:
         if self.partition and self.sort:
@@ -137,11 +130,7 @@ class _Copy:
             self._setting("partitioned_write_max_open_files", open_files),
             self._setting("partitioned_write_flush_threshold", flush),
         ):
-            files = self._execute(query, [*options, *self.to.layout.copy_options(self._row_group())])
-        return [
-            replace(file, partition=partition_keys([file.partition[name] for name in self.helpers]))
-            for file in files
-        ]
+            return self._execute(query, [*options, *self.to.layout.copy_options(self._row_group())])
 
     def _each_partition(self, select: str) -> list[WrittenFile]:
         """Sort everything once, then write the rows of each partition in their order."""
@@ -189,10 +178,9 @@ class _Copy:
 
     def _in_order(self, relation: str) -> str:
         """The same rows by one thread: a running number cannot be given by several."""
-        (number,) = self._free(["__slipway_row"])
         return (
             f"select {self.columns} from "
-            f"(select *, row_number() over () as {number} from {relation}) where {number} > 0"
+            f"(select *, row_number() over () as __slipway_row from {relation}) where __slipway_row > 0"
         )
 
     def _by_size(self, query: str, row_group: int, size: int | None = None) -> list[WrittenFile]:

@@ -24,8 +24,7 @@ NAMES = [
     pytest.param("back\\slash", id="backslash"),
     pytest.param("{}()[];,:=%?#&--/*", id="signs"),
     pytest.param("rowid", id="rowid"),
-    pytest.param("__partition_0", id="helper"),
-    pytest.param("__slipway_row", id="number"),
+    pytest.param("__row", id="underscores"),
     pytest.param("c0", id="position"),
     pytest.param("x" * 300, id="long"),
 ]
