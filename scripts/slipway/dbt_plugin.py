@@ -88,7 +88,8 @@ class Plugin(BasePlugin):
         operation = getattr(self, f"op_{target_config.location.path}")
         try:
             self.session.secret.renew(thread_cursor())
-            operation(target_config.relation, target_config.config)
+            with spill.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
+                operation(target_config.relation, target_config.config)
         except SlipwayError as error:
             invocation.current.refusal = invocation.current.refusal or error
             raise DbtRuntimeError(error.line()) from error
@@ -146,7 +147,8 @@ class Plugin(BasePlugin):
             frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
             self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
-            config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
+            with spill.limits(unique_id.rpartition(".")[2]):
+                config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
         except SlipwayError as error:
             config["refused"] = error
         finally:

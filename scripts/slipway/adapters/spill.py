@@ -13,8 +13,14 @@ import shutil
 import socket
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import duckdb
+
+from slipway.domain.errors import UnavailableError
 
 _OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 ONCE = frozenset({"temp_directory", "memory_limit", "max_memory", "max_temp_directory_size", "threads"})
@@ -47,6 +53,33 @@ def folder(home: Path) -> Path:
         if owner and owner["host"] == host and not _alive(int(owner["pid"])):
             shutil.rmtree(other, ignore_errors=True)
     return parent / f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@contextmanager
+def limits(model: str) -> Iterator[None]:
+    """Tell in one line that memory or disk did not suffice.
+
+    Raises:
+        UnavailableError: in place of DuckDB's error.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UnavailableError(
+            f"{model}: memory did not suffice",
+            _first_line(error),
+            "raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)",
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" not in str(error):
+            raise
+        raise UnavailableError(
+            f"{model}: the disk is full", _first_line(error), "make room for the warehouse and temp_directory"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
 
 
 def _alive(pid: int) -> bool:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from slipway.adapters import spill
+from slipway.domain.errors import UnavailableError
 
 LARGE = "create temp table large as select range as k, md5(range::varchar) as t from range(1000000)"
 
@@ -58,3 +60,30 @@ def test_left_overs_of_ended_processes_are_removed(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert not spill.folder(tmp_path / "file" / "home").exists()
+
+
+def test_too_little_memory_is_told_in_one_line() -> None:
+    with (
+        duckdb.connect(":memory:", config={"memory_limit": "20MB", "temp_directory": ""}) as connection,
+        pytest.raises(UnavailableError) as refused,
+        spill.limits("thing"),
+    ):
+        connection.execute(LARGE)
+    line = str(refused.value)
+    assert line.startswith("thing: memory did not suffice: Out of Memory Error")
+    assert line.endswith(
+        "raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)."
+    )
+    assert "\n" not in line
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(duckdb.IOException, match="Cannot open"), spill.limits("thing"):
+        duckdb.connect(str(tmp_path / "none" / "database"))
+    if Path("/dev/full").exists():
+        with (
+            duckdb.connect() as connection,
+            pytest.raises(UnavailableError, match=r"thing: the disk is full: .*No space left"),
+            spill.limits("thing"),
+        ):
+            connection.execute("copy (from range(100000)) to '/dev/full' (format csv)")
