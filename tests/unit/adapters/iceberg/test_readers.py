@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyiceberg.expressions import (
-    And,
-    BooleanExpression,
-    EqualTo,
-    GreaterThanOrEqual,
-    IsNull,
-    LessThan,
-    Not,
-    NotEqualTo,
-    StartsWith,
-)
 
 from slipway.domain.errors import ConfigError, ContractError
 
@@ -270,50 +257,6 @@ def test_every_value_survives_inside_other_types(lake: Lake, wrapped: str) -> No
         ]  # the other gives its bytes
         text = ", ".join(f"{name}::{kind.format(t=COLUMNS[name][1])}::varchar as {name}" for name in known)
         assert differences(lake, "truth", f"(select {text} from {reader})", ", ".join(known)) == []
-
-
-# literals that pyiceberg can be asked with, by column
-ASKED: dict[str, list[Any]] = {
-    "flag": [True],
-    "whole": [-1, 7, 2**31 - 1],
-    "big": [0, 2**63 - 1],
-    "money": [Decimal("0.0001"), Decimal("-12.5000")],
-    "words": ["", "a", "ż", LONG + "a", "__HIVE_DEFAULT_PARTITION__"],
-    "day": [date(1969, 12, 31), date(2024, 2, 29)],
-    "ts": [datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2011, 10, 30, 1, 30)],  # noqa: DTZ001
-}
-
-
-def sql_literal(value: Any) -> str:  # noqa: ANN401 - of any type
-    return f"'{value}'" if isinstance(value, str | date) else str(value)
-
-
-@pytest.mark.parametrize("partitioned_by", TRANSFORMS[:12:3], ids=lambda way: " ".join(way) or "none")
-def test_filters_of_pyiceberg_find_what_duckdb_finds_in_the_rows(
-    lake: Lake, partitioned_by: list[str]
-) -> None:
-    table = every_value(partitioned_by)
-    for start in range(0, len(table), 8):
-        lake.write(query(table[start : start + 8]), "append", partitioned_by=partitioned_by)
-    lake.connection.execute(f"create or replace temp table truth as {query(table, as_read=True)}")
-    for name, literals in ASKED.items():
-        missing: Any = IsNull
-        asked: list[tuple[BooleanExpression, str]] = [(missing(name), f"{name} is null")]
-        for value in literals:
-            text = sql_literal(value)
-            literal = value.isoformat() if isinstance(value, date) else value
-            operators: list[tuple[Any, str]] = [(EqualTo, "="), (NotEqualTo, "<>")]
-            if not isinstance(value, bool):
-                operators += [(LessThan, "<"), (GreaterThanOrEqual, ">=")]
-            for operator, sign in operators:
-                known = And(operator(name, literal), Not(missing(name)))
-                asked.append((known, f"{name} {sign} {text}"))
-            if isinstance(value, str) and value:
-                starts: Any = StartsWith
-                asked.append((starts(name, value), f"starts_with({name}, {text})"))
-        for expression, condition in asked:
-            found = lake.table.scan(row_filter=expression, selected_fields=(name,)).to_arrow().num_rows
-            assert found == count(lake, "truth", condition), condition
 
 
 def test_a_scan_by_bounds_reads_only_the_files_that_can_match(lake: Lake) -> None:
