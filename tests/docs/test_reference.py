@@ -164,7 +164,8 @@ def test_no_type_of_duckdb_is_missing(pages: dict[str, Page]) -> None:
 PARTITIONED: dict[str, list[ice.PrimitiveType]] = {
     "boolean": [ice.BooleanType()],
     "integers": [ice.IntegerType(), ice.LongType()],
-    "decimal": [ice.DecimalType(18, 4)],
+    "decimal": [ice.DecimalType(digits, 2) for digits in (9, 10, 18, 19, 38)],
+    "decimal of 10 to 18 digits": [ice.DecimalType(10, 2), ice.DecimalType(18, 2)],
     "text": [ice.StringType()],
     "binary": [ice.BinaryType()],
     "date": [ice.DateType()],
