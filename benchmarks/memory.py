@@ -1,6 +1,8 @@
 """Peak resident memory of writes with a limit for DuckDB: each case in a process of its own.
 
-    python benchmarks/memory.py --rows 50000000 --memory-limit 2GB
+``python -m benchmarks memory`` holds what matters most against a goal. For more cases and other limits:
+
+    python -m benchmarks.memory --rows 50000000 --memory-limit 2GB
 
 Rows are generated, 21 columns wide, about 250 bytes each in memory, and shuffled over 1,000 days.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,12 +24,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from benchmarks.measure import alone
+from benchmarks.report import Figure
+from benchmarks.scale import Scale
 from slipway.adapters import engine, spill
 from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
+NAME = "memory"
 DAYS = 1000
 BATCH = 100_000
 
@@ -123,6 +130,22 @@ def measure(case: str, rows: int, limit: str, threads: int, folder: Path) -> dic
     }
 
 
+def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Build wide rows day by day with 2 GB for DuckDB: from SQL, and streamed by a Python model."""
+    figures, details = [], []
+    for case, of in (("build", "SQL"), ("batches", "a Python model, batch by batch")):
+        place = folder / case
+        place.mkdir()
+        found = alone(measure, case, scale.wide_rows, "2GB", 2, place, apart=scale.apart)
+        shutil.rmtree(place)
+        what = f"{scale.wide_rows / 1e6:g} M wide rows, DuckDB limited to 2 GB, from {of}"
+        figures.append(Figure(NAME, f"{what}: peak resident memory", found["peak_rss_mb"], "MiB", goal=3000))
+        details.append(
+            f"{NAME}, {what}: {found['seconds']} s, {found['files']} files, {found['bytes_mb']} MB.\n"
+        )
+    return figures, details
+
+
 def main() -> None:
     """One line of JSON for each case."""
     parser = argparse.ArgumentParser(
@@ -143,7 +166,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         for case in arguments.cases:
-            command = [sys.executable, __file__, "--here", "--cases", case, "--folder", str(folder)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.memory",
+                "--here",
+                "--cases",
+                case,
+                "--folder",
+                str(folder),
+            ]
             command += ["--rows", str(arguments.rows), "--memory-limit", arguments.memory_limit]
             command += ["--threads", str(arguments.threads)]
             subprocess.run(command, check=True)
