@@ -28,6 +28,7 @@ class Proxy(ThreadingHTTPServer):
         self.store = urlsplit(endpoint).netloc
         self.address = f"http://127.0.0.1:{self.server_port}"
         self.fault: Fault = lambda *_: None
+        self.body = b"<Error><Code>ServiceUnavailable</Code></Error>"
         self.failed: Counter[str] = Counter()
         self.log: list[tuple[str, str]] = []
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
         elif status is not None:
-            self.reply(status, [], b"<Error><Code>ServiceUnavailable</Code></Error>")
+            self.reply(status, [], self.server.body)
         else:
             self.pass_on(body)
 

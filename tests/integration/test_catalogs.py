@@ -160,7 +160,14 @@ TWO = {"raw_a": 2, "raw_b": 2, "raw_c": 2, "raw_d": 2}
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    "moved", [0, 2, 4, pytest.param(1, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
+    "moved",
+    [
+        0,
+        2,
+        pytest.param(4, marks=pytest.mark.long),
+        pytest.param(1, marks=pytest.mark.long),
+        pytest.param(3, marks=pytest.mark.long),
+    ],
 )
 def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
     glue.publish(**ONE)
@@ -303,7 +310,7 @@ def test_glue_shows_the_columns_and_properties_of_what_is_current(glue: Place) -
     assert again["StorageDescriptor"] == held["StorageDescriptor"]
 
 
-@pytest.mark.parametrize("moved", [1, 3])
+@pytest.mark.parametrize("moved", [1, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("foreign", [False, True], ids=["finished", "taken back"])
 def test_a_server_that_is_given_one_table_after_the_other(
     rest_by_table: Place, moved: int, foreign: bool

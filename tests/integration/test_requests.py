@@ -81,7 +81,7 @@ VIEW = {"HEAD": 1, "GET": 3}
     ("strategy", "read"),
     [
         pytest.param("replace", 1, id="replace: metadata"),
-        pytest.param("append", 2, id="append: metadata and manifest list"),
+        pytest.param("append", 2, id="append: metadata and manifest list", marks=pytest.mark.long),
     ],
 )
 def test_a_model_costs_the_same_however_long_its_history(model: Model, strategy: str, read: int) -> None:

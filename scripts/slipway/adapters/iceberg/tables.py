@@ -99,8 +99,9 @@ class Tables:
         if self._failure:  # every thread asks, and each attempt may take its time
             raise self._failure
         environment = self.environment
-        if environment.catalog_properties.get("uri", "").startswith("sqlite:///"):
-            _make_folder(environment.catalog_properties["uri"].removeprefix("sqlite:///"))
+        scheme, _, path = environment.catalog_properties.get("uri", "").partition(":///")
+        if scheme == "sqlite" and not path.startswith("file:"):
+            _make_folder(path)
         try:
             return load_catalog(environment.name, **self._properties)
         except Exception as error:
