@@ -58,6 +58,7 @@ def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
     """Have DuckDB count the bytes that statements of this connection read, without printing anything."""
     cursor.execute("pragma enable_profiling = 'no_output'")
     cursor.execute('pragma custom_profiling_settings = \'{"TOTAL_BYTES_READ": "true"}\'')
+    cursor.execute("select 1")  # before the first statement there is no count, which is not the same as none
 
 
 def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
