@@ -101,7 +101,11 @@ def answering(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (
+        BotoCoreError,
+        ClientError,
+        RuntimeError,
+    ) as error:  # the last: keys that were renewed have expired
         raise UnavailableError(
             f"{what} cannot be used",
             " ".join(str(error).split()),

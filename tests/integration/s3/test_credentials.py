@@ -69,15 +69,15 @@ def rotation(new_lake: Callable[[Path, str], Lake], tmp_path: Path, endpoint: st
     lake = new_lake(tmp_path, f"rotating-{time.time_ns()}")
     iam = boto3.client("iam", **access(endpoint))
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    name = f"rotating-{tmp_path.name}"
-    for user in (name, f"{name}-admin"):
+    person = f"rotating-{tmp_path.name}"
+    for user in (person, f"{person}-admin"):
         iam.create_user(UserName=user)
         iam.put_user_policy(
             UserName=user,
             PolicyName="all",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
         )
-    key = iam.create_access_key(UserName=f"{name}-admin")["AccessKey"]
+    key = iam.create_access_key(UserName=f"{person}-admin")["AccessKey"]
     admin = boto3.client(
         "iam",
         **access(endpoint)
@@ -90,7 +90,7 @@ def rotation(new_lake: Callable[[Path, str], Lake], tmp_path: Path, endpoint: st
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         del lake.workshop.settings[name]
     lake.workshop.settings["AWS_CONFIG_FILE"] = str(config)
-    found = Rotation(lake, admin, folder, name, [])
+    found = Rotation(lake, admin, folder, person, [])
     found.rotate()
     check_signatures(endpoint, "0")
     yield found
