@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     figures: list[Figure] = []
     details: list[str] = []
-    began = time.perf_counter()
+    text, began = "", time.perf_counter()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         for name in options.names or BENCHMARKS:
@@ -32,14 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder = Path(temporary) / name
             folder.mkdir()
             found, told = BENCHMARKS[name](folder, SCALES[options.scale])
+            shutil.rmtree(folder)
             figures += found
             details += told
-    minutes = (time.perf_counter() - began) / 60
-    conditions = f"Scale {options.scale}, {minutes:.0f} minutes, on {report.machine()}."
-    text = report.markdown(figures, details, conditions)
-    if options.output:
-        report.save(options.output, text)
-    else:
+            minutes = (time.perf_counter() - began) / 60
+            conditions = f"Scale {options.scale}, {minutes:.0f} minutes, on {report.machine()}."
+            text = report.markdown(figures, details, conditions)
+            if options.output:  # after each, so that an interruption leaves what was found
+                report.save(options.output, text)
+    if not options.output:
         sys.stdout.write(text)
 
 
