@@ -10,10 +10,10 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg.commit import publish
-from slipway.adapters.iceberg.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.catalogs.commit import publish
 from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.writer import write
+from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
 SCHEMA = "serving"

@@ -28,9 +28,9 @@ from benchmarks.measure import alone
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
 from slipway.adapters import engine, spill
-from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.writer import write
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
 NAME = "memory"

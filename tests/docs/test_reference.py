@@ -18,8 +18,8 @@ from pyiceberg.schema import Schema
 from slipway.adapters import landing
 from slipway.adapters.dbt.strategy import STRATEGIES
 from slipway.adapters.iceberg import partitioning
-from slipway.adapters.iceberg.merge_clauses import MERGE_KEYS
 from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
+from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS
 from slipway.cli.main import cli
 from slipway.cli.reference import reference
 from slipway.domain import errors, manifest

@@ -15,9 +15,9 @@ from pyiceberg.catalog import Catalog, load_catalog
 from slipway.adapters import engine
 from slipway.adapters.candidates import record_of
 from slipway.adapters.halfway import seen
-from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.writer import write
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.records import Records
 from slipway.adapters.releases import heal, release
 from slipway.domain.environment import Environment, Mode

@@ -14,9 +14,9 @@ from pyiceberg.exceptions import NoSuchTableError
 from tests.integration.environments import Place, place
 from tests.integration.rest_catalog import serving
 
-from slipway.adapters.iceberg.glue import GlueMover
+from slipway.adapters.iceberg.catalogs.glue import GlueMover
+from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.updates import UpdateMover
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError
 

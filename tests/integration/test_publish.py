@@ -158,7 +158,7 @@ BEFORE_PUBLISHING = (
     "slipway.adapters.landing:Landing._append",
     "slipway.adapters.iceberg.tables:Tables.stage",
     "slipway.adapters.records:Records.write",
-    "slipway.adapters.iceberg.sql:move",
+    "slipway.adapters.iceberg.catalogs.sql:move",
     "sqlalchemy.orm:Session.commit",
 )
 

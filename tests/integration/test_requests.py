@@ -11,10 +11,10 @@ from tests.integration.environments import Place, place
 from tests.integration.proxy import Proxy, running
 
 from slipway.adapters.candidates import record_of
-from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
 from slipway.adapters.iceberg.types import literal
-from slipway.adapters.iceberg.writer import write
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.writer import write
 
 pytestmark = pytest.mark.server
 

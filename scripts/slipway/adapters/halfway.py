@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slipway.adapters.iceberg.commit import is_atomic
+from slipway.adapters.iceberg.catalogs.commit import is_atomic
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.publication import positions
 from slipway.adapters.records import Records

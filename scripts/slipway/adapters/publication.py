@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.adapters.candidates import staged_of
-from slipway.adapters.iceberg.commit import Mover, conflict, create_namespaces, mover, position, writing
+from slipway.adapters.iceberg.catalogs.commit import (
+    Mover,
+    conflict,
+    create_namespaces,
+    mover,
+    position,
+    writing,
+)
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError

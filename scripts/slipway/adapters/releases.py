@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.commit import guarantee, is_atomic, publish
+from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
 from slipway.adapters.iceberg.tables import StagedTable, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records

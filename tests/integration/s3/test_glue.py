@@ -58,7 +58,7 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert asked(lake) == ({"landed": 5, "served": 4}, "1 row from staging\n")
 
     lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n")
-    forward = "slipway.adapters.iceberg.glue:GlueMover.forward"
+    forward = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
     assert workshop.start("run", kill_before=f"{forward}#3").wait().code is None
     half = locations(lake)
     assert len({name for name in ALL if half[name] != first[name]}) == 2

@@ -12,10 +12,10 @@ import duckdb
 
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.state import TableState, read_state
-from slipway.adapters.iceberg.batches import BatchedTable
-from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import TableId
-from slipway.adapters.iceberg.windows import Window, covers, joined
+from slipway.adapters.iceberg.write.batches import BatchedTable
+from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.windows import Window, covers, joined
 
 if TYPE_CHECKING:
     from slipway.adapters.dbt.session import Session

@@ -16,10 +16,10 @@ from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
-from slipway.adapters.iceberg.constraints import Contract
-from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import TableId
-from slipway.adapters.iceberg.writer import DIGEST, write
+from slipway.adapters.iceberg.write.constraints import Contract
+from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.writer import DIGEST, write
 from slipway.adapters.releases import figures
 from slipway.domain.errors import ConfigError
 from slipway.domain.manifest import Node

@@ -27,7 +27,7 @@ from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
-from slipway.adapters.iceberg.target import check_readable
+from slipway.adapters.iceberg.write.target import check_readable
 from slipway.adapters.landing import Landing, read_feeds
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records

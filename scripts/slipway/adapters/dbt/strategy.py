@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway.adapters.iceberg.merge_clauses import MERGE_KEYS, listed
+from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS, listed
 from slipway.domain.errors import ConfigError
 
 STRATEGIES = ("append", "merge", "delete+insert", "insert_overwrite", "microbatch")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.adapters.iceberg.batches import BatchedTable
-from slipway.adapters.iceberg.constraints import Contract
-from slipway.adapters.iceberg.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.tables import StagedTable
-from slipway.adapters.iceberg.windows import Window, covers, joined
+from slipway.adapters.iceberg.write.batches import BatchedTable
+from slipway.adapters.iceberg.write.constraints import Contract
+from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.windows import Window, covers, joined
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:

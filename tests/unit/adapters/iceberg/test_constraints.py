@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway.adapters.iceberg.constraints import HELD, Contract
+from slipway.adapters.iceberg.write.constraints import HELD, Contract
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:

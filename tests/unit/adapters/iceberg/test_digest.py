@@ -6,7 +6,7 @@ import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.adapters.iceberg.digest import ALGORITHM, Digest, digest_of
+from slipway.adapters.iceberg.write.digest import ALGORITHM, Digest, digest_of
 
 FEW = settings(derandomize=True, deadline=None, max_examples=40)
 Row = tuple[int | None, str | None]

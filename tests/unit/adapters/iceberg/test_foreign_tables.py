@@ -27,7 +27,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import ListType, LongType, NestedField, StringType
 
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.iceberg.target import check_readable
+from slipway.adapters.iceberg.write.target import check_readable
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:

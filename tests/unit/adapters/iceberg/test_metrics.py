@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyiceberg import types as ice
 from pyiceberg.conversions import from_bytes
 
-from slipway.adapters.iceberg.metrics import (
+from slipway.adapters.iceberg.write.metrics import (
     BOUND_LENGTH,
     WrittenFile,
     _bound,

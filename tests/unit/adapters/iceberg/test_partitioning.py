@@ -10,8 +10,8 @@ from pyiceberg import types as ice
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.partition_values import partition_value
 from slipway.adapters.iceberg.partitioning import parse, spec_for
+from slipway.adapters.iceberg.write.partition_values import partition_value
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:

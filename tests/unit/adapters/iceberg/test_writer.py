@@ -14,8 +14,8 @@ from pyiceberg.expressions import EqualTo, IsNull
 from pyiceberg.table import Table
 from pyiceberg.types import IntegerType, LongType, StringType
 
-from slipway.adapters.iceberg.constraints import Contract
-from slipway.adapters.iceberg.rewrite import live_files
+from slipway.adapters.iceberg.write.constraints import Contract
+from slipway.adapters.iceberg.write.rewrite import live_files
 from slipway.domain.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.adapters.iceberg.constraints import Contract
-from slipway.adapters.iceberg.digest import Digest
 from slipway.adapters.iceberg.tables import StagedTable, TableId
+from slipway.adapters.iceberg.write.constraints import Contract
+from slipway.adapters.iceberg.write.digest import Digest
 
 STRATEGIES = ("replace", "append", "merge", "delete+insert", "insert_overwrite")
 

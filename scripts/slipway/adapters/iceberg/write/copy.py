@@ -17,15 +17,15 @@ import duckdb
 from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
 
-from slipway.adapters.iceberg.constraints import check_required
-from slipway.adapters.iceberg.destination import Destination
-from slipway.adapters.iceberg.layout import flush_rows, row_width, split_sizes
-from slipway.adapters.iceberg.metrics import WrittenFile, data_file
-from slipway.adapters.iceberg.nan_counts import nan_counts
-from slipway.adapters.iceberg.partition_values import partition_keys, partition_record
 from slipway.adapters.iceberg.schema import field_ids, parquet_schema
 from slipway.adapters.iceberg.tables import uri
 from slipway.adapters.iceberg.types import exact, literal, quote
+from slipway.adapters.iceberg.write.constraints import check_required
+from slipway.adapters.iceberg.write.destination import Destination
+from slipway.adapters.iceberg.write.layout import flush_rows, row_width, split_sizes
+from slipway.adapters.iceberg.write.metrics import WrittenFile, data_file
+from slipway.adapters.iceberg.write.nan_counts import nan_counts
+from slipway.adapters.iceberg.write.partition_values import partition_keys, partition_record
 from slipway.domain.errors import SlipwayError
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")

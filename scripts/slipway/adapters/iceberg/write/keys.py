@@ -15,8 +15,8 @@ from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.merge_clauses import DEST
 from slipway.adapters.iceberg.types import quote
+from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.domain.errors import ConfigError, ContractError
 
 _FEW = 500  # up to so many distinct key values manifests are pruned by value, above by range

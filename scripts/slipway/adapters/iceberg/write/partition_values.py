@@ -13,9 +13,9 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
-from slipway.adapters.iceberg.metrics import WrittenFile
 from slipway.adapters.iceberg.partitioning import PartitionColumn
 from slipway.adapters.iceberg.types import quote
+from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.domain.errors import ContractError
 
 _EPOCH = datetime(1970, 1, 1)

@@ -10,11 +10,11 @@ from pyiceberg.expressions import And
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg import keys as matching
-from slipway.adapters.iceberg.merge_clauses import DEST, SOURCE
-from slipway.adapters.iceberg.request import WriteRequest
-from slipway.adapters.iceberg.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
 from slipway.adapters.iceberg.types import quote
+from slipway.adapters.iceberg.write import keys as matching
+from slipway.adapters.iceberg.write.merge_clauses import DEST, SOURCE
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
 from slipway.domain.errors import ConfigError
 
 

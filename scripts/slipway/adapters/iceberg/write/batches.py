@@ -15,21 +15,22 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import constraints, copy, schema
-from slipway.adapters.iceberg.changes import other_updates, own_changes, without_snapshots
-from slipway.adapters.iceberg.destination import Destination
-from slipway.adapters.iceberg.digest import Digest, digest_of
-from slipway.adapters.iceberg.merge_clauses import DEST
-from slipway.adapters.iceberg.metrics import WrittenFile
-from slipway.adapters.iceberg.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.rewrite import FILE, explained, files_relation, live_files, named
+from slipway.adapters.iceberg import schema
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
-from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.types import duckdb_type, quote
-from slipway.adapters.iceberg.windows import Window
-from slipway.adapters.iceberg.writer import DIGEST, columns_of, summary_of
+from slipway.adapters.iceberg.write import constraints, copy
+from slipway.adapters.iceberg.write.changes import other_updates, own_changes, without_snapshots
+from slipway.adapters.iceberg.write.destination import Destination
+from slipway.adapters.iceberg.write.digest import Digest, digest_of
+from slipway.adapters.iceberg.write.merge_clauses import DEST
+from slipway.adapters.iceberg.write.metrics import WrittenFile
+from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.rewrite import FILE, explained, files_relation, live_files, named
+from slipway.adapters.iceberg.write.target import new_table, target_updates
+from slipway.adapters.iceberg.write.windows import Window
+from slipway.adapters.iceberg.write.writer import DIGEST, columns_of, summary_of
 from slipway.domain.errors import ConfigError
 
 _FEW = 3  # up to so many batches look for files in the manifests that may name them

@@ -13,8 +13,8 @@ from pyiceberg.catalog.rest import Endpoint, HttpMethod, RestCatalog
 from pyiceberg.table import CommitTableRequest, TableIdentifier
 from requests import HTTPError
 
+from slipway.adapters.iceberg.catalogs.updates import forward
 from slipway.adapters.iceberg.tables import StagedTable, Tables
-from slipway.adapters.iceberg.updates import forward
 from slipway.domain.errors import UnavailableError
 
 _PATH = "transactions/commit"

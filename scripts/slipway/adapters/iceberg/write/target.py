@@ -18,9 +18,10 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
-from slipway.adapters.iceberg import evolution, partitioning, schema, sorting
-from slipway.adapters.iceberg.request import WriteRequest
+from slipway.adapters.iceberg import evolution, partitioning, schema
 from slipway.adapters.iceberg.tables import FORMAT_VERSION, Tables
+from slipway.adapters.iceberg.write import sorting
+from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.domain.errors import ConfigError, ContractError
 
 

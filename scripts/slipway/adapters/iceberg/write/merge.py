@@ -10,12 +10,19 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg import keys as matching
-from slipway.adapters.iceberg.merge_clauses import DEST, SOURCE, MergeClauses, any_of, listed, merge_clauses
-from slipway.adapters.iceberg.request import WriteRequest
-from slipway.adapters.iceberg.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import duckdb_type, quote
+from slipway.adapters.iceberg.write import keys as matching
+from slipway.adapters.iceberg.write.merge_clauses import (
+    DEST,
+    SOURCE,
+    MergeClauses,
+    any_of,
+    listed,
+    merge_clauses,
+)
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
 from slipway.domain.errors import ConfigError
 
 

@@ -12,9 +12,9 @@ import duckdb
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.metrics import WrittenFile
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.types import exact, literal, quote
+from slipway.adapters.iceberg.write.metrics import WrittenFile
 
 NanCounts = Mapping[str, Mapping[int, int]]
 """Path of a file to field id to number of NaN."""

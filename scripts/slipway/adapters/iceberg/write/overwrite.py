@@ -9,9 +9,9 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.partition_values import partition_value
 from slipway.adapters.iceberg.partitioning import PartitionColumn
-from slipway.adapters.iceberg.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
+from slipway.adapters.iceberg.write.partition_values import partition_value
+from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
 
 
 def by_partition(

@@ -11,10 +11,11 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Transaction
 
-from slipway.adapters.iceberg import partitioning, sorting
-from slipway.adapters.iceberg.layout import Layout
-from slipway.adapters.iceberg.request import WriteRequest
+from slipway.adapters.iceberg import partitioning
 from slipway.adapters.iceberg.tables import duckdb_path
+from slipway.adapters.iceberg.write import sorting
+from slipway.adapters.iceberg.write.layout import Layout
+from slipway.adapters.iceberg.write.request import WriteRequest
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def _kind(catalog: Catalog) -> str:
         case "SqlCatalog":
             return "sql"
         case "RestCatalog":
-            from slipway.adapters.iceberg import rest
+            from slipway.adapters.iceberg.catalogs import rest
 
             return "rest" if rest.moves_several(catalog) else "stepwise"
     return "stepwise"
@@ -53,11 +53,11 @@ def publish(tables: Tables, staged: Sequence[StagedTable]) -> None:
     create_namespaces(tables, staged)
     with writing(tables):
         if _kind(tables.catalog) == "sql":
-            from slipway.adapters.iceberg import sql
+            from slipway.adapters.iceberg.catalogs import sql
 
             refused = sql.move(tables.catalog, staged)
         else:
-            from slipway.adapters.iceberg import rest
+            from slipway.adapters.iceberg.catalogs import rest
 
             refused = rest.move(tables, staged)
     if refused is not None:
@@ -77,10 +77,10 @@ class Mover(Protocol):
 def mover(tables: Tables) -> Mover:
     """How single tables of the environment's catalog are moved."""
     if type(tables.catalog).__name__ == "GlueCatalog":
-        from slipway.adapters.iceberg.glue import GlueMover
+        from slipway.adapters.iceberg.catalogs.glue import GlueMover
 
         return GlueMover(tables)
-    from slipway.adapters.iceberg.updates import UpdateMover
+    from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 
     return UpdateMover(tables)
 

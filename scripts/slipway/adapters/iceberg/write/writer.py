@@ -16,19 +16,20 @@ from pyiceberg.table.update import (
 )
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import constraints, copy, rewrite, schema
-from slipway.adapters.iceberg.delete_insert import by_delete_insert
-from slipway.adapters.iceberg.destination import Destination
-from slipway.adapters.iceberg.digest import Digest, digest_of
-from slipway.adapters.iceberg.merge import by_merge
-from slipway.adapters.iceberg.merge_clauses import merge_clauses
-from slipway.adapters.iceberg.overwrite import by_partition
-from slipway.adapters.iceberg.request import STRATEGIES, WriteRequest, WriteResult
+from slipway.adapters.iceberg import schema
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
-from slipway.adapters.iceberg.target import new_table, target_updates
 from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.write import constraints, copy, rewrite
+from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
+from slipway.adapters.iceberg.write.destination import Destination
+from slipway.adapters.iceberg.write.digest import Digest, digest_of
+from slipway.adapters.iceberg.write.merge import by_merge
+from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
+from slipway.adapters.iceberg.write.overwrite import by_partition
+from slipway.adapters.iceberg.write.request import STRATEGIES, WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.domain.errors import ConfigError
 
 DIGEST = "slipway.digest"

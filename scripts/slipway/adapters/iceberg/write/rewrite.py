@@ -15,10 +15,10 @@ from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.request import WriteRequest
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
+from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.domain.errors import ConfigError, ContractError
 
 FILE = "__slipway_file"

@@ -11,8 +11,8 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.metrics import WrittenFile, null_count
 from slipway.adapters.iceberg.types import quote
+from slipway.adapters.iceberg.write.metrics import WrittenFile, null_count
 from slipway.domain.errors import ConfigError, ContractError
 
 HELD = "slipway.constraints"

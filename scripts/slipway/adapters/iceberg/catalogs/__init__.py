@@ -1,0 +1,1 @@
+"""How each kind of catalog is made to show what was staged."""
