@@ -43,7 +43,7 @@ def files_opened(folder: Path, days: int) -> tuple[int, int]:
         if task.file.file_path not in planned:
             Path(task.file.file_path.removeprefix("file://")).unlink()
     lake.connection.execute("pragma enable_profiling = 'no_output'")
-    lake.connection.execute("set profiling_mode = 'detailed'")
+    lake.connection.execute("""pragma custom_profiling_settings = '{"EXTRA_INFO": "true"}'""")
     scan = f"iceberg_scan('{table.metadata_location.removeprefix('file://')}')"
     (count,) = lake.connection.execute(f"select count(amount) from {scan} where day = ?", [day]).fetchall()[0]
     assert count == growth.ROWS
