@@ -45,7 +45,7 @@
 {% macro duckdb__get_catalog_relations(information_schema, relations) -%}
     {%- set answer = {'relations': relations} -%}
     {%- do run_query('select 1') -%}
-    {%- do slipway('describe', relations[0], answer) -%}
+    {%- do slipway('describe', (relations | list)[0], answer) -%}
     {{ return(run_query(answer['sql'])) }}
 {%- endmacro %}
 

@@ -137,6 +137,7 @@ def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published:
     assert table(declared, "serving.depot_weights")["rows"]["within_tolerance"] == 2
 
 
+@pytest.mark.long
 def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
     (published.project / WEIGHT_MODEL).unlink()
@@ -223,7 +224,8 @@ def test_refusals(workshop: Workshop) -> None:
     assert not list(temporary.iterdir())
 
 
-@pytest.mark.parametrize("to", [pytest.param("everyone", marks=pytest.mark.long), "the command alone"])
+@pytest.mark.long
+@pytest.mark.parametrize("to", ["everyone", "the command alone"])
 def test_interrupted(published: Workshop, to: str) -> None:
     """Ctrl-C in a terminal reaches the two builds, too; a signal from elsewhere does not."""
     published.write(

@@ -137,6 +137,7 @@ def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
     assert "call the model readings" in output
 
 
+@pytest.mark.long
 def test_a_raw_table_can_be_rebuilt_where_that_is_allowed(project: Project) -> None:
     project.write(
         "models/raw/readings.sql",

@@ -207,7 +207,7 @@ def test_a_snapshot_by_timestamp(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("hard_deletes", ["invalidate", "new_record"])
+@pytest.mark.parametrize("hard_deletes", ["invalidate", pytest.param("new_record", marks=pytest.mark.long)])
 def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -> None:
     bare(project)
     project.write(

@@ -78,6 +78,7 @@ def test_batches_give_what_one_build_gives(project: Project, size: str) -> None:
     assert (node["change"], node["rows_after"], node["rows_added"]) == ("built", len(expected), len(expected))
 
 
+@pytest.mark.long
 def test_late_rows_come_with_the_batches_that_are_built_again(project: Project) -> None:
     bare(project)
     events(project, *(f"{day},2024-03-{day} 10:00:00" for day in (30, 31)), kind="timestamp")

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "folder",
     [
-        pytest.param("with space", id="space"),
-        pytest.param("żółw 日本 🐢", id="unicode"),
+        pytest.param("with space", id="space", marks=pytest.mark.long),
+        pytest.param("żółw 日本 🐢", id="unicode", marks=pytest.mark.long),
         pytest.param("it's 100% [x] {y} $HOME", id="punctuation"),
     ],
 )
@@ -53,6 +53,7 @@ def test_a_home_that_no_reader_could_open_is_refused(project: Project, tmp_path:
     assert not list(tmp_path.glob("**/*.parquet"))
 
 
+@pytest.mark.long
 def test_commands_work_from_any_folder(project: Project, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()

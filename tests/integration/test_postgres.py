@@ -200,6 +200,7 @@ def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> Non
     assert not (site.workshop.home / "warehouse").exists()
 
 
+@pytest.mark.long
 def test_a_server_that_does_not_answer_is_given_up(site: Site) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

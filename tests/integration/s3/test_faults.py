@@ -117,8 +117,8 @@ def test_connections_are_dropped_and_the_run_succeeds(lake: Lake, proxy: Proxy) 
     "part",
     [
         pytest.param("/raw/parcels/data/", id="data files"),
-        pytest.param("/curated/weights/metadata/", id="metadata"),
-        pytest.param("/candidate/", id="records of the candidate"),
+        pytest.param("/curated/weights/metadata/", id="metadata", marks=pytest.mark.long),
+        pytest.param("/candidate/", id="records of the candidate", marks=pytest.mark.long),
         pytest.param(".publishing", id="the intent to publish"),
     ],
 )
