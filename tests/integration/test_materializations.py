@@ -98,42 +98,43 @@ def test_every_incremental_strategy(project: Project) -> None:
         assert len(project.table(f"serving.{name}").metadata.snapshots) > 1
 
 
-# configuration, rows of the seed, and what is said
+# configuration, rows of k and v, and what is said
 REFUSED = (
-    ("unique_key='k'", ["1,a,1", "1,b,2"], 'unique_key ("k") occurs more than once'),
-    ("unique_key='k'", ["1,a,1", ",b,2"], 'have NULL in unique_key ("k")'),
-    ("unique_key='nothing'", ["1,a,1"], "nothing"),
-    ("incremental_strategy='merge'", ["1,a,1"], "merge needs unique_key"),
+    ("unique_key='k'", "(1, 'a'), (1, 'b')", 'unique_key ("k") occurs more than once'),
+    ("unique_key='k'", "(1, 'a'), (null, 'b')", 'have NULL in unique_key ("k")'),
+    ("unique_key='nothing'", "(1, 'a')", "nothing"),
+    ("incremental_strategy='merge'", "(1, 'a')", "merge needs unique_key"),
     (
         "incremental_strategy='upsert'",
-        ["1,a,1"],
-        "thing: incremental_strategy upsert: unknown. use one of append",
+        "(1, 'a')",
+        "incremental_strategy upsert: unknown. use one of append",
     ),
-    ("unique_key='k', merge_update_columns='v'", ["1,a,1"], "'v', expected a list of columns"),
-    ("partitioned_by=['month(v)']", ["1,a,1"], "month cannot be used on v"),
-    ("sorted_by=['nothing']", ["1,a,1"], "sorted_by names nothing: no such column"),
-    ("schema='ops'", ["1,a,1"], "schema ops is slipway's own"),
-    ("schema='landing'", ["1,a,1"], "schema landing is slipway's own"),
+    ("unique_key='k', merge_update_columns='v'", "(1, 'a')", "'v', expected a list of columns"),
+    ("partitioned_by=['month(v)']", "(1, 'a')", "month cannot be used on v"),
+    ("sorted_by=['nothing']", "(1, 'a')", "sorted_by names nothing: no such column"),
+    ("schema='ops'", "(1, 'a')", "schema ops is slipway's own"),
+    ("schema='landing'", "(1, 'a')", "schema landing is slipway's own"),
 )
 
 
 def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Project) -> None:
     bare(project)
-    seed(project, "0,x,0")
-    project.write(
-        "seeds/reference/_seeds.yml", "seeds: [{name: input, config: {column_types: {k: integer}}}]\n"
-    )
-    model = "{{{{ config(materialized='incremental', {}) }}}}\nselect * from {{{{ ref('input') }}}}\n"
-    project.write("models/serving/thing.sql", model.format("unique_key='k'"))
+    model = "{{{{ config(materialized='incremental', {}) }}}}\nselect * from (values {}) as t (k, v)\n"
+    for number in range(len(REFUSED)):
+        project.write(f"models/serving/thing_{number}.sql", model.format("unique_key='k'", "(0, 'x')"))
     project.dbt("build")
     before = project.locations()
-    for config, rows, said in REFUSED:
-        project.write("models/serving/thing.sql", model.format(config))
-        seed(project, *rows)
-        output = project.refused("build")
+    assert len(before) == len(REFUSED)
+    for number, (config, rows, _) in enumerate(REFUSED):
+        project.write(f"models/serving/thing_{number}.sql", model.format(config, rows))
+    output = project.refused("build")
+    assert set(project.results().values()) == {"error"}
+    assert len(project.results()) == len(REFUSED)
+    for number, (_, _, said) in enumerate(REFUSED):
         assert said in output
-        assert "Traceback" not in output
-        assert project.locations() == before
+        assert f"thing_{number}" in output
+    assert "Traceback" not in output
+    assert project.locations() == before
 
 
 def test_a_column_that_is_added(project: Project) -> None:
