@@ -9,16 +9,23 @@ The answer is the process id at once and the exit code at the end; no exit code 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import json
 import multiprocessing.util
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def serve(path: str) -> None:
@@ -55,6 +62,25 @@ def preload() -> None:
         "slipway.dbt_plugin",
     ):
         importlib.import_module(name)
+    warm_up()
+
+
+def warm_up() -> None:
+    """Parse a project twice: dbt writes its readers and writers of records on first use, in every process anew."""
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "project"
+        shutil.copytree(HERE / "project", path)
+        shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
+        shutil.copy(ROOT / "profiles.yml", path)
+        places = ["--project-dir", str(path), "--profiles-dir", str(path), "--log-path", f"{folder}/logs"]
+        for _ in range(2):
+            done = dbtRunner().invoke(["--quiet", "parse", *places])
+            assert done.success, done.exception
+    reset_adapters()
+    gc.collect()  # their locks, too: multiprocessing reports what is left when this process is killed
 
 
 def answer(connection: socket.socket) -> None:
