@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 WEIGHTS = "serving.depot_weights"
 DAY_3 = ("p6,S,2024-05-03,10.125",)
+SLOW_MODEL = """
+import time
+from pathlib import Path
+
+import pandas
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    (Path("{0}") / "arrived").touch()
+    while not (Path("{0}") / "go").exists():
+        time.sleep(0.01)
+    return pandas.DataFrame({{"n": [1]}})
+"""
 EXPOSURE = """
 exposures:
   - name: weights_on_the_wall
@@ -158,3 +173,25 @@ def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
     assert healed.code == 0, healed
     numbers = [entry["number"] for entry in json.loads(workshop.answer("releases", "-o", "json"))]
     assert numbers == [4, 3, 2, 1]
+
+
+def test_a_run_that_was_building_when_the_hold_came_does_not_publish(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    gate = workshop.folder / "gate"
+    gate.mkdir()
+    # only this model is selected below: no table of the run is one that the rollback moves
+    workshop.write("models/serving/slow.py", SLOW_MODEL.format(gate))
+    running = workshop.start("run", "--select", "slow")
+    for _ in range(3000):
+        if (gate / "arrived").exists():
+            break
+        time.sleep(0.01)
+    workshop.answer("rollback", "--hold", "--reason", "stop everything")
+    (gate / "go").touch()
+    done = running.wait()
+    assert done.code == 1, done
+    assert "stop everything" in done.err
+    assert "serving.slow" not in workshop.published()
+    assert workshop.manifests()[-1]["outcome"] == "refused"

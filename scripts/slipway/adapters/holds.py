@@ -28,10 +28,12 @@ class Holds:
                 return Hold.model_validate_json(self._store.read(key))
         return None
 
-    def place(self, hold: Hold) -> None:
-        """Put the environment on hold; one that is on hold stays so."""
-        if self.current() is None:
-            self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
+    def place(self, hold: Hold) -> bool:
+        """Put the environment on hold; False when it was already, which stays as it is."""
+        if self.current() is not None:
+            return False
+        self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
+        return True
 
     def lift(self, lift: Lift) -> Hold:
         """End the hold that is in force, and return it.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
+from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
 from slipway.adapters.iceberg.tables import StagedTable, Tables
 from slipway.adapters.publication import positions, settle
@@ -26,6 +27,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     finishes or undoes what was published in part.
 
     Raises:
+        SlipwayError: the environment is on hold; nothing was published.
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
@@ -36,6 +38,8 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
         for item in staged
     }
     intent = intent.model_copy(update={"tables": moves})
+    if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
+        Holds(records).refuse(f"a publication in {tables.environment.name}")
     records.write_intent(intent)
     refusal = _publish(tables, records, staged, intent)
     if refusal:

@@ -23,7 +23,6 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
         ConflictError: a table moved since the run began; nothing was published.
     """
     from slipway.adapters.candidates import staged_of
-    from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
@@ -32,7 +31,6 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     heal(tables, records)
-    Holds(records).refuse(f"a publication in {environment.name}")
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:

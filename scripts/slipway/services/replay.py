@@ -96,16 +96,14 @@ def _manifest(environment: Environment, run: str) -> RunManifest:
 def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
     """Metadata files of the inputs by table, and the inputs that are gone."""
     wanted = {
-        item.table.removeprefix(f"{manifest.target}."): (item.metadata_location, item.snapshot_id)
-        for item in manifest.inputs
+        item.table.removeprefix(f"{manifest.target}."): item.metadata_location for item in manifest.inputs
     }
     wanted |= {
-        node.table: (node.metadata_location, node.candidate_snapshot)
+        node.table: node.metadata_location
         for node in manifest.nodes
         if node.table and node.metadata_location and not _is_made(node)
     }
-    expired = [name for name, (location, _) in wanted.items() if not _is_there(tables, name, location)]
-    return {name: location for name, (location, _) in wanted.items()}, expired
+    return wanted, [name for name, location in wanted.items() if not _is_there(tables, name, location)]
 
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import ConflictError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
-from slipway.domain.manifest import Hold, Intent, Release
+from slipway.domain.manifest import Hold, Intent, Lift, Release
 from slipway.domain.rollback import Step, goal_of, plan
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
 
     Raises:
         NotFoundError: a snapshot or metadata file that it needs is gone; nothing was moved.
-        ConflictError: a table moved since the proposal was made; nothing was moved.
+        ConflictError: a table moved since the proposal was made; nothing was moved, and no hold is left.
     """
     from slipway.adapters.candidates import record_of
     from slipway.adapters.code import who
@@ -92,12 +92,13 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
     staged = [_staged(tables, step, f"release-{number}") for step in proposal.steps]
     for item in staged:
         records.write_rollback(number, ".".join(item.identifier), record_of(item, number))
+    held = False
     if hold:  # before anything moves: a run must not slip in between
         why = reason or f"rolled back to release {goal.number}"
         placed = Hold(
             target=environment.name, release=number, placed_at=datetime.now(UTC), who=who(), reason=why
         )
-        Holds(records).place(placed)
+        held = Holds(records).place(placed)
     intent = Intent(
         number=number,
         run_id=goal.run_id,
@@ -106,7 +107,12 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
         returns_to=None if proposal.partial else goal.number,
         reason=reason,
     )
-    return release(tables, records, staged, intent)
+    try:
+        return release(tables, records, staged, intent)
+    except ConflictError:
+        if held:
+            Holds(records).lift(Lift(lifted_at=datetime.now(UTC), who=who()))
+        raise
 
 
 def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:

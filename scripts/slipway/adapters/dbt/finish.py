@@ -13,7 +13,7 @@ from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
-from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
+from slipway.domain.errors import SlipwayError, UnrecordedError
 from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Intent, RunManifest, Tests
 from slipway.domain.run import Outcome
 
@@ -38,6 +38,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
     """Decide the outcome of a run, publish it if it passed, and write its run manifest.
 
     Raises:
+        SlipwayError: the environment is on hold; recorded, and raised again.
         ConflictError: someone else published a table of this run; recorded, and raised again.
         UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
@@ -54,7 +55,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
             release(session.outputs, session.records, list(session.staged.values()), intent)
         except UnrecordedError as error:
             failure, reason = error, error.line()
-        except (ConflictError, UnavailableError) as error:
+        except SlipwayError as error:
             failure, outcome, reason = error, Outcome.REFUSED, error.line()
     run_manifest = RunManifest(
         run_id=session.request.run_id,
