@@ -17,14 +17,15 @@ import pyarrow as pa
 import yaml
 from pyiceberg.exceptions import CommitFailedException
 
+from slipway.adapters.belonging import LEDGER
 from slipway.adapters.feed_files import FeedFiles, Look
-from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.catalogs.commit import writing
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
-from slipway.domain.errors import ConfigError, ConflictError
+from slipway.domain.errors import ConfigError, ConflictError, UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
-LEDGER: TableId = ("ops", "landed_files")
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
 _ATTEMPTS = 4
 _SCHEMA = pa.schema(
@@ -123,8 +124,11 @@ class Landing:
             if not entries:
                 return []
             try:
-                self._append(entries)
-            except CommitFailedException:
+                with writing(self._tables):
+                    self._append(entries)
+            except UnavailableError as error:
+                if not isinstance(error.__cause__, CommitFailedException):
+                    raise
                 self._ledger = None
                 continue
             self._ledger = [*self.ledger(), *entries]

@@ -17,6 +17,8 @@ from typing import IO, Any, Protocol
 from slipway.adapters.s3 import answering, is_s3, s3_access, split
 from slipway.domain.errors import ConfigError
 
+UNFINISHED = ".unfinished-"
+"""What the name of a file begins with that is still being written, or whose writer died."""
 _PROBE = "write-once-probe"
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
@@ -84,7 +86,7 @@ class LocalStore:
         """Write to a temporary file and link it: whole or not at all, and never over another."""
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)

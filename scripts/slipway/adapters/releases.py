@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
+from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
 from slipway.adapters.iceberg.tables import StagedTable, Tables
@@ -15,9 +16,6 @@ from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Intent, Move, Release, ReleasedTable
 from slipway.domain.publication import Action, Plan, Position
-
-_OUTSIDE = frozenset({"ops"})
-"""Namespaces that are written outside of releases."""
 
 
 def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:
@@ -28,6 +26,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
 
     Raises:
         SlipwayError: the environment is on hold; nothing was published.
+        DamagedError: the record of the last release cannot be read; nothing was published.
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
@@ -40,12 +39,13 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     intent = intent.model_copy(update={"tables": moves})
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
         Holds(records).refuse(f"a publication in {tables.environment.name}")
+    last = records.last_release()
     records.write_intent(intent)
     refusal = _publish(tables, records, staged, intent)
     if refusal:
         raise refusal
     try:
-        return _record(tables, records, intent)
+        return _record(tables, records, intent, last)
     except UnavailableError as error:
         raise UnrecordedError(
             f"release {intent.number} is published, but not recorded",
@@ -113,13 +113,18 @@ def heal(tables: Tables, records: Records) -> list[str]:
     Raises:
         UnavailableError: the catalog cannot be read or written.
         SlipwayError: a publication can neither be finished nor undone.
+        DamagedError: a record of one cannot be read, or the catalog is not the environment's.
     """
     told = []
-    for intent in records.open_intents():
+    check_file(records)
+    intents = records.open_intents()
+    if intents:
+        check_catalog(tables, records, tables.locations())
+    for intent in intents:
         end, refusal = _end(tables, records, intent)
         name = f"healed: release {intent.number} of run {intent.run_id}"
         if end.action is Action.PUBLISHED:
-            _record(tables, records, intent)
+            _record(tables, records, intent, records.last_release())
             told.append(f"{name} was published and is now recorded")
         elif end.action is Action.WITHDRAWN:
             records.withdraw(intent.number, end.tables)
@@ -141,8 +146,8 @@ def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, Confli
     return Plan(Action.WITHDRAWN if Position.ELSEWHERE in found else Action.WAITING), None
 
 
-def _record(tables: Tables, records: Records, intent: Intent) -> Release:
-    cut = _cut(tables, records.last_release(), intent, datetime.now(UTC))
+def _record(tables: Tables, records: Records, intent: Intent, last: Release | None) -> Release:
+    cut = _cut(tables, last, intent, datetime.now(UTC))
     records.write_release(cut)
     return cut
 
@@ -176,7 +181,7 @@ def shown(tables: Tables, last: Release | None, intent: Intent | None = None) ->
     for identifier, location in sorted(tables.locations().items()):
         name = ".".join(identifier)
         before = known.get(name)
-        if identifier[0] in _OUTSIDE:
+        if identifier[0] in OUTSIDE:
             continue
         if before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})

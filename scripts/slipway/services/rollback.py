@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.adapters.record_files import parse_json
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ConflictError, NotFoundError
+from slipway.domain.errors import ConflictError, DamagedError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
 from slipway.domain.manifest import Hold, Intent, Lift, Release
 from slipway.domain.rollback import Step, goal_of, plan
@@ -30,6 +30,7 @@ class Proposal:
         partial: whether only chosen tables move.
         steps: what happens to which table; empty when readers see it already.
         exposures: who reads these tables.
+        note: why that is not known.
     """
 
     environment: Environment
@@ -37,6 +38,7 @@ class Proposal:
     partial: bool
     steps: Sequence[Step]
     exposures: Sequence[Exposure]
+    note: str = ""
 
 
 def propose(project: Path, target: str | None, number: int | None, only: Sequence[str]) -> Proposal:
@@ -52,7 +54,9 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
         NotFoundError: no such release, or none before; or a snapshot or metadata file that it needs is gone.
         ConflictError: another program committed to a table that would move.
         UsageError: a pattern names no table.
+        DamagedError: the record of the release, or of a later one, cannot be read; or the catalog is not the one.
     """
+    from slipway.adapters.belonging import check_catalog, check_file
     from slipway.adapters.iceberg.restore import find_state
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.profile import Profile
@@ -61,14 +65,26 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
-    releases = records.releases()
+    check_file(records)
+    releases, damaged = records.readable_releases()
+    if not releases or number in damaged:
+        for error in damaged.values():
+            raise error
     goal = goal_of(releases, number)
+    for later, error in damaged.items():
+        if later > goal.number:  # it may be what readers see now
+            raise error
+    check_catalog(tables, records, tables.locations())
     steps = plan(releases, shown(tables, releases[-1]), goal, only)
     for step in steps:
         if step.after is not None:
             find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
-    exposures = affected(_dbt_manifest(records, releases[-1]), [step.table for step in steps])
-    return Proposal(environment, goal, bool(only), steps, exposures)
+    try:
+        exposures = affected(_dbt_manifest(records, releases[-1]), [step.table for step in steps])
+        note = ""
+    except DamagedError as error:
+        exposures, note = [], f"who reads the tables is not known: {error.line()}"
+    return Proposal(environment, goal, bool(only), steps, exposures, note)
 
 
 def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
@@ -130,9 +146,17 @@ def _identifier(step: Step) -> TableId:
 
 
 def _dbt_manifest(records: Records, latest: Release) -> Mapping[str, Any]:
-    """dbt's manifest of the run that readers see; empty when it was not kept."""
+    """dbt's manifest of the run that readers see; empty when it was not kept.
+
+    Raises:
+        DamagedError: it is none.
+    """
+    name = "dbt/manifest.json"
     try:
-        found: Mapping[str, Any] = json.loads(records.read(latest.run_id, "dbt/manifest.json"))
+        content = records.read(latest.run_id, name)
     except NotFoundError:
         return {}
+    found = parse_json(content, f"{records.location(latest.run_id)}/{name}")
+    if not (isinstance(found.get("exposures", {}), dict) and isinstance(found.get("nodes", {}), dict)):
+        raise DamagedError(f"{records.location(latest.run_id)}/{name} is no manifest of dbt")
     return found
