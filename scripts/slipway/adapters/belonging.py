@@ -66,13 +66,31 @@ def elsewhere(environment: Environment, now: Mapping[TableId, str]) -> str:
 
 
 def lost(records: Records, why: str) -> DamagedError:
-    """The refusal where releases are recorded that the catalog knows nothing of."""
+    """The refusal where releases are recorded that the catalog knows nothing of.
+
+    Raises:
+        DamagedError: they are another environment's.
+    """
+    records.last_release()
     newest = records.release_keys()[-1]
     return DamagedError(
         f"the catalog of {records.environment.name} is gone",
         f"{why}, and {records.store.root}/{newest} is of a release",
         "restore it, check that it is the right one, or have slipway doctor --fix enter the tables of that release",
     )
+
+
+def is_unused(tables: Tables) -> bool:
+    """Whether a SQL catalog can be reached and was never used."""
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    catalog = tables.catalog
+    try:
+        return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
+    except SQLAlchemyError:
+        return False
 
 
 def _released(now: Mapping[TableId, str]) -> bool:

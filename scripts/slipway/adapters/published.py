@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from slipway.adapters.belonging import catalog_file, check_catalog, check_file, lost
+from slipway.adapters.belonging import catalog_file, check_catalog, check_file, is_unused, lost
 from slipway.adapters.halfway import Seen, seen, unfinished, warning
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.records import Records
@@ -58,7 +58,7 @@ class Published:
         try:
             found = seen(self.tables, self.records)
         except UnavailableError:
-            if self._without_tables():
+            if is_unused(self.tables):
                 if self.records.release_keys():
                     raise lost(self.records, "the catalog is empty") from None
                 raise self._nothing("its catalog is empty") from None
@@ -158,18 +158,6 @@ class Published:
                 f"run {run_id} has no tables", "it ended before it built one", f"see slipway show {run_id}"
             )
         return Cut(f"run {run_id}", tables)
-
-    def _without_tables(self) -> bool:
-        """Whether a SQL catalog can be reached but was never used."""
-        from pyiceberg.catalog.sql import SqlCatalog
-        from sqlalchemy import inspect
-        from sqlalchemy.exc import SQLAlchemyError
-
-        catalog = self.tables.catalog
-        try:
-            return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
-        except SQLAlchemyError:
-            return False
 
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(

@@ -149,7 +149,7 @@ class Records:
         try:
             self.store.create(key, intent.model_dump_json(indent=1).encode())
         except FileExistsError:
-            if self._intent(key).run_id != intent.run_id:
+            if self.read_intent(key).run_id != intent.run_id:
                 raise
 
     def take_back(self, number: int) -> None:
@@ -180,7 +180,7 @@ class Records:
         Raises:
             DamagedError: one of them cannot be read, so it is not known what was published.
         """
-        return [self._intent(key) for key in self.open_keys()]
+        return [self.read_intent(key) for key in self.open_keys()]
 
     def open_keys(self) -> list[str]:
         """Keys of what ``open_intents`` reads."""
@@ -191,9 +191,13 @@ class Records:
     def intent(self, number: int) -> Intent | None:
         """The write-ahead record of a release, None when there is none."""
         try:
-            return self._intent(f"releases/{number:06d}.publishing")
+            return self.read_intent(f"releases/{number:06d}.publishing")
         except FileNotFoundError:
             return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is a record with a key."""
+        return any(item.key == key for item in self.store.entries(key.rpartition("/")[0]))
 
     def write_release(self, release: Release) -> None:
         """Record a release that was published; one that another command recorded meanwhile stays as it is."""
@@ -243,7 +247,8 @@ class Records:
         named = [key for key in keys if _OF_RELEASE.fullmatch(key) and key.endswith(suffix)]
         return sorted(named, key=lambda key: (_number(key), key))
 
-    def _intent(self, key: str) -> Intent:
+    def read_intent(self, key: str) -> Intent:
+        """The write-ahead record with a key."""
         return read_record(self.store, Intent, key, number=_number(key))
 
     def _release(self, key: str) -> Release:

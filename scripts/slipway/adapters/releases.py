@@ -186,7 +186,7 @@ def shown(tables: Tables, last: Release | None, intent: Intent | None = None) ->
         if before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
-            found[name] = _released(
+            found[name] = released_table(
                 tables.load(identifier, location), intent if intent and name in intent.tables else None
             )
     return found
@@ -207,8 +207,11 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, intent: Intent | None) -> ReleasedTable:
-    """A table of the cut. A run that built the same content leaves it at the snapshot of an earlier release."""
+def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
+    """A table of the cut, and by the intent of what was published whether that changed it.
+
+    A run that built the same content leaves it at the snapshot of an earlier release.
+    """
     current = table.current_snapshot()
     tags = [
         name

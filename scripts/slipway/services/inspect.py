@@ -11,7 +11,7 @@ from pathlib import Path
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Release, RunManifest
-from slipway.domain.run import Outcome
+from slipway.domain.run import Outcome, started_at
 from slipway.services.environments import environment_of, find_run
 
 INCOMPLETE = "incomplete"
@@ -110,7 +110,7 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
 
 
 def _line(records: Records, run_id: str) -> RunLine:
-    started = _started(run_id)
+    started = started_at(run_id) or datetime.fromtimestamp(0, UTC)
     try:
         manifest = records.manifest(run_id)
     except SlipwayError as error:
@@ -154,11 +154,3 @@ def _line_without_manifest(records: Records, run_id: str, started: datetime) -> 
 
 def _staged(records: Records, run_id: str) -> Iterator[str]:
     return (".".join(entry["table"]) for entry in records.candidate(run_id))
-
-
-def _started(run_id: str) -> datetime:
-    """When a run began, as its id says."""
-    try:
-        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)

@@ -103,6 +103,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     session = invocation.session()
     if session is None or not session.begun:
         events.close()
+        log.unlink(missing_ok=True)
         if done.interrupted:
             raise KeyboardInterrupt
         if done.refusal:
