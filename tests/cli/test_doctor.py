@@ -372,3 +372,120 @@ def test_a_catalog_that_cannot_be_read_is_a_finding_beside_others(world: World) 
     release_record(world, 1).write_bytes(b"")
     found = {item["where"] for item in findings(world)}
     assert found == {"catalog of dev cannot be opened", f"file://{release_record(world, 1)}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stopped"),
+    [
+        pytest.param("releases/000002.json", ["rollback"], id="release"),
+        pytest.param("runs/*/*/run_manifest.json", [], id="run manifest"),
+        pytest.param("runs/*/*/candidate/serving.depot_weights.json", [], id="candidate"),
+    ],
+)
+def test_one_damaged_record_does_not_make_everything_unusable(
+    world: World, name: str, stopped: list[str]
+) -> None:
+    for record in (world.warehouse / "_slipway").glob(name):
+        record.write_bytes(record.read_bytes()[:100])
+    before = content(world)
+    for command in ("runs", "releases", "rollback"):
+        if command in stopped:
+            line = world.refusal(command, "--dry-run", code=6)
+            assert "releases/000002.json cannot be read: it is no JSON" in line
+        else:
+            world.answer(command, *(["--dry-run"] if command == "rollback" else []))
+    assert world.answer("sql", f"select sum(parcels)::int as n from {WEIGHTS}", "-o", "csv").split() == [
+        "n",
+        "5",
+    ]
+    assert "serving.depot_weights in dev" in world.answer("show", WEIGHTS)
+    assert content(world) == before
+
+
+def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
+    for record in world.warehouse.glob("_slipway/runs/*/*/run_manifest.json"):
+        record.write_bytes(b"")
+    done = world.workshop.slipway("run")
+    assert done.code == 0, done
+    assert done.err.count("run_manifest.json cannot be read: it is empty") == 2
+
+
+def test_a_run_is_refused_before_it_builds_beside_a_damaged_release(world: World) -> None:
+    release_record(world, 2).write_bytes(b"")
+    before = content(world)
+    line = world.workshop.refusal("run", code=6)
+    assert line.startswith(f"file://{release_record(world, 2)} cannot be read: it is empty. ")
+    assert content(world) == before
+    shutil.copy(
+        world.folder / "healthy" / release_record(world, 2).relative_to(world.home),
+        f"{release_record(world, 2)}.repaired",
+    )
+    assert world.workshop.run()["outcome"] == "unchanged"
+
+
+def test_a_damaged_write_ahead_record_is_made_anew(world: World) -> None:
+    """As after a crash between the publication and its record, with the disk damaged, too."""
+    record = release_record(world, 2)
+    before, intent = json.loads(record.read_bytes()), record.with_suffix(".publishing")
+    record.unlink()
+    intent.write_bytes(b"{")
+    assert told(world)[0] == f"file://{intent}"
+    assert world.slipway("doctor", "--fix").code == 0
+    assert told(world)[1] == "it is published and not recorded"
+    assert repaired(world) == ["Heal"]
+    assert json.loads(record.read_bytes()) | {"published_at": ""} == before | {"published_at": ""}
+    assert intent.read_bytes() == b"{"
+
+
+@pytest.mark.long
+def test_a_catalog_that_is_only_read(world: World) -> None:
+    landed = world.folder / "landing" / "parcels" / "day-4.csv"
+    world.workshop.land(landed.name, ("p7,N,2024-05-04,2",))
+    only_read = {
+        "PYICEBERG_CATALOG__DEV__URI": f"sqlite:///file:{world.home}/dev/catalog.db?mode=ro&uri=true"
+    }
+    before = world.workshop.locations()
+    line = world.workshop.refusal("run", code=5, **only_read)
+    assert "catalog of dev cannot be written: attempt to write a readonly database" in line
+    done = world.slipway("rollback", **only_read)
+    assert done.code == 5, done
+    assert "cannot be written: attempt to write a readonly database" in done.err
+    assert done.err.count("\n") == 1
+    assert world.workshop.locations() == before
+    assert world.workshop.run()["outcome"] == "published"
+    landed.unlink()
+    assert told(world)[1] == "it was not published, and another was published since"
+    assert repaired(world) == ["Heal"]
+
+
+@pytest.mark.long
+def test_a_staged_run_whose_base_moved(new_workshop: Callable[[Path], Workshop], tmp_path: Path) -> None:
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    workshop = new_workshop(tmp_path)
+    folder = workshop.home / "prod"
+    folder.mkdir(parents=True)
+    uri = f"sqlite:///{folder}/catalog.db"
+    workshop.settings |= {
+        "DBT_TARGET": "prod",
+        "PYICEBERG_CATALOG__PROD__URI": uri,
+        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
+    }
+    workshop.commit()
+    workshop.run()
+    workshop.answer("publish", "latest")
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    staged = workshop.run()["run_id"]
+    world = World(workshop, {})
+    assert findings(world) == []
+    catalog = SqlCatalog("prod", uri=uri, warehouse=f"file://{folder}/warehouse")
+    table = catalog.load_table(WEIGHTS)
+    table.append(table.scan().to_arrow())
+    catalog.engine.dispose()
+    found = {item["where"]: item["what"] for item in findings(world)}
+    what = f"it is staged and cannot be published any more: another published {WEIGHTS} since"
+    assert found.pop(f"run {staged}") == what
+    assert found.keys() == {WEIGHTS}
+    assert world.slipway("doctor", "--fix").code == 6
+    assert {item["where"] for item in findings(world)} == {WEIGHTS}
+    workshop.refusal("publish", staged, code=4)

@@ -66,14 +66,7 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     check_file(records)
-    releases, damaged = records.readable_releases()
-    if not releases or number in damaged:
-        for error in damaged.values():
-            raise error
-    goal = goal_of(releases, number)
-    for later, error in damaged.items():
-        if later > goal.number:  # it may be what readers see now
-            raise error
+    releases, goal = _goal(records, number)
     check_catalog(tables, records, tables.locations())
     steps = plan(releases, shown(tables, releases[-1]), goal, only)
     for step in steps:
@@ -85,6 +78,24 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
     except DamagedError as error:
         exposures, note = [], f"who reads the tables is not known: {error.line()}"
     return Proposal(environment, goal, bool(only), steps, exposures, note)
+
+
+def _goal(records: Records, number: int | None) -> tuple[list[Release], Release]:
+    """Releases in the order of publication, and the one to show; refused where a damaged record may be what matters."""
+    records.open_intents()  # one that cannot be read may be what readers see
+    releases, damaged = records.readable_releases()
+    if number in damaged:
+        raise damaged[number]
+    try:
+        goal = goal_of(releases, number)
+    except NotFoundError:
+        for error in damaged.values():
+            raise error from None
+        raise
+    for later, error in damaged.items():
+        if later > goal.number:  # it may be what readers see
+            raise error
+    return releases, goal
 
 
 def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:

@@ -75,6 +75,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
         KeyboardInterrupt: Ctrl-C; recorded, nothing published.
         ConflictError: someone else published a table of the run; recorded, nothing published.
+        UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
     from slipway.adapters.dbt import finish, invocation
     from slipway.adapters.dbt.events import EventStream
@@ -123,6 +124,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             log.unlink(missing_ok=True)
     if done.interrupted:
         raise KeyboardInterrupt
+    if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
+        raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 

@@ -81,6 +81,11 @@ def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory
 def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
     said = "ignores conditional writes: let one run at a time write to it, or records may be lost"
     assert f"s3://parcels-lake/warehouse/_slipway {said}" in told.text.err
+    examined = told.lake.workshop.slipway("doctor")
+    assert examined.code == 6, examined
+    assert examined.out.startswith(
+        "s3://parcels-lake/warehouse/_slipway: ignores conditional writes. let one run"
+    )
 
 
 def test_glue_is_not_published_to_without_conditional_writes(

@@ -13,7 +13,7 @@ from slipway.adapters.record_files import REPAIRED, parse_json, parse_record
 from slipway.adapters.releases import released_table
 from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.health import Finding, WriteBeside
-from slipway.domain.manifest import Intent, Release
+from slipway.domain.manifest import SCHEMA_VERSION, Code, Intent, Move, Release
 
 
 def of_releases(at: Examination) -> Iterator[Finding]:
@@ -24,7 +24,12 @@ def of_releases(at: Examination) -> Iterator[Finding]:
         made = _made_anew(at, number)
         yield Finding(found.where, found.what, found.fix, [made] if made else [])
     for key in at.records.open_keys():
-        yield from _told(lambda key=key: at.records.read_intent(key))  # type: ignore[misc]
+        try:
+            at.records.read_intent(key)
+        except DamagedError as error:
+            found = _finding(error)
+            made = None if _is_of_another(at, key) else _intent(at, key)
+            yield Finding(found.where, found.what, found.fix, [made] if made else [])
     yield from _told(lambda: Holds(at.records).current())
 
 
@@ -66,15 +71,7 @@ def _made_anew(at: Examination, number: int) -> WriteBeside | None:
     if at.has_no_catalog:
         return None
     key = f"releases/{number:06d}.json"
-    content = at.records.store.read(key)
-    try:
-        loaded = parse_json(content, key)
-    except DamagedError:
-        loaded = {}
-    if (
-        loaded.get("schema_version", 1) != 1
-        or loaded.get("target", at.environment.name) != at.environment.name
-    ):
+    if _is_of_another(at, key):
         return None
     before = [release for release in at.releases[0] if release.number < number]
     try:
@@ -87,6 +84,42 @@ def _made_anew(at: Examination, number: int) -> WriteBeside | None:
     text = made.model_dump_json(indent=1)
     parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
     return WriteBeside(key + REPAIRED, text)
+
+
+def _is_of_another(at: Examination, key: str) -> bool:
+    """Whether a record is whole, and of another version or environment."""
+    try:
+        loaded = parse_json(at.records.store.read(key), key)
+    except DamagedError:
+        return False
+    own = at.environment.name
+    return loaded.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION or loaded.get("target", own) != own
+
+
+def _intent(at: Examination, key: str) -> WriteBeside | None:
+    """The write-ahead record that follows from the candidate with its number; what was published is then found out.
+
+    None for a rollback, whose candidate does not say what it returns to, and where a record is missing.
+    """
+    number = int(key.rpartition("/")[2].partition(".")[0])
+    if at.records.has(f"{key}{REPAIRED}"):
+        return None
+    for run_id in run_ids(at):
+        try:
+            candidate, manifest = at.records.candidate(run_id), at.records.manifest(run_id)
+        except DamagedError:
+            continue
+        if candidate and all(record["release"] == number for record in candidate):
+            moves = {
+                ".".join(record["table"]): Move(
+                    base=record["base"], metadata_location=record["metadata_location"]
+                )
+                for record in candidate
+            }
+            code = manifest.code if manifest else Code(commit=None, dirty=True)
+            made = Intent(number=number, run_id=run_id, code=code, tables=moves)
+            return WriteBeside(key + REPAIRED, made.model_dump_json(indent=1))
+    return None
 
 
 def _release(at: Examination, intent: Intent, before: Release | None) -> Release:
