@@ -212,7 +212,7 @@ def test_work_trees_of_dead_processes(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("damage", [b"", b'{"number": 1,', b"[]", b"\xff\xfe", b'{"number": "one"}'])
+@pytest.mark.parametrize("damage", [b'{"number": 1,', b"\xff\xfe"])
 def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: int, damage: bytes) -> None:
     record = release_record(world, number)
     before = json.loads(record.read_bytes())
@@ -246,7 +246,7 @@ def test_a_release_record_of_another_is_only_told(world: World, fields: dict[str
 
 
 def test_records_of_runs_are_told_with_their_place(world: World) -> None:
-    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{world.workshop.releases()[0]['run_id']}")
+    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{world.workshop.releases()[-1]['run_id']}")
     names = ["run_manifest.json", f"candidate/{WEIGHTS}.json", "dbt/manifest.json"]
     for name in names:
         (folder / name).write_bytes(b"{")
@@ -260,14 +260,12 @@ def test_a_catalog_that_was_deleted_gets_its_tables_again(world: World) -> None:
     for command in (["sql", "show tables"], ["rollback"], ["show", WEIGHTS], ["connect"]):
         line = world.refusal(*command, code=6)
         assert line.startswith(f"the catalog of dev is gone: there is no file {catalog}"), line
-    line = world.workshop.refusal("run", code=6)
-    assert line.startswith(f"the catalog of dev is gone: there is no file {catalog}"), line
     assert not catalog.exists()
     assert {*repaired(world)} == {"Register"}
     assert world.workshop.published() == before
-    assert world.workshop.run()["outcome"] == "unchanged"
 
 
+@pytest.mark.long
 def test_a_catalog_that_was_emptied(world: World) -> None:
     connection = sqlite3.connect(world.home / "dev" / "catalog.db")
     connection.execute("delete from iceberg_tables")
@@ -278,6 +276,12 @@ def test_a_catalog_that_was_emptied(world: World) -> None:
     assert line.startswith("the catalog of dev is gone: the catalog names no table, and ")
     assert world.workshop.published() == {}
     assert len(world.workshop.releases()) == 2
+    (world.home / "dev" / "catalog.db").unlink()
+    line = world.workshop.refusal("run", code=6)
+    assert line.startswith("the catalog of dev is gone: there is no file "), line
+    assert not (world.home / "dev" / "catalog.db").exists()
+    assert {*repaired(world)} == {"Register"}
+    assert world.workshop.run()["outcome"] == "unchanged"
 
 
 def test_a_catalog_of_another_environment(world: World) -> None:
@@ -295,6 +299,7 @@ def test_a_catalog_of_another_environment(world: World) -> None:
     assert not [path for path in world.folder.glob("elsewhere/**/*") if path.is_file()]
 
 
+@pytest.mark.long
 def test_a_warehouse_of_another_environment(world: World) -> None:
     """The records are dev's, the target is ci."""
     other = {"SLIPWAY_WAREHOUSE": str(world.warehouse)}
@@ -402,6 +407,7 @@ def test_one_damaged_record_does_not_make_everything_unusable(
     assert content(world) == before
 
 
+@pytest.mark.long
 def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
     for record in world.warehouse.glob("_slipway/runs/*/*/run_manifest.json"):
         record.write_bytes(b"")
@@ -410,6 +416,7 @@ def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
     assert done.err.count("run_manifest.json cannot be read: it is empty") == 2
 
 
+@pytest.mark.long
 def test_a_run_is_refused_before_it_builds_beside_a_damaged_release(world: World) -> None:
     release_record(world, 2).write_bytes(b"")
     before = content(world)

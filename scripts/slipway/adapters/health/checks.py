@@ -38,4 +38,8 @@ def examine(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Finding]:
             found += check(at)
         except SlipwayError as error:
             found.append(Finding(error.what, error.why, error.fix))
+        except OSError as error:
+            found.append(
+                Finding(str(error.filename), f"it cannot be read: {error.strerror}", "check who may read it")
+            )
     return list({(item.where, item.what): item for item in found}.values())

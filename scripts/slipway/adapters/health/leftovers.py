@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def comparisons(at: Examination) -> Iterator[Finding]:
     """Folders of a canary, a replay or slim CI that was killed, and git's knowledge of work trees in them."""
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         owner = _OWNED.fullmatch(path.name)
-        if owner and path.stat().st_uid == os.getuid() and not is_alive(int(owner["pid"])):
+        if not owner or is_alive(int(owner["pid"])):
+            continue
+        with suppress(FileNotFoundError):
+            if path.stat().st_uid != os.getuid():
+                continue
             yield _left(path, f"the builds of a {owner['purpose']} that was killed")
     gone = [tree for tree in git.worktrees(at.project) if _is_ours(tree) and not _is_used(tree)]
     for tree in gone:
@@ -47,9 +52,10 @@ def half_written(at: Examination) -> Iterator[Finding]:
     if not root.is_dir():
         return
     for path in sorted(root.rglob(f"{UNFINISHED}*")):
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        if at.now - written > _STILL_WRITTEN:
-            yield _left(path, "a record that a killed process did not come to write")
+        with suppress(FileNotFoundError):  # it was written meanwhile
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if at.now - written > _STILL_WRITTEN:
+                yield _left(path, "a record that a killed process did not come to write")
 
 
 def _left(path: Path, what: str) -> Finding:

@@ -35,11 +35,13 @@ def of_releases(at: Examination) -> Iterator[Finding]:
 
 def of_runs(at: Examination) -> Iterator[Finding]:
     """Run manifests, candidate records and dbt's manifests."""
+    shown = {release.run_id for release in at.releases[0][-1:]}
     for run_id in run_ids(at):
         yield from _told(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
         yield from _told(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
         yield from _told(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
-        yield from _told(lambda run_id=run_id: _dbt_manifest(at, run_id))  # type: ignore[misc]
+        if at.deep or run_id in shown:  # dbt's are large
+            yield from _told(lambda run_id=run_id: _dbt_manifest(at, run_id))  # type: ignore[misc]
 
 
 def _told(read: Callable[[], object]) -> Iterator[Finding]:

@@ -25,13 +25,13 @@ def killed(at: Examination) -> Iterator[Finding]:
     """Runs that have no run manifest, or a log that nobody writes any more."""
     known = run_ids(at)
     for run_id in [*known, *(name for name in at.logs if name not in known)]:
-        if at.is_gone(run_id) and (found := _killed(at, run_id, there=run_id in known)):
+        if at.is_gone(run_id) and (found := _killed(at, run_id)):
             yield found
 
 
-def _killed(at: Examination, run_id: str, *, there: bool) -> Finding | None:
+def _killed(at: Examination, run_id: str) -> Finding | None:
     try:
-        ended = there and (at.records.manifest(run_id) is not None or at.records.closed(run_id) is not None)
+        ended = at.records.manifest(run_id) is not None or at.records.closed(run_id) is not None
         staged = len(at.records.candidate(run_id))
     except DamagedError:  # told of where records are examined
         ended, staged = True, 0
