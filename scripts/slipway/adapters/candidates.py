@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.adapters.iceberg.catalogs.absorb import same
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, Tables
-from slipway.domain.errors import SlipwayError
-from slipway.domain.manifest import RunManifest
+from slipway.domain.errors import DamagedError
+from slipway.domain.manifest import SCHEMA_VERSION, RunManifest
 
 _STAGED = ("built", "same_content")
 """Changes of a node that stage a table."""
@@ -42,6 +42,7 @@ def record_of(staged: StagedTable, release: int) -> str:
     """A staged table as JSON."""
     return json.dumps(
         {
+            "schema_version": SCHEMA_VERSION,
             "table": list(staged.identifier),
             "metadata_location": staged.table.metadata_location,
             "base": staged.base,
@@ -53,14 +54,24 @@ def record_of(staged: StagedTable, release: int) -> str:
 
 
 def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
-    """The staged table that a record is of; its metadata file is read."""
+    """The staged table that a record is of; its metadata file is read.
+
+    Raises:
+        DamagedError: the record and the metadata file do not belong together.
+        UnavailableError: the metadata file cannot be read.
+    """
     namespace, name = record["table"]
-    return StagedTable(
-        (namespace, name),
-        tables.load((namespace, name), record["metadata_location"]),
-        record["base"],
-        _UPDATES.validate_python(record["updates"]),
-    )
+    loaded = tables.load((namespace, name), record["metadata_location"])
+    why = ""
+    if str(loaded.metadata.current_snapshot_id) != record["snapshot_id"]:
+        why = f"it names snapshot {record['snapshot_id']}, its metadata file {loaded.metadata.current_snapshot_id}"
+    try:
+        updates = _UPDATES.validate_python(record["updates"])
+    except ValidationError as error:
+        updates, why = (), f"its updates are not Iceberg's: {error.errors()[0]['msg']}"
+    if why:
+        raise DamagedError(f"candidate record of {namespace}.{name} cannot be used", why, "run again")
+    return StagedTable((namespace, name), loaded, record["base"], updates)
 
 
 def audited(
@@ -74,7 +85,7 @@ def audited(
         candidate: its candidate records.
 
     Raises:
-        SlipwayError: a record or a metadata file is missing, or not what the run wrote.
+        DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """
     built = {node.table: node for node in manifest.nodes if node.table and node.change in _STAGED}
     named = {".".join(record["table"]) for record in candidate}
@@ -87,9 +98,7 @@ def audited(
         written = (record["metadata_location"], record["snapshot_id"])
         if written != (node.metadata_location, node.candidate_snapshot):
             raise _altered(manifest, f"the candidate record of {name} is not what the run manifest says")
-        if str(item.snapshot_id) != record["snapshot_id"] or not _leads_there(
-            tables, item, record["release"]
-        ):
+        if not _leads_there(tables, item, record["release"]):
             raise _altered(manifest, f"the staged metadata of {name} is not what its candidate record says")
         staged.append(item)
     return staged
@@ -109,5 +118,7 @@ def _leads_there(tables: Tables, item: StagedTable, release: int) -> bool:
     return same(transaction.table_metadata, shown, *_COMPARED)
 
 
-def _altered(manifest: RunManifest, why: str) -> SlipwayError:
-    return SlipwayError(f"run {manifest.run_id} cannot be published", why, "run again")
+def _altered(manifest: RunManifest, why: str) -> DamagedError:
+    return DamagedError(
+        f"run {manifest.run_id} cannot be published", why, "restore its folder from a copy, or run again"
+    )

@@ -19,15 +19,15 @@ import yaml
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import TableProperties
 
+from slipway.adapters.belonging import LEDGER
 from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
-from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConfigError, ConflictError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
-LEDGER: TableId = ("ops", "landed_files")
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
 _ATTEMPTS = 20
 _PAUSE = 0.05  # seconds before the second attempt; longer before each further one

@@ -19,6 +19,8 @@ from typing import IO, Any, Protocol
 from slipway.adapters.s3 import answering, is_s3, s3_access, split
 from slipway.domain.errors import ConfigError
 
+UNFINISHED = ".unfinished-"
+"""What the name of a file begins with that is still being written, or whose writer died."""
 _PROBE = "write-once-probe"
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
@@ -119,7 +121,7 @@ class LocalStore:
     def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
         """A file with the content at the root, where nobody lists what is being written or was left by a killed process."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".")
+        handle, name = tempfile.mkstemp(dir=self._folder, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
+from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
 from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
@@ -17,9 +18,6 @@ from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedErr
 from slipway.domain.manifest import Intent, Move, Release, ReleasedTable
 from slipway.domain.publication import Action, Plan, Position, published_at
 
-_OUTSIDE = frozenset({"ops"})
-"""Namespaces that are written outside of releases."""
-
 
 def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:
     """Publish a candidate and record the release.
@@ -29,6 +27,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
 
     Raises:
         SlipwayError: the environment is on hold; nothing was published.
+        DamagedError: the record of the last release cannot be read; nothing was published.
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
@@ -42,6 +41,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
         Holds(records).refuse(f"a publication in {tables.environment.name}")
     heal(tables, records)
+    records.last_release()  # one that is damaged is told before anything moves
     records.write_intent(intent)
     moved = _publish(tables, records, staged, intent)
     try:
@@ -110,9 +110,14 @@ def heal(tables: Tables, records: Records) -> list[str]:
     Raises:
         UnavailableError: the catalog cannot be read or written.
         SlipwayError: a publication can neither be finished nor undone.
+        DamagedError: a record of one cannot be read, or the catalog is not the environment's.
     """
     told = []
-    for intent in records.open_intents():
+    check_file(records)
+    intents = records.open_intents()
+    if intents:
+        check_catalog(tables, records, tables.locations())
+    for intent in intents:
         end, refusal = _end(tables, records, intent)
         name = f"healed: release {intent.number} of run {intent.run_id}"
         if end.action is Action.PUBLISHED:
@@ -185,14 +190,14 @@ def shown(
     for identifier, location in sorted(locations.items()):
         name = ".".join(identifier)
         before = known.get(name)
-        if identifier[0] in _OUTSIDE:
+        if identifier[0] in OUTSIDE:
             continue
         if intent and name in intent.tables:
-            found[name] = _released(tables.load(identifier, location), intent)
+            found[name] = released_table(tables.load(identifier, location), intent)
         elif before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
-            found[name] = _released(tables.load(identifier, location), None)
+            found[name] = released_table(tables.load(identifier, location), None)
     return found
 
 
@@ -211,8 +216,11 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, intent: Intent | None) -> ReleasedTable:
-    """A table of the cut. A run that built the same content leaves it at the snapshot of an earlier release."""
+def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
+    """A table of the cut, and by the intent of what was published whether that changed it.
+
+    A run that built the same content leaves it at the snapshot of an earlier release.
+    """
     current = table.current_snapshot()
     tags = [
         name

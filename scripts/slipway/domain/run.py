@@ -23,6 +23,14 @@ def run_date(run_id: str) -> str:
     return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
 
 
+def started_at(run_id: str) -> datetime | None:
+    """When a run began, as its id says; None for what is no run id."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class Outcome(StrEnum):
     """How a run ended."""
 

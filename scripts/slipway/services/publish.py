@@ -27,10 +27,13 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     Raises:
         NotFoundError: there is no such run, or it never ended.
         SlipwayError: the run did not pass, is published already, or its gates are closed now: a source is too old, its
-            evidence or its candidate is not what it was, the environment is on hold.
+            evidence is not complete, the environment is on hold.
         ConflictError: a table moved since the run began, or a run on the same tables is under way; nothing was
             published.
+        DamagedError: a record of it is damaged or not what the run wrote, or the catalog is of another environment;
+            nothing was published.
     """
+    from slipway.adapters.belonging import check_catalog
     from slipway.adapters.candidates import audited
     from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
@@ -42,22 +45,27 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     heal(tables, records)
+    check_catalog(tables, records, tables.locations())
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:
         raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
-    if any(known.run_id == run_id and not known.rolls_back for known in records.releases()):
+    releases, damaged = records.readable_releases()
+    if any(known.run_id == run_id and not known.rolls_back for known in releases):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if why := closed_gate(manifest, environment.mode, datetime.now(UTC)):
         raise SlipwayError(f"run {run_id} cannot be published", why, "run again")
     Holds(records).refuse(f"a publication in {environment.name}")
     candidate = records.candidate(run_id)
     staged = audited(tables, manifest, candidate)
+    number = int(candidate[0]["release"])
+    if number in damaged:  # it is published, and its record is damaged
+        raise damaged[number]
     _refuse_moved(tables, run_id, staged)
     names = [".".join(item.identifier) for item in staged]
     lease = Leases(records).take(run_id, names, wait=wait, what=f"publication of run {run_id}")
     try:
-        intent = Intent(number=int(candidate[0]["release"]), run_id=run_id, code=manifest.code)
+        intent = Intent(number=number, run_id=run_id, code=manifest.code)
         return release(tables, records, staged, intent)
     finally:
         lease.release()

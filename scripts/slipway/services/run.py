@@ -81,6 +81,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         KeyboardInterrupt: Ctrl-C; recorded, nothing published.
         ConflictError: other runs on the same tables took too long, so that nothing was built; or someone else
             published a table of the run, which is recorded; nothing was published.
+        UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
     from slipway.adapters.dbt import invocation
     from slipway.adapters.dbt.events import EventStream
@@ -120,6 +121,7 @@ def _ended(session: Session | None, done: Invocation, events: EventStream, reque
 
     if session is None or not session.begun:
         events.close()
+        events.path.unlink(missing_ok=True)
         if done.interrupted:
             raise KeyboardInterrupt
         if done.refusal:
@@ -139,6 +141,8 @@ def _ended(session: Session | None, done: Invocation, events: EventStream, reque
             events.path.unlink(missing_ok=True)
     if done.interrupted:
         raise KeyboardInterrupt
+    if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
+        raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 

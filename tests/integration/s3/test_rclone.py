@@ -83,6 +83,11 @@ def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory
 def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
     said = "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
     assert f"s3://parcels-lake/warehouse/_slipway {said}" in told.text.err
+    examined = told.lake.workshop.slipway("doctor")
+    assert examined.code == 6, examined
+    assert examined.out.startswith(
+        "s3://parcels-lake/warehouse/_slipway: ignores conditional writes. let one run"
+    )
 
 
 def test_runs_go_one_after_the_other_without_conditional_writes(

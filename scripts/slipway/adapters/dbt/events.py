@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from slipway.adapters.processes import hold
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 
 _QUIET = frozenset({"debug", "test"})
@@ -28,6 +29,7 @@ class EventStream:
         self.path = log
         self._run_id, self._show = run_id, show
         self._file: IO[str] = log.open("a", encoding="utf-8")
+        hold(self._file)
         self._lock = threading.Lock()
         self._ended, self._total = 0, 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
 from slipway.adapters.releases import check_store
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
 
@@ -36,6 +37,8 @@ def begin(session: Session) -> list[str]:
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
     lines = list(session.heal())
+    if not session.scratch:
+        session.records.last_release()  # what is built could not be published beside a record that is damaged
     wait_for_turn(session, everything=_is_retry())
     lines += session.heal()
     if warning := check_store(session.outputs, session.records):
@@ -46,7 +49,8 @@ def begin(session: Session) -> list[str]:
         failed = _failed_run(session)
         _resume(session, failed)
         lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
-    session.previous = _last_good_run(session)
+    session.previous, damaged = _last_good_run(session)
+    lines += damaged
     session.carried_tests = passed_tests(session.previous) if session.previous else {}
     return lines
 
@@ -108,13 +112,21 @@ def project_dir(flags: Any) -> Path:
     return Path(flags.PROJECT_DIR).resolve()
 
 
-def _last_good_run(session: Session) -> RunManifest | None:
-    """The manifest of the last run whose tables are what is published now."""
+def _last_good_run(session: Session) -> tuple[RunManifest | None, list[str]]:
+    """The manifest of the last run whose tables are what is published now, and lines about those that are damaged.
+
+    Nothing is lost without one: tests are carried by keys of their own, and those that are not known run again.
+    """
+    damaged = []
     for run_id in session.records.run_ids():
-        manifest = session.records.manifest(run_id)
+        try:
+            manifest = session.records.manifest(run_id)
+        except DamagedError as error:
+            damaged.append(error.line())
+            continue
         if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
-            return manifest
-    return None
+            return manifest, damaged
+    return None, damaged
 
 
 def passed_tests(manifest: RunManifest) -> dict[str, str]:
@@ -162,9 +174,10 @@ def _failed_run(session: Session) -> str:
     results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     invocation = results["metadata"]["invocation_id"]
     for run_id in session.records.run_ids():
-        manifest = session.records.manifest(run_id)
-        if manifest is not None and manifest.invocation_id == invocation:
-            return run_id
+        with suppress(DamagedError):
+            manifest = session.records.manifest(run_id)
+            if manifest is not None and manifest.invocation_id == invocation:
+                return run_id
     raise NotFoundError(
         "nothing to retry",
         f"no run in {session.environment.name} belongs to invocation {invocation}",

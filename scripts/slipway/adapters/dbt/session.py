@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.adapters.belonging import check_catalog, check_file
 from slipway.adapters.candidates import record_of
 from slipway.adapters.code import code_of
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
@@ -182,7 +183,11 @@ class Session:
             if id(tables) not in self._locations:
                 if tables is self.outputs:
                     self.heal()
-                self._locations[id(tables)] = seen(tables, Records(tables.environment)).locations
+                records = Records(tables.environment)
+                check_file(records)
+                found = seen(tables, records).locations
+                check_catalog(tables, records, found)
+                self._locations[id(tables)] = found
             return self._locations[id(tables)]
 
     def look_again(self) -> bool:
