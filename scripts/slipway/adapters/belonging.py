@@ -19,7 +19,8 @@ _SQLITE = "sqlite:///"
 
 def catalog_file(environment: Environment) -> Path | None:
     """The file of a catalog that is one."""
-    prefix, found, path = environment.catalog_properties.get("uri", "").partition(_SQLITE)
+    prefix, found, rest = environment.catalog_properties.get("uri", "").partition(_SQLITE)
+    path = rest.partition("?")[0]
     return (
         Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
     )

@@ -92,6 +92,18 @@ class CloseRun:
 
 
 @dataclass(frozen=True)
+class EndLease:
+    """End the lease of a run whose process is gone."""
+
+    run_id: str
+
+    @property
+    def told(self) -> str:
+        """What it does, in one line."""
+        return f"end the lease of run {self.run_id}"
+
+
+@dataclass(frozen=True)
 class Remove:
     """Remove a temporary file or folder of a process that is gone."""
 

@@ -19,6 +19,7 @@ CHECKS: Sequence[Check] = (
     publications.holds,
     tables.released,
     tables.files,
+    runs.leases,
     runs.killed,
     runs.superseded,
     runs.scratch,

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from slipway.adapters.belonging import catalog_file, is_unused
 from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.leases import Found, Leases
 from slipway.adapters.processes import is_held
 from slipway.adapters.records import Records
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, UnavailableError
+from slipway.domain.lease import Standing
 from slipway.domain.manifest import Intent, Release
 from slipway.domain.run import started_at
 
@@ -85,8 +87,15 @@ class Examination:
         found = (self.environment.home / "logs").glob("*.jsonl")
         return {path.stem: path for path in sorted(found)}
 
+    @cached_property
+    def leases(self) -> dict[str, Found]:
+        """Run id to its lease and what that is worth, of runs that publish and are under way or were killed."""
+        return {found.lease.run_id: found for found in Leases(self.records).found()}
+
     def is_gone(self, run_id: str) -> bool:
         """Whether the process of a run is gone, as far as that can be told from here."""
+        if run_id in self.leases:
+            return self.leases[run_id].standing is not Standing.LIVE
         if run_id in self.logs:
             return not is_held(self.logs[run_id])
         began = started_at(run_id)

@@ -11,10 +11,12 @@ from slipway.adapters.code import who
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.catalogs.commit import writing
 from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.leases import Leases
 from slipway.adapters.releases import heal
 from slipway.domain.errors import UnavailableError
 from slipway.domain.health import (
     CloseRun,
+    EndLease,
     Heal,
     KeepLog,
     PruneWorktrees,
@@ -50,6 +52,8 @@ def carry_out(at: Examination, step: Step) -> list[str]:
             _keep_log(at, step)
         case CloseRun():
             at.records.close(step.run_id, Closed(closed_at=at.now, who=who(), reason=step.reason))
+        case EndLease():
+            Leases(at.records).remove(step.run_id)
         case Remove():
             _remove(Path(step.path))
         case PruneWorktrees():

@@ -9,7 +9,8 @@ from pathlib import Path
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.records import Records
 from slipway.domain.errors import DamagedError, NotFoundError
-from slipway.domain.health import CloseRun, Finding, KeepLog, Remove, Step
+from slipway.domain.health import CloseRun, EndLease, Finding, KeepLog, Remove, Step
+from slipway.domain.lease import Standing
 from slipway.domain.run import Outcome
 
 NEWEST = 50
@@ -19,6 +20,15 @@ NEWEST = 50
 def run_ids(at: Examination) -> list[str]:
     """The runs to look at, newest first."""
     return list(islice(at.records.run_ids(), None if at.deep else NEWEST))
+
+
+def leases(at: Examination) -> Iterator[Finding]:
+    """Leases of runs that are gone; the next run on the same tables takes them over."""
+    for run_id, found in at.leases.items():
+        if found.standing is not Standing.LIVE:
+            why = "its process is gone" if found.standing is Standing.DEAD else "nobody renews it"
+            steps = [EndLease(run_id)]
+            yield Finding(f"lease of run {run_id}", why, "the next run on its tables takes it over", steps)
 
 
 def killed(at: Examination) -> Iterator[Finding]:
