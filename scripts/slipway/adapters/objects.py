@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -18,16 +19,18 @@ from slipway.adapters.s3 import answering, is_s3, s3_access, split
 from slipway.domain.errors import ConfigError
 
 _PROBE = "write-once-probe"
+_AT_ONCE = 1000  # objects that one request may delete
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object: its key below the root, bytes, and a tag that changes with the content."""
+    """An object: its key below the root, bytes, a tag that changes with the content, and when it was written."""
 
     key: str
     size: int
     etag: str
+    modified: datetime
 
 
 class ObjectStore(Protocol):
@@ -53,6 +56,9 @@ class ObjectStore(Protocol):
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects, one after the other or in that order by the thousand; one that is gone is no error."""
 
 
 def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
@@ -118,13 +124,19 @@ class LocalStore:
                 key = path.relative_to(self._folder).as_posix()
                 # a name that is not UTF-8 is shown, and cannot be opened
                 shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns)))
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
         base = self._folder / prefix
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            (self._folder / key).unlink(missing_ok=True)
 
 
 class S3Store:
@@ -204,7 +216,12 @@ class S3Store:
     def entries(self, prefix: str) -> list[ObjectInfo]:
         """Every object below a folder, sorted by key; what consoles put there to show a folder is none."""
         return [
-            ObjectInfo(item["Key"].removeprefix(self._prefix), item["Size"], item["ETag"].strip('"'))
+            ObjectInfo(
+                item["Key"].removeprefix(self._prefix),
+                item["Size"],
+                item["ETag"].strip('"'),
+                item["LastModified"],
+            )
             for page in self._pages(prefix)
             for item in page.get("Contents", [])
             if not item["Key"].endswith("/")
@@ -218,6 +235,17 @@ class S3Store:
             for page in self._pages(prefix, Delimiter="/")
             for item in page.get("CommonPrefixes", [])
         )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects, a thousand with each request."""
+        with self._answering():
+            for first in range(0, len(keys), _AT_ONCE):
+                names = [{"Key": self._prefix + key} for key in keys[first : first + _AT_ONCE]]
+                done = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": names, "Quiet": True}
+                )
+                for error in done.get("Errors", []):
+                    raise RuntimeError(f"{error['Key']} cannot be deleted: {error['Message']}")
 
     def _start(self, prefix: str) -> str:
         return self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")

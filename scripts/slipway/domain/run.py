@@ -23,6 +23,14 @@ def run_date(run_id: str) -> str:
     return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
 
 
+def started_at(run_id: str) -> datetime:
+    """When a run began, as its id says; the beginning of time for what is no id."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
 class Outcome(StrEnum):
     """How a run ended."""
 

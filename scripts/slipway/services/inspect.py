@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Release, RunManifest
-from slipway.domain.run import Outcome
+from slipway.domain.run import Outcome, started_at
 from slipway.services.environments import environment_of, find_run
 
 INCOMPLETE = "incomplete"
@@ -105,7 +105,7 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
 
 
 def _line(records: Records, run_id: str) -> RunLine:
-    started = _started(run_id)
+    started = started_at(run_id)
     try:
         manifest = records.manifest(run_id)
     except SlipwayError as error:
@@ -135,11 +135,3 @@ def _line(records: Records, run_id: str) -> RunLine:
 
 def _staged(records: Records, run_id: str) -> Iterator[str]:
     return (".".join(entry["table"]) for entry in records.candidate(run_id))
-
-
-def _started(run_id: str) -> datetime:
-    """When a run began, as its id says."""
-    try:
-        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
