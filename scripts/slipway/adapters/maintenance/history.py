@@ -145,7 +145,7 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
         for state in release.tables.values():
             shown.setdefault(state.metadata_location, release.published_at)
     entries = [(entry.metadata_file, _moment(entry.timestamp_ms)) for entry in metadata.metadata_log]
-    following = [*entries[1:], (location, _moment(metadata.last_updated_ms))]
+    following = [*entries[1:], (location, _moment(metadata.last_updated_ms))]  # one too many without entries
     return TableHistory(
         location=location,
         snapshot_id=_text(metadata.current_snapshot_id),
@@ -154,7 +154,7 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
         log=[
             # what was staged is named by the catalog only when it is published
             Superseded(file, max(moment, shown.get(after, moment)))
-            for (file, _), (after, moment) in zip(entries, following, strict=True)
+            for (file, _), (after, moment) in zip(entries, following, strict=False)
         ],
     )
 

@@ -114,10 +114,19 @@ def _released(history: History, table: str) -> Iterator[Kept]:
             newest.append(number)
         if number in newest or release.number in newest:
             window.add(release.number)
+    let_go = _let_go(history, table)
     for release in releases:
         if release.number in window and (found := release.tables.get(table)):
             state = State(found.metadata_location, found.snapshot_id)
-            yield Kept(state, f"release {release.number}", whole=release.number in recent)
+            whole = release.number in recent and state.location not in let_go
+            yield Kept(state, f"release {release.number}", whole)
+
+
+def _let_go(history: History, table: str) -> set[str]:
+    """Metadata files that the catalog has not named for so long that nobody still reads what it named then."""
+    known = history.tables.get(table)
+    before = history.now - history.older_than
+    return {entry.location for entry in known.log if entry.until < before} if known else set()
 
 
 def _replayable(history: History, table: str) -> Iterator[Kept]:

@@ -1,0 +1,119 @@
+"""``slipway maintain``: fewer files, a shorter history, nothing unused; and everything that was possible still is."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Workshop
+
+RAW = "raw.parcels"
+LEDGER = "ops.landed_files"
+PROJECT = "dbt_project.yml"
+DAYS = 5
+LONG_AGO = 10 * 86_400  # seconds
+
+
+def day(number: int) -> tuple[str, ...]:
+    return tuple(f"q{number}-{n},{'NS'[n % 2]},2024-06-{number:02d},{n}.5" for n in range(3))
+
+
+def contents(workshop: Workshop) -> dict[str, list[str]]:
+    """Rows of every published table, as pyiceberg reads them."""
+    return {
+        name: sorted(map(str, workshop.table(name).scan().to_arrow().to_pylist()))
+        for name in workshop.published()
+    }
+
+
+def maintain(workshop: Workshop, *argv: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(workshop.answer("maintain", *argv, "--output", "json"))
+    return found
+
+
+def steps(done: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {step["table"]: step for step in done["steps"] if step["step"] == kind}
+
+
+def files(workshop: Workshop) -> set[Path]:
+    """Everything in the tables' folders."""
+    return {
+        path
+        for folder in ("data", "metadata")
+        for path in workshop.warehouse().glob(f"*/*/{folder}/*")
+        if "_slipway" not in path.parts
+    }
+
+
+def age(*paths: Path) -> None:
+    """Let files look as if they had been written long ago."""
+    then = time.time() - LONG_AGO
+    for path in paths:
+        os.utime(path, (then, then))
+
+
+def keep(workshop: Workshop, **policy: int) -> None:
+    """Set the project's policy."""
+    listed = "".join(f"  {key}: {value}\n" for key, value in policy.items())
+    workshop.edit(PROJECT, "vars:\n", f"vars:\n{listed}")
+
+
+@pytest.fixture(scope="module")
+def history(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, list[dict[str, list[str]]], list[str]]:
+    """Five releases, each with one more file in raw; then maintenance."""
+    workshop, seen, runs = new_workshop(tmp_path_factory.mktemp("maintain")), [], []
+    workshop.commit()
+    for number in range(1, DAYS + 1):
+        workshop.land(f"june-{number}.csv", day(number))
+        runs.append(workshop.run()["run_id"])
+        seen.append(contents(workshop))
+    return workshop, seen, runs
+
+
+def test_compaction(history: tuple[Workshop, list[dict[str, list[str]]], list[str]]) -> None:
+    workshop, seen, runs = history
+    before, there = workshop.locations(), files(workshop)
+    planned = maintain(workshop, "--dry-run")
+    assert (workshop.locations(), files(workshop)) == (before, there)
+    done = maintain(workshop)
+    assert done["steps"] == planned["steps"]
+    assert steps(done, "compact").keys() == {RAW, LEDGER}
+    assert done["rollback_reaches"]["release"] == 1
+    assert done["replay_reaches"]["run_id"] == runs[0]
+    table = workshop.table(RAW)
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    assert snapshot.summary.operation.value == "replace"
+    assert len(list(table.scan().plan_files())) == 1
+    assert contents(workshop) == seen[-1]
+    assert maintain(workshop)["steps"] == []
+
+    again = workshop.run()
+    assert again["outcome"] == "unchanged"
+    assert {node["change"] for node in again["nodes"] if node["table"]} == {"unchanged"}
+    assert again["tests"]["carried"] == again["tests"]["expected"]
+    shown = json.loads(workshop.answer("show", RAW, "-o", "json"))
+    assert shown["release"] == DAYS
+
+    workshop.land("june-6.csv", day(6))
+    assert workshop.run()["outcome"] == "published"
+    newest = contents(workshop)
+    assert len(newest[RAW]) == len(seen[-1][RAW]) + 3
+    back = json.loads(workshop.answer("rollback", "--dry-run", "-o", "json"))
+    assert back["to"] == DAYS
+    for number in (DAYS, DAYS - 1, 1, DAYS + 1):
+        workshop.answer("rollback", "--to", str(number))
+        assert contents(workshop) == [*seen, newest][number - 1]
+    report = json.loads(workshop.answer("replay", runs[1], "-o", "json"))
+    assert {one["verdict"] for one in report["tables"]} == {"identical"}
