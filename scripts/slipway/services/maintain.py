@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ class Proposal:
     environment: Environment
     plan: Plan
     found: Survey
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     healed: Sequence[str] = ()
 
 
@@ -59,7 +59,6 @@ def propose(
     older_than: timedelta,
     *,
     dry_run: bool,
-    now: datetime | None = None,
 ) -> Proposal:
     """Find out what there is to do; publications that died are healed first, unless it is a dry run.
 
@@ -69,7 +68,6 @@ def propose(
         only: names or patterns of tables, all when empty.
         older_than: how long files are left alone.
         dry_run: nothing is changed.
-        now: the moment that ages are counted from, by default this one.
 
     Raises:
         NotFoundError: there is no catalog yet.
@@ -77,29 +75,55 @@ def propose(
         UnavailableError: the catalog or the store cannot be read.
         SlipwayError: the environment is on hold, or a record cannot be read.
     """
+    from slipway.adapters.profile import Profile
+    from slipway.adapters.published import Published
+
+    profile = Profile(project)
+    environment = profile.environment(target)
+    Published(environment).now()  # raises where nothing was ever published
+    settings, now = profile.settings(target), datetime.now(UTC)
+    return propose_in(environment, profile.vars, settings, only, older_than, now, dry_run=dry_run)
+
+
+def propose_in(
+    environment: Environment,
+    variables: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    only: Sequence[str],
+    older_than: timedelta,
+    now: datetime,
+    *,
+    dry_run: bool,
+) -> Proposal:
+    """The same for an environment that is known.
+
+    Args:
+        environment: where.
+        variables: the vars of dbt_project.yml.
+        settings: DuckDB's, of the target.
+        only: names or patterns of tables, all when empty.
+        older_than: how long files are left alone.
+        now: the moment that ages are counted from.
+        dry_run: nothing is changed.
+    """
     from slipway.adapters.engine import Secret
     from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.maintenance.survey import layout_of, survey
-    from slipway.adapters.profile import Profile
-    from slipway.adapters.published import Published
+    from slipway.adapters.records import Records
     from slipway.adapters.releases import heal
 
-    profile = Profile(project)
-    environment = profile.environment(target)
-    published = Published(environment)
-    published.now()  # raises where nothing was ever published
-    records, tables = published.records, Tables(environment, Secret(environment.catalog_properties).renew)
+    records, tables = Records(environment), Tables(environment, Secret(environment.catalog_properties).renew)
     healed: list[str] = []
     if not dry_run:
         Holds(records).refuse(f"maintenance of {environment.name}")
         healed = heal(tables, records)
-    found = survey(tables, records, profile.vars, now or datetime.now(UTC), older_than)
+    found = survey(tables, records, variables, now, older_than)
     history = found.history
     names = chosen(history.names(), only)
     layouts = {name: layout_of(tables, history, name) for name in names if name in history.tables}
     planned = plan(history, names, layouts, found.folders, found.there)
-    return Proposal(environment, planned, found, profile.settings(target), healed)
+    return Proposal(environment, planned, found, settings, healed)
 
 
 def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
@@ -141,7 +165,7 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written)
 
 
-def orphans(environment: Environment, variables: dict[str, Any], older_than: timedelta) -> list[Delete]:
+def orphans(environment: Environment, variables: Mapping[str, Any], older_than: timedelta) -> list[Delete]:
     """What nothing in an environment names any more, table by table; nothing is changed.
 
     Args:
