@@ -117,3 +117,90 @@ def test_compaction(history: tuple[Workshop, list[dict[str, list[str]]], list[st
         assert contents(workshop) == [*seen, newest][number - 1]
     report = json.loads(workshop.answer("replay", runs[1], "-o", "json"))
     assert {one["verdict"] for one in report["tables"]} == {"identical"}
+
+
+@pytest.fixture
+def small(workshop: Workshop) -> Workshop:
+    """Two releases, a policy that keeps the last one alone, and a file of nobody."""
+    keep(workshop, keep_days=0, keep_releases=1)
+    workshop.run()
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    stray = workshop.warehouse() / "raw" / "parcels" / "data" / "stray.parquet"
+    stray.write_bytes(b"nobody's")
+    age(stray)
+    return workshop
+
+
+def test_expiry_orphans_and_what_is_said(small: Workshop) -> None:
+    before, there = contents(small), files(small)
+    young = small.warehouse() / "raw" / "parcels" / "data" / "young.parquet"
+    young.write_bytes(b"a run may be about to name it")
+    told = small.answer("maintain", "--select", "raw.*")
+    assert "raw.parcels  expire  1 snapshot" in told
+    assert "Rollback reaches back to release 2 of " in told
+    assert "Removed 8 B." in told
+    assert {path.name for path in there - files(small)} == {"stray.parquet"}
+    assert young.exists()
+    assert contents(small) == before
+    assert "raw.parcels cannot be brought back: snapshot" in small.refusal("rollback", code=3)
+    assert small.run()["outcome"] == "unchanged"
+    assert "curated.weights" in steps(maintain(small, "--dry-run"), "expire")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "slipway.adapters.iceberg.catalogs.sql:move",
+        "slipway.adapters.maintenance.apply:_bytes_added",
+        "slipway.adapters.objects:LocalStore.delete",
+    ],
+    ids=["before a commit", "after a commit", "before files go"],
+)
+@pytest.mark.long
+def test_killed(small: Workshop, before: str) -> None:
+    seen = contents(small)
+    done = small.start("maintain", kill_before=before).wait()
+    assert done.code is None, done
+    assert contents(small) == seen
+    maintain(small)
+    assert maintain(small)["steps"] == []
+    assert contents(small) == seen
+    assert small.run()["outcome"] == "unchanged"
+
+
+@pytest.mark.long
+def test_a_candidate_that_may_still_be_published(workshop: Workshop) -> None:
+    keep(workshop, keep_days=1, keep_releases=1)
+    workshop.run()
+    workshop.land("june-1.csv", ("q1,N,2024-06-01,-1",))
+    failed = workshop.run(code=1)["run_id"]
+    age(*files(workshop))
+    rows = ("sql", "--run", failed, "select count(*) from curated.weights", "-o", "json")
+    seen = workshop.answer(*rows)
+    maintain(workshop)
+    assert workshop.answer(*rows) == seen
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    age(*files(workshop))
+    assert any(
+        failed in name for step in steps(maintain(workshop), "remove").values() for name in step["files"]
+    )
+
+
+def test_refusals(workshop: Workshop) -> None:
+    assert "nothing is published in dev yet" in workshop.refusal("maintain", code=3)
+    done = workshop.slipway("maintain", "--older-than", "5m")
+    assert (done.code, "5m is no age: write hours or days, 1h at least" in done.err) == (2, True)
+    keep(workshop, keep_days=-1)
+    workshop.run()
+    assert "vars of dbt_project.yml: keep_days is -1: it is not a whole number from 0" in workshop.refusal(
+        "maintain", code=2
+    )
+    workshop.edit(PROJECT, "keep_days: -1", "keep_days: 1")
+    assert "no table has that name" in workshop.refusal("maintain", "--select", "nothing.*", code=2)
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    workshop.answer("rollback", "--hold", "--reason", "look at it")
+    assert "maintenance of dev is refused: dev is on hold" in workshop.refusal("maintain", code=1)
+    assert maintain(workshop, "--dry-run")["dry_run"] is True

@@ -16,6 +16,7 @@ from tests.integration.rest_catalog import serving
 from slipway.adapters.candidates import record_of
 from slipway.adapters.iceberg.tables import StagedTable, duckdb_path
 from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.write import compact, copy
 from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.maintenance import apply
@@ -118,14 +119,14 @@ def history(where: Place) -> list[Release]:
     return [publish(where, day(number)) for number in range(FILES)]
 
 
-def plan(where: Place, after: timedelta = timedelta(), *, dry_run: bool = False, **keep: int) -> Proposal:
+def plan(where: Place, after: timedelta = timedelta(), *, dry_run: bool = False) -> Proposal:
     where.restart()
-    now = datetime.now(UTC) + after
-    return propose_in(where.environment, {**KEEP, **keep}, {}, [], OLDER_THAN, now, dry_run=dry_run)
+    moment = datetime.now(UTC) + after
+    return propose_in(where.environment, KEEP, {}, [], OLDER_THAN, moment, dry_run=dry_run)
 
 
-def done(where: Place, after: timedelta = timedelta(), **keep: int) -> Maintained:
-    return maintain(plan(where, after, **keep), lambda _: None)
+def done(where: Place, after: timedelta = timedelta()) -> Maintained:
+    return maintain(plan(where, after), lambda _: None)
 
 
 def static(where: Place, location: str) -> StaticTable:
@@ -274,12 +275,10 @@ def test_killed_at_any_moment(sqlite: Place, monkeypatch: pytest.MonkeyPatch, fu
 def test_rows_that_changed_on_the_way_are_not_published(
     sqlite: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway.adapters.iceberg.write import compact
-
     history(sqlite)
-    real, before = compact.copy, sqlite.tables.locations()
+    before = sqlite.tables.locations()
     monkeypatch.setattr(
-        compact, "copy", lambda cursor, select, to: real(cursor, f"{select} where id <> 101", to)
+        compact, "copy", lambda cursor, select, to: copy.copy(cursor, f"{select} where id <> 101", to)
     )
     with pytest.raises(SlipwayError, match=r"is not compacted: 20 rows were read and|not the same ones"):
         done(sqlite)

@@ -23,12 +23,15 @@ def run_date(run_id: str) -> str:
     return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
 
 
+NO_ID = datetime.fromtimestamp(0, UTC)
+
+
 def started_at(run_id: str) -> datetime:
-    """When a run began, as its id says; the beginning of time for what is no id."""
+    """When a run began, as its id says; ``NO_ID`` for what is none."""
     try:
         return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        return datetime.fromtimestamp(0, UTC)
+        return NO_ID
 
 
 class Outcome(StrEnum):

@@ -13,6 +13,7 @@ from slipway.adapters.iceberg.write.compact import Shorten, stage_shortened
 from slipway.adapters.maintenance.locations import canonical
 from slipway.adapters.maintenance.survey import identifier_of
 from slipway.adapters.objects import object_store
+from slipway.adapters.spill import limits
 from slipway.domain.maintenance.history import History
 from slipway.domain.maintenance.steps import Compact, Delete, Expire, Step
 
@@ -57,19 +58,15 @@ def apply_commit(
         ConflictError: someone else moved the table; nothing of it was changed.
         UnavailableError: the catalog or the store cannot be written.
     """
-    base = history.tables[commit.table].location
-    staged = stage_shortened(
-        cursor,
-        tables,
-        Shorten(
-            identifier_of(commit.table),
-            base,
-            [[file.path for file in one.files] for one in commit.compact.bins] if commit.compact else [],
-            [int(snapshot) for snapshot in commit.expire.snapshots] if commit.expire else [],
-            commit.expire.tags if commit.expire else [],
-        ),
-        name,
+    what = Shorten(
+        identifier_of(commit.table),
+        history.tables[commit.table].location,
+        [[file.path for file in one.files] for one in commit.compact.bins] if commit.compact else [],
+        [int(snapshot) for snapshot in commit.expire.snapshots] if commit.expire else [],
+        commit.expire.tags if commit.expire else [],
     )
+    with limits(commit.table):
+        staged = stage_shortened(cursor, tables, what, name)
     if is_atomic(tables.catalog):
         publish(tables, [staged])
     else:

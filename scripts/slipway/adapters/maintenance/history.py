@@ -24,7 +24,7 @@ from slipway.domain.maintenance.history import (
 from slipway.domain.maintenance.retention import Retention, parse_retention
 from slipway.domain.manifest import Release, RunManifest
 from slipway.domain.replay import inputs_of, made_by, why_not_replayable
-from slipway.domain.run import Outcome, started_at
+from slipway.domain.run import NO_ID, Outcome, started_at
 
 _ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
 
@@ -55,6 +55,8 @@ def read_history(
     candidates: list[Candidate] = []
     for run_id in records.run_ids():
         began = started_at(run_id)
+        if began == NO_ID:
+            continue
         if began < now - longest:
             break
         manifest = records.manifest(run_id)

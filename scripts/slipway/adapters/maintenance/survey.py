@@ -60,9 +60,11 @@ def survey(
     """
     history = read_history(tables, records, variables, now, older_than)
     roots = _roots(tables, history)
-    listed = {name: _listed(tables, root) for name, root in roots.items()}
+    # a folder that two names share is listed under the first
+    first = {root: name for name, root in reversed(roots.items())}
+    listed = {name: _listed(tables, root) for root, name in first.items()}
     references, why_not = References(tables), {}
-    for name in sorted(history.names()):
+    for name in roots.keys() | history.tables.keys():
         known = history.tables.get(name)
         why_not[name] = references.add(
             identifier_of(name), known.location if known else None, kept(history, name)
@@ -119,13 +121,9 @@ def identifier_of(name: str) -> TableId:
 
 
 def _roots(tables: Tables, history: History) -> dict[str, str]:
-    """The folder of every table; one that two names share is listed under the first."""
-    found: dict[str, str] = {}
-    for name in sorted(history.names(), key=lambda one: (one not in history.tables, one)):
-        root = _root(tables, history, name)
-        if root and root not in found.values():
-            found[name] = root
-    return found
+    """The folder of every table that lies in the warehouse, those of the catalog first."""
+    names = sorted(history.names(), key=lambda one: (one not in history.tables, one))
+    return {name: root for name in names if (root := _root(tables, history, name))}
 
 
 def _root(tables: Tables, history: History, name: str) -> str | None:
