@@ -80,7 +80,8 @@ def history(
     return workshop, seen, runs
 
 
-def test_compaction(history: tuple[Workshop, list[dict[str, list[str]]], list[str]]) -> None:
+@pytest.mark.long
+def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list[str]]], list[str]]) -> None:
     workshop, seen, runs = history
     before, there = workshop.locations(), files(workshop)
     planned = maintain(workshop, "--dry-run")

@@ -71,19 +71,20 @@ def rest_by_table(tmp_path: Path) -> Iterator[Place]:
     yield from on_rest(tmp_path, several=False)
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("s3", marks=pytest.mark.server),
-        pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long]),
-        pytest.param("rest", marks=pytest.mark.long),
-        pytest.param("rest_by_table", marks=pytest.mark.long),
-    ]
-)
+@pytest.fixture
 def anywhere(request: pytest.FixtureRequest) -> Iterator[Place]:
     found: Place = request.getfixturevalue(request.param)
     yield found
     found.connection.close()
+
+
+def catalogs(*ordinary: str) -> pytest.MarkDecorator:
+    """Runs a test in every kind of catalog and store, those not named in the long suites."""
+    params = []
+    for name in ("sqlite", "s3", "glue", "rest", "rest_by_table"):
+        marks = [pytest.mark.server] if name in ("s3", "glue") else []
+        params.append(pytest.param(name, marks=marks if name in ordinary else [*marks, pytest.mark.long]))
+    return pytest.mark.parametrize("anywhere", params, indirect=True)
 
 
 def stage(where: Place, sql: str) -> tuple[StagedTable, Intent]:
@@ -148,6 +149,7 @@ def objects(where: Place) -> set[str]:
     return {item.key for folder in ("data", "metadata") for item in store.entries(folder)}
 
 
+@catalogs("sqlite")
 def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
     history(anywhere)
     before = now(anywhere)
@@ -183,6 +185,7 @@ def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
     assert len(rows(now(anywhere))) == len(seen) + 40
 
 
+@catalogs("sqlite", "s3")
 def test_what_expires_and_what_goes(anywhere: Place) -> None:
     releases = history(anywhere)
     stray = f"{now(anywhere).metadata.location}/data/stray.parquet"
@@ -217,6 +220,7 @@ def test_what_expires_and_what_goes(anywhere: Place) -> None:
     assert objects(anywhere) == left
 
 
+@catalogs("sqlite")
 def test_a_run_that_was_building_is_refused_as_a_whole(anywhere: Place) -> None:
     history(anywhere)
     staged, intent = stage(anywhere, day(8))
@@ -229,6 +233,7 @@ def test_a_run_that_was_building_is_refused_as_a_whole(anywhere: Place) -> None:
     assert publish(anywhere, day(8)).number > intent.number
 
 
+@catalogs("rest_by_table")
 def test_who_commits_first_wins(anywhere: Place) -> None:
     history(anywhere)
     late = plan(anywhere)
