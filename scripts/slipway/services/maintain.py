@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ConflictError
+from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
 from slipway.domain.maintenance.steps import Delete, Left, Plan, chosen, plan
 from slipway.domain.run import new_run_id
 
@@ -155,6 +155,10 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
                     written += apply_commit(connection, tables, found.history, commit, name)
                 except ConflictError as error:
                     moved.append(Left(commit.table, f"it moved meanwhile: {error.why}"))
+                except UnavailableError:
+                    raise
+                except SlipwayError as error:  # its rows did not come out the same
+                    moved.append(Left(commit.table, error.line()))
         finally:
             connection.close()
     for step in steps:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import duckdb
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.update import RemoveSnapshotRefUpdate, RemoveSnapshotsUpdate
+from pyiceberg.transforms import IdentityTransform
 
 from slipway.adapters.iceberg.snapshots import Compaction
 from slipway.adapters.iceberg.staging import Staging
@@ -38,7 +39,7 @@ class Shorten:
     base: str
     bins: Sequence[Sequence[str]] = ()
     snapshots: Sequence[int] = ()
-    tags: Sequence[str] = field(default=())
+    tags: Sequence[str] = ()
 
 
 def stage_shortened(
@@ -95,6 +96,7 @@ def _rewritten(
     old = files_relation(files, to.schema)
     written = copy(cursor, f"from {old}", to)
     made = data_files(cursor, written, to, files[0].partition)
+    _check_values(files, made, to, table)
     before = digest_of(cursor, old, columns, without=())
     after = digest_of(cursor, files_relation(made, to.schema), columns, without=())
     if before != after:
@@ -104,6 +106,23 @@ def _rewritten(
             "nothing was changed; report it",
         )
     return made
+
+
+def _check_values(old: Sequence[DataFile], new: Sequence[DataFile], to: Destination, table: str) -> None:
+    """Refuse files that DuckDB reads otherwise than Iceberg does: without field ids, or without their partition's columns."""
+    for column in to.schema.fields:
+        number = column.field_id
+        counts = [(file.null_value_counts or {}).get(number, file.record_count) for file in old]
+        partition = old[0].partition
+        for at, part in enumerate(to.spec.fields):
+            if part.source_id == number and isinstance(part.transform, IdentityTransform):
+                counts = counts if partition[at] is None else [0]
+        if sum((file.null_value_counts or {}).get(number, 0) for file in new) > sum(counts):
+            raise SlipwayError(
+                f"{table} is not compacted",
+                f"{column.name} has values in {old[0].file_path.rsplit('/', 1)[-1]} that are not found by field id",
+                "another tool wrote the file; run with --full-refresh",
+            )
 
 
 def _destination(table: Table, name: str) -> Destination:
