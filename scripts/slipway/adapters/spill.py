@@ -7,6 +7,7 @@ process left is removed by the next one.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from slipway.adapters.processes import is_alive
 from slipway.domain.errors import UnavailableError
 
 _OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_MMAP_THRESHOLD = 128 * 1024  # bytes, as glibc begins with
 ONCE = frozenset({"temp_directory", "memory_limit", "max_memory", "max_temp_directory_size", "threads"})
 """Settings of the whole database: DuckDB refuses to set some of them again once they are in use."""
 
@@ -39,6 +42,18 @@ def configure(settings: dict[str, Any], config: dict[str, Any], home: Path) -> N
     for key in ONCE & settings.keys():
         config.setdefault(key, settings.pop(key))
     config.setdefault("temp_directory", str(folder(home)))
+    _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Have glibc give every block of DuckDB's back to the system when it is freed.
+
+    Once a block of some MB was freed, as batches of Arrow are, glibc keeps all blocks up to that size in heaps of
+    its own, where DuckDB's lie between others: many hundred MB more than its ``memory_limit``. A threshold that
+    is set does not move. Other C libraries do not have the function, or the habit.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
 
 
 def folder(home: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -87,3 +88,36 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
             spill.limits("thing"),
         ):
             connection.execute("copy (from range(100000)) to '/dev/full' (format csv)")
+
+
+_BLOCKS = """
+import ctypes, sys
+from pathlib import Path
+from slipway.adapters import spill
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+spill.configure({}, {}, Path(sys.argv[1]))
+libc.free(libc.malloc(16 * 2**20))  # from here on glibc would keep smaller blocks in its heaps
+blocks = [libc.malloc(256 * 1024) for _ in range(20)]
+
+
+class Told(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks".split()]
+    _fields_ += [(name, ctypes.c_size_t) for name in "uordblks fordblks keepcost".split()]
+
+
+libc.mallinfo2.restype = Told
+before = libc.mallinfo2().hblks
+for block in blocks:
+    libc.free(block)
+print(before - libc.mallinfo2().hblks)
+"""
+
+
+def test_freed_blocks_of_duckdb_go_back_to_the_system(tmp_path: Path) -> None:
+    if platform.libc_ver()[0] != "glibc":  # others have no such habit
+        spill.configure({}, {}, tmp_path)
+        return
+    command = [sys.executable, "-c", _BLOCKS, str(tmp_path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "20\n"

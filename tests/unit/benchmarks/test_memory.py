@@ -16,12 +16,13 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize(("rows", "limit", "most"), [(1_000_000, 500, 1200)])
 def test_peak_of_every_case_is_bounded(tmp_path: Path, rows: int, limit: int, most: int) -> None:
     """What the process needs beside DuckDB's buffers is some hundred MB, however many rows there are."""
-    command = [sys.executable, str(ROOT / "benchmarks/memory.py"), "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--folder", str(tmp_path)]
     told = subprocess.run(
         [*command, "--rows", str(rows), "--memory-limit", f"{limit}MB"],
         check=True,
         capture_output=True,
         text=True,
+        cwd=ROOT,
     )
     found = {line["case"]: line for line in map(json.loads, told.stdout.splitlines())}
     assert set(found) == {"whole", "build", "merge", "sorted", "whole-sorted", "batches"}

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, cast
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.serializers import FromInputFile, ToOutputFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import TableUpdate
 
+from slipway.adapters.iceberg import metadata_file
 from slipway.adapters.iceberg.catalogs.opened import connectable, open_catalog
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
@@ -144,7 +144,7 @@ class Tables:
             if metadata_location not in self._loaded:
                 io = self.io(metadata_location)
                 try:
-                    metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+                    metadata = metadata_file.read(io, metadata_location)
                 except (OSError, ValueError) as error:
                     raise UnavailableError(
                         f"metadata of {'.'.join(identifier)} cannot be read",
@@ -175,7 +175,7 @@ class Tables:
         metadata = transaction.metadata_after(None if new else table.metadata_location)
         version = 0 if new else _version(table.metadata_location) + 1
         location = f"{metadata.location}/metadata/{version:05d}-{uuid.uuid4()}.metadata.json"
-        ToOutputFile.table_metadata(metadata, table.io.new_output(location))
+        metadata_file.write(table.io, location, metadata)
         staged = Table(table.name(), metadata, location, table.io, self.catalog)
         with self._lock:
             self._loaded[location] = staged

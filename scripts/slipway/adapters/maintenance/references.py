@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
+from slipway.adapters.iceberg import metadata_file
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
 from slipway.domain.errors import UnavailableError
@@ -78,7 +78,7 @@ class References:
 
     def _load(self, location: str) -> TableMetadata | None:
         try:
-            return FromInputFile.table_metadata(self._tables.io(location).new_input(location))
+            return metadata_file.read(self._tables.io(location), location)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -74,3 +74,28 @@ def test_values_do_not_change_places_unseen(connection: duckdb.DuckDBPyConnectio
     # what is there twice is not taken back by being there twice
     twice = digest_of(connection, "(select unnest(['a', 'a']) as x)", ["x"])
     assert twice != digest_of(connection, "(select unnest(['b', 'b']) as x)", ["x"])
+
+
+def test_values_whose_hashes_differ_in_other_bits_do_not_change_places_unseen(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """DuckDB joins the hashes of two columns by exclusive or: where no bit differs in both, the sum stays the same."""
+
+    def alike(hashes: str) -> str:
+        pairs = f"select i, {hashes} as h from range(1000) as r(i)"
+        return (
+            f"(select one.i as one, other.i as other, xor(one.h, other.h) as bits from ({pairs}) as one, "
+            f"({pairs}) as other where one.i < other.i order by bit_count(bits) limit 40)"
+        )
+
+    first, second = alike("xor(hash(i::integer, 0::integer), hash(0::integer))"), alike("hash(i::integer)")
+    (found,) = connection.execute(
+        f"select x.one, x.other, y.one, y.other from {first} as x, {second} as y where x.bits & y.bits = 0 limit 1"
+    ).fetchall()
+    a, b, u, v = found
+    as_written, swapped = (
+        digest_of(connection, f"(values ({a}, {one}), ({b}, {other})) as t(x, y)", ["x", "y"])
+        for one, other in ((u, v), (v, u))
+    )
+    assert as_written.first == swapped.first
+    assert as_written.second != swapped.second

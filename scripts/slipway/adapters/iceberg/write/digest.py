@@ -1,7 +1,8 @@
 """Content digests: order-free, additive, so that an incremental write costs only what it touched.
 
-A digest is the row count and two sums of 64-bit row hashes modulo 2**128. DuckDB's ``hash`` is not
-promised to be stable between versions, so the version is part of the digest's name and digests are
+A digest is the row count and two sums of 64-bit numbers modulo 2**128: a hash of each row, and a hash of that hash. DuckDB
+joins the hashes of columns by exclusive or, so that values which change places may leave the first sum as it was; they do
+not leave the second. ``hash`` is not promised to be stable between versions, so the version is part of the digest's name and digests are
 compared only under one name. Lineage that differs between equal runs is left out.
 """
 
@@ -15,7 +16,7 @@ import duckdb
 from slipway.adapters.iceberg.types import quote
 
 VOLATILE_COLUMNS = frozenset({"_landed_at", "_run_id"})
-ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash"
+ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash2"
 _MODULUS = 1 << 128
 
 
@@ -70,8 +71,8 @@ def digest_of(
     chosen = sorted(column for column in columns if column not in without)
     arguments = ", ".join(quote(column) for column in chosen) or "0"
     row = cursor.execute(
-        f"select count(*), coalesce(sum(hash({arguments})::hugeint), 0), "
-        f"coalesce(sum(hash('slipway', {arguments})::hugeint), 0) from {relation}"
+        "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
+        f"from (select hash({arguments}) as one from {relation})"
     ).fetchone()
     assert row is not None
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
