@@ -56,8 +56,7 @@ def on_postgres(bucket: dict[str, str], request: pytest.FixtureRequest) -> Itera
 
 def on_rest(folder: Path, *, several: bool) -> Iterator[Place]:
     with serving(several=several) as server:
-        uri = f"http://127.0.0.1:{server.server_port}"
-        made = place(f"file://{folder}/w", type="rest", uri=uri)
+        made = place(f"file://{folder}/w", type="rest", uri=server.uri)
         yield made
         made.connection.close()
 
@@ -340,8 +339,3 @@ def test_a_server_that_is_given_one_table_after_the_other(
     assert restored.scan().to_arrow().column("n").to_pylist() == [1]
     assert restored.metadata.refs.keys() == {"main", "release-1"}
     assert site.heal() == []
-
-
-def test_the_guarantee_is_named(rest: Place, rest_by_table: Place) -> None:
-    assert rest.publish(raw_a=1).guarantee.startswith("all tables in one request")
-    assert rest_by_table.publish(raw_a=1).guarantee.startswith("one table after the other")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import duckdb
 from slipway.adapters import spill
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.s3 import Keys, S3Access, is_s3, s3_access
+from slipway.domain.environment import Environment
 from slipway.domain.errors import UnavailableError
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -71,12 +71,12 @@ def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
     return int(read) if read is not None else None
 
 
-def connect(catalog_properties: Mapping[str, str], home: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database that can read the environment's tables and spills below its home."""
+def connect(environment: Environment, home: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database that can read the environment's tables and spills below a home."""
     config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
     connection = duckdb.connect(":memory:", config=config)
     prepare(connection)
-    Secret(catalog_properties).renew(connection)
+    Secret(environment).renew(connection)
     return connection
 
 
@@ -84,13 +84,13 @@ class Secret:
     """The warehouse's bucket in DuckDB: region, endpoint and the keys of the moment.
 
     Args:
-        catalog_properties: properties of the catalog.
-        landing: root of the landing area, which may be in S3 while the warehouse is not.
+        environment: whose warehouse.
+        landing: also for the landing area, which may be in S3 while the warehouse is not.
     """
 
-    def __init__(self, catalog_properties: Mapping[str, str], landing: str = "") -> None:
-        self._properties = catalog_properties
-        self._needed = is_s3(catalog_properties.get("warehouse", "")) or is_s3(landing)
+    def __init__(self, environment: Environment, *, landing: bool = False) -> None:
+        self._properties = environment.catalog_properties
+        self._needed = is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
         self._known: tuple[Keys | None] | None = None
         self._lock = threading.Lock()
 

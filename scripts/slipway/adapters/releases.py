@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pyiceberg.table import Table
 
 from slipway.adapters.holds import Holds
-from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
+from slipway.adapters.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
 from slipway.adapters.iceberg.tables import StagedTable, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
@@ -41,11 +41,9 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
         Holds(records).refuse(f"a publication in {tables.environment.name}")
     records.write_intent(intent)
-    refusal = _publish(tables, records, staged, intent)
-    if refusal:
-        raise refusal
+    whole = _publish(tables, records, staged, intent)
     try:
-        return _record(tables, records, intent)
+        return _record(tables, records, intent, whole=whole)
     except UnavailableError as error:
         raise UnrecordedError(
             f"release {intent.number} is published, but not recorded",
@@ -58,8 +56,13 @@ def check_store(tables: Tables, records: Records) -> str:
     """What to tell of a store that does not keep records written once; empty for one that does.
 
     Raises:
-        UnavailableError: the catalog needs a write-ahead record, which would not be safe there.
+        UnavailableError: the catalog needs a write-ahead record, which would not be safe there; or it cannot hold a
+            release.
     """
+    if why := cannot_hold(tables.catalog):
+        raise UnavailableError(
+            f"cannot publish to {tables.environment.name}", why, "use a server that keeps what is committed"
+        )
     if records.store.is_write_once:
         return ""
     what = f"{records.store.root} ignores conditional writes"
@@ -72,24 +75,23 @@ def check_store(tables: Tables, records: Records) -> str:
     )
 
 
-def _publish(
-    tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent
-) -> ConflictError | None:
+def _publish(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> bool:
+    """Whether all tables were moved at once; raises ConflictError when the release is not published."""
     if is_atomic(tables.catalog):
         try:
             publish(tables, staged)
-        except ConflictError as error:
+        except ConflictError:
             records.withdraw(intent.number)
-            return error
-        return None
+            raise
+        return True
     settled = settle(tables, records, intent, staged)
     if settled.plan.action is Action.PUBLISHED:
-        return None
+        return settled.whole
     records.withdraw(intent.number, settled.plan.tables)
     refusal = settled.refusal or ConflictError(
         "nothing was published", "another process took the release back", "run again"
     )
-    return _in_part(intent, refusal, settled.plan.tables)
+    raise _in_part(intent, refusal, settled.plan.tables)
 
 
 def _in_part(intent: Intent, refusal: ConflictError, kept: Sequence[str]) -> ConflictError:
@@ -141,13 +143,14 @@ def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, Confli
     return Plan(Action.WITHDRAWN if Position.ELSEWHERE in found else Action.WAITING), None
 
 
-def _record(tables: Tables, records: Records, intent: Intent) -> Release:
-    cut = _cut(tables, records.last_release(), intent, datetime.now(UTC))
+def _record(tables: Tables, records: Records, intent: Intent, *, whole: bool = False) -> Release:
+    told = guarantee(tables.catalog, whole=whole)
+    cut = _cut(tables, records.last_release(), intent, told, datetime.now(UTC))
     records.write_release(cut)
     return cut
 
 
-def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) -> Release:
+def _cut(tables: Tables, last: Release | None, intent: Intent, told: str, now: datetime) -> Release:
     """What an environment shows right after a run was published: what changed, and what it stands beside."""
     return Release(
         number=intent.number,
@@ -155,7 +158,7 @@ def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) ->
         target=tables.environment.name,
         published_at=now,
         code=intent.code,
-        guarantee=guarantee(tables.catalog),
+        guarantee=told,
         tables=shown(tables, last, intent),
         rolls_back=intent.rolls_back,
         returns_to=intent.returns_to,

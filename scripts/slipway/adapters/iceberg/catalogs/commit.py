@@ -4,82 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, cast
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.table import Table
 
+from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
-from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.domain.manifest import Move
 from slipway.domain.publication import Position
 
-GUARANTEES = {
-    "sql": "all tables in one database transaction",
-    "rest": "all tables in one request, which the catalog promises to apply whole or not at all",
-    "stepwise": "one table after the other, finished or undone by the next command if interrupted;"
-    " readers other than slipway may see a mixture meanwhile",
-}
+if TYPE_CHECKING:
+    from slipway.adapters.iceberg.catalogs.rest import ServedCatalog
+
+ONE_TRANSACTION = "all tables in one database transaction"
+ONE_REQUEST = (
+    "all tables in one request, which the server applies whole or not at all, as its configuration says"
+)
+UNPROVEN = (
+    "all tables in one request, finished or undone by the next command if interrupted; whether readers other than"
+    " slipway may see a mixture meanwhile is not known of this server"
+)
+ONE_BY_ONE = (
+    "one table after the other, finished or undone by the next command if interrupted;"
+    " readers other than slipway may see a mixture meanwhile"
+)
 
 
-def guarantee(catalog: Catalog) -> str:
-    """What readers may rely on while a release is published to this catalog."""
-    return GUARANTEES[_kind(catalog)]
+def guarantee(catalog: Catalog, *, whole: bool = False) -> str:
+    """What readers may rely on while a release is published.
+
+    Args:
+        catalog: where.
+        whole: whether one request was for all of its tables.
+    """
+    if is_atomic(catalog):
+        return ONE_TRANSACTION
+    if not whole:
+        return ONE_BY_ONE
+    return ONE_REQUEST if cast("ServedCatalog", catalog).says_atomic else UNPROVEN
 
 
 def is_atomic(catalog: Catalog) -> bool:
-    """Whether several tables become visible at once."""
-    return _kind(catalog) != "stepwise"
+    """Whether several tables are known to become visible at once, so that no write-ahead record has to lead."""
+    return type(catalog).__name__ == "SqlCatalog"
 
 
-def _kind(catalog: Catalog) -> str:
-    match type(catalog).__name__:
-        case "SqlCatalog":
-            return "sql"
-        case "RestCatalog":
-            from slipway.adapters.iceberg.catalogs import rest
-
-            return "rest" if rest.moves_several(catalog) else "stepwise"
-    return "stepwise"
+def cannot_hold(catalog: Catalog) -> str:
+    """Why a catalog cannot hold releases; empty for those that can."""
+    if getattr(catalog, "is_nessie", False):
+        return (
+            "Nessie keeps neither tags nor earlier snapshots in a table's metadata, so releases could neither be"
+            " recognised nor rolled back"
+        )
+    return ""
 
 
 def publish(tables: Tables, staged: Sequence[StagedTable]) -> None:
-    """Make the staged state of every table current at once, in a catalog that can.
+    """Make the staged state of every table current at once, in a SQL catalog.
 
     Raises:
         ConflictError: a table is no longer where the run started from; nothing was published.
         UnavailableError: the catalog cannot be written.
     """
+    from slipway.adapters.iceberg.catalogs import sql
+
     create_namespaces(tables, staged)
     with writing(tables):
-        if _kind(tables.catalog) == "sql":
-            from slipway.adapters.iceberg.catalogs import sql
-
-            refused = sql.move(tables.catalog, staged)
-        else:
-            from slipway.adapters.iceberg.catalogs import rest
-
-            refused = rest.move(tables, staged)
+        refused = sql.move(tables.catalog, staged)
     if refused is not None:
         raise conflict(tables, refused.identifier, new=refused.base is None)
 
 
-class Mover(Protocol):
-    """Moves one table of a catalog, if it still is where it is expected; False when it is not."""
-
-    def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table."""
-
-    def back(self, item: StagedTable, tag: str) -> bool:
-        """From the staged state, which carries the tag, to the base; drops a new table."""
-
-
 def mover(tables: Tables) -> Mover:
-    """How single tables of the environment's catalog are moved."""
-    if type(tables.catalog).__name__ == "GlueCatalog":
-        from slipway.adapters.iceberg.catalogs.glue import GlueMover
+    """How tables of the environment's catalog are moved."""
+    match type(tables.catalog).__name__:
+        case "GlueCatalog":
+            from slipway.adapters.iceberg.catalogs.glue import GlueMover
 
-        return GlueMover(tables)
+            return GlueMover(tables)
+        case "ServedCatalog":
+            from slipway.adapters.iceberg.catalogs.rest import RestMover
+
+            return RestMover(tables)
     from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 
     return UpdateMover(tables)
@@ -90,6 +97,9 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
 
     SQL catalogs and Glue name the files that were staged. Others apply updates and write files of their own, so for
     them the tag and the current snapshot tell.
+
+    Raises:
+        UnavailableError: the table shows the release without its tag.
     """
     if location == move.metadata_location:
         return Position.STAGED
@@ -98,18 +108,22 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
     if location is None:
         return Position.ELSEWHERE
     found = tables.load(identifier, location)
-    names_files = type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog")
+    if type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog"):
+        return Position.BEYOND if tag in found.metadata.refs else Position.ELSEWHERE
+    now = found.metadata.current_snapshot_id
+    staged = tables.load(identifier, move.metadata_location).metadata.current_snapshot_id
     if tag in found.metadata.refs:
-        same = not names_files and _same_snapshot(found, tables.load(identifier, move.metadata_location))
-        return Position.STAGED if same else Position.BEYOND
-    if names_files or move.base is None:
-        return Position.ELSEWHERE
-    same = _same_snapshot(found, tables.load(identifier, move.base))
-    return Position.BASE if same else Position.ELSEWHERE
-
-
-def _same_snapshot(one: Table, other: Table) -> bool:
-    return one.metadata.current_snapshot_id == other.metadata.current_snapshot_id
+        return Position.STAGED if now == staged else Position.BEYOND
+    base = tables.load(identifier, move.base).metadata if move.base else None
+    if base and now == base.current_snapshot_id:
+        return Position.BASE
+    if now is not None and now == staged and not (base and base.snapshot_by_id(now)):
+        raise UnavailableError(
+            f"{'.'.join(identifier)} was published without its tag {tag}",
+            "the server does not keep tags, so releases could neither be recognised nor rolled back",
+            "use another catalog",
+        )
+    return Position.ELSEWHERE
 
 
 def create_namespaces(tables: Tables, staged: Sequence[StagedTable]) -> None:
@@ -142,6 +156,7 @@ def writing(tables: Tables) -> Iterator[None]:
     """Tell in one line that a catalog cannot be written.
 
     Raises:
+        UnansweredError: it may have done what it was asked for.
         UnavailableError: it refuses or does not answer.
     """
     try:
@@ -150,8 +165,17 @@ def writing(tables: Tables) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
-        raise UnavailableError(
+        kind = UnansweredError if _is_unsure(tables.catalog, error) else UnavailableError
+        raise kind(
             f"catalog of {tables.environment.name} cannot be written",
             reason,
             "check that it is running, that you may write to it and that nobody locks it, then run again",
         ) from error
+
+
+def _is_unsure(catalog: Catalog, error: Exception) -> bool:
+    if type(catalog).__name__ != "ServedCatalog":
+        return False
+    from slipway.adapters.iceberg.catalogs.rest import is_unsure
+
+    return is_unsure(error)
