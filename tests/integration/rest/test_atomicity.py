@@ -42,7 +42,7 @@ class Tables:
 
     def raise_to(self, value: int, **uuids: str) -> Response:
         """Send the request; another uuid than a table's own makes it one that must be refused."""
-        changes = [
+        changes: list[Any] = [
             {
                 "identifier": {"namespace": [self.space], "name": name},
                 "requirements": [{"type": "assert-table-uuid", "uuid": uuids.get(name, uuid)}],
@@ -113,7 +113,7 @@ def test_the_reference_server_killed_in_a_request_leaves_a_part(
     server = reference(rest_programs, endpoint, tmp_path)
     try:
         tables = Tables(server, bucket, f"s{time.time_ns()}")
-        asking = threading.Thread(target=lambda: pytest.raises(requests.ConnectionError, tables.raise_to, 1))
+        asking = threading.Thread(target=_unanswered, args=(tables,))
         asking.start()
         while tables.number(tables.names[2]) == 0:
             time.sleep(0.001)
@@ -123,3 +123,8 @@ def test_the_reference_server_killed_in_a_request_leaves_a_part(
         assert tables.numbers() == {0, 1}
     finally:
         server.kill()
+
+
+def _unanswered(tables: Tables) -> None:
+    with pytest.raises(requests.ConnectionError):
+        tables.raise_to(1)
