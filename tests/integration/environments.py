@@ -124,7 +124,7 @@ class Place:
         return [item.key for item in self.records.store.entries("releases") if item.key.endswith(suffix)]
 
 
-def place(root: str, /, **properties: str) -> Place:
+def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **properties: str) -> Place:
     """An environment with a warehouse of its own below a root; catalogs but those of servers are told where it is."""
     prefix = f"p{next(_number)}"
     warehouse = f"{root}/{prefix}"
@@ -137,4 +137,4 @@ def place(root: str, /, **properties: str) -> Place:
         landing="",
         home=Path(),
     )
-    return Place(environment, prefix, engine.connect(environment))
+    return Place(environment, prefix, connection or engine.connect(environment))

@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving(*, several: bool) -> Iterator[RestServer]:
     """A server that answers until the block ends."""
     with RestServer(several=several) as made:
-        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield made
         made.shutdown()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from tests.integration.environments import Place, place
 from tests.integration.rest_catalog import Handler, RestServer, serving
@@ -13,6 +14,7 @@ from tests.integration.test_catalogs import ONE, TWO, killed_at
 
 from slipway.adapters import publication
 from slipway.adapters.iceberg.catalogs.rest import RestMover
+from slipway.adapters.iceberg.tables import Tables
 from slipway.domain.errors import ConfigError, UnavailableError
 
 REQUEST = "all tables in one request, "
@@ -27,11 +29,11 @@ def server() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def rest(server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def rest(
+    server: RestServer, tmp_path: Path, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> Place:
     monkeypatch.setattr(publication, "_PAUSES", (0, 0, 0))
-    made = place(f"file://{tmp_path}/w", type="rest", uri=server.uri)
-    yield made
-    made.connection.close()
+    return place(f"file://{tmp_path}/w", duck, type="rest", uri=server.uri)
 
 
 class Failing:
@@ -61,11 +63,12 @@ def test_the_guarantee_is_what_is_known_of_the_server(rest: Place, server: RestS
     assert rest.numbers() == {"raw_a": 4, "raw_b": 2, "raw_c": 1, "raw_d": 4}
 
 
-def test_what_is_said_of_a_server_is_understood(rest: Place) -> None:
+def test_what_is_said_of_a_server_is_understood(rest: Place, server: RestServer) -> None:
     rest.environment.catalog_properties["slipway.multi-table-commit"] = "yes"
-    rest.__dict__.pop("_opened")
+    server.asked.clear()
     with pytest.raises(ConfigError, match=r"multi-table-commit of staging is yes\. set it to atomic, or"):
-        rest.publish(**ONE)
+        Tables(rest.environment).locations()
+    assert server.asked == []
 
 
 def test_tables_that_a_request_does_not_make_come_after_the_others(rest: Place, server: RestServer) -> None:
@@ -85,10 +88,10 @@ def test_tables_that_a_request_does_not_make_come_after_the_others(rest: Place, 
     [
         pytest.param(Failing(504, 1, done=True), id="done, and no answer"),
         pytest.param(Failing(0, 1, done=True), id="done, and hung up"),
-        pytest.param(Failing(500, 1), id="not done"),
+        pytest.param(Failing(500, 1), id="not done", marks=pytest.mark.long),
         pytest.param(Failing(503, 1), id="not now"),
         pytest.param(Failing(502), id="never together"),
-        pytest.param(Failing(400), id="not so"),
+        pytest.param(Failing(400), id="not so", marks=pytest.mark.long),
         pytest.param(Failing(409), id="always a conflict"),
     ],
 )
@@ -128,6 +131,16 @@ def test_a_server_that_refuses(rest: Place, server: RestServer, status: int) -> 
     assert rest.numbers() == ONE == rest.seen()
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_server_that_cannot_be_opened(rest: Place, server: RestServer, status: int) -> None:
+    server.fault = lambda *_: status
+    with pytest.raises(
+        UnavailableError, match=r"^catalog of staging cannot be opened: RefusedError: refused"
+    ):
+        Tables(rest.environment).locations()
+
+
+@pytest.mark.long
 def test_a_server_that_is_gone(rest: Place, server: RestServer) -> None:
     rest.publish(**ONE)
     publish = rest.stage(**TWO)

@@ -103,8 +103,10 @@ class Profile:
                 "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
             )
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
-        named = given.get("warehouse") if is_rest(properties) else root  # such a server has names of its own
-        properties = {**properties, "warehouse": named or ""}
+        if not is_rest(properties):
+            properties["warehouse"] = root
+        elif "warehouse" not in given:  # such a server has names of its own for its warehouses
+            properties.pop("warehouse", None)
         if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
             properties = {**_standard_aws(), **properties}
         return Environment(

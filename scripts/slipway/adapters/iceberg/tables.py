@@ -29,7 +29,7 @@ from slipway.adapters.iceberg.catalogs.opening import connectable, locations, op
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,6 +96,8 @@ class Tables:
         environment = self.environment
         try:
             return open_catalog(environment, self._properties)
+        except SlipwayError:
+            raise
         except Exception as error:
             self._failure = UnavailableError(
                 f"catalog of {environment.name} cannot be opened",
@@ -118,7 +120,7 @@ class Tables:
         with self._lock:
             try:
                 return locations(self.catalog, only)
-            except UnavailableError:
+            except SlipwayError:
                 raise
             except Exception as error:
                 raise UnavailableError(

@@ -49,21 +49,22 @@ class ServedCatalog(RestCatalog):
     """A REST catalog whose server may be slow, away, or at its limits.
 
     Reading is tried again. What changes something is not: the answer may be all that was lost.
+
+    Raises:
+        ConfigError: a property has a value without a meaning.
     """
+
+    def __init__(self, name: str, **properties: str) -> None:
+        if (said := properties.get(ATOMIC, "atomic")) != "atomic":
+            raise ConfigError(
+                f"catalog property {ATOMIC} of {name} is {said}", fix="set it to atomic, or leave it out"
+            )
+        super().__init__(name, **properties)
 
     @property
     def says_atomic(self) -> bool:
-        """Whether the configuration says that a request for several tables is applied whole or not at all.
-
-        Raises:
-            ConfigError: it says something else.
-        """
-        said = self.properties.get(ATOMIC)
-        if said in (None, "atomic"):
-            return said is not None
-        raise ConfigError(
-            f"catalog property {ATOMIC} of {self.name} is {said}", fix="set it to atomic, or leave it out"
-        )
+        """Whether the configuration says that a request for several tables is applied whole or not at all."""
+        return ATOMIC in self.properties
 
     @property
     def is_nessie(self) -> bool:
