@@ -185,6 +185,14 @@ def test_a_part_that_was_done_is_taken_back(rest: Place, server: RestServer) -> 
     assert rest.catalog().load_table(rest.id("raw.c")).current_snapshot().snapshot_id == foreign
 
 
+def test_a_part_that_was_done_is_finished_by_the_same_process(rest: Place, server: RestServer) -> None:
+    rest.publish(**ONE)
+    publish = rest.stage(**TWO)
+    server.dies_after, server.comes_back = 2, True
+    assert publish().guarantee.startswith(SINGLY)
+    assert rest.numbers() == TWO == rest.seen()
+
+
 def test_a_server_that_keeps_no_tags_is_refused(rest: Place, server: RestServer) -> None:
     server.keeps_tags = False
     with pytest.raises(UnavailableError, match=r"was published without its tag release-1: .* use another"):
