@@ -111,19 +111,28 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
     if type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog"):
         return Position.BEYOND if tag in found.metadata.refs else Position.ELSEWHERE
     now = found.metadata.current_snapshot_id
-    staged = tables.load(identifier, move.metadata_location).metadata.current_snapshot_id
     if tag in found.metadata.refs:
-        return Position.STAGED if now == staged else Position.BEYOND
+        staged = tables.load(identifier, move.metadata_location)
+        return Position.STAGED if now == staged.metadata.current_snapshot_id else Position.BEYOND
     base = tables.load(identifier, move.base).metadata if move.base else None
     if base and now == base.current_snapshot_id:
         return Position.BASE
-    if now is not None and now == staged and not (base and base.snapshot_by_id(now)):
+    if now is not None and not (base and base.snapshot_by_id(now)):
+        _refuse_lost_tag(tables, identifier, move, now, tag)
+    return Position.ELSEWHERE
+
+
+def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, tag: str) -> None:
+    try:
+        staged = tables.load(identifier, move.metadata_location).metadata
+    except UnavailableError:  # what an earlier run staged in vain may have been removed
+        return
+    if staged.current_snapshot_id == now:
         raise UnavailableError(
             f"{'.'.join(identifier)} was published without its tag {tag}",
             "the server does not keep tags, so releases could neither be recognised nor rolled back",
             "use another catalog",
         )
-    return Position.ELSEWHERE
 
 
 def create_namespaces(tables: Tables, staged: Sequence[StagedTable]) -> None:

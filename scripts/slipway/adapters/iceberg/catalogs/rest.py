@@ -59,12 +59,9 @@ class ServedCatalog(RestCatalog):
             raise ConfigError(
                 f"catalog property {ATOMIC} of {name} is {said}", fix="set it to atomic, or leave it out"
             )
+        self.says_atomic = ATOMIC in properties
+        """Whether the configuration, not the server, says that the request is applied whole or not at all."""
         super().__init__(name, **properties)
-
-    @property
-    def says_atomic(self) -> bool:
-        """Whether the configuration says that a request for several tables is applied whole or not at all."""
-        return ATOMIC in self.properties
 
     @property
     def is_nessie(self) -> bool:
