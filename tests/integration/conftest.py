@@ -24,7 +24,7 @@ from pyiceberg.table import StaticTable
 from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
-from slipway.adapters.engine import load_extensions
+from slipway.adapters.engine import load_extensions, prepare
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -352,6 +352,15 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         monkeypatch.setenv(name, value)
     boto3.session.Session(region_name="us-east-1").client("s3").create_bucket(Bucket="catalogs")
     return {"s3.endpoint": endpoint, "s3.region": "us-east-1", "client.region": "us-east-1"}
+
+
+@pytest.fixture(scope="session")
+def duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB as slipway prepares it, for warehouses that are folders."""
+    connection = duckdb.connect()
+    prepare(connection)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture

@@ -124,14 +124,17 @@ class Place:
         return [item.key for item in self.records.store.entries("releases") if item.key.endswith(suffix)]
 
 
-def place(warehouse: str, **properties: str) -> Place:
+def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **properties: str) -> Place:
+    """An environment with a warehouse of its own below a root; catalogs but those of servers are told where it is."""
     prefix = f"p{next(_number)}"
+    warehouse = f"{root}/{prefix}"
+    told = {} if properties["type"] == "rest" else {"warehouse": warehouse}
     environment = Environment(
         name="staging",
         mode=Mode.SCHEDULED,
-        warehouse=f"{warehouse}/{prefix}",
-        catalog_properties={"warehouse": f"{warehouse}/{prefix}", **properties},
+        warehouse=warehouse,
+        catalog_properties={**told, **properties},
         landing="",
         home=Path(),
     )
-    return Place(environment, prefix, engine.connect(environment.catalog_properties))
+    return Place(environment, prefix, connection or engine.connect(environment))

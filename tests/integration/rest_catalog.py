@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +21,7 @@ from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.serializers import FromInputFile, ToOutputFile
 from pyiceberg.table import CommitTableRequest
 from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import update_table_metadata
 
@@ -38,12 +40,20 @@ OFFERED = [
 Name = tuple[str, str]
 
 
+class HungUpError(Exception):
+    """No answer."""
+
+
 class RefusedError(Exception):
     """An answer other than 200."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+Fault = Callable[["Handler", bool], int | None]
+"""What goes wrong with a request: a status, 0 to hang up, None to go on; asked before it is carried out and after."""
 
 
 class RestServer(ThreadingHTTPServer):
@@ -57,6 +67,13 @@ class RestServer(ThreadingHTTPServer):
         self.namespaces: set[str] = set()
         self.tables: dict[Name, str] = {}
         self.lock = threading.Lock()
+        self.uri = f"http://127.0.0.1:{self.server_port}"
+        self.fault: Fault = lambda *_: None
+        self.makes_tables, self.keeps_tags = True, True
+        self.dies_after: int | None = None
+        self.comes_back = False
+        self.asked: list[tuple[str, str]] = []
+        self.headers: list[dict[str, str]] = []
 
     def commit(self, requests: list[CommitTableRequest]) -> list[dict[str, Any]]:
         """Apply the changes of all requests, or of none."""
@@ -64,7 +81,8 @@ class RestServer(ThreadingHTTPServer):
         for request in requests:
             name = (".".join(request.identifier.namespace.root), request.identifier.name)
             base = read(self.tables[name]) if name in self.tables else None
-            if base is None and not any(item.type == "assert-create" for item in request.requirements):
+            makes = any(item.type == "assert-create" for item in request.requirements)
+            if base is None and not (makes and self.makes_tables):
                 raise RefusedError(404)
             for requirement in request.requirements:
                 try:
@@ -72,8 +90,14 @@ class RestServer(ThreadingHTTPServer):
                 except CommitFailedException:
                     raise RefusedError(409) from None
             staged[name] = changed(base, request, self.tables.get(name))
+            if not self.keeps_tags:
+                refs = {name: ref for name, ref in staged[name].refs.items() if name == MAIN_BRANCH}
+                staged[name] = staged[name].model_copy(update={"refs": refs})
         answers = []
-        for name, metadata in staged.items():
+        for count, (name, metadata) in enumerate(staged.items()):
+            if count == self.dies_after:
+                self.fault = self.fault if self.comes_back else lambda *_: 0
+                raise HungUpError
             self.tables[name] = write(metadata)
             answers.append(self.table(name))
         return answers
@@ -111,13 +135,27 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        self.server.asked.append((self.command, self.path))
+        self.server.headers.append(dict(self.headers))
         try:
+            self.fail(done=False)
             with self.server.lock:
                 found = self.route(self.path.split("?")[0].split("/")[2:], body)
+            self.fail(done=True)
             self.reply(200, found)
+        except HungUpError:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
         except RefusedError as refused:
             error = {"message": "refused", "type": "RefusedError", "code": refused.status}
             self.reply(refused.status, {"error": error})
+
+    def fail(self, *, done: bool) -> None:
+        status = self.server.fault(self, done)
+        if status == 0:
+            raise HungUpError
+        if status is not None:
+            raise RefusedError(status)
 
     def route(self, parts: list[str], body: bytes) -> dict[str, Any]:
         match parts:
@@ -199,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving(*, several: bool) -> Iterator[RestServer]:
     """A server that answers until the block ends."""
     with RestServer(several=several) as made:
-        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield made
         made.shutdown()

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import boto3
+import duckdb
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.types import LongType
@@ -28,10 +29,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Place]:
-    made = place(f"file://{tmp_path}/w", type="sql", uri=f"sqlite:///{tmp_path}/catalog.db")
-    yield made
-    made.connection.close()
+def sqlite(tmp_path: Path, duck: duckdb.DuckDBPyConnection) -> Place:
+    return place(f"file://{tmp_path}/w", duck, type="sql", uri=f"sqlite:///{tmp_path}/catalog.db")
 
 
 @pytest.fixture
@@ -56,22 +55,19 @@ def on_postgres(bucket: dict[str, str], request: pytest.FixtureRequest) -> Itera
     made.connection.close()
 
 
-def on_rest(folder: Path, *, several: bool) -> Iterator[Place]:
+def on_rest(folder: Path, duck: duckdb.DuckDBPyConnection, *, several: bool) -> Iterator[Place]:
     with serving(several=several) as server:
-        uri = f"http://127.0.0.1:{server.server_port}"
-        made = place(f"file://{folder}/w", type="rest", uri=uri)
-        yield made
-        made.connection.close()
+        yield place(f"file://{folder}/w", duck, type="rest", uri=server.uri)
 
 
 @pytest.fixture
-def rest(tmp_path: Path) -> Iterator[Place]:
-    yield from on_rest(tmp_path, several=True)
+def rest(tmp_path: Path, duck: duckdb.DuckDBPyConnection) -> Iterator[Place]:
+    yield from on_rest(tmp_path, duck, several=True)
 
 
 @pytest.fixture
-def rest_by_table(tmp_path: Path) -> Iterator[Place]:
-    yield from on_rest(tmp_path, several=False)
+def rest_by_table(tmp_path: Path, duck: duckdb.DuckDBPyConnection) -> Iterator[Place]:
+    yield from on_rest(tmp_path, duck, several=False)
 
 
 @pytest.fixture(
@@ -451,8 +447,3 @@ def test_a_server_that_is_given_one_table_after_the_other(
     assert restored.scan().to_arrow().column("n").to_pylist() == [1]
     assert restored.metadata.refs.keys() == {"main", "release-1"}
     assert site.heal() == []
-
-
-def test_the_guarantee_is_named(rest: Place, rest_by_table: Place) -> None:
-    assert rest.publish(raw_a=1).guarantee.startswith("all tables in one request")
-    assert rest_by_table.publish(raw_a=1).guarantee.startswith("one table after the other")

@@ -46,10 +46,18 @@ def has_secrets(properties: Mapping[str, str]) -> bool:
     return masked(properties) != dict(properties)
 
 
-def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
-    """Settings of a Spark session with the Iceberg runtime; None when this kind of catalog has no counterpart."""
+def spark(name: str, properties: Mapping[str, str], root: str) -> dict[str, str] | None:
+    """Settings of a Spark session with the Iceberg runtime; None when this kind of catalog has no counterpart.
+
+    Args:
+        name: of the catalog.
+        properties: of the catalog.
+        root: of the warehouse.
+    """
     kind, uri = properties.get("type", ""), properties.get("uri", "")
-    settings = {"": "org.apache.iceberg.spark.SparkCatalog", ".warehouse": properties.get("warehouse", "")}
+    settings = {"": "org.apache.iceberg.spark.SparkCatalog"}
+    if warehouse := properties.get("warehouse"):
+        settings[".warehouse"] = warehouse
     if kind == "sql":
         settings |= {
             ".type": "jdbc",
@@ -60,7 +68,7 @@ def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
         settings |= {".type": kind} | ({".uri": uri} if uri else {})
     else:
         return None
-    if properties.get("warehouse", "").startswith("s3"):
+    if root.startswith("s3"):
         settings[".io-impl"] = "org.apache.iceberg.aws.s3.S3FileIO"
         settings |= {
             f".{theirs}": properties[ours] for ours, theirs in _SPARK_S3.items() if ours in properties
@@ -70,14 +78,16 @@ def spark(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
     return {f"spark.sql.catalog.{name}{key}": value for key, value in settings.items()}
 
 
-def trino(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
-    """A Trino catalog file; None when Trino cannot open this catalog or reach its files."""
-    kind, uri, warehouse = (
-        properties.get("type", ""),
-        properties.get("uri", ""),
-        properties.get("warehouse", ""),
-    )
-    if uri.startswith("sqlite") or not warehouse.startswith("s3"):
+def trino(name: str, properties: Mapping[str, str], root: str) -> dict[str, str] | None:
+    """A Trino catalog file; None when Trino cannot open this catalog or reach its files.
+
+    Args:
+        name: of the catalog.
+        properties: of the catalog.
+        root: of the warehouse.
+    """
+    kind, uri = properties.get("type", ""), properties.get("uri", "")
+    if uri.startswith("sqlite") or not root.startswith("s3"):
         return None  # Trino ships no SQLite driver, and its workers do not see this machine's folders
     settings = {"connector.name": "iceberg"}
     if kind == "sql":
@@ -89,11 +99,12 @@ def trino(name: str, properties: Mapping[str, str]) -> dict[str, str] | None:
                 f"iceberg.jdbc-catalog.{key}": value
                 for key, value in _jdbc(uri, "connection-url", "connection-").items()
             },
-            "iceberg.jdbc-catalog.default-warehouse-dir": warehouse,
+            "iceberg.jdbc-catalog.default-warehouse-dir": root,
         }
     elif kind == "rest":
         settings |= {"iceberg.catalog.type": "rest", "iceberg.rest-catalog.uri": uri}
-        settings["iceberg.rest-catalog.warehouse"] = warehouse
+        if warehouse := properties.get("warehouse"):
+            settings["iceberg.rest-catalog.warehouse"] = warehouse
     elif kind == "glue":
         settings |= {"iceberg.catalog.type": "glue"}
     else:

@@ -13,6 +13,7 @@ import duckdb
 from slipway.adapters import spill
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.s3 import Keys, S3Access, is_s3, s3_access
+from slipway.domain.environment import Environment
 from slipway.domain.errors import UnavailableError
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -72,22 +73,22 @@ def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
 
 
 def connect(
-    catalog_properties: Mapping[str, str],
+    environment: Environment,
     home: Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database that can read the environment's tables and spills below its home.
+    """A new in-memory database that can read the environment's tables and spills below a home.
 
     Args:
-        catalog_properties: properties of the catalog.
-        home: the environment's home.
+        environment: whose tables.
+        home: where to spill, None for nowhere.
         settings: DuckDB's, of the target; its limits among them count.
     """
     config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in spill.ONCE}
     connection = duckdb.connect(":memory:", config=config)
     prepare(connection)
-    Secret(catalog_properties).renew(connection)
+    Secret(environment).renew(connection)
     return connection
 
 
@@ -95,13 +96,13 @@ class Secret:
     """The warehouse's bucket in DuckDB: region, endpoint and the keys of the moment.
 
     Args:
-        catalog_properties: properties of the catalog.
-        landing: root of the landing area, which may be in S3 while the warehouse is not.
+        environment: whose warehouse.
+        landing: also for the landing area, which may be in S3 while the warehouse is not.
     """
 
-    def __init__(self, catalog_properties: Mapping[str, str], landing: str = "") -> None:
-        self._properties = catalog_properties
-        self._needed = is_s3(catalog_properties.get("warehouse", "")) or is_s3(landing)
+    def __init__(self, environment: Environment, *, landing: bool = False) -> None:
+        self._properties = environment.catalog_properties
+        self._needed = is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
         self._known: tuple[Keys | None] | None = None
         self._lock = threading.Lock()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slipway.adapters.iceberg.catalogs.commit import is_atomic, tells_all_at_once
+from slipway.adapters.iceberg.catalogs.commit import is_atomic
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.publication import positions
 from slipway.adapters.records import Records
@@ -36,7 +36,7 @@ def seen(tables: Tables, records: Records) -> Seen:
     Raises:
         UnavailableError: the catalog or the records cannot be read.
     """
-    if tells_all_at_once(tables.catalog):
+    if is_atomic(tables.catalog):
         return Seen(tables.locations())
     before, found = records.publications(), Seen({})
     for _ in range(_LOOKS):

@@ -56,7 +56,7 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
         f"iceberg_scan({literal(duckdb_path(table.metadata_location))}, "
         f"snapshot_from_id = {snapshot.snapshot_id})"
     )
-    connection = engine.connect(published.environment.catalog_properties, published.environment.home)
+    connection = engine.connect(published.environment, published.environment.home)
     try:
         connection.execute(
             "create temp table files as select any_value(_source_file) as file, count(*) as row_count, "

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from jinja2.sandbox import SandboxedEnvironment
 
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
 
 PLUGIN = "slipway.dbt_plugin"
@@ -99,23 +99,25 @@ class Profile:
                 f"set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
             )
         properties = {**(local_catalog(home / name) if local else {}), **given}
-        if warehouse:
-            properties["warehouse"] = warehouse if "://" in warehouse else f"file://{warehouse}"
-        properties["warehouse"] = properties["warehouse"].rstrip("/")
-        if any(sign in properties["warehouse"] for sign in "#?"):
+        root = (warehouse or properties["warehouse"]).rstrip("/")
+        root = root if "://" in root else f"file://{root}"
+        if any(sign in root for sign in "#?"):
             raise ConfigError(
-                f"warehouse {properties['warehouse']} has # or ? in its name",
+                f"warehouse {root} has # or ? in its name",
                 "they end a path in the locations of Iceberg tables",
                 "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
             )
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
-        roots = (properties["warehouse"], landing)
-        if properties.get("type") == "glue" or any(root.startswith("s3") for root in roots):
+        if not is_rest(properties):
+            properties["warehouse"] = root
+        elif "warehouse" not in given:  # such a server has names of its own for its warehouses
+            properties.pop("warehouse", None)
+        if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
             properties = {**_standard_aws(), **properties}
         return Environment(
             name=name,
             mode=mode,
-            warehouse=properties["warehouse"],
+            warehouse=root,
             catalog_properties=properties,
             landing=landing.rstrip("/"),
             home=home,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.adapters.candidates import staged_of
 from slipway.adapters.iceberg.catalogs.commit import (
-    Mover,
     conflict,
     create_namespaces,
     mover,
     position,
     writing,
 )
+from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.records import Records
-from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.domain.manifest import Intent
 from slipway.domain.publication import Action, Plan, Position, decide
 
 _ROUNDS = 20  # looks at the catalog; each but the last had something to do
+_PAUSES = (1, 2, 4)  # seconds before it is looked at again, when it gave no answer
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Settled:
     Args:
         plan: ``published``, ``withdrawn`` or ``waiting``.
         refusal: why it was withdrawn.
+        whole: whether one request was for all tables.
     """
 
     plan: Plan
     refusal: ConflictError | None = None
+    whole: bool = False
 
 
 def positions(
@@ -71,6 +75,7 @@ def settle(
         SlipwayError: what is needed to go on is gone.
     """
     moves, refusal, items, begun = mover(tables), None, _by_name(staged or []), False
+    pauses = iter(_PAUSES)
     try:
         if staged:
             create_namespaces(tables, staged)
@@ -79,25 +84,40 @@ def settle(
             plan = decide(found, begin=staged is not None, going_back=records.is_taken_back(intent.number))
             refusal = refusal or _refusal(tables, intent, found)
             if plan.is_end:
-                return Settled(plan, refusal)
+                return Settled(plan, refusal, whole=begun and staged is not None and moves.whole)
             if plan.action is Action.BACK:
                 records.take_back(intent.number)
             items = items or _by_name(_candidate(tables, records, intent))
             begun = True
-            with writing(tables):
-                _carry_out(plan, moves, items, intent)
+            try:
+                with writing(tables):
+                    _carry_out(plan, moves, items, intent)
+            except UnansweredError:
+                if (pause := next(pauses, None)) is None:
+                    raise
+                time.sleep(pause)
     except UnavailableError as error:
-        if begun:
+        if begun and (isinstance(error, UnansweredError) or not _is_untouched(tables, intent)):
             raise _in_part(intent, error.line()) from error
         raise
     raise _in_part(intent, "others keep moving its tables")
 
 
+def _is_untouched(tables: Tables, intent: Intent) -> bool:
+    try:
+        return not any(where.shows_release for where in positions(tables, intent).values())
+    except UnavailableError:
+        return False
+
+
 def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> None:
     """Move tables until one is not where it was seen."""
-    for name in plan.tables:
-        item = items[name]
-        if not (moves.forward(item) if plan.action is Action.FORWARD else moves.back(item, intent.tag)):
+    wanted = [items[name] for name in plan.tables]
+    if plan.action is Action.FORWARD:
+        moves.forward_all(wanted)
+        return
+    for item in wanted:
+        if not moves.back(item, intent.tag):
             return
 
 

@@ -94,7 +94,7 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
     """
     with _one_line(cut, sql):
         is_plan = _check(sql)
-        connection = engine.connect(published.environment.catalog_properties, published.environment.home)
+        connection = engine.connect(published.environment, published.environment.home)
         unreadable = _open(connection, published, cut, sql)
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)

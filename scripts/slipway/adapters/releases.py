@@ -10,7 +10,7 @@ from pyiceberg.table import Table
 from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
 from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
-from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
+from slipway.adapters.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
 from slipway.adapters.iceberg.content import REWRITES
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.adapters.publication import positions, settle
@@ -44,9 +44,9 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     heal(tables, records)
     records.last_release()  # one that is damaged is told before anything moves
     records.write_intent(intent)
-    moved = _publish(tables, records, staged, intent)
+    moved, whole = _publish(tables, records, staged, intent)
     try:
-        return _record(tables, records, intent, moved)
+        return _record(tables, records, intent, moved, whole=whole)
     except UnavailableError as error:
         raise UnrecordedError(
             f"release {intent.number} is published, but not recorded",
@@ -59,8 +59,13 @@ def check_store(tables: Tables, records: Records) -> str:
     """What to tell of a store that does not keep records written once; empty for one that does.
 
     Raises:
-        UnavailableError: the catalog needs a write-ahead record, which would not be safe there.
+        UnavailableError: the catalog needs a write-ahead record, which would not be safe there; or it cannot hold a
+            release.
     """
+    if why := cannot_hold(tables.catalog):
+        raise UnavailableError(
+            f"cannot publish to {tables.environment.name}", why, "use a server that keeps what is committed"
+        )
     if records.store.is_write_once:
         return ""
     what = f"{records.store.root} ignores conditional writes"
@@ -73,16 +78,23 @@ def check_store(tables: Tables, records: Records) -> str:
     )
 
 
-def _publish(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Moved | None:
+def _publish(
+    tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent
+) -> tuple[Moved | None, bool]:
+    """What the catalog shows from then on, where it says so, and whether all tables were moved at once.
+
+    Raises:
+        ConflictError: the release is not published.
+    """
     if is_atomic(tables.catalog):
         try:
-            return publish(tables, staged)
+            return publish(tables, staged), True
         except ConflictError:
             records.withdraw(intent.number)
             raise
     settled = settle(tables, records, intent, staged)
     if settled.plan.action is Action.PUBLISHED:
-        return None
+        return None, settled.whole
     records.withdraw(intent.number, settled.plan.tables)
     refusal = settled.refusal or ConflictError(
         "nothing was published", "another process took the release back", "run again"
@@ -154,7 +166,9 @@ def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
     return Moved(locations, datetime.now(UTC))
 
 
-def _record(tables: Tables, records: Records, intent: Intent, moved: Moved | None) -> Release:
+def _record(
+    tables: Tables, records: Records, intent: Intent, moved: Moved | None, *, whole: bool = False
+) -> Release:
     """Write down what an environment shows right after a publication: what changed, and what it stands beside."""
     last = records.last_release()
     moved = moved or Moved(seen(tables, records).locations, datetime.now(UTC))
@@ -165,7 +179,7 @@ def _record(tables: Tables, records: Records, intent: Intent, moved: Moved | Non
         target=tables.environment.name,
         published_at=published_at(moved.at, shows, last),
         code=intent.code,
-        guarantee=guarantee(tables.catalog),
+        guarantee=guarantee(tables.catalog, whole=whole),
         tables=shows,
         rolls_back=intent.rolls_back,
         returns_to=intent.returns_to,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,8 @@ class Environment:
         name: the dbt target, also the database in relation names and the catalog's name.
         mode: what is enforced.
         warehouse: root of the tables and of slipway's own records, a URI without a trailing slash.
-        catalog_properties: properties for ``pyiceberg.catalog.load_catalog``.
+        catalog_properties: properties for ``pyiceberg.catalog.load_catalog``; ``warehouse`` among them is the root, but
+            with a REST catalog the name by which the server knows one of its warehouses.
         landing: root of the landing area, one folder per feed.
         home: the local folder for scratch environments.
         publishes_from_dbt: whether plain ``dbt`` commands publish what they built.
@@ -54,6 +56,11 @@ class Environment:
             home=self.home,
             publishes_from_dbt=True,
         )
+
+
+def is_rest(properties: Mapping[str, str]) -> bool:
+    """Whether catalog properties are those of a REST catalog, as pyiceberg infers it."""
+    return properties.get("type", "rest" if properties.get("uri", "").startswith("http") else "") == "rest"
 
 
 def local_catalog(folder: Path) -> dict[str, str]:

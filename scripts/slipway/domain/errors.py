@@ -62,6 +62,10 @@ class UnavailableError(SlipwayError):
     exit_code = 5
 
 
+class UnansweredError(UnavailableError):
+    """A catalog that was asked to change something may have done it, and did not say so."""
+
+
 class UnrecordedError(UnavailableError):
     """A release was published, and its record could not be written."""
 

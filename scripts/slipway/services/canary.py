@@ -79,7 +79,7 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
             _tables(manifests["base"]),
             _tables(head),
             scratch_manifest(folder / "head", head.run_id),
-            environment.catalog_properties,
+            environment,
             datetime.now(UTC).date(),
         )
         context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}

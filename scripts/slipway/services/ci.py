@@ -142,9 +142,7 @@ def _compare(
     base = {
         name: BuiltTable(table.metadata_location) for name, table in against.tables.items() if name in head
     }
-    comparisons = compare_builds(
-        base, head, dbt_manifest, environment.catalog_properties, datetime.now(UTC).date()
-    )
+    comparisons = compare_builds(base, head, dbt_manifest, environment, datetime.now(UTC).date())
     return make_report(
         comparisons,
         title="Difference from what is published",

@@ -14,6 +14,7 @@ from slipway.domain.manifest import Node
 if TYPE_CHECKING:
     from slipway.domain.comparison.policy import ComparisonPolicy
     from slipway.domain.comparison.records import TableComparison
+    from slipway.domain.environment import Environment
 
 _LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
 
@@ -36,7 +37,7 @@ def compare_builds(
     base: Mapping[str, BuiltTable],
     head: Mapping[str, BuiltTable],
     dbt_manifest: bytes,
-    catalog_properties: Mapping[str, str],
+    environment: Environment,
     today: date,
 ) -> list[TableComparison]:
     """Compare every table that either side has.
@@ -45,7 +46,7 @@ def compare_builds(
         base: ``schema.table`` to the table before the change.
         head: the same after it.
         dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
-        catalog_properties: give access to the object store.
+        environment: gives access to the object store.
         today: decides which expected changes ran out.
     """
     from slipway.adapters.comparison.relations import compare_relations
@@ -54,7 +55,7 @@ def compare_builds(
     from slipway.domain.comparison.verdict import judge
 
     policies = _policies(json.loads(dbt_manifest))
-    connection = connect(catalog_properties)
+    connection = connect(environment)
     found = []
     for name in sorted(base.keys() | head.keys()):
         policy = policies.get(name)

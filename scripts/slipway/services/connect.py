@@ -57,8 +57,8 @@ def connection(
         name=environment.name,
         properties=shown,
         masks_secrets=hide,
-        spark=spark(environment.name, shown),
-        trino=trino(environment.name, shown),
+        spark=spark(environment.name, shown, environment.warehouse),
+        trino=trino(environment.name, shown, environment.warehouse),
         tables=_tables(environment, release) if with_tables else {},
         release=release,
     )

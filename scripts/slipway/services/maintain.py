@@ -113,7 +113,7 @@ def propose_in(
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal
 
-    records, tables = Records(environment), Tables(environment, Secret(environment.catalog_properties).renew)
+    records, tables = Records(environment), Tables(environment, Secret(environment).renew)
     healed: list[str] = []
     if not dry_run:
         Holds(records).refuse(f"maintenance of {environment.name}")
@@ -141,13 +141,13 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     from slipway.adapters.maintenance.apply import apply_commit, apply_delete, commits
 
     environment, found, steps = proposal.environment, proposal.found, proposal.plan.steps
-    tables = Tables(environment, Secret(environment.catalog_properties).renew)
+    tables = Tables(environment, Secret(environment).renew)
     name = f"{new_run_id(found.history.now)}-compacted"
     moved: list[Left] = []
     written = 0
     todo = commits(steps)
     if todo:
-        connection = connect(environment.catalog_properties, environment.home, proposal.settings)
+        connection = connect(environment, environment.home, proposal.settings)
         try:
             for commit in todo:
                 tell(f"{commit.table} …")

@@ -131,7 +131,7 @@ def _compare(
         {name: BuiltTable.of(made[name]) for name in other},
         {name: BuiltTable.of(done[name]) for name in other},
         scratch_manifest(folder / _SIDE, again.run_id),
-        environment.catalog_properties,
+        environment,
         datetime.now(UTC).date(),
     )
     return {comparison.name: comparison for comparison in found}

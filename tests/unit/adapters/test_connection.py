@@ -59,7 +59,7 @@ def test_no_password_is_left_in_an_address(password: str) -> None:
 
 
 def test_spark_opens_a_local_catalog() -> None:
-    assert spark("dev", LOCAL) == {
+    assert spark("dev", LOCAL, "file:///data/dev/warehouse") == {
         "spark.sql.catalog.dev": "org.apache.iceberg.spark.SparkCatalog",
         "spark.sql.catalog.dev.type": "jdbc",
         "spark.sql.catalog.dev.uri": "jdbc:sqlite:/data/dev/catalog.db",
@@ -69,7 +69,7 @@ def test_spark_opens_a_local_catalog() -> None:
 
 
 def test_spark_opens_a_shared_catalog() -> None:
-    assert spark("prod", SHARED) == {
+    assert spark("prod", SHARED, "s3://lake/prod") == {
         "spark.sql.catalog.prod": "org.apache.iceberg.spark.SparkCatalog",
         "spark.sql.catalog.prod.type": "jdbc",
         "spark.sql.catalog.prod.uri": "jdbc:postgresql://db.example:5433/lake?sslmode=require",
@@ -88,8 +88,8 @@ def test_spark_opens_a_shared_catalog() -> None:
 
 
 def test_trino_opens_a_shared_catalog_only() -> None:
-    assert trino("dev", LOCAL) is None
-    assert trino("prod", SHARED) == {
+    assert trino("dev", LOCAL, "file:///data/dev/warehouse") is None
+    assert trino("prod", SHARED, "s3://lake/prod") == {
         "connector.name": "iceberg",
         "iceberg.catalog.type": "jdbc",
         "iceberg.jdbc-catalog.catalog-name": "prod",
@@ -108,11 +108,20 @@ def test_trino_opens_a_shared_catalog_only() -> None:
 
 
 def test_rest_and_glue_are_passed_on_and_others_are_not() -> None:
-    rest = {"type": "rest", "uri": "https://rest.example", "warehouse": "s3://lake/w"}
-    assert (spark("r", rest) or {})["spark.sql.catalog.r.uri"] == "https://rest.example"
-    assert (trino("r", rest) or {})["iceberg.rest-catalog.uri"] == "https://rest.example"
-    glue = {"type": "glue", "warehouse": "s3://lake/w"}
-    assert (spark("g", glue) or {})["spark.sql.catalog.g.type"] == "glue"
-    assert (trino("g", glue) or {})["iceberg.catalog.type"] == "glue"
-    other = {"type": "in-memory", "warehouse": "s3://lake/w"}
-    assert (spark("o", other), trino("o", other)) == (None, None)
+    root = "s3://lake/w"
+    rest = {"type": "rest", "uri": "https://rest.example"}
+    assert spark("r", rest, root) == {
+        "spark.sql.catalog.r": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.r.type": "rest",
+        "spark.sql.catalog.r.uri": "https://rest.example",
+        "spark.sql.catalog.r.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+    }
+    assert (trino("r", rest, root) or {})["iceberg.rest-catalog.uri"] == "https://rest.example"
+    named = {**rest, "warehouse": "lake"}
+    assert (spark("r", named, root) or {})["spark.sql.catalog.r.warehouse"] == "lake"
+    assert (trino("r", named, root) or {})["iceberg.rest-catalog.warehouse"] == "lake"
+    glue = {"type": "glue", "warehouse": root}
+    assert (spark("g", glue, root) or {})["spark.sql.catalog.g.type"] == "glue"
+    assert (trino("g", glue, root) or {})["iceberg.catalog.type"] == "glue"
+    other = {"type": "in-memory", "warehouse": root}
+    assert (spark("o", other, root), trino("o", other, root)) == (None, None)

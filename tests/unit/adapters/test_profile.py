@@ -90,6 +90,18 @@ def test_a_remote_target_has_a_catalog_of_its_own(project: Path, monkeypatch: py
     assert not environment.publishes_from_dbt
 
 
+@pytest.mark.parametrize("catalog", [{"type": "rest", "uri": "x"}, {"uri": "https://rest.example"}])
+def test_a_rest_server_has_its_own_name_for_a_warehouse(
+    project: Path, monkeypatch: pytest.MonkeyPatch, catalog: dict[str, str]
+) -> None:
+    config = {"mode": "production", "warehouse": "s3://bucket/prod/", "catalog": catalog}
+    given = written(project, prod=config).environment("prod")
+    assert (given.warehouse, "warehouse" in given.catalog_properties) == ("s3://bucket/prod", False)
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__WAREHOUSE", "lake")
+    named = written(project, prod=config).environment("prod")
+    assert (named.warehouse, named.catalog_properties["warehouse"]) == ("s3://bucket/prod", "lake")
+
+
 def test_a_remote_target_without_warehouse_or_catalog_says_what_to_set(project: Path) -> None:
     profile = written(
         project, prod={"mode": "production"}, half={"mode": "production", "warehouse": "s3://bucket/x"}

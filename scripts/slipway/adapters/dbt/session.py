@@ -70,7 +70,7 @@ class Session:
         self.vars: dict[str, Any] = {**self._profile.vars, **request.vars}
         self.slice = requested_slice(request.vars, self.vars)
         self.manifest: Any = None
-        self.secret = Secret(self.environment.catalog_properties, self.environment.landing)
+        self.secret = Secret(self.environment, landing=True)
         self.inputs = Tables(self.environment, self.secret.renew)
         self.scratch = self._scratch_folder()
         self.outputs = self.inputs

@@ -11,11 +11,10 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
@@ -27,16 +26,15 @@ from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters.iceberg import metadata_file
-from slipway.adapters.iceberg.catalogs.opened import connectable, open_catalog
+from slipway.adapters.iceberg.catalogs.opening import connectable, locations, open_catalog
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
     import duckdb
     from pyiceberg.catalog import Catalog
-    from pyiceberg.catalog.glue import GlueCatalog
 
 _FILE_IO = "slipway.adapters.iceberg.file_io.StoreFileIO"
 
@@ -106,7 +104,9 @@ class Tables:
             raise self._failure
         environment = self.environment
         try:
-            return open_catalog(environment.name, self._properties)
+            return open_catalog(environment, self._properties)
+        except SlipwayError:
+            raise
         except Exception as error:
             self._failure = UnavailableError(
                 f"catalog of {environment.name} cannot be opened",
@@ -128,8 +128,8 @@ class Tables:
         """
         with self._lock:
             try:
-                return _locations(self.catalog, only)
-            except UnavailableError:
+                return locations(self.catalog, only)
+            except SlipwayError:
                 raise
             except Exception as error:
                 raise UnavailableError(
@@ -194,40 +194,7 @@ class Tables:
     def _properties(self) -> dict[str, str]:
         """The environment's properties, with what pyiceberg and SQLAlchemy leave open."""
         given = connectable(self.environment.catalog_properties)
-        return {"py-io-impl": _FILE_IO, **given} if is_s3(given.get("warehouse", "")) else given
-
-
-def _locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableId, str]:
-    kind = type(catalog).__name__
-    if kind == "SqlCatalog":
-        from slipway.adapters.iceberg.catalogs import sql
-
-        return sql.locations(catalog)
-    if kind == "GlueCatalog":
-        return _glue_locations(cast("GlueCatalog", catalog))
-    from pyiceberg.exceptions import NoSuchTableError
-
-    if only is None:
-        listed = (name for namespace in catalog.list_namespaces() for name in catalog.list_tables(namespace))
-        only = [(".".join(name[:-1]), name[-1]) for name in listed]
-    found = {}
-    for namespace, name in only:
-        with suppress(NoSuchTableError):  # dropped since it was listed
-            found[namespace, name] = catalog.load_table(f"{namespace}.{name}").metadata_location
-    return found
-
-
-def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
-    """What the listing of each database says; Glue holds tables of other formats and tools, too."""
-    found = {}
-    for (database,) in catalog.list_namespaces():
-        for page in catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database):
-            for table in page["TableList"]:
-                parameters = table.get("Parameters", {})
-                location = parameters.get("metadata_location")
-                if location and parameters.get("table_type", "").lower() == "iceberg":
-                    found[database, table["Name"]] = location
-    return found
+        return {"py-io-impl": _FILE_IO, **given} if is_s3(self.environment.warehouse) else given
 
 
 def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:

@@ -4,79 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, cast
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.catalogs.absorb import obstacle, on_top
+from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
-from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.domain.manifest import Move
 from slipway.domain.publication import Position
+
+if TYPE_CHECKING:
+    from slipway.adapters.iceberg.catalogs.rest import ServedCatalog
 
 _ATTEMPTS = 5
 """Others may change a table's properties again and again."""
 
-GUARANTEES = {
-    "sql": "all tables in one database transaction",
-    "rest": "all tables in one request, which the catalog promises to apply whole or not at all",
-    "stepwise": "one table after the other, finished or undone by the next command if interrupted;"
-    " readers other than slipway may see a mixture meanwhile",
-}
+ONE_TRANSACTION = "all tables in one database transaction"
+ONE_REQUEST = (
+    "all tables in one request, which the server applies whole or not at all, as its configuration says"
+)
+UNPROVEN = (
+    "all tables in one request, finished or undone by the next command if interrupted; whether readers other than"
+    " slipway may see a mixture meanwhile is not known of this server"
+)
+ONE_BY_ONE = (
+    "one table after the other, finished or undone by the next command if interrupted;"
+    " readers other than slipway may see a mixture meanwhile"
+)
 
 
-def guarantee(catalog: Catalog) -> str:
-    """What readers may rely on while a release is published to this catalog."""
-    return GUARANTEES[_kind(catalog)]
+def guarantee(catalog: Catalog, *, whole: bool = False) -> str:
+    """What readers may rely on while a release is published.
 
-
-def tells_all_at_once(catalog: Catalog) -> bool:
-    """Whether one query finds where all tables are at one moment."""
-    return _kind(catalog) == "sql"
+    Args:
+        catalog: where.
+        whole: whether one request was for all of its tables.
+    """
+    if is_atomic(catalog):
+        return ONE_TRANSACTION
+    if not whole:
+        return ONE_BY_ONE
+    return ONE_REQUEST if cast("ServedCatalog", catalog).says_atomic else UNPROVEN
 
 
 def is_atomic(catalog: Catalog) -> bool:
-    """Whether several tables become visible at once."""
-    return _kind(catalog) != "stepwise"
+    """Whether several tables are known to become visible at once, so that no write-ahead record has to lead."""
+    return type(catalog).__name__ == "SqlCatalog"
 
 
-def _kind(catalog: Catalog) -> str:
-    match type(catalog).__name__:
-        case "SqlCatalog":
-            return "sql"
-        case "RestCatalog":
-            from slipway.adapters.iceberg.catalogs import rest
+def cannot_hold(catalog: Catalog) -> str:
+    """Why a catalog cannot hold releases; empty for those that can."""
+    if getattr(catalog, "is_nessie", False):
+        return (
+            "Nessie keeps neither tags nor earlier snapshots in a table's metadata, so releases could neither be"
+            " recognised nor rolled back"
+        )
+    return ""
 
-            return "rest" if rest.moves_several(catalog) else "stepwise"
-    return "stepwise"
 
-
-def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved | None:
-    """Make the staged state of every table current at once, in a catalog that can.
+def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
+    """Make the staged state of every table current at once, in a SQL catalog.
 
     Returns:
-        What the catalog shows from then on, where it says so in the same step.
+        What the catalog shows from then on.
 
     Raises:
         ConflictError: a table is no longer where the run started from; nothing was published.
         UnavailableError: the catalog cannot be written.
     """
-    create_namespaces(tables, staged)
-    if _kind(tables.catalog) == "rest":
-        from slipway.adapters.iceberg.catalogs import rest
-
-        with writing(tables):
-            refused = rest.move(tables, staged)
-        if refused is not None:
-            raise conflict(tables, refused.identifier, refused.base)
-        return None
-    return _in_one_transaction(tables, staged)
-
-
-def _in_one_transaction(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
     from slipway.adapters.iceberg.catalogs import sql
 
+    create_namespaces(tables, staged)
     refused = staged[0]
     for _ in range(_ATTEMPTS):
         with writing(tables):
@@ -90,22 +90,17 @@ def _in_one_transaction(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
     raise conflict(tables, refused.identifier, refused.base)
 
 
-class Mover(Protocol):
-    """Moves one table of a catalog, if it still is where it is expected; False when it is not."""
-
-    def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table."""
-
-    def back(self, item: StagedTable, tag: str) -> bool:
-        """From the staged state, which carries the tag, to the base; drops a new table."""
-
-
 def mover(tables: Tables) -> Mover:
-    """How single tables of the environment's catalog are moved."""
-    if type(tables.catalog).__name__ == "GlueCatalog":
-        from slipway.adapters.iceberg.catalogs.glue import GlueMover
+    """How tables of the environment's catalog are moved."""
+    match type(tables.catalog).__name__:
+        case "GlueCatalog":
+            from slipway.adapters.iceberg.catalogs.glue import GlueMover
 
-        return GlueMover(tables)
+            return GlueMover(tables)
+        case "ServedCatalog":
+            from slipway.adapters.iceberg.catalogs.rest import RestMover
+
+            return RestMover(tables)
     from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 
     return UpdateMover(tables)
@@ -116,6 +111,9 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
 
     Where it is another file than those that the publication names, the tag and the current snapshot tell: catalogs that
     apply updates write files of their own, and other programs may have set a property.
+
+    Raises:
+        UnavailableError: the table shows the release without its tag.
     """
     if location == move.metadata_location:
         return Position.STAGED
@@ -124,16 +122,30 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
     if location is None:
         return Position.ELSEWHERE
     found = tables.load(identifier, location)
+    now = found.metadata.current_snapshot_id
     if tag in found.metadata.refs:
-        same = _same_snapshot(found, tables.load(identifier, move.metadata_location))
-        return Position.STAGED if same else Position.BEYOND
-    if move.base is None or obstacle(tables.load(identifier, move.base).metadata, found.metadata):
-        return Position.ELSEWHERE
-    return Position.BASE
+        staged = tables.load(identifier, move.metadata_location)
+        return Position.STAGED if now == staged.metadata.current_snapshot_id else Position.BEYOND
+    base = tables.load(identifier, move.base).metadata if move.base else None
+    if base and not obstacle(base, found.metadata):
+        return Position.BASE
+    keeps_what_is_staged = type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog")
+    if not (keeps_what_is_staged or now is None or (base and base.snapshot_by_id(now))):
+        _refuse_lost_tag(tables, identifier, move, now, tag)
+    return Position.ELSEWHERE
 
 
-def _same_snapshot(one: Table, other: Table) -> bool:
-    return one.metadata.current_snapshot_id == other.metadata.current_snapshot_id
+def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, tag: str) -> None:
+    try:
+        staged = tables.load(identifier, move.metadata_location).metadata
+    except UnavailableError:  # what an earlier run staged in vain may have been removed
+        return
+    if staged.current_snapshot_id == now:
+        raise UnavailableError(
+            f"{'.'.join(identifier)} was published without its tag {tag}",
+            "the server does not keep tags, so releases could neither be recognised nor rolled back",
+            "use another catalog",
+        )
 
 
 def create_namespaces(tables: Tables, staged: Sequence[StagedTable]) -> None:
@@ -201,6 +213,7 @@ def writing(tables: Tables) -> Iterator[None]:
     """Tell in one line that a catalog cannot be written.
 
     Raises:
+        UnansweredError: it may have done what it was asked for.
         UnavailableError: it refuses or does not answer.
     """
     try:
@@ -209,8 +222,17 @@ def writing(tables: Tables) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
-        raise UnavailableError(
+        kind = UnansweredError if _is_unsure(tables.catalog, error) else UnavailableError
+        raise kind(
             f"catalog of {tables.environment.name} cannot be written",
             reason,
             "check that it is running, that you may write to it and that nobody locks it, then run again",
         ) from error
+
+
+def _is_unsure(catalog: Catalog, error: Exception) -> bool:
+    if type(catalog).__name__ != "ServedCatalog":
+        return False
+    from slipway.adapters.iceberg.catalogs.rest import is_unsure
+
+    return is_unsure(error)

@@ -10,11 +10,12 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.catalogs.absorb import on_top, undone
+from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 
 
-class GlueMover:
-    """Moves single tables; False when a table is not where it is expected."""
+class GlueMover(Mover):
+    """Moves single tables by their version."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

@@ -1,72 +1,168 @@
-"""REST catalogs that move several tables in one request.
+"""REST catalogs: a client that gives up in time, and publishing in one request where the server takes it.
 
-Source: Apache Iceberg, REST catalog specification, ``commitTransaction``.
+Source: Apache Iceberg, REST catalog specification: ``commitTransaction``, and what its error codes mean for a commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
-from pyiceberg.catalog import Catalog
+from pydantic import ValidationError
 from pyiceberg.catalog.rest import Endpoint, HttpMethod, RestCatalog
+from pyiceberg.catalog.rest.response import _handle_non_200_response
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    ServerError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+)
 from pyiceberg.table import CommitTableRequest, TableIdentifier
-from requests import HTTPError
+from requests import HTTPError, RequestException, Session
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
-from slipway.adapters.iceberg.catalogs.updates import forward
+from slipway.adapters.iceberg.catalogs.updates import UpdateMover, forward
 from slipway.adapters.iceberg.tables import StagedTable, Tables
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import ConfigError
+
+ATOMIC = "slipway.multi-table-commit"
+"""Catalog property: ``atomic`` says of a server that it applies the request for several tables whole or not at all."""
 
 _PATH = "transactions/commit"
 _ENDPOINT = Endpoint(http_method=HttpMethod.POST, path=f"/v1/{{prefix}}/{_PATH}")
-_SECONDS = 60
-_CONFLICT = (404, 409)
+_TIMEOUT = (5, 60)  # seconds: to connect, to wait for an answer
+_DELEGATION = "X-Iceberg-Access-Delegation"
+_TRIES = 2  # for a conflict, or an answer that says nothing; after that tables are asked for one by one
+_CANNOT = (400, 404, 405, 406, 415, 422, 501)  # the server has no such request, or makes no tables by it
+_ERRORS: dict[int, type[Exception]] = {
+    409: CommitFailedException,
+    **dict.fromkeys((500, 502, 504), CommitStateUnknownException),
+    **dict.fromkeys(_CANNOT, NotImplementedError),
+}
 
 
-def moves_several(catalog: Catalog) -> bool:
-    """Whether the server says that it offers the request."""
-    return _ENDPOINT in cast("RestCatalog", catalog)._supported_endpoints
+class ServedCatalog(RestCatalog):
+    """A REST catalog whose server may be slow, away, or at its limits.
 
-
-def move(tables: Tables, staged: Sequence[StagedTable]) -> StagedTable | None:
-    """Have the server apply the updates of every table, or of none.
-
-    Returns:
-        A table that is no longer at its base; then none was moved.
+    Reading is tried again. What changes something is not: the answer may be all that was lost.
 
     Raises:
-        UnavailableError: the server refuses, or it is not known whether it applied them.
+        ConfigError: a property has a value without a meaning.
     """
-    catalog = cast("RestCatalog", tables.catalog)
-    changes = [_request(tables, item).model_dump_json() for item in staged]
-    answer = catalog._session.post(
-        catalog.url(_PATH), data=f'{{"table-changes":[{",".join(changes)}]}}'.encode(), timeout=_SECONDS
+
+    def __init__(self, name: str, **properties: str) -> None:
+        if (said := properties.get(ATOMIC, "atomic")) != "atomic":
+            raise ConfigError(
+                f"catalog property {ATOMIC} of {name} is {said}", fix="set it to atomic, or leave it out"
+            )
+        self.says_atomic = ATOMIC in properties
+        """Whether the configuration, not the server, says that the request is applied whole or not at all."""
+        super().__init__(name, **properties)
+
+    @property
+    def is_nessie(self) -> bool:
+        """Whether the server says that it is Nessie."""
+        return self.properties.get("nessie.is-nessie-catalog") == "true"
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether the server has the request, as it lists or as is said of it."""
+        return self.says_atomic or _ENDPOINT in self._supported_endpoints
+
+    def commit_several(self, changes: Sequence[CommitTableRequest]) -> None:
+        """Have the server apply the changes of several tables.
+
+        Raises:
+            CommitFailedException: what must be true of the tables is not.
+            CommitStateUnknownException: it is not known whether it applied them.
+            NotImplementedError: it has no such request, or not for these tables.
+        """
+        try:
+            self._post(changes)
+        except (AuthorizationExpiredError, UnauthorizedError):
+            self._refresh_token()
+            self._post(changes)
+
+    def _post(self, changes: Sequence[CommitTableRequest]) -> None:
+        listed = ",".join(change.model_dump_json() for change in changes)
+        answer = self._session.post(self.url(_PATH), data=f'{{"table-changes":[{listed}]}}'.encode())
+        try:
+            answer.raise_for_status()
+        except HTTPError as error:
+            _handle_non_200_response(error, _ERRORS)
+
+    def _config_headers(self, session: Session) -> None:
+        super()._config_headers(session)
+        if f"header.{_DELEGATION}" not in self.properties:  # keys that come with a table would not be used
+            del session.headers[_DELEGATION]
+        retries = Retry(
+            total=3,
+            read=1,
+            backoff_factor=0.5,
+            status_forcelist=(429, 502, 503, 504),
+            allowed_methods=("GET", "HEAD"),
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retries))
+        session.request = partial(session.request, timeout=_TIMEOUT)  # type: ignore[method-assign]
+
+
+class RestMover(UpdateMover):
+    """Moves all tables by one request, where the server takes it."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._server = cast("ServedCatalog", tables.catalog)
+        self._asks, self._tries, self._most, self.whole = self._server.takes_several, 0, 0, True
+
+    def forward_all(self, items: Sequence[StagedTable]) -> None:
+        """By one request; what the server does not take so, one after the other."""
+        self._most = max(self._most, len(items))
+        self.whole = self.whole and len(items) == self._most  # else some were moved without the others
+        if len(items) > 1 and self._asks:
+            if self._together(items):
+                return
+            self.whole = False
+            known = [item for item in items if item.base is not None]  # some servers make no tables by it
+            if 1 < len(known) < len(items) and self._together(known):
+                return
+            self._asks = False
+        self.whole = self.whole and self._asks
+        super().forward_all(items)
+
+    def _together(self, items: Sequence[StagedTable]) -> bool:
+        """Ask for all of them; False if they are to be asked for one by one."""
+        self._tries += 1
+        if self._tries > _TRIES:
+            return False
+        try:
+            self._server.commit_several([_request(self._tables, item) for item in items])
+        except NotImplementedError:
+            return False
+        except CommitFailedException:  # whoever looks again finds which one
+            self.whole = False
+        return True
+
+
+def is_unsure(error: Exception) -> bool:
+    """Whether a server may have done what it was asked for, although it did not say so."""
+    return isinstance(
+        error,
+        CommitStateUnknownException
+        | ServerError
+        | ServiceUnavailableError
+        | RequestException
+        | ValidationError,  # an answer that cannot be understood
     )
-    try:
-        answer.raise_for_status()
-    except HTTPError as error:
-        if answer.status_code in _CONFLICT:
-            return _moved(tables, staged)
-        raise UnavailableError(
-            f"catalog of {tables.environment.name} did not confirm the publication",
-            str(error),
-            "the next run or publication finds out and records it",
-        ) from error
-    return None
 
 
 def _request(tables: Tables, item: StagedTable) -> CommitTableRequest:
     requirements, updates = forward(tables, item)
     name = TableIdentifier(namespace=list(item.identifier[0].split(".")), name=item.identifier[1])
     return CommitTableRequest(identifier=name, requirements=requirements, updates=updates)
-
-
-def _moved(tables: Tables, staged: Sequence[StagedTable]) -> StagedTable:
-    """The first table that is not as its base was."""
-    from slipway.adapters.iceberg.catalogs.commit import hindrance
-
-    now = tables.locations({item.identifier for item in staged})
-    for item in staged:
-        if hindrance(tables, item.identifier, item.base, now.get(item.identifier)):
-            return item
-    return staged[0]

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from slipway.adapters.iceberg.catalogs.opened import LOCK_TIMEOUT
+from slipway.adapters.iceberg.catalogs.opening import LOCK_TIMEOUT
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId
 
 

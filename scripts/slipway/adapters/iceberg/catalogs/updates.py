@@ -33,14 +33,15 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
+from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, Tables
 
 Change = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
 """What must be true of a table, and what is then done to it."""
 
 
-class UpdateMover:
-    """Moves single tables; False when a table is not where it is expected."""
+class UpdateMover(Mover):
+    """Moves single tables by updates."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

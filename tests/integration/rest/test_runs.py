@@ -1,0 +1,92 @@
+"""Commands with a real REST server and S3: runs, a rollback and the way forward, and a run that is killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyiceberg.catalog import load_catalog
+from tests.integration.rest.programs import Served
+from tests.integration.s3.conftest import KEY, SECRET
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+ALL = {"reference.depots", "raw.parcels", "curated.weights", "quarantine.weights", "serving.depot_weights"}
+DAY_3 = b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n"
+
+
+def on(lake: Lake, server: Served, **properties: str) -> None:
+    """Have the project use a server."""
+    for name in [name for name in lake.workshop.settings if name.startswith("PYICEBERG_")]:
+        del lake.workshop.settings[name]
+    given = {"TYPE": "rest", "URI": server.uri, **properties}
+    lake.workshop.settings |= {f"PYICEBERG_CATALOG__STAGING__{name}": value for name, value in given.items()}
+
+
+def rows(lake: Lake, server: Served) -> dict[str, int]:
+    """Rows of the published tables as another program reads them."""
+    keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+    endpoint = lake.workshop.settings["AWS_ENDPOINT_URL"]
+    catalog: Any = load_catalog("any", type="rest", uri=server.uri, **{"s3.endpoint": endpoint, **keys})
+    return {name: catalog.load_table(name).scan().to_arrow().num_rows for name in sorted(ALL)}
+
+
+def releases(lake: Lake) -> list[dict[str, Any]]:
+    """What ``slipway releases`` lists, newest first."""
+    found: list[dict[str, Any]] = json.loads(lake.workshop.answer("releases", "--output", "json"))
+    return found
+
+
+def test_runs_are_published_rolled_back_and_healed(
+    new_lake: Callable[[Path, str], Lake], tmp_path: Path, reference_server: Served
+) -> None:
+    lake = new_lake(tmp_path, "reference-lake")
+    on(lake, reference_server)
+    workshop = lake.workshop
+    assert workshop.run()["outcome"] == "published"
+    first = rows(lake, reference_server)
+    assert (first["raw.parcels"], first["curated.weights"], first["quarantine.weights"]) == (5, 4, 1)
+    assert workshop.run()["outcome"] == "unchanged"
+
+    lake.put("landing/parcels/day-3.csv", DAY_3)
+    request = "slipway.adapters.iceberg.catalogs.rest:ServedCatalog.commit_several#1"
+    assert workshop.start("run", kill_before=request).wait().code is None
+    assert rows(lake, reference_server) == first
+    assert workshop.run()["outcome"] == "published"
+    second = rows(lake, reference_server)
+    assert (second["raw.parcels"], second["curated.weights"], second["quarantine.weights"]) == (6, 5, 1)
+    number = releases(lake)[0]["number"]
+
+    workshop.answer("rollback", "--to", "1", "--yes")
+    assert rows(lake, reference_server) == first
+    assert "4" in workshop.answer("sql", "select count(*) from curated.weights")
+    workshop.answer("rollback", "--to", str(number), "--yes")
+    assert rows(lake, reference_server) == second
+    told = [release["guarantee"].partition(",")[0] for release in releases(lake)]
+    assert told == 3 * ["all tables in one request"] + ["one table after the other"]
+
+
+def test_a_run_with_nessie_is_refused(
+    new_lake: Callable[[Path, str], Lake], tmp_path: Path, nessie_server: Served
+) -> None:
+    lake = new_lake(tmp_path, "nessie-lake")
+    on(lake, nessie_server, WAREHOUSE="lake")
+    message = lake.workshop.refusal("run", code=5)
+    assert message.startswith("cannot publish to staging: Nessie keeps neither tags nor earlier snapshots")
+
+
+def test_a_server_that_is_gone_is_told_of_in_one_line(
+    new_lake: Callable[[Path, str], Lake], tmp_path: Path
+) -> None:
+    lake = new_lake(tmp_path, "gone-lake")
+    for name in [name for name in lake.workshop.settings if name.startswith("PYICEBERG_")]:
+        del lake.workshop.settings[name]
+    lake.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__URI": "http://127.0.0.1:9"}
+    message = lake.workshop.refusal("run", code=5)
+    assert message.startswith("catalog of staging cannot be opened: ")
+    assert "Connection refused" in message
