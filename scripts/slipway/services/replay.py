@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 _INPUT_LAYERS = ("raw",)
 _REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 _SIDE = "replay"
+_OF_THE_CLOCK = ("tag:freshness",)
 
 
 def replay(project: Path, target: str | None, run: str, tell: Callable[[str], None]) -> ReplayReport:
     """Build a run again in a scratch environment and compare every table with what it recorded.
 
-    Raw tables are inputs: they are taken at the snapshot that the run left them at. Everything after them is
-    built from nothing, so tables that the run built in increments have to come to the same rows in one go.
+    Raw tables are inputs: they are taken at the snapshot that the run left them at, and so are dbt's snapshots, whose
+    history nothing else holds. Everything else is built from nothing, so tables that the run built in increments have to
+    come to the same rows in one go.
 
     Args:
         project: folder of dbt_project.yml, in a git repository that has the commit.
@@ -45,6 +47,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         SlipwayError: the run cannot be replayed, or its code does not build any more.
     """
     from slipway.adapters import git
+    from slipway.adapters.code import versions_of
     from slipway.adapters.iceberg.tables import Tables
 
     environment = environment_of(project, target)
@@ -59,8 +62,14 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     folder = Path(tempfile.mkdtemp(prefix="slipway-replay-"))
     try:
         (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
-        names = sorted(node.unique_id.split(".")[2] for node in made.values())
-        what = Build(environment, folder, manifest.vars, names)
+        what = Build(
+            environment,
+            folder,
+            manifest.vars,
+            _selection(manifest),
+            _OF_THE_CLOCK,
+            _window(environment, manifest),
+        )
         with git.worktree(project, commit, folder / "code") as code:
             tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
             again = build(what, {_SIDE: code})[_SIDE]
@@ -69,7 +78,8 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         judged = [
             judge_replay(node, done.get(name), compared.get(name)) for name, node in sorted(made.items())
         ]
-        return _report(manifest, commit, judged, _differences(manifest.versions, again.versions))
+        now = again.versions.model_copy(update={"lock_sha256": versions_of(project).lock_sha256})
+        return _report(manifest, commit, judged, [*_differences(manifest.versions, now), *_kept(manifest)])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -107,26 +117,64 @@ def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[s
 
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:
+    """Whether a table can be read whole as a run left it: metadata, manifests, and every data file."""
+    from slipway.adapters.iceberg.presence import missing_file
     from slipway.domain.errors import UnavailableError
 
     namespace, _, table = name.rpartition(".")
     try:
         found = tables.load((namespace, table), location)
-        current = found.current_snapshot()
-        if current is not None:
-            current.manifests(found.io)
+        return missing_file(found, tables.environment.catalog_properties) is None
     except UnavailableError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return False
         raise
     except FileNotFoundError:
         return False
-    return True
 
 
 def _is_made(node: Node) -> bool:
     """Whether a replay builds the table; inputs are taken as they were."""
-    return (node.table or "").partition(".")[0] not in _INPUT_LAYERS and node.metadata_location is not None
+    is_input = _is_history(node) or (node.table or "").partition(".")[0] in _INPUT_LAYERS
+    return not is_input and node.metadata_location is not None
+
+
+def _is_history(node: Node) -> bool:
+    return node.unique_id.startswith("snapshot.")
+
+
+def _kept(manifest: RunManifest) -> list[str]:
+    """What a replay does not build although the run did."""
+    return [
+        f"{node.table}: the history of a snapshot, taken as the run left it"
+        for node in manifest.nodes
+        if node.metadata_location and _is_history(node)
+    ]
+
+
+def _selection(manifest: RunManifest) -> list[str]:
+    """Names of the nodes to build: those that made a table, and the views that they may read."""
+    return sorted(
+        ".".join(node.unique_id.split(".")[2:])
+        for node in manifest.nodes
+        if _is_made(node) or (node.table is None and node.status == "success")
+    )
+
+
+def _window(environment: Environment, manifest: RunManifest) -> tuple[datetime, datetime] | None:
+    """The window of event time that a run was given, None where its microbatch tables hold more than that."""
+    from slipway.adapters.records import Records
+
+    start, end = manifest.options.event_time_start, manifest.options.event_time_end
+    if not (start and end):
+        return None
+    described = json.loads(Records(environment).read(manifest.run_id, "dbt/manifest.json"))["nodes"]
+    grown = any(
+        node.base_snapshot and not manifest.options.full_refresh
+        for node in manifest.nodes
+        if described[node.unique_id]["config"].get("incremental_strategy") == "microbatch"
+    )
+    return None if grown else (start, end)
 
 
 def _compare(
