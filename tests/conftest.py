@@ -22,11 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples every time, and no test that fails because the machine is busy.
+settings.register_profile(
+    "slipway", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slipway")
 
 # A runner that was started in the background ignores Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,6 +59,10 @@ class Running:
         self._connection, self._out, self._err = connection, out, err
         self._stream = connection.makefile("r")
         self.pid = int(self._stream.readline())
+
+    def told(self) -> str:
+        """What it has printed so far."""
+        return "".join(path.read_text(encoding="utf-8") for path in (self._out, self._err) if path.exists())
 
     def wait(self, seconds: float = 120) -> Output:
         """Wait for its end; one that does not come to it is killed."""
@@ -82,11 +93,13 @@ class Commands:
         cwd: Path,
         env: dict[str, str],
         kill_before: str = "",
+        terminal: str = "",
     ) -> Running:
-        """Start ``dbt`` or ``slipway``."""
+        """Start ``dbt`` or ``slipway``, perhaps with a terminal as its input."""
         self._count += 1
         out, err = self._folder / f"out-{self._count}", self._folder / f"err-{self._count}"
         request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, "kill_before": kill_before}
+        request |= {"terminal": terminal}
         connection = self._connect()
         connection.sendall(json.dumps(request | {"output": str(out), "errors": str(err)}).encode() + b"\n")
         return Running(connection, out, err)
@@ -137,9 +150,16 @@ class Workshop:
             **settings,
         }
 
-    def start(self, *argv: str, program: str = "slipway", kill_before: str = "", **settings: str) -> Running:
+    def start(
+        self,
+        *argv: str,
+        program: str = "slipway",
+        kill_before: str = "",
+        terminal: str = "",
+        **settings: str,
+    ) -> Running:
         """Start a command in the project's folder."""
-        return self.commands.start(program, argv, self.project, self.env(**settings), kill_before)
+        return self.commands.start(program, argv, self.project, self.env(**settings), kill_before, terminal)
 
     def slipway(self, *argv: str, **settings: str) -> Output:
         """Run ``slipway``, whatever comes of it."""

@@ -4,6 +4,7 @@ It imports once and forks for every command, so a command has its own memory, en
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
 ``env``, ``output``, ``kill_before``, a function before whose first call (``…#3``: third) the process kills
 itself, and, if it is not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
+``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
 
@@ -99,6 +100,8 @@ def answer(connection: socket.socket) -> None:
         output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(os.open(request["errors"], os.O_CREAT | os.O_WRONLY) if request.get("errors") else output, 2)
+        if request.get("terminal"):
+            os.dup2(os.open(request["terminal"], os.O_RDWR | os.O_NOCTTY), 0)
         if request["kill_before"]:
             kill_before(request["kill_before"])
         code = PROGRAMS[request.get("program", "dbt")](request["argv"])

@@ -37,8 +37,9 @@ class Published:
         """
         properties = self.environment.catalog_properties
         uri = properties.get("uri", "")
-        if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-            raise self._nothing(f"there is no catalog at {uri.removeprefix(SQLITE)}")
+        path = uri.removeprefix(SQLITE).partition("?")[0]
+        if uri.startswith(SQLITE) and not Path(path).is_file():
+            raise self._nothing(f"there is no catalog at {path}")
         return Tables(
             replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"})
         )

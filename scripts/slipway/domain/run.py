@@ -47,6 +47,7 @@ class RunRequest:
         scratch: folder of a scratch environment to build in, instead of the target's own.
         pins: ``schema.table`` to metadata location, inputs fixed by the caller.
         command: the command line, for the record.
+        wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
     """
 
     run_id: str
@@ -57,3 +58,4 @@ class RunRequest:
     scratch: str | None = None
     pins: dict[str, str] | None = None
     command: list[str] = field(default_factory=list)
+    wait: float | None = None

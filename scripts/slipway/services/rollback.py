@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.domain.environment import Environment
 from slipway.domain.errors import ConflictError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
+from slipway.domain.lease import Lease, Standing
 from slipway.domain.manifest import Hold, Intent, Lift, Release
 from slipway.domain.rollback import Step, goal_of, plan
 
@@ -30,6 +31,7 @@ class Proposal:
         partial: whether only chosen tables move.
         steps: what happens to which table; empty when readers see it already.
         exposures: who reads these tables.
+        under_way: runs that may publish these tables.
     """
 
     environment: Environment
@@ -37,6 +39,7 @@ class Proposal:
     partial: bool
     steps: Sequence[Step]
     exposures: Sequence[Exposure]
+    under_way: Sequence[Lease] = ()
 
 
 def propose(project: Path, target: str | None, number: int | None, only: Sequence[str]) -> Proposal:
@@ -55,6 +58,7 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
     """
     from slipway.adapters.iceberg.restore import find_state
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.adapters.releases import shown
@@ -63,12 +67,18 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
     records, tables = Records(environment), Tables(environment)
     releases = records.releases()
     goal = goal_of(releases, number)
-    steps = plan(releases, shown(tables, releases[-1]), goal, only)
+    steps = plan(releases, shown(tables, tables.locations(), releases[-1]), goal, only)
     for step in steps:
         if step.after is not None:
             find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
-    exposures = affected(_dbt_manifest(records, releases[-1]), [step.table for step in steps])
-    return Proposal(environment, goal, bool(only), steps, exposures)
+    moving = [step.table for step in steps]
+    under_way = [
+        found.lease
+        for found in Leases(records).found()
+        if found.standing is Standing.LIVE and found.lease.concerns(moving)
+    ]
+    exposures = affected(_dbt_manifest(records, releases[-1]), moving)
+    return Proposal(environment, goal, bool(only), steps, exposures, under_way)
 
 
 def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 
 _QUIET = frozenset({"debug", "test"})
+_NOTHING_BUILT = frozenset({"operation", "exposure"})
 
 
 class EventStream:
@@ -89,7 +90,7 @@ def _name(info: Any) -> str:
 
 
 def _unseen(info: Any) -> bool:
-    return str(info.resource_type) == "operation" or str(info.materialized) == "ephemeral"
+    return str(info.resource_type) in _NOTHING_BUILT or str(info.materialized) == "ephemeral"
 
 
 def _node(event: Any) -> str:

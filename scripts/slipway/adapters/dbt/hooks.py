@@ -10,9 +10,11 @@ from typing import Any
 
 from dbt.adapters.contracts.connection import AdapterResponse
 
+from slipway.adapters.candidates import staged_of
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
 from slipway.adapters.releases import check_store
 from slipway.domain.errors import NotFoundError
@@ -31,16 +33,18 @@ def begin(session: Session) -> list[str]:
     """
     if not builds():
         return []
-    lines = list(session.heal())
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
+    lines = list(session.heal())
+    wait_for_turn(session, everything=_is_retry())
+    lines += session.heal()
     if warning := check_store(session.outputs, session.records):
         lines.append(warning)
     session.begin()
     lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
-        session.resume(failed)
+        _resume(session, failed)
         lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
     session.previous = _last_good_run(session)
     session.carried_tests = passed_tests(session.previous) if session.previous else {}
@@ -130,6 +134,27 @@ def _is_retry() -> bool:
 
     context = click.get_current_context(silent=True)
     return context is not None and context.info_name == "retry"
+
+
+def _resume(session: Session, run_id: str) -> None:
+    """Take over the candidate of a run that failed, and what is known of its tables, so that a retry publishes all of it.
+
+    Raises:
+        NotFoundError: a table of it was published by someone else since.
+    """
+    published, failed = session.locations(session.outputs), session.records.manifest(run_id)
+    for record in session.records.candidate(run_id):
+        namespace, name = record["table"]
+        if published.get((namespace, name)) != record["base"]:
+            raise NotFoundError(
+                f"run {run_id} cannot be continued",
+                f"{namespace}.{name} was published since",
+                "start a new run",
+            )
+        session.release = int(record["release"])  # its tables carry the tag of this number
+        session.stage(staged_of(session.outputs, record))
+    tables = {".".join(identifier) for identifier in session.staged}
+    session.resumed = [node for node in failed.nodes if node.table in tables] if failed else []
 
 
 def _failed_run(session: Session) -> str:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from sqlalchemy import ColumnElement, case, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, case, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from slipway.adapters.iceberg.tables import StagedTable
+from slipway.adapters.iceberg.catalogs.opened import LOCK_TIMEOUT
+from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId
 
 _AT_ONCE = 100  # tables of a statement: databases bound their parameters and the depth of expressions
 
 
-def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | None:
+def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved:
     """Point the catalog at the staged metadata of every table.
 
     Returns:
-        A table that is no longer at its base; then none was moved.
+        A table that is no longer at its base, and then none was moved; or what the catalog shows from here on.
     """
     sql = cast("SqlCatalog", catalog)
     in_order = sorted(staged, key=lambda one: one.identifier)  # one order for all: no deadlock
     with Session(sql.engine) as session:
+        _keep_out_others(session)
         for items in _parts([item for item in in_order if item.base is not None]):
             if not _update(session, sql, items):
                 session.rollback()
@@ -36,18 +39,21 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | None:
             except IntegrityError:
                 session.rollback()
                 return _elsewhere(session, sql, items)
+        shown = Moved(_locations(session, sql.name), _clock(session))
         session.commit()
-    return None
+    return shown
+
+
+def locations(catalog: Catalog) -> dict[TableId, str]:
+    """Current metadata location of every table, as one query finds them."""
+    sql = cast("SqlCatalog", catalog)
+    with Session(sql.engine) as session:
+        return _locations(session, sql.name)
 
 
 def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
     """Move tables that are there, if each is still at its base."""
     own = _rows(sql, items)
-    if (
-        sql.engine.dialect.name != "sqlite"
-    ):  # which locks as a whole; others lock rows in the order they find them
-        order = (IcebergTables.table_namespace, IcebergTables.table_name)
-        session.execute(select(IcebergTables.table_name).where(*own).order_by(*order).with_for_update())
     bases = [(*item.identifier, item.base) for item in items]
     at_base = tuple_(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
     to = case(*((_is(item), item.table.metadata_location) for item in items))
@@ -81,3 +87,26 @@ def _is(item: StagedTable) -> ColumnElement[bool]:
 
 def _parts(items: Sequence[StagedTable]) -> Iterator[Sequence[StagedTable]]:
     return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))
+
+
+def _locations(session: Session, catalog: str) -> dict[TableId, str]:
+    columns = (IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
+    query = select(*columns).where(IcebergTables.catalog_name == catalog)
+    return {(row[0], row[1]): row[2] for row in session.execute(query) if row[2]}
+
+
+def _keep_out_others(session: Session) -> None:
+    """Let no one else move a table until this transaction ends, so that it sees what readers see after it.
+
+    SQLite does so by itself from the first change on.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"set local lock_timeout = '{LOCK_TIMEOUT}s'"))
+        session.execute(text(f"lock table {IcebergTables.__tablename__} in share row exclusive mode"))
+
+
+def _clock(session: Session) -> datetime:
+    """The time of the server that all publishers share; of this machine where there is none."""
+    if session.get_bind().dialect.name == "postgresql":
+        return cast("datetime", session.execute(select(func.clock_timestamp())).scalar_one()).astimezone(UTC)
+    return datetime.now(UTC)
