@@ -19,6 +19,7 @@ class Scale:
         models: models of the generated project.
         wide_rows: rows of the table whose build is bounded in memory.
         small_files: data files that are put together.
+        tables: tables of one release.
     """
 
     repeats: int
@@ -30,10 +31,11 @@ class Scale:
     models: int
     wide_rows: int
     small_files: int
+    tables: int
 
 
 SCALES = {
-    "tiny": Scale(1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10),
+    "tiny": Scale(1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10, 4),
     "small": Scale(
         3,
         True,
@@ -44,6 +46,7 @@ SCALES = {
         50,
         1_000_000,
         2_000,
+        100,
     ),
     "full": Scale(
         3,
@@ -55,5 +58,6 @@ SCALES = {
         200,
         50_000_000,
         2_000,
+        100,
     ),
 }

@@ -43,7 +43,7 @@ def replay(workshop: Workshop, run: str, *, code: int = 0) -> dict[str, dict[str
     """Verdicts by table; the replay leaves no trace."""
     before = workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")
     done = workshop.slipway("replay", run, "--output", "json")
-    assert done.code == code, done
+    assert done.code == code, done.out
     assert (workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")) == before
     assert workshop.git("worktree", "list", "--porcelain").count("worktree ") == 1
     assert not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
@@ -98,6 +98,84 @@ def test_an_input_that_is_gone(history: tuple[Workshop, list[str]]) -> None:
     }
     assert told.code == 1
     assert told.out.splitlines()[-1].endswith(": 4 input expired.")
+
+
+def test_a_data_file_of_an_input_that_is_gone_is_told_before_anything_is_built(
+    history: tuple[Workshop, list[str]],
+) -> None:
+    workshop, runs = history
+    file = next(workshop.warehouse().glob("raw/parcels/data/**/*.parquet"))
+    file.rename(file.with_suffix(".kept"))
+    try:
+        done = workshop.slipway("replay", runs[-1], "--output", "json")
+    finally:
+        file.with_suffix(".kept").rename(file)
+    assert done.code == 1
+    assert {table["verdict"] for table in json.loads(done.out)["tables"]} == {"input expired"}
+    assert "building" not in done.err
+
+
+MICROBATCH = """\
+{{ config(
+    materialized='incremental', incremental_strategy='microbatch', event_time='weighed_on', batch_size='year',
+    begin='2024-01-01', compare_key=['parcel'],
+) }}
+select * from {{ ref('weights') }}
+"""
+HISTORY = """\
+snapshots:
+  - name: places
+    relation: ref('depots')
+    config: {schema: curated, strategy: check, check_cols: all, unique_key: depot}
+"""
+
+
+@pytest.mark.long
+def test_windows_versions_views_snapshots_and_selections_are_built_as_the_run_did(workshop: Workshop) -> None:
+    """All kinds of nodes in one project: a run of a window, one that adds to it, and one of a selection."""
+    temporary = workshop.folder / "temporary"
+    temporary.mkdir()
+    workshop.settings["TMPDIR"] = str(temporary)
+    workshop.write("models/serving/by_day.sql", MICROBATCH)
+    workshop.write(
+        "models/serving/seen.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('depots') }}\n"
+    )
+    workshop.write("models/serving/of_view.sql", "select count(*) as n from {{ ref('seen') }}\n")
+    workshop.write("models/serving/told_v1.sql", "select 1 as n\n")
+    workshop.write("models/serving/told_v2.sql", "select n from {{ ref('of_places') }}\n")
+    workshop.write("models/serving/_told.yml", "models: [{name: told, versions: [{v: 1}, {v: 2}]}]\n")
+    workshop.write("models/serving/of_places.sql", "select count(*) as n from {{ ref('places') }}\n")
+    workshop.write("snapshots/places.yml", HISTORY)
+    workshop.commit()
+    workshop.land("day-3.csv", ("p6,S,2025-05-03,10.125",))
+    window = ("--event-time-start", "2025-01-01", "--event-time-end", "2026-01-01")
+    first = workshop.run(*window)
+    assert first["options"] == {
+        "select": [],
+        "exclude": [],
+        "full_refresh": False,
+        "event_time_start": "2025-01-01T00:00:00Z",
+        "event_time_end": "2026-01-01T00:00:00Z",
+    }
+    assert {node["table"]: node["rows_after"] for node in first["nodes"]}["serving.by_day"] == 1
+    found = replay(workshop, first["run_id"])
+    assert {table["verdict"] for table in found.values()} == {"identical"}
+    assert {"serving.of_view", "serving.told_v1", "serving.told_v2", "serving.by_day"} <= found.keys()
+    assert "curated.places" not in found  # its history is in no input
+    workshop.run("--event-time-start", "2024-01-01", "--event-time-end", "2025-01-01")
+    workshop.edit("models/serving/of_places.sql", "count(*)", "count(*) + 1")
+    workshop.commit()
+    selected = workshop.run("--select", "of_places", "by_day", "--exclude", "told")
+    assert (selected["options"]["select"], selected["options"]["exclude"]) == (
+        ["of_places", "by_day"],
+        ["told"],
+    )
+    unchanged = workshop.run()["run_id"]
+    workshop.answer("rollback", "--reason", "a mistake", "--yes")
+    assert replay(workshop, selected["run_id"]).keys() == {"serving.of_places", "serving.by_day"}
+    assert {table["verdict"] for table in replay(workshop, unchanged).values()} == {"identical"}
+    workshop.write("requirements.lock", "other==1\n")
+    assert "lock_sha256" in workshop.answer("replay", selected["run_id"])
 
 
 def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:

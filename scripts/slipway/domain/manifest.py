@@ -40,6 +40,16 @@ class Versions(Record):
     image_digest: str | None
 
 
+class Options(Record):
+    """What a run was asked to build, beside its variables; times are UTC."""
+
+    select: list[str] = Field(default_factory=list)
+    exclude: list[str] = Field(default_factory=list)
+    full_refresh: bool = False
+    event_time_start: datetime | None = None
+    event_time_end: datetime | None = None
+
+
 class InputSnapshot(Record):
     """A table that was read as it stood when the run began."""
 
@@ -175,6 +185,7 @@ class RunManifest(Record):
     finished_at: datetime
     command: list[str]
     vars: dict[str, Any]
+    options: Options = Field(default_factory=Options)
     as_of: str | None
     code: Code
     versions: Versions

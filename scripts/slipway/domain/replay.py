@@ -85,8 +85,33 @@ def made_by(manifest: RunManifest) -> dict[str, Node]:
     return {node.table: node for node in manifest.nodes if node.table and _is_made(node)}
 
 
+def is_history(node: Node) -> bool:
+    """Whether a table holds what no input does: a dbt snapshot."""
+    return node.unique_id.startswith("snapshot.")
+
+
+def kept_by(manifest: RunManifest) -> list[str]:
+    """What a replay does not build although the run did."""
+    return [
+        f"{node.table}: the history of a snapshot, taken as the run left it"
+        for node in manifest.nodes
+        if node.metadata_location and is_history(node)
+    ]
+
+
+def selection_of(manifest: RunManifest) -> list[str]:
+    """Names of the nodes to build: those that made a table, and the views that they may read."""
+    return sorted(
+        ".".join(node.unique_id.split(".")[2:])
+        for node in manifest.nodes
+        if _is_made(node) or (node.table is None and node.status == "success")
+    )
+
+
 def _is_made(node: Node) -> bool:
-    return (node.table or "").partition(".")[0] not in _INPUT_LAYERS and node.metadata_location is not None
+    """Whether a replay builds the table; inputs are taken as they were."""
+    is_input = is_history(node) or (node.table or "").partition(".")[0] in _INPUT_LAYERS
+    return not is_input and node.metadata_location is not None
 
 
 def same_digest(recorded: Node, replayed: Node | None) -> bool:

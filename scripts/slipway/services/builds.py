@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,16 @@ class Build:
         folder: gets a folder per version, which is its scratch environment; pins.json in it names the inputs.
         vars: dbt variables.
         select: dbt selectors.
+        exclude: dbt selectors.
+        window: from when to when microbatch models are built, None for all of their time.
     """
 
     environment: Environment
     folder: Path
     vars: Mapping[str, Any] = field(default_factory=dict)
     select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    window: tuple[datetime, datetime] | None = None
 
 
 def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
@@ -105,6 +110,10 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json"]
     command += ["--target", what.environment.name]
     command += [part for selector in what.select for part in ("--select", selector)]
+    command += [part for selector in what.exclude for part in ("--exclude", selector)]
+    if what.window:
+        start, end = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" for moment in what.window)
+        command += ["--event-time-start", start, "--event-time-end", end]
     if what.vars:
         command += ["--vars", json.dumps(what.vars, default=str)]
     with _out(folder).open("wb") as out, _err(folder).open("wb") as err:

@@ -18,8 +18,10 @@ from slipway.domain.replay import (
     ReplayVerdict,
     inputs_of,
     judge_replay,
+    kept_by,
     made_by,
     same_digest,
+    selection_of,
     why_not_replayable,
 )
 from slipway.services.builds import Build, build
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
     from slipway.domain.environment import Environment
 
 _SIDE = "replay"
+_OF_THE_CLOCK = ("tag:freshness",)
 
 
 def replay(project: Path, target: str | None, run: str, tell: Callable[[str], None]) -> ReplayReport:
     """Build a run again in a scratch environment and compare every table with what it recorded.
 
-    Raw tables are inputs: they are taken at the snapshot that the run left them at. Everything after them is
-    built from nothing, so tables that the run built in increments have to come to the same rows in one go.
+    Raw tables are inputs: they are taken at the snapshot that the run left them at, and so are dbt's snapshots, whose
+    history nothing else holds. Everything else is built from nothing, so tables that the run built in increments have to
+    come to the same rows in one go.
 
     Args:
         project: folder of dbt_project.yml, in a git repository that has the commit.
@@ -51,6 +55,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         SlipwayError: the run cannot be replayed, or its code does not build any more.
     """
     from slipway.adapters import git
+    from slipway.adapters.code import versions_of
     from slipway.adapters.iceberg.tables import Tables
 
     environment = environment_of(project, target)
@@ -65,8 +70,14 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     folder = temporary("replay")
     try:
         (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
-        names = sorted(node.unique_id.split(".")[2] for node in made.values())
-        what = Build(environment, folder, manifest.vars, names)
+        what = Build(
+            environment,
+            folder,
+            manifest.vars,
+            selection_of(manifest),
+            _OF_THE_CLOCK,
+            _window(environment, manifest),
+        )
         with git.worktree(project, commit, folder / "code") as code:
             tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
             again = build(what, {_SIDE: code})[_SIDE]
@@ -75,7 +86,8 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         judged = [
             judge_replay(node, done.get(name), compared.get(name)) for name, node in sorted(made.items())
         ]
-        return _report(manifest, commit, judged, _differences(manifest.versions, again.versions))
+        now = again.versions.model_copy(update={"lock_sha256": versions_of(project).lock_sha256})
+        return _report(manifest, commit, judged, [*_differences(manifest.versions, now), *kept_by(manifest)])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -99,21 +111,36 @@ def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[s
 
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:
+    """Whether a table can be read whole as a run left it: metadata, manifests, and every data file."""
+    from slipway.adapters.iceberg.presence import missing_file
     from slipway.domain.errors import UnavailableError
 
     namespace, _, table = name.rpartition(".")
     try:
         found = tables.load((namespace, table), location)
-        current = found.current_snapshot()
-        if current is not None:
-            current.manifests(found.io)
+        return missing_file(found, tables.environment.catalog_properties) is None
     except UnavailableError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return False
         raise
     except FileNotFoundError:
         return False
-    return True
+
+
+def _window(environment: Environment, manifest: RunManifest) -> tuple[datetime, datetime] | None:
+    """The window of event time that a run was given, None where its microbatch tables hold more than that."""
+    from slipway.adapters.records import Records
+
+    start, end = manifest.options.event_time_start, manifest.options.event_time_end
+    if not (start and end):
+        return None
+    described = json.loads(Records(environment).read(manifest.run_id, "dbt/manifest.json"))["nodes"]
+    grown = any(
+        node.base_snapshot and not manifest.options.full_refresh
+        for node in manifest.nodes
+        if described[node.unique_id]["config"].get("incremental_strategy") == "microbatch"
+    )
+    return None if grown else (start, end)
 
 
 def _compare(

@@ -14,7 +14,7 @@ from slipway.adapters.dbt.session import LANDING, Session
 from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.releases import figures
-from slipway.domain.manifest import Conservation, Freshness, Node, RunManifest, TestResult, Tests
+from slipway.domain.manifest import Conservation, Freshness, Node, Options, RunManifest, TestResult, Tests
 
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
@@ -156,6 +156,25 @@ def as_of(session: Session) -> str | None:
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
     rows = session.views.query(f'select max("{column}")::varchar from {scan}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def options() -> Options:
+    """What dbt was asked to build."""
+    from dbt.flags import get_flags
+
+    flags = get_flags()
+
+    def moment(name: str) -> datetime | None:
+        given = getattr(flags, name, None)
+        return given.replace(tzinfo=given.tzinfo or UTC) if given else None
+
+    return Options(
+        select=list(getattr(flags, "SELECT", None) or ()),
+        exclude=list(getattr(flags, "EXCLUDE", None) or ()),
+        full_refresh=bool(getattr(flags, "FULL_REFRESH", False)),
+        event_time_start=moment("EVENT_TIME_START"),
+        event_time_end=moment("EVENT_TIME_END"),
+    )
 
 
 def _was_seen(run: RunManifest, name: str, table: Table) -> bool:

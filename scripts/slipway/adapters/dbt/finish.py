@@ -69,6 +69,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         finished_at=datetime.now(UTC),
         command=session.request.command,
         vars=session.request.vars,
+        options=evidence.options(),
         as_of=evidence.as_of(session),
         code=made_by,
         versions=code.versions_of(session.project),

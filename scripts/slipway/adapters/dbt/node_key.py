@@ -6,23 +6,23 @@ differs between a first and an incremental run of one and the same model.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
 import os
-import re
-import sys
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
+from dbt.adapters.factory import FACTORY
 from dbt.clients.jinja_static import statically_extract_macro_calls
 
-_VAR = re.compile(r"\bvar\(\s*(?:(['\"])(\w+)\1)?")
-_ENV_VAR = re.compile(r"\benv_var\(\s*(['\"])([^'\"]+)\1")
+from slipway.adapters.dbt.keys import reads
+from slipway.adapters.dbt.keys.engine import engine
+from slipway.adapters.dbt.keys.jinja import exact
+from slipway.adapters.dbt.keys.python import python_parts
+from slipway.adapters.dbt.keys.sql import sql_form
+from slipway.adapters.spill import ONCE
+
 # what says nothing about the result: documentation, and what is checked or compared about it
 _IGNORED_CONFIG = frozenset(
     {
@@ -54,7 +54,7 @@ def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variabl
         32 hexadecimal digits.
     """
     codes = sorted(set(_code(manifest, unique_id, variables)))
-    return _hash([codes, dict(sorted(upstream.items())), _engine()])[:32]
+    return _hash([codes, dict(sorted(upstream.items())), _settings(), engine()])[:32]
 
 
 def tables_read(manifest: Any, unique_id: str) -> list[str]:
@@ -79,23 +79,25 @@ def manifest_node(manifest: Any, unique_id: str) -> Any:
 def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterator[str]:
     """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
     node = manifest_node(manifest, unique_id)
-    raw = _seed_content(node) if node.resource_type == "seed" else node.raw_code
-    macros = list(_macros(manifest, [*node.depends_on.macros, *_named_macros(manifest, node)]))
-    config = {k: v for k, v in node.config.to_dict(omit_none=True).items() if k not in _IGNORED_CONFIG}
-    columns = [
-        [
-            column.name,
-            column.data_type,
-            [constraint.to_dict(omit_none=True) for constraint in column.constraints],
-        ]
-        for column in node.columns.values()
+    macros = dict(_macros(manifest, [*node.depends_on.macros, *_named_macros(manifest, node)]))
+    how = dict(_macros(manifest, _materialization(manifest, node)))
+    hooks = [
+        hook.sql for name in ("pre_hook", "post_hook") for hook in getattr(node.config, name, None) or []
     ]
-    sources = [raw, *(sql for _, sql in macros)]
-    used = [_variables(variables, sources), _environment(sources)]
-    modules = list(_modules(raw)) if getattr(node, "language", "sql") == "python" else []
-    yield _hash([unique_id, raw, config, columns, used, modules])
-    for name, sql in macros:
-        yield _hash([name, sql])
+    is_jinja = node.resource_type != "seed" and getattr(node, "language", "sql") == "sql"
+    sources = [*([node.raw_code] if is_jinja else []), *hooks, *macros.values()]
+    used = reads.variables(variables, sources), reads.environment(os.environ, sources)
+    yield _hash(
+        [
+            unique_id,
+            _own_code(node, list(macros.values()), used),
+            _configuration(node, whole=reads.describes_itself(sources, _IGNORED_CONFIG)),
+            used,
+            reads.target(_target(), sources),
+        ]
+    )
+    for name, sql in {**how, **macros}.items():
+        yield _hash([name, exact(sql)])
     for dependency in _dependencies(node):
         other = manifest_node(manifest, dependency)
         if (
@@ -104,6 +106,45 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
             and other.config.materialized in ("ephemeral", "view")
         ):
             yield from _code(manifest, dependency, variables)
+
+
+def _own_code(node: Any, macros: Sequence[str], values: object) -> object:
+    """The node's code without what cannot change its result: comments, and the layout where that is certain."""
+    if node.resource_type == "seed":
+        path = Path(node.root_path or ".") / node.original_file_path
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if getattr(node, "language", "sql") == "python":
+        return python_parts(node.raw_code)
+    return sql_form(node.raw_code, macros, values)
+
+
+def _configuration(node: Any, *, whole: bool) -> list[object]:
+    """Configuration, columns and constraints; what says nothing about the result only where the code may read it."""
+    config = node.config.to_dict(omit_none=True)
+    documented = whole or any((config.get("persist_docs") or {}).values())
+    ignored: frozenset[str] = frozenset() if whole else _IGNORED_CONFIG
+    columns = [
+        [
+            column.name,
+            column.data_type,
+            column.quote,
+            _told(column.constraints),
+            column.description if documented else "",
+        ]
+        for column in node.columns.values()
+    ]
+    tested = getattr(node, "test_metadata", None)
+    return [
+        {name: value for name, value in config.items() if name not in ignored},
+        columns,
+        _told(getattr(node, "constraints", [])),
+        tested.to_dict() if tested else None,
+        [node.description, [column.meta for column in node.columns.values()]] if documented else None,
+    ]
+
+
+def _told(constraints: Sequence[Any]) -> list[Any]:
+    return [constraint.to_dict(omit_none=True) for constraint in constraints]
 
 
 def _named_macros(manifest: Any, node: Any) -> Iterator[str]:
@@ -115,6 +156,27 @@ def _named_macros(manifest: Any, node: Any) -> Iterator[str]:
         macro = manifest.find_macro_by_name(macro_name, node.package_name, package or None)
         if macro is not None:
             yield macro.unique_id
+    yield from _dispatched(manifest, node.raw_code)
+
+
+def _dispatched(manifest: Any, code: str) -> Iterator[str]:
+    """Ids of the macros that code may reach by ``adapter.dispatch`` or by a computed name."""
+    names = reads.dispatched(code)
+    if names == []:
+        return
+    for unique_id, macro in manifest.macros.items():
+        if names is None or macro.name.partition("__")[2] in names:
+            yield unique_id
+
+
+def _materialization(manifest: Any, node: Any) -> list[str]:
+    """The materialization of a node, by which its table is made; none for what is inlined, and for tests."""
+    if node.resource_type not in ("model", "seed", "snapshot"):
+        return []
+    found = manifest.find_materialization_macro_by_name(
+        manifest.metadata.project_name, node.config.materialized, "duckdb"
+    )
+    return [found.unique_id] if found else []
 
 
 def _macros(manifest: Any, names: list[str], seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
@@ -126,85 +188,27 @@ def _macros(manifest: Any, names: list[str], seen: set[str] | None = None) -> It
             continue
         seen.add(name)
         yield name, macro.macro_sql
-        yield from _macros(manifest, macro.depends_on.macros, seen)
+        named = [*macro.depends_on.macros, *_dispatched(manifest, macro.macro_sql)]
+        yield from _macros(manifest, sorted(set(named)), seen)
 
 
-def _variables(variables: Mapping[str, Any], sources: list[str]) -> dict[str, Any]:
-    names = set()
-    for source in sources:
-        for match in _VAR.finditer(source):
-            if match[2] is None:  # a computed name: any variable may matter
-                return dict(variables)
-            names.add(match[2])
-    return {name: variables.get(name) for name in sorted(names)}
+def _target() -> dict[str, Any]:
+    """What ``target`` holds in Jinja."""
+    adapter = FACTORY.adapters.get("duckdb")
+    return dict(adapter.config.to_target_dict()) if adapter else {}  # type: ignore[attr-defined]
 
 
-def _environment(sources: list[str]) -> dict[str, str | None]:
-    names = {match[2] for source in sources for match in _ENV_VAR.finditer(source)}
-    return {name: os.environ.get(name) for name in sorted(names)}
-
-
-def _seed_content(node: Any) -> str:
-    path = Path(node.root_path or ".") / node.original_file_path
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _modules(code: str, package: str = "", seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
-    """Sources of the project's own modules that Python code imports, directly or not."""
-    seen = set() if seen is None else seen
-    for name in _imports(code, package):
-        if name in seen:
-            continue
-        seen.add(name)
-        path = _own_module(name)
-        if path is not None:
-            source = path.read_text(encoding="utf-8")
-            yield name, hashlib.sha256(source.encode()).hexdigest()
-            own_package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            yield from _modules(source, own_package, seen)
-
-
-def _imports(code: str, package: str) -> Iterator[str]:
-    """Names that may be modules; importing one runs the packages around it, too."""
-    for statement in ast.walk(ast.parse(code)):
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                yield from _with_packages(alias.name)
-        elif isinstance(statement, ast.ImportFrom):
-            around = (
-                package.split(".")[: len(package.split(".")) + 1 - statement.level] if statement.level else []
-            )
-            origin = ".".join([*around, *([statement.module] if statement.module else [])])
-            yield from _with_packages(origin)
-            yield from (f"{origin}.{alias.name}" for alias in statement.names)
-
-
-def _with_packages(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
-
-
-@cache
-def _own_module(name: str) -> Path | None:
-    root = name.split(".", maxsplit=1)[0]
-    if root in sys.stdlib_module_names:
-        return None
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None
-    origin = Path(spec.origin)
-    return None if "site-packages" in origin.parts or root == "slipway" else origin
-
-
-@cache
-def _engine() -> tuple[str, str]:
-    """DuckDB's version and a hash of the code that writes tables."""
-    package = Path(__file__).parents[1]
-    parts = sorted((package / "iceberg").glob("*.py"))
-    return duckdb.__version__, _hash([path.read_text(encoding="utf-8") for path in parts])
+def _settings() -> dict[str, Any]:
+    """DuckDB's settings in the profile, such as its time zone; limits and folders shape no row."""
+    adapter = FACTORY.adapters.get("duckdb")
+    credentials = adapter.config.credentials if adapter else None  # type: ignore[attr-defined]
+    given = {
+        **(getattr(credentials, "settings", None) or {}),
+        **(getattr(credentials, "config_options", None) or {}),
+    }
+    return {
+        name: value for name, value in given.items() if name not in ONCE and not name.endswith("_directory")
+    }
 
 
 def _hash(value: Any) -> str:

@@ -217,8 +217,9 @@ class Session:
             )
         found = {*self.staged, *self.batched, *self.locations(self.outputs)}
         if self.scratch:
+            # of the others this run makes its own from nothing: dbt must not take them for something to add to
             found |= {
-                identifier for identifier in self.locations(self.inputs) if self._may_read_whole(identifier)
+                identifier for identifier in self.locations(self.inputs) if identifier[0] in INPUT_LAYERS
             }
         return sorted(name for space, name in found if space == namespace)
 

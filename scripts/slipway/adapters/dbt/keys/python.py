@@ -1,0 +1,158 @@
+"""Python code without its comments and its layout, and what it imports: own modules by their code, others by version."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# what makes a table of a relation: a model need not import it to use it
+_FRAMES = ("pandas", "pyarrow")
+_IMPORTERS = frozenset({"import_module", "__import__", "find_spec", "run_module"})
+
+
+def python_form(code: str, *, docstrings: bool = True) -> str:
+    """A form that is equal for two codes only if they do the same, and does not depend on Python's version.
+
+    Args:
+        code: a module.
+        docstrings: count, because code can read them.
+    """
+    return _told(_tree(code), docstrings=docstrings)
+
+
+def python_parts(code: str) -> list[object]:
+    """What a Python model's result depends on beside data and configuration."""
+    modules, others = modules_of(code)
+    version = ".".join(platform.python_version_tuple()[:2])
+    return [python_form(code), sorted(modules.items()), versions_of(others), version]
+
+
+def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
+    """Own modules that code imports, directly or not, each with its form; and top-level names of the others."""
+    own: dict[str, str] = {}
+    others: set[str] = set()
+    waiting = [(code, "")]
+    while waiting:
+        for name in imports(*waiting.pop()):
+            path = None if name in own else own_module(name)
+            if path is not None:
+                source = path.read_text(encoding="utf-8")
+                own[name] = python_form(source)
+                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                waiting.append((source, package))
+            elif name not in own:
+                others.add(name.partition(".")[0])
+    return own, others - {name.partition(".")[0] for name in own} - sys.stdlib_module_names
+
+
+def imports(code: str, package: str) -> Iterator[str]:
+    """Names that may be modules; importing one runs the packages around it, too."""
+    for statement in ast.walk(_tree(code)):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                yield from _with_packages(alias.name)
+        elif isinstance(statement, ast.ImportFrom):
+            around = (
+                package.split(".")[: len(package.split(".")) + 1 - statement.level] if statement.level else []
+            )
+            origin = ".".join([*around, *([statement.module] if statement.module else [])])
+            yield from _with_packages(origin)
+            yield from (f"{origin}.{alias.name}" for alias in statement.names)
+        elif isinstance(statement, ast.Call) and statement.args and _is_importer(statement.func):
+            named = statement.args[0]
+            if (
+                isinstance(named, ast.Constant)
+                and isinstance(named.value, str)
+                and not named.value.startswith(".")
+            ):
+                yield from _with_packages(named.value)
+
+
+def versions_of(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Versions of the installed distributions that bring modules, and of those that they need."""
+    brought = _distributions()
+    waiting = [one for name in (*names, *_FRAMES) for one in brought.get(name, [])]
+    found: dict[str, str] = {}
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found or (known := _installed(name)) is None:
+            continue
+        found[name], needed = known
+        waiting += needed
+    return sorted(found.items())
+
+
+@cache
+def own_module(name: str) -> Path | None:
+    """The file of a module that is neither Python's own nor installed from a package."""
+    root = name.split(".", maxsplit=1)[0]
+    if root in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return None
+    origin = Path(spec.origin)
+    return None if "site-packages" in origin.parts or root == "slipway" else origin
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {name: list(found) for name, found in packages_distributions().items()}
+
+
+@cache
+def _installed(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Version of a distribution, and what it needs here; None for one that is not installed."""
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return None
+    needed = [Requirement(text) for text in found.requires or []]
+    wanted = [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found.version, tuple(wanted)
+
+
+def _is_importer(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in _IMPORTERS
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+@lru_cache(maxsize=256)
+def _tree(code: str) -> ast.Module:
+    return ast.parse(code)
+
+
+def _told(value: object, *, docstrings: bool) -> str:
+    """A syntax tree as text; places and what is empty are left out."""
+    if isinstance(value, list):
+        return f"[{','.join([_told(item, docstrings=docstrings) for item in value])}]"
+    if not isinstance(value, ast.AST):
+        return repr(value)
+    fields = []
+    for name, given in ast.iter_fields(value):
+        told = given[1:] if name == "body" and not docstrings and _has_docstring(value) else given
+        if told is not None and told != []:
+            fields.append(f"{name}={_told(told, docstrings=docstrings)}")
+    return f"{type(value).__name__}({','.join(fields)})"
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None

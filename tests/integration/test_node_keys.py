@@ -1,0 +1,248 @@
+"""One change of a project, and exactly the nodes whose key it changes; computed after dbt parsed, without a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.conftest import Project
+
+from slipway.adapters.dbt.keys.python import own_module
+from slipway.adapters.dbt.node_key import node_key, tables_read
+from slipway.adapters.profile import Profile
+
+FILES = {
+    "models/curated/plain.sql": "select 1 as n, 'a -- b' as t\n",
+    "models/curated/with_var.sql": "select {{ var('factor') }} as n from {{ ref('plain') }}\n",
+    "models/curated/through_macro.sql": "select {{ outer('n') }} as n from {{ ref('plain') }}\n",
+    "models/curated/any_var.sql": "{% set name = 'fac' ~ 'tor' %}select {{ var(name) }} as n\n",
+    "models/curated/with_environment.sql": 'select \'{{ env_var("METER_ZONE", "x") }}\' as n\n',
+    "models/curated/with_target.sql": "select '{{ target.name }}' as n\n",
+    "models/curated/with_threads.sql": "select '{{ target.threads }}' as n\n",
+    "models/curated/with_meta.sql": "select '{{ model.meta.owner }}' as n\n",
+    "models/curated/dispatched.sql": "select {{ chosen() }} as n\n",
+    "models/curated/inlined.sql": "{{ config(materialized='ephemeral') }} select * from {{ ref('plain') }}\n",
+    "models/curated/inlines.sql": "select * from {{ ref('inlined') }}\n",
+    "models/curated/many_v1.sql": "select 1 as n\n",
+    "models/curated/many_v2.sql": "select 2 as n\n",
+    "models/curated/reads_latest.sql": "select * from {{ ref('many') }}\n",
+    "models/curated/reads_first.sql": "select * from {{ ref('many', v=1) }}\n",
+    "models/curated/hooked.sql": "select 1 as n\n",
+    "models/curated/later.sql": "{{ config(materialized='incremental') }} select 1 as n"
+    "{% if is_incremental() %} -- new ones\n where false {% endif %}\n",
+    "models/curated/_keys.yml": """\
+models:
+  - name: plain
+    description: said
+    columns: [{name: n, description: said, data_tests: [{accepted_values: {name: few, arguments: {values: [1]}}}]}]
+  - name: with_meta
+    config: {meta: {owner: one}}
+  - name: hooked
+    config: {pre_hook: "select {{ outer(var('hooked')) }}"}
+  - name: many
+    latest_version: 1
+    versions: [{v: 1}, {v: 2}]
+""",
+    "python_models/curated/snake.py": "import yaml\n\n\ndef model(dbt, session):\n    return session.sql('select 1 as n')\n",
+    "snapshots/history.yml": """\
+snapshots:
+  - name: history
+    relation: ref('plain')
+    config: {schema: curated, strategy: check, check_cols: all, unique_key: n}
+""",
+    "own_macros/outer.sql": "{% macro outer(c) %}{{ inner(c) }} * {{ var('deep', 1) }}{% endmacro %}\n",
+    "own_macros/inner.sql": "{% macro inner(c) %}{{ c }} + 1{% endmacro %}\n",
+    "own_macros/chosen.sql": "{% macro chosen() %}{{ adapter.dispatch('chosen')() }}{% endmacro %}\n"
+    "{% macro default__chosen() %}1{% endmacro %}\n",
+}
+
+
+class Keyed:
+    """A project whose keys are computed."""
+
+    def __init__(self, project: Project) -> None:
+        self.path = project.path
+        self._target = project.target
+        self.variables: dict[str, Any] = {"factor": 1, "deep": 1, "hooked": 1}
+
+    def keys(self) -> dict[str, str]:
+        """Node name to key, as if every table that it reads were at one snapshot; tests with them."""
+        from dbt.cli.main import dbtRunner
+
+        own_module.cache_clear()
+        where = [
+            "--project-dir",
+            str(self.path),
+            "--profiles-dir",
+            str(self.path),
+            "--target-path",
+            str(self._target),
+        ]
+        done = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "parse", "--no-write-json", *where])
+        assert done.success, done.exception
+        manifest: Any = done.result
+        known = {**Profile(self.path).vars, **self.variables}
+        return {
+            unique_id.split(".", 2)[2].partition(".")[0]
+            if ".v" not in unique_id
+            else unique_id.split(".", 2)[2]: node_key(
+                manifest, unique_id, dict.fromkeys(tables_read(manifest, unique_id), "1"), known
+            )
+            for unique_id, node in manifest.nodes.items()
+            if node.resource_type in ("model", "seed", "snapshot", "test")
+        }
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.path / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1, (name, old)
+        self.write(name, text.replace(old, new))
+
+    def write(self, name: str, text: str) -> None:
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """The project is afterwards as it was before."""
+        saved, variables = self.path.with_name("saved"), dict(self.variables)
+        shutil.copytree(self.path.parent, saved)  # with what dbt remembers of having parsed it
+        try:
+            yield
+        finally:
+            for name in (self.path.name, self._target.name):
+                shutil.rmtree(self.path.with_name(name))
+                (saved / name).rename(self.path.with_name(name))
+            shutil.rmtree(saved)
+            self.variables = variables
+
+
+@pytest.fixture(scope="module")
+def keyed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyed, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("keys")
+    shutil.copytree(template, folder / "project")
+    found = Keyed(Project(None, folder / "project", folder, folder, folder / "target"))  # type: ignore[arg-type]
+    for name, text in FILES.items():
+        found.write(name, text)
+    return found, found.keys()
+
+
+Change = Callable[[Keyed], None]
+
+
+def edit(name: str, old: str, new: str) -> Change:
+    return lambda keyed: keyed.edit(name, old, new)
+
+
+def add(name: str, text: str) -> Change:
+    return lambda keyed: keyed.write(name, text)
+
+
+def variable(name: str, value: object) -> Change:
+    return lambda keyed: keyed.variables.update({name: value})
+
+
+CURATED = "models/curated/"
+CHANGES: dict[str, tuple[Change, set[str]]] = {
+    "nothing": (lambda _: None, set()),
+    "comment": (edit(f"{CURATED}plain.sql", "as n,", "as n, -- it's n\n /* and */ {# more #}"), set()),
+    "comment-in-a-branch": (edit(f"{CURATED}later.sql", "new ones", "those alone"), set()),
+    "literal": (edit(f"{CURATED}plain.sql", "a -- b", "a -- c"), {"plain"}),
+    "statement": (edit(f"{CURATED}plain.sql", "1 as n", "2 as n"), {"plain"}),
+    "variable": (variable("factor", 2), {"with_var", "any_var"}),
+    "variable-of-a-macro": (variable("deep", 2), {"through_macro", "hooked", "any_var"}),
+    "variable-of-a-hook": (variable("hooked", 2), {"hooked", "any_var"}),
+    "macro": (edit("own_macros/inner.sql", "+ 1", "+ 2"), {"through_macro", "hooked"}),
+    "comment-of-a-macro": (
+        edit("own_macros/inner.sql", "{% macro inner(c) %}", "{% macro inner(c) %}{# c #}"),
+        set(),
+    ),
+    "macro-for-the-adapter": (
+        add("own_macros/duck.sql", "{% macro duckdb__chosen() %}2{% endmacro %}"),
+        {"dispatched"},
+    ),
+    "inlined-model": (edit(f"{CURATED}inlined.sql", "select *", "select n"), {"inlined", "inlines"}),
+    "latest-version": (
+        edit(f"{CURATED}_keys.yml", "latest_version: 1", "latest_version: 2"),
+        {"reads_latest"},
+    ),
+    "one-version": (edit(f"{CURATED}many_v1.sql", "1 as n", "3 as n"), {"many.v1"}),
+    "meta": (edit(f"{CURATED}_keys.yml", "owner: one", "owner: two"), {"with_meta"}),
+    "description": (edit(f"{CURATED}_keys.yml", "description: said\n", "description: told\n"), set()),
+    "description-that-is-written": (
+        edit(
+            f"{CURATED}_keys.yml",
+            "description: said\n",
+            "description: said\n    config: {persist_docs: {columns: true}}\n",
+        ),
+        {"plain"},
+    ),
+    "constraint": (
+        edit(
+            f"{CURATED}_keys.yml",
+            "name: plain\n",
+            "name: plain\n    constraints: [{type: check, expression: n > 0}]\n",
+        ),
+        {"plain"},
+    ),
+    "arguments-of-a-test": (edit(f"{CURATED}_keys.yml", "values: [1]", "values: [1, 2]"), {"few"}),
+    "hook": (edit(f"{CURATED}_keys.yml", 'pre_hook: "select', 'pre_hook: "select 1 +'), {"hooked"}),
+    "snapshot": (edit("snapshots/history.yml", "check_cols: all", "check_cols: [n]"), {"history"}),
+    "snapshot-materialization": (
+        edit("macros/materializations/iceberg/snapshot.sql", "union all by name", "union by name"),
+        {"history"},
+    ),
+    "seed": (edit("seeds/reference/meters.csv", "m1", "m7"), {"meters"}),
+    "types-of-a-seed": (
+        add(
+            "seeds/reference/_seeds.yml", "seeds: [{name: meters, config: {column_types: {meter: varchar}}}]"
+        ),
+        {"meters"},
+    ),
+    "python-comment": (edit("python_models/curated/snake.py", "    return", "    # why\n    return"), set()),
+    "python-code": (edit("python_models/curated/snake.py", "select 1", "select 2"), {"snake"}),
+    "threads-of-the-target": (edit("profiles.yml", "threads: 4", "threads: 3"), {"with_threads"}),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reaches_exactly_what_depends_on_it(keyed: tuple[Keyed, dict[str, str]], name: str) -> None:
+    project, before = keyed
+    change, expected = CHANGES[name]
+    with project.restored():
+        change(project)
+        after = project.keys()
+    assert {node for node, key in after.items() if before[node] != key} == expected
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["of-words", "of-results"])
+def test_all_changes_at_once(keyed: tuple[Keyed, dict[str, str]], *, changes: bool) -> None:
+    project, before = keyed
+    expected: set[str] = set()
+    with project.restored():
+        for name, (change, reached) in CHANGES.items():
+            if bool(reached) is changes and name != "description-that-is-written":
+                change(project)
+                expected |= reached
+        after = project.keys()
+    assert {node for node, key in after.items() if before[node] != key} == expected
+
+
+def test_environment_and_settings_of_the_profile(
+    keyed: tuple[Keyed, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, before = keyed
+    with project.restored(), monkeypatch.context() as patch:
+        patch.setenv("METER_ZONE", "y")
+        after = project.keys()
+    assert {node for node, key in after.items() if before[node] != key} == {"with_environment"}
+    with project.restored():
+        project.edit(
+            "profiles.yml", "      threads: 4\n", "      threads: 4\n      settings: {TimeZone: UTC}\n"
+        )
+        after = project.keys()
+    assert not set(before.items()) & set(after.items())

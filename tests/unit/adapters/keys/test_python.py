@@ -1,0 +1,109 @@
+"""What Python code counts in a key: itself and own modules without comments, installed packages by their version."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from slipway.adapters.dbt.keys import python
+from slipway.adapters.dbt.keys.python import imports, modules_of, own_module, python_form, versions_of
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        pytest.param("import a.b.c", {"a", "a.b", "a.b.c"}, id="import"),
+        pytest.param("import a as x, b", {"a", "b"}, id="several"),
+        pytest.param("from a.b import c", {"a", "a.b", "a.b.c"}, id="from"),
+        pytest.param("def f():\n    from a import b", {"a", "a.b"}, id="inside-a-function"),
+        pytest.param("from . import sibling", {"pack", "pack.inner", "pack.inner.sibling"}, id="relative"),
+        pytest.param(
+            "from .sibling import x",
+            {"pack", "pack.inner", "pack.inner.sibling", "pack.inner.sibling.x"},
+            id="relative-module",
+        ),
+        pytest.param("from ..other import x", {"pack", "pack.other", "pack.other.x"}, id="from-above"),
+        pytest.param("importlib.import_module('a.b')", {"a", "a.b"}, id="by-name"),
+        pytest.param("x = 1", set(), id="nothing"),
+    ],
+)
+def test_imports_are_found_with_the_packages_they_run(code: str, names: set[str]) -> None:
+    assert set(imports(code, "pack.inner")) == names
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(
+            "def f(x):  # why\n    # more\n    return (x +\n            1)\n", True, id="comment-and-layout"
+        ),
+        pytest.param("def f(x):\n    'what'\n    return x + 1\n", False, id="docstring"),
+        pytest.param("def f(x):\n    return x + 1.0\n", False, id="constant"),
+        pytest.param("def f(x, y=None):\n    return x + 1\n", False, id="signature"),
+        pytest.param("def f(x):\n    return x - 1\n", False, id="operator"),
+        pytest.param("async def f(x):\n    return x + 1\n", False, id="keyword"),
+    ],
+)
+def test_what_another_way_of_writing_is(other: str, *, same: bool) -> None:
+    assert (python_form("def f(x):\n    return x + 1\n") == python_form(other)) is same
+
+
+def test_docstrings_need_not_count() -> None:
+    bare, told = (
+        'X = 1\nclass A:\n    def f(self): return ""\n',
+        '"a"\nX = 1\nclass A:\n    "b"\n    def f(self): return ""\n',
+    )
+    assert python_form(bare, docstrings=False) == python_form(told, docstrings=False)
+    other = bare.replace('return ""', 'return "b"')
+    assert python_form(bare, docstrings=False) != python_form(other, docstrings=False)
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "ownlibrary"
+    folder.mkdir()
+    for name, text in {
+        "__init__.py": "",
+        "first.py": "from .second import X\nimport json\nimport duckdb\n",
+        "second.py": "from ownlibrary import first\nX = 1\n",
+        "alone.py": "Y = 1\n",
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own_module.cache_clear()
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("ownlibrary")]:
+        del sys.modules[name]
+
+
+def test_modules_of_the_project_count_by_code_and_installed_ones_by_version(library: Path) -> None:
+    code = "from ownlibrary.first import something\nimport pyarrow.compute"
+    found, others = modules_of(code)
+    assert set(found) == {"ownlibrary", "ownlibrary.first", "ownlibrary.second"}
+    assert others == {"duckdb", "pyarrow"}
+    (library / "second.py").write_text("X = 1  # said\nfrom ownlibrary import first\n", encoding="utf-8")
+    assert modules_of(code)[0] != found  # the order of statements
+    (library / "second.py").write_text("from ownlibrary import first\n\nX = 1  # said\n", encoding="utf-8")
+    assert modules_of(code)[0] == found
+    (library / "second.py").write_text("X = 2\n", encoding="utf-8")
+    changed, _ = modules_of(code)
+    assert {name for name in found if changed.get(name) != found[name]} == {"ownlibrary.second"}
+
+
+def test_a_package_brings_the_version_of_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict(versions_of({"yaml", "absent", "requests"}))
+    assert found.items() >= {"pyyaml": version("pyyaml"), "urllib3": version("urllib3")}.items()
+    assert found["pandas"] == version("pandas")  # what tables become, without an import
+    known = python._installed
+
+    def upgraded(name: str) -> tuple[str, tuple[str, ...]] | None:
+        found = known(name)
+        return ("99", found[1]) if found and name == "urllib3" else found
+
+    monkeypatch.setattr(python, "_installed", upgraded)
+    assert dict(versions_of({"requests"}))["urllib3"] == "99"
+    assert "urllib3" not in dict(versions_of({"yaml"}))
