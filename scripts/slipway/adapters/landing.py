@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from slipway.domain.manifest import LandedFile
 LEDGER: TableId = ("ops", "landed_files")
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
 _ATTEMPTS = 4
+_MOMENT = timedelta(microseconds=1)
 _SCHEMA = pa.schema(
     [
         pa.field("feed", pa.string()),
@@ -117,8 +118,11 @@ class Landing:
             ConflictError: others kept writing to the ledger at the same moment.
         """
         for _ in range(_ATTEMPTS):
+            # the ledger's order is that of landing, also when this clock is behind that of an earlier run
+            last = [entry.landed_at + _MOMENT for entry in self.ledger()[-1:]]
+            then = max([now, *last])
             entries = [
-                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, now)
+                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, then)
             ]
             if not entries:
                 return []

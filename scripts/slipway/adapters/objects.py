@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from slipway.adapters.s3 import answering, is_s3, s3_access, split
-from slipway.domain.errors import ConfigError
+from slipway.domain.errors import ConfigError, UnavailableError
 
 _PROBE = "write-once-probe"
+_TEMPORARY = "."
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
@@ -81,18 +83,24 @@ class LocalStore:
         return True
 
     def create(self, key: str, content: bytes) -> None:
-        """Write to a temporary file and link it: whole or not at all, and never over another."""
+        """Write to a temporary file and link it: whole or not at all, and never over another.
+
+        Raises:
+            FileExistsError: it is there.
+            UnavailableError: the folder cannot be written, or is full.
+        """
         target = self._folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(name, target)
-        finally:
-            Path(name).unlink()
+        with _writing(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.link(name, target)
+            finally:
+                Path(name).unlink()
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -105,11 +113,13 @@ class LocalStore:
             yield stream
 
     def entries(self, prefix: str) -> list[ObjectInfo]:
-        """Every file below a folder, sorted by key."""
+        """Every file below a folder, sorted by key, without the temporary ones that a killed process leaves."""
         base = self._folder / prefix
         found = []
         for folder, _, names in os.walk(base):
             for name in names:
+                if name.startswith(_TEMPORARY):
+                    continue
                 path = Path(folder) / name
                 try:
                     stat = path.stat()
@@ -125,6 +135,21 @@ class LocalStore:
         """Names of the folders directly below a folder, sorted."""
         base = self._folder / prefix
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
+
+
+@contextmanager
+def _writing(root: str) -> Iterator[None]:
+    """Tell in one line that a folder cannot be written."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UnavailableError(
+            f"{root} cannot be written",
+            error.strerror or str(error),
+            "make room, or have the right to write there, then run again",
+        ) from error
 
 
 class S3Store:
@@ -145,9 +170,9 @@ class S3Store:
         """Whether the store honours If-None-Match; it is tried on an object that is there for this alone."""
         for _ in range(2):
             try:
-                self._put(
-                    _PROBE, b"Written again by every run: a store that lets it cannot keep records safe.\n"
-                )
+                # never the same twice: after a retry, equal content means that this attempt wrote it
+                told = f"Written again by every run ({uuid.uuid4()}): a store that lets it cannot keep records safe.\n"
+                self._put(_PROBE, told.encode())
             except FileExistsError:
                 return True
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pyiceberg.table import Table
 
@@ -142,7 +142,10 @@ def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, Confli
 
 
 def _record(tables: Tables, records: Records, intent: Intent) -> Release:
-    cut = _cut(tables, records.last_release(), intent, datetime.now(UTC))
+    last, now = records.last_release(), datetime.now(UTC)
+    if last:  # releases are in the order of this, also when this clock is behind that of an earlier run
+        now = max(now, last.published_at + timedelta(microseconds=1))
+    cut = _cut(tables, last, intent, now)
     records.write_release(cut)
     return cut
 
