@@ -18,6 +18,7 @@ import yaml
 from pyiceberg.exceptions import CommitFailedException
 
 from slipway.adapters.feed_files import FeedFiles, Look
+from slipway.adapters.iceberg.catalogs.commit import writing
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConfigError, ConflictError
@@ -116,6 +117,7 @@ class Landing:
 
         Raises:
             ConflictError: others kept writing to the ledger at the same moment.
+            UnavailableError: the ledger cannot be written.
         """
         for _ in range(_ATTEMPTS):
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run
@@ -127,7 +129,8 @@ class Landing:
             if not entries:
                 return []
             try:
-                self._append(entries)
+                with writing(self._tables):
+                    self._append(entries)
             except CommitFailedException:
                 self._ledger = None
                 continue

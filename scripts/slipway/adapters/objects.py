@@ -9,18 +9,18 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from slipway.adapters.s3 import answering, is_s3, s3_access, split
+from slipway.adapters.s3 import ObjectStream, answering, is_s3, s3_access, split
 from slipway.domain.errors import ConfigError, UnavailableError
 
 _PROBE = "write-once-probe"
 _TEMPORARY = "."
-_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,8 @@ class S3Store:
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
         with self.open(key) as stream:
-            return bytes(stream.read())
+            content: bytes = stream.read()
+            return content
 
     @contextmanager
     def open(self, key: str) -> Iterator[Any]:
@@ -218,12 +219,12 @@ class S3Store:
 
         with self._answering():
             try:
-                body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+                body = ObjectStream(self._client, self._bucket, self._prefix + key)
             except ClientError as error:
                 if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                     raise FileNotFoundError(key) from error
                 raise
-            with body:
+            with closing(body):
                 yield body
 
     def entries(self, prefix: str) -> list[ObjectInfo]:

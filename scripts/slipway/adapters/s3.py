@@ -16,6 +16,7 @@ from slipway.domain.errors import ConfigError, UnavailableError
 
 _KINDS = ("s3", "client")
 _ROLE = "role-arn"
+_REOPENED = 3  # times
 Keys = tuple[str, str, str | None]
 """Access key id, secret access key and session token."""
 
@@ -86,6 +87,43 @@ def s3_access(properties: Mapping[str, str]) -> S3Access:
     mine = tuple(sorted((k, v) for k, v in properties.items() if k.startswith(("s3.", "client."))))
     around = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
     return _made(mine, around, os.getpid())
+
+
+class ObjectStream:
+    """An object from its start to its end; where the connection breaks in between, it goes on from there.
+
+    botocore tries a request again, but not an answer that breaks off.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str) -> None:
+        self._client, self._place = client, {"Bucket": bucket, "Key": key}
+        got = client.get_object(**self._place)
+        self._body, self._etag, self._read, self._left = got["Body"], got["ETag"], 0, _REOPENED
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes, all that are left without a size; none at the end."""
+        from botocore.exceptions import BotoCoreError
+
+        while True:
+            try:
+                block = bytes(self._body.read(size))
+            except BotoCoreError:
+                if not self._left:
+                    raise
+                self._left -= 1
+                self._reopen()
+                continue
+            self._read += len(block)
+            return block
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._body.close()
+
+    def _reopen(self) -> None:
+        self.close()
+        rest = f"bytes={self._read}-"
+        self._body = self._client.get_object(**self._place, Range=rest, IfMatch=self._etag)["Body"]
 
 
 def split(location: str) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment, Mode
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import SlipwayError, UnavailableError
 from slipway.domain.manifest import RunManifest
-from slipway.domain.progress import Progress
+from slipway.domain.progress import Note, Progress
 from slipway.domain.run import RunRequest, new_run_id
 
 if TYPE_CHECKING:
@@ -118,8 +118,11 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         try:
             manifest = finish.conclude(session, done)
         finally:
-            session.records.write(request.run_id, "log.jsonl", events.close())
-            log.unlink(missing_ok=True)
+            try:
+                session.records.write(request.run_id, "log.jsonl", events.close())
+                log.unlink(missing_ok=True)
+            except (OSError, UnavailableError) as error:  # it must not hide how the run ended
+                show(Note(f"the log is left in {log}: {error}"))
     if done.interrupted:
         raise KeyboardInterrupt
     return Run(manifest, session.records.location(request.run_id), session.target_environment)

@@ -25,6 +25,11 @@ def new_trials(
     def make(seed: int) -> Trials:
         workshop = new_workshop(tmp_path_factory.mktemp(f"trials-{next(numbers)}-"))
         assert workshop.slipway("run").code == 0
-        return Trials(workshop, local_store(workshop.warehouse(), workshop.published), seed)
+        landing = workshop.folder / "landing" / "parcels"
+        contents = [path.read_bytes() for path in sorted(landing.glob("*.csv"))]
+        store = local_store(workshop.warehouse(), workshop.published)
+        return Trials(
+            workshop, store, lambda name, content: (landing / name).write_bytes(content), contents, seed
+        )
 
     return make

@@ -17,6 +17,8 @@ from tests.conftest import HEADER
 from tests.integration.chaos import oracle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Output, Running, Workshop
 
 
@@ -44,11 +46,15 @@ class Trials:
     Args:
         workshop: its environment; healthy when it is handed over.
         store: the same as others read it.
+        put: lets a file land.
+        contents: of the files that landed before.
         seed: of everything that is left to chance.
     """
 
     workshop: Workshop
     store: oracle.Store
+    put: Callable[[str, bytes], object]
+    contents: list[bytes]
     seed: int = 0
     usual: float = 4.0
     tally: Tally = field(default_factory=Tally)
@@ -56,9 +62,6 @@ class Trials:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self._files = 0
-        self._contents = [
-            path.read_bytes() for path in sorted((self.workshop.folder / "landing").rglob("*.csv"))
-        ]
 
     def more(self) -> None:
         """A file or two land: rows that are right and wrong, and now and then one that landed before."""
@@ -66,17 +69,11 @@ class Trials:
             self._files += 1
             name = f"more-{self._files:04d}.csv"
             if self.chance.random() < 0.15:
-                content = self.chance.choice(self._contents)
+                content = self.chance.choice(self.contents)
             else:
                 content = ("\n".join([HEADER, *self._rows(), ""])).encode()
-                self._contents.append(content)
+                self.contents.append(content)
             self.put(name, content)
-
-    def put(self, name: str, content: bytes) -> None:
-        target = self.workshop.folder / "landing" / "parcels" / name
-        hidden = target.with_name(f".{name}")
-        hidden.write_bytes(content)
-        hidden.rename(target)
 
     def _rows(self) -> list[str]:
         day, chance = 1 + self._files % 28, self.chance
@@ -88,7 +85,7 @@ class Trials:
 
     @property
     def landed(self) -> oracle.Landed:
-        return oracle.Landed.of(self._contents)
+        return oracle.Landed.of(self.contents)
 
     def trial(self, what: str, *command: str, before: str = "", after: str = "") -> None:
         """Kill a command around a call; then heal.
@@ -99,13 +96,18 @@ class Trials:
             before: as ``kill_before``.
             after: as ``kill_after``.
         """
-        began, was = time.monotonic(), self.store.catalog()
+        began = time.monotonic()
+        self.heal(self.kill(what, *command, before=before, after=after))
+        self.tally.seconds += time.monotonic() - began
+
+    def kill(self, what: str, *command: str, before: str = "", after: str = "") -> str:
+        """The same without the healing; returns how it is called in a failure."""
+        was = self.store.catalog()
         told = f"{what} (seed {self.seed}, {' '.join(command or ('run',))}, {before or after})"
         running = self.workshop.start(*(command or ("run",)), kill_before=before, kill_after=after)
         self._count(running.wait(), told)
         self.check(f"after {told}", was)
-        self.heal(told)
-        self.tally.seconds += time.monotonic() - began
+        return told
 
     def at(self, what: str, *instants: float) -> None:
         """Kill as many runs at once, each after a part of the time that a run usually takes; then heal.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
@@ -142,11 +143,12 @@ def writing(tables: Tables) -> Iterator[None]:
     """Tell in one line that a catalog cannot be written.
 
     Raises:
+        CommitFailedException: someone else was faster.
         UnavailableError: it refuses or does not answer.
     """
     try:
         yield
-    except SlipwayError:
+    except (SlipwayError, CommitFailedException):
         raise
     except Exception as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
