@@ -77,7 +77,7 @@ def test_every_place_of_healing(new_trials: Callable[[int], Trials], when: str) 
     trials = new_trials(2)
     for place, (name, calls) in HEALING.items():
         for call in range(1, calls + 1):
-            trials.more()
+            trials.more(new=True)
             was = trials.store.catalog()
             assert (
                 trials.workshop.start("run", kill_before="slipway.adapters.releases:_record").wait().code

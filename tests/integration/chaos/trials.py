@@ -63,12 +63,12 @@ class Trials:
         self.chance = random.Random(self.seed)
         self._files = 0
 
-    def more(self) -> None:
-        """A file or two land: rows that are right and wrong, and now and then one that landed before."""
+    def more(self, *, new: bool = False) -> None:
+        """A file or two land: rows that are right and wrong, and now and then, unless new, one that landed before."""
         for _ in range(self.chance.choice((1, 1, 2))):
             self._files += 1
             name = f"more-{self._files:04d}.csv"
-            if self.chance.random() < 0.15:
+            if not new and self.chance.random() < 0.15:
                 content = self.chance.choice(self.contents)
             else:
                 content = ("\n".join([HEADER, *self._rows(), ""])).encode()
