@@ -22,11 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples every time, and no test that fails because the machine is busy.
+settings.register_profile(
+    "slipway", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slipway")
 
 # A runner that was started in the background ignores Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
