@@ -16,7 +16,7 @@ from tests.integration.chaos.points import HEALING, LANDING, PUBLISHING, RECORDI
 if TYPE_CHECKING:
     from tests.integration.chaos.trials import Trials
 
-KILLS = 25  # per seed
+KILLS = int(os.environ.get("SLIPWAY_CHAOS_KILLS", "25"))  # per seed
 SEEDS = range(int(os.environ.get("SLIPWAY_CHAOS_SEEDS", "10")))
 
 
