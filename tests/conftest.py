@@ -60,6 +60,10 @@ class Running:
         self._stream = connection.makefile("r")
         self.pid = int(self._stream.readline())
 
+    def told(self) -> str:
+        """What it has printed so far."""
+        return "".join(path.read_text(encoding="utf-8") for path in (self._out, self._err) if path.exists())
+
     def wait(self, seconds: float = 120) -> Output:
         """Wait for its end; one that does not come to it is killed."""
         self._connection.settimeout(seconds)
@@ -151,10 +155,12 @@ class Workshop:
         kill_before: str = "",
         kill_after: str = "",
         clock: str = "",
+        terminal: str = "",
         **settings: str,
     ) -> Running:
-        """Start a command in the project's folder, to be killed around a call, or with a clock that is wrong."""
-        more: dict[str, object] = {"kill_before": kill_before, "kill_after": kill_after, "clock": clock}
+        """Start a command in the project's folder, to be killed around a call, by a wrong clock, or with a terminal."""
+        more: dict[str, object] = {"kill_before": kill_before, "kill_after": kill_after}
+        more |= {"clock": clock, "terminal": terminal}
         return self.commands.start(program, argv, self.project, self.env(**settings), **more)
 
     def slipway(self, *argv: str, **settings: str) -> Output:

@@ -99,12 +99,19 @@ class Plugin(BasePlugin):
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-start: land files, take over a failed candidate on retry."""
         self.session.manifest = self.manifest
-        config["messages"] = hooks.begin(self.session)
+        try:
+            config["messages"] = hooks.begin(self.session)
+        except BaseException:  # a run that did not begin has no end either
+            self.session.leave()
+            raise
 
     def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-end: publish what passed, write the records."""
         if not self.session.request.managed:
-            config["messages"] = finish.finish(self.session, self.manifest, config["results"])
+            try:
+                config["messages"] = finish.finish(self.session, self.manifest, config["results"])
+            finally:
+                self.session.leave()
 
     def op_list(self, relation: Any, config: dict[str, Any]) -> None:
         """Tables that exist in a schema, for dbt's relation cache."""
@@ -212,6 +219,8 @@ class Plugin(BasePlugin):
                 new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line()
             )
         assert self.creds is not None
+        if self._session:
+            self._session.leave()
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
         self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
         self._session.builds = hooks.builds()

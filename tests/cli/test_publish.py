@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
@@ -25,13 +28,17 @@ ALL = {
 
 @pytest.fixture
 def prod(workshop: Workshop) -> Workshop:
+    return in_production(workshop)
+
+
+def in_production(workshop: Workshop) -> Workshop:
     """The project at a commit, with a target prod that is kept in a local folder."""
     for target in ("prod", "staging"):
         folder = workshop.home / target
         folder.mkdir(parents=True)
         workshop.settings |= {
             f"PYICEBERG_CATALOG__{target.upper()}__TYPE": "sql",
-            f"PYICEBERG_CATALOG__{target.upper()}__URI": f"sqlite:///{folder}/catalog.db",
+            f"PYICEBERG_CATALOG__{target.upper()}__URI": f"sqlite:///{folder}/catalog.db?timeout=2",
             f"PYICEBERG_CATALOG__{target.upper()}__WAREHOUSE": f"file://{folder}/warehouse",
         }
     workshop.commit()
@@ -155,8 +162,11 @@ def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> 
     second = prod.run("--target", "prod", "--force")["run_id"]
     prod.answer("publish", second, "--target", "prod")
     message = refused(prod, first, "prod", code=4)
-    assert message.startswith(f"run {first} cannot be published: ")
-    assert "was published by another run since" in message
+    snapshot = prod.table("curated.weights", "prod").metadata.current_snapshot_id
+    assert message.startswith(
+        f"run {first} cannot be published: curated.weights moved, someone else created it,"
+        f" its current snapshot is now {snapshot}"
+    )
 
 
 def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
@@ -211,3 +221,173 @@ def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
     assert prod.published("prod") == {}
     prod.answer("publish", run["run_id"], "--target", "prod")
     assert prod.published("prod").keys() == ALL
+
+
+@pytest.fixture(scope="module")
+def staged(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, Path]:
+    """A release in production, a run that was staged on top of it, and the folder of its records."""
+    workshop = in_production(new_workshop(tmp_path_factory.mktemp("staged")))
+    workshop.run("--target", "prod")
+    workshop.answer("publish", "latest", "--target", "prod")
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    run = workshop.run("--target", "prod")["run_id"]
+    (folder,) = workshop.warehouse("prod").glob(f"_slipway/runs/*/{run}")
+    return workshop, folder
+
+
+@contextmanager
+def changed(path: Path, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """A JSON file with something else in it."""
+    before = path.read_bytes()
+    content = json.loads(before)
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def aged(run: dict[str, Any]) -> None:
+    """As two days later, where a day is allowed."""
+    run["freshness"][0] |= {"last_landed_at": "2024-05-01T00:00:00Z", "error_after_seconds": 86400}
+
+
+def metadata_of(folder: Path, table: str) -> Path:
+    record = json.loads((folder / "candidate" / f"{table}.json").read_bytes())
+    return Path(record["metadata_location"].removeprefix("file://"))
+
+
+GATES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a source that became stale": (
+        aged,
+        "landing.parcels brought its last file of this run at 2024-05-01 00:00 UTC",
+    ),
+    "a test that was not run": (
+        lambda run: run["tests"]["results"][0].update(status="not run"),
+        "the tests of its run manifest do not add up",
+    ),
+    "a test that failed": (
+        lambda run: run["tests"]["results"][0].update(status="fail"),
+        " failed. run again.",
+    ),
+    "a dirty tree": (lambda run: run["code"].update(dirty=True), "uncommitted changes"),
+    "another snapshot": (
+        lambda run: run["nodes"][-1].update(candidate_snapshot="1"),
+        "is not what the run manifest says",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), GATES.values(), ids=GATES.keys())
+def test_gates_are_asked_again(
+    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], told: str
+) -> None:
+    workshop, folder = staged
+    with changed(folder / "run_manifest.json", change):
+        message = refused(workshop, folder.name, "prod", code=1)
+    assert message.startswith(f"run {folder.name} cannot be published: ")
+    assert told in message
+
+
+RECORDS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "snapshot": (lambda record: record.update(snapshot_id="1"), "is not what the run manifest says"),
+    "file": (
+        lambda record: record.update(metadata_location=record["base"]),
+        "is not what the run manifest says",
+    ),
+    "updates": (lambda record: record["updates"].pop(), "is not what its candidate record says"),
+    "release": (lambda record: record.update(release=1), "is not what its candidate record says"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), RECORDS.values(), ids=RECORDS.keys())
+def test_an_altered_candidate_record_is_refused(
+    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], told: str
+) -> None:
+    workshop, folder = staged
+    with changed(folder / "candidate" / "raw.parcels.json", change):
+        message = refused(workshop, folder.name, "prod", code=1)
+    assert "raw.parcels" in message
+    assert told in message
+
+
+METADATA: dict[str, Callable[[dict[str, Any]], None]] = {
+    "manifest list": lambda found: found["snapshots"][-1].update({"manifest-list": "file:///elsewhere.avro"}),
+    "property": lambda found: found["properties"].update(owner="mallory"),
+    "main": lambda found: found["refs"]["main"].update({"snapshot-id": found["snapshots"][0]["snapshot-id"]}),
+}
+
+
+@pytest.mark.parametrize("change", METADATA.values(), ids=METADATA.keys())
+def test_altered_metadata_is_refused(
+    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None]
+) -> None:
+    workshop, folder = staged
+    with changed(metadata_of(folder, "raw.parcels"), change):
+        message = refused(workshop, folder.name, "prod", code=1)
+    assert "the staged metadata of raw.parcels is not what its candidate record says" in message
+
+
+def test_a_candidate_without_all_its_records_is_refused(
+    staged: tuple[Workshop, Path], tmp_path: Path
+) -> None:
+    workshop, folder = staged
+    record = folder / "candidate" / "raw.parcels.json"
+    record.rename(tmp_path / record.name)
+    message = refused(workshop, folder.name, "prod", code=1)
+    (tmp_path / record.name).rename(record)
+    assert "raw.parcels has a candidate record or was built, but not both" in message
+
+
+def test_a_hold_and_a_run_under_way_refuse_a_publication_and_a_property_does_not(
+    staged: tuple[Workshop, Path], tmp_path: Path
+) -> None:
+    workshop, folder = staged
+    holds = workshop.warehouse("prod") / "_slipway" / "holds" / "000001.json"
+    holds.parent.mkdir()
+    hold = {
+        "target": "prod",
+        "release": 1,
+        "placed_at": "2024-05-01T00:00:00Z",
+        "who": "ada",
+        "reason": "day 2 is wrong",
+    }
+    holds.write_text(json.dumps(hold), encoding="utf-8")
+    assert "ada: day 2 is wrong" in refused(workshop, folder.name, "prod", code=1)
+    holds.unlink()
+
+    # a run of another machine
+    lease = workshop.warehouse("prod") / "_slipway" / "leases" / "20240501T000000Z-00000000.json"
+    lease.parent.mkdir(exist_ok=True)
+    taken = {
+        "run_id": lease.stem,
+        "number": 1,
+        "who": "ada",
+        "host": "harbour",
+        "place": "elsewhere",
+        "pid": 1,
+    }
+    taken |= {"process": "1", "since": "2024-05-01T00:00:00Z", "tables": ["raw.parcels"]}
+    lease.write_text(json.dumps(taken), encoding="utf-8")
+    message = workshop.refusal("publish", folder.name, "--target", "prod", code=4)
+    assert message.startswith(
+        f"publication of run {folder.name} is refused: raw.parcels is taken by run {lease.stem} of ada on harbour"
+        " (process 1), since 2024-05-01 00:00:00 UTC"
+    )
+    lease.unlink()
+
+    catalog = SqlCatalog(
+        "prod",
+        uri=f"sqlite:///{workshop.home}/prod/catalog.db",
+        warehouse=f"file://{workshop.warehouse('prod')}",
+    )
+    with catalog.load_table("raw.parcels").transaction() as transaction:
+        transaction.set_properties({"steward": "ada"})
+    catalog.engine.dispose()
+    workshop.answer("publish", folder.name, "--target", "prod")
+    published = workshop.table("raw.parcels", "prod")
+    assert published.properties["steward"] == "ada"
+    assert published.scan().to_arrow().num_rows == 6

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +64,9 @@ def history(
     """Three releases: the first days; a new day with a new table; another column and type."""
     workshop, seen = new_workshop(tmp_path_factory.mktemp("history")), []
     workshop.write("models/serving/_exposures.yml", EXPOSURE)
-    workshop.run()
+    first = workshop.slipway("run")
+    assert first.code == 0, first
+    assert "weights_on_the_wall" not in first.err  # nothing was built of it
     seen.append(contents(workshop))
     workshop.land("day-3.csv", DAY_3)
     workshop.write("models/serving/heaviest.sql", "select max(kg) as kg from {{ ref('weights') }}\n")
@@ -161,6 +165,30 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     assert workshop.published() == before
 
 
+def test_it_asks_on_a_terminal_alone(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run()
+    before = workshop.published()
+    ours, theirs = os.openpty()
+    try:
+        for answer, code in ((b"n\n", 130), (b"y\n", 0)):
+            assert workshop.published() == before
+            asking = workshop.start("rollback", terminal=os.ttyname(theirs))
+            for _ in range(3000):
+                if "Go on?" in asking.told():
+                    break
+                time.sleep(0.01)
+            os.write(ours, answer)
+            assert asking.wait().code == code
+        assert workshop.published() != before
+        done = workshop.start("rollback", "--to", "2", "--yes", terminal=os.ttyname(theirs)).wait()
+        assert (done.code, "Go on?" in done.out) == (0, False)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
     workshop.run()
     first = contents(workshop)
@@ -188,6 +216,17 @@ def test_a_run_that_was_building_when_the_hold_came_does_not_publish(workshop: W
         if (gate / "arrived").exists():
             break
         time.sleep(0.01)
+    assert json.loads(workshop.answer("rollback", "--dry-run", "-o", "json"))["under_way"] == []
+    both = workshop.start(
+        "run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{workshop.folder}/other"
+    )
+    while "waits for" not in both.told():
+        time.sleep(0.01)
+    dry = workshop.slipway("rollback", "--dry-run")
+    assert f"(process {both.pid}), since" in dry.err
+    assert "is on these tables, and will be refused if it builds on what is withdrawn" in dry.err
+    os.kill(both.pid, signal.SIGINT)
+    assert both.wait().code == 130
     workshop.answer("rollback", "--hold", "--reason", "stop everything")
     (gate / "go").touch()
     done = running.wait()

@@ -122,7 +122,7 @@ def test_a_manifest_that_cannot_be_read_does_not_hide_the_others(empty: World) -
     newer, older = listed(empty, "runs")
     assert (newer["outcome"], older["outcome"]) == ("unreadable", "unreadable")
     assert "has schema version 999" in older["reason"]
-    assert "has schema version 999" in empty.refusal("show", "aaaaaaaa", code=1)
+    assert "has schema version 999" in empty.refusal("show", "aaaaaaaa", code=6)
 
 
 def test_a_target_that_is_not_there_is_refused(world: World) -> None:

@@ -92,7 +92,7 @@ class DbtServer:
         self._process.wait()
 
     def _connect(self) -> socket.socket:
-        for _ in range(600):
+        for _ in range(1200):
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.connect(str(self._socket))
@@ -101,7 +101,7 @@ class DbtServer:
                 connection.close()
                 assert self._process.poll() is None, "the dbt server did not start"
                 time.sleep(0.05)
-        raise TimeoutError("the dbt server did not start within 30 s")
+        raise TimeoutError("the dbt server did not start within a minute")
 
 
 @dataclass

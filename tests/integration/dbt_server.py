@@ -5,6 +5,7 @@ code, and can be killed like any process. A request is one line of JSON on a Uni
 ``env``, ``output``, ``kill_before`` or ``kill_after``, a function before or after whose first call (``…#3``: third;
 ``…+0.05``: and 50 ms later) the process is killed, ``clock``, seconds by which the command's clock is ahead, and, if it is
 not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
+``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
 
@@ -102,6 +103,8 @@ def answer(connection: socket.socket) -> None:
         output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(os.open(request["errors"], os.O_CREAT | os.O_WRONLY) if request.get("errors") else output, 2)
+        if request.get("terminal"):
+            os.dup2(os.open(request["terminal"], os.O_RDWR | os.O_NOCTTY), 0)
         for when in ("kill_before", "kill_after"):
             if name := request.get(when):
                 kill(name, after=when == "kill_after")

@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.types import LongType
 from tests.integration.environments import Place, place
 from tests.integration.rest_catalog import serving
 
@@ -19,6 +20,7 @@ from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError
+from slipway.domain.manifest import Release as ReleaseRecord
 
 
 class Killed(BaseException):
@@ -114,6 +116,115 @@ def test_a_foreign_commit_refuses_all_of_it(anywhere: Place) -> None:
     assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.seen()
     assert len(anywhere.keys(".withdrawn")) == 1
     assert anywhere.heal() == []
+
+
+def test_a_foreign_commit_that_leaves_the_rows_alone_is_kept(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1, raw_b=1)
+    publish = anywhere.stage(raw_a=2, raw_b=2)
+    table = anywhere.catalog().load_table(anywhere.id("raw.b"))
+    before = table.current_snapshot().snapshot_id
+    with table.transaction() as transaction:
+        transaction.set_properties({"steward": "ada"})
+    with table.manage_snapshots() as manage:
+        manage.create_tag(before, "audited")
+    published = publish()
+    assert anywhere.numbers() == {"raw_a": 2, "raw_b": 2} == anywhere.seen()
+    found = anywhere.catalog().load_table(anywhere.id("raw.b"))
+    assert found.properties["steward"] == "ada"
+    assert found.metadata.refs["audited"].snapshot_id == before
+    assert found.metadata.refs["release-2"].snapshot_id == found.metadata.current_snapshot_id
+    recorded = published.tables[anywhere.name("raw.b")]
+    assert recorded.changed
+    assert recorded.metadata_location == found.metadata_location
+    assert anywhere.heal() == []
+    anywhere.publish(raw_b=3)  # and the next run builds on it
+    assert anywhere.catalog().load_table(anywhere.id("raw.b")).properties["steward"] == "ada"
+
+
+def test_a_foreign_change_of_the_schema_refuses_all_of_it(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1, raw_b=1)
+    publish = anywhere.stage(raw_a=2, raw_b=2)
+    with anywhere.catalog().load_table(anywhere.id("raw.b")).update_schema() as update:
+        update.add_column("m", LongType())
+    with pytest.raises(ConflictError, match=r"raw\.b moved: its schema was changed by someone else"):
+        publish()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.seen()
+    assert anywhere.catalog().load_table(anywhere.id("raw.b")).schema().column_names == ["n", "m"]
+
+
+def test_a_foreign_commit_to_a_branch_refuses_all_of_it(sqlite: Place) -> None:
+    sqlite.publish(raw_a=1)
+    publish = sqlite.stage(raw_a=2)
+    table = sqlite.catalog().load_table(sqlite.id("raw.a"))
+    with table.manage_snapshots() as manage:
+        manage.create_branch(table.current_snapshot().snapshot_id, "trial")
+    table.append(table.scan().to_arrow(), branch="trial")
+    foreign = table.refresh().metadata.refs["trial"].snapshot_id
+    with pytest.raises(ConflictError, match=rf"someone committed snapshot {foreign} beside its main branch"):
+        publish()
+    assert sqlite.catalog().load_table(sqlite.id("raw.a")).metadata.refs["trial"].snapshot_id == foreign
+
+
+@pytest.mark.server
+def test_what_was_put_on_top_of_a_foreign_commit_is_taken_back_from_it(glue: Place) -> None:
+    glue.publish(**ONE)
+    publish = glue.stage(**TWO)
+    with glue.catalog().load_table(glue.id("raw.a")).transaction() as transaction:
+        transaction.set_properties({"steward": "ada"})
+    killed_at(GlueMover, "forward", 3, publish)
+    assert glue.numbers()["raw_a"] == 2
+    glue.commit("raw.c")
+    (told,) = glue.heal()
+    assert told.endswith("was published in part and is taken back")
+    assert glue.numbers() == ONE
+    restored = glue.catalog().load_table(glue.id("raw.a"))
+    assert restored.properties["steward"] == "ada"
+    assert restored.metadata.refs.keys() == {"main", "release-1"}
+    assert glue.heal() == []
+
+
+@pytest.fixture(params=["sqlite", pytest.param("on_postgres", marks=pytest.mark.server)])
+def in_one_transaction(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_record_shows_what_readers_saw_when_another_is_published_before_it_is_written(
+    in_one_transaction: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = in_one_transaction
+    place.publish(raw_a=1, raw_b=1)
+    first, second = place.stage(raw_a=2), place.stage(raw_b=3)
+    real, looked = Records.last_release, list[int]()
+
+    def late(self: Records) -> ReleaseRecord | None:
+        looked.append(len(looked))
+        if looked == [0]:
+            with (
+                monkeypatch.context() as patch
+            ):  # the second had looked for what to heal before the first moved
+                patch.setattr(Records, "open_intents", lambda _: [])
+                second()
+        return real(self)
+
+    monkeypatch.setattr(Records, "last_release", late)
+    first()
+    found = place.records.releases()
+    assert [release.number for release in found] == [1, 2, 3]
+    cuts = [{name: table.snapshot_id for name, table in release.tables.items()} for release in found]
+    changed = [set(now.items()) - set(before.items()) for before, now in itertools.pairwise(cuts)]
+    assert [{name for name, _ in each} for each in changed] == [{place.name("raw.a")}, {place.name("raw.b")}]
+
+
+def test_releases_are_in_the_order_of_their_publication(anywhere: Place) -> None:
+    first, second = anywhere.stage(raw_a=1), anywhere.stage(raw_b=2)
+    assert (second().number, first().number) == (2, 1)
+    found = anywhere.records.releases()
+    assert [release.number for release in found] == [2, 1]
+    assert [set(release.tables) for release in found] == [
+        {anywhere.name("raw.b")},
+        {anywhere.name("raw.a"), anywhere.name("raw.b")},
+    ]
 
 
 def test_a_table_that_someone_else_made_is_left_alone(anywhere: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 from tests.integration.servers import PASSWORD, Postgres
 
 if TYPE_CHECKING:
@@ -104,13 +106,27 @@ def test_runs_publish_and_are_unchanged(site: Site) -> None:
 def test_two_runs_at_once_give_no_mixture(site: Site) -> None:
     site.workshop.run()
     site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
-    running = [site.workshop.start("run") for _ in range(2)]
-    done = [one.wait() for one in running]
-    assert sorted(one.code or 0 for one in done) in ([0, 0], [0, 4]), done
-    for one in done:
-        assert one.code == 0 or "nothing was published: " in one.err
+    done = all_of([start(site.workshop, number, "run") for number in range(2)])
+    assert [one.code for one in done] == [0, 0], done
     rows = {name: rows_of(location) for name, location in site.published().items()}
     assert (rows["raw.parcels"], rows["curated.weights"], rows["quarantine.weights"]) == (6, 5, 1)
+
+
+@pytest.mark.long
+def test_eight_runs_at_once_from_nothing_and_eight_disjoint_ones(site: Site) -> None:
+    workshop = site.workshop
+    done = all_of([start(workshop, number, "run") for number in range(8)])
+    assert [one.code for one in done] == [0] * 8, done
+    assert {name: rows_of(location) for name, location in site.published().items()}["raw.parcels"] == 5
+    assert site.query("select count(*) from iceberg_tables where table_namespace = 'ops'") == [(1,)]
+    add_parts(workshop, 8)
+    done = all_of([start(workshop, number, "run", "--select", f"part_{number}") for number in range(8)])
+    assert [one.code for one in done] == [0] * 8, done
+    assert not any("waits for" in one.err for one in done)
+    folder = workshop.home / "warehouse/_slipway"
+    records = [json.loads(path.read_bytes()) for path in folder.glob("releases/*.json")]
+    assert len(consistent(records, site.published())) == 9
+    assert list(folder.glob("leases/*")) == []
 
 
 def rows_of(location: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slipway.adapters.iceberg.catalogs.commit import is_atomic
+from slipway.adapters.iceberg.catalogs.commit import is_atomic, tells_all_at_once
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.publication import positions
 from slipway.adapters.records import Records
@@ -31,12 +31,12 @@ class Seen:
 def seen(tables: Tables, records: Records) -> Seen:
     """The tables as the last whole publication left them.
 
-    A catalog that publishes table by table is looked at again when something was published while it was listed.
+    A catalog that is listed table by table is looked at again when something was published meanwhile.
 
     Raises:
         UnavailableError: the catalog or the records cannot be read.
     """
-    if is_atomic(tables.catalog):
+    if tells_all_at_once(tables.catalog):
         return Seen(tables.locations())
     before, found = records.publications(), Seen({})
     for _ in range(_LOOKS):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from slipway.adapters.objects import ObjectStore
+from slipway.adapters.record_files import read_record
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Hold, Lift
 
 _FOLDER = "holds"
+_HOLD = re.compile(rf"{_FOLDER}/(\d{{6,}})\.json")
 
 
 class Holds:
@@ -18,14 +22,21 @@ class Holds:
     """
 
     def __init__(self, records: Records) -> None:
+        self._records = records
         self._store: ObjectStore = records.store
 
     def current(self) -> Hold | None:
-        """The hold that is in force, None when there is none."""
+        """The hold that is in force, None when there is none.
+
+        Raises:
+            DamagedError: there is one, and its record cannot be read.
+        """
         keys = [item.key for item in self._store.entries(_FOLDER)]
         for key in reversed(keys):
-            if key.endswith(".json") and _lifted(key) not in keys:
-                return Hold.model_validate_json(self._store.read(key))
+            if (named := _HOLD.fullmatch(key)) and _lifted(key) not in keys:
+                return read_record(
+                    self._store, Hold, key, release=int(named[1]), target=self._records.environment.name
+                )
         return None
 
     def place(self, hold: Hold) -> bool:

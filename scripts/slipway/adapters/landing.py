@@ -7,6 +7,7 @@ when its sha256 is in the published raw table, so after a rollback it is simply 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,18 +17,20 @@ import duckdb
 import pyarrow as pa
 import yaml
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import TableProperties
 
+from slipway.adapters.belonging import LEDGER
 from slipway.adapters.feed_files import FeedFiles, Look
-from slipway.adapters.iceberg.catalogs.commit import writing
-from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConfigError, ConflictError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
-LEDGER: TableId = ("ops", "landed_files")
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
-_ATTEMPTS = 4
+_ATTEMPTS = 20
+_PAUSE = 0.05  # seconds before the second attempt; longer before each further one
 _MOMENT = timedelta(microseconds=1)
 _SCHEMA = pa.schema(
     [
@@ -77,13 +80,14 @@ class Landing:
             object_store(tables.environment.landing, tables.environment.catalog_properties)
         )
         self._ledger: list[LandedFile] | None = None
+        self._ledger_at: str | None = None
         self.empty: dict[str, str] = {}
         """Feeds for which nothing was there to land, and where it was looked for."""
 
     def ledger(self) -> list[LandedFile]:
         """Every entry so far, in the order of landing."""
         if self._ledger is None:
-            location = self._tables.locations().get(LEDGER)
+            self._ledger_at = location = self._tables.locations({LEDGER}).get(LEDGER)
             rows = self._tables.load(LEDGER, location).scan().to_arrow().to_pylist() if location else []
             self._ledger = sorted(
                 (LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path)
@@ -119,7 +123,8 @@ class Landing:
             ConflictError: others kept writing to the ledger at the same moment.
             UnavailableError: the ledger cannot be written.
         """
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run
             last = [entry.landed_at + _MOMENT for entry in self.ledger()[-1:]]
             then = max([now, *last])
@@ -128,14 +133,12 @@ class Landing:
             ]
             if not entries:
                 return []
-            try:
-                with writing(self._tables):
-                    self._append(entries)
-            except CommitFailedException:
-                self._ledger = None
-                continue
-            self._ledger = [*self.ledger(), *entries]
-            return entries
+            with writing(self._tables):
+                entered = self._append(entries)
+            if entered:
+                self._ledger = [*self.ledger(), *entries]
+                return entries
+            self._ledger = None
         raise ConflictError(
             "landing was not recorded", "other runs kept landing files at the same time", "run again"
         )
@@ -207,23 +210,34 @@ class Landing:
                 looks[info.key] = (info, self._files.look(info))
         return [looks[key] for key in sorted(looks)], {s: path for s, path in held.items() if s not in lost}
 
-    def _append(self, entries: Sequence[LandedFile]) -> None:
+    def _append(self, entries: Sequence[LandedFile]) -> bool:
+        """Enter files in the ledger, unless others entered some since these were checked."""
         catalog = self._tables.catalog
         rows = pa.Table.from_pylist([entry.model_dump() for entry in entries], schema=_SCHEMA)
-        catalog.create_namespace_if_not_exists(LEDGER[0])
+        create_namespace(self._tables, LEDGER[0])
         table = catalog.create_table_if_not_exists(
             LEDGER, schema=_SCHEMA, location=f"{self._tables.environment.warehouse}/{'/'.join(LEDGER)}"
         )
+        known = self._ledger_at
+        if table.metadata_location != known and not (known is None and table.current_snapshot() is None):
+            return False
+        # pyiceberg would put the same rows on top of what others entered meanwhile, and with them the same files again
+        table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
         current = table.current_snapshot()
         files = (
             current.summary.additional_properties.get("total-data-files", "0")
             if current and current.summary
             else "0"
         )
-        if int(files) < _COMPACT_AFTER:
-            table.append(rows)
-        else:
-            table.overwrite(pa.concat_tables([table.scan().to_arrow().cast(_SCHEMA), rows]))
+        try:
+            if int(files) < _COMPACT_AFTER:
+                table.append(rows)
+            else:
+                table.overwrite(pa.concat_tables([table.scan().to_arrow().cast(_SCHEMA), rows]))
+        except CommitFailedException:
+            return False
+        self._ledger_at = table.metadata_location
+        return True
 
 
 def _is_hidden(key: str) -> bool:

@@ -7,29 +7,37 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from slipway.adapters.disk import writing_below
 from slipway.adapters.s3 import ObjectStream, answering, is_s3, s3_access, split
-from slipway.domain.errors import ConfigError, UnavailableError
+from slipway.domain.errors import ConfigError
 
+UNFINISHED = ".unfinished-"
+"""What the name of a file begins with that is still being written, or whose writer died."""
 _PROBE = "write-once-probe"
-_TEMPORARY = "."
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object: its key below the root, bytes, and a tag that changes with the content."""
+    """An object: its key below the root, bytes, a tag that changes with the content, and when it was last written.
+
+    ``modified`` is in seconds by the store's own clock (``ObjectStore.clock``).
+    """
 
     key: str
     size: int
     etag: str
+    modified: float = 0.0
 
 
 class ObjectStore(Protocol):
@@ -43,6 +51,15 @@ class ObjectStore(Protocol):
 
     def create(self, key: str, content: bytes) -> None:
         """Write an object that is not there yet; raises FileExistsError if it is."""
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Write an object whole, whether it is there or not; records are never written this way."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+
+    def clock(self) -> float:
+        """What the clock says by which the store tells when an object was written, in seconds."""
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -90,17 +107,37 @@ class LocalStore:
             UnavailableError: the folder cannot be written, or is full.
         """
         target = self._folder / key
-        with _writing(self.root):
+        with self._temporary(target, content) as written:
+            os.link(written, target)
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Write to a temporary file and put it in the place of what is there."""
+        target = self._folder / key
+        with self._temporary(target, content) as written:
+            written.replace(target)
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        (self._folder / key).unlink(missing_ok=True)
+
+    def clock(self) -> float:
+        """This machine's clock; that of a server that shares the folder is near it or is waited for."""
+        return time.time()
+
+    @contextmanager
+    def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
+        """A file with the content at the root, where nobody lists what is being written or was left by a killed process."""
+        with writing_below(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+            handle, name = tempfile.mkstemp(dir=self._folder, prefix=UNFINISHED)
             try:
                 with os.fdopen(handle, "wb") as stream:
                     stream.write(content)
                     stream.flush()
                     os.fsync(stream.fileno())
-                os.link(name, target)
+                yield Path(name)
             finally:
-                Path(name).unlink()
+                Path(name).unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -113,13 +150,11 @@ class LocalStore:
             yield stream
 
     def entries(self, prefix: str) -> list[ObjectInfo]:
-        """Every file below a folder, sorted by key, without the temporary ones that a killed process leaves."""
+        """Every file below a folder, sorted by key."""
         base = self._folder / prefix
         found = []
         for folder, _, names in os.walk(base):
             for name in names:
-                if name.startswith(_TEMPORARY):
-                    continue
                 path = Path(folder) / name
                 try:
                     stat = path.stat()
@@ -128,28 +163,13 @@ class LocalStore:
                 key = path.relative_to(self._folder).as_posix()
                 # a name that is not UTF-8 is shown, and cannot be opened
                 shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns)))
+                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), stat.st_mtime))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
         base = self._folder / prefix
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
-
-
-@contextmanager
-def _writing(root: str) -> Iterator[None]:
-    """Tell in one line that a folder cannot be written."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise UnavailableError(
-            f"{root} cannot be written",
-            error.strerror or str(error),
-            "make room, or have the right to write there, then run again",
-        ) from error
 
 
 class S3Store:
@@ -206,6 +226,23 @@ class S3Store:
                 if not (retried and content and self.read(key) == content):
                     raise FileExistsError(key) from error
 
+    def replace(self, key: str, content: bytes) -> None:
+        """Put, whatever is there."""
+        with self._answering():
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content)
+
+    def remove(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        with self._answering():
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def clock(self) -> float:
+        """The time that the store stands on its answers, by which it also tells when an object was written."""
+        with self._answering():
+            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(date).timestamp() if date else time.time()
+
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
         with self.open(key) as stream:
@@ -230,7 +267,12 @@ class S3Store:
     def entries(self, prefix: str) -> list[ObjectInfo]:
         """Every object below a folder, sorted by key; what consoles put there to show a folder is none."""
         return [
-            ObjectInfo(item["Key"].removeprefix(self._prefix), item["Size"], item["ETag"].strip('"'))
+            ObjectInfo(
+                item["Key"].removeprefix(self._prefix),
+                item["Size"],
+                item["ETag"].strip('"'),
+                item["LastModified"].timestamp(),
+            )
             for page in self._pages(prefix)
             for item in page.get("Contents", [])
             if not item["Key"].endswith("/")

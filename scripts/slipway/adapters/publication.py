@@ -115,7 +115,7 @@ def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedT
 
 def _refusal(tables: Tables, intent: Intent, found: Mapping[str, Position]) -> ConflictError | None:
     name = next((name for name, where in found.items() if where is Position.ELSEWHERE), None)
-    return conflict(tables, _identifier(name), new=intent.tables[name].base is None) if name else None
+    return conflict(tables, _identifier(name), intent.tables[name].base) if name else None
 
 
 def _in_part(intent: Intent, why: str) -> UnavailableError:

@@ -8,17 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 
+from slipway.adapters.belonging import catalog_file, check_catalog, check_file, is_unused, lost
 from slipway.adapters.halfway import Seen, seen, unfinished, warning
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.cut import Cut, TableVersion
 from slipway.domain.environment import Environment
-from slipway.domain.errors import NotFoundError, UnavailableError
+from slipway.domain.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.domain.manifest import Release
-
-SQLITE = "sqlite:///"
 
 
 class Published:
@@ -36,9 +34,10 @@ class Published:
             NotFoundError: there is no catalog, so nothing was ever published.
         """
         properties = self.environment.catalog_properties
-        uri = properties.get("uri", "")
-        if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-            raise self._nothing(f"there is no catalog at {uri.removeprefix(SQLITE)}")
+        check_file(self.records)
+        file = catalog_file(self.environment)
+        if file is not None and not file.is_file():
+            raise self._nothing(f"there is no catalog at {file}")
         return Tables(
             replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"})
         )
@@ -49,6 +48,7 @@ class Published:
 
         Raises:
             NotFoundError: nothing was ever published.
+            DamagedError: the catalog is not that of the releases that are recorded.
             UnavailableError: the catalog cannot be read.
         """
         return self._seen.locations
@@ -58,11 +58,14 @@ class Published:
         try:
             found = seen(self.tables, self.records)
         except UnavailableError:
-            if self._without_tables():
+            if is_unused(self.tables):
+                if self.records.release_keys():
+                    raise lost(self.records, "the catalog is empty") from None
                 raise self._nothing("its catalog is empty") from None
             raise
         if not found.locations and found.unfinished:
             raise self._nothing(warning(found.unfinished[0]))
+        check_catalog(self.tables, self.records, found.locations)
         if not found.locations:
             raise self._nothing("its catalog names no table")
         return found
@@ -78,22 +81,29 @@ class Published:
         )
 
     def unfinished(self) -> list[str]:
-        """What is to be told of publications that are half-way."""
+        """What is to be told of publications that are half-way, and of records of them that cannot be read."""
         try:
             return [warning(intent) for intent in unfinished(self.tables, self.records)]
         except NotFoundError:
             return []
+        except DamagedError as error:
+            return [error.line()]
 
     def release(self, number: int) -> Cut:
         """The tables as a release left them.
 
         Raises:
             NotFoundError: no such release was published.
+            DamagedError: its record cannot be read.
         """
-        releases = self._releases()
+        releases, damaged = self.records.readable_releases()
         for release in releases:
             if release.number == number:
                 return _cut_of(release)
+        if number in damaged:
+            raise damaged[number]
+        if not releases and not damaged:
+            raise self._nothing("there is no release")
         known = ", ".join(str(release.number) for release in releases[-5:])
         raise NotFoundError(
             f"{self.environment.name} has no release {number}",
@@ -109,8 +119,11 @@ class Published:
 
         Raises:
             NotFoundError: the first release came later.
+            DamagedError: the record of a release cannot be read, so it is not known when it was published.
         """
-        releases = self._releases()
+        releases = self.records.releases()
+        if not releases:
+            raise self._nothing("there is no release")
         earlier = [release for release in releases if release.published_at <= moment]
         if not earlier:
             first = releases[0]
@@ -145,24 +158,6 @@ class Published:
                 f"run {run_id} has no tables", "it ended before it built one", f"see slipway show {run_id}"
             )
         return Cut(f"run {run_id}", tables)
-
-    def _releases(self) -> list[Release]:
-        releases = self.records.releases()
-        if not releases:
-            raise self._nothing("there is no release")
-        return releases
-
-    def _without_tables(self) -> bool:
-        """Whether a SQL catalog can be reached but was never used."""
-        from pyiceberg.catalog.sql import SqlCatalog
-        from sqlalchemy import inspect
-        from sqlalchemy.exc import SQLAlchemyError
-
-        catalog = self.tables.catalog
-        try:
-            return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
-        except SQLAlchemyError:
-            return False
 
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(

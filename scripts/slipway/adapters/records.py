@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from slipway.adapters.objects import ObjectStore, object_store
+from slipway.adapters.record_files import read_record
 from slipway.domain.environment import Environment
-from slipway.domain.errors import NotFoundError, SlipwayError
-from slipway.domain.manifest import Intent, Release, RunManifest
+from slipway.domain.errors import DamagedError, NotFoundError
+from slipway.domain.manifest import CandidateTable, Closed, Intent, Release, RunManifest
 from slipway.domain.run import run_date
 
 ROOT = "_slipway"
-_R = TypeVar("_R", RunManifest, Release, Intent)
+_OF_RELEASE = re.compile(r"releases/(\d{6,})\.\w+")
+_OF_TABLE = re.compile(r"(?P<table>[^/]+?)\.json(\.\d{6})?")
 
 
 class Records:
@@ -54,7 +54,11 @@ class Records:
             raise NotFoundError(f"run {run_id} has no {name}", fix="list runs with slipway runs") from None
 
     def candidate(self, run_id: str) -> list[dict[str, Any]]:
-        """The staged tables that a run wrote down, each as it was in the end."""
+        """The staged tables that a run wrote down, each as it was in the end.
+
+        Raises:
+            DamagedError: one of them cannot be read.
+        """
         return self._staged(f"{self.folder(run_id)}/candidate")
 
     def write_rollback(self, number: int, table: str, content: str) -> None:
@@ -69,9 +73,20 @@ class Records:
 
     def _staged(self, folder: str) -> list[dict[str, Any]]:
         last: dict[str, str] = {}
-        for item in sorted(self.store.entries(folder), key=lambda item: item.key):
-            last[item.key.rpartition(".json")[0]] = item.key
-        return [json.loads(self.store.read(key)) for key in last.values()]
+        for item in self.store.entries(folder):
+            if named := _OF_TABLE.fullmatch(item.key.removeprefix(f"{folder}/")):
+                last[named["table"]] = item.key
+        found = []
+        for table, key in last.items():
+            record = read_record(self.store, CandidateTable, key)
+            if ".".join(record.table) != table:
+                raise DamagedError(
+                    f"{self.store.root}/{key} cannot be used",
+                    f"it is of {'.'.join(record.table)}",
+                    "run again",
+                )
+            found.append(record.model_dump())
+        return found
 
     def run_ids(self) -> Iterator[str]:
         """Ids of all runs, newest first, one date folder at a time."""
@@ -82,13 +97,25 @@ class Records:
         """A run's manifest, None when the run did not come to write one.
 
         Raises:
-            SlipwayError: the file is not a run manifest of a version this program knows.
+            DamagedError: the file is not this run's manifest in a version this program knows.
         """
+        key, target = f"{self.folder(run_id)}/run_manifest.json", self.environment.name
         try:
-            content = self.store.read(f"{self.folder(run_id)}/run_manifest.json")
+            return read_record(self.store, RunManifest, key, run_id=run_id, target=target)
         except FileNotFoundError:
             return None
-        return _parse(RunManifest, content, f"run manifest of {run_id}")
+
+    def close(self, run_id: str, closed: Closed) -> None:
+        """Write down that a run which did not come to its end is not going to."""
+        with suppress(FileExistsError):
+            self.write(run_id, "closed.json", closed.model_dump_json(indent=1))
+
+    def closed(self, run_id: str) -> Closed | None:
+        """Why a run is not going to come to its end, None when nobody said so."""
+        try:
+            return read_record(self.store, Closed, f"{self.folder(run_id)}/closed.json")
+        except FileNotFoundError:
+            return None
 
     def find_run(self, text: str) -> str:
         """The run that an id, a unique part of it or ``latest`` names.
@@ -108,8 +135,7 @@ class Records:
 
     def reserve(self) -> int:
         """Take the next release number; it is not given out again even when it is never used."""
-        taken = [int(item.key.rsplit("/", 1)[-1].split(".")[0]) for item in self.store.entries("releases")]
-        number = max(taken, default=0) + 1
+        number = max((_number(key) for key in self._keys("")), default=0) + 1
         while True:
             try:
                 self.store.create(f"releases/{number:06d}.reserved", b"")
@@ -123,7 +149,7 @@ class Records:
         try:
             self.store.create(key, intent.model_dump_json(indent=1).encode())
         except FileExistsError:
-            if _parse(Intent, self.store.read(key), key).run_id != intent.run_id:
+            if self.read_intent(key).run_id != intent.run_id:
                 raise
 
     def take_back(self, number: int) -> None:
@@ -146,17 +172,32 @@ class Records:
 
     def publications(self) -> list[str]:
         """Keys of everything that tells of publications: another list means that one began or ended meanwhile."""
-        return [item.key for item in self.store.entries("releases") if not item.key.endswith(".reserved")]
+        return [key for key in self._keys("") if not key.endswith(".reserved")]
 
     def open_intents(self) -> list[Intent]:
-        """Releases that were to be published, and neither recorded nor withdrawn."""
+        """Releases that were to be published, and neither recorded nor withdrawn.
+
+        Raises:
+            DamagedError: one of them cannot be read, so it is not known what was published.
+        """
+        return [self.read_intent(key) for key in self.open_keys()]
+
+    def open_keys(self) -> list[str]:
+        """Keys of what ``open_intents`` reads."""
         keys = self.publications()
-        ended = {key.rsplit(".", 1)[0] for key in keys if key.endswith((".json", ".withdrawn"))}
-        return [
-            _parse(Intent, self.store.read(key), key)
-            for key in keys
-            if key.endswith(".publishing") and key.rsplit(".", 1)[0] not in ended
-        ]
+        ended = {_number(key) for key in keys if key.endswith((".json", ".withdrawn"))}
+        return [key for key in keys if key.endswith(".publishing") and _number(key) not in ended]
+
+    def intent(self, number: int) -> Intent | None:
+        """The write-ahead record of a release, None when there is none."""
+        try:
+            return self.read_intent(f"releases/{number:06d}.publishing")
+        except FileNotFoundError:
+            return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is a record with a key."""
+        return any(item.key == key for item in self.store.entries(key.rpartition("/")[0]))
 
     def write_release(self, release: Release) -> None:
         """Record a release that was published; one that another command recorded meanwhile stays as it is."""
@@ -166,28 +207,54 @@ class Records:
             )
 
     def last_release(self) -> Release | None:
-        """The recorded release of the highest number."""
-        keys = [item.key for item in self.store.entries("releases") if item.key.endswith(".json")]
-        return _parse(Release, self.store.read(keys[-1]), keys[-1]) if keys else None
+        """The recorded release of the highest number.
+
+        Raises:
+            DamagedError: its record cannot be read.
+        """
+        keys = self.release_keys()
+        return self._release(keys[-1]) if keys else None
 
     def releases(self) -> list[Release]:
-        """Published releases in the order they were published."""
-        found = [
-            _parse(Release, self.store.read(item.key), item.key)
-            for item in self.store.entries("releases")
-            if item.key.endswith(".json")
-        ]
-        return sorted(found, key=lambda release: release.published_at)
+        """Published releases in the order they were published.
+
+        Raises:
+            DamagedError: the record of one cannot be read.
+        """
+        found, damaged = self.readable_releases()
+        for error in damaged.values():
+            raise error
+        return found
+
+    def readable_releases(self) -> tuple[list[Release], dict[int, DamagedError]]:
+        """Published releases whose records can be read, in the order they were published; the others by number."""
+        found: list[Release] = []
+        damaged: dict[int, DamagedError] = {}
+        for key in self.release_keys():
+            try:
+                found.append(self._release(key))
+            except DamagedError as error:
+                damaged[_number(key)] = error
+        return sorted(found, key=lambda release: release.published_at), damaged
+
+    def release_keys(self) -> list[str]:
+        """Keys of all release records, in order of their number."""
+        return self._keys(".json")
+
+    def _keys(self, suffix: str) -> list[str]:
+        """Keys of what there is about releases; what others put into the folder is none of it."""
+        keys = (item.key for item in self.store.entries("releases"))
+        named = [key for key in keys if _OF_RELEASE.fullmatch(key) and key.endswith(suffix)]
+        return sorted(named, key=lambda key: (_number(key), key))
+
+    def read_intent(self, key: str) -> Intent:
+        """The write-ahead record with a key."""
+        return read_record(self.store, Intent, key, number=_number(key))
+
+    def _release(self, key: str) -> Release:
+        target = self.environment.name
+        return read_record(self.store, Release, key, number=_number(key), target=target)
 
 
-def _parse(kind: type[_R], content: bytes, name: str) -> _R:
-    try:
-        version = json.loads(content).get("schema_version")
-        known: int = kind.model_fields["schema_version"].default
-        if version != known:
-            raise SlipwayError(
-                f"{name} has schema version {version}", f"this slipway reads {known}", "upgrade slipway"
-            )
-        return kind.model_validate_json(content)
-    except (ValidationError, json.JSONDecodeError, AttributeError) as error:
-        raise SlipwayError(f"{name} cannot be read", str(error).split("\n", 1)[0], "restore it") from None
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].partition(".")[0])

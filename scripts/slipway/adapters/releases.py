@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
+from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
+from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
-from slipway.adapters.iceberg.tables import StagedTable, Tables
+from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Intent, Move, Release, ReleasedTable
-from slipway.domain.publication import Action, Plan, Position
-
-_OUTSIDE = frozenset({"ops"})
-"""Namespaces that are written outside of releases."""
+from slipway.domain.publication import Action, Plan, Position, published_at
 
 
 def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:
     """Publish a candidate and record the release.
 
-    The intent is written first. If the process dies after that, ``heal`` finds out by it what was published, and
-    finishes or undoes what was published in part.
+    What others published and did not record is recorded before it. Then the intent is written: if the process dies
+    after that, ``heal`` finds out by it what was published, and finishes or undoes what was published in part.
 
     Raises:
         SlipwayError: the environment is on hold; nothing was published.
+        DamagedError: the record of the last release cannot be read; nothing was published.
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
@@ -40,12 +40,12 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     intent = intent.model_copy(update={"tables": moves})
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
         Holds(records).refuse(f"a publication in {tables.environment.name}")
+    heal(tables, records)
+    records.last_release()  # one that is damaged is told before anything moves
     records.write_intent(intent)
-    refusal = _publish(tables, records, staged, intent)
-    if refusal:
-        raise refusal
+    moved = _publish(tables, records, staged, intent)
     try:
-        return _record(tables, records, intent)
+        return _record(tables, records, intent, moved)
     except UnavailableError as error:
         raise UnrecordedError(
             f"release {intent.number} is published, but not recorded",
@@ -64,7 +64,7 @@ def check_store(tables: Tables, records: Records) -> str:
         return ""
     what = f"{records.store.root} ignores conditional writes"
     if is_atomic(tables.catalog):
-        return f"{what}: let one run at a time write to it, or records may be lost"
+        return f"{what}: runs that publish go one after the other there, whatever their tables"
     raise UnavailableError(
         f"cannot publish to {tables.environment.name}",
         f"{what}, so a write-ahead record would not be safe there",
@@ -72,16 +72,13 @@ def check_store(tables: Tables, records: Records) -> str:
     )
 
 
-def _publish(
-    tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent
-) -> ConflictError | None:
+def _publish(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Moved | None:
     if is_atomic(tables.catalog):
         try:
-            publish(tables, staged)
-        except ConflictError as error:
+            return publish(tables, staged)
+        except ConflictError:
             records.withdraw(intent.number)
-            return error
-        return None
+            raise
     settled = settle(tables, records, intent, staged)
     if settled.plan.action is Action.PUBLISHED:
         return None
@@ -89,7 +86,7 @@ def _publish(
     refusal = settled.refusal or ConflictError(
         "nothing was published", "another process took the release back", "run again"
     )
-    return _in_part(intent, refusal, settled.plan.tables)
+    raise _in_part(intent, refusal, settled.plan.tables)
 
 
 def _in_part(intent: Intent, refusal: ConflictError, kept: Sequence[str]) -> ConflictError:
@@ -113,13 +110,18 @@ def heal(tables: Tables, records: Records) -> list[str]:
     Raises:
         UnavailableError: the catalog cannot be read or written.
         SlipwayError: a publication can neither be finished nor undone.
+        DamagedError: a record of one cannot be read, or the catalog is not the environment's.
     """
     told = []
-    for intent in records.open_intents():
+    check_file(records)
+    intents = records.open_intents()
+    if intents:
+        check_catalog(tables, records, tables.locations())
+    for intent in intents:
         end, refusal = _end(tables, records, intent)
         name = f"healed: release {intent.number} of run {intent.run_id}"
         if end.action is Action.PUBLISHED:
-            _record(tables, records, intent)
+            _record(tables, records, intent, _left_by(tables, records, intent))
             told.append(f"{name} was published and is now recorded")
         elif end.action is Action.WITHDRAWN:
             records.withdraw(intent.number, end.tables)
@@ -141,52 +143,61 @@ def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, Confli
     return Plan(Action.WITHDRAWN if Position.ELSEWHERE in found else Action.WAITING), None
 
 
-def _record(tables: Tables, records: Records, intent: Intent) -> Release:
-    last, now = records.last_release(), datetime.now(UTC)
-    if last:  # releases are in the order of this, also when this clock is behind that of an earlier run
-        now = max(now, last.published_at + timedelta(microseconds=1))
-    cut = _cut(tables, last, intent, now)
-    records.write_release(cut)
-    return cut
+def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
+    """What a publication that nobody recorded left; tables of it that moved on are as it left them."""
+    locations = dict(seen(tables, records).locations)
+    for name, where in positions(tables, intent, locations).items():
+        if where is Position.BEYOND:
+            namespace, _, table = name.rpartition(".")
+            locations[namespace, table] = intent.tables[name].metadata_location
+    return Moved(locations, datetime.now(UTC))
 
 
-def _cut(tables: Tables, last: Release | None, intent: Intent, now: datetime) -> Release:
-    """What an environment shows right after a run was published: what changed, and what it stands beside."""
-    return Release(
+def _record(tables: Tables, records: Records, intent: Intent, moved: Moved | None) -> Release:
+    """Write down what an environment shows right after a publication: what changed, and what it stands beside."""
+    last = records.last_release()
+    moved = moved or Moved(seen(tables, records).locations, datetime.now(UTC))
+    shows = shown(tables, moved.locations, last, intent)
+    cut = Release(
         number=intent.number,
         run_id=intent.run_id,
         target=tables.environment.name,
-        published_at=now,
+        published_at=published_at(moved.at, shows, last),
         code=intent.code,
         guarantee=guarantee(tables.catalog),
-        tables=shown(tables, last, intent),
+        tables=shows,
         rolls_back=intent.rolls_back,
         returns_to=intent.returns_to,
         reason=intent.reason,
     )
+    records.write_release(cut)
+    return cut
 
 
-def shown(tables: Tables, last: Release | None, intent: Intent | None = None) -> dict[str, ReleasedTable]:
-    """What the catalog names at this moment, ``layer.table`` to its state.
+def shown(
+    tables: Tables, locations: Mapping[TableId, str], last: Release | None, intent: Intent | None = None
+) -> dict[str, ReleasedTable]:
+    """What a catalog shows, ``layer.table`` to its state.
 
     Args:
         tables: the environment.
+        locations: what the catalog names.
         last: an earlier release; the metadata files that it names are not opened again.
         intent: what was just published.
     """
     known = last.tables if last else {}
     found = {}
-    for identifier, location in sorted(tables.locations().items()):
+    for identifier, location in sorted(locations.items()):
         name = ".".join(identifier)
         before = known.get(name)
-        if identifier[0] in _OUTSIDE:
+        if identifier[0] in OUTSIDE:
             continue
-        if before and before.metadata_location == location:
+        if intent and name in intent.tables:
+            found[name] = released_table(tables.load(identifier, location), intent)
+        elif before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
-            found[name] = _released(
-                tables.load(identifier, location), intent if intent and name in intent.tables else None
-            )
+            found[name] = released_table(tables.load(identifier, location), None)
     return found
 
 
@@ -205,8 +216,11 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def _released(table: Table, intent: Intent | None) -> ReleasedTable:
-    """A table of the cut. A run that built the same content leaves it at the snapshot of an earlier release."""
+def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
+    """A table of the cut, and by the intent of what was published whether that changed it.
+
+    A run that built the same content leaves it at the snapshot of an earlier release.
+    """
     current = table.current_snapshot()
     tags = [
         name

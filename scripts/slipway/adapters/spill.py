@@ -20,6 +20,7 @@ from typing import Any
 
 import duckdb
 
+from slipway.adapters.processes import is_alive
 from slipway.domain.errors import UnavailableError
 
 _OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
@@ -42,17 +43,28 @@ def configure(settings: dict[str, Any], config: dict[str, Any], home: Path) -> N
 
 def folder(home: Path) -> Path:
     """A folder that does not exist yet, for this process; left-overs of ended ones are removed."""
-    parent = home / "spill"
+    parent = parent_of(home)
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError:
         parent = Path(tempfile.gettempdir())
+    for other in left_over(parent):
+        shutil.rmtree(other, ignore_errors=True)
+    return parent / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def parent_of(home: Path) -> Path:
+    """Where the processes of a home have their folders."""
+    return home / "spill"
+
+
+def left_over(parent: Path) -> list[Path]:
+    """Folders of processes of this machine that are gone."""
     host = socket.gethostname()
-    for other in parent.glob(f"{host}-*"):
-        owner = _OWNER.fullmatch(other.name)
-        if owner and owner["host"] == host and not _alive(int(owner["pid"])):
-            shutil.rmtree(other, ignore_errors=True)
-    return parent / f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    owned = [(path, _OWNER.fullmatch(path.name)) for path in sorted(parent.glob(f"{host}-*"))]
+    return [
+        path for path, owner in owned if owner and owner["host"] == host and not is_alive(int(owner["pid"]))
+    ]
 
 
 @contextmanager
@@ -80,13 +92,3 @@ def limits(model: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is someone else's
-        return True
-    return True

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("slipway.cli.hold", "Tell whether runs are refused, or allow them again."),
     "releases": ("slipway.cli.releases", "List releases."),
     "show": ("slipway.cli.show", "Explain a run or a table."),
+    "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "How to open the tables from elsewhere."),
     "canary": ("slipway.cli.canary", "Compare two versions of the code on one slice."),
     "ci": ("slipway.cli.ci", "Build and compare what a change touches."),

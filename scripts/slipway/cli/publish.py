@@ -12,17 +12,28 @@ from slipway.cli import options, output
 @click.command("publish")
 @click.argument("run")
 @options.target
+@click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for runs on the same tables.",
+)
 @options.output("text", "json")
 @options.project_dir
-def command(run: str, target: str | None, output_: str, project_dir: Path | None) -> None:
+def command(run: str, target: str | None, wait: int, output_: str, project_dir: Path | None) -> None:
     """Publish RUN, a run that passed and was staged: every table of it becomes current in one step.
+
+    Its gates are asked again: tests, conservation, how old the sources are, and that what was audited is what is
+    published.
 
     RUN is a run id, a unique part of one, or latest.
     """
     from slipway.services.project import find_project
     from slipway.services.publish import publish_run
 
-    release = publish_run(find_project(project_dir), target, run)
+    release = publish_run(find_project(project_dir), target, run, wait)
     if output_ == "json":
         output.as_json(release.model_dump(mode="json"))
         return

@@ -27,14 +27,15 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     """
     from slipway.services.inspect import list_releases, unfinished
 
-    releases = list_releases(project_dir, target, limit)
-    for line in unfinished(project_dir, target):
+    releases, damaged = list_releases(project_dir, target, limit)
+    for line in [*damaged, *unfinished(project_dir, target)]:
         output.message(line)
     if output_ == "json":
         output.as_json([_record(release) for release in releases])
         return
     if not releases:
-        output.message("there is no release yet: publish one with slipway run")
+        if not damaged:
+            output.message("there is no release yet: publish one with slipway run")
         return
     output.table(
         ("release", "published (UTC)", "run", "commit", "changed tables", "note"),

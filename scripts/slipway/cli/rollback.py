@@ -91,9 +91,15 @@ def _explain(proposal: Proposal) -> None:
         right=("rows now", "rows then", "snapshot now", "snapshot then"),
         optional=("snapshot now", "snapshot then"),
     )
+    if proposal.note:
+        output.message(proposal.note)
     for exposure in proposal.exposures:
         owner = f" of {exposure.owner}" if exposure.owner else ""
         output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+    for lease in proposal.under_way:
+        output.message(
+            f"{lease.described()} is on these tables, and will be refused if it builds on what is withdrawn"
+        )
 
 
 def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
@@ -105,6 +111,7 @@ def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
         "exposures": [
             {"name": e.name, "type": e.kind, "owner": e.owner, "tables": e.tables} for e in proposal.exposures
         ],
+        "under_way": [lease.model_dump(mode="json") for lease in proposal.under_way],
     }
 
 

@@ -41,6 +41,12 @@ from slipway.cli import options, output
 )
 @click.option("--force", is_flag=True, help="Build also what is unchanged.")
 @click.option("--threads", type=click.IntRange(min=1), help="dbt threads. [default: the profile's]")
+@click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait for runs on the same tables; 0: not at all. [default: SLIPWAY_WAIT, or 300]",
+)
 @options.output("text", "json")
 @options.project_dir
 def command(
@@ -53,6 +59,7 @@ def command(
     event_time_end: datetime | None,
     force: bool,
     threads: int | None,
+    wait: int | None,
     output_: str,
     project_dir: Path | None,
 ) -> None:
@@ -80,6 +87,7 @@ def command(
         event_time_end=event_time_end,
         force=force,
         threads=threads,
+        wait=wait,
         command=["slipway", *sys.argv[1:]],
         scratch=_from_environment("SLIPWAY_SCRATCH"),
         pins=_pins(_from_environment("SLIPWAY_PINS")),

@@ -28,7 +28,8 @@ _OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List runs, newest first.
 
-    A run that was killed, or is not finished, has no manifest and is listed as incomplete. built and same count
+    A run that was killed, or is not finished, has no manifest and is listed as incomplete; after slipway doctor --fix
+    as killed. One whose manifest is damaged is unreadable. built and same count
     tables, pass to carried count tests; * marks a work tree with uncommitted changes.
     """
     from slipway.services.inspect import list_runs
@@ -38,6 +39,9 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         output.as_json([asdict(run) for run in runs])
     elif runs:
         output.table(_HEADERS, [_cells(run) for run in runs], right=_RIGHT, optional=_OPTIONAL)
+        for run in runs:
+            if run.outcome in ("unreadable", "incomplete") and run.reason:
+                output.message(run.reason)
     else:
         output.message("there is no run yet: start one with slipway run")
 

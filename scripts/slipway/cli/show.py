@@ -36,6 +36,8 @@ def command(what: str, output_: str, target: str | None, project_dir: Path | Non
     else:
         from slipway.cli import show_table
 
+        for line in found.notes:
+            output.message(line)
         if output_ == "json":
             output.as_json(show_table.record(found))
         else:

@@ -64,3 +64,9 @@ class UnavailableError(SlipwayError):
 
 class UnrecordedError(UnavailableError):
     """A release was published, and its record could not be written."""
+
+
+class DamagedError(SlipwayError):
+    """A record or the catalog is damaged, of another version, or of another environment."""
+
+    exit_code = 6

@@ -229,6 +229,18 @@ class ReleasedTable(Record):
     run_id: str | None
 
 
+class CandidateTable(Record):
+    """A staged table of a run or rollback, as it is written down; ``updates`` are Iceberg table updates."""
+
+    schema_version: int = SCHEMA_VERSION
+    table: list[str] = Field(min_length=2, max_length=2)
+    metadata_location: str
+    base: str | None
+    snapshot_id: str
+    release: int
+    updates: list[dict[str, Any]]
+
+
 class Release(Record):
     """A consistent cut of an environment: every published table after the release, changed or not.
 
@@ -266,3 +278,12 @@ class Lift(Record):
     schema_version: int = SCHEMA_VERSION
     lifted_at: datetime
     who: str
+
+
+class Closed(Record):
+    """The end of a run that did not come to write its manifest, or whose candidate will not be published."""
+
+    schema_version: int = SCHEMA_VERSION
+    closed_at: datetime
+    who: str
+    reason: str

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+from slipway.domain.manifest import Release, ReleasedTable
+
+_MOMENT = timedelta(microseconds=1)
 
 
 class Position(StrEnum):
@@ -81,6 +86,26 @@ def decide(positions: Mapping[str, Position], *, begin: bool, going_back: bool =
     if not shown and not begin:
         return Plan(Action.WAITING)
     return Plan(Action.FORWARD, _at(positions, Position.BASE))
+
+
+def published_at(at: datetime, shows: Mapping[str, ReleasedTable], last: Release | None) -> datetime:
+    """When a release counts as published: in the order in which readers saw releases, whatever their publishers' clocks say.
+
+    Args:
+        at: what the publisher's clock said.
+        shows: what readers saw after it.
+        last: the release recorded last. It came later if it shows what this one changed.
+    """
+    if last is None:
+        return at
+    changed = {name: table.metadata_location for name, table in shows.items() if table.changed}
+    came_later = any(
+        name in last.tables and last.tables[name].metadata_location == location
+        for name, location in changed.items()
+    )
+    if came_later:
+        return min(at, last.published_at - _MOMENT)
+    return max(at, last.published_at + _MOMENT)
 
 
 def is_half_way(positions: Iterable[Position]) -> bool:

@@ -90,7 +90,15 @@ def plan(
 
 def _shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
     """The release itself, or the one that it returned to."""
-    return by_number[release.returns_to] if release.returns_to is not None else release
+    if release.returns_to is None:
+        return release
+    if release.returns_to not in by_number:
+        raise NotFoundError(
+            f"release {release.number} shows release {release.returns_to} again",
+            "which has no record",
+            "name a release with --to",
+        )
+    return by_number[release.returns_to]
 
 
 def _chosen(names: Collection[str], only: Collection[str]) -> set[str]:

@@ -23,6 +23,14 @@ def run_date(run_id: str) -> str:
     return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
 
 
+def started_at(run_id: str) -> datetime | None:
+    """When a run began, as its id says; None for what is no run id."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class Outcome(StrEnum):
     """How a run ended."""
 
@@ -47,6 +55,7 @@ class RunRequest:
         scratch: folder of a scratch environment to build in, instead of the target's own.
         pins: ``schema.table`` to metadata location, inputs fixed by the caller.
         command: the command line, for the record.
+        wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
     """
 
     run_id: str
@@ -57,3 +66,4 @@ class RunRequest:
     scratch: str | None = None
     pins: dict[str, str] | None = None
     command: list[str] = field(default_factory=list)
+    wait: float | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
@@ -66,7 +66,7 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     environment = Profile(options.project).environment(options.target)
     pins = _pins(environment)
     commit = git.resolve(options.project, options.base) if options.base else git.default_base(options.project)
-    folder = Path(tempfile.mkdtemp(prefix="slipway-canary-"))
+    folder = temporary("canary", keep=options.keep)
     try:
         pin_file = folder / "pins.json"
         pin_file.write_text(json.dumps(pins), encoding="utf-8")

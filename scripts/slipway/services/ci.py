@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import Release, RunManifest
@@ -69,7 +69,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             "publish one with slipway run, or build everything with dbt build --target ci",
         )
     against = releases[-1]
-    folder = Path(tempfile.mkdtemp(prefix="slipway-ci-"))
+    folder = temporary("ci")
     try:
         state = folder / "state"
         state.mkdir()

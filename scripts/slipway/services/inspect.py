@@ -11,12 +11,13 @@ from pathlib import Path
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Release, RunManifest
-from slipway.domain.run import Outcome
+from slipway.domain.run import Outcome, started_at
 from slipway.services.environments import environment_of, find_run
 
 INCOMPLETE = "incomplete"
 UNREADABLE = "unreadable"
-_MAY_BE_PUBLISHED_LATER = (INCOMPLETE, Outcome.STAGED, Outcome.REFUSED)
+KILLED = "killed"
+_MAY_BE_PUBLISHED_LATER = (INCOMPLETE, KILLED, Outcome.STAGED, Outcome.REFUSED)
 _SAME = ("unchanged", "same_content", "pinned")
 
 
@@ -24,8 +25,9 @@ _SAME = ("unchanged", "same_content", "pinned")
 class RunLine:
     """A run in one line; times UTC, seconds of wall time.
 
-    ``outcome`` is ``incomplete`` for a run that did not come to write its manifest. ``release`` is also the
-    release that a staged run was published as later.
+    ``outcome`` is ``incomplete`` for a run that did not come to write its manifest, ``killed`` when ``slipway doctor``
+    found its process gone, and ``unreadable`` when the manifest is damaged. ``release`` is also the release that a
+    staged run was published as later.
     """
 
     run_id: str
@@ -61,21 +63,24 @@ def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[
     records = Records(environment_of(project_dir, target))
     lines = [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
     if any(line.outcome in _MAY_BE_PUBLISHED_LATER for line in lines):
-        released = {item.run_id: item.number for item in records.releases() if not item.rolls_back}
+        known, _ = records.readable_releases()
+        released = {item.run_id: item.number for item in known if not item.rolls_back}
         lines = [replace(line, release=line.release or released.get(line.run_id)) for line in lines]
     return lines
 
 
-def list_releases(project_dir: Path | None, target: str | None, limit: int) -> list[Release]:
-    """The newest releases of an environment, newest first."""
-    releases = Records(environment_of(project_dir, target)).releases()
-    return list(islice(reversed(releases), limit))
+def list_releases(
+    project_dir: Path | None, target: str | None, limit: int
+) -> tuple[list[Release], list[str]]:
+    """The newest releases of an environment, newest first, and a line for each record that cannot be read."""
+    releases, damaged = Records(environment_of(project_dir, target)).readable_releases()
+    return list(islice(reversed(releases), limit)), [error.line() for error in damaged.values()]
 
 
 def unfinished(project_dir: Path | None, target: str | None) -> list[str]:
     """One line for each publication that is half-way: readers of several tables may see a mixture."""
     environment = environment_of(project_dir, target)
-    if not Records(environment).open_intents():
+    if not Records(environment).open_keys():
         return []
     from slipway.adapters.published import Published
 
@@ -96,7 +101,7 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
         release = next(
             (
                 item.number
-                for item in found.records.releases()
+                for item in found.records.readable_releases()[0]
                 if item.run_id == found.run_id and not item.rolls_back
             ),
             None,
@@ -105,13 +110,13 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
 
 
 def _line(records: Records, run_id: str) -> RunLine:
-    started = _started(run_id)
+    started = started_at(run_id) or datetime.fromtimestamp(0, UTC)
     try:
         manifest = records.manifest(run_id)
     except SlipwayError as error:
         return RunLine(run_id, started, UNREADABLE, reason=error.line())
     if manifest is None:
-        return RunLine(run_id, started, INCOMPLETE, tables_built=len(list(_staged(records, run_id))))
+        return _line_without_manifest(records, run_id, started)
     changes = [node.change for node in manifest.nodes if node.table]
     executed = [test.status for test in manifest.tests.results if not test.carried]
     return RunLine(
@@ -133,13 +138,19 @@ def _line(records: Records, run_id: str) -> RunLine:
     )
 
 
+def _line_without_manifest(records: Records, run_id: str, started: datetime) -> RunLine:
+    try:
+        built, closed = len(list(_staged(records, run_id))), records.closed(run_id)
+    except SlipwayError as error:
+        return RunLine(run_id, started, INCOMPLETE, reason=error.line())
+    return RunLine(
+        run_id,
+        started,
+        KILLED if closed else INCOMPLETE,
+        tables_built=built,
+        reason=closed.reason if closed else "",
+    )
+
+
 def _staged(records: Records, run_id: str) -> Iterator[str]:
     return (".".join(entry["table"]) for entry in records.candidate(run_id))
-
-
-def _started(run_id: str) -> datetime:
-    """When a run began, as its id says."""
-    try:
-        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)

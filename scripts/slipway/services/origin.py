@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slipway.adapters import lineage
 from slipway.adapters.published import Published
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.lineage import Source, SourceFiles
 from slipway.domain.manifest import Release, RunManifest, TestResult
 from slipway.services.environments import environment_of
@@ -70,6 +70,7 @@ class TableOrigin:
         files: landed files at the end of the chain.
         tested: tests in the run that wrote it, and in the last run that dealt with it.
         columns: its schema.
+        notes: records that cannot be read, so that what they tell is left out.
     """
 
     table: str
@@ -84,6 +85,7 @@ class TableOrigin:
     files: list[SourceFiles]
     tested: list[Tested]
     columns: list[ColumnInfo]
+    notes: list[str]
 
 
 def table_origin(project_dir: Path | None, target: str | None, table: str) -> TableOrigin:
@@ -99,9 +101,18 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
     """
     published = Published(environment_of(project_dir, target))
     name = _resolve(published, table)
-    manifest_of = lru_cache(maxsize=None)(published.records.manifest)
+
+    def manifest_of(run_id: str) -> RunManifest | None:
+        try:
+            return published.records.manifest(run_id)
+        except DamagedError as error:
+            notes.append(error.line())
+            return None
+
+    manifest_of = lru_cache(maxsize=None)(manifest_of)
     chain = lineage.sources(published, name)
-    releases = published.records.releases()
+    releases, damaged = published.records.readable_releases()
+    notes = [error.line() for error in damaged.values()]
     release = _release_of(releases, name, chain[0].version)
     loaded = lineage.load(published, name)
     return TableOrigin(
@@ -115,11 +126,12 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         sources=chain,
         runs={run_id: made for run_id in _runs(chain) if (made := _made_by(manifest_of(run_id)))},
         files=[files for source in chain for files in lineage.source_files(published, source, _NEWEST_FILES)],
-        tested=list(_tested(published, name, chain[0])),
+        tested=list(_tested(published, name, chain[0], manifest_of)),
         columns=[
             ColumnInfo(column.name, str(column.field_type), column.required, column.doc or "")
             for column in loaded.schema().fields
         ],
+        notes=list(dict.fromkeys(notes)),
     )
 
 
@@ -171,15 +183,17 @@ def _made_by(manifest: RunManifest | None) -> MadeBy | None:
     )
 
 
-def _tested(published: Published, table: str, source: Source) -> Iterator[Tested]:
+def _tested(
+    published: Published, table: str, source: Source, manifest_of: Callable[[str], RunManifest | None]
+) -> Iterator[Tested]:
     """Tests of the run that wrote the table, then of the last run that dealt with this very snapshot."""
-    wrote = published.records.manifest(source.run_id) if source.run_id else None
+    wrote = manifest_of(source.run_id) if source.run_id else None
     if wrote:
         yield _tests_of(wrote, table)
     for number, run_id in enumerate(published.records.run_ids()):
         if number >= _LOOK_BACK or run_id == source.run_id:
             return
-        manifest = published.records.manifest(run_id)
+        manifest = manifest_of(run_id)
         if manifest and any(
             node.table == table and node.candidate_snapshot == source.version for node in manifest.nodes
         ):

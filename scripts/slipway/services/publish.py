@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.domain.errors import ConflictError, NotFoundError, SlipwayError
+from slipway.domain.gates import closed_gate
 from slipway.domain.manifest import Intent, Release
-from slipway.domain.run import Outcome
+
+if TYPE_CHECKING:
+    from slipway.adapters.iceberg.tables import StagedTable, Tables
 
 
-def publish_run(project: Path, target: str | None, run: str) -> Release:
-    """Make every table of a staged run current in one step.
+def publish_run(project: Path, target: str | None, run: str, wait: float = 0) -> Release:
+    """Make every table of a staged run current in one step, if its gates are open still.
 
     Args:
         project: folder of dbt_project.yml.
         target: the environment.
         run: a run id, a unique part of one, or ``latest``.
+        wait: seconds to wait for runs on the same tables.
 
     Raises:
         NotFoundError: there is no such run, or it never ended.
-        SlipwayError: the run did not pass, or is published already.
-        ConflictError: a table moved since the run began; nothing was published.
+        SlipwayError: the run did not pass, is published already, or its gates are closed now: a source is too old, its
+            evidence is not complete, the environment is on hold.
+        ConflictError: a table moved since the run began, or a run on the same tables is under way; nothing was
+            published.
+        DamagedError: a record of it is damaged or not what the run wrote, or the catalog is of another environment;
+            nothing was published.
     """
-    from slipway.adapters.candidates import staged_of
+    from slipway.adapters.belonging import check_catalog
+    from slipway.adapters.candidates import audited
+    from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal, release
@@ -31,30 +45,38 @@ def publish_run(project: Path, target: str | None, run: str) -> Release:
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     heal(tables, records)
+    check_catalog(tables, records, tables.locations())
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:
         raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
-    if any(known.run_id == run_id and not known.rolls_back for known in records.releases()):
+    releases, damaged = records.readable_releases()
+    if any(known.run_id == run_id and not known.rolls_back for known in releases):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
-    if manifest.outcome is not Outcome.STAGED:
-        raise SlipwayError(
-            f"run {run_id} cannot be published", f"{manifest.outcome}: {manifest.reason}", "run again"
-        )
+    if why := closed_gate(manifest, environment.mode, datetime.now(UTC)):
+        raise SlipwayError(f"run {run_id} cannot be published", why, "run again")
+    Holds(records).refuse(f"a publication in {environment.name}")
     candidate = records.candidate(run_id)
-    staged, published = [], tables.locations()
-    for record in candidate:
-        namespace, name = record["table"]
-        if published.get((namespace, name)) != record["base"]:
-            raise ConflictError(
-                f"run {run_id} cannot be published",
-                f"{namespace}.{name} was published by another run since",
-                "run again",
-            )
-        staged.append(staged_of(tables, record))
-    return release(
-        tables,
-        records,
-        staged,
-        Intent(number=int(candidate[0]["release"]), run_id=run_id, code=manifest.code),
-    )
+    staged = audited(tables, manifest, candidate)
+    number = int(candidate[0]["release"])
+    if number in damaged:  # it is published, and its record is damaged
+        raise damaged[number]
+    _refuse_moved(tables, run_id, staged)
+    names = [".".join(item.identifier) for item in staged]
+    lease = Leases(records).take(run_id, names, wait=wait, what=f"publication of run {run_id}")
+    try:
+        intent = Intent(number=number, run_id=run_id, code=manifest.code)
+        return release(tables, records, staged, intent)
+    finally:
+        lease.release()
+
+
+def _refuse_moved(tables: Tables, run_id: str, staged: Sequence[StagedTable]) -> None:
+    """Tell of a table that moved before anything is written; the publication asks once more."""
+    from slipway.adapters.iceberg.catalogs.commit import hindrance
+
+    now = tables.locations({item.identifier for item in staged})
+    for item in staged:
+        if why := hindrance(tables, item.identifier, item.base, now.get(item.identifier)):
+            name = ".".join(item.identifier)
+            raise ConflictError(f"run {run_id} cannot be published", f"{name} moved, {why}", "run again")

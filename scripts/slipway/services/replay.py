@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.adapters.processes import temporary
 from slipway.domain.errors import NotFoundError, SlipwayError
 from slipway.domain.manifest import Node, RunManifest, Versions
 from slipway.domain.replay import ReplayedTable, ReplayReport, ReplayVerdict, judge_replay, same_digest
@@ -56,7 +56,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     if expired:
         lost = [_expired(node, expired) for node in made.values()]
         return _report(manifest, commit, lost, [])
-    folder = Path(tempfile.mkdtemp(prefix="slipway-replay-"))
+    folder = temporary("replay")
     try:
         (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
         names = sorted(node.unique_id.split(".")[2] for node in made.values())

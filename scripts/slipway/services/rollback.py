@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.adapters.record_files import parse_json
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ConflictError, NotFoundError
+from slipway.domain.errors import ConflictError, DamagedError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
+from slipway.domain.lease import Lease, Standing
 from slipway.domain.manifest import Hold, Intent, Lift, Release
 from slipway.domain.rollback import Step, goal_of, plan
 
@@ -30,6 +31,8 @@ class Proposal:
         partial: whether only chosen tables move.
         steps: what happens to which table; empty when readers see it already.
         exposures: who reads these tables.
+        under_way: runs that may publish these tables.
+        note: why that is not known.
     """
 
     environment: Environment
@@ -37,6 +40,8 @@ class Proposal:
     partial: bool
     steps: Sequence[Step]
     exposures: Sequence[Exposure]
+    under_way: Sequence[Lease] = ()
+    note: str = ""
 
 
 def propose(project: Path, target: str | None, number: int | None, only: Sequence[str]) -> Proposal:
@@ -52,23 +57,55 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
         NotFoundError: no such release, or none before; or a snapshot or metadata file that it needs is gone.
         ConflictError: another program committed to a table that would move.
         UsageError: a pattern names no table.
+        DamagedError: the record of the release, or of a later one, cannot be read; or the catalog is not the one.
     """
+    from slipway.adapters.belonging import check_catalog, check_file
     from slipway.adapters.iceberg.restore import find_state
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.adapters.releases import shown
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
-    releases = records.releases()
-    goal = goal_of(releases, number)
-    steps = plan(releases, shown(tables, releases[-1]), goal, only)
+    check_file(records)
+    releases, goal = _goal(records, number)
+    now = tables.locations()
+    check_catalog(tables, records, now)
+    steps = plan(releases, shown(tables, now, releases[-1]), goal, only)
     for step in steps:
         if step.after is not None:
             find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
-    exposures = affected(_dbt_manifest(records, releases[-1]), [step.table for step in steps])
-    return Proposal(environment, goal, bool(only), steps, exposures)
+    moving = [step.table for step in steps]
+    under_way = [
+        found.lease
+        for found in Leases(records).found()
+        if found.standing is Standing.LIVE and found.lease.concerns(moving)
+    ]
+    try:
+        exposures, note = affected(_dbt_manifest(records, releases[-1]), moving), ""
+    except DamagedError as error:
+        exposures, note = [], f"who reads the tables is not known: {error.line()}"
+    return Proposal(environment, goal, bool(only), steps, exposures, under_way, note)
+
+
+def _goal(records: Records, number: int | None) -> tuple[list[Release], Release]:
+    """Releases in the order of publication, and the one to show; refused where a damaged record may be what matters."""
+    records.open_intents()  # one that cannot be read may be what readers see
+    releases, damaged = records.readable_releases()
+    if number in damaged:
+        raise damaged[number]
+    try:
+        goal = goal_of(releases, number)
+    except NotFoundError:
+        for error in damaged.values():
+            raise error from None
+        raise
+    for later, error in damaged.items():
+        if later > goal.number:  # it may be what readers see
+            raise error
+    return releases, goal
 
 
 def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
@@ -130,9 +167,17 @@ def _identifier(step: Step) -> TableId:
 
 
 def _dbt_manifest(records: Records, latest: Release) -> Mapping[str, Any]:
-    """dbt's manifest of the run that readers see; empty when it was not kept."""
+    """dbt's manifest of the run that readers see; empty when it was not kept.
+
+    Raises:
+        DamagedError: it is none.
+    """
+    name = "dbt/manifest.json"
     try:
-        found: Mapping[str, Any] = json.loads(records.read(latest.run_id, "dbt/manifest.json"))
+        content = records.read(latest.run_id, name)
     except NotFoundError:
         return {}
+    found = parse_json(content, f"{records.location(latest.run_id)}/{name}")
+    if not (isinstance(found.get("exposures", {}), dict) and isinstance(found.get("nodes", {}), dict)):
+        raise DamagedError(f"{records.location(latest.run_id)}/{name} is no manifest of dbt")
     return found

@@ -15,7 +15,9 @@ from slipway.domain.progress import Note, Progress
 from slipway.domain.run import RunRequest, new_run_id
 
 if TYPE_CHECKING:
+    from slipway.adapters.dbt.events import EventStream
     from slipway.adapters.dbt.invocation import Invocation
+    from slipway.adapters.dbt.session import Session
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class RunOptions:
         scratch: build in this folder instead of the environment's own tables.
         pins: inputs fixed to metadata locations, ``schema.table`` to location.
         state: folder with dbt's manifest to compare with; sets ``--defer --state``.
+        command: the command line, for the record.
+        wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
     """
 
     project: Path
@@ -52,6 +56,7 @@ class RunOptions:
     pins: dict[str, str] | None = None
     state: Path | None = None
     command: Sequence[str] = ()
+    wait: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,13 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         NothingSelectedError: the selection names no node.
         SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
         KeyboardInterrupt: Ctrl-C; recorded, nothing published.
-        ConflictError: someone else published a table of the run; recorded, nothing published.
+        ConflictError: other runs on the same tables took too long, so that nothing was built; or someone else
+            published a table of the run, which is recorded; nothing was published.
+        UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
-    from slipway.adapters.dbt import finish, invocation
+    from slipway.adapters.dbt import invocation
     from slipway.adapters.dbt.events import EventStream
     from slipway.adapters.dbt.slices import requested_slice
-    from slipway.adapters.interrupts import too_late
     from slipway.adapters.profile import Profile
 
     environment = Profile(options.project).environment(options.target)
@@ -96,13 +102,32 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         scratch=str(options.scratch) if options.scratch else None,
         pins=options.pins,
         command=list(options.command),
+        wait=options.wait,
     )
     log = environment.home / "logs" / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
     done = invocation.invoke(_arguments(environment, options), options.project, request, events)
     session = invocation.session()
+    try:
+        return _ended(session, done, events, request, show)
+    finally:
+        if session:
+            session.leave()
+
+
+def _ended(
+    session: Session | None,
+    done: Invocation,
+    events: EventStream,
+    request: RunRequest,
+    show: Callable[[Progress], None],
+) -> Run:
+    from slipway.adapters.dbt import finish
+    from slipway.adapters.interrupts import too_late
+
     if session is None or not session.begun:
         events.close()
+        events.path.unlink(missing_ok=True)
         if done.interrupted:
             raise KeyboardInterrupt
         if done.refusal:
@@ -120,11 +145,13 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         finally:
             try:
                 session.records.write(request.run_id, "log.jsonl", events.close())
-                log.unlink(missing_ok=True)
+                events.path.unlink(missing_ok=True)
             except (OSError, UnavailableError) as error:  # it must not hide how the run ended
-                show(Note(f"the log is left in {log}: {error}"))
+                show(Note(f"the log is left in {events.path}: {error}"))
     if done.interrupted:
         raise KeyboardInterrupt
+    if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
+        raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 

@@ -28,7 +28,7 @@ PUBLISHING = {
 }
 RECORDING = {
     "the release record": ("slipway.adapters.records:Records.write_release", 1),
-    "the cut": ("slipway.adapters.releases:_cut", 1),
+    "the cut": ("slipway.adapters.releases:shown", 1),
     "the run's records": ("slipway.adapters.dbt.finish:_write_records", 1),
     "the log": ("slipway.adapters.dbt.events:EventStream.close", 1),
     "any record": ("os:link", 11),

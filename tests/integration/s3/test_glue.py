@@ -71,6 +71,12 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     shown = workshop.slipway("show", "serving.depot_weights")
     assert (shown.code, told in shown.err) == (0, True), shown
 
+    examined = workshop.slipway("doctor")
+    assert examined.code == 6, examined
+    assert told in examined.out
+    assert "it is published in part: " in examined.out
+    assert "finish, undo or record interrupted publications" in examined.out
+
     healed = workshop.slipway("run")
     assert healed.code == 0, healed
     assert f"healed: {told}" in healed.err
@@ -79,6 +85,9 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert [release["number"] for release in releases] == [2, 1]
     assert all(release["guarantee"].startswith("one table after the other") for release in releases)
     assert workshop.run()["outcome"] == "unchanged"
+    killed = workshop.answer("doctor", "--fix")
+    assert "its process was killed" in killed
+    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"
 
     endpoint = workshop.settings["AWS_ENDPOINT_URL"]
     keys = {"client.access-key-id": KEY, "client.secret-access-key": SECRET, "client.region": "eu-central-1"}

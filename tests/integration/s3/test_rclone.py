@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 from tests.integration.s3.conftest import KEY, SECRET
 from tests.integration.s3.test_s3 import (
     Told,
@@ -79,8 +81,31 @@ def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
-    said = "ignores conditional writes: let one run at a time write to it, or records may be lost"
+    said = "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
     assert f"s3://parcels-lake/warehouse/_slipway {said}" in told.text.err
+    examined = told.lake.workshop.slipway("doctor")
+    assert examined.code == 6, examined
+    assert examined.out.startswith(
+        "s3://parcels-lake/warehouse/_slipway: ignores conditional writes. let one run"
+    )
+
+
+def test_runs_go_one_after_the_other_without_conditional_writes(
+    new_lake: Callable[..., Lake], tmp_path: Path, store: str
+) -> None:
+    lake = new_lake(tmp_path, "many-lake", store)
+    lake.workshop.run()
+    add_parts(lake.workshop, 4)
+    done = all_of([start(lake.workshop, number, "run", "--select", f"part_{number}") for number in range(4)])
+    assert [one.code for one in done] == [0] * 4, done
+    assert sum("every table is taken" in one.err or "is taken" in one.err for one in done) >= 1
+    releases = [
+        json.loads(lake.get(key))
+        for key in lake.sizes("warehouse/_slipway/releases/")
+        if key.endswith(".json")
+    ]
+    assert len(consistent(releases, lake.published())) == 5
+    assert lake.sizes("warehouse/_slipway/leases/") == {}
 
 
 def test_glue_is_not_published_to_without_conditional_writes(

@@ -15,7 +15,9 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyiceberg.table import Table
 
+from slipway.adapters import landing as module
 from slipway.adapters.feed_files import FeedFiles
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.landing import Landing
@@ -451,6 +453,43 @@ def test_the_ledger_stays_small_and_complete(area: Area) -> None:
     table = area.tables.catalog.load_table(("ops", "landed_files"))
     assert len(list(table.scan().plan_files())) < 10
     assert len(area.rows()) == 52
+
+
+@pytest.mark.parametrize(
+    "owner", [Landing, Table], ids=["before the ledger is opened", "before it is written"]
+)
+@pytest.mark.parametrize("ledger", ["new", "kept", "full"])
+def test_files_that_two_land_at_once_are_entered_once(
+    area: Area, owner: type, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``full``: the ledger is written as one again, which must not undo what another entered meanwhile."""
+    if ledger != "new":
+        area.put("0.csv", f"{HEADER}\n0,b,1\n")
+        area.land()
+    if ledger == "full":
+        monkeypatch.setattr(module, "_COMPACT_AFTER", 1)
+    area.put("1.csv", f"{HEADER}\n1,b,1\n")
+    held_up: list[object] = []  # the one that comes between is not held up itself
+    others: list[LandedFile] = []
+    name = "_append" if owner is Landing else "overwrite" if ledger == "full" else "append"
+    real = getattr(owner, name)
+
+    def late(self: object, *arguments: object, **named: object) -> object:
+        if not held_up:
+            held_up.append(self)
+            area.put("2.csv", f"{HEADER}\n2,b,1\n")
+            other = Landing(Tables(area.environment), [FEED])
+            others.extend(other.land(area.connection, "other", START + timedelta(hours=50)))
+            other._tables.catalog.engine.dispose()  # type: ignore[attr-defined]
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(owner, name, late)
+    mine = area.land()
+    assert {entry.path for entry in others} == {"orders/1.csv", "orders/2.csv"}
+    assert mine == {}
+    entered = sorted((entry.path, entry.run_id) for entry in area.landing.ledger())
+    before = [] if ledger == "new" else [("orders/0.csv", "run-1")]
+    assert entered == [*before, ("orders/1.csv", "other"), ("orders/2.csv", "other")]
 
 
 def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:

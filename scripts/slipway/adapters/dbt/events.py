@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from slipway.adapters.processes import hold
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 
 _QUIET = frozenset({"debug", "test"})
+_NOTHING_BUILT = frozenset({"operation", "exposure"})
 
 
 class EventStream:
@@ -28,6 +30,7 @@ class EventStream:
         self.path = log
         self._run_id, self._show = run_id, show
         self._file: IO[str] = log.open("a", encoding="utf-8")
+        hold(self._file)
         self._lock = threading.Lock()
         self._ended, self._total = 0, 0
 
@@ -91,7 +94,7 @@ def _name(info: Any) -> str:
 
 
 def _unseen(info: Any) -> bool:
-    return str(info.resource_type) == "operation" or str(info.materialized) == "ephemeral"
+    return str(info.resource_type) in _NOTHING_BUILT or str(info.materialized) == "ephemeral"
 
 
 def _node(event: Any) -> str:

@@ -14,7 +14,7 @@ from slipway.adapters.dbt.session import LANDING, Session
 from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.releases import figures
-from slipway.domain.manifest import Conservation, Freshness, Node, TestResult, Tests
+from slipway.domain.manifest import Conservation, Freshness, Node, RunManifest, TestResult, Tests
 
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
@@ -22,8 +22,9 @@ _PASSED, _WARNED, _FAILED = ("pass", "success"), ("warn",), ("fail", "error", "r
 
 
 def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
-    """One entry per model, seed and snapshot that dbt came to."""
-    found = []
+    """One entry per model, seed and snapshot that dbt came to, and those that a retry took over."""
+    again = {result.node.unique_id for result in results}
+    found = [node for node in session.resumed if node.unique_id not in again]
     for result in results:
         if result.node.resource_type not in _BUILT or result.node.config.materialized == "ephemeral":
             continue
@@ -126,11 +127,11 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
 
 def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[str, int]:
     """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
-    known = (
-        {item.quarantine: item.by_rule for item in session.previous.conservation} if session.previous else {}
-    )
-    if quarantine not in session.staged and ".".join(quarantine) in known:
-        return known[".".join(quarantine)]
+    name = ".".join(quarantine)
+    if session.previous and _was_seen(session.previous, name, table):
+        for item in session.previous.conservation:
+            if item.quarantine == name:
+                return item.by_rule
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
     rows = session.views.query(f"select rule_id, count(*) from {scan} group by all order by all")
     return {str(rule): int(count) for rule, count in rows}
@@ -149,11 +150,21 @@ def as_of(session: Session) -> str | None:
     table = session.current(session.environment.name, (schema, name))
     if table is None:
         return None
-    if (schema, name) not in session.staged and session.previous and "as_of" not in session.previous.vars:
-        return session.previous.as_of
+    previous = session.previous
+    if previous and "as_of" not in previous.vars and _was_seen(previous, f"{schema}.{name}", table):
+        return previous.as_of
     scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
     rows = session.views.query(f'select max("{column}")::varchar from {scan}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def _was_seen(run: RunManifest, name: str, table: Table) -> bool:
+    """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
+    current = table.current_snapshot()
+    snapshot_id = str(current.snapshot_id) if current else None
+    seen = {node.candidate_snapshot for node in run.nodes if node.table == name}
+    seen |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
+    return snapshot_id in seen
 
 
 def invocation_id() -> str:

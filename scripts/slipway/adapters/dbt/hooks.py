@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.contracts.connection import AdapterResponse
 
+from slipway.adapters.candidates import staged_of
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
 from slipway.adapters.releases import check_store
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
 
@@ -31,18 +34,23 @@ def begin(session: Session) -> list[str]:
     """
     if not builds():
         return []
-    lines = list(session.heal())
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
+    lines = list(session.heal())
+    if not session.scratch:
+        session.records.last_release()  # what is built could not be published beside a record that is damaged
+    wait_for_turn(session, everything=_is_retry())
+    lines += session.heal()
     if warning := check_store(session.outputs, session.records):
         lines.append(warning)
     session.begin()
     lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
-        session.resume(failed)
+        _resume(session, failed)
         lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
-    session.previous = _last_good_run(session)
+    session.previous, damaged = _last_good_run(session)
+    lines += damaged
     session.carried_tests = passed_tests(session.previous) if session.previous else {}
     return lines
 
@@ -104,13 +112,21 @@ def project_dir(flags: Any) -> Path:
     return Path(flags.PROJECT_DIR).resolve()
 
 
-def _last_good_run(session: Session) -> RunManifest | None:
-    """The manifest of the last run whose tables are what is published now."""
+def _last_good_run(session: Session) -> tuple[RunManifest | None, list[str]]:
+    """The manifest of the last run whose tables are what is published now, and lines about those that are damaged.
+
+    Nothing is lost without one: tests are carried by keys of their own, and those that are not known run again.
+    """
+    damaged = []
     for run_id in session.records.run_ids():
-        manifest = session.records.manifest(run_id)
+        try:
+            manifest = session.records.manifest(run_id)
+        except DamagedError as error:
+            damaged.append(error.line())
+            continue
         if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
-            return manifest
-    return None
+            return manifest, damaged
+    return None, damaged
 
 
 def passed_tests(manifest: RunManifest) -> dict[str, str]:
@@ -132,14 +148,36 @@ def _is_retry() -> bool:
     return context is not None and context.info_name == "retry"
 
 
+def _resume(session: Session, run_id: str) -> None:
+    """Take over the candidate of a run that failed, and what is known of its tables, so that a retry publishes all of it.
+
+    Raises:
+        NotFoundError: a table of it was published by someone else since.
+    """
+    published, failed = session.locations(session.outputs), session.records.manifest(run_id)
+    for record in session.records.candidate(run_id):
+        namespace, name = record["table"]
+        if published.get((namespace, name)) != record["base"]:
+            raise NotFoundError(
+                f"run {run_id} cannot be continued",
+                f"{namespace}.{name} was published since",
+                "start a new run",
+            )
+        session.release = int(record["release"])  # its tables carry the tag of this number
+        session.stage(staged_of(session.outputs, record))
+    tables = {".".join(identifier) for identifier in session.staged}
+    session.resumed = [node for node in failed.nodes if node.table in tables] if failed else []
+
+
 def _failed_run(session: Session) -> str:
     path = target_path(session.project) / "run_results.json"
     results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     invocation = results["metadata"]["invocation_id"]
     for run_id in session.records.run_ids():
-        manifest = session.records.manifest(run_id)
-        if manifest is not None and manifest.invocation_id == invocation:
-            return run_id
+        with suppress(DamagedError):
+            manifest = session.records.manifest(run_id)
+            if manifest is not None and manifest.invocation_id == invocation:
+                return run_id
     raise NotFoundError(
         "nothing to retry",
         f"no run in {session.environment.name} belongs to invocation {invocation}",

@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.adapters.candidates import record_of, staged_of
+from slipway.adapters.belonging import check_catalog, check_file
+from slipway.adapters.candidates import record_of
 from slipway.adapters.code import code_of
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import show_landing
@@ -29,6 +30,7 @@ from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.iceberg.write.target import check_readable
 from slipway.adapters.landing import Landing, read_feeds
+from slipway.adapters.leases import HeldLease
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
 from slipway.adapters.releases import heal
@@ -75,6 +77,7 @@ class Session:
             self.outputs = Tables(self.environment.scratch(self.scratch), self.secret.renew)
         self.begun = False
         self.builds = False
+        self.lease: HeldLease | None = None
         self._healed: list[str] | None = None
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
@@ -86,6 +89,7 @@ class Session:
         self.read: dict[str, Table] = {}
         self.landed: list[LandedFile] = []
         self.previous: RunManifest | None = None
+        self.resumed: list[Node] = []
         self.carried_tests: dict[str, str] = {}
         self.carried: set[str] = set()
         self.test_keys: dict[str, str] = {}
@@ -179,8 +183,23 @@ class Session:
             if id(tables) not in self._locations:
                 if tables is self.outputs:
                     self.heal()
-                self._locations[id(tables)] = seen(tables, Records(tables.environment)).locations
+                records = Records(tables.environment)
+                check_file(records)
+                found = seen(tables, records).locations
+                check_catalog(tables, records, found)
+                self._locations[id(tables)] = found
             return self._locations[id(tables)]
+
+    def look_again(self) -> bool:
+        """Pin anew what the catalogs name now, healed; whether the run's own environment changed since the first look."""
+        with self.lock:
+            before, self._locations, self._healed = self._locations, {}, None
+            return before.get(id(self.outputs)) != self.locations(self.outputs)
+
+    def leave(self) -> None:
+        """Let runs go on that wait for this one."""
+        if self.lease:
+            self.lease.release()
 
     def heal(self) -> list[str]:
         """Finish or undo what dead processes began to publish, before this run looks at the catalog; told in lines."""
@@ -237,25 +256,6 @@ class Session:
             record_of(staged, self.release),
         )
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
-
-    def resume(self, run_id: str) -> None:
-        """Take over the candidate of a run that failed, so that a retry publishes all of it.
-
-        Raises:
-            NotFoundError: a table of it was published by someone else since.
-        """
-        published = self.locations(self.outputs)
-        for record in self.records.candidate(run_id):
-            namespace, name = record["table"]
-            identifier = (namespace, name)
-            if published.get(identifier) != record["base"]:
-                raise NotFoundError(
-                    f"run {run_id} cannot be continued",
-                    f"{namespace}.{name} was published since",
-                    "start a new run",
-                )
-            self.release = int(record["release"])  # its tables carry the tag of this number
-            self.stage(staged_of(self.outputs, record))
 
     def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
         """``schema.table`` to the snapshot that this run reads, for node keys and increments."""

@@ -10,12 +10,12 @@ import hashlib
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
@@ -27,6 +27,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import TableUpdate
 
+from slipway.adapters.iceberg.catalogs.opened import connectable, open_catalog
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.catalog.glue import GlueCatalog
 
-_CONNECT_TIMEOUT = 10  # seconds
 _FILE_IO = "slipway.adapters.iceberg.file_io.StoreFileIO"
 
 FORMAT_VERSION = 2
@@ -70,6 +70,14 @@ class StagedTable:
         return current.snapshot_id if current else None
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What a catalog shows right after tables were moved, and when that was, UTC."""
+
+    locations: dict[TableId, str]
+    at: datetime
+
+
 class Tables:
     """The tables of one environment, as its catalog and its warehouse hold them.
 
@@ -94,16 +102,11 @@ class Tables:
         Raises:
             UnavailableError: it cannot be opened.
         """
-        from pyiceberg.catalog import load_catalog
-
         if self._failure:  # every thread asks, and each attempt may take its time
             raise self._failure
         environment = self.environment
-        scheme, _, path = environment.catalog_properties.get("uri", "").partition(":///")
-        if scheme == "sqlite" and not path.startswith("file:"):
-            _make_folder(path)
         try:
-            return load_catalog(environment.name, **self._properties)
+            return open_catalog(environment.name, self._properties)
         except Exception as error:
             self._failure = UnavailableError(
                 f"catalog of {environment.name} cannot be opened",
@@ -190,14 +193,16 @@ class Tables:
     @property
     def _properties(self) -> dict[str, str]:
         """The environment's properties, with what pyiceberg and SQLAlchemy leave open."""
-        given = _connectable(self.environment.catalog_properties)
+        given = connectable(self.environment.catalog_properties)
         return {"py-io-impl": _FILE_IO, **given} if is_s3(given.get("warehouse", "")) else given
 
 
 def _locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableId, str]:
     kind = type(catalog).__name__
     if kind == "SqlCatalog":
-        return _sql_locations(catalog)
+        from slipway.adapters.iceberg.catalogs import sql
+
+        return sql.locations(catalog)
     if kind == "GlueCatalog":
         return _glue_locations(cast("GlueCatalog", catalog))
     from pyiceberg.exceptions import NoSuchTableError
@@ -210,17 +215,6 @@ def _locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[Table
         with suppress(NoSuchTableError):  # dropped since it was listed
             found[namespace, name] = catalog.load_table(f"{namespace}.{name}").metadata_location
     return found
-
-
-def _sql_locations(catalog: Any) -> dict[TableId, str]:
-    from pyiceberg.catalog.sql import IcebergTables
-    from sqlalchemy import select
-
-    query = select(
-        IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
-    ).where(IcebergTables.catalog_name == catalog.name)
-    with catalog.engine.connect() as connection:
-        return {(row[0], row[1]): row[2] for row in connection.execute(query) if row[2]}
 
 
 def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
@@ -267,30 +261,6 @@ def _folder(name: str) -> str:
 def _version(metadata_location: str) -> int:
     head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
     return int(head) if head.isdigit() else 0
-
-
-def _connectable(properties: Mapping[str, str]) -> dict[str, str]:
-    """The same properties, with what SQLAlchemy leaves open for PostgreSQL.
-
-    An address without a driver means one that need not be installed, and a driver waits for ever for a server
-    that does not answer.
-    """
-    uri = properties.get("uri", "")
-    scheme, separator, rest = uri.partition("://")
-    if scheme in ("postgres", "postgresql"):
-        driver = "psycopg" if find_spec("psycopg") and not find_spec("psycopg2") else "psycopg2"
-        scheme = f"postgresql+{driver}"
-    if not separator or not scheme.startswith("postgresql"):
-        return dict(properties)
-    if "connect_timeout=" not in rest:
-        rest += f"{'&' if '?' in rest else '?'}connect_timeout={_CONNECT_TIMEOUT}"
-    return {**properties, "uri": f"{scheme}://{rest}"}
-
-
-def _make_folder(path: str) -> None:
-    from pathlib import Path
-
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _first_line(error: BaseException) -> str:

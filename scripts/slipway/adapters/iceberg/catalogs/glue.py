@@ -9,6 +9,7 @@ from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 
+from slipway.adapters.iceberg.catalogs.absorb import on_top, undone
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 
 
@@ -22,7 +23,10 @@ class GlueMover:
     def forward(self, item: StagedTable) -> bool:
         """From the base to the staged state; makes a new table."""
         if item.base is not None:
-            return self._move(item.identifier, self._tables.load(item.identifier, item.base), item.table)
+            if self._from_base(item):
+                return True
+            (again,) = on_top(self._tables, [item])
+            return again is not item and self._from_base(again)
         database, name = item.identifier
         described = _construct_table_input(
             name, item.table.metadata_location, item.table.properties, item.table.metadata
@@ -33,14 +37,24 @@ class GlueMover:
             return False
         return True
 
-    def back(self, item: StagedTable, tag: str) -> bool:  # noqa: ARG002 - the file that was staged tells
+    def back(self, item: StagedTable, tag: str) -> bool:
         """From the staged state to the base; drops a new table, which Glue cannot guard by a version."""
         if item.base is not None:
-            return self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base))
+            if self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base)):
+                return True
+            location = self._tables.locations({item.identifier}).get(item.identifier)
+            goal = undone(self._tables, item, location, tag) if location else None
+            if location is None or goal is None:
+                return False
+            return self._move(item.identifier, self._tables.load(item.identifier, location), goal)
         if self._holding(item.identifier, item.table.metadata_location) is None:
             return False
         self._catalog.drop_table(item.identifier)
         return True
+
+    def _from_base(self, item: StagedTable) -> bool:
+        assert item.base is not None
+        return self._move(item.identifier, self._tables.load(item.identifier, item.base), item.table)
 
     def _move(self, identifier: TableId, origin: Table, to: Table) -> bool:
         held = self._holding(identifier, origin.metadata_location)

@@ -62,15 +62,11 @@ def _request(tables: Tables, item: StagedTable) -> CommitTableRequest:
 
 
 def _moved(tables: Tables, staged: Sequence[StagedTable]) -> StagedTable:
-    """The first table whose snapshot is not that of its base."""
+    """The first table that is not as its base was."""
+    from slipway.adapters.iceberg.catalogs.commit import hindrance
+
     now = tables.locations({item.identifier for item in staged})
     for item in staged:
-        found, base = now.get(item.identifier), item.base
-        if found == base:
-            continue
-        if not (found and base):
-            return item
-        here, there = tables.load(item.identifier, found), tables.load(item.identifier, base)
-        if here.metadata.current_snapshot_id != there.metadata.current_snapshot_id:
+        if hindrance(tables, item.identifier, item.base, now.get(item.identifier)):
             return item
     return staged[0]

@@ -12,6 +12,11 @@ from pyiceberg.table.update import (
     AddSnapshotUpdate,
     AddSortOrderUpdate,
     AssertCreate,
+    AssertCurrentSchemaId,
+    AssertDefaultSortOrderId,
+    AssertDefaultSpecId,
+    AssertLastAssignedFieldId,
+    AssertLastAssignedPartitionId,
     AssertRefSnapshotId,
     AssertTableUUID,
     AssignUUIDUpdate,
@@ -76,7 +81,8 @@ def forward(tables: Tables, item: StagedTable) -> Change:
     """What leads from the base, or from nothing, to the staged state."""
     if item.base is None:
         return (AssertCreate(),), _everything(item.table.metadata)
-    return _at(tables.load(item.identifier, item.base)), item.updates
+    base = tables.load(item.identifier, item.base)
+    return (*_at(base), *_shaped_as(base.metadata)), item.updates
 
 
 def backward(base: Table, item: StagedTable, tag: str) -> Change:
@@ -105,6 +111,17 @@ def _at(table: Table) -> tuple[TableRequirement, ...]:
     return (
         AssertTableUUID(uuid=table.metadata.table_uuid),
         AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id if current else None),
+    )
+
+
+def _shaped_as(base: TableMetadata) -> tuple[TableRequirement, ...]:
+    """What else the updates rest on; properties are not among it."""
+    return (
+        AssertCurrentSchemaId(current_schema_id=base.current_schema_id),
+        AssertLastAssignedFieldId(last_assigned_field_id=base.last_column_id),
+        AssertDefaultSpecId(default_spec_id=base.default_spec_id),
+        AssertLastAssignedPartitionId(last_assigned_partition_id=base.last_partition_id),
+        AssertDefaultSortOrderId(default_sort_order_id=base.default_sort_order_id),
     )
 
 

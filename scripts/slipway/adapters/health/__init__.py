@@ -1,0 +1,1 @@
+"""Checks of ``slipway doctor``, and how what they find is repaired."""

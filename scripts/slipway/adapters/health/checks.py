@@ -1,0 +1,46 @@
+"""All checks, in the order in which a person would want to hear of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from slipway.adapters.health import leftovers, publications, records, runs, surroundings, tables
+from slipway.adapters.health.examination import Examination
+from slipway.domain.errors import SlipwayError
+from slipway.domain.health import Finding
+
+Check = Callable[[Examination], Iterator[Finding]]
+
+CHECKS: Sequence[Check] = (
+    tables.catalog,
+    records.of_releases,
+    records.of_runs,
+    publications.interrupted,
+    publications.holds,
+    tables.released,
+    tables.files,
+    runs.leases,
+    runs.killed,
+    runs.superseded,
+    runs.scratch,
+    leftovers.spilled,
+    leftovers.comparisons,
+    leftovers.half_written,
+    surroundings.conditional_writes,
+    surroundings.clock,
+)
+
+
+def examine(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Finding]:
+    """What all checks find; a check that cannot be made is a finding, told once for all that fail alike."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found += check(at)
+        except SlipwayError as error:
+            found.append(Finding(error.what, error.why, error.fix))
+        except OSError as error:
+            found.append(
+                Finding(str(error.filename), f"it cannot be read: {error.strerror}", "check who may read it")
+            )
+    return list({(item.where, item.what): item for item in found}.values())

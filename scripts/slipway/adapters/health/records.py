@@ -1,0 +1,149 @@
+"""Records that are damaged: told with their place, never changed; a release record is made anew from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from slipway.adapters.health.examination import Examination
+from slipway.adapters.health.runs import run_ids
+from slipway.adapters.holds import Holds
+from slipway.adapters.iceberg.catalogs.commit import guarantee
+from slipway.adapters.record_files import REPAIRED, parse_json, parse_record
+from slipway.adapters.releases import released_table
+from slipway.domain.errors import DamagedError, SlipwayError
+from slipway.domain.health import Finding, WriteBeside
+from slipway.domain.manifest import SCHEMA_VERSION, Code, Intent, Move, Release
+
+
+def of_releases(at: Examination) -> Iterator[Finding]:
+    """Release records, write-ahead records and holds."""
+    _, damaged = at.releases
+    for number, error in damaged.items():
+        found = _finding(error)
+        made = _made_anew(at, number)
+        yield Finding(found.where, found.what, found.fix, [made] if made else [])
+    for key in at.records.open_keys():
+        try:
+            at.records.read_intent(key)
+        except DamagedError as error:
+            found = _finding(error)
+            made = None if _is_of_another(at, key) else _intent(at, key)
+            yield Finding(found.where, found.what, found.fix, [made] if made else [])
+    yield from _told(lambda: Holds(at.records).current())
+
+
+def of_runs(at: Examination) -> Iterator[Finding]:
+    """Run manifests, candidate records and dbt's manifests."""
+    shown = {release.run_id for release in at.releases[0][-1:]}
+    for run_id in run_ids(at):
+        yield from _told(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
+        yield from _told(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
+        yield from _told(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
+        if at.deep or run_id in shown:  # dbt's are large
+            yield from _told(lambda run_id=run_id: _dbt_manifest(at, run_id))  # type: ignore[misc]
+
+
+def _told(read: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        read()
+    except DamagedError as error:
+        yield _finding(error)
+
+
+def _finding(error: DamagedError) -> Finding:
+    where, _, what = error.what.partition(" cannot be ")
+    return Finding(where, f"cannot be {what}: {error.why}", error.fix)
+
+
+def _dbt_manifest(at: Examination, run_id: str) -> None:
+    key = f"{at.records.folder(run_id)}/dbt/manifest.json"
+    try:
+        content = at.records.store.read(key)
+    except FileNotFoundError:
+        return
+    parse_json(content, f"{at.records.store.root}/{key}")
+
+
+def _made_anew(at: Examination, number: int) -> WriteBeside | None:
+    """The release record that follows from the record before it and the write-ahead record.
+
+    None for a record of another version or environment, which is not damaged, and where something else is missing.
+    """
+    if at.has_no_catalog:
+        return None
+    key = f"releases/{number:06d}.json"
+    if _is_of_another(at, key):
+        return None
+    before = [release for release in at.releases[0] if release.number < number]
+    try:
+        intent = at.records.intent(number)
+        if intent is None or at.records.has(f"{key}{REPAIRED}"):
+            return None
+        made = _release(at, intent, before[-1] if before else None)
+    except SlipwayError:
+        return None
+    text = made.model_dump_json(indent=1)
+    parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
+    return WriteBeside(key + REPAIRED, text)
+
+
+def _is_of_another(at: Examination, key: str) -> bool:
+    """Whether a record is whole, and of another version or environment."""
+    try:
+        loaded = parse_json(at.records.store.read(key), key)
+    except DamagedError:
+        return False
+    own = at.environment.name
+    return loaded.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION or loaded.get("target", own) != own
+
+
+def _intent(at: Examination, key: str) -> WriteBeside | None:
+    """The write-ahead record that follows from the candidate with its number; what was published is then found out.
+
+    None for a rollback, whose candidate does not say what it returns to, and where a record is missing.
+    """
+    number = int(key.rpartition("/")[2].partition(".")[0])
+    if at.records.has(f"{key}{REPAIRED}"):
+        return None
+    for run_id in run_ids(at):
+        try:
+            candidate, manifest = at.records.candidate(run_id), at.records.manifest(run_id)
+        except DamagedError:
+            continue
+        if candidate and all(record["release"] == number for record in candidate):
+            moves = {
+                ".".join(record["table"]): Move(
+                    base=record["base"], metadata_location=record["metadata_location"]
+                )
+                for record in candidate
+            }
+            code = manifest.code if manifest else Code(commit=None, dirty=True)
+            made = Intent(number=number, run_id=run_id, code=code, tables=moves)
+            return WriteBeside(key + REPAIRED, made.model_dump_json(indent=1))
+    return None
+
+
+def _release(at: Examination, intent: Intent, before: Release | None) -> Release:
+    tables = {
+        name: table.model_copy(update={"changed": False})
+        for name, table in (before.tables if before else {}).items()
+    }
+    staged_at = before.published_at + timedelta(milliseconds=1) if before else datetime.fromtimestamp(0, UTC)
+    for name, move in intent.tables.items():
+        namespace, _, table = name.rpartition(".")
+        loaded = at.tables.load((namespace, table), move.metadata_location)
+        tables[name] = released_table(loaded, intent)
+        staged_at = max(staged_at, datetime.fromtimestamp(loaded.metadata.last_updated_ms / 1000, UTC))
+    return Release(
+        number=intent.number,
+        run_id=intent.run_id,
+        target=at.environment.name,
+        published_at=staged_at,
+        code=intent.code,
+        guarantee=guarantee(at.tables.catalog),
+        tables=tables,
+        rolls_back=intent.rolls_back,
+        returns_to=intent.returns_to,
+        reason=intent.reason,
+    )

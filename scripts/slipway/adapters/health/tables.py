@@ -1,0 +1,160 @@
+"""The newest release beside what the catalog names, and the files of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyiceberg.table import Table
+
+from slipway.adapters.belonging import elsewhere, lost
+from slipway.adapters.health.examination import Examination
+from slipway.adapters.iceberg.tables import TableId, uri
+from slipway.adapters.objects import object_store
+from slipway.domain.errors import UnavailableError
+from slipway.domain.health import Finding, Register, Tag
+from slipway.domain.manifest import Release, ReleasedTable
+
+
+def catalog(at: Examination) -> Iterator[Finding]:
+    """A catalog that is gone, or of another environment."""
+    if where := elsewhere(at.environment, at.locations):
+        yield Finding(
+            f"the catalog of {at.environment.name}",
+            f"it is of another environment: its tables are in {where}, and the warehouse is {at.environment.warehouse}",
+            "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
+        )
+    elif newest := _lost_release(at):
+        error = lost(at.records, "it names no table")
+        steps = [
+            Register(name, table.metadata_location)
+            for name, table in sorted(newest.tables.items())
+            if _is_there(at, table)
+        ]
+        yield Finding(error.what, error.why, error.fix, steps)
+
+
+def released(at: Examination) -> Iterator[Finding]:
+    """Tables that are not as the newest release left them."""
+    newest = _newest(at)
+    if newest is None or _lost_release(at) or elsewhere(at.environment, at.locations):
+        return
+    if len(at.intents) < len(at.records.open_keys()):  # what one of them moves is not known
+        return
+    moving = {name for intent in at.intents for name in intent.tables}
+    for name, table in sorted(newest.tables.items()):
+        if name not in moving:
+            yield from _table(at, newest, name, table)
+
+
+def files(at: Examination) -> Iterator[Finding]:
+    """Files that current snapshots name and that are missing, or of another size."""
+    if elsewhere(at.environment, at.locations):
+        return
+    for identifier, location in sorted(at.locations.items()):
+        try:
+            table = at.tables.load(identifier, location)
+        except UnavailableError as error:
+            yield _broken(identifier, error.why)
+            continue
+        yield from _files(at, identifier, table)
+
+
+def _newest(at: Examination) -> Release | None:
+    found, damaged = at.releases
+    newest = max(found, key=lambda release: release.number, default=None)
+    return None if newest is None or any(number > newest.number for number in damaged) else newest
+
+
+def _lost_release(at: Examination) -> Release | None:
+    """The newest release, of a catalog that names none of its tables."""
+    newest = _newest(at)
+    if newest is None or any(_id(name) in at.locations for name in newest.tables):
+        return None
+    return newest
+
+
+def _is_there(at: Examination, table: ReleasedTable) -> bool:
+    location = table.metadata_location
+    return bool(at.tables.io(location).new_input(location).exists())
+
+
+def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) -> Iterator[Finding]:
+    location = at.locations.get(_id(name))
+    if location is None:
+        yield Finding(
+            name,
+            f"release {newest.number} has it, and the catalog does not: another program dropped it",
+            f"if that was not meant, register it with its metadata file {table.metadata_location}",
+        )
+        return
+    try:
+        loaded = at.tables.load(_id(name), location)
+    except UnavailableError:  # told of where files are examined
+        return
+    current = loaded.metadata.current_snapshot_id
+    if str(current) != str(table.snapshot_id):
+        yield Finding(
+            name,
+            f"its snapshot {current} is of no release: another program committed on top of release {newest.number}",
+            "keep it with the next run, or have what is not meant removed by who made it",
+        )
+    elif table.changed and newest.number and current is not None:
+        yield from _tag(newest, name, loaded, current)
+
+
+def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Finding]:
+    tag = f"release-{newest.number}"
+    ref = table.metadata.refs.get(tag)
+    if ref is None or ref.snapshot_id != current:
+        what = f"points to snapshot {ref.snapshot_id}" if ref else "is not there"
+        yield Finding(
+            name,
+            f"tag {tag} {what}: expiring snapshots could take what the release shows",
+            f"tag snapshot {current}",
+            [Tag(name, current, tag)],
+        )
+
+
+def _files(at: Examination, identifier: TableId, table: Table) -> Iterator[Finding]:
+    current = table.current_snapshot()
+    if current is None:
+        return
+    wanted: dict[str, int] = {}
+    try:
+        for manifest in current.manifests(table.io):
+            wanted[manifest.manifest_path] = manifest.manifest_length
+            if at.deep:
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+                wanted |= {entry.data_file.file_path: entry.data_file.file_size_in_bytes for entry in entries}
+    except (OSError, ValueError, UnavailableError) as error:
+        yield _broken(identifier, " ".join(str(error).split()))
+        return
+    root = uri(table.metadata.location.rstrip("/"))
+    there = _sizes(at, root, "" if at.deep else "metadata")
+    for path, size in sorted(wanted.items()):
+        found = there.get(uri(path))
+        if not uri(path).startswith(f"{root}/"):
+            continue  # another program put it elsewhere, where nothing was listed
+        if found is None:
+            yield _broken(identifier, f"{path} is missing")
+        elif found != size:
+            yield _broken(identifier, f"{path} has {found} bytes, not {size}")
+
+
+def _sizes(at: Examination, root: str, folder: str) -> dict[str, int]:
+    """Every file below a table's folder, by one listing."""
+    store = object_store(root, at.environment.catalog_properties)
+    return {f"{root}/{item.key}": item.size for item in store.entries(folder)}
+
+
+def _broken(identifier: TableId, why: str) -> Finding:
+    return Finding(
+        ".".join(identifier),
+        f"it cannot be read as a whole: {why}",
+        "restore the file from a copy, or show an earlier release with slipway rollback",
+    )
+
+
+def _id(name: str) -> TableId:
+    namespace, _, table = name.rpartition(".")
+    return namespace, table

@@ -1,0 +1,64 @@
+"""Opening a catalog with what pyiceberg and SQLAlchemy leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+_CONNECT_TIMEOUT = 10  # seconds
+LOCK_TIMEOUT = 30
+"""Seconds that one process waits for another that writes to a SQL catalog."""
+_ATTEMPTS = 5
+
+
+def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
+    """A catalog, and the folder and tables of a SQL catalog that are not there yet.
+
+    Args:
+        name: the environment's.
+        properties: as ``connectable`` returns them.
+    """
+    from pyiceberg.catalog import load_catalog
+
+    scheme, _, path = properties.get("uri", "").partition(":///")
+    if scheme == "sqlite" and not path.startswith("file:"):
+        Path(path.partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return load_catalog(name, **properties)
+        except Exception as error:
+            # another process made the tables after this one had looked for them
+            if "already exists" not in str(error) or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def connectable(properties: Mapping[str, str]) -> dict[str, str]:
+    """The same properties, with what SQLAlchemy leaves open for PostgreSQL and SQLite.
+
+    An address without a driver means one that need not be installed, and a driver waits for ever for a PostgreSQL
+    server that does not answer, and but five seconds for another process that writes to SQLite.
+    """
+    uri = properties.get("uri", "")
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return dict(properties)
+    if scheme in ("postgres", "postgresql"):
+        driver = "psycopg" if find_spec("psycopg") and not find_spec("psycopg2") else "psycopg2"
+        scheme = f"postgresql+{driver}"
+    if scheme.startswith("postgresql"):
+        rest = _with(rest, "connect_timeout", _CONNECT_TIMEOUT)
+    elif scheme == "sqlite":
+        rest = _with(rest, "timeout", LOCK_TIMEOUT)
+    return {**properties, "uri": f"{scheme}://{rest}"}
+
+
+def _with(address: str, name: str, value: int) -> str:
+    if f"{name}=" in address.partition("?")[2]:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}{name}={value}"

@@ -1,0 +1,90 @@
+"""``slipway doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.domain.health import Step
+    from slipway.services.doctor import Diagnosis, Done
+
+FOUND = 6
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Carry out the steps that are listed.")
+@click.option("--deep", is_flag=True, help="Look at the records of every run and at every data file, too.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(*, fix: bool, deep: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """Find what a crash or a careless hand left behind, and repair it with --fix.
+
+    Records of runs and releases are never changed or deleted: what replaces a damaged one is written beside it. Exit
+    code 6 says that something is left: all that was found, or with --fix what only a person can decide.
+    """
+    from slipway.services.doctor import examine, repair
+    from slipway.services.project import find_project
+
+    diagnosis = examine(find_project(project_dir), target, deep=deep)
+    done = repair(diagnosis, output.message) if fix else None
+    if output_ == "json":
+        output.as_json(_record(diagnosis, done))
+    else:
+        _show(diagnosis, done)
+    if _is_left(diagnosis, done):
+        raise click.exceptions.Exit(FOUND)
+
+
+def _is_left(diagnosis: Diagnosis, done: list[Done] | None) -> bool:
+    if done is None:
+        return bool(diagnosis.findings)
+    return any(item.failure for item in done) or any(not found.steps for found in diagnosis.findings)
+
+
+def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
+    if not diagnosis.findings:
+        output.result(f"nothing found in {diagnosis.target}")
+        return
+    for found in diagnosis.findings:
+        output.result(f"{found.where}: {found.what}. {found.fix}.")
+    if done is None and diagnosis.steps:
+        output.result(f"\nslipway doctor --fix does {figures.plural(len(diagnosis.steps), 'step')}:")
+        for step in diagnosis.steps:
+            output.result(f"  {step.told}")
+    elif done:
+        output.result("\ndone:")
+        for item in done:
+            output.result(f"  {'failed: ' if item.failure else ''}{item.step.told}{_why(item)}")
+
+
+def _why(done: Done) -> str:
+    return f": {done.failure}" if done.failure else ""
+
+
+def _record(diagnosis: Diagnosis, done: list[Done] | None) -> dict[str, Any]:
+    return {
+        "target": diagnosis.target,
+        "findings": [
+            {
+                "where": found.where,
+                "what": found.what,
+                "fix": found.fix,
+                "steps": [_step(step) for step in found.steps],
+            }
+            for found in diagnosis.findings
+        ],
+        "done": None
+        if done is None
+        else [{**_step(item.step), "failure": item.failure or None} for item in done],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"step": type(step).__name__, **asdict(step)}  # type: ignore[call-overload]

@@ -1,0 +1,294 @@
+"""Every kind of record damaged in every way, and every command on it: one line that names the record, and nothing is lost.
+
+One damaged record does not make everything unusable: the table below says which commands it stops.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cli.conftest import Printed, World
+
+if TYPE_CHECKING:
+    from tests.conftest import Output, Workshop
+
+pytestmark = pytest.mark.long
+
+WEIGHTS = "serving.depot_weights"
+TARGET = {"DBT_TARGET": "prod"}
+READING: dict[str, list[str]] = {
+    "runs": ["runs"],
+    "releases": ["releases"],
+    "show run": ["show", "latest"],
+    "show table": ["show", WEIGHTS],
+    "sql": ["sql", f"select * from {WEIGHTS}"],
+    "sql --run": ["sql", f"select * from {WEIGHTS}", "--run", "latest"],
+    "sql --release": ["sql", f"select * from {WEIGHTS}", "--release", "1"],
+    "sql --as-of": ["sql", f"select * from {WEIGHTS}", "--as-of", "2999-01-01"],
+    "connect": ["connect"],
+    "hold": ["hold"],
+    "rollback": ["rollback", "--dry-run"],
+    "replay": ["replay", "latest"],
+}
+WRITING: dict[str, list[str]] = {
+    "publish": ["publish", "latest"],
+    "rollback for good": ["rollback", "--to", "1"],
+    "run": ["run"],
+    "dbt build": ["build"],
+}
+HOLD = {
+    "schema_version": 1,
+    "target": "prod",
+    "release": 2,
+    "placed_at": "2024-05-01T00:00:00Z",
+    "who": "Ada",
+    "reason": "wrong",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A record that is damaged.
+
+    Args:
+        record: finds it; its name without folder is in what is told.
+        stops: the commands that refuse.
+        told_by: commands that go on and tell of it.
+        before: makes the environment one that has such a record.
+        has_target: whether it says which environment it is of.
+        is_versioned: whether it has a version.
+    """
+
+    record: Callable[[World], Path]
+    stops: frozenset[str]
+    told_by: frozenset[str] = frozenset()
+    before: Callable[[World], None] = lambda _: None
+    has_target: bool = False
+    is_versioned: bool = True
+
+
+def in_run(number: int, name: str) -> Callable[[World], Path]:
+    """A record of a run, by its number from the oldest."""
+
+    def find(world: World) -> Path:
+        folders = sorted(path for path in warehouse(world).glob("_slipway/runs/*/*"))
+        return folders[number] / name
+
+    return find
+
+
+def of_release(name: str) -> Callable[[World], Path]:
+    return lambda world: warehouse(world) / "_slipway" / name
+
+
+def warehouse(world: World) -> Path:
+    return world.home / "prod" / "warehouse"
+
+
+def unrecorded(world: World) -> None:
+    """As a crash between the publication and its record leaves it."""
+    (warehouse(world) / "_slipway/releases/000002.json").unlink()
+
+
+def held(world: World) -> None:
+    folder = warehouse(world) / "_slipway/holds"
+    folder.mkdir()
+    (folder / "000002.json").write_text(json.dumps(HOLD), encoding="utf-8")
+
+
+WRITES = frozenset(WRITING)
+KINDS = {
+    "newest release": Kind(
+        of_release("releases/000002.json"),
+        stops=WRITES | {"rollback", "sql --as-of"},
+        told_by=frozenset({"releases", "show table"}),
+        has_target=True,
+    ),
+    "older release": Kind(
+        of_release("releases/000001.json"),
+        # readers see the second, and there is nothing left before it
+        stops=frozenset({"rollback", "rollback for good", "sql --release", "sql --as-of"}),
+        told_by=frozenset({"releases", "show table"}),
+        has_target=True,
+    ),
+    "intent": Kind(
+        of_release("releases/000002.publishing"),
+        stops=WRITES | {"rollback"},
+        told_by=frozenset({"releases", "show run", "show table"}),
+        before=unrecorded,
+    ),
+    "hold": Kind(
+        of_release("holds/000002.json"),
+        stops=frozenset({"hold", "publish", "run", "dbt build"}),
+        before=held,
+        has_target=True,
+    ),
+    "run manifest": Kind(
+        in_run(2, "run_manifest.json"),
+        stops=frozenset({"show run", "sql --run", "publish", "replay"}),
+        told_by=frozenset({"runs", "run"}),
+        has_target=True,
+    ),
+    "candidate": Kind(in_run(2, f"candidate/{WEIGHTS}.json"), stops=frozenset({"sql --run", "publish"})),
+    "dbt's manifest": Kind(
+        in_run(1, "dbt/manifest.json"),
+        stops=frozenset(),
+        told_by=frozenset({"rollback", "rollback for good"}),
+        is_versioned=False,
+    ),
+}
+
+
+def empty(record: Path) -> None:
+    record.write_bytes(b"")
+
+
+def cut(record: Path) -> None:
+    content = record.read_bytes()
+    record.write_bytes(content[: len(content) // 2])
+
+
+def newer(record: Path) -> None:
+    edit(record, schema_version=2, new_field="?")
+
+
+def retyped(record: Path) -> None:
+    """Every value is a list, the record itself is still JSON."""
+    edit(
+        record,
+        **{
+            name: [value]
+            for name, value in json.loads(record.read_bytes()).items()
+            if name != "schema_version"
+        },
+    )
+
+
+def listed(record: Path) -> None:
+    record.write_text(f"[{record.read_text(encoding='utf-8')}]", encoding="utf-8")
+
+
+def binary(record: Path) -> None:
+    record.write_bytes(b"\xff\x00\xfe" * 100)
+
+
+def foreign(record: Path) -> None:
+    edit(record, target="dev")
+
+
+def edit(record: Path, **fields: object) -> None:
+    record.write_text(json.dumps(json.loads(record.read_bytes()) | fields), encoding="utf-8")
+
+
+WAYS = {way.__name__: way for way in (empty, cut, newer, retyped, listed, binary, foreign)}
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(kind, way, id=f"{kind}-{way}")
+        for kind, of in KINDS.items()
+        for way in WAYS
+        if (way != "foreign" or of.has_target) and (way != "newer" or of.is_versioned)
+    ]
+
+
+@pytest.fixture(scope="module")
+def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A target prod with two releases and a run that is staged, each with a day more."""
+    workshop = new_workshop(tmp_path_factory.mktemp("damaged"))
+    folder = workshop.home / "prod"
+    folder.mkdir(parents=True)
+    workshop.settings |= TARGET | {
+        "PYICEBERG_CATALOG__PROD__TYPE": "sql",
+        "PYICEBERG_CATALOG__PROD__URI": f"sqlite:///{folder}/catalog.db",
+        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
+    }
+    workshop.commit()
+    for day in (3, 4):
+        workshop.run()
+        workshop.answer("publish", "latest")
+        workshop.land(f"day-{day}.csv", (f"p1{day},S,2024-05-0{day},10.125",))
+    workshop.run()
+    shutil.copytree(workshop.home, workshop.folder / "sound")
+    return World(workshop, {})
+
+
+def restore(world: World) -> None:
+    shutil.rmtree(world.home)
+    shutil.copytree(world.folder / "sound", world.home)
+
+
+def state(world: World) -> tuple[dict[str, str], dict[str, bytes]]:
+    """What readers see, and every record."""
+    folder = warehouse(world) / "_slipway"
+    records = {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    return world.workshop.published("prod"), records
+
+
+def carried_out(world: World, name: str) -> Printed | Output:
+    if name in READING:
+        return world.slipway(*READING[name])
+    program = "dbt" if name == "dbt build" else "slipway"
+    return world.workshop.start(*WRITING[name], program=program).wait()
+
+
+def check(world: World, kind: str, way: str, commands: list[str]) -> None:
+    for name in commands:
+        restore(world)
+        KINDS[kind].before(world)
+        record = KINDS[kind].record(world)
+        WAYS[way](record)
+        tables, records = state(world)
+        done = carried_out(world, name)
+        told = done.out + done.err if name == "dbt build" else done.err
+        assert "Traceback" not in told, (name, told)
+        now_tables, now_records = state(world)
+        assert {key: now_records.get(key) for key in records} == records, name  # none is changed or gone
+        if name in KINDS[kind].stops:
+            assert done.code == (2 if name == "dbt build" else 6), (name, done)
+            assert now_tables == tables, name
+            lines = [line for line in told.splitlines() if record.name in line]
+            assert lines, (name, told)
+            assert name == "dbt build" or told.splitlines() == lines, (name, told)
+            assert not [key for key in now_records.keys() - records.keys() if key.endswith(".json")], name
+        else:
+            assert done.code == 0, (name, done)
+        if name in KINDS[kind].told_by:
+            assert record.name in told or record.parent.name in told, (name, told)
+
+
+@pytest.mark.parametrize(("kind", "way"), cases())
+def test_reading(lived: World, kind: str, way: str) -> None:
+    check(lived, kind, way, [name for name in READING if name != "replay"])
+
+
+@pytest.mark.parametrize(("kind", "way"), cases())
+def test_writing(lived: World, kind: str, way: str) -> None:
+    check(lived, kind, way, list(WRITING))
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_replay_of_a_run_whose_manifest_is_damaged(lived: World, way: str) -> None:
+    check(lived, "run manifest", way, ["replay"])
+
+
+@pytest.mark.parametrize(("kind", "way"), cases())
+def test_doctor_finds_it(lived: World, kind: str, way: str) -> None:
+    restore(lived)
+    KINDS[kind].before(lived)
+    record = KINDS[kind].record(lived)
+    WAYS[way](record)
+    done = lived.slipway("doctor", "--output", "json")
+    assert done.code == 6, done
+    assert f"file://{record}" in {item["where"] for item in json.loads(done.out)["findings"]}
+    before = record.read_bytes()
+    lived.slipway("doctor", "--fix")
+    assert record.read_bytes() == before

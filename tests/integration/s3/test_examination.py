@@ -1,0 +1,54 @@
+"""``slipway doctor`` where the warehouse is in S3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slipway.adapters.health import surroundings
+from slipway.adapters.health.examination import Examination
+from slipway.adapters.profile import Profile
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+
+
+def test_a_lake(
+    new_lake: Callable[[Path, str], Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = new_lake(tmp_path, "doctored-lake")
+    workshop = lake.workshop
+    workshop.run()
+    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"
+
+    for name, value in workshop.env().items():
+        monkeypatch.setenv(name, value)
+    now = datetime.now(UTC)
+    for hours in (-2, 2):
+        at = Examination(
+            Profile(workshop.project).environment("staging"), workshop.project, now + timedelta(hours=hours)
+        )
+        found = [item.what for item in surroundings.clock(at)]
+        assert found[0].startswith("the store's clock says ")
+        assert len(found) == (2 if hours < 0 else 1)  # the release is in the future of a clock that is slow
+
+    record = "warehouse/_slipway/releases/000001.json"
+    before = json.loads(lake.get(record))
+    lake.put(record, b"{")
+    location = lake.published()["curated.weights"]
+    data = next(key for key in lake.sizes("warehouse/curated/weights/data/"))
+    lake.client.delete_object(Bucket=lake.bucket, Key=data)
+    done = workshop.slipway("doctor", "--deep", "--fix", "--output", "json")
+    assert done.code == 6, done
+    found = [item["where"] for item in json.loads(done.out)["findings"]]
+    assert found == [f"s3://{lake.bucket}/{record}", "curated.weights"]
+    assert json.loads(lake.get(f"{record}.repaired")) | {"published_at": ""} == before | {"published_at": ""}
+    assert lake.get(record) == b"{"
+    assert lake.published()["curated.weights"] == location
