@@ -18,6 +18,7 @@ class Scale:
         snapshots: few and many, likewise.
         models: models of the generated project.
         wide_rows: rows of the table whose build is bounded in memory.
+        small_files: data files that are put together.
     """
 
     repeats: int
@@ -28,12 +29,21 @@ class Scale:
     snapshots: tuple[int, int]
     models: int
     wide_rows: int
+    small_files: int
 
 
 SCALES = {
-    "tiny": Scale(1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000),
+    "tiny": Scale(1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10),
     "small": Scale(
-        3, True, (("narrow", 1_000_000), ("wide", 200_000)), 1_000_000, (10, 200), (10, 200), 50, 1_000_000
+        3,
+        True,
+        (("narrow", 1_000_000), ("wide", 200_000)),
+        1_000_000,
+        (10, 200),
+        (10, 200),
+        50,
+        1_000_000,
+        2_000,
     ),
     "full": Scale(
         3,
@@ -44,5 +54,6 @@ SCALES = {
         (10, 1000),
         200,
         50_000_000,
+        2_000,
     ),
 }

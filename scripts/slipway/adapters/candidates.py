@@ -94,10 +94,11 @@ def audited(
     staged = []
     for record in candidate:
         name = ".".join(record["table"])
-        node, item = built[name], staged_of(tables, record)
+        node = built[name]
         written = (record["metadata_location"], record["snapshot_id"])
         if written != (node.metadata_location, node.candidate_snapshot):
             raise _altered(manifest, f"the candidate record of {name} is not what the run manifest says")
+        item = staged_of(tables, record)
         if not _leads_there(tables, item, record["release"]):
             raise _altered(manifest, f"the staged metadata of {name} is not what its candidate record says")
         staged.append(item)

@@ -71,9 +71,20 @@ def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
     return int(read) if read is not None else None
 
 
-def connect(catalog_properties: Mapping[str, str], home: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database that can read the environment's tables and spills below its home."""
+def connect(
+    catalog_properties: Mapping[str, str],
+    home: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database that can read the environment's tables and spills below its home.
+
+    Args:
+        catalog_properties: properties of the catalog.
+        home: the environment's home.
+        settings: DuckDB's, of the target; its limits among them count.
+    """
     config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
+    config |= {key: value for key, value in (settings or {}).items() if key in spill.ONCE}
     connection = duckdb.connect(":memory:", config=config)
     prepare(connection)
     Secret(catalog_properties).renew(connection)

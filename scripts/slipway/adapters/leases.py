@@ -60,7 +60,9 @@ class Leases:
             for item in self._store.entries(_FOLDER)
             if item.size and item.key.endswith(".json") and item.key != _key(but)
         ]
-        now = self._store.clock() if entries else 0.0
+        if not entries:
+            return []
+        now = self._store.clock()
         return [found for item in entries if (found := self._look(item, now))]
 
     def take(
@@ -124,7 +126,7 @@ class Leases:
         """End a lease: emptied first, because not everybody may delete."""
         self._store.replace(_key(run_id), b"")
         with suppress(UnavailableError):
-            self._store.remove(_key(run_id))
+            self._store.delete([_key(run_id)])
 
     def _live(self, run_id: str) -> list[Lease]:
         """Leases of others that count; those that do not are taken away."""
@@ -148,7 +150,7 @@ class Leases:
             time.sleep(pause)
             pause = min(pause * 1.5, _LOOKS[1])
 
-    def _look(self, item: ObjectInfo, now: float) -> Found | None:
+    def _look(self, item: ObjectInfo, now: datetime) -> Found | None:
         if item.key not in self._seen or self._seen[item.key][0] != item:
             try:
                 read = Lease.model_validate_json(self._store.read(item.key))
@@ -158,7 +160,7 @@ class Leases:
         _, since, lease = self._seen[item.key]
         here = bool(lease.place) and lease.place == processes.place()
         gone = here and processes.started(lease.pid) != lease.process
-        age, watched = now - item.modified, time.monotonic() - since
+        age, watched = (now - item.modified).total_seconds(), time.monotonic() - since
         return Found(lease, standing(is_gone=gone, age=age, watched=watched))
 
 

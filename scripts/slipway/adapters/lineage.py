@@ -12,6 +12,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from slipway.adapters import engine
 from slipway.adapters.dbt.state import INPUTS, read_state
+from slipway.adapters.iceberg.content import current_content, snapshot_with
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.published import Published
@@ -20,8 +21,7 @@ from slipway.domain.lineage import LANDING, Source, SourceFile, SourceFiles
 
 def sources(published: Published, table: str) -> list[Source]:
     """A published table and everything it comes from, each once, nearest first."""
-    current = load(published, table).current_snapshot()
-    queue = [(table, str(current.snapshot_id) if current else "none")]
+    queue = [(table, current_content(load(published, table)) or "none")]
     found: dict[tuple[str, str], Source] = {}
     while queue:
         key = queue.pop(0)
@@ -48,9 +48,13 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
     feeds = [name for name in source.inputs if name.startswith(LANDING)]
     if not feeds or not source.version.isdigit():
         return
+    table = load(published, source.table)
+    snapshot = snapshot_with(table, source.version)
+    if snapshot is None:  # expired
+        return
     scan = (
-        f"iceberg_scan({literal(duckdb_path(load(published, source.table).metadata_location))}, "
-        f"snapshot_from_id = {source.version})"
+        f"iceberg_scan({literal(duckdb_path(table.metadata_location))}, "
+        f"snapshot_from_id = {snapshot.snapshot_id})"
     )
     connection = engine.connect(published.environment.catalog_properties, published.environment.home)
     try:
@@ -72,11 +76,10 @@ def _source(published: Published, name: str, version: str) -> Source:
     if (schema, bare) not in published.locations or not version.isdigit():
         return Source(name, version)
     table = load(published, name)
-    snapshot = table.snapshot_by_id(int(version))
+    snapshot = snapshot_with(table, version)
     if snapshot is None:  # expired
         return Source(name, version)
-    current = table.current_snapshot()
-    is_published = current is not None and current.snapshot_id == snapshot.snapshot_id
+    is_published = current_content(table) == version
     summary = _summary(snapshot)
     inputs = read_state(table).inputs if is_published else json.loads(summary.get(INPUTS, "{}"))
     return Source(

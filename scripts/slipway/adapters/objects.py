@@ -7,37 +7,36 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from slipway.adapters.disk import writing_below
-from slipway.adapters.s3 import ObjectStream, answering, is_s3, s3_access, split
+from slipway.adapters.s3 import ObjectStream, answering, is_s3, put_new, s3_access, split
 from slipway.domain.errors import ConfigError
 
 UNFINISHED = ".unfinished-"
 """What the name of a file begins with that is still being written, or whose writer died."""
 _PROBE = "write-once-probe"
-_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
+_AT_ONCE = 1000  # objects that one request may delete
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
     """An object: its key below the root, bytes, a tag that changes with the content, and when it was last written.
 
-    ``modified`` is in seconds by the store's own clock (``ObjectStore.clock``).
+    ``modified`` is by the store's own clock (``ObjectStore.clock``).
     """
 
     key: str
     size: int
     etag: str
-    modified: float = 0.0
+    modified: datetime
 
 
 class ObjectStore(Protocol):
@@ -55,11 +54,8 @@ class ObjectStore(Protocol):
     def replace(self, key: str, content: bytes) -> None:
         """Write an object whole, whether it is there or not; records are never written this way."""
 
-    def remove(self, key: str) -> None:
-        """Remove an object, if it is there."""
-
-    def clock(self) -> float:
-        """What the clock says by which the store tells when an object was written, in seconds."""
+    def clock(self) -> datetime:
+        """What the clock says by which the store tells when an object was written."""
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -72,6 +68,9 @@ class ObjectStore(Protocol):
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects, one after the other or in that order by the thousand; one that is gone is no error."""
 
 
 def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
@@ -116,13 +115,9 @@ class LocalStore:
         with self._temporary(target, content) as written:
             written.replace(target)
 
-    def remove(self, key: str) -> None:
-        """Remove a file, if it is there."""
-        (self._folder / key).unlink(missing_ok=True)
-
-    def clock(self) -> float:
+    def clock(self) -> datetime:
         """This machine's clock; that of a server that shares the folder is near it or is waited for."""
-        return time.time()
+        return datetime.now(UTC)
 
     @contextmanager
     def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
@@ -163,13 +158,19 @@ class LocalStore:
                 key = path.relative_to(self._folder).as_posix()
                 # a name that is not UTF-8 is shown, and cannot be opened
                 shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), stat.st_mtime))
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
         base = self._folder / prefix
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            (self._folder / key).unlink(missing_ok=True)
 
 
 class S3Store:
@@ -211,37 +212,8 @@ class S3Store:
             return False
 
     def _put(self, key: str, content: bytes) -> None:
-        from botocore.exceptions import ClientError
-
         with self._answering():
-            try:
-                self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _EXISTS:
-                    raise
-                retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
-                # the answer to an earlier attempt was lost, and the object is this one
-                if not (retried and content and self.read(key) == content):
-                    raise FileExistsError(key) from error
-
-    def replace(self, key: str, content: bytes) -> None:
-        """Put, whatever is there."""
-        with self._answering():
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content)
-
-    def remove(self, key: str) -> None:
-        """Delete an object, if it is there."""
-        with self._answering():
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
-
-    def clock(self) -> float:
-        """The time that the store stands on its answers, by which it also tells when an object was written."""
-        with self._answering():
-            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return parsedate_to_datetime(date).timestamp() if date else time.time()
+            put_new(self._client, self._bucket, self._prefix + key, content)
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -271,7 +243,7 @@ class S3Store:
                 item["Key"].removeprefix(self._prefix),
                 item["Size"],
                 item["ETag"].strip('"'),
-                item["LastModified"].timestamp(),
+                item["LastModified"],
             )
             for page in self._pages(prefix)
             for item in page.get("Contents", [])
@@ -286,6 +258,17 @@ class S3Store:
             for page in self._pages(prefix, Delimiter="/")
             for item in page.get("CommonPrefixes", [])
         )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects, a thousand with each request."""
+        with self._answering():
+            for first in range(0, len(keys), _AT_ONCE):
+                names = [{"Key": self._prefix + key} for key in keys[first : first + _AT_ONCE]]
+                done = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": names, "Quiet": True}
+                )
+                for error in done.get("Errors", []):
+                    raise RuntimeError(f"{error['Key']} cannot be deleted: {error['Message']}")
 
     def _start(self, prefix: str) -> str:
         return self._prefix + (f"{prefix.rstrip('/')}/" if prefix else "")

@@ -80,6 +80,11 @@ class Profile:
             raise ConfigError(f"no target {target} in profiles.yml", fix=f"use one of {', '.join(outputs)}")
         return self._environment(target, _render(_plugin_config(outputs[target], target)))
 
+    def settings(self, target: str | None = None) -> dict[str, Any]:
+        """DuckDB's ``settings`` of a target."""
+        output = self._profile.get("outputs", {}).get(target or self.default_target, {})
+        return dict(_render(output.get("settings") or {}))
+
     def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
         home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))

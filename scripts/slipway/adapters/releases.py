@@ -11,6 +11,7 @@ from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
 from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee, is_atomic, publish
+from slipway.adapters.iceberg.content import REWRITES
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
@@ -228,11 +229,13 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
         if current and ref.snapshot_id == current.snapshot_id and name.startswith("release-")
     ]
     summary = current.summary.additional_properties if current and current.summary else {}
+    rewrites = summary.get(REWRITES)  # its tags are of runs that found the same content
     return ReleasedTable(
         snapshot_id=str(current.snapshot_id) if current else None,
         schema_id=table.schema().schema_id,
         metadata_location=table.metadata_location,
         rows=figures(table)["rows"],
-        changed=intent is not None and (intent.rolls_back or tags == [intent.tag]),
+        changed=intent is not None and (intent.rolls_back or (tags == [intent.tag] and not rewrites)),
         run_id=summary.get("slipway.run-id"),
+        rewrites=rewrites,
     )

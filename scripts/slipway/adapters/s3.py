@@ -16,6 +16,7 @@ from slipway.domain.errors import ConfigError, UnavailableError
 
 _KINDS = ("s3", "client")
 _ROLE = "role-arn"
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
 _REOPENED = 3  # times
 Keys = tuple[str, str, str | None]
 """Access key id, secret access key and session token."""
@@ -124,6 +125,23 @@ class ObjectStream:
         self.close()
         rest = f"bytes={self._read}-"
         self._body = self._client.get_object(**self._place, Range=rest, IfMatch=self._etag)["Body"]
+
+
+def put_new(client: Any, bucket: str, key: str, content: bytes) -> None:
+    """Write an object that is not there yet; raises FileExistsError where it is.
+
+    When the answer to an attempt is lost, the next one finds the object that it wrote.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _EXISTS:
+            raise
+        retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+        if not (retried and content and ObjectStream(client, bucket, key).read() == content):
+            raise FileExistsError(key) from error
 
 
 def split(location: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("slipway.cli.replay", "Build a run again, and compare."),
     "rollback": ("slipway.cli.rollback", "Show readers an earlier release again."),
     "hold": ("slipway.cli.hold", "Tell whether runs are refused, or allow them again."),
+    "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove what is unused."),
     "releases": ("slipway.cli.releases", "List releases."),
     "show": ("slipway.cli.show", "Explain a run or a table."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),

@@ -219,7 +219,7 @@ class Intent(Record):
 
 
 class ReleasedTable(Record):
-    """A table as a release shows it."""
+    """A table as a release shows it; ``rewrites`` is the snapshot whose rows a compaction put into other files."""
 
     snapshot_id: str | None
     schema_id: int
@@ -227,6 +227,12 @@ class ReleasedTable(Record):
     rows: int | None
     changed: bool
     run_id: str | None
+    rewrites: str | None = None
+
+    @property
+    def content(self) -> str | None:
+        """The snapshot that brought the rows."""
+        return self.rewrites or self.snapshot_id
 
 
 class CandidateTable(Record):

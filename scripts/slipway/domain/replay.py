@@ -5,7 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 from slipway.domain.comparison.records import Row, TableComparison, Verdict
-from slipway.domain.manifest import Node, Record
+from slipway.domain.manifest import Node, Record, RunManifest
+from slipway.domain.run import Outcome
+
+_INPUT_LAYERS = ("raw",)
+_REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 
 
 class ReplayVerdict(StrEnum):
@@ -51,6 +55,38 @@ class ReplayReport(Record):
         """Whether every table is what it was."""
         good = (ReplayVerdict.IDENTICAL, ReplayVerdict.WITHIN_TOLERANCE)
         return all(table.verdict in good for table in self.tables)
+
+
+def why_not_replayable(manifest: RunManifest) -> str:
+    """Why a run cannot be built again; empty when it can."""
+    if manifest.outcome not in _REPLAYABLE:
+        return f"it is {manifest.outcome}: {manifest.reason}"
+    if manifest.code.commit is None:
+        return "it ran outside of a git repository, so its code is not known"
+    if manifest.code.dirty:
+        return "it ran from a work tree with uncommitted changes"
+    return ""
+
+
+def inputs_of(manifest: RunManifest) -> dict[str, tuple[str, str | None]]:
+    """Tables that a replay takes as they were: ``layer.table`` to metadata file and snapshot."""
+    found = {
+        item.table.removeprefix(f"{manifest.target}."): (item.metadata_location, item.snapshot_id)
+        for item in manifest.inputs
+    }
+    for node in manifest.nodes:
+        if node.table and node.metadata_location and not _is_made(node):
+            found[node.table] = (node.metadata_location, node.candidate_snapshot)
+    return found
+
+
+def made_by(manifest: RunManifest) -> dict[str, Node]:
+    """Tables that a replay builds, ``layer.table`` to what the run wrote down about them."""
+    return {node.table: node for node in manifest.nodes if node.table and _is_made(node)}
+
+
+def _is_made(node: Node) -> bool:
+    return (node.table or "").partition(".")[0] not in _INPUT_LAYERS and node.metadata_location is not None
 
 
 def same_digest(recorded: Node, replayed: Node | None) -> bool:

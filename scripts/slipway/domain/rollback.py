@@ -49,13 +49,13 @@ def goal_of(releases: Sequence[Release], number: int | None) -> Release:
             f"there is no release {number}", f"the last ones are {known}", "list them with slipway releases"
         )
     by_number = {release.number: release for release in releases}
-    shown = _shown_by(releases[-1], by_number)
+    shown = shown_by(releases[-1], by_number)
     at = releases.index(shown)
     if at == 0:
         raise NotFoundError(
             "nothing to roll back", f"release {shown.number} is the first", "name a release with --to"
         )
-    return _shown_by(releases[at - 1], by_number)
+    return shown_by(releases[at - 1], by_number)
 
 
 def plan(
@@ -88,7 +88,7 @@ def plan(
     return steps
 
 
-def _shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
+def shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
     """The release itself, or the one that it returned to."""
     if release.returns_to is None:
         return release
@@ -112,12 +112,12 @@ def _chosen(names: Collection[str], only: Collection[str]) -> set[str]:
 
 
 def _same(left: ReleasedTable, right: ReleasedTable) -> bool:
-    return (left.snapshot_id, left.schema_id) == (right.snapshot_id, right.schema_id)
+    return (left.content, left.schema_id) == (right.content, right.schema_id)
 
 
 def _refuse_foreign(name: str, now: ReleasedTable, releases: Sequence[Release]) -> None:
     """A commit of another program would be hidden without anybody having decided so."""
-    if any(name in known.tables and known.tables[name].snapshot_id == now.snapshot_id for known in releases):
+    if any(name in known.tables and known.tables[name].content == now.content for known in releases):
         return
     raise ConflictError(
         f"{name} cannot be rolled back",

@@ -126,7 +126,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         sources=chain,
         runs={run_id: made for run_id in _runs(chain) if (made := _made_by(manifest_of(run_id)))},
         files=[files for source in chain for files in lineage.source_files(published, source, _NEWEST_FILES)],
-        tested=list(_tested(published, name, chain[0], manifest_of)),
+        tested=list(_tested(published, name, chain[0], loaded.metadata.current_snapshot_id, manifest_of)),
         columns=[
             ColumnInfo(column.name, str(column.field_type), column.required, column.doc or "")
             for column in loaded.schema().fields
@@ -152,13 +152,13 @@ def _resolve(published: Published, text: str) -> str:
     )
 
 
-def _release_of(releases: list[Release], table: str, snapshot_id: str) -> Release | None:
-    """The release that made a snapshot current, the last time if it came back after a rollback."""
+def _release_of(releases: list[Release], table: str, content: str) -> Release | None:
+    """The release that brought a content, the last time if it came back after a rollback."""
     found = None
     before: str | None = None
     for release in releases:
-        shown = release.tables[table].snapshot_id if table in release.tables else None
-        if shown == snapshot_id != before:
+        shown = release.tables[table].content if table in release.tables else None
+        if shown == content != before:
             found = release
         before = shown
     return found
@@ -184,9 +184,14 @@ def _made_by(manifest: RunManifest | None) -> MadeBy | None:
 
 
 def _tested(
-    published: Published, table: str, source: Source, manifest_of: Callable[[str], RunManifest | None]
+    published: Published,
+    table: str,
+    source: Source,
+    snapshot_id: int | None,
+    manifest_of: Callable[[str], RunManifest | None],
 ) -> Iterator[Tested]:
-    """Tests of the run that wrote the table, then of the last run that dealt with this very snapshot."""
+    """Tests of the run that wrote the table, then of the last run that dealt with this very content."""
+    same = (source.version, str(snapshot_id))
     wrote = manifest_of(source.run_id) if source.run_id else None
     if wrote:
         yield _tests_of(wrote, table)
@@ -195,7 +200,7 @@ def _tested(
             return
         manifest = manifest_of(run_id)
         if manifest and any(
-            node.table == table and node.candidate_snapshot == source.version for node in manifest.nodes
+            node.table == table and node.candidate_snapshot in same for node in manifest.nodes
         ):
             yield _tests_of(manifest, table)
             return

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING
 from slipway.adapters.processes import temporary
 from slipway.domain.errors import NotFoundError, SlipwayError
 from slipway.domain.manifest import Node, RunManifest, Versions
-from slipway.domain.replay import ReplayedTable, ReplayReport, ReplayVerdict, judge_replay, same_digest
-from slipway.domain.run import Outcome
+from slipway.domain.replay import (
+    ReplayedTable,
+    ReplayReport,
+    ReplayVerdict,
+    inputs_of,
+    judge_replay,
+    made_by,
+    same_digest,
+    why_not_replayable,
+)
 from slipway.services.builds import Build, build
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.services.environments import environment_of, find_run
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from slipway.domain.comparison.records import TableComparison
     from slipway.domain.environment import Environment
 
-_INPUT_LAYERS = ("raw",)
-_REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 _SIDE = "replay"
 
 
@@ -52,7 +58,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     commit = git.resolve(project, str(manifest.code.commit))
     tables = Tables(environment)
     pins, expired = _pins(tables, manifest)
-    made = {node.table: node for node in manifest.nodes if node.table and _is_made(node)}
+    made = made_by(manifest)
     if expired:
         lost = [_expired(node, expired) for node in made.values()]
         return _report(manifest, commit, lost, [])
@@ -81,28 +87,14 @@ def _manifest(environment: Environment, run: str) -> RunManifest:
         raise NotFoundError(
             f"run {found.run_id} cannot be replayed", "it never came to its end", "choose another"
         )
-    why = ""
-    if manifest.outcome not in _REPLAYABLE:
-        why = f"it is {manifest.outcome}: {manifest.reason}"
-    elif manifest.code.commit is None:
-        why = "it ran outside of a git repository, so its code is not known"
-    elif manifest.code.dirty:
-        why = "it ran from a work tree with uncommitted changes"
-    if why:
+    if why := why_not_replayable(manifest):
         raise SlipwayError(f"run {found.run_id} cannot be replayed", why, "choose a run of a commit")
     return manifest
 
 
 def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
     """Metadata files of the inputs by table, and the inputs that are gone."""
-    wanted = {
-        item.table.removeprefix(f"{manifest.target}."): item.metadata_location for item in manifest.inputs
-    }
-    wanted |= {
-        node.table: node.metadata_location
-        for node in manifest.nodes
-        if node.table and node.metadata_location and not _is_made(node)
-    }
+    wanted = {name: location for name, (location, _) in inputs_of(manifest).items()}
     return wanted, [name for name, location in wanted.items() if not _is_there(tables, name, location)]
 
 
@@ -122,11 +114,6 @@ def _is_there(tables: Tables, name: str, location: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _is_made(node: Node) -> bool:
-    """Whether a replay builds the table; inputs are taken as they were."""
-    return (node.table or "").partition(".")[0] not in _INPUT_LAYERS and node.metadata_location is not None
 
 
 def _compare(

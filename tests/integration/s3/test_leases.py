@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +45,14 @@ def test_a_lease_expires_by_the_clock_of_the_store(
     held = Leases(records).take("20240501T000000Z-1", ["a"], wait=0, what="a run")
     store = object_store(environment.warehouse, bucket)
     assert isinstance(store, S3Store)
-    assert abs(store.clock() - datetime.now(UTC).timestamp()) < 60
+    assert abs(store.clock() - datetime.now(UTC)) < timedelta(minutes=1)
     text = records.store.read("leases/20240501T000000Z-1.json")
     records.store.replace(
         "leases/20240501T000000Z-1.json", json.dumps(json.loads(text) | {"place": "elsewhere"}).encode()
     )
     assert [found.standing for found in Leases(records).found()] == [Standing.LIVE]
     real = S3Store.clock
-    monkeypatch.setattr(S3Store, "clock", lambda self: real(self) + EXPIRES + 2)
+    monkeypatch.setattr(S3Store, "clock", lambda self: real(self) + timedelta(seconds=EXPIRES + 2))
     assert [found.standing for found in Leases(records).found()] == [Standing.EXPIRED]
     Leases(records).take("20240501T000000Z-2", ["a"], wait=0, what="a run").release()
     held.release()

@@ -11,6 +11,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, StringType
 
+from slipway.adapters.iceberg.content import content_of
 from slipway.adapters.iceberg.tables import ancestors
 from slipway.adapters.iceberg.types import literal, quote
 
@@ -19,15 +20,20 @@ NOTHING = "false"
 
 
 def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
-    """Snapshots that were added to a table after the consumed one, None when that cannot be told."""
+    """Snapshots that changed a table after the consumed one, None when that cannot be told.
+
+    A compaction changes nothing, whichever it is of.
+    """
     current = table.current_snapshot() if table else None
     if table is None or current is None:
         return []
     if not consumed or not consumed.isdigit():
         return None
     line = ancestors(table, current.snapshot_id)
-    ids = [str(snapshot.snapshot_id) for snapshot in line]
-    return line[: ids.index(consumed)] if consumed in ids else None
+    contents = [content_of(snapshot) for snapshot in line]
+    if consumed not in contents:
+        return None
+    return [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
 
 
 def rows_added(table: Table | None, consumed: str | None) -> str:
@@ -80,6 +86,10 @@ def partitions_changed(table: Table | None, consumed: str | None, column: str) -
                 if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
                     values.add(entry.data_file.partition[at])
     return _predicate(column, values, table.schema().find_field(column).field_type)
+
+
+def _is_compaction(snapshot: Snapshot) -> bool:
+    return content_of(snapshot) != str(snapshot.snapshot_id)
 
 
 def _position(table: Table, column: str) -> int | None:

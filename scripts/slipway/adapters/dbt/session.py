@@ -27,6 +27,7 @@ from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
+from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.iceberg.write.target import check_readable
 from slipway.adapters.landing import Landing, read_feeds
@@ -258,7 +259,7 @@ class Session:
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
 
     def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
-        """``schema.table`` to the snapshot that this run reads, for node keys and increments."""
+        """``schema.table`` to the content that this run reads, for node keys and increments."""
         return {
             ".".join(identifier): self._version(database, identifier) for database, identifier in relations
         }
@@ -270,9 +271,7 @@ class Session:
     def _version(self, database: str, identifier: TableId) -> str:
         if identifier[0] == LANDING:
             return self.landing.key(identifier[1])
-        table = self.current(database, identifier)
-        current = table.current_snapshot() if table else None
-        return str(current.snapshot_id) if current else "none"
+        return current_content(self.current(database, identifier)) or "none"
 
     def _model_name(self, identifier: TableId) -> str:
         nodes = self.manifest.nodes.values() if self.manifest else ()

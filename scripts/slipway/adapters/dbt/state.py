@@ -1,7 +1,7 @@
 """What a table remembers of the run that made it: node key and consumed inputs, bound to the snapshot.
 
 It stands in the snapshot's summary, and in a table property for runs that changed no row. The property
-names the snapshot it belongs to, so after a rollback it is not believed.
+names the snapshot it belongs to, so after a rollback it is not believed; a compaction of that snapshot shows the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 
 from pyiceberg.table import Table
+
+from slipway.adapters.iceberg.content import content_of
 
 NODE_KEY = "slipway.node-key"
 INPUTS = "slipway.inputs"
@@ -49,7 +51,7 @@ def read_state(table: Table | None) -> TableState:
     if table is None or current is None:
         return TableState()
     confirmed = json.loads(table.properties.get(STATE, "{}"))
-    if confirmed.get("snapshot") == str(current.snapshot_id):
+    if confirmed.get("snapshot") == content_of(current):
         batches = tuple((start, end) for start, end in confirmed.get("batches", ()))
         return TableState(confirmed["node_key"], confirmed["inputs"], batches)
     summary = current.summary.additional_properties if current.summary else {}

@@ -15,11 +15,10 @@ from botocore.exceptions import ClientError
 from pyiceberg.io import InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from slipway.adapters.s3 import ObjectStream, S3Access, answering, is_s3, s3_access, split
+from slipway.adapters.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
 
 _T = TypeVar("_T")
 _GONE = ("NoSuchKey", "404")
-_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
 
 
 class StoreFileIO(PyArrowFileIO):
@@ -84,18 +83,12 @@ class S3File(InputFile, OutputFile):
 
     def put(self, content: bytes, *, overwrite: bool) -> None:
         """Write the object; raises FileExistsError where it is there and may not be replaced."""
-        only_new: dict[str, str] = {} if overwrite else {"IfNoneMatch": "*"}
+        client = self._access.client
         with answering(self.location):
-            try:
-                self._access.client.put_object(Bucket=self._bucket, Key=self._key, Body=content, **only_new)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _EXISTS:
-                    raise
-                # the answer to an earlier attempt may have been lost: then the object is this one
-                if not error.response["ResponseMetadata"].get("RetryAttempts") or (
-                    self.open().read() != content
-                ):
-                    raise FileExistsError(self.location) from error
+            if overwrite:
+                client.put_object(Bucket=self._bucket, Key=self._key, Body=content)
+            else:
+                put_new(client, self._bucket, self._key, content)
         self._written = len(content)
 
     def _size(self) -> int:

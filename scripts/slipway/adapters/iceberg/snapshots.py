@@ -17,6 +17,8 @@ from pyiceberg.table.update.snapshot import (
 )
 from pyiceberg.utils.properties import property_as_bool, property_as_int
 
+from slipway.adapters.iceberg.content import REWRITES, content_of
+
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.table import Transaction
@@ -82,6 +84,22 @@ class Overwrite(_OverwriteFiles):
         return _few(self, manifests)
 
 
+class Compaction(Overwrite):
+    """A snapshot of the same rows in other files. It says of itself what its parent says, and whose rows it holds.
+
+    pyiceberg counts the totals of overwrites alone, so the operation is named afterwards.
+    """
+
+    def _summary(self, snapshot_properties: dict[str, str] | None = None) -> Summary:
+        parent = self._transaction.table_metadata.current_snapshot()
+        assert parent is not None
+        told = parent.summary.additional_properties if parent.summary else {}
+        own = {key: value for key, value in told.items() if key.startswith("slipway.")}
+        own[REWRITES] = content_of(parent)
+        counted = super()._summary({**(snapshot_properties or {}), **own})
+        return Summary(operation=Operation.REPLACE, **counted.additional_properties)
+
+
 def add_snapshot(
     transaction: Transaction,
     added: Sequence[DataFile],
@@ -124,7 +142,7 @@ def confirm_snapshot(
             SetSnapshotRefUpdate(  # type: ignore[call-arg]
                 ref_name=release, type="tag", snapshot_id=current.snapshot_id
             ),
-            SetPropertiesUpdate(updates=confirm(current.snapshot_id)),
+            SetPropertiesUpdate(updates=confirm(int(content_of(current)))),
         )
     )
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slipway.adapters.dbt.increments import partitions_changed, rows_added
+from slipway.adapters.iceberg.write.compact import Shorten, stage_shortened
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -45,6 +46,21 @@ def test_rows_since_a_snapshot(lake: Lake) -> None:
     second = append(lake, 3)
     third = append(lake, 4)
     assert selected(lake, rows_added(lake.table, first)) == [3, 4]
+    assert selected(lake, rows_added(lake.table, second)) == [4]
+    assert rows_added(lake.table, third) == "false"
+
+
+def test_a_compaction_brings_no_rows(lake: Lake) -> None:
+    first = append(lake, 1, 2)
+    second = append(lake, 3)
+    before = lake.table
+    what = Shorten(("layer", "thing"), before.metadata_location, [sorted(lake.files())])
+    lake.base = stage_shortened(lake.connection, lake.tables, what, "compacted").table
+    assert len(lake.files()) == 1
+    assert lake.table.metadata.current_snapshot_id != before.metadata.current_snapshot_id
+    assert selected(lake, rows_added(lake.table, first)) == [3]
+    assert rows_added(lake.table, second) == "false"
+    third = append(lake, 4)
     assert selected(lake, rows_added(lake.table, second)) == [4]
     assert rows_added(lake.table, third) == "false"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
+from pyiceberg.typedef import Record
 
 from slipway.adapters.iceberg.schema import field_ids, parquet_schema
 from slipway.adapters.iceberg.tables import uri
@@ -58,16 +59,25 @@ def copy(
 
 
 def data_files(
-    cursor: duckdb.DuckDBPyConnection, written: Sequence[WrittenFile], destination: Destination
+    cursor: duckdb.DuckDBPyConnection,
+    written: Sequence[WrittenFile],
+    destination: Destination,
+    partition: Record | None = None,
 ) -> list[DataFile]:
     """Iceberg data files for what COPY wrote, with partition values and column metrics.
+
+    Args:
+        cursor: a connection.
+        written: what COPY returned.
+        destination: where it was written.
+        partition: of all the files, where it is known; else COPY named it.
 
     Raises:
         ContractError: rows that no partition can be named for, or NULL in a required column.
     """
     schema, spec, order_id = destination.schema, destination.spec, destination.sort_order_id
     check_required(schema, written)
-    records = [partition_record(file, destination.partition, spec, schema) for file in written]
+    records = [partition or partition_record(file, destination.partition, spec, schema) for file in written]
     nans = nan_counts(cursor, written, schema)
     return [
         data_file(file, uri(file.path), schema, spec.spec_id, record, nans.get(file.path, {}), order_id)

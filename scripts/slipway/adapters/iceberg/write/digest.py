@@ -7,7 +7,7 @@ compared only under one name. Lineage that differs between equal runs is left ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -53,15 +53,21 @@ class Digest:
         return cls(int(rows), int(first, 16), int(second, 16))
 
 
-def digest_of(cursor: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]) -> Digest:
+def digest_of(
+    cursor: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Sequence[str],
+    without: Collection[str] = VOLATILE_COLUMNS,
+) -> Digest:
     """The digest of a relation.
 
     Args:
         cursor: where to run it.
         relation: anything that can stand in FROM.
-        columns: its columns; volatile ones are left out, the order does not matter.
+        columns: its columns; the order does not matter.
+        without: columns that are left out.
     """
-    chosen = sorted(column for column in columns if column not in VOLATILE_COLUMNS)
+    chosen = sorted(column for column in columns if column not in without)
     arguments = ", ".join(quote(column) for column in chosen) or "0"
     row = cursor.execute(
         f"select count(*), coalesce(sum(hash({arguments})::hugeint), 0), "

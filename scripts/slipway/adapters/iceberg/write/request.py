@@ -27,7 +27,7 @@ class WriteRequest:
         predicates: SQL conditions beside the key, for ``merge`` and ``delete+insert``.
         merge: the keys of ``merge_clauses.MERGE_KEYS`` that are set.
         snapshot_properties: for the snapshot's summary.
-        confirm: table properties to set for a snapshot id, whether it is new or not.
+        confirm: table properties to set for the snapshot that brought the content, whether it is new or not.
         column_docs: descriptions that become the columns' comments.
         contract: enforced contract, if any.
     """

@@ -72,6 +72,26 @@ def order_for(columns: Sequence[SortColumn], used: Iterable[SortOrder] = ()) -> 
     return SortOrder(*fields, order_id=1 + max([0, *known]))
 
 
+def columns_of(order: SortOrder, schema: Schema) -> list[SortColumn]:
+    """The columns of an Iceberg sort order.
+
+    Raises:
+        ConfigError: another tool gave the table an order that COPY cannot keep.
+    """
+    top = {field.field_id: field for field in schema.fields}
+    for field in order.fields:
+        if field.source_id not in top or not isinstance(field.transform, IdentityTransform):
+            raise ConfigError(f"sort order {order.order_id} cannot be kept", f"it sorts by {field}")
+    return [
+        SortColumn(
+            top[field.source_id],
+            field.direction is SortDirection.DESC,
+            field.null_order is NullOrder.NULLS_FIRST,
+        )
+        for field in order.fields
+    ]
+
+
 def order_updates(base: TableMetadata, columns: Sequence[SortColumn]) -> list[TableUpdate]:
     """The updates that make an order the table's."""
     order = order_for(columns, base.sort_orders)

@@ -1,0 +1,142 @@
+"""Compaction and expiry of one table, staged as one commit: the same rows in fewer files, and a shorter history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from pyiceberg.table.update import RemoveSnapshotRefUpdate, RemoveSnapshotsUpdate
+from pyiceberg.transforms import IdentityTransform
+
+from slipway.adapters.iceberg.snapshots import Compaction
+from slipway.adapters.iceberg.staging import Staging
+from slipway.adapters.iceberg.tables import FORMAT_VERSION, StagedTable, TableId, Tables
+from slipway.adapters.iceberg.write import sorting
+from slipway.adapters.iceberg.write.copy import copy, data_files
+from slipway.adapters.iceberg.write.destination import Destination
+from slipway.adapters.iceberg.write.digest import digest_of
+from slipway.adapters.iceberg.write.layout import Layout
+from slipway.adapters.iceberg.write.rewrite import files_relation, live_files
+from slipway.domain.errors import SlipwayError
+
+
+@dataclass(frozen=True)
+class Shorten:
+    """What is done to one table.
+
+    Args:
+        identifier: namespace and name.
+        base: metadata file that the catalog names.
+        bins: paths of the data files that become one, for each file that is made.
+        snapshots: ids that expire.
+        tags: refs on them.
+    """
+
+    identifier: TableId
+    base: str
+    bins: Sequence[Sequence[str]] = ()
+    snapshots: Sequence[int] = ()
+    tags: Sequence[str] = ()
+
+
+def stage_shortened(
+    cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorten, name: str
+) -> StagedTable:
+    """Write a table's small files again as fewer, leave snapshots out of its metadata, and stage both.
+
+    Args:
+        cursor: a connection that reads the warehouse.
+        tables: the environment.
+        what: what is to be done.
+        name: the beginning of the new files' names.
+
+    Raises:
+        SlipwayError: the rows that were written are not those that were read; nothing is staged.
+    """
+    table = tables.load(what.identifier, what.base)
+    transaction = Staging(table)
+    if what.bins:
+        live = {file.file_path: file for file in live_files(table)}
+        producer = Compaction(transaction, table.io, {})
+        to = _destination(table, name)
+        for paths in what.bins:
+            files = [live[path] for path in paths]
+            tables.renew(cursor)
+            for file in _rewritten(cursor, files, to, ".".join(what.identifier)):
+                producer.append_data_file(file)
+            for file in files:
+                producer.delete_data_file(file)
+        producer.commit()
+    transaction._stage(tuple(RemoveSnapshotRefUpdate(ref_name=tag) for tag in what.tags))
+    if what.snapshots:
+        transaction._stage((RemoveSnapshotsUpdate(snapshot_ids=list(what.snapshots)),))
+    return tables.stage(table, transaction, new=False)
+
+
+def check_compactable(table: Table) -> Layout:
+    """The layout that a table's files should have.
+
+    Raises:
+        SlipwayError: its files cannot be written again.
+    """
+    name = ".".join(table.name())
+    if table.format_version != FORMAT_VERSION:
+        raise SlipwayError(f"{name} is not compacted", f"it has format version {table.format_version}")
+    return _destination(table, "").layout
+
+
+def _rewritten(
+    cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], to: Destination, table: str
+) -> list[DataFile]:
+    """One bin's rows in new files, which have been compared with the old ones."""
+    columns = [column.name for column in to.schema.fields]
+    old = files_relation(files, to.schema)
+    written = copy(cursor, f"from {old}", to)
+    made = data_files(cursor, written, to, files[0].partition)
+    _check_values(files, made, to, table)
+    before = digest_of(cursor, old, columns, without=())
+    after = digest_of(cursor, files_relation(made, to.schema), columns, without=())
+    if before != after:
+        raise SlipwayError(
+            f"{table} is not compacted",
+            f"{before.rows} rows were read and {after.rows} written, or not the same ones",
+            "nothing was changed; report it",
+        )
+    return made
+
+
+def _check_values(old: Sequence[DataFile], new: Sequence[DataFile], to: Destination, table: str) -> None:
+    """Refuse files that DuckDB reads otherwise than Iceberg does: without field ids, or without their partition's columns."""
+    for column in to.schema.fields:
+        number = column.field_id
+        counts = [(file.null_value_counts or {}).get(number, file.record_count) for file in old]
+        partition = old[0].partition
+        for at, part in enumerate(to.spec.fields):
+            if part.source_id == number and isinstance(part.transform, IdentityTransform):
+                counts = counts if partition[at] is None else [0]
+        if sum((file.null_value_counts or {}).get(number, 0) for file in new) > sum(counts):
+            raise SlipwayError(
+                f"{table} is not compacted",
+                f"{column.name} has values in {old[0].file_path.rsplit('/', 1)[-1]} that are not found by field id",
+                "another tool wrote the file; run with --full-refresh",
+            )
+
+
+def _destination(table: Table, name: str) -> Destination:
+    """Where files go: no partition is computed, because those of the files are known."""
+    metadata = table.metadata
+    schema = metadata.schema()
+    return Destination(
+        location=metadata.location,
+        io=table.io,
+        schema=schema,
+        spec=metadata.spec(),
+        partition=(),
+        sort=sorting.columns_of(metadata.sort_order(), schema),
+        sort_order_id=metadata.default_sort_order_id,
+        layout=Layout.of(metadata.properties, ".".join(table.name())),
+        run_id=name,
+    )

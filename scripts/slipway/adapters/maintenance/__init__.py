@@ -1,0 +1,1 @@
+"""What maintenance looks at, and how its steps are carried out."""

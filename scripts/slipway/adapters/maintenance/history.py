@@ -1,0 +1,169 @@
+"""What the catalog, the records and the project say about an environment, for planning its maintenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyiceberg.table.metadata import TableMetadata
+
+from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.maintenance.locations import canonical
+from slipway.adapters.records import Records
+from slipway.domain.errors import NotFoundError
+from slipway.domain.maintenance.history import (
+    Candidate,
+    History,
+    RecordedRun,
+    State,
+    Superseded,
+    TableHistory,
+)
+from slipway.domain.maintenance.retention import Retention, parse_retention
+from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.replay import inputs_of, made_by, why_not_replayable
+from slipway.domain.run import Outcome, started_at
+
+_ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
+
+
+def read_history(
+    tables: Tables, records: Records, variables: Mapping[str, Any], now: datetime, older_than: timedelta
+) -> History:
+    """Everything that decides what is kept.
+
+    Args:
+        tables: the environment.
+        records: its records.
+        variables: the project's vars, which may set the default policy.
+        now: the moment that ages are counted from.
+        older_than: how long files are left alone.
+
+    Raises:
+        UnavailableError: the catalog, the store or the metadata of a table cannot be read.
+        SlipwayError: a record within the policy's days cannot be read, so nobody knows what it needs.
+        ConfigError: a policy is not one.
+    """
+    default = parse_retention("vars of dbt_project.yml", variables, Retention())
+    policies = _policies(records, default)
+    releases = records.releases()
+    longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
+    published = {release.run_id for release in releases if not release.rolls_back}
+    runs: list[RecordedRun] = []
+    candidates: list[Candidate] = []
+    for run_id in records.run_ids():
+        began = started_at(run_id)
+        if began is None:
+            continue
+        if began < now - longest:
+            break
+        manifest = records.manifest(run_id)
+        if manifest is not None and not why_not_replayable(manifest):
+            runs.append(_recorded(manifest))
+        if run_id not in published and (manifest is None or manifest.outcome not in _ENDED):
+            candidates += _candidates(records, run_id, began, manifest.outcome if manifest else None)
+    return History(
+        now=now,
+        older_than=older_than,
+        tables={
+            ".".join(identifier): _table(tables.load(identifier, location).metadata, location, releases)
+            for identifier, location in managed(tables).items()
+        },
+        releases=releases,
+        runs=runs,
+        candidates=candidates,
+        intents=records.open_intents(),
+        policies=policies,
+        default=default,
+    )
+
+
+def managed(tables: Tables) -> dict[TableId, str]:
+    """Tables of the catalog that lie in the environment's warehouse; a catalog may hold others, too."""
+    root = canonical(tables.environment.warehouse)
+    return {
+        identifier: location
+        for identifier, location in tables.locations().items()
+        if canonical(location).startswith(f"{root}/")
+    }
+
+
+def _policies(records: Records, default: Retention) -> dict[str, Retention]:
+    """Policies in the meta of models, seeds and snapshots, as the last run that passed had them."""
+    for run_id in records.run_ids():
+        manifest = records.manifest(run_id)
+        if manifest is None or manifest.outcome not in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+            continue
+        try:
+            described = json.loads(records.read(run_id, "dbt/manifest.json"))
+        except NotFoundError:
+            continue
+        return dict(_declared(described, default))
+    return {}
+
+
+def _declared(described: Mapping[str, Any], default: Retention) -> Iterator[tuple[str, Retention]]:
+    for node in described.get("nodes", {}).values():
+        if node.get("resource_type") in ("model", "seed", "snapshot"):
+            name = f"{node['schema']}.{node['alias']}"
+            meta = (node.get("config") or {}).get("meta") or {}
+            policy = parse_retention(f"meta of {node['name']}", meta, default)
+            if policy != default:
+                yield name, policy
+
+
+def _recorded(manifest: RunManifest) -> RecordedRun:
+    return RecordedRun(
+        run_id=manifest.run_id,
+        started_at=manifest.started_at,
+        inputs={name: State(*where) for name, where in inputs_of(manifest).items()},
+        made={
+            name: State(node.metadata_location, node.candidate_snapshot)
+            for name, node in made_by(manifest).items()
+            if node.metadata_location
+        },
+    )
+
+
+def _candidates(
+    records: Records, run_id: str, began: datetime, outcome: Outcome | None
+) -> Iterator[Candidate]:
+    for record in records.candidate(run_id):
+        yield Candidate(
+            run_id=run_id,
+            started_at=began,
+            table=".".join(record["table"]),
+            base=record["base"],
+            state=State(record["metadata_location"], record["snapshot_id"]),
+            outcome=outcome,
+        )
+
+
+def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> TableHistory:
+    shown: dict[str, datetime] = {}
+    for release in releases:
+        for state in release.tables.values():
+            shown.setdefault(state.metadata_location, release.published_at)
+    entries = [(entry.metadata_file, _moment(entry.timestamp_ms)) for entry in metadata.metadata_log]
+    following = [*entries[1:], (location, _moment(metadata.last_updated_ms))]  # one too many without entries
+    return TableHistory(
+        location=location,
+        snapshot_id=_text(metadata.current_snapshot_id),
+        snapshots={str(one.snapshot_id): _moment(one.timestamp_ms) for one in metadata.snapshots},
+        refs={name: str(ref.snapshot_id) for name, ref in metadata.refs.items()},
+        log=[
+            # what was staged is named by the catalog only when it is published
+            Superseded(file, max(moment, shown.get(after, moment)))
+            for (file, _), (after, moment) in zip(entries, following, strict=False)
+        ],
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)

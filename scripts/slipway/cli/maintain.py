@@ -1,0 +1,148 @@
+"""``slipway maintain``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.domain.maintenance.steps import Plan, Step
+
+_UNITS = {"h": "hours", "d": "days"}
+_LEAST = timedelta(hours=1)
+
+
+class Age(click.ParamType[timedelta]):
+    """A span of time as ``12h`` or ``3d``."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it; less than an hour would take files away that a run is about to publish."""
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,5})([hd])", str(value))
+        found = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+        if found is None or found < _LEAST:
+            self.fail(f"{value} is no age: write hours or days, 1h at least, such as 12h or 3d", param, ctx)
+        return found
+
+
+@click.command("maintain")
+@options.selection_of_tables
+@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+@click.option(
+    "--older-than",
+    type=Age(),
+    default="3d",
+    show_default=True,
+    metavar="AGE",
+    help="Remove files only this long after they were written and last in use, for example 12h or 3d.",
+)
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(
+    *,
+    select: tuple[str, ...],
+    dry_run: bool,
+    older_than: timedelta,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Put small files together, let old snapshots expire, and remove files that nothing names.
+
+    What rollback, replay and candidates need is kept: keep_days and keep_releases say how much. Readers see the same
+    rows before and after. It may run beside runs, and be killed at any moment.
+    """
+    from slipway.services.maintain import maintain, propose
+    from slipway.services.project import find_project
+
+    project = find_project(project_dir)
+    proposal = propose(project, target, " ".join(select).split(), older_than, dry_run=dry_run)
+    for line in proposal.healed:
+        output.message(line)
+    plan, written = proposal.plan, None
+    if not dry_run:
+        done = maintain(proposal, output.message)
+        plan, written = done.plan, done.bytes_written
+    if output_ == "json":
+        output.as_json(_record(proposal.environment.name, plan, written))
+        return
+    _explain(plan, written)
+    if dry_run and plan.steps:
+        output.message("nothing was changed: this is a dry run")
+
+
+def _explain(plan: Plan, written: int | None) -> None:
+    if plan.steps:
+        output.table(
+            ("table", "", "what", "bytes"),
+            [(step.table, *_told(step)) for step in plan.steps],
+            right=("bytes",),
+        )
+    else:
+        output.result("There is nothing to do.")
+    for left in plan.left:
+        output.message(f"{left.table} is left alone: {left.why}")
+    release, run = plan.reach.release, plan.reach.run
+    if release:
+        output.result(
+            f"Rollback reaches back to release {release.number} of {figures.moment(release.published_at)} UTC."
+        )
+    if run:
+        output.result(f"Replay reaches back to run {run.run_id} of {figures.moment(run.started_at)} UTC.")
+    verb = "Would remove" if written is None else "Removed"
+    output.result(f"{verb} {figures.size(plan.size)}.")
+
+
+def _told(step: Step) -> tuple[str, str, str]:
+    from slipway.domain.maintenance.steps import Compact, Expire
+
+    if isinstance(step, Compact):
+        many = f"{figures.plural(step.files, 'file')} to about {len(step.bins):,}"
+        return "compact", many, figures.size(step.size)
+    if isinstance(step, Expire):
+        return "expire", figures.plural(len(step.snapshots), "snapshot"), ""
+    metadata = sum(one.is_metadata for one in step.objects)
+    many = f"{figures.plural(len(step.objects) - metadata, 'data file')}, {metadata:,} of metadata"
+    return "remove", many, figures.size(step.size)
+
+
+def _record(target: str, plan: Plan, written: int | None) -> dict[str, Any]:
+    release, run = plan.reach.release, plan.reach.run
+    return {
+        "target": target,
+        "dry_run": written is None,
+        "steps": [_step(step) for step in plan.steps],
+        "left": [{"table": left.table, "why": left.why} for left in plan.left],
+        "rollback_reaches": {"release": release.number, "published_at": release.published_at}
+        if release
+        else None,
+        "replay_reaches": {"run_id": run.run_id, "started_at": run.started_at} if run else None,
+        "bytes_written": written,
+        "bytes_removed": plan.size,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    from slipway.domain.maintenance.steps import Compact, Expire
+
+    if isinstance(step, Compact):
+        files = [[file.path for file in one.files] for one in step.bins]
+        return {"table": step.table, "step": "compact", "bytes": step.size, "files": files}
+    if isinstance(step, Expire):
+        return {"table": step.table, "step": "expire", "snapshots": step.snapshots, "tags": step.tags}
+    return {
+        "table": step.table,
+        "step": "remove",
+        "bytes": step.size,
+        "files": [one.location for one in step.objects],
+    }

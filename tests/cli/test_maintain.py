@@ -1,0 +1,213 @@
+"""``slipway maintain``: fewer files, a shorter history, nothing unused; and everything that was possible still is."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Workshop
+
+RAW = "raw.parcels"
+LEDGER = "ops.landed_files"
+PROJECT = "dbt_project.yml"
+DAYS = 5
+LONG_AGO = 10 * 86_400  # seconds
+
+
+def day(number: int) -> tuple[str, ...]:
+    return tuple(f"q{number}-{n},{'NS'[n % 2]},2024-06-{number:02d},{n}.5" for n in range(3))
+
+
+def contents(workshop: Workshop) -> dict[str, list[str]]:
+    """Rows of every published table, as pyiceberg reads them."""
+    return {
+        name: sorted(map(str, workshop.table(name).scan().to_arrow().to_pylist()))
+        for name in workshop.published()
+    }
+
+
+def maintain(workshop: Workshop, *argv: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(workshop.answer("maintain", *argv, "--output", "json"))
+    return found
+
+
+def steps(done: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {step["table"]: step for step in done["steps"] if step["step"] == kind}
+
+
+def files(workshop: Workshop) -> set[Path]:
+    """Everything in the tables' folders."""
+    return {
+        path
+        for folder in ("data", "metadata")
+        for path in workshop.warehouse().glob(f"*/*/{folder}/*")
+        if "_slipway" not in path.parts
+    }
+
+
+def age(*paths: Path) -> None:
+    """Let files look as if they had been written long ago."""
+    then = time.time() - LONG_AGO
+    for path in paths:
+        os.utime(path, (then, then))
+
+
+def keep(workshop: Workshop, **policy: int) -> None:
+    """Set the project's policy."""
+    listed = "".join(f"  {key}: {value}\n" for key, value in policy.items())
+    workshop.edit(PROJECT, "vars:\n", f"vars:\n{listed}")
+
+
+@pytest.fixture(scope="module")
+def history(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workshop, list[dict[str, list[str]]], list[str]]:
+    """Five releases, each with one more file in raw; then maintenance."""
+    workshop, seen, runs = new_workshop(tmp_path_factory.mktemp("maintain")), [], []
+    workshop.commit()
+    for number in range(1, DAYS + 1):
+        workshop.land(f"june-{number}.csv", day(number))
+        runs.append(workshop.run()["run_id"])
+        seen.append(contents(workshop))
+    return workshop, seen, runs
+
+
+@pytest.mark.long
+def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list[str]]], list[str]]) -> None:
+    workshop, seen, runs = history
+    before, there = workshop.locations(), files(workshop)
+    planned = maintain(workshop, "--dry-run")
+    assert (workshop.locations(), files(workshop)) == (before, there)
+    done = maintain(workshop)
+    assert done["steps"] == planned["steps"]
+    assert steps(done, "compact").keys() == {RAW, LEDGER}
+    assert done["rollback_reaches"]["release"] == 1
+    assert done["replay_reaches"]["run_id"] == runs[0]
+    table = workshop.table(RAW)
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    assert snapshot.summary.operation.value == "replace"
+    assert len(list(table.scan().plan_files())) == 1
+    assert contents(workshop) == seen[-1]
+    assert maintain(workshop)["steps"] == []
+
+    again = workshop.run()
+    assert again["outcome"] == "unchanged"
+    assert {node["change"] for node in again["nodes"] if node["table"]} == {"unchanged"}
+    assert again["tests"]["carried"] == again["tests"]["expected"]
+    shown = json.loads(workshop.answer("show", RAW, "-o", "json"))
+    assert shown["release"] == DAYS
+
+    workshop.land("june-6.csv", day(6))
+    assert workshop.run()["outcome"] == "published"
+    newest = contents(workshop)
+    assert len(newest[RAW]) == len(seen[-1][RAW]) + 3
+    back = json.loads(workshop.answer("rollback", "--dry-run", "-o", "json"))
+    assert back["to"] == DAYS
+    for number in (DAYS, DAYS - 1, 1, DAYS + 1):
+        workshop.answer("rollback", "--to", str(number))
+        assert contents(workshop) == [*seen, newest][number - 1]
+    report = json.loads(workshop.answer("replay", runs[1], "-o", "json"))
+    assert {one["verdict"] for one in report["tables"]} == {"identical"}
+
+
+@pytest.fixture
+def small(workshop: Workshop) -> Workshop:
+    """Two releases, files of raw that two of fill one, and a file of nobody."""
+    config = "{{ config(table_properties={'write.target-file-size-bytes': '4000'}) }}\n"
+    model = workshop.project / "models" / "raw" / "parcels_raw.sql"
+    model.write_text(config + model.read_text(encoding="utf-8"), encoding="utf-8")
+    workshop.run()
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    assert [path.stat().st_size in range(1500, 3000) for path in raw_files(workshop)] == [True, True]
+    stray = workshop.warehouse() / "raw" / "parcels" / "data" / "stray.parquet"
+    stray.write_bytes(b"nobody's")
+    age(stray)
+    return workshop
+
+
+def raw_files(workshop: Workshop) -> list[Path]:
+    tasks = workshop.table(RAW).scan().plan_files()
+    return [Path(task.file.file_path.removeprefix("file://")) for task in tasks]
+
+
+def test_orphans_and_what_is_said(small: Workshop) -> None:
+    before, there = contents(small), files(small)
+    young = small.warehouse() / "raw" / "parcels" / "data" / "young.parquet"
+    young.write_bytes(b"a run may be about to name it")
+    told = small.answer("maintain", "--select", "raw.*")
+    assert "raw.parcels  compact  2 files to about 1" in told
+    assert "raw.parcels  remove   1 data file, 0 of metadata" in told
+    assert "Rollback reaches back to release 1 of " in told
+    assert "Removed 8 B." in told
+    assert {path.name for path in there - files(small)} == {"stray.parquet"}
+    assert young.exists()
+    assert len(raw_files(small)) == 1
+    assert contents(small) == before
+    assert small.run()["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "slipway.adapters.iceberg.catalogs.sql:move",
+        "slipway.adapters.maintenance.apply:_bytes_added",
+        "slipway.adapters.objects:LocalStore.delete",
+    ],
+    ids=["before a commit", "after a commit", "before files go"],
+)
+@pytest.mark.long
+def test_killed(small: Workshop, before: str) -> None:
+    seen = contents(small)
+    done = small.start("maintain", kill_before=before).wait()
+    assert done.code is None, done
+    assert contents(small) == seen
+    maintain(small)
+    assert maintain(small)["steps"] == []
+    assert contents(small) == seen
+    assert small.run()["outcome"] == "unchanged"
+
+
+@pytest.mark.long
+def test_a_candidate_that_may_still_be_published(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("june-1.csv", ("q1,N,2024-06-01,-1",))
+    failed = workshop.run(code=1)["run_id"]
+    age(*files(workshop))
+    query = ("sql", "--run", failed, "select count(*) from curated.weights", "-o", "json")
+    seen = workshop.answer(*query)
+    maintain(workshop)
+    assert workshop.answer(*query) == seen
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    age(*files(workshop))
+    removed = [name for step in steps(maintain(workshop), "remove").values() for name in step["files"]]
+    assert any(failed in name for name in removed)
+
+
+def test_refusals(workshop: Workshop) -> None:
+    assert "nothing is published in dev yet" in workshop.refusal("maintain", code=3)
+    done = workshop.slipway("maintain", "--older-than", "5m")
+    assert (done.code, "5m is no age: write hours or days, 1h at least" in done.err) == (2, True)
+    keep(workshop, keep_days=-1)
+    workshop.run()
+    assert "vars of dbt_project.yml: keep_days is -1: it is not a whole number from 0" in workshop.refusal(
+        "maintain", code=2
+    )
+    workshop.edit(PROJECT, "keep_days: -1", "keep_days: 1")
+    assert "no table has that name" in workshop.refusal("maintain", "--select", "nothing.*", code=2)
+    workshop.land("june-1.csv", day(1))
+    workshop.run()
+    workshop.answer("rollback", "--hold", "--reason", "look at it")
+    assert "maintenance of dev is refused: dev is on hold" in workshop.refusal("maintain", code=1)
+    assert maintain(workshop, "--dry-run")["dry_run"] is True
