@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -214,6 +215,18 @@ class S3Store:
     def _put(self, key: str, content: bytes) -> None:
         with self._answering():
             put_new(self._client, self._bucket, self._prefix + key, content)
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Put, whatever is there."""
+        with self._answering():
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content)
+
+    def clock(self) -> datetime:
+        """The time that the store stands on its answers, by which it also tells when an object was written."""
+        with self._answering():
+            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(date) if date else datetime.now(UTC)
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
