@@ -92,14 +92,12 @@ class Commands:
         argv: Sequence[str],
         cwd: Path,
         env: dict[str, str],
-        kill_before: str = "",
-        terminal: str = "",
+        **more: object,
     ) -> Running:
-        """Start ``dbt`` or ``slipway``, perhaps with a terminal as its input."""
+        """Start ``dbt`` or ``slipway``; ``more`` is what else dbt_server.py is asked for."""
         self._count += 1
         out, err = self._folder / f"out-{self._count}", self._folder / f"err-{self._count}"
-        request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, "kill_before": kill_before}
-        request |= {"terminal": terminal}
+        request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, **more}
         connection = self._connect()
         connection.sendall(json.dumps(request | {"output": str(out), "errors": str(err)}).encode() + b"\n")
         return Running(connection, out, err)
@@ -155,11 +153,15 @@ class Workshop:
         *argv: str,
         program: str = "slipway",
         kill_before: str = "",
+        kill_after: str = "",
+        clock: str = "",
         terminal: str = "",
         **settings: str,
     ) -> Running:
-        """Start a command in the project's folder."""
-        return self.commands.start(program, argv, self.project, self.env(**settings), kill_before, terminal)
+        """Start a command in the project's folder, to be killed around a call, by a wrong clock, or with a terminal."""
+        more: dict[str, object] = {"kill_before": kill_before, "kill_after": kill_after}
+        more |= {"clock": clock, "terminal": terminal}
+        return self.commands.start(program, argv, self.project, self.env(**settings), **more)
 
     def slipway(self, *argv: str, **settings: str) -> Output:
         """Run ``slipway``, whatever comes of it."""

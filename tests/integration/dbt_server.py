@@ -2,14 +2,16 @@
 
 It imports once and forks for every command, so a command has its own memory, environment, folder and exit
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
-``env``, ``output``, ``kill_before``, a function before whose first call (``…#3``: third) the process kills
-itself, and, if it is not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
+``env``, ``output``, ``kill_before`` or ``kill_after``, a function before or after whose first call (``…#3``: third;
+``…+0.05``: and 50 ms later) the process is killed, ``clock``, seconds by which the command's clock is ahead, and, if it is
+not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
 ``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import importlib
 import itertools
@@ -21,6 +23,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,8 +105,11 @@ def answer(connection: socket.socket) -> None:
         os.dup2(os.open(request["errors"], os.O_CREAT | os.O_WRONLY) if request.get("errors") else output, 2)
         if request.get("terminal"):
             os.dup2(os.open(request["terminal"], os.O_RDWR | os.O_NOCTTY), 0)
-        if request["kill_before"]:
-            kill_before(request["kill_before"])
+        for when in ("kill_before", "kill_after"):
+            if name := request.get(when):
+                kill(name, after=when == "kill_after")
+        if request.get("clock"):
+            shift_clock(float(request["clock"]))
         code = PROGRAMS[request.get("program", "dbt")](request["argv"])
     finally:
         sys.stdout.flush()
@@ -141,8 +147,9 @@ def called(command: Callable[[], object], argv: list[str]) -> int:
 PROGRAMS = {"dbt": dbt, "slipway": slipway}
 
 
-def kill_before(name: str) -> None:
-    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does, at its first call or ``#n``th."""
+def kill(name: str, *, after: bool) -> None:
+    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does, around its ``#n``th call."""
+    name, _, delay = name.partition("+")
     name, _, number = name.partition("#")
     module, _, path = name.partition(":")
     owner: Any = importlib.import_module(module)
@@ -152,12 +159,50 @@ def kill_before(name: str) -> None:
     real, calls = getattr(owner, last), itertools.count(1)
 
     def killed(*arguments: object, **named: object) -> object:
-        if next(calls) == int(number or 1):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
+        is_it = next(calls) == int(number or 1)
+        if is_it and not after:
+            die(float(delay or 0))
+        done = real(*arguments, **named)
+        if is_it and after:
+            die(float(delay or 0))
+        return done
 
     replacement: Callable[..., object] = killed
     setattr(owner, last, replacement)
+
+
+def die(seconds: float) -> None:
+    """End the process now, or wherever it is that much later: nobody handles this alarm, so the kernel ends it."""
+    if seconds:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+CLOCKS = (
+    "slipway.services.run",
+    "slipway.services.rollback",
+    "slipway.adapters.releases",
+    "slipway.adapters.dbt.finish",
+    "slipway.adapters.dbt.session",
+    "slipway.adapters.iceberg.staging",
+    "pyiceberg.table.update",
+)
+"""Modules that ask for the time of day by ``datetime``; everything else asks ``time.time``."""
+
+
+def shift_clock(seconds: float) -> None:
+    """Have this process believe that it is later, or earlier, than it is."""
+    ahead, real = dt.timedelta(seconds=seconds), time.time
+
+    class Shifted(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Shifted:
+            return super().now(tz) + ahead
+
+    for name in CLOCKS:
+        setattr(importlib.import_module(name), "datetime", Shifted)  # noqa: B010 - mypy refuses it otherwise
+    time.time = lambda: real() + seconds
 
 
 if __name__ == "__main__":

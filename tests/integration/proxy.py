@@ -5,14 +5,25 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# method, path and query, how often the two were asked for before: a status to answer with, 0 to hang up, None to pass on
-Fault = Callable[[str, str, int], int | None]
+# method, path and query, how often the two were asked for before: a status to answer with, 0 to hang up, None to pass on,
+# or what goes wrong with the answer of the store
+Fault = Callable[[str, str, int], "int | Mishap | None"]
+
+
+class Mishap(StrEnum):
+    """The store does what it is asked to, and then: half of the body arrives, or no answer at all, or it takes its time."""
+
+    CUT = "cut"
+    LOST = "lost"
+    SLOW = "slow"
 
 
 HOP = {"connection", "content-length", "date", "expect", "host", "server", "transfer-encoding"}
@@ -34,7 +45,7 @@ class Proxy(ThreadingHTTPServer):
         self._asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def judge(self, method: str, path: str) -> int | None:
+    def judge(self, method: str, path: str) -> int | Mishap | None:
         with self._lock:
             before = self._asked[method, path]
             self._asked[method, path] += 1
@@ -55,21 +66,28 @@ class Handler(BaseHTTPRequestHandler):
         body = self.body()
         status = self.server.judge(self.command, self.path)
         if status == 0:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-        elif status is not None:
-            self.reply(status, [], self.server.body)
+            self.hang_up()
+        elif status is None or isinstance(status, Mishap):
+            self.pass_on(body, status)
         else:
-            self.pass_on(body)
+            self.reply(status, [], self.server.body)
 
-    def pass_on(self, body: bytes) -> None:
+    def pass_on(self, body: bytes, mishap: Mishap | None) -> None:
         store = http.client.HTTPConnection(self.server.store)
         sent = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
         store.request(self.command, self.path, body, sent | {"Host": self.headers["Host"]})
         got = store.getresponse()
         headers = [item for item in got.getheaders() if item[0].lower() not in HOP]
-        self.reply(got.status, headers, got.read(), got.getheader("Content-Length"))
+        content = got.read()
         store.close()
+        if mishap is Mishap.LOST:
+            self.hang_up()
+        else:
+            self.reply(got.status, headers, content, got.getheader("Content-Length"), mishap)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -83,7 +101,12 @@ class Handler(BaseHTTPRequestHandler):
         return found
 
     def reply(
-        self, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        length: str | None = None,
+        mishap: Mishap | None = None,
     ) -> None:
         is_head = self.command == "HEAD"
         self.send_response(status)
@@ -91,8 +114,19 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", (length if is_head else None) or str(len(body)))
         self.end_headers()
-        if not is_head:
-            self.wfile.write(body)
+        if is_head:
+            return
+        if mishap is Mishap.CUT:
+            self.wfile.write(body[: len(body) // 2])
+            self.hang_up()
+            return
+        pieces = 8 if mishap is Mishap.SLOW else 1
+        size = len(body) // pieces + 1
+        for start in range(0, len(body), size):
+            self.wfile.write(body[start : start + size])
+            if pieces > 1:
+                self.wfile.flush()
+                time.sleep(0.02)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - as http.server calls them
 

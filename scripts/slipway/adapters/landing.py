@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from slipway.domain.manifest import LandedFile
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
 _ATTEMPTS = 20
 _PAUSE = 0.05  # seconds before the second attempt; longer before each further one
+_MOMENT = timedelta(microseconds=1)
 _SCHEMA = pa.schema(
     [
         pa.field("feed", pa.string()),
@@ -120,11 +121,15 @@ class Landing:
 
         Raises:
             ConflictError: others kept writing to the ledger at the same moment.
+            UnavailableError: the ledger cannot be written.
         """
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
+            # the ledger's order is that of landing, also when this clock is behind that of an earlier run
+            last = [entry.landed_at + _MOMENT for entry in self.ledger()[-1:]]
+            then = max([now, *last])
             entries = [
-                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, now)
+                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, then)
             ]
             if not entries:
                 return []

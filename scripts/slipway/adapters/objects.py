@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,14 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from slipway.adapters.s3 import answering, is_s3, s3_access, split
+from slipway.adapters.disk import writing_below
+from slipway.adapters.s3 import ObjectStream, answering, is_s3, put_new, s3_access, split
 from slipway.domain.errors import ConfigError
 
 UNFINISHED = ".unfinished-"
 """What the name of a file begins with that is still being written, or whose writer died."""
 _PROBE = "write-once-probe"
 _AT_ONCE = 1000  # objects that one request may delete
-_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,12 @@ class LocalStore:
         return True
 
     def create(self, key: str, content: bytes) -> None:
-        """Write to a temporary file and link it: whole or not at all, and never over another."""
+        """Write to a temporary file and link it: whole or not at all, and never over another.
+
+        Raises:
+            FileExistsError: it is there.
+            UnavailableError: the folder cannot be written, or is full.
+        """
         target = self._folder / key
         with self._temporary(target, content) as written:
             os.link(written, target)
@@ -117,16 +123,17 @@ class LocalStore:
     @contextmanager
     def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
         """A file with the content at the root, where nobody lists what is being written or was left by a killed process."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=UNFINISHED)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with writing_below(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._folder, prefix=UNFINISHED)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                yield Path(name)
+            finally:
+                Path(name).unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
@@ -185,9 +192,9 @@ class S3Store:
         """Whether the store honours If-None-Match; it is tried on an object that is there for this alone."""
         for _ in range(2):
             try:
-                self._put(
-                    _PROBE, b"Written again by every run: a store that lets it cannot keep records safe.\n"
-                )
+                # never the same twice: after a retry, equal content means that this attempt wrote it
+                told = f"Written again by every run ({uuid.uuid4()}): a store that lets it cannot keep records safe.\n"
+                self._put(_PROBE, told.encode())
             except FileExistsError:
                 return True
         return False
@@ -206,20 +213,8 @@ class S3Store:
             return False
 
     def _put(self, key: str, content: bytes) -> None:
-        from botocore.exceptions import ClientError
-
         with self._answering():
-            try:
-                self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=content, IfNoneMatch="*"
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _EXISTS:
-                    raise
-                retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
-                # the answer to an earlier attempt was lost, and the object is this one
-                if not (retried and content and self.read(key) == content):
-                    raise FileExistsError(key) from error
+            put_new(self._client, self._bucket, self._prefix + key, content)
 
     def replace(self, key: str, content: bytes) -> None:
         """Put, whatever is there."""
@@ -236,7 +231,8 @@ class S3Store:
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
         with self.open(key) as stream:
-            return bytes(stream.read())
+            content: bytes = stream.read()
+            return content
 
     @contextmanager
     def open(self, key: str) -> Iterator[Any]:
@@ -245,12 +241,12 @@ class S3Store:
 
         with self._answering():
             try:
-                body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+                body = ObjectStream(self._client, self._bucket, self._prefix + key)
             except ClientError as error:
                 if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                     raise FileNotFoundError(key) from error
                 raise
-            with body:
+            with closing(body):
                 yield body
 
     def entries(self, prefix: str) -> list[ObjectInfo]:

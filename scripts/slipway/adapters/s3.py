@@ -16,6 +16,8 @@ from slipway.domain.errors import ConfigError, UnavailableError
 
 _KINDS = ("s3", "client")
 _ROLE = "role-arn"
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
+_REOPENED = 3  # times
 Keys = tuple[str, str, str | None]
 """Access key id, secret access key and session token."""
 
@@ -86,6 +88,60 @@ def s3_access(properties: Mapping[str, str]) -> S3Access:
     mine = tuple(sorted((k, v) for k, v in properties.items() if k.startswith(("s3.", "client."))))
     around = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
     return _made(mine, around, os.getpid())
+
+
+class ObjectStream:
+    """An object from its start to its end; where the connection breaks in between, it goes on from there.
+
+    botocore tries a request again, but not an answer that breaks off.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str) -> None:
+        self._client, self._place = client, {"Bucket": bucket, "Key": key}
+        got = client.get_object(**self._place)
+        self._body, self._etag, self._read, self._left = got["Body"], got["ETag"], 0, _REOPENED
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes, all that are left without a size; none at the end."""
+        from botocore.exceptions import BotoCoreError
+
+        while True:
+            try:
+                block = bytes(self._body.read(size))
+            except BotoCoreError:
+                if not self._left:
+                    raise
+                self._left -= 1
+                self._reopen()
+                continue
+            self._read += len(block)
+            return block
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._body.close()
+
+    def _reopen(self) -> None:
+        self.close()
+        rest = f"bytes={self._read}-"
+        self._body = self._client.get_object(**self._place, Range=rest, IfMatch=self._etag)["Body"]
+
+
+def put_new(client: Any, bucket: str, key: str, content: bytes) -> None:
+    """Write an object that is not there yet; raises FileExistsError where it is.
+
+    When the answer to an attempt is lost, the next one finds the object that it wrote.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _EXISTS:
+            raise
+        retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+        if not (retried and content and ObjectStream(client, bucket, key).read() == content):
+            raise FileExistsError(key) from error
 
 
 def split(location: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ci": ("slipway.cli.ci", "Build and compare what a change touches."),
     "site": ("slipway.cli.site", "Build the documentation and lineage site."),
 }
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class LazyGroup(click.Group):
@@ -108,6 +110,13 @@ def _failed(error: Exception) -> int:
     if isinstance(error, SlipwayError):
         click.echo(f"slipway: {error.line()}", err=True)
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" to {error.filename}" if error.filename else ""
+        click.echo(
+            f"slipway: cannot write{where}: {error.strerror}. make room, or write elsewhere, then run again.",
+            err=True,
+        )
+        return 5
     text = " ".join(str(error).split()) or type(error).__name__
     click.echo(
         f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.", err=True

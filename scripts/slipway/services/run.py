@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment, Mode
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import SlipwayError, UnavailableError
 from slipway.domain.manifest import RunManifest
-from slipway.domain.progress import Progress
+from slipway.domain.progress import Note, Progress
 from slipway.domain.run import RunRequest, new_run_id
 
 if TYPE_CHECKING:
@@ -109,13 +109,19 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     done = invocation.invoke(_arguments(environment, options), options.project, request, events)
     session = invocation.session()
     try:
-        return _ended(session, done, events, request)
+        return _ended(session, done, events, request, show)
     finally:
         if session:
             session.leave()
 
 
-def _ended(session: Session | None, done: Invocation, events: EventStream, request: RunRequest) -> Run:
+def _ended(
+    session: Session | None,
+    done: Invocation,
+    events: EventStream,
+    request: RunRequest,
+    show: Callable[[Progress], None],
+) -> Run:
     from slipway.adapters.dbt import finish
     from slipway.adapters.interrupts import too_late
 
@@ -137,8 +143,11 @@ def _ended(session: Session | None, done: Invocation, events: EventStream, reque
         try:
             manifest = finish.conclude(session, done)
         finally:
-            session.records.write(request.run_id, "log.jsonl", events.close())
-            events.path.unlink(missing_ok=True)
+            try:
+                session.records.write(request.run_id, "log.jsonl", events.close())
+                events.path.unlink(missing_ok=True)
+            except (OSError, UnavailableError) as error:  # it must not hide how the run ended
+                show(Note(f"the log is left in {events.path}: {error}"))
     if done.interrupted:
         raise KeyboardInterrupt
     if done.refusal and all(node.status == "skipped" for node in manifest.nodes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,7 +51,8 @@ class EventStream:
         line = {"run_id": self._run_id, "time": time, "level": level, "event": event, "message": text}
         if node:
             line["node"] = node
-        with self._lock:
+        # no room: dbt's threads call this, and dbt would wait for ever for one that an error ended
+        with self._lock, suppress(OSError):
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
 

@@ -13,7 +13,7 @@ from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
-from slipway.domain.errors import SlipwayError, UnrecordedError
+from slipway.domain.errors import SlipwayError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Intent, RunManifest, Tests
 from slipway.domain.run import Outcome
 
@@ -83,7 +83,18 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         outcome=outcome,
         reason=reason,
     )
-    _write_records(session, run_manifest)
+    try:
+        _write_records(session, run_manifest)
+    except UnavailableError as error:
+        if failure:
+            raise failure from error
+        if outcome is not Outcome.PUBLISHED:
+            raise
+        raise UnrecordedError(
+            f"release {session.release} is published, but the records of its run are not complete",
+            error.line(),
+            "nothing needs to be done again; slipway show cannot tell about this run",
+        ) from error
     if failure:
         raise failure
     return run_manifest

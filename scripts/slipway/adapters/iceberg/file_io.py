@@ -7,17 +7,18 @@ the keys it began with.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pyiceberg.io import InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from slipway.adapters.s3 import S3Access, answering, is_s3, s3_access, split
+from slipway.adapters.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
 
+_T = TypeVar("_T")
 _GONE = ("NoSuchKey", "404")
-_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class StoreFileIO(PyArrowFileIO):
@@ -57,7 +58,7 @@ class S3File(InputFile, OutputFile):
 
     def __len__(self) -> int:
         """Bytes, known without asking when it was written here; raises FileNotFoundError."""
-        return self._written if self._written is not None else int(self._ask("head_object")["ContentLength"])
+        return self._written if self._written is not None else self._size()
 
     def exists(self) -> bool:
         """Whether it is there."""
@@ -68,8 +69,9 @@ class S3File(InputFile, OutputFile):
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
         """The whole object; raises FileNotFoundError."""
-        with answering(self.location):
-            return io.BytesIO(self._ask("get_object")["Body"].read())
+        return io.BytesIO(
+            self._ask(lambda: ObjectStream(self._access.client, self._bucket, self._key).read())
+        )
 
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 - as pyiceberg calls it
         """A stream that becomes the object when it is closed."""
@@ -81,24 +83,22 @@ class S3File(InputFile, OutputFile):
 
     def put(self, content: bytes, *, overwrite: bool) -> None:
         """Write the object; raises FileExistsError where it is there and may not be replaced."""
-        only_new: dict[str, str] = {} if overwrite else {"IfNoneMatch": "*"}
+        client = self._access.client
         with answering(self.location):
-            try:
-                self._access.client.put_object(Bucket=self._bucket, Key=self._key, Body=content, **only_new)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _EXISTS:
-                    raise
-                # the answer to an earlier attempt may have been lost: then the object is this one
-                if not error.response["ResponseMetadata"].get("RetryAttempts") or (
-                    self.open().read() != content
-                ):
-                    raise FileExistsError(self.location) from error
+            if overwrite:
+                client.put_object(Bucket=self._bucket, Key=self._key, Body=content)
+            else:
+                put_new(client, self._bucket, self._key, content)
         self._written = len(content)
 
-    def _ask(self, request: str) -> Any:
+    def _size(self) -> int:
+        head = self._access.client.head_object
+        return int(self._ask(lambda: head(Bucket=self._bucket, Key=self._key))["ContentLength"])
+
+    def _ask(self, request: Callable[[], _T]) -> _T:
         with answering(self.location):
             try:
-                return getattr(self._access.client, request)(Bucket=self._bucket, Key=self._key)
+                return request()
             except ClientError as error:
                 if error.response["Error"]["Code"] in _GONE:
                     raise FileNotFoundError(self.location) from error

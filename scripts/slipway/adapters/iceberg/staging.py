@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update import (
+    AddSnapshotUpdate,
     _apply_table_update,
     _TableMetadataUpdateContext,
     _update_table_metadata_log,
@@ -39,10 +40,19 @@ class Staging(Transaction):
     def _stage(
         self, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...] = ()
     ) -> Transaction:
+        updates = tuple(self._not_older(update) for update in updates)
         super()._stage(updates, requirements)
         for update in updates:
-            self._applied = _apply_table_update(update, self._applied, self._context)
+            late = self._applied.last_updated_ms
+            self._applied = _not_before(late, _apply_table_update(update, self._applied, self._context))
         return self
+
+    def _not_older(self, update: TableUpdate) -> TableUpdate:
+        """A snapshot is not older than the table that it is added to, whatever the clock says."""
+        if not isinstance(update, AddSnapshotUpdate):
+            return update
+        taken_at = max(update.snapshot.timestamp_ms, self._applied.last_updated_ms)
+        return AddSnapshotUpdate(snapshot=update.snapshot.model_copy(update={"timestamp_ms": taken_at}))
 
     def metadata_after(self, metadata_location: str | None) -> TableMetadata:
         """The metadata to write.
@@ -54,8 +64,22 @@ class Staging(Transaction):
         if metadata_location and self._context.has_changes():
             after = _update_table_metadata_log(after, metadata_location, before.last_updated_ms)
         if self._context.has_changes() and before.last_updated_ms == after.last_updated_ms:
-            now = datetime_to_millis(datetime.now(UTC))
+            now = max(datetime_to_millis(datetime.now(UTC)), before.last_updated_ms)
             after = after.model_copy(update={"last_updated_ms": now})
         after.spec().check_compatible(after.schema())
         after.sort_order().check_compatible(after.schema())
         return after
+
+
+def _not_before(late: int, after: TableMetadata) -> TableMetadata:
+    """Metadata whose history does not go back in time.
+
+    Java's readers refuse a table whose log is out of order by more than a minute (``TableMetadata``'s constructor in
+    Apache Iceberg), so one run with a clock that is behind would make it unreadable.
+    """
+    if after.last_updated_ms >= late:
+        return after
+    log = list(after.snapshot_log)
+    if log and log[-1].timestamp_ms < late:
+        log[-1] = log[-1].model_copy(update={"timestamp_ms": late})
+    return after.model_copy(update={"last_updated_ms": late, "snapshot_log": log})
