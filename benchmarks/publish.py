@@ -20,7 +20,8 @@ from slipway.adapters.records import Records
 from slipway.adapters.releases import release
 from slipway.domain.environment import Environment
 from slipway.domain.errors import ConflictError
-from slipway.domain.manifest import Code, Intent
+from slipway.domain.manifest import Code
+from slipway.domain.release import Intent
 
 NAME = "publish"
 GOAL = 1.0

@@ -22,7 +22,7 @@ from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
 from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS
 from slipway.cli.main import cli
 from slipway.cli.reference import reference
-from slipway.domain import errors, manifest
+from slipway.domain import errors, manifest, release
 from slipway.domain.errors import ConfigError, ContractError
 from slipway.domain.run import Outcome
 
@@ -115,7 +115,7 @@ def test_outcomes(pages: dict[str, Page]) -> None:
 
 def test_release_record(pages: dict[str, Page]) -> None:
     rows = pages["docs/reference/warehouse.md"].rows("field", "type", "meaning")
-    assert [row[:2] for row in rows] == fields(manifest.Release) + fields(manifest.ReleasedTable)
+    assert [row[:2] for row in rows] == fields(release.Release) + fields(release.ReleasedTable)
 
 
 def test_ledger(pages: dict[str, Page]) -> None:

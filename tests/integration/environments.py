@@ -21,8 +21,9 @@ from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.records import Records
 from slipway.adapters.releases import heal, release
 from slipway.domain.environment import Environment, Mode
-from slipway.domain.manifest import Code, Intent
-from slipway.domain.manifest import Release as ReleaseRecord
+from slipway.domain.manifest import Code
+from slipway.domain.release import Intent
+from slipway.domain.release import Release as ReleaseRecord
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE01", "AWS_SECRET_ACCESS_KEY": "example"}
 CODE = Code(commit=None, dirty=True)

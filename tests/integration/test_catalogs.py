@@ -21,7 +21,7 @@ from slipway.adapters.iceberg.catalogs.updates import UpdateMover
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError
-from slipway.domain.manifest import Release as ReleaseRecord
+from slipway.domain.release import Release as ReleaseRecord
 
 
 class Killed(BaseException):

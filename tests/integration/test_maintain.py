@@ -25,7 +25,7 @@ from slipway.adapters.objects import object_store
 from slipway.adapters.releases import release
 from slipway.domain.errors import ConflictError
 from slipway.domain.maintenance.steps import Compact, Delete, Expire
-from slipway.domain.manifest import Intent, Release
+from slipway.domain.release import Intent, Release
 from slipway.services.maintain import OLDER_THAN, Maintained, Proposal, maintain, orphans, propose_in
 
 TABLE = "raw.events"

@@ -9,8 +9,8 @@ from slipway.adapters.iceberg.catalogs.commit import is_atomic
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.publication import positions
 from slipway.adapters.records import Records
-from slipway.domain.manifest import Intent
 from slipway.domain.publication import is_half_way
+from slipway.domain.release import Intent
 
 _LOOKS = 5
 

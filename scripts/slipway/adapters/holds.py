@@ -8,7 +8,7 @@ from slipway.adapters.objects import ObjectStore
 from slipway.adapters.record_files import read_record
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
-from slipway.domain.manifest import Hold, Lift
+from slipway.domain.release import Hold, Lift
 
 _FOLDER = "holds"
 _HOLD = re.compile(rf"{_FOLDER}/(\d{{6,}})\.json")

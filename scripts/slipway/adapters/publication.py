@@ -18,8 +18,8 @@ from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.domain.manifest import Intent
 from slipway.domain.publication import Action, Plan, Position, decide
+from slipway.domain.release import Intent
 
 _ROUNDS = 20  # looks at the catalog; each but the last had something to do
 _PAUSES = (1, 2, 4)  # seconds before it is looked at again, when it gave no answer

@@ -16,7 +16,7 @@ from slipway.adapters.records import Records
 from slipway.domain.cut import Cut, TableVersion
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError, UnavailableError
-from slipway.domain.manifest import Release
+from slipway.domain.release import Release
 
 
 class Published:

@@ -11,7 +11,8 @@ from slipway.adapters.objects import ObjectStore, object_store
 from slipway.adapters.record_files import read_record
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError
-from slipway.domain.manifest import CandidateTable, Closed, Intent, Release, RunManifest
+from slipway.domain.manifest import Closed, RunManifest
+from slipway.domain.release import CandidateTable, Intent, Release
 from slipway.domain.run import run_date
 
 ROOT = "_slipway"

@@ -16,8 +16,8 @@ from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
 from slipway.domain.errors import ConflictError, UnavailableError, UnrecordedError
-from slipway.domain.manifest import Intent, Move, Release, ReleasedTable
 from slipway.domain.publication import Action, Plan, Position, published_at
+from slipway.domain.release import Intent, Move, Release, ReleasedTable
 
 
 def release(tables: Tables, records: Records, staged: Sequence[StagedTable], intent: Intent) -> Release:

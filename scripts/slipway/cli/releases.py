@@ -10,7 +10,7 @@ import click
 from slipway.cli import figures, options, output
 
 if TYPE_CHECKING:
-    from slipway.domain.manifest import Release
+    from slipway.domain.release import Release
 
 _NAMED = 3  # changed tables that are named; the rest is counted
 

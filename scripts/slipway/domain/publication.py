@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from slipway.domain.manifest import Release, ReleasedTable
+from slipway.domain.release import Release, ReleasedTable
 
 _MOMENT = timedelta(microseconds=1)
 

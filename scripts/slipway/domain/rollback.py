@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from slipway.domain.errors import ConflictError, NotFoundError, UsageError
-from slipway.domain.manifest import Release, ReleasedTable
+from slipway.domain.release import Release, ReleasedTable
 
 
 @dataclass(frozen=True)

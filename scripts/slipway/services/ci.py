@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
-from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.manifest import RunManifest
 from slipway.domain.progress import Note, Progress
+from slipway.domain.release import Release
 from slipway.domain.run import Outcome
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 

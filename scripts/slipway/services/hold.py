@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway.adapters.code import who
 from slipway.adapters.holds import Holds
 from slipway.adapters.records import Records
-from slipway.domain.manifest import Hold, Lift
+from slipway.domain.release import Hold, Lift
 from slipway.services.environments import environment_of
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from slipway.adapters.records import Records
 from slipway.domain.errors import SlipwayError
-from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.manifest import RunManifest
+from slipway.domain.release import Release
 from slipway.domain.run import Outcome, started_at
 from slipway.services.environments import environment_of, find_run
 

@@ -12,7 +12,8 @@ from slipway.adapters import lineage
 from slipway.adapters.published import Published
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.lineage import Source, SourceFiles
-from slipway.domain.manifest import Release, RunManifest, TestResult
+from slipway.domain.manifest import RunManifest, TestResult
+from slipway.domain.release import Release
 from slipway.services.environments import environment_of
 
 _NEWEST_FILES = 3

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from slipway.domain.errors import ConflictError, NotFoundError, SlipwayError
 from slipway.domain.gates import closed_gate
-from slipway.domain.manifest import Intent, Release
+from slipway.domain.release import Intent, Release
 
 if TYPE_CHECKING:
     from slipway.adapters.iceberg.tables import StagedTable, Tables

@@ -13,7 +13,7 @@ from slipway.domain.environment import Environment
 from slipway.domain.errors import ConflictError, DamagedError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
 from slipway.domain.lease import Lease, Standing
-from slipway.domain.manifest import Hold, Intent, Lift, Release
+from slipway.domain.release import Hold, Intent, Lift, Release
 from slipway.domain.rollback import Step, goal_of, plan
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.domain.errors import ConflictError, NotFoundError, UsageError
-from slipway.domain.manifest import Code, Release, ReleasedTable
+from slipway.domain.manifest import Code
+from slipway.domain.release import Release, ReleasedTable
 from slipway.domain.rollback import goal_of, plan
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

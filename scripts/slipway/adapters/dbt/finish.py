@@ -14,7 +14,8 @@ from slipway.adapters.dbt.session import Session
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
 from slipway.domain.errors import SlipwayError, UnavailableError, UnrecordedError
-from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Intent, RunManifest, Tests
+from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, RunManifest, Tests
+from slipway.domain.release import Intent
 from slipway.domain.run import Outcome
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})

@@ -16,7 +16,7 @@ from slipway.adapters.records import Records
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, UnavailableError
 from slipway.domain.lease import Standing
-from slipway.domain.manifest import Intent, Release
+from slipway.domain.release import Intent, Release
 from slipway.domain.run import started_at
 
 LONG_AGO = timedelta(hours=24)

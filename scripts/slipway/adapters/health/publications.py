@@ -10,8 +10,8 @@ from slipway.adapters.holds import Holds
 from slipway.adapters.publication import positions
 from slipway.domain.errors import DamagedError
 from slipway.domain.health import Finding, Heal
-from slipway.domain.manifest import Intent
 from slipway.domain.publication import Position
+from slipway.domain.release import Intent
 
 
 def interrupted(at: Examination) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ from slipway.adapters.record_files import REPAIRED, parse_json, parse_record
 from slipway.adapters.releases import released_table
 from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.health import Finding, WriteBeside
-from slipway.domain.manifest import SCHEMA_VERSION, Code, Intent, Move, Release
+from slipway.domain.manifest import SCHEMA_VERSION, Code
+from slipway.domain.release import Intent, Move, Release
 
 
 def of_releases(at: Examination) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
 from slipway.domain.errors import UnavailableError
 from slipway.domain.health import Finding, Register, Tag
-from slipway.domain.manifest import Release, ReleasedTable
+from slipway.domain.release import Release, ReleasedTable
 
 
 def catalog(at: Examination) -> Iterator[Finding]:

@@ -22,7 +22,8 @@ from slipway.domain.maintenance.history import (
     TableHistory,
 )
 from slipway.domain.maintenance.retention import Retention, parse_retention
-from slipway.domain.manifest import Release, RunManifest
+from slipway.domain.manifest import RunManifest
+from slipway.domain.release import Release
 from slipway.domain.replay import inputs_of, made_by, why_not_replayable
 from slipway.domain.run import Outcome, started_at
 

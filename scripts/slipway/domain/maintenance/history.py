@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from slipway.domain.maintenance.retention import Retention
-from slipway.domain.manifest import Intent, Release
+from slipway.domain.release import Intent, Release
 from slipway.domain.run import Outcome
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.domain.maintenance.history import Candidate, History, RecordedRun, State
-from slipway.domain.manifest import Release
+from slipway.domain.release import Release
 from slipway.domain.rollback import shown_by
 from slipway.domain.run import Outcome
 

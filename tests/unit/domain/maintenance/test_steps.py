@@ -12,7 +12,7 @@ from tests.unit.domain.maintenance.world import FLOOR, TABLES, World
 from slipway.domain.errors import UsageError
 from slipway.domain.maintenance.retention import Retention
 from slipway.domain.maintenance.steps import Compact, Delete, Expire, chosen
-from slipway.domain.manifest import Release
+from slipway.domain.release import Release
 from slipway.domain.run import Outcome
 
 SOME = st.sets(st.sampled_from(TABLES), min_size=1)

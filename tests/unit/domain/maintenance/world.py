@@ -18,7 +18,8 @@ from slipway.domain.maintenance.history import (
 from slipway.domain.maintenance.protection import kept
 from slipway.domain.maintenance.retention import Retention
 from slipway.domain.maintenance.steps import Compact, Expire, Folder, Found, Layout, Plan, plan
-from slipway.domain.manifest import Code, Release, ReleasedTable
+from slipway.domain.manifest import Code
+from slipway.domain.release import Release, ReleasedTable
 from slipway.domain.run import Outcome
 
 TABLES = ("raw.a", "serving.b")

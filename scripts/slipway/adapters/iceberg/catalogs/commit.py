@@ -12,8 +12,8 @@ from slipway.adapters.iceberg.catalogs.absorb import obstacle, on_top
 from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.domain.manifest import Move
 from slipway.domain.publication import Position
+from slipway.domain.release import Move
 
 if TYPE_CHECKING:
     from slipway.adapters.iceberg.catalogs.rest import ServedCatalog
