@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,6 +200,35 @@ def test_what_dead_processes_left(world: World) -> None:
     assert all(folder.is_dir() for folder in kept)
     assert young.exists()
     assert not any(path.exists() for path in (spilled, built, scratch, half))
+
+
+def test_files_that_nothing_names_are_for_maintain(world: World) -> None:
+    stray = world.warehouse / "raw" / "parcels" / "data" / "stray.parquet"
+    stray.write_bytes(bytes(100))
+    assert findings(world, "--deep") == []  # a run may be about to name it
+    os.utime(stray, (time.time() - 4 * 86400, time.time() - 4 * 86400))
+    assert findings(world) == []
+    (found,) = findings(world, "--deep")
+    assert (found["where"], found["what"]) == (
+        "raw.parcels",
+        "1 file of 100 bytes that nothing names any more",
+    )
+    assert world.slipway("maintain").code == 0
+    assert not stray.exists()
+    assert findings(world, "--deep") == []
+
+
+def test_leases_of_runs_that_are_gone(world: World) -> None:
+    lease = world.warehouse / "_slipway" / "leases" / f"{OLD_RUN}.json"
+    lease.parent.mkdir(exist_ok=True)
+    taken = {"run_id": OLD_RUN, "number": 1, "who": "ada", "host": "harbour", "place": "elsewhere", "pid": 1}
+    taken |= {"process": "1", "since": "2024-05-01T00:00:00Z", "tables": None}
+    lease.write_text(json.dumps(taken), encoding="utf-8")
+    assert findings(world) == []  # it was written this moment, so its run lives
+    os.utime(lease, (time.time() - 600, time.time() - 600))
+    assert told(world) == (f"lease of run {OLD_RUN}", "nobody renews it")
+    assert repaired(world) == ["EndLease"]
+    assert not lease.exists()
 
 
 def test_work_trees_of_dead_processes(world: World) -> None:

@@ -21,12 +21,13 @@ from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.maintenance import apply
 from slipway.adapters.maintenance.locations import canonical
+from slipway.adapters.maintenance.survey import find_orphans
 from slipway.adapters.objects import object_store
 from slipway.adapters.releases import release
 from slipway.domain.errors import ConflictError
-from slipway.domain.maintenance.steps import Compact, Delete, Expire
+from slipway.domain.maintenance.steps import OLDER_THAN, Compact, Delete, Expire
 from slipway.domain.release import Intent, Release
-from slipway.services.maintain import OLDER_THAN, Maintained, Proposal, maintain, orphans, propose_in
+from slipway.services.maintain import Maintained, Proposal, maintain, propose_in
 
 TABLE = "raw.events"
 FILES = 5
@@ -253,7 +254,7 @@ def test_two_at_once(sqlite: Place) -> None:
     assert len(first.plan.steps) == 3
     assert [type(step) for step in second.plan.steps] == [Delete]
     assert rows(now(sqlite)) == seen
-    assert orphans(sqlite.environment, KEEP, OLDER_THAN) == []
+    assert find_orphans(sqlite.tables, sqlite.records, KEEP, datetime.now(UTC), OLDER_THAN) == []
 
 
 @pytest.mark.parametrize("function", ["publish", "apply_delete", "_bytes_added"])

@@ -16,9 +16,6 @@ from slipway.domain.run import new_run_id
 if TYPE_CHECKING:
     from slipway.adapters.maintenance.survey import Survey
 
-OLDER_THAN = timedelta(days=3)
-"""How long a file is left alone after it was written and after the catalog last led to it, by default."""
-
 
 @dataclass(frozen=True)
 class Proposal:
@@ -167,18 +164,3 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     gone = {one.table for one in moved}
     done = [step for step in steps if isinstance(step, Delete) or step.table not in gone]
     return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written)
-
-
-def orphans(environment: Environment, variables: Mapping[str, Any], older_than: timedelta) -> list[Delete]:
-    """What nothing in an environment names any more, table by table; nothing is changed.
-
-    Args:
-        environment: where.
-        variables: the vars of dbt_project.yml, which may set how much history is kept.
-        older_than: how long files are left alone.
-    """
-    from slipway.adapters.iceberg.tables import Tables
-    from slipway.adapters.maintenance.survey import find_orphans
-    from slipway.adapters.records import Records
-
-    return find_orphans(Tables(environment), Records(environment), variables, datetime.now(UTC), older_than)

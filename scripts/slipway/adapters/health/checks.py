@@ -26,6 +26,7 @@ CHECKS: Sequence[Check] = (
     leftovers.spilled,
     leftovers.comparisons,
     leftovers.half_written,
+    leftovers.orphans,
     surroundings.conditional_writes,
     surroundings.clock,
 )

@@ -12,9 +12,12 @@ from pathlib import Path
 
 from slipway.adapters import git, spill
 from slipway.adapters.health.examination import Examination
+from slipway.adapters.maintenance.survey import find_orphans
 from slipway.adapters.objects import UNFINISHED
 from slipway.adapters.processes import PREFIX, is_alive
+from slipway.adapters.profile import Profile
 from slipway.domain.health import Finding, PruneWorktrees, Remove
+from slipway.domain.maintenance.steps import OLDER_THAN
 
 _OWNED = re.compile(rf"{PREFIX}(?P<purpose>\w+)-(?P<pid>\d+)-\w+")
 _STILL_WRITTEN = timedelta(hours=1)
@@ -56,6 +59,17 @@ def half_written(at: Examination) -> Iterator[Finding]:
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             if at.now - written > _STILL_WRITTEN:
                 yield _left(path, "a record that a killed process did not come to write")
+
+
+def orphans(at: Examination) -> Iterator[Finding]:
+    """Files of tables that nothing names, by runs that died or whose tables were replaced; looked for when all files are."""
+    if not at.deep or not at.locations:
+        return
+    variables = Profile(at.project).vars
+    for found in find_orphans(at.tables, at.records, variables, at.now, OLDER_THAN):
+        count, size = len(found.objects), found.size
+        what = f"{count} {'file' if count == 1 else 'files'} of {size:,} bytes that nothing names any more"
+        yield Finding(found.table, what, "slipway maintain removes them")
 
 
 def _left(path: Path, what: str) -> Finding:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from slipway.domain.errors import UsageError
 from slipway.domain.maintenance.compaction import Bin, LiveFile, pack
 from slipway.domain.maintenance.history import History
 from slipway.domain.maintenance.protection import Kept, Reach, busy, expired, kept, reach
+
+OLDER_THAN = timedelta(days=3)
+"""How long a file is left alone after it was written and after the catalog last led to it, by default."""
 
 
 @dataclass(frozen=True)
