@@ -143,7 +143,10 @@ def test_a_foreign_commit_refuses_the_whole_publication(site: Site) -> None:
     run = site.workshop.run("--target", "staging", "--exclude", "resource_type:test", code=1)
     assert run["outcome"] == "failed"  # what was not tested is not published
     before = site.published()
-    staged = hold_and_publish(site, lambda: foreign_commit(site))
+    appended = foreign_commit(site)
+    point_at(site, before["serving.depot_weights"])  # it is not committed yet
+    late = f"update iceberg_tables set metadata_location = '{appended}' where table_name = 'depot_weights'"
+    staged = hold_and_publish(site, late, "LOCK TABLE%", lambda: None)
     assert staged.code == 4, staged
     assert "serving.depot_weights moved" in staged.err
     after = site.published()
@@ -152,26 +155,38 @@ def test_a_foreign_commit_refuses_the_whole_publication(site: Site) -> None:
     assert rows_of(after["raw.parcels"]) == 5
 
 
-def foreign_commit(site: Site) -> None:
-    """Another program changes a table."""
+def foreign_commit(site: Site) -> str:
+    """Another program appends to a table; returns the metadata file that it wrote."""
     catalog = site.catalog()
-    with catalog.load_table("serving.depot_weights").transaction() as transaction:
-        transaction.set_properties({"owner": "someone else"})
+    table = catalog.load_table("serving.depot_weights")
+    table.append(table.scan().to_arrow())
     catalog.close()
+    return str(table.metadata_location)
 
 
-def hold_and_publish(site: Site, meanwhile: Callable[[], object]) -> Any:  # noqa: ANN401 - an output
-    """Run while another transaction holds raw's row, so that it waits in the middle of its publication."""
+def point_at(site: Site, location: str) -> None:
+    """Have the catalog name a metadata file of the same table."""
     with closing(site.postgres.connect(site.database)) as other, other.cursor() as cursor:
-        cursor.execute("select 1 from iceberg_tables where table_name = 'parcels' for update")
+        cursor.execute(
+            "update iceberg_tables set metadata_location = %s where table_name = 'depot_weights'", (location,)
+        )
+        other.commit()
+
+
+def hold_and_publish(site: Site, statement: str, waits_in: str, meanwhile: Callable[[], object]) -> Any:  # noqa: ANN401 - an output
+    """Run while another transaction has carried out a statement, so that the publication waits until that one commits."""
+    with closing(site.postgres.connect(site.database)) as other, other.cursor() as cursor:
+        cursor.execute(statement)
         running = site.workshop.start("run")
-        waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like 'UPDATE%'"
+        waiting = (
+            f"select pid from pg_stat_activity where wait_event_type = 'Lock' and query ilike '{waits_in}'"
+        )
         deadline = time.monotonic() + 60
         while not site.query(waiting):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         meanwhile()
-        other.rollback()
+        other.commit()
     return running.wait()
 
 
@@ -180,7 +195,8 @@ def test_a_lost_connection_publishes_nothing(site: Site) -> None:
     site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     before = site.published()
     end = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and query like 'UPDATE%'"
-    done = hold_and_publish(site, lambda: site.query(end))
+    held = "select 1 from iceberg_tables where table_name = 'parcels' for update"
+    done = hold_and_publish(site, held, "UPDATE%", lambda: site.query(end))
     assert done.code == 5, done
     assert done.err.splitlines()[-1].startswith("slipway: catalog of staging cannot be written: ")
     assert "Traceback" not in done.err
