@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"(?:SLIPWAY|DBT|AWS|GITHUB)_[A-Z0-9_]+")
 SHELL = ("scripts/run", "scripts/test", "scripts/_environment.sh", ".ci/run")
 # written by one process for another, or by GitHub for itself; not read from a person
-NOT_SETTINGS = {"SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE"}
+NOT_SETTINGS = {"SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE", "SLIPWAY_CHAOS_SEEDS", "SLIPWAY_STORM_SEEDS"}
 
 
 def read_by_python() -> set[str]:
