@@ -117,6 +117,7 @@ def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None
     assert no_trace(published)
 
 
+@pytest.mark.long
 def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published: Workshop) -> None:
     published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) + 0.001 as kg")
     published.write("seeds/reference/depots.csv", "depot,city\nN,Narvik\nS,Siena\nW,Wells\n")

@@ -172,6 +172,7 @@ def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(workshop: Work
     assert "serving.held" in released(workshop)[-1]["tables"]
 
 
+@pytest.mark.long
 def test_whoever_ends_lets_others_go_on(workshop: Workshop) -> None:
     workshop.run()
     folder = hold(workshop)
@@ -192,6 +193,7 @@ def test_whoever_ends_lets_others_go_on(workshop: Workshop) -> None:
     assert leases(workshop) == []
 
 
+@pytest.mark.long
 def test_a_paused_run_whose_lease_was_taken_does_no_harm(workshop: Workshop) -> None:
     workshop.run()
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))

@@ -195,6 +195,7 @@ def test_a_candidate_that_may_still_be_published(workshop: Workshop) -> None:
     assert any(failed in name for name in removed)
 
 
+@pytest.mark.long
 def test_refusals(workshop: Workshop) -> None:
     assert "nothing is published in dev yet" in workshop.refusal("maintain", code=3)
     done = workshop.slipway("maintain", "--older-than", "5m")

@@ -189,6 +189,7 @@ def test_it_asks_on_a_terminal_alone(workshop: Workshop) -> None:
         os.close(theirs)
 
 
+@pytest.mark.long
 def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
     workshop.run()
     first = contents(workshop)

@@ -208,6 +208,7 @@ def test_changed_metadata_is_installed_again_without_the_dependencies(ready: Pro
     assert "is ready" in done.stderr
 
 
+@pytest.mark.long
 def test_a_moved_checkout_gets_a_new_environment(fresh: Project) -> None:
     fresh.answer()
     fresh.root = fresh.root.rename(fresh.root.with_name("moved to"))
@@ -236,6 +237,7 @@ def test_a_killed_set_up_is_begun_again(fresh: Project) -> None:
     assert fresh.answer()["arguments"] == ["run"]
 
 
+@pytest.mark.long
 def test_a_wrong_hash_is_refused_and_never_taken_for_done(fresh: Project) -> None:
     (fresh.root / "requirements.lock").write_text("dependency==1.0 --hash=sha256:" + "0" * 64 + "\n")
     done = fresh.run()

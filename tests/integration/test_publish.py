@@ -163,6 +163,7 @@ BEFORE_PUBLISHING = (
 )
 
 
+@pytest.mark.long
 def test_a_kill_before_publishing_changes_nothing_for_readers(project: Project) -> None:
     for before in BEFORE_PUBLISHING:
         project.killed(before, "build")

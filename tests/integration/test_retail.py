@@ -171,6 +171,7 @@ def other_home(retail: Project, name: str) -> Project:
     return replace(retail, home=folder / "home", landing=folder / "landing")
 
 
+@pytest.mark.long
 def test_the_sample_in_any_order_and_batches_gives_the_same_tables(retail: Project) -> None:
     files = sorted(SAMPLE.glob("*.csv"))
     land(retail, files)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
@@ -87,6 +89,7 @@ def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(project: P
     assert "nothing changed" in project.dbt("build")
 
 
+@pytest.mark.long
 def test_a_var_rebuilds_what_uses_it(project: Project) -> None:
     project.dbt("build")
     project.dbt("build", "--vars", "kwh_factor: 10")
@@ -100,6 +103,7 @@ def test_a_var_rebuilds_what_uses_it(project: Project) -> None:
     assert built(project) == {"serving.daily_consumption"}
 
 
+@pytest.mark.long
 def test_a_var_that_an_increment_uses_applies_to_everything(project: Project) -> None:
     """The rows that are there were made with another value: an increment would leave a mixture."""
     project.dbt("build")
@@ -107,6 +111,7 @@ def test_a_var_that_an_increment_uses_applies_to_everything(project: Project) ->
     assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]
 
 
+@pytest.mark.long
 def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
     project.write("own_macros/half.sql", "{% macro half(c) %}{{ _divided(c, 2) }}{% endmacro %}\n")
     project.write("own_macros/_divided.sql", "{% macro _divided(c, n) %}{{ c }} / {{ n }}{% endmacro %}\n")
@@ -159,6 +164,7 @@ def test_a_seed_rebuilds_itself_and_its_readers(project: Project) -> None:
     assert built(project) == {"reference.meters", "serving.sites"}
 
 
+@pytest.mark.long
 def test_configuration_rebuilds_its_model(project: Project) -> None:
     project.dbt("build")
     sql = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
@@ -172,6 +178,7 @@ def test_configuration_rebuilds_its_model(project: Project) -> None:
     assert project.changes()["serving.sites"] in ("same_content", "unchanged")
 
 
+@pytest.mark.long
 def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> None:
     project.write("models/serving/named.sql", "select '{{ env_var(\"METER_NAME\") }}' as name\n")
     project.settings["METER_NAME"] = "a"
@@ -182,6 +189,7 @@ def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> Non
     assert project.rows("serving.named") == [("b",)]
 
 
+@pytest.mark.long
 def test_a_python_module_rebuilds_the_models_that_import_it(project: Project) -> None:
     library = project.path / "lib" / "meterlib"
     library.mkdir(parents=True)

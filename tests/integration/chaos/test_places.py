@@ -103,6 +103,7 @@ def test_a_catalog_that_cannot_be_written(new_trials: Callable[[int], Trials]) -
     trials.heal("a catalog that could not be written")
 
 
+@pytest.mark.long
 def test_a_catalog_that_is_locked_for_a_second(new_trials: Callable[[int], Trials]) -> None:
     """Again and again, by another program; a run waits for it."""
     trials = new_trials(0)
@@ -154,6 +155,7 @@ def test_a_clock_that_goes_back(new_trials: Callable[[int], Trials]) -> None:
         assert metadata.last_updated_ms >= max([*snapshots, *files])
 
 
+@pytest.mark.long
 def test_a_rollback_by_a_clock_that_goes_back(new_trials: Callable[[int], Trials]) -> None:
     trials = new_trials(0)
     first = trials.store.catalog()

@@ -120,7 +120,7 @@ def test_connections_are_dropped_and_the_run_succeeds(lake: Lake, proxy: Proxy) 
         pytest.param("/raw/parcels/data/", id="data files"),
         pytest.param("/curated/weights/metadata/", id="metadata", marks=pytest.mark.long),
         pytest.param("/candidate/", id="records of the candidate", marks=pytest.mark.long),
-        pytest.param(".publishing", id="the intent to publish"),
+        pytest.param(".publishing", id="the intent to publish", marks=pytest.mark.long),
     ],
 )
 def test_writes_that_keep_failing_publish_nothing(lake: Lake, proxy: Proxy, part: str) -> None:

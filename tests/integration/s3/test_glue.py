@@ -50,6 +50,7 @@ def asked(lake: Lake) -> tuple[dict[str, int], str]:
     return {name: int(value) for name, value in row.items()}, done.err
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     workshop = lake.workshop
     assert workshop.run()["outcome"] == "published"

@@ -126,7 +126,13 @@ def one(new_trials: Callable[[int], Trials]) -> Trials:
     return new_trials(0)
 
 
-@pytest.mark.parametrize("kind", [Mishap.CUT, Mishap.LOST], ids=["broken off", "done without an answer"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(Mishap.CUT, id="broken off", marks=pytest.mark.long),
+        pytest.param(Mishap.LOST, id="done without an answer"),
+    ],
+)
 def test_each_request_goes_wrong_once(one: Trials, proxy: Proxy, kind: Mishap) -> None:
     """Half of all requests, the first time they are made: each kind is tried again, or the run would fail.
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks import overhead, report
+from benchmarks import growth, overhead, report
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measured, ratio
 from benchmarks.report import Figure
 from benchmarks.scale import SCALES
 
 
-@pytest.mark.parametrize("name", sorted(BENCHMARKS.keys() - {overhead.NAME}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name == growth.NAME else [])
+        for name in sorted(BENCHMARKS.keys() - {overhead.NAME})
+    ],
+)
 def test_benchmark_gives_ratios_and_right_counts(name: str, tmp_path: Path) -> None:
     figures, _ = BENCHMARKS[name](tmp_path, SCALES["tiny"])
     assert figures
