@@ -13,6 +13,8 @@ import duckdb
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.types import LongType
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from tests.integration.environments import Place, place
 from tests.integration.rest_catalog import serving
 
@@ -210,6 +212,25 @@ def test_a_record_shows_what_readers_saw_when_another_is_published_before_it_is_
     cuts = [{name: table.snapshot_id for name, table in release.tables.items()} for release in found]
     changed = [set(now.items()) - set(before.items()) for before, now in itertools.pairwise(cuts)]
     assert [{name for name, _ in each} for each in changed] == [{place.name("raw.a")}, {place.name("raw.b")}]
+
+
+def test_a_commit_whose_answer_is_lost_is_found_out(
+    in_one_transaction: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, real = in_one_transaction, Session.commit
+    place.publish(raw_a=1)
+    publish = place.stage(raw_a=2, raw_b=2)
+
+    def lost(self: Session) -> None:
+        real(self)
+        raise OperationalError("commit", {}, ConnectionError("server closed the connection"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "commit", lost)
+        assert publish().number == 2
+    assert place.numbers() == {"raw_a": 2, "raw_b": 2}
+    assert [release.number for release in place.records.releases()] == [1, 2]
+    assert place.heal() == []
 
 
 def test_releases_are_in_the_order_of_their_publication(anywhere: Place) -> None:
