@@ -13,6 +13,7 @@ from dbt.adapters.contracts.connection import AdapterResponse
 
 from slipway.adapters.candidates import staged_of
 from slipway.adapters.dbt.evidence import target_path
+from slipway.adapters.dbt.keys.engine import engine
 from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
@@ -36,6 +37,7 @@ def begin(session: Session) -> list[str]:
         return []
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
+    engine()  # before threads ask for it all at once
     lines = list(session.heal())
     if not session.scratch:
         session.records.last_release()  # what is built could not be published beside a record that is damaged

@@ -6,16 +6,22 @@ import ast
 import importlib.util
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
+from typing import TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # what makes a table of a relation: a model need not import it to use it
 _FRAMES = ("pandas", "pyarrow")
+_T = TypeVar("_T")
+_PARSING = threading.Lock()
+_TRIES = 5
 _IMPORTERS = frozenset({"import_module", "__import__", "find_spec", "run_module"})
 
 
@@ -136,7 +142,25 @@ def _with_packages(name: str) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _tree(code: str) -> ast.Module:
-    return ast.parse(code)
+    return _alone(ast.parse, code)
+
+
+def literal(text: str) -> object:
+    """The value of a Python literal."""
+    return _alone(ast.literal_eval, text)
+
+
+def _alone(parse: Callable[[str], _T], text: str) -> _T:
+    """Parse while no other thread of ours does; again if one of somebody else did.
+
+    CPython counts the depth of what it makes of a syntax tree for all threads together, and fails when two threads are at it:
+    https://github.com/python/cpython/issues/106905
+    """
+    with _PARSING:
+        for _ in range(_TRIES):
+            with suppress(SystemError):
+                return parse(text)
+        return parse(text)
 
 
 def _told(value: object, *, docstrings: bool) -> str:

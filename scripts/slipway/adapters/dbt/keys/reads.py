@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from slipway.adapters.dbt.keys.jinja import Tag, tags
+from slipway.adapters.dbt.keys.python import literal
 
 _OF_MODEL = frozenset(
     {
@@ -117,4 +117,4 @@ def _following(tag: Tag, name: str) -> list[list[tuple[str, str]]]:
 
 
 def _constant(token: tuple[str, str]) -> str | None:
-    return str(ast.literal_eval(token[1])) if token[0] == "string" else None
+    return str(literal(token[1])) if token[0] == "string" else None

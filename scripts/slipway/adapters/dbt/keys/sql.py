@@ -7,12 +7,12 @@ build, one that stays costs the truth. Lexical rules: those of PostgreSQL's scan
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from slipway.adapters.dbt.keys.jinja import Tag, exact, pieces, tags
+from slipway.adapters.dbt.keys.python import literal
 
 _TAG = "\0"  # stands for a tag in the text around it
 _TOKEN = re.compile(
@@ -138,7 +138,7 @@ def _is_tame(tag: Tag) -> bool:
         ):
             return False
     texts = _without_doubling(tag.texts)
-    constants = [str(ast.literal_eval(text)) for text in texts if text[:1] in ("'", '"')]
+    constants = [str(literal(text)) for text in texts if text[:1] in ("'", '"')]
     if all(map(_is_even, constants)):
         return True
     return "if" not in texts and "," not in texts and "~" in texts and _is_even("".join(constants))
