@@ -160,7 +160,8 @@ def test_only_what_is_selected(published: Workshop) -> None:
     assert verdicts(report) == {"reference.depots": "identical"}
 
 
-@pytest.mark.parametrize("side", ["head", pytest.param("base", marks=pytest.mark.long)])
+@pytest.mark.parametrize("side", ["head", "base"])
+@pytest.mark.long
 def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
     good = (published.project / WEIGHT_MODEL).read_text(encoding="utf-8")
     bad = "select error('the scales are broken') as depot"

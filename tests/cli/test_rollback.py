@@ -204,6 +204,7 @@ def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
     assert numbers == [4, 3, 2, 1]
 
 
+@pytest.mark.long
 def test_a_run_that_was_building_when_the_hold_came_does_not_publish(workshop: Workshop) -> None:
     workshop.run()
     workshop.land("day-3.csv", DAY_3)

@@ -421,6 +421,7 @@ snapshots:
 """
 
 
+@pytest.mark.long
 def test_every_option_of_a_snapshot(project: Project) -> None:
     bare(project)
     project.write("snapshots/_snapshots.yml", SNAPSHOTS)

@@ -103,6 +103,7 @@ def test_runs_publish_and_are_unchanged(site: Site) -> None:
     assert leaked == []
 
 
+@pytest.mark.long
 def test_two_runs_at_once_give_no_mixture(site: Site) -> None:
     site.workshop.run()
     site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))

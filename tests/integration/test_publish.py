@@ -268,6 +268,7 @@ def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
     assert project.rows("serving.last") == [(1,)]
 
 
+@pytest.mark.long
 def test_two_runs_at_once_end_as_one_after_the_other(project: Project) -> None:
     project.dbt("build")
     project.readings("day-3.csv", "m3,2024-05-03,1,")

@@ -77,6 +77,7 @@ def test_a_late_reading_rewrites_its_day_alone(project: Project) -> None:
     assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [7750, 4250]
 
 
+@pytest.mark.long
 def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(project: Project) -> None:
     project.dbt("build")
     before = project.state()

@@ -128,6 +128,7 @@ def test_a_catalog_that_is_locked_for_a_second(new_trials: Callable[[int], Trial
     trials.heal("a lock")
 
 
+@pytest.mark.long
 def test_a_clock_that_goes_back(new_trials: Callable[[int], Trials]) -> None:
     """By three days and then by five: releases, landing and history stay in the order in which things happened."""
     trials = new_trials(0)

@@ -138,6 +138,7 @@ def test_writes_that_keep_failing_publish_nothing(lake: Lake, proxy: Proxy, part
     assert lake.table("raw.parcels").scan().to_arrow().num_rows == 5
 
 
+@pytest.mark.long
 def test_the_store_dies_after_the_publication(lake: Lake, proxy: Proxy) -> None:
     """What the catalog took is published, and the next command records it."""
     proxy.fault = lambda method, path, before: (
