@@ -265,6 +265,22 @@ class Workshop:
         """A published table as pyiceberg reads it."""
         return static(self.locations(target)[name])
 
+    def lease(self, *tables: str, target: str = "dev", run_id: str = "20240501T000000Z-00000000") -> Path:
+        """The lease of a run of another machine, for these tables or for all."""
+        path = self.warehouse(target) / "_slipway" / "leases" / f"{run_id}.json"
+        path.parent.mkdir(exist_ok=True)
+        taken = {
+            "run_id": run_id,
+            "number": 1,
+            "who": "ada",
+            "host": "harbour",
+            "place": "elsewhere",
+            "pid": 1,
+        }
+        taken |= {"process": "1", "since": "2024-05-01T00:00:00Z", "tables": list(tables) or None}
+        path.write_text(json.dumps(taken), encoding="utf-8")
+        return path
+
     def manifests(self, target: str = "dev") -> list[dict[str, Any]]:
         """Run manifests in the warehouse, oldest first."""
         return manifests(self.warehouse(target))

@@ -219,11 +219,7 @@ def test_files_that_nothing_names_are_for_maintain(world: World) -> None:
 
 
 def test_leases_of_runs_that_are_gone(world: World) -> None:
-    lease = world.warehouse / "_slipway" / "leases" / f"{OLD_RUN}.json"
-    lease.parent.mkdir(exist_ok=True)
-    taken = {"run_id": OLD_RUN, "number": 1, "who": "ada", "host": "harbour", "place": "elsewhere", "pid": 1}
-    taken |= {"process": "1", "since": "2024-05-01T00:00:00Z", "tables": None}
-    lease.write_text(json.dumps(taken), encoding="utf-8")
+    lease = world.workshop.lease(run_id=OLD_RUN)
     assert findings(world) == []  # it was written this moment, so its run lives
     os.utime(lease, (time.time() - 600, time.time() - 600))
     assert told(world) == (f"lease of run {OLD_RUN}", "nobody renews it")

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cli.conftest import World
+
+from slipway.adapters.iceberg.write import compact
+from slipway.adapters.iceberg.write.copy import copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +143,15 @@ def small(workshop: Workshop) -> Workshop:
 def raw_files(workshop: Workshop) -> list[Path]:
     tasks = workshop.table(RAW).scan().plan_files()
     return [Path(task.file.file_path.removeprefix("file://")) for task in tasks]
+
+
+def test_rows_that_come_out_otherwise_are_a_failure(small: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = small.locations()
+    monkeypatch.setattr(compact, "copy", lambda cursor, select, to: copy(cursor, f"{select} limit 1", to))
+    done = World(small, {}).slipway("maintain", "--select", "raw.*")
+    assert done.code == 1, done
+    assert "raw.parcels is left alone: raw.parcels is not compacted: " in done.err
+    assert small.locations() == before
 
 
 def test_orphans_and_what_is_said(small: Workshop) -> None:

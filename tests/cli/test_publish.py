@@ -369,18 +369,7 @@ def test_a_hold_and_a_run_under_way_refuse_a_publication_and_a_property_does_not
     holds.unlink()
 
     # a run of another machine
-    lease = workshop.warehouse("prod") / "_slipway" / "leases" / "20240501T000000Z-00000000.json"
-    lease.parent.mkdir(exist_ok=True)
-    taken = {
-        "run_id": lease.stem,
-        "number": 1,
-        "who": "ada",
-        "host": "harbour",
-        "place": "elsewhere",
-        "pid": 1,
-    }
-    taken |= {"process": "1", "since": "2024-05-01T00:00:00Z", "tables": ["raw.parcels"]}
-    lease.write_text(json.dumps(taken), encoding="utf-8")
+    lease = workshop.lease("raw.parcels", target="prod")
     message = workshop.refusal("publish", folder.name, "--target", "prod", code=4)
     assert message.startswith(
         f"publication of run {folder.name} is refused: raw.parcels is taken by run {lease.stem} of ada on harbour"

@@ -60,7 +60,8 @@ def command(
     """Put small files together, let old snapshots expire, and remove files that nothing names.
 
     What rollback, replay and candidates need is kept: keep_days and keep_releases say how much. Readers see the same
-    rows before and after. It may run beside runs, and be killed at any moment.
+    rows before and after. It may run beside runs, and be killed at any moment. Exit code 1 when the rows of a table came
+    out otherwise: it is left as it was.
     """
     from slipway.services.maintain import maintain, propose
     from slipway.services.project import find_project
@@ -69,16 +70,16 @@ def command(
     proposal = propose(project, target, " ".join(select).split(), older_than, dry_run=dry_run)
     for line in proposal.healed:
         output.message(line)
-    plan, written = proposal.plan, None
-    if not dry_run:
-        done = maintain(proposal, output.message)
-        plan, written = done.plan, done.bytes_written
+    done = None if dry_run else maintain(proposal, output.message)
+    plan, written = (done.plan, done.bytes_written) if done else (proposal.plan, None)
     if output_ == "json":
         output.as_json(_record(proposal.environment.name, plan, written))
-        return
-    _explain(plan, written)
+    else:
+        _explain(plan, written)
     if dry_run and plan.steps:
         output.message("nothing was changed: this is a dry run")
+    if done and done.differ:
+        raise click.exceptions.Exit(1)
 
 
 def _explain(plan: Plan, written: int | None) -> None:

@@ -43,10 +43,12 @@ class Maintained:
     Args:
         plan: with the steps that were carried out, and with the tables that moved meanwhile among those left alone.
         bytes_written: bytes of the files that small ones became.
+        differ: tables whose rows came out otherwise; they are left alone, and something is wrong.
     """
 
     plan: Plan
     bytes_written: int
+    differ: Sequence[str] = ()
 
 
 def propose(
@@ -135,12 +137,14 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     """
     from slipway.adapters.engine import Secret, connect
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.iceberg.write.compact import RowsDifferError
     from slipway.adapters.maintenance.apply import apply_commit, apply_delete, commits
 
     environment, found, steps = proposal.environment, proposal.found, proposal.plan.steps
     tables = Tables(environment, Secret(environment).renew)
     name = f"{new_run_id(found.history.now)}-compacted"
     moved: list[Left] = []
+    differ: list[str] = []
     written = 0
     todo = commits(steps)
     if todo:
@@ -154,8 +158,9 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
                     moved.append(Left(commit.table, f"it moved meanwhile: {error.why}"))
                 except UnavailableError:
                     raise
-                except SlipwayError as error:  # its rows did not come out the same
+                except SlipwayError as error:
                     moved.append(Left(commit.table, error.line()))
+                    differ += [commit.table] if isinstance(error, RowsDifferError) else []
         finally:
             connection.close()
     for step in steps:
@@ -163,4 +168,4 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
             apply_delete(tables, found.roots[step.table], step)
     gone = {one.table for one in moved}
     done = [step for step in steps if isinstance(step, Delete) or step.table not in gone]
-    return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written)
+    return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written, differ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from pyiceberg.catalog import Catalog
@@ -168,7 +168,10 @@ def create_namespace(tables: Tables, namespace: str) -> None:
         try:
             tables.catalog.create_namespace_if_not_exists(namespace)
         except Exception:
-            if not tables.catalog.namespace_exists(namespace):
+            there = False
+            with suppress(Exception):  # why it could not be made says more than why this is not known
+                there = tables.catalog.namespace_exists(namespace)
+            if not there:
                 raise
 
 

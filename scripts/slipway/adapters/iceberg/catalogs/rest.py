@@ -37,11 +37,17 @@ _ENDPOINT = Endpoint(http_method=HttpMethod.POST, path=f"/v1/{{prefix}}/{_PATH}"
 _TIMEOUT = (5, 60)  # seconds: to connect, to wait for an answer
 _DELEGATION = "X-Iceberg-Access-Delegation"
 _TRIES = 2  # for a conflict, or an answer that says nothing; after that tables are asked for one by one
-_CANNOT = (400, 404, 405, 406, 415, 422, 501)  # the server has no such request, or makes no tables by it
+_CANNOT = (400, 404, 405, 406, 415, 422, 501)
+
+
+class NotTakenError(Exception):
+    """The server has no request for several tables, or does not make new ones by it."""
+
+
 _ERRORS: dict[int, type[Exception]] = {
     409: CommitFailedException,
     **dict.fromkeys((500, 502, 504), CommitStateUnknownException),
-    **dict.fromkeys(_CANNOT, NotImplementedError),
+    **dict.fromkeys(_CANNOT, NotTakenError),
 }
 
 
@@ -79,7 +85,7 @@ class ServedCatalog(RestCatalog):
         Raises:
             CommitFailedException: what must be true of the tables is not.
             CommitStateUnknownException: it is not known whether it applied them.
-            NotImplementedError: it has no such request, or not for these tables.
+            NotTakenError: it has no such request, or not for these tables.
         """
         try:
             self._post(changes)
@@ -143,7 +149,7 @@ class RestMover(UpdateMover):
             return False
         try:
             self._server.commit_several([_request(self._tables, item) for item in items])
-        except NotImplementedError:
+        except NotTakenError:
             return False
         except CommitFailedException:  # whoever looks again finds which one
             self.whole = False

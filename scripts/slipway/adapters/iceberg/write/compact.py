@@ -23,6 +23,10 @@ from slipway.adapters.iceberg.write.rewrite import files_relation, live_files
 from slipway.domain.errors import SlipwayError
 
 
+class RowsDifferError(SlipwayError):
+    """What was written is not what was read; nothing of it is kept."""
+
+
 @dataclass(frozen=True)
 class Shorten:
     """What is done to one table.
@@ -100,7 +104,7 @@ def _rewritten(
     before = digest_of(cursor, old, columns, without=())
     after = digest_of(cursor, files_relation(made, to.schema), columns, without=())
     if before != after:
-        raise SlipwayError(
+        raise RowsDifferError(
             f"{table} is not compacted",
             f"{before.rows} rows were read and {after.rows} written, or not the same ones",
             "nothing was changed; report it",
