@@ -52,16 +52,6 @@ def test_what_another_way_of_writing_is(other: str, *, same: bool) -> None:
     assert (python_form("def f(x):\n    return x + 1\n") == python_form(other)) is same
 
 
-def test_docstrings_need_not_count() -> None:
-    bare, told = (
-        'X = 1\nclass A:\n    def f(self): return ""\n',
-        '"a"\nX = 1\nclass A:\n    "b"\n    def f(self): return ""\n',
-    )
-    assert python_form(bare, docstrings=False) == python_form(told, docstrings=False)
-    other = bare.replace('return ""', 'return "b"')
-    assert python_form(bare, docstrings=False) != python_form(other, docstrings=False)
-
-
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "ownlibrary"

@@ -1,16 +1,18 @@
-"""The engine's part of node keys: versions of what computes and writes, and Slipway's own code that does."""
+"""The engine's part of node keys: versions of what computes and writes, and Slipway's own code that does.
+
+Every process computes it, so files are read as text: syntax trees would leave comments out, and cost a third of a second.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
-from slipway.adapters.dbt.keys.python import imports, python_form
-
+_SOURCES = Path(__file__).parents[4]
 _PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyiceberg")
 _ROOTS = (
     "slipway.adapters.iceberg.write.writer",
@@ -19,6 +21,7 @@ _ROOTS = (
     "slipway.adapters.dbt.increments",
     "slipway.adapters.dbt.strategy",
 )
+_IMPORT = re.compile(r"^\s*from (slipway[\w.]*) import ([\w, ]+|\([^)]*\))", re.MULTILINE)
 # how tables are reached, and how refusals are told, shapes no row
 _OUTSIDE = frozenset(
     {
@@ -33,10 +36,10 @@ _OUTSIDE = frozenset(
 
 @cache
 def engine() -> list[str]:
-    """Versions, and a hash of the code that writes tables without comments and docstrings."""
+    """Versions, and a hash of the code that writes tables."""
     code = hashlib.sha256()
     for name in writing_modules():
-        code.update(f"{name}\0{_form(name)}\0".encode())
+        code.update(f"{name}\0{_text(name)}\0".encode())
     return [*(f"{name} {version(name)}" for name in _PACKAGES), code.hexdigest()]
 
 
@@ -47,28 +50,28 @@ def writing_modules() -> tuple[str, ...]:
     waiting = list(_ROOTS)
     while waiting:
         name = waiting.pop()
-        if name in found | _OUTSIDE or not name.startswith("slipway.") or (path := _path(name)) is None:
-            continue
-        found.add(name)
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _imported(path, package)
+        if name not in found | _OUTSIDE and _path(name):
+            found.add(name)
+            waiting += _imported(_text(name))
     return tuple(sorted(found))
 
 
-def _imported(path: Path, package: str) -> Iterator[str]:
-    return imports(path.read_text(encoding="utf-8"), package)
+def _imported(code: str) -> Iterator[str]:
+    """Names that may be modules of Slipway's; importing one runs the packages around it, too."""
+    for origin, names in _IMPORT.findall(code):
+        parts = origin.split(".")
+        yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        yield from (f"{origin}.{name}" for name in re.findall(r"\w+", names))
 
 
-def _form(name: str) -> str:
+def _text(name: str) -> str:
     path = _path(name)
     assert path is not None
-    return python_form(path.read_text(encoding="utf-8"), docstrings=False)
+    return path.read_text(encoding="utf-8")
 
 
-@cache
 def _path(name: str) -> Path | None:
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:  # a name that is imported from a module
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    """The file of a module; None for a name that is imported from one."""
+    place = _SOURCES.joinpath(*name.split("."))
+    files = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((path for path in files if path.is_file()), None)

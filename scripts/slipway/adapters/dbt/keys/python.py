@@ -25,14 +25,12 @@ _TRIES = 5
 _IMPORTERS = frozenset({"import_module", "__import__", "find_spec", "run_module"})
 
 
-def python_form(code: str, *, docstrings: bool = True) -> str:
+def python_form(code: str) -> str:
     """A form that is equal for two codes only if they do the same, and does not depend on Python's version.
 
-    Args:
-        code: a module.
-        docstrings: count, because code can read them.
+    Docstrings count, because code can read them.
     """
-    return _told(_tree(code), docstrings=docstrings)
+    return _told(_tree(code))
 
 
 def python_parts(code: str) -> list[object]:
@@ -163,20 +161,15 @@ def _alone(parse: Callable[[str], _T], text: str) -> _T:
         return parse(text)
 
 
-def _told(value: object, *, docstrings: bool) -> str:
+def _told(value: object) -> str:
     """A syntax tree as text; places and what is empty are left out."""
     if isinstance(value, list):
-        return f"[{','.join([_told(item, docstrings=docstrings) for item in value])}]"
+        return f"[{','.join([_told(item) for item in value])}]"
     if not isinstance(value, ast.AST):
         return repr(value)
-    fields = []
-    for name, given in ast.iter_fields(value):
-        told = given[1:] if name == "body" and not docstrings and _has_docstring(value) else given
-        if told is not None and told != []:
-            fields.append(f"{name}={_told(told, docstrings=docstrings)}")
+    fields = [
+        f"{name}={_told(given)}"
+        for name, given in ast.iter_fields(value)
+        if given is not None and given != []
+    ]
     return f"{type(value).__name__}({','.join(fields)})"
-
-
-def _has_docstring(node: ast.AST) -> bool:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None
