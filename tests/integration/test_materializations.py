@@ -166,6 +166,7 @@ def versions(project: Project, *columns: str) -> list[tuple[str, ...]]:
     return [tuple(map(str, row)) for row in project.rows("reference.versions", *columns)]
 
 
+@pytest.mark.long
 def test_a_snapshot_by_timestamp(project: Project) -> None:
     bare(project)
     project.write(
