@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ settings.load_profile("slipway")
 
 # A runner that was started in the background ignores Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV")
 HEADER = "parcel,depot,weighed_on,kg"
 DAY_1 = ("p1,N,2024-05-01,1.5", "p2,S,2024-05-01,2", "p3,S,2024-05-01,heavy")
 DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
@@ -135,9 +135,15 @@ class Workshop:
     def home(self) -> Path:
         return self.folder / "home"
 
+    @property
+    def temporary(self) -> Path:
+        """Where its commands put what they do not keep."""
+        return self.folder / "temporary"
+
     def env(self, **settings: str) -> dict[str, str]:
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return passed_on | {
+            "TMPDIR": str(self.temporary),  # doctor looks at what others left there
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_TARGET_PATH": str(self.folder / "target"),
             "DBT_LOG_PATH": str(self.folder / "logs"),
@@ -320,6 +326,7 @@ def parsed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path
     macros = folder / "project" / "macros"
     shutil.copytree(ROOT / "macros", macros, ignore=shutil.ignore_patterns("retail"))
     shutil.copy(ROOT / "profiles.yml", folder / "project")
+    (folder / "temporary").mkdir()
     Workshop(commands, folder).dbt("--quiet", "parse")
     return folder
 
@@ -332,6 +339,7 @@ def new_workshop(commands: Commands, parsed: Path) -> Callable[[Path], Workshop]
         found = Workshop(commands, folder)
         for name in ("project", "target"):
             shutil.copytree(parsed / name, folder / name)
+        (folder / "temporary").mkdir()
         found.land("day-1.csv", DAY_1)
         found.land("day-2.csv", DAY_2)
         return found
@@ -343,3 +351,27 @@ def new_workshop(commands: Commands, parsed: Path) -> Callable[[Path], Workshop]
 def workshop(new_workshop: Callable[[Path], Workshop], tmp_path: Path) -> Workshop:
     """A copy of the project of the test's own."""
     return new_workshop(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def first_run(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The same after ``slipway run``, and a copy of all its files."""
+    folder = tmp_path_factory.mktemp("first") / "run"
+    folder.mkdir()
+    found = new_workshop(folder)
+    found.run()
+    shutil.copytree(folder, folder.with_name("kept"))
+    return found
+
+
+@pytest.fixture
+def built(first_run: Workshop) -> Workshop:
+    """The same for a test that may change it: put back where it was built, because metadata names files by whole paths."""
+    put_back(first_run.folder)
+    return replace(first_run, settings={})
+
+
+def put_back(folder: Path) -> None:
+    """Have a folder as it was when it was copied to ``kept`` beside it."""
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("kept"), folder)

@@ -27,7 +27,6 @@ FIRST_DAY = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
 def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The project at a commit, published once in dev."""
     workshop = new_workshop(tmp_path_factory.mktemp("canary"))
-    use_temporary(workshop)
     # a key stands beside the model, as tolerances and expected changes do
     workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
     workshop.commit()
@@ -40,14 +39,6 @@ def published(released: Workshop) -> Iterator[Workshop]:
     """The same for a test that changes the code; what is published stays as it is."""
     with released.restored():
         yield released
-
-
-def use_temporary(workshop: Workshop) -> Path:
-    """Have temporary folders made where they can be counted."""
-    folder = workshop.folder / "temporary"
-    folder.mkdir()
-    workshop.settings["TMPDIR"] = str(folder)
-    return folder
 
 
 def canary(workshop: Workshop, *arguments: str, code: int) -> dict[str, Any]:
@@ -64,7 +55,7 @@ def canary(workshop: Workshop, *arguments: str, code: int) -> dict[str, Any]:
 
 def no_trace(workshop: Workshop) -> bool:
     trees = workshop.git("worktree", "list", "--porcelain").count("worktree ")
-    return trees == 1 and not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+    return trees == 1 and not list(workshop.temporary.glob("slipway-*"))
 
 
 def table(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -104,6 +95,7 @@ def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> 
     assert f"raw.parcels at snapshot {raw.snapshot_id}" in json.dumps(report["context"])
 
 
+@pytest.mark.long
 def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None:
     published.commit()
     folder = tmp_path / "reports"
@@ -175,7 +167,6 @@ def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
 
 
 def test_a_base_without_the_project(workshop: Workshop) -> None:
-    use_temporary(workshop)
     workshop.git("init", "--quiet")
     workshop.git("commit", "--quiet", "--allow-empty", "--message", "nothing yet")
     workshop.run()
@@ -205,7 +196,7 @@ def test_an_empty_slice(published: Workshop) -> None:
 def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
     done = published.slipway("canary", "--base", "HEAD", "--select", "depots", "--keep")
     assert done.code == 0, done
-    (folder,) = Path(published.settings["TMPDIR"]).glob("slipway-canary-*")
+    (folder,) = published.temporary.glob("slipway-canary-*")
     assert str(folder) in done.err
     assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"base", "head"}
     # the work tree goes all the same
@@ -215,7 +206,6 @@ def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
 
 
 def test_refusals(workshop: Workshop) -> None:
-    temporary = use_temporary(workshop)
     assert workshop.refusal("canary", code=3).startswith("no input is published in dev")
     workshop.run()
     message = workshop.refusal("canary", code=3)
@@ -223,7 +213,7 @@ def test_refusals(workshop: Workshop) -> None:
     workshop.commit()
     assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("no commit nowhere")
     assert "no commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
-    assert not list(temporary.iterdir())
+    assert not list(workshop.temporary.iterdir())
 
 
 @pytest.mark.long
@@ -247,9 +237,7 @@ def test_interrupted(published: Workshop, to: str) -> None:
     )
     try:
         for _ in range(1200):
-            if list(
-                Path(published.settings["TMPDIR"]).glob("slipway-canary-*/head/warehouse/curated/*/metadata")
-            ):
+            if list(published.temporary.glob("slipway-canary-*/head/warehouse/curated/*/metadata")):
                 break
             time.sleep(0.05)
         began = time.monotonic()

@@ -21,9 +21,6 @@ HEAVY = "{% macro heavy() %} 4 {% endmacro %}\n"
 def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The project, published once; a macro of its own says what is heavy."""
     workshop = new_workshop(tmp_path_factory.mktemp("ci"))
-    temporary = workshop.folder / "temporary"
-    temporary.mkdir()
-    workshop.settings["TMPDIR"] = str(temporary)
     workshop.write("macros/heavy.sql", HEAVY)
     workshop.edit(
         WEIGHT_MODEL, "    sum(kg) as kg", "    sum(kg) as kg,\n    max(kg) >= {{ heavy() }} as is_heavy"
@@ -47,7 +44,7 @@ def ci(workshop: Workshop, code: int) -> tuple[Output, dict[str, Any]]:
     done = workshop.slipway("ci", "--output-dir", str(folder))
     assert done.code == code, done
     assert (workshop.locations(), workshop.releases(), len(workshop.manifests())) == before
-    assert not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+    assert not list(workshop.temporary.glob("slipway-*"))
     assert (folder / "ci.md").read_text(encoding="utf-8") == done.out
     written: dict[str, Any] = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
     assert written["passed"] is (code == 0)

@@ -87,20 +87,19 @@ def released(workshop: Workshop) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("many", MANY)
-def test_disjoint_runs_all_publish(workshop: Workshop, many: int) -> None:
-    workshop.run()
-    add_parts(workshop, many)
-    running = [start(workshop, number, "run", "--select", f"part_{number}") for number in range(many)]
+def test_disjoint_runs_all_publish(built: Workshop, many: int) -> None:
+    add_parts(built, many)
+    running = [start(built, number, "run", "--select", f"part_{number}") for number in range(many)]
     done = all_of(running)
     assert [output.code for output in done] == [0] * many, done
     assert not any("waits for" in output.err for output in done)
-    releases = released(workshop)
+    releases = released(built)
     assert len(releases) == many + 1
     for number in range(many):
-        assert workshop.table(f"serving.part_{number}").scan().to_arrow().to_pylist() == [
+        assert built.table(f"serving.part_{number}").scan().to_arrow().to_pylist() == [
             {"part": number, "n": 4}
         ]
-    assert leases(workshop) == []
+    assert leases(built) == []
 
 
 @pytest.mark.parametrize("many", MANY)
@@ -136,84 +135,81 @@ def told(running: Running, text: str) -> str:
     raise TimeoutError(running.told())
 
 
-def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(workshop: Workshop) -> None:
-    workshop.run()
-    folder = hold(workshop)
-    first = start(workshop, 1, "run", "--select", "held")
+def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Workshop) -> None:
+    folder = hold(built)
+    first = start(built, 1, "run", "--select", "held")
     wait_for(folder / "arrived")
-    message = workshop.refusal("run", "--select", "held", "depots", "--wait", "0", code=4)
-    (run,) = leases(workshop)
+    message = built.refusal("run", "--select", "held", "depots", "--wait", "0", code=4)
+    (run,) = leases(built)
     assert re.fullmatch(
         rf"a run in dev is refused: serving\.held is taken by run {run.stem} of \S+ on {socket.gethostname()}"
         rf" \(process {first.pid}\), since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC\."
         r" wait longer with --wait or SLIPWAY_WAIT, or end that run\.",
         message,
     )
-    assert "serving.held is taken" in workshop.refusal("run", "--select", "held", code=4, SLIPWAY_WAIT="0")
-    assert "it is no number of seconds" in workshop.refusal("run", code=2, SLIPWAY_WAIT="long")
-    assert workshop.run("--select", "depots", "--force")["outcome"] == "published"  # beside it
-    sliced = workshop.run(
+    assert "serving.held is taken" in built.refusal("run", "--select", "held", code=4, SLIPWAY_WAIT="0")
+    assert "it is no number of seconds" in built.refusal("run", code=2, SLIPWAY_WAIT="long")
+    assert built.run("--select", "depots", "--force")["outcome"] == "published"  # beside it
+    sliced = built.run(
         "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}", "--exclude", "held", "--wait", "0"
     )
     assert sliced["outcome"] == "published"
 
-    second = start(workshop, 2, "build", "--select", "held", program="dbt")
+    second = start(built, 2, "build", "--select", "held", program="dbt")
     assert f"waits for run {run.stem} of" in told(second, "waits for")
-    third = start(workshop, 3, "run")
+    third = start(built, 3, "run")
     told(third, "waits for")
     os.kill(third.pid, signal.SIGINT)
     assert third.wait().code == 130
-    assert len(leases(workshop)) == 2
+    assert len(leases(built)) == 2
     (folder / "go").touch()
     one, two = all_of([first, second])
     assert (one.code, two.code) == (0, 0), (one, two)
     assert "nothing changed" in two.out
-    assert leases(workshop) == []
-    assert "serving.held" in released(workshop)[-1]["tables"]
+    assert leases(built) == []
+    assert "serving.held" in released(built)[-1]["tables"]
 
 
 @pytest.mark.long
-def test_whoever_ends_lets_others_go_on(workshop: Workshop) -> None:
-    workshop.run()
-    folder = hold(workshop)
+def test_whoever_ends_lets_others_go_on(built: Workshop) -> None:
+    folder = hold(built)
     for end, code in ((signal.SIGKILL, None), (signal.SIGINT, 130)):
-        first = start(workshop, 1, "run", "--select", "held", "--force")
+        first = start(built, 1, "run", "--select", "held", "--force")
         wait_for(folder / "arrived")
-        second = start(workshop, 2, "run", "--select", "depots", "held", "--force")
+        second = start(built, 2, "run", "--select", "depots", "held", "--force")
         told(second, "waits for")
         os.kill(first.pid, end)
         (folder / "go").touch()  # dbt waits for its models also when it is interrupted
         assert first.wait().code == code
         assert second.wait().code == 0
-        assert leases(workshop) == []
+        assert leases(built) == []
         for name in ("arrived", "go"):
             (folder / name).unlink()
-    workshop.write("models/serving/held.py", "def model(dbt, session):\n    raise ValueError\n")
-    assert workshop.slipway("run", "--select", "held").code == 1
-    assert leases(workshop) == []
+    built.write("models/serving/held.py", "def model(dbt, session):\n    raise ValueError\n")
+    assert built.slipway("run", "--select", "held").code == 1
+    assert leases(built) == []
 
 
 @pytest.mark.long
-def test_a_paused_run_whose_lease_was_taken_does_no_harm(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
-    folder = hold(workshop)
-    first = start(workshop, 1, "run", "--exclude", "depots")
+def test_a_paused_run_whose_lease_was_taken_does_no_harm(built: Workshop) -> None:
+    built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    folder = hold(built)
+    first = start(built, 1, "run", "--exclude", "depots")
     wait_for(folder / "arrived")
     os.kill(first.pid, signal.SIGSTOP)
-    (lease,) = leases(workshop)
+    (lease,) = leases(built)
     os.utime(lease, (time.time() - 3600,) * 2)  # as after an hour in which it was not renewed
     (folder / "go").touch()
-    done = start(workshop, 2, "run", "--exclude", "depots", "--wait", "0").wait()
+    done = start(built, 2, "run", "--exclude", "depots", "--wait", "0").wait()
     assert done.code == 0, done.err
-    before = workshop.published()
+    before = built.published()
     os.kill(first.pid, signal.SIGCONT)
     woken = first.wait()
     assert woken.code == 4, woken
     assert re.search(
         r"nothing was published: \S+ moved: its current snapshot is now \d+, not of this run", woken.err
     )
-    assert workshop.published() == before
-    assert workshop.table("raw.parcels").scan().to_arrow().num_rows == 6
-    released(workshop)
-    assert leases(workshop) == []
+    assert built.published() == before
+    assert built.table("raw.parcels").scan().to_arrow().num_rows == 6
+    released(built)
+    assert leases(built) == []

@@ -33,7 +33,7 @@ def test_several_tables_of_a_release_are_read_as_they_stood_together(workshop: W
     assert (seen(1), seen(2)) == ([{"rows": 4, "counted": 4}], [{"rows": 5, "counted": 5}])
     workshop.answer("rollback", "--reason", "a mistake", "--yes")
     assert [seen(number)[0]["rows"] for number in (1, 2, 3)] == [4, 5, 4]
-    assert "later" in workshop.refusal("sql", "from serving.later", "--release", "1", code=1)
+    assert "later" in workshop.refusal("sql", "from serving.later", "--release", "1", code=3)
     assert json.loads(workshop.answer("sql", "from serving.later", "--release", "2", "-o", "json")) == [
         {"n": 5}
     ]

@@ -41,6 +41,7 @@ WRITING: dict[str, list[str]] = {
     "rollback for good": ["rollback", "--to", "1"],
     "run": ["run"],
     "dbt build": ["build"],
+    "maintain": ["maintain"],
 }
 HOLD = {
     "schema_version": 1,
@@ -131,7 +132,7 @@ KINDS = {
     ),
     "run manifest": Kind(
         in_run(2, "run_manifest.json"),
-        stops=frozenset({"show run", "sql --run", "publish", "replay"}),
+        stops=frozenset({"show run", "sql --run", "publish", "replay", "maintain"}),
         told_by=frozenset({"runs", "run"}),
         has_target=True,
     ),

@@ -48,10 +48,9 @@ def world(lived: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The same, as it was before the last test, with a folder for temporary files of its own."""
     shutil.rmtree(lived.home)
     shutil.copytree(lived.folder / "healthy", lived.home)
-    temporary = lived.folder / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    shutil.rmtree(lived.workshop.temporary)
+    lived.workshop.temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(lived.workshop.temporary))
     return lived
 
 
@@ -108,7 +107,8 @@ def test_a_healthy_environment(world: World) -> None:
     assert content(world) == before
 
 
-def test_where_nothing_ever_ran(empty: World) -> None:
+def test_where_nothing_ever_ran(empty: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(empty.workshop.temporary))
     assert empty.answer("doctor", "--fix") == "nothing found in dev\n"
     assert not (empty.home / "dev" / "catalog.db").exists()
 
@@ -179,7 +179,7 @@ def test_an_old_run_without_manifest_is_taken_for_dead(world: World) -> None:
 
 
 def test_what_dead_processes_left(world: World) -> None:
-    pid, temporary = dead(), world.folder / "tmp"
+    pid, temporary = dead(), world.workshop.temporary
     kept = [temporary / "slipway-canary-0123abcd", temporary / f"slipway-ci-{os.getpid()}-0123abcd"]
     kept += [temporary / f"other-{pid}-0123abcd", world.home / "spill" / f"elsewhere-{pid}-0123abcd"]
     spilled = world.home / "spill" / f"{socket.gethostname()}-{pid}-0123abcd"

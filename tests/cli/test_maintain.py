@@ -192,19 +192,18 @@ def test_killed(small: Workshop, before: str) -> None:
 
 
 @pytest.mark.long
-def test_a_candidate_that_may_still_be_published(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("june-1.csv", ("q1,N,2024-06-01,-1",))
-    failed = workshop.run(code=1)["run_id"]
-    age(*files(workshop))
+def test_a_candidate_that_may_still_be_published(built: Workshop) -> None:
+    built.land("june-1.csv", ("q1,N,2024-06-01,-1",))
+    failed = built.run(code=1)["run_id"]
+    age(*files(built))
     query = ("sql", "--run", failed, "select count(*) from curated.weights", "-o", "json")
-    seen = workshop.answer(*query)
-    maintain(workshop)
-    assert workshop.answer(*query) == seen
-    workshop.land("june-1.csv", day(1))
-    workshop.run()
-    age(*files(workshop))
-    removed = [name for step in steps(maintain(workshop), "remove").values() for name in step["files"]]
+    seen = built.answer(*query)
+    maintain(built)
+    assert built.answer(*query) == seen
+    built.land("june-1.csv", day(1))
+    built.run()
+    age(*files(built))
+    removed = [name for step in steps(maintain(built), "remove").values() for name in step["files"]]
     assert any(failed in name for name in removed)
 
 

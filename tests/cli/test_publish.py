@@ -101,6 +101,7 @@ def test_a_project_without_a_repository_is_refused_in_production(prod: Workshop,
     assert "this is not a git repository" in message
 
 
+@pytest.mark.long
 def test_a_slice_of_production_may_come_from_a_dirty_tree(prod: Workshop) -> None:
     prod.run("--target", "prod")
     prod.slipway("publish", "latest", "--target", "prod")
@@ -195,6 +196,7 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
     )
 
 
+@pytest.mark.long
 def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) -> None:
     run = prod.run("--target", "prod")["run_id"]
     done = prod.start(

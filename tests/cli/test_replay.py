@@ -23,9 +23,6 @@ def history(
 ) -> tuple[Workshop, list[str]]:
     """Three runs of two commits: the first days, a day more, and a model that is not the same twice."""
     workshop = new_workshop(tmp_path_factory.mktemp("replay"))
-    temporary = workshop.folder / "temporary"
-    temporary.mkdir()
-    workshop.settings["TMPDIR"] = str(temporary)
     workshop.commit()
     runs = [workshop.run()["run_id"]]
     workshop.land("day-3.csv", DAY_3)
@@ -46,12 +43,13 @@ def replay(workshop: Workshop, run: str, *, code: int = 0) -> dict[str, dict[str
     assert done.code == code, done.out
     assert (workshop.locations(), workshop.releases(), workshop.git("status", "--porcelain")) == before
     assert workshop.git("worktree", "list", "--porcelain").count("worktree ") == 1
-    assert not list(Path(workshop.settings["TMPDIR"]).glob("slipway-*"))
+    assert not list(workshop.temporary.glob("slipway-*"))
     report = json.loads(done.out)
     assert report["passed"] is (code == 0)
     return {table["table"]: table for table in report["tables"]}
 
 
+@pytest.mark.long
 def test_an_increment_built_at_once_and_from_older_code_is_identical(
     history: tuple[Workshop, list[str]],
 ) -> None:
@@ -133,9 +131,6 @@ snapshots:
 @pytest.mark.long
 def test_windows_versions_views_snapshots_and_selections_are_built_as_the_run_did(workshop: Workshop) -> None:
     """All kinds of nodes in one project: a run of a window, one that adds to it, and one of a selection."""
-    temporary = workshop.folder / "temporary"
-    temporary.mkdir()
-    workshop.settings["TMPDIR"] = str(temporary)
     workshop.write("models/serving/by_day.sql", MICROBATCH)
     workshop.write(
         "models/serving/seen.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('depots') }}\n"

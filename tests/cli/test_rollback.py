@@ -133,21 +133,20 @@ def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, l
     assert rows == {name: rows for name, (_, rows) in seen[2].items() if name.startswith("serving.")}
 
 
-def test_a_hold_refuses_runs_until_it_is_lifted(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("day-3.csv", DAY_3)
-    workshop.run()
-    assert "There is no hold" in workshop.answer("hold")
-    workshop.answer("rollback", "--hold", "--reason", "day 3 is wrong")
-    held = contents(workshop)
+def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    assert "There is no hold" in built.answer("hold")
+    built.answer("rollback", "--hold", "--reason", "day 3 is wrong")
+    held = contents(built)
     for command in (("run",), ("run", "--full-refresh")):
-        assert "on hold" in workshop.refusal(*command, code=1)
-    assert "day 3 is wrong" in workshop.dbt("build", code=2)
-    assert contents(workshop) == held
-    assert "day 3 is wrong" in workshop.answer("hold", "--lift")
-    assert "no hold to lift" in workshop.refusal("hold", "--lift", code=1)
-    assert workshop.run()["outcome"] == "published"
-    assert contents(workshop) != held
+        assert "on hold" in built.refusal(*command, code=1)
+    assert "day 3 is wrong" in built.dbt("build", code=2)
+    assert contents(built) == held
+    assert "day 3 is wrong" in built.answer("hold", "--lift")
+    assert "no hold to lift" in built.refusal("hold", "--lift", code=1)
+    assert built.run()["outcome"] == "published"
+    assert contents(built) != held
 
 
 def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
@@ -165,24 +164,24 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     assert workshop.published() == before
 
 
-def test_it_asks_on_a_terminal_alone(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("day-3.csv", DAY_3)
-    workshop.run()
-    before = workshop.published()
+@pytest.mark.long
+def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    before = built.published()
     ours, theirs = os.openpty()
     try:
         for answer, code in ((b"n\n", 130), (b"y\n", 0)):
-            assert workshop.published() == before
-            asking = workshop.start("rollback", terminal=os.ttyname(theirs))
+            assert built.published() == before
+            asking = built.start("rollback", terminal=os.ttyname(theirs))
             for _ in range(3000):
                 if "Go on?" in asking.told():
                     break
                 time.sleep(0.01)
             os.write(ours, answer)
             assert asking.wait().code == code
-        assert workshop.published() != before
-        done = workshop.start("rollback", "--to", "2", "--yes", terminal=os.ttyname(theirs)).wait()
+        assert built.published() != before
+        done = built.start("rollback", "--to", "2", "--yes", terminal=os.ttyname(theirs)).wait()
         assert (done.code, "Go on?" in done.out) == (0, False)
     finally:
         os.close(ours)
@@ -190,49 +189,45 @@ def test_it_asks_on_a_terminal_alone(workshop: Workshop) -> None:
 
 
 @pytest.mark.long
-def test_a_killed_rollback_is_healed(workshop: Workshop) -> None:
-    workshop.run()
-    first = contents(workshop)
-    workshop.land("day-3.csv", DAY_3)
-    workshop.run()
-    done = workshop.start("rollback", kill_before="slipway.adapters.records:Records.write_release").wait()
+def test_a_killed_rollback_is_healed(built: Workshop) -> None:
+    first = contents(built)
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    done = built.start("rollback", kill_before="slipway.adapters.records:Records.write_release").wait()
     assert done.code is None
-    assert contents(workshop) == first
-    healed = workshop.slipway("rollback", "--to", "2")
+    assert contents(built) == first
+    healed = built.slipway("rollback", "--to", "2")
     assert healed.code == 0, healed
-    numbers = [entry["number"] for entry in json.loads(workshop.answer("releases", "-o", "json"))]
+    numbers = [entry["number"] for entry in json.loads(built.answer("releases", "-o", "json"))]
     assert numbers == [4, 3, 2, 1]
 
 
 @pytest.mark.long
-def test_a_run_that_was_building_when_the_hold_came_does_not_publish(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("day-3.csv", DAY_3)
-    workshop.run()
-    gate = workshop.folder / "gate"
+def test_a_run_that_was_building_when_the_hold_came_does_not_publish(built: Workshop) -> None:
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    gate = built.folder / "gate"
     gate.mkdir()
     # only this model is selected below: no table of the run is one that the rollback moves
-    workshop.write("models/serving/slow.py", SLOW_MODEL.format(gate))
-    running = workshop.start("run", "--select", "slow")
+    built.write("models/serving/slow.py", SLOW_MODEL.format(gate))
+    running = built.start("run", "--select", "slow")
     for _ in range(3000):
         if (gate / "arrived").exists():
             break
         time.sleep(0.01)
-    assert json.loads(workshop.answer("rollback", "--dry-run", "-o", "json"))["under_way"] == []
-    both = workshop.start(
-        "run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{workshop.folder}/other"
-    )
+    assert json.loads(built.answer("rollback", "--dry-run", "-o", "json"))["under_way"] == []
+    both = built.start("run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{built.folder}/other")
     while "waits for" not in both.told():
         time.sleep(0.01)
-    dry = workshop.slipway("rollback", "--dry-run")
+    dry = built.slipway("rollback", "--dry-run")
     assert f"(process {both.pid}), since" in dry.err
     assert "is on these tables, and will be refused if it builds on what is withdrawn" in dry.err
     os.kill(both.pid, signal.SIGINT)
     assert both.wait().code == 130
-    workshop.answer("rollback", "--hold", "--reason", "stop everything")
+    built.answer("rollback", "--hold", "--reason", "stop everything")
     (gate / "go").touch()
     done = running.wait()
     assert done.code == 1, done
     assert "stop everything" in done.err
-    assert "serving.slow" not in workshop.published()
-    assert workshop.manifests()[-1]["outcome"] == "refused"
+    assert "serving.slow" not in built.published()
+    assert built.manifests()[-1]["outcome"] == "refused"

@@ -64,25 +64,23 @@ def test_select_and_exclude_take_several_words_as_dbt_does(workshop: Workshop) -
     }
 
 
-def test_force_builds_what_is_unchanged_and_tests_it(workshop: Workshop) -> None:
-    workshop.run()
-    before = snapshots(workshop)
-    run = workshop.run("--force")
+def test_force_builds_what_is_unchanged_and_tests_it(built: Workshop) -> None:
+    before = snapshots(built)
+    run = built.run("--force")
     assert set(changes(run).values()) <= {"built", "same_content"}
     assert (run["tests"]["executed"], run["tests"]["carried"]) == (4, 0)
     # nothing else came out, so readers keep their snapshots
-    assert snapshots(workshop) == before
+    assert snapshots(built) == before
 
 
-def test_a_full_refresh_loses_no_row(workshop: Workshop) -> None:
-    workshop.run()
-    workshop.land("day-3.csv", DAY_3)
-    workshop.run()
-    run = workshop.run("--full-refresh")
+def test_a_full_refresh_loses_no_row(built: Workshop) -> None:
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    run = built.run("--full-refresh")
     assert run["outcome"] == "published"
     # raw is built anew from every file that was accepted, not from those it did not hold
     assert nodes(run)["raw.parcels"]["rows_after"] == 6
-    rows = workshop.table("raw.parcels").scan().to_arrow()
+    rows = built.table("raw.parcels").scan().to_arrow()
     assert sorted(rows.column("parcel").to_pylist()) == ["p1", "p2", "p3", "p4", "p5", "p6"]
 
 
@@ -96,11 +94,10 @@ def test_files_that_are_set_aside_do_not_stop_a_run(workshop: Workshop) -> None:
     assert "Published release 1, 5 tables in dev." in done.out
 
 
-def test_a_failing_test_publishes_nothing(workshop: Workshop) -> None:
-    workshop.run()
-    before = workshop.published()
-    workshop.land("day-4.csv", LIGHT)
-    run = workshop.run(code=1)  # stdout is JSON also when a test fails
+def test_a_failing_test_publishes_nothing(built: Workshop) -> None:
+    before = built.published()
+    built.land("day-4.csv", LIGHT)
+    run = built.run(code=1)  # stdout is JSON also when a test fails
     assert (run["outcome"], run["release"]) == ("failed", None)
     assert "weights_are_positive" in run["reason"]
     assert run["tests"]["failed"] == 1
@@ -108,11 +105,11 @@ def test_a_failing_test_publishes_nothing(workshop: Workshop) -> None:
     assert [(result["unique_id"], result["failures"]) for result in failed] == [
         ("test.parcels.weights_are_positive", 1)
     ]
-    assert workshop.published() == before
-    assert workshop.manifests()[-1]["outcome"] == "failed"
-    assert [release["number"] for release in workshop.releases()] == [1]
+    assert built.published() == before
+    assert built.manifests()[-1]["outcome"] == "failed"
+    assert [release["number"] for release in built.releases()] == [1]
     # the candidate stays for inspection
-    candidate = folder(workshop, run["run_id"]) / "candidate"
+    candidate = folder(built, run["run_id"]) / "candidate"
     assert {path.stem for path in candidate.iterdir()} >= {"raw.parcels", "curated.weights"}
 
 
@@ -219,6 +216,7 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     assert built == ALL
 
 
+@pytest.mark.long
 def test_a_live_line_on_a_terminal(workshop: Workshop) -> None:
     screen, terminal = pty.openpty()
     command = [sys.executable, "-m", "slipway.cli.main", "run"]
@@ -250,14 +248,15 @@ def read_terminal(screen: int) -> str:
         found += part
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_runs_publish_nothing(workshop: Workshop, number: int, code: int) -> None:
-    workshop.run()
-    before = workshop.published()
-    workshop.land("day-3.csv", DAY_3)
-    workshop.write(WEIGHT_MODEL, "select count(*) as parcels from range(1000000) as a, range(1000000) as b")
-    running = workshop.start("run")
-    wait_for_log(workshop, "model.parcels.depot_weights")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
+def test_interrupted_runs_publish_nothing(built: Workshop, number: int, code: int) -> None:
+    before = built.published()
+    built.land("day-3.csv", DAY_3)
+    built.write(WEIGHT_MODEL, "select count(*) as parcels from range(1000000) as a, range(1000000) as b")
+    running = built.start("run")
+    wait_for_log(built, "model.parcels.depot_weights")
     began = time.monotonic()
     os.kill(running.pid, number)
     done = running.wait()
@@ -265,15 +264,15 @@ def test_interrupted_runs_publish_nothing(workshop: Workshop, number: int, code:
     assert (done.out, done.code) == ("", code), done
     assert done.err.splitlines()[-1] == "slipway: interrupted; nothing was published."
     assert "Traceback" not in done.err
-    assert workshop.published() == before
-    assert len(workshop.releases()) == 1
-    assert (workshop.manifests()[-1]["outcome"], workshop.manifests()[-1]["reason"]) == (
+    assert built.published() == before
+    assert len(built.releases()) == 1
+    assert (built.manifests()[-1]["outcome"], built.manifests()[-1]["reason"]) == (
         "failed",
         "interrupted",
     )
-    workshop.write(WEIGHT_MODEL, "select 'all' as depot, count(*) as parcels from {{ ref('weights') }}")
-    assert workshop.run()["outcome"] == "published"
-    assert workshop.table("serving.depot_weights").scan().to_arrow().to_pylist() == [
+    built.write(WEIGHT_MODEL, "select 'all' as depot, count(*) as parcels from {{ ref('weights') }}")
+    assert built.run()["outcome"] == "published"
+    assert built.table("serving.depot_weights").scan().to_arrow().to_pylist() == [
         {"depot": "all", "parcels": 5}
     ]
 

@@ -218,6 +218,7 @@ def test_a_moved_checkout_gets_a_new_environment(fresh: Project) -> None:
     assert Path(json.loads(done.stdout)["dependency"]).is_relative_to(fresh.root)
 
 
+@pytest.mark.long
 def test_two_first_starts_at_once_set_up_once(fresh: Project) -> None:
     starts = [fresh.start(), fresh.start()]
     ends = [start.communicate(timeout=120) for start in starts]
@@ -226,6 +227,7 @@ def test_two_first_starts_at_once_set_up_once(fresh: Project) -> None:
     assert len({stdout for stdout, _ in ends}) == 1
 
 
+@pytest.mark.long
 def test_a_killed_set_up_is_begun_again(fresh: Project) -> None:
     start = fresh.start()
     deadline = time.monotonic() + 60

@@ -159,6 +159,7 @@ def test_a_slice_that_holds_no_row_is_refused(published: Workshop) -> None:
     )
 
 
+@pytest.mark.long
 def test_what_a_model_needs_has_to_be_selected_too(published: Workshop) -> None:
     slice_vars = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
     done = published.slipway("run", "--select", "depot_weights", *slice_vars)
@@ -175,6 +176,7 @@ def test_a_slice_in_the_project_file_is_a_slice(published: Workshop) -> None:
     assert parcels(run["scratch"]) == "p1 p2"
 
 
+@pytest.mark.long
 def test_a_slice_before_anything_is_published(workshop: Workshop) -> None:
     run = workshop.run("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
     assert parcels(run["scratch"]) == "p1 p2"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable
+from tests.conftest import put_back
 from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
@@ -284,15 +285,36 @@ def template(server: DbtServer, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-@pytest.fixture
-def project(server: DbtServer, template: Path, tmp_path: Path) -> Project:
-    """A copy of the tiny project with three meters' readings of two days landed."""
-    path = tmp_path / "project"
+def _new_project(server: DbtServer, template: Path, folder: Path) -> Project:
+    path = folder / "project"
     shutil.copytree(template, path)
-    found = Project(server, path, tmp_path / "home", tmp_path / "landing", path / "target")
+    found = Project(server, path, folder / "home", folder / "landing", path / "target")
     found.readings("day-1.csv", "m1,2024-05-01,1.5,", "m2,2024-05-01,2,", "m3,2024-05-01,0.25,")
     found.readings("day-2.csv", "m1,2024-05-02,1.25,", "m2,2024-05-02,3,")
     return found
+
+
+@pytest.fixture
+def project(server: DbtServer, template: Path, tmp_path: Path) -> Project:
+    """A copy of the tiny project with three meters' readings of two days landed."""
+    return _new_project(server, template, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def first_build(server: DbtServer, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after ``dbt build``, and a copy of all its files."""
+    folder = tmp_path_factory.mktemp("first") / "build"
+    found = _new_project(server, template, folder)
+    found.dbt("build")
+    shutil.copytree(folder, folder.with_name("kept"))
+    return found
+
+
+@pytest.fixture
+def built(first_build: Project) -> Project:
+    """The same for a test that may change it: put back where it was built, because metadata names files by whole paths."""
+    put_back(first_build.path.parent)
+    return replace(first_build, settings={})
 
 
 @pytest.fixture(scope="session")
@@ -374,11 +396,10 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture
-def catalog(project: Project) -> Iterator[SqlCatalog]:
-    """The project's catalog as another program opens it."""
-    project.database.parent.mkdir(parents=True, exist_ok=True)
+def catalog(built: Project) -> Iterator[SqlCatalog]:
+    """The catalog of the project that is built, as another program opens it."""
     opened = SqlCatalog(
-        "dev", uri=f"sqlite:///{project.database}", warehouse=f"file://{project.home}/dev/warehouse"
+        "dev", uri=f"sqlite:///{built.database}", warehouse=f"file://{built.home}/dev/warehouse"
     )
     yield opened
     opened.engine.dispose()

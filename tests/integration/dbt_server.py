@@ -58,12 +58,18 @@ def preload() -> None:
         "dbt.cli.main",
         "dbt.adapters.duckdb",
         "dbt.adapters.duckdb.impl",
+        "dbt.adapters.duckdb.environments.local",
+        "dbt.task.build",
         "dbt.task.docs.generate",
+        "babel.dates",
         "pandas",
         "pyarrow.parquet",
         "pyiceberg.catalog.sql",
         "pyiceberg.io.pyarrow",
+        "rich.table",
+        "slipway.cli.run",
         "slipway.dbt_plugin",
+        "sqlalchemy.dialects.sqlite",
     ):
         importlib.import_module(name)
     warm_up()
@@ -85,6 +91,7 @@ def warm_up() -> None:
             assert done.success, done.exception
     reset_adapters()
     gc.collect()  # their locks, too: multiprocessing reports what is left when this process is killed
+    gc.freeze()  # so that no command goes through all this again, and copies its pages
 
 
 def answer(connection: socket.socket) -> None:

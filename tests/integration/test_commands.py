@@ -45,34 +45,33 @@ def test_build_publishes_every_table_as_one_release(project: Project) -> None:
         assert tag.snapshot_id == project.state()[name]
 
 
-def test_commands_that_only_read_leave_everything_as_it_is(project: Project) -> None:
-    project.dbt("build")
-    before = project.locations()
+def test_commands_that_only_read_leave_everything_as_it_is(built: Project) -> None:
+    before = built.locations()
 
-    project.dbt("test")
-    assert project.results() == {
+    built.dbt("test")
+    assert built.results() == {
         "consumption_is_not_negative": "pass",
         "not_null_consumption_kwh": "pass",
         "not_null_consumption_meter": "pass",
         "unique_daily_consumption_read_on": "pass",
     }
 
-    shown = project.dbt("show", "-s", "consumption", "--limit", "3", "--output", "json")
+    shown = built.dbt("show", "-s", "consumption", "--limit", "3", "--output", "json")
     rows = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])["show"]
     assert len(rows) == 3
-    inline = project.dbt(
+    inline = built.dbt(
         "show", "--inline", "select sum(kwh) as total from {{ ref('sites') }}", "--output", "json"
     )
     assert json.loads(inline[inline.index("{") : inline.rindex("}") + 1])["show"] == [{"total": 8.0}]
 
-    compiled = project.dbt("compile", "-s", "sites")
+    compiled = built.dbt("compile", "-s", "sites")
     assert '"dev"."curated"."consumption"' in compiled
 
-    listed = project.dbt("ls", "--resource-type", "model", "--output", "name")
+    listed = built.dbt("ls", "--resource-type", "model", "--output", "name")
     assert {"readings", "consumption", "daily_consumption", "sites"} <= set(listed.split())
 
-    project.dbt("docs", "generate")
-    catalog = json.loads((project.target / "catalog.json").read_text(encoding="utf-8"))["nodes"]
+    built.dbt("docs", "generate")
+    catalog = json.loads((built.target / "catalog.json").read_text(encoding="utf-8"))["nodes"]
     node = catalog["model.meters.consumption"]
     assert node["metadata"]["type"] == "ICEBERG TABLE"
     assert {name: column["type"] for name, column in node["columns"].items()} == {
@@ -81,11 +80,11 @@ def test_commands_that_only_read_leave_everything_as_it_is(project: Project) -> 
         "kwh": "DECIMAL(18,3)",
     }
     assert node["stats"]["row_count"]["value"] == 5
-    assert str(project.state()["curated.consumption"]) in node["stats"]["snapshot"]["value"]
+    assert str(built.state()["curated.consumption"]) in node["stats"]["snapshot"]["value"]
 
-    assert "All checks passed!" in project.dbt("debug")
-    assert project.locations() == before
-    assert len(project.runs()) == 1
+    assert "All checks passed!" in built.dbt("debug")
+    assert built.locations() == before
+    assert len(built.runs()) == 1
 
 
 def test_source_freshness_is_told_from_the_ledger(project: Project) -> None:
@@ -99,21 +98,20 @@ def test_source_freshness_is_told_from_the_ledger(project: Project) -> None:
     assert found[0]["max_loaded_at"].replace("Z", "+00:00") == landed.isoformat()
 
 
-def test_a_selection_is_built_on_what_is_published(project: Project) -> None:
-    project.dbt("build")
-    before = project.state()
-    project.readings("day-3.csv", "m3,2024-05-03,1,")
+def test_a_selection_is_built_on_what_is_published(built: Project) -> None:
+    before = built.state()
+    built.readings("day-3.csv", "m3,2024-05-03,1,")
 
-    project.dbt("run", "-s", "consumption+")
+    built.dbt("run", "-s", "consumption+")
     # nothing was appended to raw by this selection, so nothing downstream moves
-    assert project.state() == before
+    assert built.state() == before
 
-    project.dbt("run", "-s", "+daily_consumption")
-    moved = {name for name, snapshot in project.state().items() if snapshot != before[name]}
+    built.dbt("run", "-s", "+daily_consumption")
+    moved = {name for name, snapshot in built.state().items() if snapshot != before[name]}
     assert moved == {"raw.readings", "curated.consumption", "serving.daily_consumption"}
 
-    project.dbt("run", "-s", "sites")
-    assert [(site, meters) for site, meters, _ in project.rows("serving.sites")] == [
+    built.dbt("run", "-s", "sites")
+    assert [(site, meters) for site, meters, _ in built.rows("serving.sites")] == [
         ("north", 4),
         ("south", 2),
     ]
@@ -141,19 +139,18 @@ def test_an_empty_seed_is_an_empty_table(project: Project) -> None:
     assert project.rows("serving.sites") == []
 
 
-def test_full_refresh_rebuilds_and_keeps_raw(project: Project) -> None:
-    project.dbt("build")
-    project.readings("day-9.csv", "m1,2024-05-01,9,")
-    project.dbt("build")
-    identity = {name: project.table(name).metadata.table_uuid for name in ALL}
-    content = {name: project.content(name) for name in ALL}
-    raw = project.files("raw.readings")
+def test_full_refresh_rebuilds_and_keeps_raw(built: Project) -> None:
+    built.readings("day-9.csv", "m1,2024-05-01,9,")
+    built.dbt("build")
+    identity = {name: built.table(name).metadata.table_uuid for name in ALL}
+    content = {name: built.content(name) for name in ALL}
+    raw = built.files("raw.readings")
 
     # the correction of the first day reached consumption as an increment; a refresh has to find it in raw
-    project.dbt("build", "--full-refresh")
-    assert {name: project.content(name) for name in ALL} == content
-    assert {name: project.table(name).metadata.table_uuid for name in ALL} == identity
-    assert project.files("raw.readings") == raw
+    built.dbt("build", "--full-refresh")
+    assert {name: built.content(name) for name in ALL} == content
+    assert {name: built.table(name).metadata.table_uuid for name in ALL} == identity
+    assert built.files("raw.readings") == raw
 
 
 def test_vars_reach_the_models(project: Project) -> None:
@@ -185,15 +182,14 @@ def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
     assert set(project.locations()) == ALL
 
 
-def test_a_test_keeps_its_failures_where_it_is_told_to(project: Project) -> None:
-    project.dbt("build")
-    project.write(
+def test_a_test_keeps_its_failures_where_it_is_told_to(built: Project) -> None:
+    built.write(
         "tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n"
     )
-    output = project.dbt("test", "--store-failures")
-    assert project.results()["no_meter"] == "warn"
+    output = built.dbt("test", "--store-failures")
+    assert built.results()["no_meter"] == "warn"
     assert "Got 3 results" in output
-    assert set(project.locations()) == ALL
+    assert set(built.locations()) == ALL
 
 
 def test_unit_tests_run_before_anything_is_there(project: Project) -> None:
@@ -217,9 +213,8 @@ unit_tests:
     assert project.runs()[-1]["tests"]["failed"] == 0
 
 
-def test_unit_tests_of_increments(project: Project) -> None:
-    project.dbt("build")
-    project.write(
+def test_unit_tests_of_increments(built: Project) -> None:
+    built.write(
         "models/_unit_tests.yml",
         """
 unit_tests:
@@ -237,8 +232,8 @@ unit_tests:
       rows: [{meter: new, read_on: 2024-01-01, kwh: 2}]
 """,
     )
-    project.dbt("test", "-s", "consumption,test_type:unit")
-    assert set(project.results().values()) == {"pass"}
+    built.dbt("test", "-s", "consumption,test_type:unit")
+    assert set(built.results().values()) == {"pass"}
 
 
 def test_hooks_of_a_model_run(project: Project) -> None:

@@ -57,29 +57,27 @@ def test_a_repaired_file_joins_later(project: Project) -> None:
     assert project.verdicts()["day-3.csv"] == ("accepted", 1)
 
 
-def test_a_file_that_changes_after_it_was_taken_is_a_new_file(project: Project) -> None:
-    project.dbt("build")
-    path = project.readings("day-2.csv", "m1,2024-05-02,9,")
+def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Project) -> None:
+    path = built.readings("day-2.csv", "m1,2024-05-02,9,")
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
-    project.dbt("build")
+    built.dbt("build")
     # raw keeps what it was told before: nothing that arrived is forgotten
     assert (
-        sorted(row[0] for row in project.rows("raw.readings", "_source_file"))
+        sorted(row[0] for row in built.rows("raw.readings", "_source_file"))
         == ["day-1.csv"] * 3 + ["day-2.csv"] * 3
     )
 
 
-def test_what_was_sent_again_is_counted_once(project: Project) -> None:
-    project.dbt("build")
-    before = project.state()
-    original = (project.landing / "readings" / "day-1.csv").read_bytes()
-    project.land("resent/day-1.csv", original)
-    project.land("day-1 (1).csv", original)
-    output = project.dbt("build")
+def test_what_was_sent_again_is_counted_once(built: Project) -> None:
+    before = built.state()
+    original = (built.landing / "readings" / "day-1.csv").read_bytes()
+    built.land("resent/day-1.csv", original)
+    built.land("day-1 (1).csv", original)
+    output = built.dbt("build")
     assert "0 files, 0 rows; 2 set aside" in output
     assert "same content as readings/day-1.csv (duplicate)" in output
     assert "nothing changed" in output
-    assert project.state() == before
+    assert built.state() == before
 
 
 def test_a_failed_run_has_landed_but_not_ingested(project: Project) -> None:

@@ -384,13 +384,12 @@ def test_a_view_is_internal_to_its_run(project: Project) -> None:
     assert "Traceback" not in result.output
 
 
-def test_a_published_table_does_not_turn_into_a_view(project: Project) -> None:
+def test_a_published_table_does_not_turn_into_a_view(built: Project) -> None:
     """Another run would read the table that is still published, and not know."""
-    project.dbt("build")
-    project.write("models/serving/sites.sql", "{{ config(materialized='view') }}\nselect 1 as n\n")
-    output = project.refused("build", "-s", "sites")
+    built.write("models/serving/sites.sql", "{{ config(materialized='view') }}\nselect 1 as n\n")
+    output = built.refused("build", "-s", "sites")
     assert "sites: serving.sites is published as a table, and a view is not published" in output
-    assert len(project.rows("serving.sites")) == 2
+    assert len(built.rows("serving.sites")) == 2
 
 
 def test_models_that_only_other_adapters_know_are_refused(project: Project) -> None:

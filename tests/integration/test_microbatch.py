@@ -165,6 +165,7 @@ def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Proj
     assert len(project.table("serving.batched").metadata.snapshots) == 2
 
 
+@pytest.mark.long
 def test_a_python_model_is_built_in_batches(project: Project) -> None:
     bare(project)
     events(project, "1,2024-03-30 10:00:00", "2,2024-04-01 10:00:00", kind="timestamp")

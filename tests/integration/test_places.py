@@ -76,22 +76,20 @@ def test_relative_settings_start_where_the_command_does(project: Project, tmp_pa
     assert len(replace(project, home=tmp_path / "my home").locations()) == 5
 
 
-def test_two_targets_do_not_see_each_other(project: Project) -> None:
-    project.dbt("build")
-    project.readings("day-3.csv", "m3,2024-05-03,1,")
-    project.dbt("build", "--target", "ci")
-    assert len(project.rows("raw.readings")) == 5
-    names = {path.parent.parent.name for path in project.home.glob("ci/warehouse/*/*/metadata")}
+def test_two_targets_do_not_see_each_other(built: Project) -> None:
+    built.readings("day-3.csv", "m3,2024-05-03,1,")
+    built.dbt("build", "--target", "ci")
+    assert len(built.rows("raw.readings")) == 5
+    names = {path.parent.parent.name for path in built.home.glob("ci/warehouse/*/*/metadata")}
     assert {"raw", "curated", "serving", "reference"} <= names
 
 
 def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
-    project: Project, engine: duckdb.DuckDBPyConnection
+    built: Project, engine: duckdb.DuckDBPyConnection
 ) -> None:
-    project.dbt("build")
-    project.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
-    project.dbt("build")
-    for name, location in project.locations().items():
+    built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
+    built.dbt("build")
+    for name, location in built.locations().items():
         scan = f"iceberg_scan('{location.removeprefix('file://')}')"
         by_duckdb = engine.execute(f"from {scan}").fetchall()
         arrow = StaticTable.from_metadata(location).scan().to_arrow()

@@ -137,6 +137,7 @@ def rows_of(location: str) -> int:
     return rows
 
 
+@pytest.mark.long
 def test_a_foreign_commit_refuses_the_whole_publication(site: Site) -> None:
     site.workshop.run()
     site.workshop.commit()

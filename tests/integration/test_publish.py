@@ -61,14 +61,13 @@ def test_a_failing_test_publishes_nothing(project: Project) -> None:
     assert "consumption_is_not_negative" in run["reason"]
 
 
-def test_readers_see_the_old_release_while_a_new_one_fails(project: Project) -> None:
-    project.dbt("build")
-    before, rows = project.locations(), project.content("serving.daily_consumption")
-    project.readings("day-3.csv", "m1,2024-05-03,-1,")
-    project.write("models/serving/new_one.sql", "select 1 as n")
-    project.refused("build")
-    assert project.locations() == before
-    assert project.content("serving.daily_consumption") == rows
+def test_readers_see_the_old_release_while_a_new_one_fails(built: Project) -> None:
+    before, rows = built.locations(), built.content("serving.daily_consumption")
+    built.readings("day-3.csv", "m1,2024-05-03,-1,")
+    built.write("models/serving/new_one.sql", "select 1 as n")
+    built.refused("build")
+    assert built.locations() == before
+    assert built.content("serving.daily_consumption") == rows
 
 
 def test_a_failing_model_publishes_nothing_and_a_retry_publishes_all(project: Project) -> None:
@@ -103,29 +102,27 @@ def test_a_failing_model_publishes_nothing_and_a_retry_publishes_all(project: Pr
     assert "nothing changed" in unchanged
 
 
-def test_a_retry_is_refused_when_a_table_was_published_since(project: Project) -> None:
-    project.dbt("build")
-    good = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
-    project.write("models/serving/sites.sql", FAILING_MODEL)
-    project.write("seeds/reference/meters.csv", "meter,site\nm1,east\n")
-    project.refused("build")
-    failed = (project.target / "run_results.json").read_bytes()
+def test_a_retry_is_refused_when_a_table_was_published_since(built: Project) -> None:
+    good = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    built.write("models/serving/sites.sql", FAILING_MODEL)
+    built.write("seeds/reference/meters.csv", "meter,site\nm1,east\n")
+    built.refused("build")
+    failed = (built.target / "run_results.json").read_bytes()
 
-    project.write("models/serving/sites.sql", good)
-    project.dbt("seed")
-    (project.target / "run_results.json").write_bytes(failed)
-    before = project.state()
-    output = project.refused("retry")
+    built.write("models/serving/sites.sql", good)
+    built.dbt("seed")
+    (built.target / "run_results.json").write_bytes(failed)
+    before = built.state()
+    output = built.refused("retry")
     assert "cannot be continued: reference.meters was published since. start a new run." in output
-    assert project.state() == before
+    assert built.state() == before
 
 
-def test_there_is_nothing_to_retry_after_a_success(project: Project) -> None:
-    project.dbt("build")
-    before = project.state()
-    project.dbt("retry")
-    assert project.state() == before
-    assert len(project.releases()) == 1
+def test_there_is_nothing_to_retry_after_a_success(built: Project) -> None:
+    before = built.state()
+    built.dbt("retry")
+    assert built.state() == before
+    assert len(built.releases()) == 1
 
 
 def test_a_retry_after_a_failed_test_publishes_the_whole(project: Project) -> None:
@@ -201,30 +198,28 @@ def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> 
         assert f"release-{second['number']}" in project.table(name).metadata.refs
 
 
-def test_a_run_killed_half_way_leaves_the_last_release(project: Project) -> None:
-    project.dbt("build")
-    before = project.locations()
-    project.readings("day-3.csv", "m3,2024-05-03,1,")
-    folder = held(project)
-    running = project.start("run")
+def test_a_run_killed_half_way_leaves_the_last_release(built: Project) -> None:
+    before = built.locations()
+    built.readings("day-3.csv", "m3,2024-05-03,1,")
+    folder = held(built)
+    running = built.start("run")
     wait_for(folder / "arrived")
     # the other tables of the run are staged and nobody can see them
-    assert project.locations() == before
+    assert built.locations() == before
     running.kill()
-    assert project.locations() == before
+    assert built.locations() == before
     (folder / "go").touch()
-    project.dbt("build")
-    assert [float(kwh) for _, _, kwh in project.rows("serving.last")] == [7.75, 1.25]
+    built.dbt("build")
+    assert [float(kwh) for _, _, kwh in built.rows("serving.last")] == [7.75, 1.25]
 
 
 def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(
-    project: Project, catalog: SqlCatalog
+    built: Project, catalog: SqlCatalog
 ) -> None:
-    project.dbt("build")
-    before = project.locations()
-    project.readings("day-3.csv", "m3,2024-05-03,1,")
-    folder = held(project)
-    running = project.start("run")
+    before = built.locations()
+    built.readings("day-3.csv", "m3,2024-05-03,1,")
+    folder = held(built)
+    running = built.start("run")
     wait_for(folder / "arrived")
     table = catalog.load_table("serving.sites")
     table.append(table.scan().to_arrow().slice(0, 1))
@@ -239,22 +234,21 @@ def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(
         in result.output
     )
     assert "Traceback" not in result.output
-    now = project.locations()
+    now = built.locations()
     assert {name for name in now if now[name] != before.get(name)} == {"serving.sites"}
-    assert len(project.content("serving.sites")) == 3
-    assert project.runs()[-1]["outcome"] == "refused"
-    assert len(project.releases()) == 1
+    assert len(built.content("serving.sites")) == 3
+    assert built.runs()[-1]["outcome"] == "refused"
+    assert len(built.releases()) == 1
 
-    project.dbt("build")
-    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
+    built.dbt("build")
+    assert [float(kwh) for _, _, kwh in built.rows("serving.sites")] == [7.75, 1.25]
 
 
 def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
-    project: Project, catalog: SqlCatalog
+    built: Project, catalog: SqlCatalog
 ) -> None:
-    project.dbt("build")
-    folder = held(project)
-    running = project.start("run")
+    folder = held(built)
+    running = built.start("run")
     wait_for(folder / "arrived")
     theirs = catalog.create_table("serving.last", pa.schema([("mine", pa.int64())]))
     theirs.append(pa.table({"mine": [1]}))
@@ -265,30 +259,29 @@ def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
     assert result.code == 2
     assert "nothing was published: serving.last moved" in result.output
     assert str(foreign.snapshot_id) in result.output
-    assert project.rows("serving.last") == [(1,)]
+    assert built.rows("serving.last") == [(1,)]
 
 
 @pytest.mark.long
-def test_two_runs_at_once_end_as_one_after_the_other(project: Project) -> None:
-    project.dbt("build")
-    project.readings("day-3.csv", "m3,2024-05-03,1,")
+def test_two_runs_at_once_end_as_one_after_the_other(built: Project) -> None:
+    built.readings("day-3.csv", "m3,2024-05-03,1,")
     with ThreadPoolExecutor(2) as pool:
         barrier = threading.Barrier(2)
 
         def run(number: int) -> int | None:
             barrier.wait()
-            target = project.path.with_name(f"target-{number}")
+            target = built.path.with_name(f"target-{number}")
             return (
-                project.server.start(["build"], project.path, {**project.env, "DBT_TARGET_PATH": str(target)})
+                built.server.start(["build"], built.path, {**built.env, "DBT_TARGET_PATH": str(target)})
                 .wait()
                 .code
             )
 
         codes = sorted(pool.map(run, range(2)), key=str)
     assert codes == [0, 0]
-    assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
-    assert len(project.rows("raw.readings")) == 6
-    assert "nothing changed" in project.dbt("build")
+    assert [float(kwh) for _, _, kwh in built.rows("serving.sites")] == [7.75, 1.25]
+    assert len(built.rows("raw.readings")) == 6
+    assert "nothing changed" in built.dbt("build")
 
 
 def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> None:
@@ -313,32 +306,30 @@ def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> No
     assert project.runs()[-1]["outcome"] == "refused"
 
 
-def test_rows_that_were_withdrawn_come_again(project: Project, catalog: SqlCatalog) -> None:
-    project.dbt("build")
-    first = {name: project.content(name) for name in project.locations()}
-    project.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
-    project.dbt("build")
-    second = {name: project.content(name) for name in project.locations()}
-    for name in project.locations():
+def test_rows_that_were_withdrawn_come_again(built: Project, catalog: SqlCatalog) -> None:
+    first = {name: built.content(name) for name in built.locations()}
+    built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
+    built.dbt("build")
+    second = {name: built.content(name) for name in built.locations()}
+    for name in built.locations():
         table = catalog.load_table(name)
         oldest = min(table.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
         if table.current_snapshot() != oldest:
             table.manage_snapshots().rollback_to_snapshot(oldest.snapshot_id).commit()
-    assert {name: project.content(name) for name in first} == first
-    project.dbt("build")
-    assert {name: project.content(name) for name in second} == second
-    assert project.rows("raw.readings", "_source_file").count(("day-3.csv",)) == 2
+    assert {name: built.content(name) for name in first} == first
+    built.dbt("build")
+    assert {name: built.content(name) for name in second} == second
+    assert built.rows("raw.readings", "_source_file").count(("day-3.csv",)) == 2
 
 
-def test_rows_of_another_program_are_noticed(project: Project, catalog: SqlCatalog) -> None:
-    project.dbt("build")
+def test_rows_of_another_program_are_noticed(built: Project, catalog: SqlCatalog) -> None:
     table = catalog.load_table("curated.consumption")
     table.append(table.scan().to_arrow().slice(0, 1).set_column(0, "meter", pa.array(["m9"])))
-    foreign = project.rows("curated.consumption")
-    project.dbt("build")
+    foreign = built.rows("curated.consumption")
+    built.dbt("build")
     # the model merges what it makes by its key; what it does not make stays, and what reads it is built again
-    assert project.rows("curated.consumption") == foreign
-    assert sum(row[1] for row in project.rows("serving.daily_consumption")) == len(foreign)
+    assert built.rows("curated.consumption") == foreign
+    assert sum(row[1] for row in built.rows("serving.daily_consumption")) == len(foreign)
 
 
 def test_an_interrupted_run_publishes_nothing(project: Project) -> None:

@@ -100,6 +100,7 @@ def test_each_file_costs_the_same(model: Model) -> None:
     assert ten["LIST"] == 0
 
 
+@pytest.mark.long
 def test_a_file_with_floats_is_asked_for_once_more(model: Model) -> None:
     # its footer is read to see whether there may be NaN, and what was read then is not read again for the digest
     floats = ", i::float as f, i / 3 as d"

@@ -183,6 +183,7 @@ def test_the_sample_in_any_order_and_batches_gives_the_same_tables(retail: Proje
     assert "nothing changed" in batched.dbt(*BUILD)
 
 
+@pytest.mark.long
 def test_the_bundled_project_passes_its_own_tests(retail: Project) -> None:
     retail.settings["SLIPWAY_LANDING"] = str(SAMPLE.parent)
     retail.dbt("build")

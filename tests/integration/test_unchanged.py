@@ -28,88 +28,82 @@ def model(dbt, session):
 """
 
 
-def built(project: Project) -> set[str]:
+def rebuilt(project: Project) -> set[str]:
     """Tables that the last run did not leave as they were."""
     return {name for name, change in project.changes().items() if change != "unchanged"}
 
 
-def test_the_second_run_changes_nothing_and_reads_no_data(project: Project) -> None:
-    project.dbt("build")
-    before, metadata = project.state(), project.locations()
+def test_the_second_run_changes_nothing_and_reads_no_data(built: Project) -> None:
+    before, metadata = built.state(), built.locations()
     # a data file that anyone opens is missed at once
     hidden = [
         path.rename(path.with_suffix(".hidden"))
-        for path in project.home.glob("dev/warehouse/[!o]*/*/data/**/*.parquet")
+        for path in built.home.glob("dev/warehouse/[!o]*/*/data/**/*.parquet")
     ]
     assert hidden
-    output = project.dbt("build")
+    output = built.dbt("build")
     assert "nothing changed" in output
-    assert set(project.changes().values()) == {"unchanged"}
-    assert (project.state(), project.locations()) == (before, metadata)
-    assert len(project.releases()) == 1
-    run = project.runs()[-1]
+    assert set(built.changes().values()) == {"unchanged"}
+    assert (built.state(), built.locations()) == (before, metadata)
+    assert len(built.releases()) == 1
+    run = built.runs()[-1]
     assert (run["outcome"], run["release"]) == ("unchanged", None)
     assert {node["bytes_read"] for node in run["nodes"]} == {0}
     # tests of what did not change are carried: they passed on these very snapshots
     assert (run["tests"]["carried"], run["tests"]["executed"], run["tests"]["expected"]) == (4, 0, 4)
     for path in hidden:
         path.rename(path.with_suffix(".parquet"))
-    assert "nothing changed" in project.dbt("build", "--no-partial-parse")
+    assert "nothing changed" in built.dbt("build", "--no-partial-parse")
 
 
-def test_a_new_file_rebuilds_what_it_reaches_by_increments(project: Project) -> None:
-    project.dbt("build")
-    files = {name: project.files(name) for name in ALL}
-    project.readings("day-3.csv", "m1,2024-05-03,1,")
-    project.dbt("build")
-    assert built(project) == ALL - {"reference.meters"}
+def test_a_new_file_rebuilds_what_it_reaches_by_increments(built: Project) -> None:
+    files = {name: built.files(name) for name in ALL}
+    built.readings("day-3.csv", "m1,2024-05-03,1,")
+    built.dbt("build")
+    assert rebuilt(built) == ALL - {"reference.meters"}
     for name in ("raw.readings", "curated.consumption", "serving.daily_consumption"):
-        assert files[name] < project.files(name), name
-        assert len(project.files(name) - files[name]) == 1, name
+        assert files[name] < built.files(name), name
+        assert len(built.files(name) - files[name]) == 1, name
 
 
-def test_a_late_reading_rewrites_its_day_alone(project: Project) -> None:
-    project.dbt("build")
-    files = project.files("serving.daily_consumption")
-    project.readings("late.csv", "m9,2024-05-01,4,")
-    project.dbt("build")
-    assert len(files & project.files("serving.daily_consumption")) == 1
-    assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [7750, 4250]
+def test_a_late_reading_rewrites_its_day_alone(built: Project) -> None:
+    files = built.files("serving.daily_consumption")
+    built.readings("late.csv", "m9,2024-05-01,4,")
+    built.dbt("build")
+    assert len(files & built.files("serving.daily_consumption")) == 1
+    assert [float(wh) for _, _, wh in built.rows("serving.daily_consumption")] == [7750, 4250]
 
 
 @pytest.mark.long
-def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(project: Project) -> None:
-    project.dbt("build")
-    before = project.state()
-    project.readings("day-2-again.csv", "m1,2024-05-02,1.25,again", "m2,2024-05-02,3,again")
-    project.dbt("build")
-    changes = project.changes()
+def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(built: Project) -> None:
+    before = built.state()
+    built.readings("day-2-again.csv", "m1,2024-05-02,1.25,again", "m2,2024-05-02,3,again")
+    built.dbt("build")
+    changes = built.changes()
     assert changes["raw.readings"] == "built"
     # the same readings from a file whose name does not win: neither the rows nor anything after them moves
-    assert {name for name in ALL if project.state()[name] != before[name]} == {"raw.readings"}
-    assert "nothing changed" in project.dbt("build")
+    assert {name for name in ALL if built.state()[name] != before[name]} == {"raw.readings"}
+    assert "nothing changed" in built.dbt("build")
 
 
 @pytest.mark.long
-def test_a_var_rebuilds_what_uses_it(project: Project) -> None:
-    project.dbt("build")
-    project.dbt("build", "--vars", "kwh_factor: 10")
-    assert built(project) == {"serving.daily_consumption"}
-    text = (project.path / "dbt_project.yml").read_text(encoding="utf-8")
-    project.write("dbt_project.yml", text.replace("kwh_factor: 1000", "kwh_factor: 5"))
-    project.dbt("build")
-    assert built(project) == {"serving.daily_consumption"}
-    project.write("dbt_project.yml", text.replace("  kwh_factor: 1000", "  meters: {kwh_factor: 7}"))
-    project.dbt("build")
-    assert built(project) == {"serving.daily_consumption"}
+def test_a_var_rebuilds_what_uses_it(built: Project) -> None:
+    built.dbt("build", "--vars", "kwh_factor: 10")
+    assert rebuilt(built) == {"serving.daily_consumption"}
+    text = (built.path / "dbt_project.yml").read_text(encoding="utf-8")
+    built.write("dbt_project.yml", text.replace("kwh_factor: 1000", "kwh_factor: 5"))
+    built.dbt("build")
+    assert rebuilt(built) == {"serving.daily_consumption"}
+    built.write("dbt_project.yml", text.replace("  kwh_factor: 1000", "  meters: {kwh_factor: 7}"))
+    built.dbt("build")
+    assert rebuilt(built) == {"serving.daily_consumption"}
 
 
 @pytest.mark.long
-def test_a_var_that_an_increment_uses_applies_to_everything(project: Project) -> None:
+def test_a_var_that_an_increment_uses_applies_to_everything(built: Project) -> None:
     """The rows that are there were made with another value: an increment would leave a mixture."""
-    project.dbt("build")
-    project.dbt("build", "--vars", "kwh_factor: 1", "--full-refresh")
-    assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]
+    built.dbt("build", "--vars", "kwh_factor: 1", "--full-refresh")
+    assert [float(wh) for _, _, wh in built.rows("serving.daily_consumption")] == [3.75, 4.25]
 
 
 @pytest.mark.long
@@ -121,12 +115,12 @@ def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
     project.dbt("build")
     project.write("own_macros/unused.sql", "{% macro unused() %}2{% endmacro %}\n")
     project.dbt("build")
-    assert built(project) == set()
+    assert rebuilt(project) == set()
     project.write(
         "own_macros/_divided.sql", "{% macro _divided(c, n) %}{{ c }} / ({{ n }} * 2){% endmacro %}\n"
     )
     project.dbt("build")
-    assert built(project) == {"serving.halves"}
+    assert rebuilt(project) == {"serving.halves"}
 
 
 def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -> None:
@@ -135,7 +129,7 @@ def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -
     project.dbt("build")
     project.write("models/curated/first.sql", "select site, kwh + 1 as kwh from {{ ref('sites') }}\n")
     project.dbt("build")
-    assert built(project) == {"curated.first", "serving.second"}
+    assert rebuilt(project) == {"curated.first", "serving.second"}
     project.write(
         "models/curated/first.sql", "-- says the same\nselect site, 1 + kwh as kwh from {{ ref('sites') }}\n"
     )
@@ -155,28 +149,26 @@ def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Project) -> None:
         "{{ config(materialized='ephemeral') }} select * from {{ ref('sites') }} limit 1\n",
     )
     project.dbt("build")
-    assert built(project) == {"serving.more"}
+    assert rebuilt(project) == {"serving.more"}
 
 
-def test_a_seed_rebuilds_itself_and_its_readers(project: Project) -> None:
-    project.dbt("build")
-    project.write("seeds/reference/meters.csv", "meter,site\nm1,north\nm2,north\nm3,west\n")
-    project.dbt("build")
-    assert built(project) == {"reference.meters", "serving.sites"}
+def test_a_seed_rebuilds_itself_and_its_readers(built: Project) -> None:
+    built.write("seeds/reference/meters.csv", "meter,site\nm1,north\nm2,north\nm3,west\n")
+    built.dbt("build")
+    assert rebuilt(built) == {"reference.meters", "serving.sites"}
 
 
 @pytest.mark.long
-def test_configuration_rebuilds_its_model(project: Project) -> None:
-    project.dbt("build")
-    sql = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
-    project.write("models/serving/sites.sql", "{{ config(partitioned_by=['site']) }}\n" + sql)
-    project.dbt("build")
-    assert built(project) == {"serving.sites"}
-    assert [field.name for field in project.table("serving.sites").spec().fields] == ["site"]
-    project.write("models/serving/sites.sql", "{{ config(partitioned_by=['site'], tags=['x']) }}\n" + sql)
-    project.dbt("build", "--no-partial-parse")
+def test_configuration_rebuilds_its_model(built: Project) -> None:
+    sql = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    built.write("models/serving/sites.sql", "{{ config(partitioned_by=['site']) }}\n" + sql)
+    built.dbt("build")
+    assert rebuilt(built) == {"serving.sites"}
+    assert [field.name for field in built.table("serving.sites").spec().fields] == ["site"]
+    built.write("models/serving/sites.sql", "{{ config(partitioned_by=['site'], tags=['x']) }}\n" + sql)
+    built.dbt("build", "--no-partial-parse")
     # the text of the file is part of the code
-    assert project.changes()["serving.sites"] in ("same_content", "unchanged")
+    assert built.changes()["serving.sites"] in ("same_content", "unchanged")
 
 
 @pytest.mark.long
@@ -186,7 +178,7 @@ def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> Non
     project.dbt("build")
     project.settings["METER_NAME"] = "b"
     project.dbt("build")
-    assert built(project) == {"serving.named"}
+    assert rebuilt(project) == {"serving.named"}
     assert project.rows("serving.named") == [("b",)]
 
 
@@ -215,5 +207,5 @@ def test_a_python_module_rebuilds_the_models_that_import_it(project: Project) ->
     for name, (text, expected) in changes.items():
         (library / name).write_text(text, encoding="utf-8")
         project.dbt("build")
-        assert built(project) == expected, name
+        assert rebuilt(project) == expected, name
     assert project.rows("serving.scaled", "kwh") == [(1.75,), (24.25,)]

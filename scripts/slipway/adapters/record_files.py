@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from slipway.domain.manifest import Record
 REPAIRED = ".repaired"
 """A good copy of a damaged record lies beside it under its name and this."""
 
+_T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 _CHECK = "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
@@ -31,15 +33,40 @@ def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
         FileNotFoundError: there is no such record.
         DamagedError: it is no record of a version this program knows, or belongs elsewhere.
     """
+    return _read(store, key, lambda content, name: parse_record(kind, content, name, **expected))
+
+
+def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
+    """dbt's manifest.json, or the copy of it that was put beside it when it was found damaged.
+
+    Source: dbt's schema of manifest.json, of which nodes and exposures are used.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is no manifest of dbt.
+    """
+    return _read(store, key, _parse_dbt_manifest)
+
+
+def _read(store: ObjectStore, key: str, parse: Callable[[bytes, str], _T]) -> _T:
     content = store.read(key)
     try:
-        return parse_record(kind, content, f"{store.root}/{key}", **expected)
+        return parse(content, f"{store.root}/{key}")
     except DamagedError as damaged:
         try:
             copy = store.read(key + REPAIRED)
         except FileNotFoundError:
             raise damaged from None
-        return parse_record(kind, copy, f"{store.root}/{key}{REPAIRED}", **expected)
+        return parse(copy, f"{store.root}/{key}{REPAIRED}")
+
+
+def _parse_dbt_manifest(content: bytes, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = parse_json(content, name)
+    for part in ("nodes", "exposures"):
+        found = loaded.get(part)
+        if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+            raise _damaged(name, f"its {part} are none of dbt's")
+    return loaded
 
 
 def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) -> _R:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from slipway.adapters.objects import ObjectStore, object_store
-from slipway.adapters.record_files import read_record
+from slipway.adapters.record_files import read_dbt_manifest, read_record
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import Closed, RunManifest
@@ -103,6 +103,17 @@ class Records:
         key, target = f"{self.folder(run_id)}/run_manifest.json", self.environment.name
         try:
             return read_record(self.store, RunManifest, key, run_id=run_id, target=target)
+        except FileNotFoundError:
+            return None
+
+    def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
+        """dbt's manifest.json of a run, None when it was not kept.
+
+        Raises:
+            DamagedError: the file is no manifest of dbt.
+        """
+        try:
+            return read_dbt_manifest(self.store, f"{self.folder(run_id)}/dbt/manifest.json")
         except FileNotFoundError:
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,11 +71,16 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             "publish one with slipway run, or build everything with dbt build --target ci",
         )
     against = releases[-1]
+    described = records.dbt_manifest(against.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
+        )
     folder = temporary("ci")
     try:
         state = folder / "state"
         state.mkdir()
-        (state / "manifest.json").write_bytes(records.read(against.run_id, "dbt/manifest.json"))
+        (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
         show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
         pins = {name: table.metadata_location for name, table in against.tables.items()}
         try:

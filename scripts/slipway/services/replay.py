@@ -134,11 +134,15 @@ def _window(environment: Environment, manifest: RunManifest) -> tuple[datetime, 
     start, end = manifest.options.event_time_start, manifest.options.event_time_end
     if not (start and end):
         return None
-    described = json.loads(Records(environment).read(manifest.run_id, "dbt/manifest.json"))["nodes"]
+    described = Records(environment).dbt_manifest(manifest.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {manifest.run_id} cannot be replayed", "it has no manifest of dbt", "choose another"
+        )
     grown = any(
         node.base_snapshot and not manifest.options.full_refresh
         for node in manifest.nodes
-        if described[node.unique_id]["config"].get("incremental_strategy") == "microbatch"
+        if described["nodes"][node.unique_id]["config"].get("incremental_strategy") == "microbatch"
     )
     return None if grown else (start, end)
 

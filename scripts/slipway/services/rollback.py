@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slipway.adapters.record_files import parse_json
 from slipway.domain.environment import Environment
 from slipway.domain.errors import ConflictError, DamagedError, NotFoundError
 from slipway.domain.exposures import Exposure, affected
@@ -84,7 +83,7 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
         if found.standing is Standing.LIVE and found.lease.concerns(moving)
     ]
     try:
-        exposures, note = affected(_dbt_manifest(records, releases[-1]), moving), ""
+        exposures, note = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving), ""
     except DamagedError as error:
         exposures, note = [], f"who reads the tables is not known: {error.line()}"
     return Proposal(environment, goal, bool(only), steps, exposures, under_way, note)
@@ -164,20 +163,3 @@ def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
 def _identifier(step: Step) -> TableId:
     namespace, _, name = step.table.rpartition(".")
     return namespace, name
-
-
-def _dbt_manifest(records: Records, latest: Release) -> Mapping[str, Any]:
-    """dbt's manifest of the run that readers see; empty when it was not kept.
-
-    Raises:
-        DamagedError: it is none.
-    """
-    name = "dbt/manifest.json"
-    try:
-        content = records.read(latest.run_id, name)
-    except NotFoundError:
-        return {}
-    found = parse_json(content, f"{records.location(latest.run_id)}/{name}")
-    if not (isinstance(found.get("exposures", {}), dict) and isinstance(found.get("nodes", {}), dict)):
-        raise DamagedError(f"{records.location(latest.run_id)}/{name} is no manifest of dbt")
-    return found

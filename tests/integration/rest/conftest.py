@@ -17,7 +17,7 @@ def rest_programs(request: pytest.FixtureRequest) -> Programs:
     return programs.obtain(cache.mkdir("rest-servers"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a catalog is of one warehouse
 def reference_server(
     rest_programs: Programs, endpoint: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
@@ -26,7 +26,7 @@ def reference_server(
     started.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nessie_server(
     rest_programs: Programs, endpoint: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:

@@ -78,7 +78,7 @@ def events(draw: st.DrawFn) -> list[Event]:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -176,6 +176,7 @@ def test_revenue_by_day_and_country_adds_up(
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("built_shop", ["real"], indirect=True)
 def test_real_files_have_their_known_totals(
     built_shop: "tuple[Shop, list[Path]]", expected: Expected

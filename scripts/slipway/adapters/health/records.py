@@ -42,7 +42,7 @@ def of_runs(at: Examination) -> Iterator[Finding]:
         yield from _told(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
         yield from _told(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
         if at.deep or run_id in shown:  # dbt's are large
-            yield from _told(lambda run_id=run_id: _dbt_manifest(at, run_id))  # type: ignore[misc]
+            yield from _told(lambda run_id=run_id: at.records.dbt_manifest(run_id))  # type: ignore[misc]
 
 
 def _told(read: Callable[[], object]) -> Iterator[Finding]:
@@ -55,15 +55,6 @@ def _told(read: Callable[[], object]) -> Iterator[Finding]:
 def _finding(error: DamagedError) -> Finding:
     where, _, what = error.what.partition(" cannot be ")
     return Finding(where, f"cannot be {what}: {error.why}", error.fix)
-
-
-def _dbt_manifest(at: Examination, run_id: str) -> None:
-    key = f"{at.records.folder(run_id)}/dbt/manifest.json"
-    try:
-        content = at.records.store.read(key)
-    except FileNotFoundError:
-        return
-    parse_json(content, f"{at.records.store.root}/{key}")
 
 
 def _made_anew(at: Examination, number: int) -> WriteBeside | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +11,6 @@ from pyiceberg.table.metadata import TableMetadata
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
 from slipway.adapters.records import Records
-from slipway.domain.errors import NotFoundError
 from slipway.domain.maintenance.history import (
     Candidate,
     History,
@@ -97,11 +95,8 @@ def _policies(records: Records, default: Retention) -> dict[str, Retention]:
         manifest = records.manifest(run_id)
         if manifest is None or manifest.outcome not in (Outcome.PUBLISHED, Outcome.UNCHANGED):
             continue
-        try:
-            described = json.loads(records.read(run_id, "dbt/manifest.json"))
-        except NotFoundError:
-            continue
-        return dict(_declared(described, default))
+        if described := records.dbt_manifest(run_id):
+            return dict(_declared(described, default))
     return {}
 
 
