@@ -224,9 +224,16 @@ def test_a_run_that_was_building_when_the_hold_came_does_not_publish(built: Work
     assert "is on these tables, and will be refused if it builds on what is withdrawn" in dry.err
     os.kill(both.pid, signal.SIGINT)
     assert both.wait().code == 130
+    waits = built.start("run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{built.folder}/third")
+    while "waits for" not in waits.told():
+        time.sleep(0.01)
     built.answer("rollback", "--hold", "--reason", "stop everything")
+    before = len(built.manifests())
     (gate / "go").touch()
-    done = running.wait()
+    done, later = running.wait(), waits.wait()
+    assert later.code == 1, later
+    assert "stop everything" in later.err, later
+    assert len(built.manifests()) == before + 1  # it did not build for nothing
     assert done.code == 1, done
     assert "stop everything" in done.err
     assert "serving.slow" not in built.published()

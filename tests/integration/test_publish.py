@@ -118,6 +118,20 @@ def test_a_retry_is_refused_when_a_table_was_published_since(built: Project) -> 
     assert built.state() == before
 
 
+def test_a_retry_keeps_a_property_that_was_set_since(built: Project, catalog: SqlCatalog) -> None:
+    good = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    built.write("models/serving/sites.sql", FAILING_MODEL)
+    built.write("seeds/reference/meters.csv", "meter,site\nm1,east\n")
+    built.refused("build")
+    with catalog.load_table("reference.meters").transaction() as transaction:
+        transaction.set_properties(owner="harbour")
+    built.write("models/serving/sites.sql", good)
+    built.dbt("retry")
+    assert built.table("reference.meters").properties["owner"] == "harbour"
+    assert built.content("reference.meters") == [("m1", "east")]
+    assert len(built.releases()) == 2
+
+
 def test_there_is_nothing_to_retry_after_a_success(built: Project) -> None:
     before = built.state()
     built.dbt("retry")

@@ -18,6 +18,8 @@ from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
+from slipway.adapters.iceberg.catalogs.absorb import obstacle
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.releases import check_store
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import RunManifest
@@ -41,7 +43,8 @@ def begin(session: Session) -> list[str]:
     lines = list(session.heal())
     if not session.scratch:
         session.records.last_release()  # what is built could not be published beside a record that is damaged
-    wait_for_turn(session, everything=_is_retry())
+    if wait_for_turn(session, everything=_is_retry()) and not session.scratch:
+        Holds(session.records).refuse(f"a run in {session.environment.name}")  # placed while it waited
     lines += session.heal()
     if warning := check_store(session.outputs, session.records):
         lines.append(warning)
@@ -159,7 +162,7 @@ def _resume(session: Session, run_id: str) -> None:
     published, failed = session.locations(session.outputs), session.records.manifest(run_id)
     for record in session.records.candidate(run_id):
         namespace, name = record["table"]
-        if published.get((namespace, name)) != record["base"]:
+        if not _stands_on(session.outputs, record, published.get((namespace, name))):
             raise NotFoundError(
                 f"run {run_id} cannot be continued",
                 f"{namespace}.{name} was published since",
@@ -169,6 +172,15 @@ def _resume(session: Session, run_id: str) -> None:
         session.stage(staged_of(session.outputs, record))
     tables = {".".join(identifier) for identifier in session.staged}
     session.resumed = [node for node in failed.nodes if node.table in tables] if failed else []
+
+
+def _stands_on(tables: Tables, record: Mapping[str, Any], now: str | None) -> bool:
+    """Whether what was staged can still be published: its base is there, or differs in nothing but a property or the like."""
+    base = record["base"]
+    if base == now or base is None or now is None:
+        return bool(base == now)
+    one, other = (tables.load(tuple(record["table"]), location).metadata for location in (base, now))
+    return not obstacle(one, other)
 
 
 def _failed_run(session: Session) -> str:

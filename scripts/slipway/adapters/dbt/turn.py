@@ -20,7 +20,7 @@ from slipway.domain.lease import WAITS
 _NO_TABLE = ("ephemeral", "view")
 
 
-def wait_for_turn(session: Session, *, everything: bool = False) -> None:
+def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
     """Take the lease of the tables that a run may publish, and pin its inputs anew: others published meanwhile.
 
     Runs that cannot publish in the environment need none.
@@ -29,13 +29,16 @@ def wait_for_turn(session: Session, *, everything: bool = False) -> None:
         session: the run.
         everything: the run may publish more than dbt selected.
 
+    Returns:
+        Whether others published meanwhile.
+
     Raises:
         ConflictError: others on the same tables took longer than the run may wait.
         ConfigError: SLIPWAY_WAIT is no number of seconds.
     """
     tables = None if everything else _tables(session.manifest)
     if tables == [] or not _publishes(session):
-        return
+        return False
     session.lease = Leases(session.records).take(
         session.request.run_id,
         tables,
@@ -44,9 +47,11 @@ def wait_for_turn(session: Session, *, everything: bool = False) -> None:
         tell=lambda text: fire_event(JinjaLogInfo(msg=text)),
     )
     atexit.register(session.lease.release)  # plain dbt leaves out on-run-end when it is interrupted
-    if session.look_again():
-        adapter: Any = FACTORY.adapters["duckdb"]
-        adapter.cache.clear()
+    if not session.look_again():
+        return False
+    adapter: Any = FACTORY.adapters["duckdb"]
+    adapter.cache.clear()
+    return True
 
 
 def _publishes(session: Session) -> bool:
