@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import data
-from benchmarks.lake import SCHEMA, Lake
+from benchmarks.lake import COMPRESSION, SCHEMA, Lake
 from benchmarks.measure import Contender, alone, interleaved, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
@@ -65,7 +65,7 @@ def make(folder: Path, files: int) -> None:
     for turn in range(files // days):
         rows = data.events(days * ROWS * (turn + 1), days=days * (turn + 1), start=days * ROWS * turn)
         part = f"select * replace ((date '2024-01-01' + (event_id // {ROWS} % {days})::integer) as day) from ({rows})"
-        lake.write("events", part, "append", partitioned_by=["day"])
+        lake.write("events", part, "append", partitioned_by=["day"], table_properties=COMPRESSION)
 
 
 def slipway(_: Path, table: Path) -> float:

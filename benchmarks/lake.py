@@ -17,6 +17,8 @@ from slipway.adapters.iceberg.write.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
 SCHEMA = "serving"
+COMPRESSION = {"write.parquet.compression-level": "3"}
+"""Of tables that pyiceberg writes as well: DuckDB's own level of zstd, where pyarrow's is 1."""
 
 
 class Lake:

@@ -160,6 +160,19 @@ def test_a_canary_compares_two_versions_on_the_bucket(told: Told) -> None:
     assert told.lake.sizes() == before
 
 
+@pytest.mark.long
+def test_a_run_on_the_bucket_is_replayed_beside_it(told: Told) -> None:
+    workshop = told.lake.workshop
+    workshop.commit()
+    run = workshop.run("--force")["run_id"]
+    before = told.lake.sizes()
+    report = json.loads(workshop.answer("replay", run, "--output", "json"))
+    verdicts = {table["table"]: table["verdict"] for table in report["tables"]}
+    assert {"curated.weights", "serving.depot_weights"} <= verdicts.keys()
+    assert set(verdicts.values()) == {"identical"}
+    assert told.lake.sizes() == before
+
+
 def test_no_secret_is_written_or_printed(told: Told) -> None:
     workshop = told.lake.workshop
     printed = [told.text.out, told.text.err, told.failed.err, json.dumps([told.first, told.same])]

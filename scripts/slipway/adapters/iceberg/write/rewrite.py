@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
 import duckdb
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
@@ -87,6 +89,8 @@ def explained(request: WriteRequest) -> Iterator[None]:
 def live_files(table: Table, row_filter: BooleanExpression | None = None) -> list[DataFile]:
     """Data files of the current snapshot that may hold matching rows.
 
+    All of them are read from the manifests at once: planning a scan asks for each file whether it may match.
+
     Raises:
         ContractError: the table has delete files, which another tool wrote.
     """
@@ -102,7 +106,10 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
             "another tool wrote them and rewriting would ignore them",
             "compact the table with that tool or run with --full-refresh",
         )
-    return [task.file for task in table.scan(row_filter=row_filter or AlwaysTrue()).plan_files()]
+    if row_filter is None:
+        read = ExecutorFactory.get_or_create().map(lambda one: one.fetch_manifest_entry(table.io), manifests)
+        return [entry.data_file for entry in chain.from_iterable(read)]
+    return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
 
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
