@@ -114,7 +114,7 @@ KINDS = {
     "older release": Kind(
         of_release("releases/000001.json"),
         # readers see the second, and there is nothing left before it
-        stops=frozenset({"rollback", "rollback for good", "sql --release", "sql --as-of"}),
+        stops=frozenset({"rollback", "rollback for good", "sql --release", "sql --as-of", "maintain"}),
         told_by=frozenset({"releases", "show table"}),
         has_target=True,
     ),
@@ -126,7 +126,7 @@ KINDS = {
     ),
     "hold": Kind(
         of_release("holds/000002.json"),
-        stops=frozenset({"hold", "publish", "run", "dbt build"}),
+        stops=frozenset({"hold", "publish", "run", "dbt build", "maintain"}),
         before=held,
         has_target=True,
     ),
@@ -136,7 +136,9 @@ KINDS = {
         told_by=frozenset({"runs", "run"}),
         has_target=True,
     ),
-    "candidate": Kind(in_run(2, f"candidate/{WEIGHTS}.json"), stops=frozenset({"sql --run", "publish"})),
+    "candidate": Kind(
+        in_run(2, f"candidate/{WEIGHTS}.json"), stops=frozenset({"sql --run", "publish", "maintain"})
+    ),
     "dbt's manifest": Kind(
         in_run(1, "dbt/manifest.json"),
         stops=frozenset(),

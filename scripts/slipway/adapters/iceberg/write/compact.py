@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import duckdb
 from pyiceberg.manifest import DataFile
@@ -24,8 +21,6 @@ from slipway.adapters.iceberg.write.digest import digest_of
 from slipway.adapters.iceberg.write.layout import Layout
 from slipway.adapters.iceberg.write.rewrite import files_relation, live_files
 from slipway.domain.errors import SlipwayError
-
-_AT_ONCE = 2
 
 
 class RowsDifferError(SlipwayError):
@@ -70,12 +65,14 @@ def stage_shortened(
     if what.bins:
         live = {file.file_path: file for file in live_files(table)}
         producer = Compaction(transaction, table.io, {})
-        bins = [[live[path] for path in paths] for paths in what.bins]
-        to, of = _destination(table, name), ".".join(what.identifier)
-        for file in _all_rewritten(cursor, tables, bins, to, of):
-            producer.append_data_file(file)
-        for file in itertools.chain.from_iterable(bins):
-            producer.delete_data_file(file)
+        to = _destination(table, name)
+        for paths in what.bins:
+            files = [live[path] for path in paths]
+            tables.renew(cursor)
+            for file in _rewritten(cursor, files, to, ".".join(what.identifier)):
+                producer.append_data_file(file)
+            for file in files:
+                producer.delete_data_file(file)
         producer.commit()
     transaction._stage(tuple(RemoveSnapshotRefUpdate(ref_name=tag) for tag in what.tags))
     if what.snapshots:
@@ -93,40 +90,6 @@ def check_compactable(table: Table) -> Layout:
     if table.format_version != FORMAT_VERSION:
         raise SlipwayError(f"{name} is not compacted", f"it has format version {table.format_version}")
     return _destination(table, "").layout
-
-
-def _all_rewritten(
-    cursor: duckdb.DuckDBPyConnection,
-    tables: Tables,
-    bins: Sequence[Sequence[DataFile]],
-    to: Destination,
-    table: str,
-) -> list[DataFile]:
-    """New files for all bins: some at a time, because one file is written by little more than one thread."""
-    at_once = [cursor.cursor() for _ in range(min(_AT_ONCE, len(bins)))]
-    free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-    for one in at_once:
-        free.put(one)
-
-    def rewrite(files: Sequence[DataFile]) -> list[DataFile]:
-        own = free.get()
-        try:
-            tables.renew(own)
-            return _rewritten(own, files, to, table)
-        finally:
-            free.put(own)
-
-    pool = ThreadPoolExecutor(len(at_once))
-    try:
-        return list(itertools.chain.from_iterable(pool.map(rewrite, bins)))
-    except BaseException:
-        for one in at_once:
-            one.interrupt()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for one in at_once:
-            one.close()
 
 
 def _rewritten(
