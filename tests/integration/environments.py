@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,6 +137,6 @@ def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **p
         warehouse=warehouse,
         catalog_properties={**told, **properties},
         landing="",
-        home=Path(),
+        home=Path(tempfile.gettempdir()),
     )
     return Place(environment, prefix, connection or engine.connect(environment))
