@@ -43,7 +43,7 @@ def begin(session: Session) -> list[str]:
     lines = list(session.heal())
     if not session.scratch:
         session.records.last_release()  # what is built could not be published beside a record that is damaged
-    if wait_for_turn(session, everything=_is_retry()) and not session.scratch:
+    if wait_for_turn(session, everything=_is_retry()):
         Holds(session.records).refuse(f"a run in {session.environment.name}")  # placed while it waited
     lines += session.heal()
     if warning := check_store(session.outputs, session.records):
@@ -177,8 +177,10 @@ def _resume(session: Session, run_id: str) -> None:
 def _stands_on(tables: Tables, record: Mapping[str, Any], now: str | None) -> bool:
     """Whether what was staged can still be published: its base is there, or differs in nothing but a property or the like."""
     base = record["base"]
-    if base == now or base is None or now is None:
-        return bool(base == now)
+    if base == now:
+        return True
+    if base is None or now is None:
+        return False
     one, other = (tables.load(tuple(record["table"]), location).metadata for location in (base, now))
     return not obstacle(one, other)
 

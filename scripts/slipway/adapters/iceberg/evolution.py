@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
-from slipway.adapters.iceberg.schema import check_paths, top_level
+from slipway.adapters.iceberg.schema import by_name, check_paths
 from slipway.adapters.iceberg.types import promotable, same_type
 from slipway.domain.errors import ConfigError, ContractError
 
@@ -28,8 +28,8 @@ def replaced(base: Schema, query: Schema, last_column_id: int, history: Sequence
     """
     ids = itertools.count(last_column_id + 1)
     moved = _moved(history)
-    kept = Schema(*(one for one in base.fields if one.field_id not in moved))
-    return Schema(*(_carried(top_level(kept, one.name), one, ids) for one in query.fields))
+    kept = by_name(Schema(*(one for one in base.fields if one.field_id not in moved)))
+    return Schema(*(_carried(kept.get(one.name.lower()), one, ids) for one in query.fields))
 
 
 def evolved(

@@ -79,8 +79,12 @@ def top_level(schema: Schema, name: str) -> ice.NestedField | None:
     A dot is part of a name here. pyiceberg's own ``find_field`` also finds ``b`` of a struct ``a`` as ``a.b``,
     whose name alone may be that of another column.
     """
-    lowered = name.lower()
-    return next((field for field in schema.fields if field.name.lower() == lowered), None)
+    return by_name(schema).get(name.lower())
+
+
+def by_name(schema: Schema) -> dict[str, ice.NestedField]:
+    """The same for many names: columns by their name in lower case, the first of several."""
+    return {field.name.lower(): field for field in reversed(schema.fields)}
 
 
 def documented(schema: Schema, docs: Mapping[str, str]) -> Schema:
@@ -115,7 +119,8 @@ def find_column(schema: Schema, text: str) -> ice.NestedField | None:
 
 def field_ids(schema: Schema, names: Sequence[str]) -> str:
     """The value of COPY's FIELD_IDS option for the named columns."""
-    chosen = [top_level(schema, name) for name in names]
+    columns = by_name(schema)
+    chosen = [columns.get(name.lower()) for name in names]
     return "{" + ", ".join(f"{quote(field.name)}: {_field_id(field)}" for field in chosen if field) + "}"
 
 
@@ -134,19 +139,19 @@ def casts(query: Schema, target: Schema, relation: str) -> str:
 
     Columns of ``target`` that the query does not have are NULL; columns it has in excess are left out.
     """
-    items = []
+    items, given = [], by_name(query)
     for field in target.fields:
         kind = duckdb_type(field.field_type)
-        source = quote(field.name) if top_level(query, field.name) else "NULL"
+        source = quote(field.name) if field.name.lower() in given else "NULL"
         items.append(f"{source}::{kind} as {quote(field.name)}")
     return f"select {', '.join(items)} from {relation}"
 
 
 def own_casts(query: Schema, target: Schema, relation: str) -> str:
     """A SELECT of all columns of the query in its own order; those that ``target`` has are cast and named as there."""
-    items = []
+    items, known = [], by_name(target)
     for column in query.fields:
-        field = top_level(target, column.name)
+        field = known.get(column.name.lower())
         cast = f"::{duckdb_type(field.field_type)}" if field else ""
         items.append(f"{quote(column.name)}{cast} as {quote(field.name if field else column.name)}")
     return f"select {', '.join(items)} from {relation}"
