@@ -18,8 +18,9 @@ from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.constraints import Contract
+from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.write.writer import DIGEST, write
+from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
 from slipway.domain.errors import ConfigError
 from slipway.domain.manifest import Node

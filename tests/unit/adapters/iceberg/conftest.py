@@ -18,9 +18,9 @@ from pyiceberg_core.datafusion import IcebergDataFusionTable
 from slipway.adapters.engine import load_extensions
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.types import literal
-from slipway.adapters.iceberg.write.digest import digest_of
+from slipway.adapters.iceberg.write.digest import DIGEST, digest_of
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.write.writer import DIGEST, write
+from slipway.adapters.iceberg.write.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
 
 Row = tuple[Any, ...]

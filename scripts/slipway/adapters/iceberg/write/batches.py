@@ -23,14 +23,14 @@ from slipway.adapters.iceberg.types import duckdb_type, quote
 from slipway.adapters.iceberg.write import constraints, copy
 from slipway.adapters.iceberg.write.changes import other_updates, own_changes, without_snapshots
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import Digest, digest_of
+from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of
 from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.rewrite import FILE, explained, files_relation, live_files, named
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.adapters.iceberg.write.windows import Window
-from slipway.adapters.iceberg.write.writer import DIGEST, columns_of, summary_of
+from slipway.adapters.iceberg.write.writer import columns_of, summary_of
 from slipway.domain.errors import ConfigError
 
 _FEW = 3  # up to so many batches look for files in the manifests that may name them

@@ -15,6 +15,9 @@ import duckdb
 
 from slipway.adapters.iceberg.types import quote
 
+DIGEST = "slipway.digest"
+"""Key in a snapshot's summary: the digest of the table's rows."""
+
 VOLATILE_COLUMNS = frozenset({"_landed_at", "_run_id"})
 ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash2"
 _MODULUS = 1 << 128

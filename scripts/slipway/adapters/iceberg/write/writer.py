@@ -24,15 +24,13 @@ from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write import constraints, copy, rewrite
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import Digest, digest_of
+from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of
 from slipway.adapters.iceberg.write.merge import by_merge
 from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.write.overwrite import by_partition
 from slipway.adapters.iceberg.write.request import STRATEGIES, WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.domain.errors import ConfigError
-
-DIGEST = "slipway.digest"
 
 
 def write(
