@@ -182,7 +182,7 @@ FRAGMENTS = ["a", "b", ",", ",", '"', '"', "\n", "\n", "\r\n", "\r", " ", "\t", 
     max_examples=150,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=24).map("".join))
 def test_no_file_is_accepted_and_read_otherwise_than_csv_reads_it(area: Area, body: str) -> None:

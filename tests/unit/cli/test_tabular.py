@@ -21,7 +21,9 @@ from slipway.domain.cut import Cut
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 # capsys is emptied by every example
 EVERY_EXAMPLE = settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -81,7 +81,7 @@ def events(draw: st.DrawFn) -> list[Event]:
     max_examples=60,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(events=events())
 def test_the_stack_takes_what_the_sentence_says(shop: "Shop", events: list[Event]) -> None:

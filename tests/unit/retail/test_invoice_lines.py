@@ -242,7 +242,7 @@ lines = st.tuples(*(st.one_of(st.just(usual), values) for usual, values in zip(g
     max_examples=60,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batch=st.lists(lines, min_size=1, max_size=40))
 def test_no_value_is_changed_on_the_way(shop: "Shop", batch: list[Values]) -> None:
@@ -256,7 +256,7 @@ def test_no_value_is_changed_on_the_way(shop: "Shop", batch: list[Values]) -> No
     max_examples=30,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     batch=st.lists(

@@ -36,7 +36,7 @@ def features(shop: "Shop", days: list[Day]) -> list[tuple[object, ...]]:
     max_examples=25,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(days=days, known=st.floats(0, 1), later=st.decimals("0.01", 10**6, places=4))
 def test_a_day_knows_nothing_of_itself_or_later(

@@ -160,7 +160,7 @@ def test_rows_of_a_file_are_in_order(lake: Lake, partitioned_by: list[str], entr
     max_examples=8,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.integers(0, 9000),

@@ -76,7 +76,11 @@ def written(path: str) -> dict[str, Any]:
     return found
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40,
+    deadline=None,
+)
 @given(tables(), st.data())
 def test_a_file_says_what_pyiceberg_would_write(
     tmp_path_factory: pytest.TempPathFactory, made: TableMetadata, data: st.DataObject

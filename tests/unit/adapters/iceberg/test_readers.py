@@ -187,7 +187,7 @@ def count(lake: Lake, relation: str, condition: str) -> int:
     max_examples=6,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batches, st.sampled_from(TRANSFORMS))
 def test_both_readers_read_what_was_written(
@@ -197,7 +197,11 @@ def test_both_readers_read_what_was_written(
 
 
 @pytest.mark.long
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(batches, st.sampled_from(TRANSFORMS))
 def test_both_readers_read_what_was_written_many_times(
     lakes: Iterator[Lake], written: list[list[dict[str, str | None]]], partitioned_by: list[str]

@@ -102,7 +102,11 @@ def test_changed_partitions_are_told_of_a_snapshot_that_merged_manifests(lake: L
     assert found == [(1,), (2,), (3,)]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     writes=st.lists(
         st.tuples(st.sampled_from(["append", "merge", "insert_overwrite"]), st.integers(0, 3)), max_size=12
