@@ -23,7 +23,7 @@ from slipway.adapters.iceberg.types import duckdb_type, quote
 from slipway.adapters.iceberg.write import constraints, copy
 from slipway.adapters.iceberg.write.changes import other_updates, own_changes, without_snapshots
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of
+from slipway.adapters.iceberg.write.digest import Digest, digest_of, recorded
 from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
@@ -225,9 +225,7 @@ class BatchedTable:
     def _digest_before(self, cursor: duckdb.DuckDBPyConnection, target: Schema) -> Digest | None:
         if self._base is None:
             return None
-        current = self._base.current_snapshot()
-        known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
-        found = Digest.parse(known)
+        found = recorded(self._base.current_snapshot())
         if found is None and self._full:
             return None
         if found is None or not schema.same_schema(self._base.schema(), target):

@@ -17,7 +17,7 @@ from slipway.adapters.iceberg.tables import FORMAT_VERSION, StagedTable, TableId
 from slipway.adapters.iceberg.write import sorting
 from slipway.adapters.iceberg.write.copy import copy, data_files
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import DIGEST, VOLATILE_COLUMNS, Digest, digest_of
+from slipway.adapters.iceberg.write.digest import VOLATILE_COLUMNS, Digest, digest_of, recorded
 from slipway.adapters.iceberg.write.layout import Layout
 from slipway.adapters.iceberg.write.rewrite import files_relation, live_files
 from slipway.domain.errors import SlipwayError
@@ -124,22 +124,29 @@ def _compare(
     All bins are compared by one statement, which keeps every thread at work. Where all files of a table are written again, the
     digest that its snapshot was published with takes the place of reading them once more, unless it leaves columns out.
     """
-    schema = table.schema()
+    schema, name = table.schema(), ".".join(table.name())
     columns = [column.name for column in schema.fields]
-    before = _recorded(table) if whole and not VOLATILE_COLUMNS.intersection(columns) else None
-    if before is None:
-        before = digest_of(cursor, files_relation(old, schema), columns, without=())
     after = digest_of(cursor, files_relation(new, schema), columns, without=())
+    stands = whole and not VOLATILE_COLUMNS.intersection(columns)
+    stated = _recorded(table) if stands else None
+    if stated == after:
+        return
+    before = digest_of(cursor, files_relation(old, schema), columns, without=())
     if before != after:
-        raise _differ(".".join(table.name()), before.rows, after.rows)
+        raise _differ(name, before.rows, after.rows)
+    if stated is not None:
+        raise RowsDifferError(
+            f"{name} is not compacted",
+            f"its files do not hold the {stated.rows} rows that its snapshot recorded",
+            "a file was changed since; roll back, or run with --full-refresh",
+        )
 
 
 def _recorded(table: Table) -> Digest | None:
     """The digest of the current snapshot; None when it is of another schema or algorithm, or another tool made the snapshot."""
     current = table.current_snapshot()
-    if current is None or current.summary is None or current.schema_id != table.metadata.current_schema_id:
-        return None
-    return Digest.parse(current.summary.additional_properties.get(DIGEST))
+    same = current is not None and current.schema_id == table.metadata.current_schema_id
+    return recorded(current) if same else None
 
 
 def _differ(table: str, read: int, written: int) -> RowsDifferError:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import duckdb
+from pyiceberg.table.snapshots import Snapshot
 
 from slipway.adapters.iceberg.types import quote
 
@@ -79,3 +80,9 @@ def digest_of(
     ).fetchone()
     assert row is not None
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
+
+
+def recorded(snapshot: Snapshot | None) -> Digest | None:
+    """The digest that a snapshot says its rows have; None for one of another algorithm or tool."""
+    summary = snapshot.summary if snapshot else None
+    return Digest.parse(summary.additional_properties.get(DIGEST)) if summary else None

@@ -24,7 +24,7 @@ from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write import constraints, copy, rewrite
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of
+from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of, recorded
 from slipway.adapters.iceberg.write.merge import by_merge
 from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.write.overwrite import by_partition
@@ -166,9 +166,7 @@ class _Write:
         new = digest_of(self.cursor, rewrite.files_relation(added, target), names) if added else Digest()
         if self.base is None:
             return new, False
-        current = self.base.current_snapshot()
-        known = current.summary.additional_properties.get(DIGEST) if current and current.summary else None
-        before = Digest.parse(known)
+        before = recorded(self.base.current_snapshot())
         if self.full:
             return new, new == before
         other_rows = not schema.same_schema(self.base.schema(), target)
