@@ -14,6 +14,8 @@ from tests.integration.environments import CODE, Place, place
 from tests.integration.rest_catalog import serving
 
 from slipway.adapters.candidates import record_of
+from slipway.adapters.health import tables as health_of_tables
+from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.tables import StagedTable, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write import compact, copy
@@ -184,6 +186,19 @@ def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
     assert plan(anywhere).plan.steps == []
     assert publish(anywhere, day(9)).tables[anywhere.name(TABLE)].changed
     assert len(rows(now(anywhere))) == len(seen) + 40
+
+
+@catalogs("sqlite")
+def test_doctor_finds_nothing_in_what_was_put_together(anywhere: Place, tmp_path: Path) -> None:
+    history(anywhere)
+    assert [type(step) for step in done(anywhere).plan.steps] == [Compact]
+    at = Examination(anywhere.environment, tmp_path, datetime.now(UTC))
+    assert [*health_of_tables.released(at), *health_of_tables.files(at)] == []
+    table = now(anywhere)
+    table.delete("id = 101")
+    at = Examination(anywhere.environment, tmp_path, datetime.now(UTC))
+    (found,) = health_of_tables.released(at)
+    assert "is of no release: another program committed" in found.what
 
 
 @catalogs("sqlite", "s3")

@@ -8,6 +8,7 @@ from pyiceberg.table import Table
 
 from slipway.adapters.belonging import elsewhere, lost
 from slipway.adapters.health.examination import Examination
+from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
 from slipway.domain.errors import UnavailableError
@@ -92,13 +93,14 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
     except UnavailableError:  # told of where files are examined
         return
     current = loaded.metadata.current_snapshot_id
-    if str(current) != str(table.snapshot_id):
+    if current_content(loaded) != table.content:
         yield Finding(
             name,
             f"its snapshot {current} is of no release: another program committed on top of release {newest.number}",
             "keep it with the next run, or have what is not meant removed by who made it",
         )
-    elif table.changed and newest.number and current is not None:
+    elif table.changed and newest.number and current is not None and str(current) == str(table.snapshot_id):
+        # a compaction leaves the tag where it was: on the snapshot that the release made
         yield from _tag(newest, name, loaded, current)
 
 
