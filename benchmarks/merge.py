@@ -12,6 +12,7 @@ from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 
 NAME = "merge"
+_FEW_ROWS = 1_000_000  # above, a round of pyiceberg's upsert takes many minutes, and one tells enough
 
 
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
@@ -26,7 +27,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
             Contender("pyiceberg upsert", upsert, arguments),
             Contender("pyiceberg overwrite of the day", overwrite, arguments),
         ],
-        min(scale.repeats, 3),
+        min(scale.repeats, 3) if rows <= _FEW_ROWS else 1,
         folder,
         apart=scale.apart,
     )

@@ -17,6 +17,12 @@ from slipway.domain.environment import Environment
 from slipway.domain.errors import UnavailableError
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
+UPLOAD_PART = 10_000_000
+"""Bytes of a part of an upload to S3, which each file that is being written holds in memory.
+
+By itself DuckDB takes a ten-thousandth of 800 GB, so that a partitioned write of a dozen files exhausts a gigabyte.
+"""
+_UPLOAD_PARTS = 10_000  # of a file, the most that S3 allows
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -28,6 +34,12 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     load_extensions(connection)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    name = "s3_uploader_max_filesize"
+    found = connection.execute(
+        f"select value = '800GB' from duckdb_settings() where name = '{name}'"
+    ).fetchone()
+    if found and found[0]:  # else the profile says otherwise
+        connection.execute(f"set global {name} = '{UPLOAD_PART * _UPLOAD_PARTS} bytes'")
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:

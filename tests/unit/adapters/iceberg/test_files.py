@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slipway.adapters.iceberg.write.layout import open_files
 from slipway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -103,11 +105,38 @@ def test_wide_values_do_not_make_large_files(lake: Lake, sorted_by: list[str]) -
         assert disordered(lake, "t") == 0
 
 
-def test_many_partitions_make_no_fragments(lake: Lake) -> None:
-    lake.write(noise(150_000, parts=300), partitioned_by=["p"])
-    assert 300 <= len(sizes(lake)) <= 330
+@pytest.mark.parametrize("rows", [150_000, 1_000_000])
+def test_many_partitions_make_no_fragments(lake: Lake, rows: int) -> None:
+    lake.write(noise(rows, parts=300), partitioned_by=["p"])
+    assert len(sizes(lake)) == 300
     lake.write(noise(15_000, parts=60), partitioned_by=["p"], sorted_by=["t"])
     assert len(sizes(lake)) == 60
+
+
+def test_small_partitions_fit_into_little_memory(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    (before,) = connection.execute("select current_setting('memory_limit')").fetchone() or ("",)
+    connection.execute("set memory_limit = '150MB'")
+    try:
+        lake.write(noise(40_000, parts=2000), partitioned_by=["p"])
+    finally:
+        connection.execute(f"set memory_limit = '{before}'")
+    assert 2000 <= len(sizes(lake)) <= 2020
+
+
+@given(
+    group=st.integers(1, 1 << 40),
+    part=st.integers(0, 1 << 30),
+    memory=st.integers(0, 1 << 45),
+    descriptors=st.integers(0, 1 << 62),
+)
+def test_open_files_leave_memory_and_descriptors_to_others(
+    group: int, part: int, memory: int, descriptors: int
+) -> None:
+    opened = open_files(group, part, memory, descriptors)
+    assert 16 <= opened <= 2048
+    if opened > 16:
+        assert 2 * opened * (group + part) <= memory
+        assert 4 * opened <= descriptors
 
 
 @pytest.mark.long

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,19 +20,19 @@ from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
 from pyiceberg.typedef import Record
 
+from slipway.adapters import engine
 from slipway.adapters.iceberg.schema import field_ids, parquet_schema
 from slipway.adapters.iceberg.tables import uri
 from slipway.adapters.iceberg.types import exact, literal, quote
 from slipway.adapters.iceberg.write.constraints import check_required
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.layout import flush_rows, row_width, split_sizes
+from slipway.adapters.iceberg.write.layout import flush_rows, open_files, row_width, split_sizes
 from slipway.adapters.iceberg.write.metrics import WrittenFile, data_file
 from slipway.adapters.iceberg.write.nan_counts import nan_counts
 from slipway.adapters.iceberg.write.partition_values import partition_keys, partition_record
 from slipway.domain.errors import SlipwayError
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
-_OPEN_FILES = 16  # each holds a row group in memory, and in S3 a part of an upload
 
 
 def copy(
@@ -134,10 +136,14 @@ class _Copy:
         listed = ", ".join(self.helpers)
         query = f"select {self.columns}, {', '.join(values)} from (\n{select}\n) order by {listed}"
         options = [f"partition_by ({listed})", "write_partition_columns false", "hive_file_pattern false"]
-        open_files = max(_OPEN_FILES, 2 * self.threads)
+        part = engine.UPLOAD_PART if "://" in self.to.folder else 0
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if descriptors == resource.RLIM_INFINITY:
+            descriptors = sys.maxsize
+        opened = open_files(self._row_group() * self.width, part, self.memory, descriptors)
         flush = flush_rows(self.width, self.threads, self.memory)
         with (
-            self._setting("partitioned_write_max_open_files", open_files),
+            self._setting("partitioned_write_max_open_files", opened),
             self._setting("partitioned_write_flush_threshold", flush),
         ):
             return self._execute(query, [*options, *self.to.layout.copy_options(self._row_group())])

@@ -22,7 +22,10 @@ _ROW_GROUP = "write.parquet.row-group-limit"
 _CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4", "uncompressed")
 _FLUSH_BYTES = 128 * 1024 * 1024
 _FLUSH_ROWS = 524_288
+_FEW_ROWS = 20  # of a partition
 _BLOCK = 256 * 1024
+_MOST_OPEN = 2048
+_LEAST_OPEN = 16
 _TEXT = 32  # bytes that are reckoned with for a value without a length of its own
 
 
@@ -87,8 +90,8 @@ def row_width(schema: Schema) -> int:
 def flush_rows(width: int, threads: int, memory: int) -> int:
     """Rows that a thread collects before it writes them to their partitions.
 
-    Each partition that occurs in them holds memory for a whole vector. With partitions of a thousand rows that
-    is half of what there is; with smaller ones it is more.
+    Each partition that occurs in them holds memory for a whole vector. With partitions of twenty rows that is half of
+    what there is; with smaller ones it is more. Rows come in the order of partitions, so that few rows cost little time.
 
     Args:
         width: bytes of a row in memory.
@@ -96,7 +99,22 @@ def flush_rows(width: int, threads: int, memory: int) -> int:
         memory: DuckDB's limit in bytes.
     """
     partitions = memory // (2 * threads * (VECTOR * width + _BLOCK))
-    return min(_vectors(1000 * partitions), _vectors(_FLUSH_BYTES // width), _FLUSH_ROWS)
+    return min(_vectors(_FEW_ROWS * partitions), _vectors(_FLUSH_BYTES // width), _FLUSH_ROWS)
+
+
+def open_files(group: int, part: int, memory: int, descriptors: int) -> int:
+    """Files that partitions are written to at a time.
+
+    DuckDB ends any of them, not the oldest, when one more is needed, and a partition that goes on gets a second file. So there are
+    as many as half of the memory holds; what they hold is spilled if it has to be.
+
+    Args:
+        group: bytes of a row group in memory, which is what an open file holds at most.
+        part: bytes of a part of an upload; 0 for files on a disk.
+        memory: DuckDB's limit in bytes.
+        descriptors: open files that the process may have.
+    """
+    return max(_LEAST_OPEN, min(memory // (2 * (group + part)), descriptors // 4, _MOST_OPEN))
 
 
 def split_sizes(records: int, size: int, target: int) -> tuple[int, int]:

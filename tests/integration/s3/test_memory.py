@@ -1,0 +1,44 @@
+"""Files that are uploaded at the same time fit into the memory that DuckDB may have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from slipway.adapters import engine
+from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.writer import write
+from slipway.domain.environment import Environment, Mode, local_catalog
+from tests.integration.s3.conftest import KEY, SECRET, access
+
+pytestmark = pytest.mark.server
+
+PARTITIONS, ROWS_EACH = (
+    12,
+    130_000,
+)  # more than a row group, so that each has begun its upload before the next
+
+
+def test_partitions_of_several_row_groups(endpoint: str, tmp_path: Path) -> None:
+    boto3.client("s3", **access(endpoint)).create_bucket(Bucket="memory-lake")
+    keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+    environment = Environment(
+        "staging",
+        Mode.EXPLORATORY,
+        "s3://memory-lake/warehouse",
+        {**local_catalog(tmp_path), "s3.endpoint": endpoint, **keys},
+        "",
+        tmp_path,
+    )
+    rows = PARTITIONS * ROWS_EACH
+    sql = f"select range as k, hash(range) as h, (range // {ROWS_EACH})::integer as p from range({rows})"
+    request = WriteRequest(
+        ("layer", "thing"), sql, "replace", run_id="run-1", release="release-1", partitioned_by=["p"]
+    )
+    with engine.connect(environment, tmp_path, {"memory_limit": "500MB", "threads": 2}) as connection:
+        result = write(connection, Tables(environment), None, request)
+    assert result.rows_written == rows
+    assert result.files_added == PARTITIONS
