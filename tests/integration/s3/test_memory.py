@@ -6,13 +6,13 @@ from pathlib import Path
 
 import boto3
 import pytest
+from tests.integration.s3.conftest import KEY, SECRET, access
 
 from slipway.adapters import engine
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.adapters.iceberg.write.writer import write
 from slipway.domain.environment import Environment, Mode, local_catalog
-from tests.integration.s3.conftest import KEY, SECRET, access
 
 pytestmark = pytest.mark.server
 
