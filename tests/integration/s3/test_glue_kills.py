@@ -1,0 +1,152 @@
+"""Runs killed at any instant on Glue, which moves one table after the other: readers see whole releases all the same.
+
+Readers are those that heed the records, as ``slipway sql`` does; what Glue itself names is in between until the next run.
+To repeat one seed: ``pytest tests/integration/s3/test_glue_kills.py -m long -k 'instant and 1'``. More: ``SLIPWAY_CHAOS_SEEDS=10``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from tests.integration.chaos import oracle
+from tests.integration.chaos.points import PUBLISHING, RECORDING
+from tests.integration.chaos.trials import Trials
+from tests.integration.s3.conftest import KEY, SECRET, access
+
+if TYPE_CHECKING:
+    from tests.integration.s3.conftest import Lake
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+KILLS = int(os.environ.get("SLIPWAY_CHAOS_KILLS", "25"))  # per seed
+REGIONS = ("eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "ap-south-1", "sa-east-1")
+SEEDS = range(min(int(os.environ.get("SLIPWAY_CHAOS_SEEDS", "2")), len(REGIONS)))
+COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcels) from serving.depot_weights) as served"
+FORWARD = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
+
+
+class Glue:
+    """What Glue names, and what that shows of whole releases.
+
+    Args:
+        lake: its project.
+        region: Glue knows databases by region, so each trial has one to itself.
+    """
+
+    def __init__(self, lake: Lake, region: str) -> None:
+        self.lake = lake
+        endpoint = lake.workshop.settings["AWS_ENDPOINT_URL"]
+        self._client = boto3.client("glue", **{**access(endpoint), "region_name": region})
+        self.mixed = 0
+
+    def named(self) -> dict[str, str]:
+        """Tables, without the ledger, to their metadata file."""
+        found = {}
+        for database in self._client.get_databases()["DatabaseList"]:
+            for table in self._client.get_tables(DatabaseName=database["Name"])["TableList"]:
+                found[f"{database['Name']}.{table['Name']}"] = table["Parameters"]["metadata_location"]
+        return {name: location for name, location in found.items() if not name.startswith("ops.")}
+
+    def shown(self) -> dict[str, str]:
+        """The same for a reader who leaves out a publication that is not recorded and moved only some of its tables."""
+        found = self.named()
+        for key in self._records(".publishing"):
+            if any(key.replace(".publishing", end) in self._records(end) for end in (".json", ".withdrawn")):
+                continue
+            tables = json.loads(self.lake.get(key))["tables"]
+            moved = [name for name, move in tables.items() if found.get(name) == move["metadata_location"]]
+            if 0 < len(moved) < len(tables):
+                self.mixed += 1
+                found |= {name: tables[name]["base"] for name in moved}
+        return {name: location for name, location in found.items() if location}
+
+    def _records(self, suffix: str) -> list[str]:
+        return [key for key in self.lake.sizes("warehouse/_slipway/releases/") if key.endswith(suffix)]
+
+
+@pytest.fixture
+def new_trials(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Callable[[int], tuple[Trials, Glue]]:
+    """Makes trials on an environment with one release."""
+
+    def make(seed: int) -> tuple[Trials, Glue]:
+        lake = new_lake(tmp_path, f"glue-kills-{seed}")
+        settings = lake.workshop.settings
+        for name in [name for name in settings if name.startswith("PYICEBERG_")]:
+            del settings[name]
+        settings |= {"PYICEBERG_CATALOG__STAGING__TYPE": "glue", "AWS_REGION": REGIONS[seed]}
+        glue = Glue(lake, REGIONS[seed])
+        keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+        store = oracle.Store(
+            glue.shown,
+            lambda prefix: [key.removeprefix("warehouse/") for key in lake.sizes(f"warehouse/{prefix}")],
+            lambda key: lake.get(f"warehouse/{key}"),
+            lambda location: lake.client.head_object(
+                Bucket=lake.bucket, Key=location.removeprefix(f"s3://{lake.bucket}/")
+            )["ContentLength"],
+            {"s3.endpoint": settings["AWS_ENDPOINT_URL"], **keys},
+        )
+        contents = [path.read_bytes() for path in sorted((tmp_path / "landing" / "parcels").glob("*.csv"))]
+        assert lake.workshop.slipway("run").code == 0
+        trials = Trials(
+            lake.workshop,
+            store,
+            lambda name, content: lake.put(f"landing/parcels/{name}", content),
+            contents,
+            seed,
+        )
+        return trials, glue
+
+    return make
+
+
+def read(trials: Trials) -> None:
+    """``slipway sql`` shows several tables of the release that the records say is whole, and says so if there is more."""
+    shown = trials.store.catalog()
+    rows = {name: trials.store.table(shown[name]).scan().to_arrow() for name in (oracle.RAW, oracle.SERVING)}
+    (row,) = json.loads(trials.workshop.answer("sql", COUNT, "--output", "json"))
+    served: Any = sum(rows[oracle.SERVING].column("parcels").to_pylist())
+    assert {name: int(value) for name, value in row.items()} == {
+        "landed": rows[oracle.RAW].num_rows,
+        "served": served,
+    }
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_instant(new_trials: Callable[[int], tuple[Trials, Glue]], seed: int) -> None:
+    trials, glue = new_trials(seed)
+    starts = (FORWARD, f"{FORWARD}#2", PUBLISHING["the end of dbt"][0], RECORDING["the release record"][0])
+    kinds = Counter[str]()
+    for number in range(KILLS):
+        trials.more()
+        if trials.chance.random() < 0.3:
+            kinds["of a run"] += 1
+            trials.at(f"kill {number}", trials.chance.uniform(0.02, 1.05))
+            continue
+        kinds["of a publication"] += 1
+        instant = f"{trials.chance.choice(starts)}+{trials.chance.uniform(0.001, 0.3):.4f}"
+        told = trials.kill(f"kill {number}", before=instant)
+        read(trials)
+        trials.heal(told)
+        assert glue.named() == glue.shown(), told
+    print(f"\nGlue, seed {seed}: {trials.tally}; {dict(kinds)}; {glue.mixed} looks at a part")  # noqa: T201
+    assert glue.mixed
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_every_table(new_trials: Callable[[int], tuple[Trials, Glue]], when: str) -> None:
+    trials, glue = new_trials(len(REGIONS) - (1 if when == "before" else 2))
+    for call in range(1, 5):
+        trials.more(new=True)
+        told = trials.kill(f"table {call}", **{when: f"{FORWARD}#{call}"})
+        read(trials)
+        trials.heal(told)
+        assert glue.named() == glue.shown(), told
+    print(f"\nGlue, {when}: {trials.tally}; {glue.mixed} looks at a part")  # noqa: T201
+    assert trials.tally.killed == 4
+    assert glue.mixed
