@@ -166,6 +166,7 @@ def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
     assert no_trace(published)
 
 
+@pytest.mark.long
 def test_a_base_without_the_project(workshop: Workshop) -> None:
     workshop.git("init", "--quiet")
     workshop.git("commit", "--quiet", "--allow-empty", "--message", "nothing yet")

@@ -151,6 +151,7 @@ def test_a_failed_run_is_not_published(prod: Workshop) -> None:
     assert prod.published("prod") == {}
 
 
+@pytest.mark.long
 def test_an_unchanged_run_is_not_published(prod: Workshop) -> None:
     prod.run("--target", "prod")
     prod.answer("publish", "latest", "--target", "prod")
@@ -170,6 +171,7 @@ def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> 
     )
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
     done = prod.start("run", "--target", "prod", kill_before="slipway.adapters.dbt.finish:conclude").wait()
     assert done.code is None
@@ -182,6 +184,7 @@ def test_there_is_no_such_run(prod: Workshop) -> None:
     assert refused(prod, "latest", "prod", code=3).startswith("there is no run yet")
 
 
+@pytest.mark.long
 def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Workshop) -> None:
     run = prod.run("--target", "prod")
     kill = "slipway.adapters.records:Records.write_release"

@@ -173,6 +173,7 @@ def test_windows_versions_views_snapshots_and_selections_are_built_as_the_run_di
     assert "lock_sha256" in workshop.answer("replay", selected["run_id"])
 
 
+@pytest.mark.long
 def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:
     assert "there is no run yet" in workshop.refusal("replay", "latest", code=3)
     workshop.run()

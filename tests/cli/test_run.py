@@ -48,6 +48,7 @@ def snapshots(workshop: Workshop) -> dict[str, int | None]:
     return {name: workshop.table(name).metadata.current_snapshot_id for name in workshop.published()}
 
 
+@pytest.mark.long
 def test_select_and_exclude_take_several_words_as_dbt_does(workshop: Workshop) -> None:
     run = workshop.run("--select", "+weights", "depots", "--exclude", "unique_weights_parcel")
     assert changes(run) == dict.fromkeys(("raw.parcels", "curated.weights", "reference.depots"), "built")
@@ -113,6 +114,7 @@ def test_a_failing_test_publishes_nothing(built: Workshop) -> None:
     assert {path.stem for path in candidate.iterdir()} >= {"raw.parcels", "curated.weights"}
 
 
+@pytest.mark.long
 def test_a_failing_test_is_told(workshop: Workshop) -> None:
     workshop.land("day-4.csv", LIGHT)
     done = workshop.slipway("run")
@@ -141,6 +143,7 @@ def test_a_failing_model_publishes_nothing_and_says_why(workshop: Workshop) -> N
     assert workshop.published() == {}
 
 
+@pytest.mark.long
 def test_what_depends_on_a_failed_model_is_not_run(workshop: Workshop) -> None:
     workshop.write("models/curated/weights.sql", "select error('the scales are broken') as parcel")
     run = workshop.run(code=1)

@@ -110,7 +110,11 @@ def test_the_scratch_environment_is_told_and_can_be_removed(published: Workshop)
             "{colour: red}", 1, "slice has unknown dimension colour. Use one of from, to", id="unknown"
         ),
         pytest.param(
-            "{from: 2024-05-02, to: 2024-05-02}", 1, "is not before to 2024-05-02", id="empty range"
+            "{from: 2024-05-02, to: 2024-05-02}",
+            1,
+            "is not before to 2024-05-02",
+            id="empty range",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             "{from: 2024-05-03, to: 2024-05-02}",
@@ -127,7 +131,9 @@ def test_the_scratch_environment_is_told_and_can_be_removed(published: Workshop)
             id="what is no date",
             marks=pytest.mark.long,
         ),
-        pytest.param("{depots: }", 1, "slice dimension depots has no value", id="no value"),
+        pytest.param(
+            "{depots: }", 1, "slice dimension depots has no value", id="no value", marks=pytest.mark.long
+        ),
         pytest.param(
             "{depots: []}",
             1,
@@ -146,6 +152,7 @@ def test_refused(published: Workshop, asked: str, code: int, told: str) -> None:
     assert told in published.refusal("run", "--vars", f"{{slice: {asked}}}", code=code)
 
 
+@pytest.mark.long
 def test_refused_by_plain_dbt(published: Workshop) -> None:
     assert "the slice is empty" in published.dbt("build", "--vars", "{slice: {}}", code=2)
 
@@ -170,6 +177,7 @@ def test_what_a_model_needs_has_to_be_selected_too(published: Workshop) -> None:
     assert run["outcome"] == "published"
 
 
+@pytest.mark.long
 def test_a_slice_in_the_project_file_is_a_slice(published: Workshop) -> None:
     published.edit(PROJECT, "vars:\n", "vars:\n  slice: {to: 2024-05-02}\n")
     run = published.run()

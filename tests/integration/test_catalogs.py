@@ -290,8 +290,8 @@ TWO = {"raw_a": 2, "raw_b": 2, "raw_c": 2, "raw_d": 2}
 @pytest.mark.parametrize(
     "moved",
     [
-        0,
         2,
+        pytest.param(0, marks=pytest.mark.long),
         pytest.param(4, marks=pytest.mark.long),
         pytest.param(1, marks=pytest.mark.long),
         pytest.param(3, marks=pytest.mark.long),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
@@ -117,6 +119,7 @@ def test_a_selection_is_built_on_what_is_published(built: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_seed_alone_and_changed(project: Project) -> None:
     project.dbt("seed")
     assert set(project.locations()) == {"reference.meters"}
@@ -153,6 +156,7 @@ def test_full_refresh_rebuilds_and_keeps_raw(built: Project) -> None:
     assert built.files("raw.readings") == raw
 
 
+@pytest.mark.long
 def test_vars_reach_the_models(project: Project) -> None:
     project.dbt("build", "--vars", "kwh_factor: 1")
     assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]

@@ -244,6 +244,7 @@ def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -
     assert [row[:2] for row in current] == [("1", "A"), ("2", "b"), ("3", "c")]
 
 
+@pytest.mark.long
 def test_a_snapshot_with_a_date_for_current_rows(project: Project) -> None:
     bare(project)
     config = "strategy: check, check_cols: all, dbt_valid_to_current: \"timestamp '9999-12-31'\""

@@ -212,11 +212,16 @@ def test_a_lost_connection_publishes_nothing(site: Site) -> None:
     ("uri", "told"),
     [
         pytest.param("{wrong}", "password authentication failed", id="wrong password"),
-        pytest.param("{nowhere}", "does not exist", id="no such database"),
+        pytest.param("{nowhere}", "does not exist", id="no such database", marks=pytest.mark.long),
         pytest.param(
             "postgresql://slipway:{password}@127.0.0.1:9/db", "Connection refused", id="nobody listens"
         ),
-        pytest.param("postgresql//slipway:{password}@host/db", "Could not parse", id="no address"),
+        pytest.param(
+            "postgresql//slipway:{password}@host/db",
+            "Could not parse",
+            id="no address",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> None:

@@ -151,7 +151,7 @@ def test_a_retry_after_a_failed_test_publishes_the_whole(project: Project) -> No
     assert project.content("raw.readings") != []
 
 
-@pytest.mark.parametrize("option", ["--empty", "--sample"])
+@pytest.mark.parametrize("option", ["--empty", pytest.param("--sample", marks=pytest.mark.long)])
 def test_partial_builds_are_never_published(project: Project, option: str) -> None:
     project.write(
         "models/curated/_event_time.yml", "models: [{name: sites, config: {event_time: read_on}}]\n"
@@ -194,6 +194,7 @@ def test_a_kill_before_publishing_changes_nothing_for_readers(project: Project) 
     assert [entry["verdict"] for entry in project.ledger()] == ["accepted"] * 3
 
 
+@pytest.mark.long
 def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> None:
     project.killed("slipway.adapters.records:Records.write_release", "build")
     assert len(project.locations()) == 5
@@ -212,6 +213,7 @@ def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> 
         assert f"release-{second['number']}" in project.table(name).metadata.refs
 
 
+@pytest.mark.long
 def test_a_run_killed_half_way_leaves_the_last_release(built: Project) -> None:
     before = built.locations()
     built.readings("day-3.csv", "m3,2024-05-03,1,")

@@ -129,6 +129,7 @@ def test_keys_that_are_replaced_during_a_run(rotation: Rotation, endpoint: str) 
     assert [name for name, text in texts.items() if any(secret in text for secret in secrets)] == []
 
 
+@pytest.mark.long
 def test_keys_that_cannot_be_renewed(rotation: Rotation) -> None:
     rotation.rotate(minutes=-1)
     message = rotation.lake.workshop.refusal("run", code=5)

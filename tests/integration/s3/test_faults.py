@@ -44,10 +44,18 @@ def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        pytest.param({"SLIPWAY_WAREHOUSE": "s3://nobody-has-it/w"}, "NoSuchBucket", id="missing bucket"),
+        pytest.param(
+            {"SLIPWAY_WAREHOUSE": "s3://nobody-has-it/w"},
+            "NoSuchBucket",
+            id="missing bucket",
+            marks=pytest.mark.long,
+        ),
         pytest.param({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Could not connect", id="nobody listens"),
         pytest.param(
-            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "credentials", id="no credentials"
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "credentials",
+            id="no credentials",
+            marks=pytest.mark.long,
         ),
     ],
 )
@@ -59,6 +67,7 @@ def test_a_store_that_cannot_be_used(lake: Lake, settings: dict[str, str], told:
     assert message.endswith("check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
 
 
+@pytest.mark.long
 def test_a_landing_area_that_cannot_be_used_is_a_failed_run(lake: Lake) -> None:
     message = lake.workshop.refusal("run", code=5, SLIPWAY_LANDING="s3://nobody-has-it/landing")
     assert message.startswith("s3://nobody-has-it/landing cannot be used: ")
@@ -114,6 +123,7 @@ def test_connections_are_dropped_and_the_run_succeeds(lake: Lake, proxy: Proxy) 
     assert min(proxy.failed["PUT"], proxy.failed["GET"]) > 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "part",
     [

@@ -55,7 +55,10 @@ def allowed(endpoint: str, lake: Lake, *statements: Mapping[str, object]) -> Non
             id="no writing",
         ),
         pytest.param(
-            [{"Effect": "Allow", "Action": ["s3:Put*"], "Resource": "*"}], "ListObjectsV2", id="no reading"
+            [{"Effect": "Allow", "Action": ["s3:Put*"], "Resource": "*"}],
+            "ListObjectsV2",
+            id="no reading",
+            marks=pytest.mark.long,
         ),
     ],
 )
@@ -101,6 +104,7 @@ def test_tables_that_may_not_be_written(lake: Lake, endpoint: str) -> None:
     assert lake.workshop.run()["outcome"] == "published"
 
 
+@pytest.mark.long
 def test_a_bucket_of_another_region(lake: Lake, proxy: Proxy) -> None:
     proxy.fault = lambda *_: 400
     proxy.body = (

@@ -129,6 +129,7 @@ def test_sql_reads_the_published_tables(told: Told) -> None:
     assert [row["kg"] for row in csv.DictReader(io.StringIO(first))] == ["5.750", "2.000"]
 
 
+@pytest.mark.long
 def test_a_slice_is_built_on_this_machine_from_the_bucket(told: Told) -> None:
     before = told.lake.sizes()
     run = told.lake.workshop.run("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
@@ -191,6 +192,7 @@ def test_the_key_id_is_no_part_of_a_record(told: Told) -> None:
     assert [name for name in records if key in told.lake.get(name)] == []
 
 
+@pytest.mark.long
 def test_a_local_environment_takes_files_from_the_bucket(told: Told) -> None:
     before, workshop = told.lake.sizes(), told.lake.workshop
     run = workshop.run("--target", "dev", SLIPWAY_WAREHOUSE="")
@@ -199,6 +201,7 @@ def test_a_local_environment_takes_files_from_the_bucket(told: Told) -> None:
     assert told.lake.sizes() == before
 
 
+@pytest.mark.long
 def test_keys_may_be_the_catalogs_own(
     new_lake: Callable[[Path, str], Lake], tmp_path: Path, endpoint: str
 ) -> None:

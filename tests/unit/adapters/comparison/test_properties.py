@@ -231,6 +231,7 @@ def test_order_of_rows_means_nothing(con: duckdb.DuckDBPyConnection, case: Case,
     assert found.rows.identical == len(case.base)
 
 
+@pytest.mark.long
 @REAL
 @given(case=cases())
 def test_the_other_way_round_added_is_removed(con: duckdb.DuckDBPyConnection, case: Case) -> None:

@@ -26,7 +26,7 @@ FIRST = dt.datetime(2024, 2, 28, tzinfo=dt.UTC)
 PROPERTY: dict[str, Any] = {
     "deadline": None,
     "derandomize": True,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 
 

@@ -218,7 +218,10 @@ shapes = st.permutations(list(POOL)).flatmap(
     lambda names: st.tuples(st.just(names), st.integers(1, len(names)), st.booleans())
 )
 steps = st.tuples(shapes, st.sampled_from(ON_SCHEMA_CHANGE), st.sampled_from(["append", "merge"]))
-QUIET: Any = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+QUIET: Any = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
 
 
 class Model:

@@ -164,11 +164,11 @@ CASE = (
 PROPERTY = {
     "deadline": None,
     "derandomize": True,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 
 
-@settings(max_examples=20, **PROPERTY)  # type: ignore[arg-type]
+@settings(max_examples=12, **PROPERTY)  # type: ignore[arg-type]
 @given(*CASE)
 def test_a_merge_is_what_dbt_duckdb_makes_of_a_native_table(
     lakes: Iterator[Lake],
