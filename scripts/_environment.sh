@@ -74,6 +74,8 @@ _install_locked() {
 environment_ready() { # run | test
     local python
     _is_ready "$1" && return
+    # venv would empty what the link leads to, which another checkout uses, and then refuse to go on.
+    [ ! -L .venv ] || fail ".venv is a link to $(readlink .venv), which was not made here and would be emptied: remove the link"
     python=$(_find_python) || exit 1
 
     # One set-up at a time; the lock goes away with the process, however it ends.

@@ -251,6 +251,19 @@ def test_a_wrong_hash_is_refused_and_never_taken_for_done(fresh: Project) -> Non
     assert fresh.answer()["arguments"] == ["run"]
 
 
+def test_an_environment_behind_a_link_is_left_alone(fresh: Project, tmp_path: Path) -> None:
+    others = tmp_path / "another checkout's"
+    others.mkdir()
+    (others / "pyvenv.cfg").write_text("home = /usr/bin", encoding="utf-8")
+    (fresh.root / ".venv").symlink_to(others)
+    done = fresh.run()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"run: .venv is a link to {others}, which was not made here and would be emptied: remove the link\n"
+    )
+    assert (others / "pyvenv.cfg").exists()
+
+
 def test_a_folder_that_is_no_environment_is_left_alone(fresh: Project) -> None:
     precious = fresh.root / ".venv" / "thesis.txt"
     precious.parent.mkdir()
