@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from slipway.adapters.health import leftovers, publications, records, runs, surroundings, tables
 from slipway.adapters.health.examination import Examination
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.health import Finding
 
 Check = Callable[[Examination], Iterator[Finding]]
@@ -38,10 +38,15 @@ def examine(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Finding]:
     for check in checks:
         try:
             found += check(at)
+        except DamagedError as error:  # told already, where records are examined, with what repairs it
+            found.append(records.finding(error))
         except SlipwayError as error:
             found.append(Finding(error.what, error.why, error.fix))
         except OSError as error:
             found.append(
                 Finding(str(error.filename), f"it cannot be read: {error.strerror}", "check who may read it")
             )
-    return list({(item.where, item.what): item for item in found}.values())
+    told: dict[tuple[str, str], Finding] = {}
+    for item in found:
+        told.setdefault((item.where, item.what), item)
+    return list(told.values())

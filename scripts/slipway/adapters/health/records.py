@@ -17,18 +17,24 @@ from slipway.domain.manifest import SCHEMA_VERSION, Code
 from slipway.domain.release import Intent, Move, Release
 
 
+def finding(error: DamagedError) -> Finding:
+    """What a record that cannot be read is told as, whoever reads it."""
+    where, _, what = error.what.partition(" cannot be ")
+    return Finding(where, f"cannot be {what}: {error.why}", error.fix)
+
+
 def of_releases(at: Examination) -> Iterator[Finding]:
     """Release records, write-ahead records and holds."""
     _, damaged = at.releases
     for number, error in damaged.items():
-        found = _finding(error)
+        found = finding(error)
         made = _made_anew(at, number)
         yield Finding(found.where, found.what, found.fix, [made] if made else [])
     for key in at.records.open_keys():
         try:
             at.records.read_intent(key)
         except DamagedError as error:
-            found = _finding(error)
+            found = finding(error)
             made = None if _is_of_another(at, key) else _intent(at, key)
             yield Finding(found.where, found.what, found.fix, [made] if made else [])
     yield from _told(lambda: Holds(at.records).current())
@@ -49,12 +55,7 @@ def _told(read: Callable[[], object]) -> Iterator[Finding]:
     try:
         read()
     except DamagedError as error:
-        yield _finding(error)
-
-
-def _finding(error: DamagedError) -> Finding:
-    where, _, what = error.what.partition(" cannot be ")
-    return Finding(where, f"cannot be {what}: {error.why}", error.fix)
+        yield finding(error)
 
 
 def _made_anew(at: Examination, number: int) -> WriteBeside | None:
