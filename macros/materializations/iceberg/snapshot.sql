@@ -39,11 +39,17 @@
         {%- for key in strategy.unique_key -%} {%- do helpers.append('dbt_unique_key_' ~ loop.index) -%} {%- endfor -%}
     {%- endif -%}
     with changes as materialized (select * from {{ staging }}),
+    {#- one end for each version: a key that is there twice must not multiply what is stored #}
+    ends as (
+        select {{ columns.dbt_scd_id }}, min({{ columns.dbt_valid_to }}) as {{ columns.dbt_valid_to }}
+        from changes
+        where dbt_change_type in ('update', 'delete')
+        group by {{ columns.dbt_scd_id }}
+    ),
     ended as (
         select stored.* replace (changes.{{ columns.dbt_valid_to }} as {{ columns.dbt_valid_to }})
         from (select * from {{ this }} where {{ _is_current(columns) }}) as stored
-        inner join changes on stored.{{ columns.dbt_scd_id }} = changes.{{ columns.dbt_scd_id }}
-        where changes.dbt_change_type in ('update', 'delete')
+        inner join ends as changes on stored.{{ columns.dbt_scd_id }} = changes.{{ columns.dbt_scd_id }}
     ),
     begun as (
         select * exclude ({{ helpers | join(', ') }})

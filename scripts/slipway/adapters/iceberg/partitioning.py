@@ -23,6 +23,7 @@ from slipway.domain.errors import ConfigError
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
 _BIGINT_DIGITS = (10, 18)  # decimals of so many digits are kept in 64 bits
 _TIMED = ("year", "month", "day", "hour")
+_MOST = 2**31 - 1  # parameters of transforms are ints
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
     # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
     prefix = field.name if field.name.isascii() else f"column_{field.field_id}"
-    return PartitionColumn(f"{prefix}{suffix}", field.name, transform, field.field_type, expression)
+    name = f"{prefix}{suffix}"
+    while suffix and find_column(schema, name) is not None:  # Iceberg wants another name than any column's
+        name += "_partition"
+    return PartitionColumn(name, field.name, transform, field.field_type, expression)
 
 
 def _transform(
@@ -113,6 +117,10 @@ def _transform(
     column = quote(field.name)
     if number is not None and int(number) < 1:
         raise ConfigError(f"{model}: partitioned_by {entry}", f"{number} is too small", "use at least 1")
+    if number is not None and int(number) > _MOST:
+        raise ConfigError(
+            f"{model}: partitioned_by {entry}", f"{number} is too large", f"use at most {_MOST}"
+        )
     match name, number:
         case "identity", None:
             return transforms.IdentityTransform(), column

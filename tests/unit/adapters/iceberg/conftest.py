@@ -111,8 +111,7 @@ class Lake:
         summary = current.summary.additional_properties
         assert int(summary["total-records"]) == len(expected)
         assert int(summary.get("total-data-files", "0")) == len(self.files())
-        names = [field.name for field in self.table.schema().fields]
-        assert summary[DIGEST] == str(digest_of(self.connection, self.scan, names))
+        assert summary[DIGEST] == str(digest_of(self.connection, self.scan, self.table.schema()))
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:

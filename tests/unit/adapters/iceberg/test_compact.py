@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import duckdb
 import pytest
+from pyiceberg.schema import Schema
 from tests.unit.adapters.iceberg.conftest import Lake
 
 from slipway.adapters.iceberg.tables import StagedTable, duckdb_path
@@ -37,11 +38,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def digest_of(
         cursor: duckdb.DuckDBPyConnection,
         relation: str,
-        columns: Sequence[str],
+        schema: Schema,
         without: Collection[str] = digest.VOLATILE_COLUMNS,
     ) -> digest.Digest:
         found.append(relation)
-        return digest.digest_of(cursor, relation, columns, without)
+        return digest.digest_of(cursor, relation, schema, without)
 
     monkeypatch.setattr(compact, "digest_of", digest_of)
     return found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slipway.adapters.iceberg.schema import query_schema
 from slipway.adapters.iceberg.write.digest import ALGORITHM, Digest, digest_of
+from slipway.adapters.iceberg.write.writer import columns_of
 
 FEW = settings(derandomize=True, deadline=None, max_examples=40)
 Row = tuple[int | None, str | None]
@@ -15,11 +18,15 @@ values = st.lists(
 )
 
 
+def of(connection: duckdb.DuckDBPyConnection, relation: str) -> Digest:
+    return digest_of(connection, relation, query_schema(columns_of(connection, relation)))
+
+
 def digest(connection: duckdb.DuckDBPyConnection, rows: list[Row], names: str = "k, t") -> Digest:
     empty = "select null::integer as k, null::varchar as t where false"
     listed = ", ".join(f"({'null' if k is None else k}, {'null' if t is None else repr(t)})" for k, t in rows)
     query = f"({empty} union all select * from (values {listed}))" if rows else f"({empty})"
-    return digest_of(connection, f"(select {names} from {query} as source)", names.split(", "))
+    return of(connection, f"(select {names} from {query} as source)")
 
 
 @FEW
@@ -61,19 +68,17 @@ def test_columns_may_stand_in_any_order_and_volatile_ones_do_not_count(
 ) -> None:
     assert digest(connection, [(1, "a")]) == digest(connection, [(1, "a")], "t, k")
     with_run = "(select 1 as k, 'a' as t, 'run-1' as _run_id, timestamptz '2024-01-01' as _landed_at)"
-    assert digest_of(connection, with_run, ["k", "t", "_run_id", "_landed_at"]) == digest(
-        connection, [(1, "a")]
-    )
-    assert digest_of(connection, "(select 1 as _run_id)", ["_run_id"]).rows == 1
+    assert of(connection, with_run) == digest(connection, [(1, "a")])
+    assert of(connection, "(select 1 as _run_id)").rows == 1
 
 
 def test_values_do_not_change_places_unseen(connection: duckdb.DuckDBPyConnection) -> None:
-    one = digest_of(connection, "(select 'a' as x, 'b' as y union all select 'b', 'a')", ["x", "y"])
-    other = digest_of(connection, "(select 'a' as x, 'a' as y union all select 'b', 'b')", ["x", "y"])
+    one = of(connection, "(select 'a' as x, 'b' as y union all select 'b', 'a')")
+    other = of(connection, "(select 'a' as x, 'a' as y union all select 'b', 'b')")
     assert one != other
     # what is there twice is not taken back by being there twice
-    twice = digest_of(connection, "(select unnest(['a', 'a']) as x)", ["x"])
-    assert twice != digest_of(connection, "(select unnest(['b', 'b']) as x)", ["x"])
+    twice = of(connection, "(select unnest(['a', 'a']) as x)")
+    assert twice != of(connection, "(select unnest(['b', 'b']) as x)")
 
 
 def test_values_whose_hashes_differ_in_other_bits_do_not_change_places_unseen(
@@ -94,8 +99,48 @@ def test_values_whose_hashes_differ_in_other_bits_do_not_change_places_unseen(
     ).fetchall()
     a, b, u, v = found
     as_written, swapped = (
-        digest_of(connection, f"(values ({a}, {one}), ({b}, {other})) as t(x, y)", ["x", "y"])
-        for one, other in ((u, v), (v, u))
+        of(connection, f"(values ({a}, {one}), ({b}, {other})) as t(x, y)") for one, other in ((u, v), (v, u))
     )
     assert as_written.first == swapped.first
     assert as_written.second != swapped.second
+
+
+ALIKE = {
+    "varchar[]": (
+        "null", "[]", "[null]", "['NULL']", "['']", "['a, b']", "['a', 'b']", "['a'', ''b']", "['[]']", "[' a']", "['a']",
+        "['a\\b']", "['''a''']", "['\"a\"']", "['null']",
+    ),
+    "integer[][]": (
+        "null", "[]", "[[]]", "[null]", "[[], []]", "[null, null]", "[[], [1]]", "[null, [1]]", "[[1, 2], [3]]", "[[1, 2, 3]]",
+        "[[1], [2], [3]]", "[[1], [2, 3]]", "[[null]]",
+    ),
+    "struct(a varchar, b varchar)": (
+        "null", "{a: null, b: null}", "{a: 'NULL', b: null}", "{a: null, b: 'NULL'}", "{a: '', b: null}",
+        "{a: 'x, ''b'': y', b: null}", "{a: 'x', b: 'y'}",
+    ),
+    "map(varchar, varchar)": (
+        "null", "map {}", "map {'a': null}", "map {'a': 'NULL'}", "map {'a=b': 'c'}", "map {'a': 'b=c'}", "map {'a': 'b, c=d'}",
+        "map {'a': 'b', 'c': 'd'}",
+    ),
+    "blob[]": ("['\\xAA'::blob]", "['\\x5CxAA'::blob]", "[''::blob]", "['\\x00'::blob]", "[null]", "['NULL'::blob]"),
+    "double[]": ("[0.0]", "[-0.0::double]", "['nan']", "[0.1]", "[0.1::double + 2e-17]", "[null]"),
+    "double": ("0.0", "-0.0::double", "'nan'", "null", "1e-300"),
+    "float": ("0.0", "-0.0::float", "'nan'", "null"),
+    "decimal(38, 10)[]": ("[1234567890123456789012345678.0123456789]", "[1234567890123456789012345678.0123456788]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_values_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
+    found: dict[Digest, str] = {}
+    for value in ALIKE[kind]:
+        for relation in (f"(select ({value})::{kind} as x)", f"(select 7 as w, ({value})::{kind} as x)"):
+            told = of(connection, relation)
+            assert told not in found, f"{found.get(told)} and {relation}"
+            found[told] = relation
+    assert of(connection, f"(select ({ALIKE[kind][0]})::{kind} as x)") in found
+
+
+def test_not_a_number_is_one_value(connection: duckdb.DuckDBPyConnection) -> None:
+    one = of(connection, "(select 'nan'::double as x)")
+    assert one == of(connection, "(select -'nan'::double as x)")

@@ -289,5 +289,4 @@ def _nothing(target: Schema) -> str:
 
 
 def _digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema) -> Digest:
-    names = [field.name for field in target.fields]
-    return digest_of(cursor, files_relation(files, target), names) if files else Digest()
+    return digest_of(cursor, files_relation(files, target), target) if files else Digest()

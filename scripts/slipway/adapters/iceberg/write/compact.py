@@ -126,12 +126,12 @@ def _compare(
     """
     schema, name = table.schema(), ".".join(table.name())
     columns = [column.name for column in schema.fields]
-    after = digest_of(cursor, files_relation(new, schema), columns, without=())
+    after = digest_of(cursor, files_relation(new, schema), schema, without=())
     stands = whole and not VOLATILE_COLUMNS.intersection(columns)
     stated = _recorded(table) if stands else None
     if stated == after:
         return
-    before = digest_of(cursor, files_relation(old, schema), columns, without=())
+    before = digest_of(cursor, files_relation(old, schema), schema, without=())
     if before != after:
         raise _differ(name, before.rows, after.rows)
     if stated is not None:

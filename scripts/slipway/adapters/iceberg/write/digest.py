@@ -2,16 +2,19 @@
 
 A digest is the row count and two sums of 64-bit numbers modulo 2**128: a hash of each row, and a hash of that hash. DuckDB
 joins the hashes of columns by exclusive or, so that values which change places may leave the first sum as it was; they do
-not leave the second. ``hash`` is not promised to be stable between versions, so the version is part of the digest's name and digests are
+not leave the second. Nested values are hashed as DuckDB writes them as text, which tells what their own hashes do not: NULL from an empty
+list, one list of lists from another. ``hash`` is not promised to be stable between versions, so the version is part of the digest's name and digests are
 compared only under one name. Lineage that differs between equal runs is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import duckdb
+from pyiceberg import types as ice
+from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.adapters.iceberg.types import quote
@@ -20,7 +23,7 @@ DIGEST = "slipway.digest"
 """Key in a snapshot's summary: the digest of the table's rows."""
 
 VOLATILE_COLUMNS = frozenset({"_landed_at", "_run_id"})
-ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash2"
+ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash3"
 _MODULUS = 1 << 128
 
 
@@ -61,25 +64,36 @@ class Digest:
 def digest_of(
     cursor: duckdb.DuckDBPyConnection,
     relation: str,
-    columns: Sequence[str],
+    schema: Schema,
     without: Collection[str] = VOLATILE_COLUMNS,
 ) -> Digest:
     """The digest of a relation.
 
     Args:
-        cursor: where to run it.
+        cursor: where to run it; times with a zone are told in its time zone.
         relation: anything that can stand in FROM.
-        columns: its columns; the order does not matter.
+        schema: its columns; their order does not matter.
         without: columns that are left out.
     """
-    chosen = sorted(column for column in columns if column not in without)
-    arguments = ", ".join(quote(column) for column in chosen) or "0"
+    chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
+    arguments = ", ".join(told for field in chosen for told in _told(field)) or "0"
     row = cursor.execute(
         "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
         f"from (select hash({arguments}) as one from {relation})"
     ).fetchone()
     assert row is not None
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
+
+
+def _told(field: ice.NestedField) -> Iterator[str]:
+    """What is hashed of a column, so that values which differ are told apart."""
+    column = quote(field.name)
+    if isinstance(field.field_type, ice.StructType | ice.ListType | ice.MapType):
+        yield f"{column}::varchar"
+        return
+    yield column
+    if isinstance(field.field_type, ice.FloatType | ice.DoubleType):
+        yield f"{column} = 0 and signbit({column})"  # 0.0 and -0.0 are equal, and so are their hashes
 
 
 def recorded(snapshot: Snapshot | None) -> Digest | None:

@@ -109,7 +109,10 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
     if row_filter is None:
         read = ExecutorFactory.get_or_create().map(lambda one: one.fetch_manifest_entry(table.io), manifests)
         return [entry.data_file for entry in chain.from_iterable(read)]
-    return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
+    try:
+        return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
+    except (OverflowError, ValueError):  # of a date that Python does not have, or at the end of its calendar
+        return live_files(table)
 
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:

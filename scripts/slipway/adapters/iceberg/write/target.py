@@ -79,6 +79,7 @@ def target_updates(
             request.model,
             base.schemas,
         )
+        _check_partition_sources(base, wanted, request.model)
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
@@ -94,6 +95,19 @@ def target_updates(
     if changed:
         updates.append(SetPropertiesUpdate(updates=changed))
     return tuple(updates)
+
+
+def _check_partition_sources(base: TableMetadata, wanted: Schema, model: str) -> None:
+    """Refuse to remove a column that files are partitioned by: DuckDB's reader ends the process on them."""
+    kept = {field.field_id for field in wanted.fields}
+    sources = {field.source_id for spec in base.specs().values() for field in spec.fields}
+    gone = [field.name for field in base.schema().fields if field.field_id in sources - kept]
+    if gone:
+        raise ContractError(
+            f"{model}: column {', '.join(gone)} is gone from the query",
+            "the table is or was partitioned by it, and older files cannot be read without",
+            "keep it or run with --full-refresh",
+        )
 
 
 def _properties(request: WriteRequest) -> dict[str, str]:

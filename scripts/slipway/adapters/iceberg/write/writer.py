@@ -162,8 +162,7 @@ class _Write:
         self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
     ) -> tuple[Digest, bool]:
         """The digest of the table after the write, and whether its content is what it was."""
-        names = [field.name for field in target.fields]
-        new = digest_of(self.cursor, rewrite.files_relation(added, target), names) if added else Digest()
+        new = digest_of(self.cursor, rewrite.files_relation(added, target), target) if added else Digest()
         if self.base is None:
             return new, False
         before = recorded(self.base.current_snapshot())
@@ -173,9 +172,9 @@ class _Write:
         if before is None or other_rows:  # a row's hash depends on all its columns and their types
             files = rewrite.live_files(self.base)
             before = (
-                digest_of(self.cursor, rewrite.files_relation(files, target), names) if files else Digest()
+                digest_of(self.cursor, rewrite.files_relation(files, target), target) if files else Digest()
             )
-        old = digest_of(self.cursor, rewrite.files_relation(removed, target), names) if removed else Digest()
+        old = digest_of(self.cursor, rewrite.files_relation(removed, target), target) if removed else Digest()
         return before + new - old, new == old
 
     def _count_read(self) -> None:
