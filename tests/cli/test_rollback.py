@@ -145,6 +145,14 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     assert contents(built) == held
     assert "day 3 is wrong" in built.answer("hold", "--lift")
     assert "no hold to lift" in built.refusal("hold", "--lift", code=1)
+    # the release is shown already, and the hold is placed all the same
+    answer = built.slipway("rollback", "--to", "1", "--hold", "--reason", "once more")
+    assert answer.code == 0, answer
+    assert "see release 1 already" in answer.out
+    assert "is on hold: " in answer.err
+    assert "once more" in built.refusal("run", code=1)
+    assert "is on hold already, by " in built.slipway("rollback", "--to", "1", "--hold").err
+    built.answer("hold", "--lift")
     assert built.run()["outcome"] == "published"
     assert contents(built) != held
 
@@ -157,6 +165,8 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     workshop.land("day-3.csv", DAY_3)
     workshop.run()
     assert "no table has that name" in workshop.refusal("rollback", "--select", "nothing.*", code=2)
+    for nothing in ("", " "):
+        assert "--select names no table" in workshop.refusal("rollback", "--to", "1", "--select", nothing, code=2)
     newest = workshop.table(WEIGHTS).metadata
     Path(newest.metadata_log[-1].metadata_file.removeprefix("file://")).unlink()
     before = workshop.published()
@@ -186,6 +196,31 @@ def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
+    """The release before what readers see is told from it, and not from the last one that is recorded."""
+    first = contents(built)
+    built.land("day-3.csv", DAY_3)
+    built.run()
+    second = contents(built)
+    built.land("day-4.csv", ("p8,N,2024-05-04,1",))
+    record = "slipway.adapters.records:Records.write_release"
+    assert built.start("run", kill_before=record).wait().code is None
+    third = contents(built)
+    assert third != second
+    told = built.refusal("rollback", "--dry-run", code=1)
+    assert "release 3 of run " in told
+    assert "is published and not recorded" in told
+    done = built.slipway("rollback")
+    assert done.code == 0, done
+    assert "healed: release 3 of run " in done.err
+    assert contents(built) == second
+    assert built.start("rollback", "--to", "3", kill_before=record).wait().code is None
+    assert contents(built) == third
+    built.answer("rollback")  # release 5 shows release 3; the one before it shows release 2
+    assert contents(built) == second
+    assert contents(built) != first
 
 
 @pytest.mark.long

@@ -20,8 +20,9 @@ def code_of(project: Path) -> Code:
     commit = _git(project, "rev-parse", "HEAD")
     if commit is None:
         return Code(commit=None, dirty=True)
-    status = _git(project, "status", "--porcelain")
-    return Code(commit=commit, dirty=bool(status), branch=_git(project, "rev-parse", "--abbrev-ref", "HEAD"))
+    # whatever the user's git shows by itself; a status that cannot be told is not clean
+    status = _git(project, "status", "--porcelain", "--untracked-files=normal")
+    return Code(commit=commit, dirty=status != "", branch=_git(project, "rev-parse", "--abbrev-ref", "HEAD"))
 
 
 def versions_of(project: Path) -> Versions:

@@ -149,6 +149,15 @@ def heal(tables: Tables, records: Records) -> list[str]:
     return told
 
 
+def unrecorded(tables: Tables, records: Records) -> list[str]:
+    """Releases that readers see and that are not recorded: their processes died, or are about to do it."""
+    return [
+        f"release {intent.number} of run {intent.run_id}"
+        for intent in records.open_intents()
+        if any(where.shows_release for where in positions(tables, intent).values())
+    ]
+
+
 def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, ConflictError | None]:
     if not is_atomic(tables.catalog):
         settled = settle(tables, records, intent)

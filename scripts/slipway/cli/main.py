@@ -103,7 +103,7 @@ def _interrupted(ended: list[int]) -> int:
 def _failed(error: Exception) -> int:
     from slipway.domain.errors import SlipwayError
 
-    if os.environ.get("SLIPWAY_DEBUG"):
+    if os.environ.get("SLIPWAY_DEBUG", "0") not in ("", "0"):
         import traceback
 
         traceback.print_exception(error)

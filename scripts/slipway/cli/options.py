@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from slipway.domain.errors import UsageError
+
 if TYPE_CHECKING:
     from click.parser import _OptionParser, _ParsingState
 
@@ -58,6 +60,12 @@ def selection(function: F) -> F:
     )(function)
 
 
+def _some(_: click.Context, __: click.Parameter, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    if chosen and not " ".join(chosen).split():
+        raise UsageError("--select names no table", "it is empty", "leave it out for all of them")
+    return chosen
+
+
 def selection_of_tables(function: F) -> F:
     """``--select``: names of tables, or patterns."""
     return click.option(
@@ -66,6 +74,7 @@ def selection_of_tables(function: F) -> F:
         cls=Selectors,
         multiple=True,
         metavar="TABLE …",
+        callback=_some,
         help="Only these tables: layer.table, or patterns such as 'serving.*'.",
     )(function)
 

@@ -43,13 +43,18 @@ def command(
     again from the landed files, so correct the code or the files first, or use --hold.
     """
     from slipway.services.project import find_project
-    from slipway.services.rollback import propose, roll_back
+    from slipway.services.rollback import keep, propose, roll_back
 
     project = find_project(project_dir)
-    proposal = propose(project, target, number, " ".join(select).split())
+    proposal = propose(project, target, number, " ".join(select).split(), dry=dry_run)
+    for line in proposal.healed:
+        output.message(line)
     if output_ == "text":
         _explain(proposal)
     if dry_run or not proposal.steps:
+        if hold and not dry_run:
+            keep(proposal, reason)
+            _tell_hold(proposal)
         if output_ == "json":
             output.as_json(_record(proposal, None))
         elif proposal.steps:
@@ -67,7 +72,13 @@ def command(
         f"{len(proposal.steps)} tables."
     )
     if hold:
-        output.message(f"{release.target} is on hold: slipway hold --lift ends it")
+        _tell_hold(proposal)
+
+
+def _tell_hold(proposal: Proposal) -> None:
+    name, before = proposal.environment.name, proposal.hold
+    already = f" already, by {before.who}: {before.reason}" if before else ""
+    output.message(f"{name} is on hold{already}: slipway hold --lift ends it")
 
 
 def _explain(proposal: Proposal) -> None:

@@ -37,6 +37,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     from slipway.adapters.candidates import audited
     from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.interrupts import too_late
     from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
@@ -66,7 +67,8 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     lease = Leases(records).take(run_id, names, wait=wait, what=f"publication of run {run_id}")
     try:
         intent = Intent(number=number, run_id=run_id, code=manifest.code)
-        return release(tables, records, staged, intent)
+        with too_late():
+            return release(tables, records, staged, intent)
     finally:
         lease.release()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ConflictError, DamagedError, NotFoundError
+from slipway.domain.errors import ConflictError, DamagedError, NotFoundError, SlipwayError
 from slipway.domain.exposures import Exposure, affected
 from slipway.domain.lease import Lease, Standing
 from slipway.domain.release import Hold, Intent, Lift, Release
@@ -32,6 +32,8 @@ class Proposal:
         exposures: who reads these tables.
         under_way: runs that may publish these tables.
         note: why that is not known.
+        healed: publications of dead processes that were recorded, finished or undone first, a line each.
+        hold: the hold that is in force.
     """
 
     environment: Environment
@@ -41,34 +43,51 @@ class Proposal:
     exposures: Sequence[Exposure]
     under_way: Sequence[Lease] = ()
     note: str = ""
+    healed: Sequence[str] = ()
+    hold: Hold | None = None
 
 
-def propose(project: Path, target: str | None, number: int | None, only: Sequence[str]) -> Proposal:
-    """Find out what a rollback would do; nothing is changed.
+def propose(
+    project: Path, target: str | None, number: int | None, only: Sequence[str], *, dry: bool = False
+) -> Proposal:
+    """Find out what a rollback would do; no table is moved.
+
+    A publication whose process died before it was recorded is recorded first: without it, the release before what
+    readers see would be another one.
 
     Args:
         project: folder of dbt_project.yml.
         target: the environment.
         number: the release to show, None for the one before what is shown.
         only: names or patterns of tables, all when empty.
+        dry: nothing at all is written, and such a publication is refused.
 
     Raises:
         NotFoundError: no such release, or none before; or a snapshot or metadata file that it needs is gone.
         ConflictError: another program committed to a table that would move.
         UsageError: a pattern names no table.
+        SlipwayError: a publication of a dead process is not recorded, and may not be.
         DamagedError: the record of the release, or of a later one, cannot be read; or the catalog is not the one.
     """
     from slipway.adapters.belonging import check_catalog, check_file
+    from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.restore import find_state
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
-    from slipway.adapters.releases import shown
+    from slipway.adapters.releases import heal, shown, unrecorded
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     check_file(records)
+    if dry and (found := unrecorded(tables, records)):
+        raise SlipwayError(
+            f"what a rollback would do is not known: {found[0]} is published and not recorded",
+            "its process died, or is about to record it",
+            "run slipway doctor --fix, then ask again",
+        )
+    healed = [] if dry else heal(tables, records)
     releases, goal = _goal(records, number)
     now = tables.locations()
     check_catalog(tables, records, now)
@@ -86,7 +105,9 @@ def propose(project: Path, target: str | None, number: int | None, only: Sequenc
         exposures, note = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving), ""
     except DamagedError as error:
         exposures, note = [], f"who reads the tables is not known: {error.line()}"
-    return Proposal(environment, goal, bool(only), steps, exposures, under_way, note)
+    return Proposal(
+        environment, goal, bool(only), steps, exposures, under_way, note, healed, Holds(records).current()
+    )
 
 
 def _goal(records: Records, number: int | None) -> tuple[list[Release], Release]:
@@ -118,6 +139,7 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
     from slipway.adapters.code import who
     from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.interrupts import too_late
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal, release
 
@@ -128,13 +150,6 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
     staged = [_staged(tables, step, f"release-{number}") for step in proposal.steps]
     for item in staged:
         records.write_rollback(number, ".".join(item.identifier), record_of(item, number))
-    held = False
-    if hold:  # before anything moves: a run must not slip in between
-        why = reason or f"rolled back to release {goal.number}"
-        placed = Hold(
-            target=environment.name, release=number, placed_at=datetime.now(UTC), who=who(), reason=why
-        )
-        held = Holds(records).place(placed)
     intent = Intent(
         number=number,
         run_id=goal.run_id,
@@ -143,12 +158,32 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
         returns_to=None if proposal.partial else goal.number,
         reason=reason,
     )
-    try:
-        return release(tables, records, staged, intent)
-    except ConflictError:
-        if held:
-            Holds(records).lift(Lift(lifted_at=datetime.now(UTC), who=who()))
-        raise
+    with too_late():
+        # before anything moves: a run must not slip in between
+        held = hold and Holds(records).place(_hold(proposal, number, reason))
+        try:
+            return release(tables, records, staged, intent)
+        except ConflictError:
+            if held:
+                Holds(records).lift(Lift(lifted_at=datetime.now(UTC), who=who()))
+            raise
+
+
+def keep(proposal: Proposal, reason: str) -> None:
+    """Put an environment on hold whose readers see the release already."""
+    from slipway.adapters.holds import Holds
+    from slipway.adapters.records import Records
+
+    records = Records(proposal.environment)
+    Holds(records).place(_hold(proposal, records.reserve(), reason))
+
+
+def _hold(proposal: Proposal, number: int, reason: str) -> Hold:
+    from slipway.adapters.code import who
+
+    why = reason or f"rolled back to release {proposal.goal.number}"
+    name = proposal.environment.name
+    return Hold(target=name, release=number, placed_at=datetime.now(UTC), who=who(), reason=why)
 
 
 def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
