@@ -166,7 +166,9 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     workshop.run()
     assert "no table has that name" in workshop.refusal("rollback", "--select", "nothing.*", code=2)
     for nothing in ("", " "):
-        assert "--select names no table" in workshop.refusal("rollback", "--to", "1", "--select", nothing, code=2)
+        assert "--select names no table" in workshop.refusal(
+            "rollback", "--to", "1", "--select", nothing, code=2
+        )
     newest = workshop.table(WEIGHTS).metadata
     Path(newest.metadata_log[-1].metadata_file.removeprefix("file://")).unlink()
     before = workshop.published()

@@ -106,7 +106,9 @@ def answer(connection: socket.socket) -> None:
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
-        tempfile.tempdir = None  # a command's own TMPDIR counts, not the one that was looked up before the fork
+        tempfile.tempdir = (
+            None  # a command's own TMPDIR counts, not the one that was looked up before the fork
+        )
         sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         output = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(output, 1)

@@ -117,10 +117,10 @@ def test_small_partitions_fit_into_little_memory(lake: Lake, connection: duckdb.
     (before,) = connection.execute("select current_setting('memory_limit')").fetchone() or ("",)
     connection.execute("set memory_limit = '150MB'")
     try:
-        lake.write(noise(40_000, parts=2000), partitioned_by=["p"])
+        lake.write(noise(150_000, parts=1500), partitioned_by=["p"])
     finally:
         connection.execute(f"set memory_limit = '{before}'")
-    assert 2000 <= len(sizes(lake)) <= 2020
+    assert 1500 <= len(sizes(lake)) <= 1575
 
 
 @given(

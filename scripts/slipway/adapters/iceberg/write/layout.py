@@ -22,7 +22,7 @@ _ROW_GROUP = "write.parquet.row-group-limit"
 _CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4", "uncompressed")
 _FLUSH_BYTES = 128 * 1024 * 1024
 _FLUSH_ROWS = 524_288
-_FEW_ROWS = 20  # of a partition
+_FEW_ROWS = 200  # of a partition
 _BLOCK = 256 * 1024
 _MOST_OPEN = 2048
 _LEAST_OPEN = 16
@@ -90,8 +90,9 @@ def row_width(schema: Schema) -> int:
 def flush_rows(width: int, threads: int, memory: int) -> int:
     """Rows that a thread collects before it writes them to their partitions.
 
-    Each partition that occurs in them holds memory for a whole vector. With partitions of twenty rows that is half of
-    what there is; with smaller ones it is more. Rows come in the order of partitions, so that few rows cost little time.
+    Each partition that occurs in them holds memory for a whole vector. With partitions of two hundred rows that is half of
+    what there is; with smaller ones it is more. Collecting fewer would take some time, and make more files: pieces of one
+    partition then come further apart.
 
     Args:
         width: bytes of a row in memory.
