@@ -325,3 +325,46 @@ def test_event_times_choose_the_batches(workshop: Workshop) -> None:
         named = zip(("--event-time-start", "--event-time-end"), options, strict=True)
         done = workshop.slipway("run", *(part for name, value in named if value for part in (name, value)))
         assert (done.code, said in done.err) == (2, True), done
+
+
+@pytest.mark.parametrize("when", ["before it is read", "after it was read"])
+def test_a_file_that_is_replaced_during_a_run_is_not_published(built: Workshop, when: str) -> None:
+    before = built.published()
+    built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    path = built.folder / "landing" / "parcels" / "day-3.csv"
+    rows = "('p6', 'S', '2024-05-03', '10.125'), ('p7', 'N', '2024-05-03', '3')"
+    query = f"select * from (values {rows}) as t(parcel, depot, weighed_on, kg)"
+    hook = f"copy ({query}) to '{path}' (format csv, header)"
+    if when == "before it is read":
+        built.edit("dbt_project.yml", '["{{ on_run_begin() }}"]', f'["{{{{ on_run_begin() }}}}", "{hook}"]')
+    else:
+        built.edit("models/raw/parcels_raw.sql", "{{ config(", f'{{{{ config(post_hook="{hook}", ')
+    done = built.slipway("run")
+    assert done.code == 1, done
+    assert "parcels/day-3.csv was replaced while the run was under way" in done.out + done.err
+    assert built.published() == before
+    for name, text in (
+        ("dbt_project.yml", f', "{hook}"'),
+        ("models/raw/parcels_raw.sql", f'post_hook="{hook}", '),
+    ):
+        if text in (built.project / name).read_text(encoding="utf-8"):
+            built.edit(name, text, "")
+    built.run()
+    raw = built.table("raw.parcels").scan().to_arrow().to_pylist()
+    assert sorted(row["parcel"] for row in raw) == ["p1", "p2", "p3", "p4", "p5", "p6", "p7"]
+
+
+def test_a_landed_file_that_is_gone_is_told(built: Workshop) -> None:
+    built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    built.run("--select", "depots")  # lands it, and does not ingest it
+    path = built.folder / "landing" / "parcels" / "day-3.csv"
+    content = path.read_bytes()
+    path.unlink()
+    done = built.slipway("run")
+    assert done.code == 1, done
+    assert "landed file parcels/day-3.csv cannot be ingested" in done.err
+    path.write_bytes(content.splitlines(keepends=True)[0])  # given up
+    assert built.run()["outcome"] in ("published", "unchanged")
+    path.write_bytes(content)
+    built.run()
+    assert "p6" in {row["parcel"] for row in built.table("raw.parcels").scan().to_arrow().to_pylist()}

@@ -245,6 +245,24 @@ def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -
 
 
 @pytest.mark.long
+def test_a_key_that_is_twice_in_a_snapshot_does_not_multiply_what_ended(project: Project) -> None:
+    """As dbt-duckdb has it: each of n current versions meets each of n rows, and what is stored stays one row."""
+    bare(project)
+    project.write(
+        "snapshots/_snapshots.yml", SNAPSHOT.format("strategy: check, check_cols: [v], hard_deletes: ignore")
+    )
+    expected, current = 0, 0
+    for phase in "abc":
+        seed(project, f"1,{phase}", f"1,{phase}", "2,b", header="k,v")
+        project.dbt("build")
+        began = max(current, 1) * 2
+        expected, current = expected + began, began
+        found = versions(project, "k", "v", "dbt_valid_to")
+        assert len([row for row in found if row[0] == "1"]) == expected
+        assert len([row for row in found if row[0] == "1" and row[2] == "None"]) == current
+
+
+@pytest.mark.long
 def test_a_snapshot_with_a_date_for_current_rows(project: Project) -> None:
     bare(project)
     config = "strategy: check, check_cols: all, dbt_valid_to_current: \"timestamp '9999-12-31'\""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
-from slipway.domain.errors import ConfigError, ConflictError
+from slipway.domain.errors import ConfigError, ConflictError, NotFoundError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
@@ -81,6 +81,7 @@ class Landing:
         )
         self._ledger: list[LandedFile] | None = None
         self._ledger_at: str | None = None
+        self._given: dict[str, list[LandedFile]] = {}
         self.empty: dict[str, str] = {}
         """Feeds for which nothing was there to land, and where it was looked for."""
 
@@ -144,8 +145,51 @@ class Landing:
         )
 
     def select(self, feed_name: str, files: Iterable[LandedFile], run_id: str) -> str:
-        """A query over accepted files: the contract's columns as text, and where each row came from."""
-        return self._files.select(self.feeds[feed_name], list(files), run_id)
+        """A query over accepted files: the contract's columns as text, and where each row came from.
+
+        Raises:
+            NotFoundError: one of them is gone.
+            ConflictError: one of them was replaced since it landed.
+        """
+        wanted = list(files)
+        if wanted:
+            there = self._there(feed_name)
+            if gone := [entry.path for entry in wanted if entry.path not in there]:
+                raise NotFoundError(
+                    f"landed file {_some(gone)} cannot be ingested",
+                    "it was accepted, and is not in the landing area any more",
+                    "put it back; to give it up, land a file under its name, if only with the header",
+                )
+            if others := self._others(feed_name, wanted, there):
+                raise ConflictError("landed files cannot be ingested", _replaced(others), "run again")
+            self._given.setdefault(feed_name, []).extend(wanted)
+        return self._files.select(self.feeds[feed_name], wanted, run_id)
+
+    def replaced(self) -> str:
+        """Which of the files that were given out hold something else by now, in words; empty for none.
+
+        Their rows would be taken for those of the content that landed. Files that are gone were read before.
+        """
+        found = [
+            path
+            for feed, files in self._given.items()
+            for path in self._others(feed, files, self._there(feed))
+        ]
+        return _replaced(found) if found else ""
+
+    def _there(self, feed: str) -> dict[str, tuple[int, str]]:
+        return {info.key: (info.size, info.etag) for info in self._files.store.entries(feed)}
+
+    def _others(
+        self, feed: str, files: Sequence[LandedFile], there: Mapping[str, tuple[int, str]]
+    ) -> list[str]:
+        """Paths of files that are not what the ledger says of them."""
+        known = {(e.path, e.sha256, e.size_bytes, e.etag) for e in self.ledger() if e.feed == feed}
+        return [
+            entry.path
+            for entry in files
+            if entry.path in there and (entry.path, entry.sha256, *there[entry.path]) not in known
+        ]
 
     def _check(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, run_id: str, now: datetime
@@ -238,6 +282,14 @@ class Landing:
             return False
         self._ledger_at = table.metadata_location
         return True
+
+
+def _replaced(paths: Sequence[str]) -> str:
+    return f"{_some(paths)} was replaced while the run was under way"
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
 
 
 def _is_hidden(key: str) -> bool:

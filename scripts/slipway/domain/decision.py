@@ -32,6 +32,7 @@ class RunFacts:
         tests_not_run: tests that the built nodes ask for and that were not executed.
         stale: sources older than they allow.
         broken: raw tables of which more rows came out than landed.
+        replaced: which landed files were replaced while they were read, empty for none.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class RunFacts:
     tests_not_run: int = 0
     stale: Sequence[str] = ()
     broken: Sequence[str] = ()
+    replaced: str = ""
 
 
 def decide(facts: RunFacts) -> Decision:
@@ -68,6 +70,8 @@ def _not_passed(facts: RunFacts) -> Decision | None:
         return Outcome.FAILED, "nodes were skipped"
     if facts.error:
         return Outcome.FAILED, facts.error
+    if facts.replaced:
+        return Outcome.FAILED, facts.replaced
     if facts.broken:
         return Outcome.FAILED, f"more rows came out of {', '.join(facts.broken)} than landed there"
     return None

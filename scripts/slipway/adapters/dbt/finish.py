@@ -138,7 +138,15 @@ def _facts(
         tests_not_run=tests.not_run,
         stale=[item.source for item in fresh if item.status == "error"],
         broken=[item.raw for item in conserved if item.deduplicated < 0],
+        replaced=_replaced(session),
     )
+
+
+def _replaced(session: Session) -> str:
+    try:
+        return session.landing.replaced() if session.staged else ""
+    except UnavailableError as error:  # it is not known, which is no reason to leave the run without a record
+        return error.line()
 
 
 def _inputs(session: Session) -> list[InputSnapshot]:
