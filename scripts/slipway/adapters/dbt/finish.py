@@ -174,5 +174,8 @@ def _write_records(session: Session, run_manifest: RunManifest) -> None:
     target = Path(evidence.target_path(session.project))
     for name in ("manifest.json", "run_results.json"):
         if (target / name).is_file() and (session.request.managed or name == "manifest.json"):
-            records.write(run_id, f"dbt/{name}", (target / name).read_bytes())
+            content = (target / name).read_bytes()
+            # another run of this checkout may have put its own there meanwhile: rather none than that
+            if run_manifest.invocation_id.encode() in content:
+                records.write(run_id, f"dbt/{name}", content)
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
