@@ -212,8 +212,8 @@ def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
     third = contents(built)
     assert third != second
     told = built.refusal("rollback", "--dry-run", code=1)
-    assert "release 3 of run " in told
-    assert "is published and not recorded" in told
+    assert "readers see release 3 of run " in told
+    assert "it is not recorded" in told
     done = built.slipway("rollback")
     assert done.code == 0, done
     assert "healed: release 3 of run " in done.err

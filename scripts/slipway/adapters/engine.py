@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,17 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
                     str(error).split("\n", 1)[0],
                     f"install the package duckdb-extension-{name} in the version of duckdb",
                 ) from error
+
+
+@contextmanager
+def setting(cursor: duckdb.DuckDBPyConnection, name: str, value: str | int) -> Iterator[None]:
+    """Change a setting of a connection until the block is left."""
+    (before,) = cursor.execute(f"select current_setting('{name}')").fetchone() or (None,)
+    cursor.execute(f"set session {name} = {literal(str(value))}")
+    try:
+        yield
+    finally:
+        cursor.execute(f"set session {name} = {literal(str(before))}")
 
 
 def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:

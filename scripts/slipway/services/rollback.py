@@ -50,10 +50,10 @@ class Proposal:
 def propose(
     project: Path, target: str | None, number: int | None, only: Sequence[str], *, dry: bool = False
 ) -> Proposal:
-    """Find out what a rollback would do; no table is moved.
+    """Find out what a rollback would do; it is not begun.
 
-    A publication whose process died before it was recorded is recorded first: without it, the release before what
-    readers see would be another one.
+    A publication whose process died is finished, undone or recorded first, as every command that writes does: without it, the
+    release before what readers see would be another one.
 
     Args:
         project: folder of dbt_project.yml.
@@ -66,7 +66,7 @@ def propose(
         NotFoundError: no such release, or none before; or a snapshot or metadata file that it needs is gone.
         ConflictError: another program committed to a table that would move.
         UsageError: a pattern names no table.
-        SlipwayError: a publication of a dead process is not recorded, and may not be.
+        SlipwayError: readers see a publication that is not recorded, and nothing may be written.
         DamagedError: the record of the release, or of a later one, cannot be read; or the catalog is not the one.
     """
     from slipway.adapters.belonging import check_catalog, check_file
@@ -83,7 +83,7 @@ def propose(
     check_file(records)
     if dry and (found := unrecorded(tables, records)):
         raise SlipwayError(
-            f"what a rollback would do is not known: {found[0]} is published and not recorded",
+            f"what a rollback would do is not known: readers see {found[0]}, and it is not recorded",
             "its process died, or is about to record it",
             "run slipway doctor --fix, then ask again",
         )

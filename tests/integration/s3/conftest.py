@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
+from tests.integration.chaos import oracle
+from tests.integration.chaos.trials import Trials
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 KEY = "AKIAEXAMPLEEXAMPLE01"
 SECRET = "a-Secret/that+appears=nowhere/0123456789"
 TOKEN = "a-session-token//that-appears-nowhere=="
+READ = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+"""How pyiceberg reads the buckets."""
 
 
 @dataclass
@@ -60,13 +64,39 @@ class Lake:
             connection.close()
         return found
 
+    def trials(self, catalog: Callable[[], dict[str, str]], endpoint: str, seed: int) -> Trials:
+        """Trials on it, after its first release.
+
+        Args:
+            catalog: what others see of it.
+            endpoint: where the store is checked; commands may reach it another way.
+            seed: of all chance.
+        """
+        store = oracle.Store(
+            catalog,
+            lambda prefix: [key.removeprefix("warehouse/") for key in self.sizes(f"warehouse/{prefix}")],
+            lambda key: self.get(f"warehouse/{key}"),
+            lambda location: self.client.head_object(
+                Bucket=self.bucket, Key=location.removeprefix(f"s3://{self.bucket}/")
+            )["ContentLength"],
+            {"s3.endpoint": endpoint, **READ},
+        )
+        landed = sorted((self.workshop.folder / "landing" / "parcels").glob("*.csv"))
+        assert self.workshop.slipway("run").code == 0
+        return Trials(
+            self.workshop,
+            store,
+            lambda name, content: self.put(f"landing/parcels/{name}", content),
+            [path.read_bytes() for path in landed],
+            seed,
+        )
+
     def table(self, name: str) -> StaticTable:
         """A published table as pyiceberg reads it."""
         from pyiceberg.table import StaticTable
 
         endpoint = self.workshop.settings["AWS_ENDPOINT_URL"]
-        keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
-        return StaticTable.from_metadata(self.published()[name], {"s3.endpoint": endpoint, **keys})
+        return StaticTable.from_metadata(self.published()[name], {"s3.endpoint": endpoint, **READ})
 
 
 def access(endpoint: str) -> dict[str, Any]:

@@ -17,10 +17,10 @@ import boto3
 import pytest
 from tests.integration.chaos import oracle
 from tests.integration.chaos.points import PUBLISHING, RECORDING
-from tests.integration.chaos.trials import Trials
-from tests.integration.s3.conftest import KEY, SECRET, access
+from tests.integration.s3.conftest import access
 
 if TYPE_CHECKING:
+    from tests.integration.chaos.trials import Trials
     from tests.integration.s3.conftest import Lake
 
 pytestmark = [pytest.mark.server, pytest.mark.long]
@@ -81,26 +81,7 @@ def new_trials(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Callabl
             del settings[name]
         settings |= {"PYICEBERG_CATALOG__STAGING__TYPE": "glue", "AWS_REGION": REGIONS[seed]}
         glue = Glue(lake, REGIONS[seed])
-        keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
-        store = oracle.Store(
-            glue.shown,
-            lambda prefix: [key.removeprefix("warehouse/") for key in lake.sizes(f"warehouse/{prefix}")],
-            lambda key: lake.get(f"warehouse/{key}"),
-            lambda location: lake.client.head_object(
-                Bucket=lake.bucket, Key=location.removeprefix(f"s3://{lake.bucket}/")
-            )["ContentLength"],
-            {"s3.endpoint": settings["AWS_ENDPOINT_URL"], **keys},
-        )
-        contents = [path.read_bytes() for path in sorted((tmp_path / "landing" / "parcels").glob("*.csv"))]
-        assert lake.workshop.slipway("run").code == 0
-        trials = Trials(
-            lake.workshop,
-            store,
-            lambda name, content: lake.put(f"landing/parcels/{name}", content),
-            contents,
-            seed,
-        )
-        return trials, glue
+        return lake.trials(glue.shown, settings["AWS_ENDPOINT_URL"], seed), glue
 
     return make
 

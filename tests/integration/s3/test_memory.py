@@ -6,7 +6,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from tests.integration.s3.conftest import KEY, SECRET, access
+from tests.integration.s3.conftest import READ, access
 
 from slipway.adapters import engine
 from slipway.adapters.iceberg.tables import Tables
@@ -24,12 +24,11 @@ PARTITIONS, ROWS_EACH = (
 
 def test_partitions_of_several_row_groups(endpoint: str, tmp_path: Path) -> None:
     boto3.client("s3", **access(endpoint)).create_bucket(Bucket="memory-lake")
-    keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
     environment = Environment(
         "staging",
         Mode.EXPLORATORY,
         "s3://memory-lake/warehouse",
-        {**local_catalog(tmp_path), "s3.endpoint": endpoint, **keys},
+        {**local_catalog(tmp_path), "s3.endpoint": endpoint, **READ},
         "",
         tmp_path,
     )

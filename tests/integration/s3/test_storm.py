@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.chaos import oracle
-from tests.integration.chaos.trials import Trials
 from tests.integration.proxy import Mishap, Proxy, running
-from tests.integration.s3.conftest import KEY, SECRET
 
 if TYPE_CHECKING:
     from tests.conftest import Output
+    from tests.integration.chaos.trials import Trials
     from tests.integration.s3.conftest import Lake
 
 SEEDS = range(int(os.environ.get("SLIPWAY_STORM_SEEDS", "10")))
@@ -68,26 +67,9 @@ def new_trials(
     def make(seed: int) -> Trials:
         folder = tmp_path_factory.mktemp("storm-")
         lake = new_lake(folder, f"{folder.name.strip('-')}-{seed}", endpoint)
-        keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
-        store = oracle.Store(
-            lake.published,
-            lambda prefix: [key.removeprefix("warehouse/") for key in lake.sizes(f"warehouse/{prefix}")],
-            lambda key: lake.get(f"warehouse/{key}"),
-            lambda location: lake.client.head_object(
-                Bucket=lake.bucket, Key=location.removeprefix(f"s3://{lake.bucket}/")
-            )["ContentLength"],
-            {"s3.endpoint": endpoint, **keys},
-        )
-        contents = [path.read_bytes() for path in sorted((folder / "landing" / "parcels").glob("*.csv"))]
-        assert lake.workshop.slipway("run").code == 0
+        trials = lake.trials(lake.published, endpoint, seed)
         lake.workshop.settings["AWS_ENDPOINT_URL"] = proxy.address
-        return Trials(
-            lake.workshop,
-            store,
-            lambda name, content: lake.put(f"landing/parcels/{name}", content),
-            contents,
-            seed,
-        )
+        return trials
 
     return make
 

@@ -144,3 +144,14 @@ def test_values_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnection
 def test_not_a_number_is_one_value(connection: duckdb.DuckDBPyConnection) -> None:
     one = of(connection, "(select 'nan'::double as x)")
     assert one == of(connection, "(select -'nan'::double as x)")
+
+
+def test_the_time_zone_of_a_profile_does_not_matter(connection: duckdb.DuckDBPyConnection) -> None:
+    relation = "(select [to_timestamp(range)] as x, to_timestamp(range) as y from range(1729990000, 1730000000, 900))"
+    found = of(connection, relation)
+    connection.execute("set TimeZone = 'Europe/Berlin'")
+    try:
+        assert of(connection, relation) == found
+        assert connection.execute("select current_setting('TimeZone')").fetchall() == [("Europe/Berlin",)]
+    finally:
+        connection.execute("set TimeZone = 'UTC'")

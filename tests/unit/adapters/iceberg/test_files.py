@@ -126,15 +126,17 @@ def test_small_partitions_fit_into_little_memory(lake: Lake, connection: duckdb.
 @given(
     group=st.integers(1, 1 << 40),
     part=st.integers(0, 1 << 30),
+    threads=st.integers(1, 256),
     memory=st.integers(0, 1 << 45),
     descriptors=st.integers(0, 1 << 62),
 )
 def test_open_files_leave_memory_and_descriptors_to_others(
-    group: int, part: int, memory: int, descriptors: int
+    group: int, part: int, threads: int, memory: int, descriptors: int
 ) -> None:
-    opened = open_files(group, part, memory, descriptors)
-    assert 16 <= opened <= 2048
-    if opened > 16:
+    opened = open_files(group, part, threads, memory, descriptors)
+    least = max(16, 2 * threads)
+    assert least <= opened <= 2048
+    if opened > least:
         assert 2 * opened * (group + part) <= memory
         assert 4 * opened <= descriptors
 

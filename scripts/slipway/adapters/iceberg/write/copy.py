@@ -11,7 +11,7 @@ import re
 import resource
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,11 +140,11 @@ class _Copy:
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if descriptors == resource.RLIM_INFINITY:
             descriptors = sys.maxsize
-        opened = open_files(self._row_group() * self.width, part, self.memory, descriptors)
+        opened = open_files(self._row_group() * self.width, part, self.threads, self.memory, descriptors)
         flush = flush_rows(self.width, self.threads, self.memory)
         with (
-            self._setting("partitioned_write_max_open_files", opened),
-            self._setting("partitioned_write_flush_threshold", flush),
+            engine.setting(self.cursor, "partitioned_write_max_open_files", opened),
+            engine.setting(self.cursor, "partitioned_write_flush_threshold", flush),
         ):
             return self._execute(query, [*options, *self.to.layout.copy_options(self._row_group())])
 
@@ -232,12 +232,3 @@ class _Copy:
     def _remove(self, file: WrittenFile) -> None:
         with contextlib.suppress(OSError):  # no table names it: left behind, it does no harm
             self.to.io.delete(uri(file.path))
-
-    @contextlib.contextmanager
-    def _setting(self, name: str, value: int) -> Iterator[None]:
-        (before,) = self.cursor.execute(f"select current_setting('{name}')").fetchone() or (None,)
-        self.cursor.execute(f"set session {name} = {value}")
-        try:
-            yield
-        finally:
-            self.cursor.execute(f"set session {name} = {before}")

@@ -2,14 +2,15 @@
 
 A digest is the row count and two sums of 64-bit numbers modulo 2**128: a hash of each row, and a hash of that hash. DuckDB
 joins the hashes of columns by exclusive or, so that values which change places may leave the first sum as it was; they do
-not leave the second. Nested values are hashed as DuckDB writes them as text, which tells what their own hashes do not: NULL from an empty
-list, one list of lists from another. ``hash`` is not promised to be stable between versions, so the version is part of the digest's name and digests are
-compared only under one name. Lineage that differs between equal runs is left out.
+not leave the second. Nested values are hashed as DuckDB writes them as text, which tells what their own hashes do not: NULL
+from an empty list, one list of lists from another. ``hash`` is not promised to be stable between versions, so the version is
+part of the digest's name and digests are compared only under one name. Lineage that differs between equal runs is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import duckdb
@@ -17,6 +18,7 @@ from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Snapshot
 
+from slipway.adapters import engine
 from slipway.adapters.iceberg.types import quote
 
 DIGEST = "slipway.digest"
@@ -70,17 +72,20 @@ def digest_of(
     """The digest of a relation.
 
     Args:
-        cursor: where to run it; times with a zone are told in its time zone.
+        cursor: where to run it.
         relation: anything that can stand in FROM.
         schema: its columns; their order does not matter.
         without: columns that are left out.
     """
     chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
     arguments = ", ".join(told for field in chosen for told in _told(field)) or "0"
-    row = cursor.execute(
-        "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
-        f"from (select hash({arguments}) as one from {relation})"
-    ).fetchone()
+    zoned = any(isinstance(schema.find_type(number), ice.TimestamptzType) for number in schema.field_ids)
+    # as text, a moment in a nested value would be told in the time zone of the profile
+    with engine.setting(cursor, "TimeZone", "UTC") if zoned else nullcontext():
+        row = cursor.execute(
+            "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
+            f"from (select hash({arguments}) as one from {relation})"
+        ).fetchone()
     assert row is not None
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
 

@@ -103,7 +103,7 @@ def flush_rows(width: int, threads: int, memory: int) -> int:
     return min(_vectors(_FEW_ROWS * partitions), _vectors(_FLUSH_BYTES // width), _FLUSH_ROWS)
 
 
-def open_files(group: int, part: int, memory: int, descriptors: int) -> int:
+def open_files(group: int, part: int, threads: int, memory: int, descriptors: int) -> int:
     """Files that partitions are written to at a time.
 
     DuckDB ends any of them, not the oldest, when one more is needed, and a partition that goes on gets a second file. So there are
@@ -112,10 +112,11 @@ def open_files(group: int, part: int, memory: int, descriptors: int) -> int:
     Args:
         group: bytes of a row group in memory, which is what an open file holds at most.
         part: bytes of a part of an upload; 0 for files on a disk.
+        threads: how many write; each has two at least.
         memory: DuckDB's limit in bytes.
         descriptors: open files that the process may have.
     """
-    return max(_LEAST_OPEN, min(memory // (2 * (group + part)), descriptors // 4, _MOST_OPEN))
+    return max(_LEAST_OPEN, 2 * threads, min(memory // (2 * (group + part)), descriptors // 4, _MOST_OPEN))
 
 
 def split_sizes(records: int, size: int, target: int) -> tuple[int, int]:
