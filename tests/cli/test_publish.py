@@ -95,6 +95,17 @@ def test_a_dirty_tree_is_refused_in_production(prod: Workshop) -> None:
     assert not prod.warehouse("prod").exists()
 
 
+def test_code_that_git_ignores_is_not_a_clean_tree(prod: Workshop) -> None:
+    prod.write(".gitignore", "*_local.sql\n")
+    prod.git("add", ".gitignore")
+    prod.git("commit", "--quiet", "--message", "ignore")
+    prod.write("models/serving/weights_local.sql", "select 1 as n")
+    message = prod.refusal("run", "--target", "prod", code=1)
+    assert message.startswith(
+        "a run in prod needs a clean work tree at a commit: there are uncommitted changes"
+    )
+
+
 def test_a_project_without_a_repository_is_refused_in_production(prod: Workshop, tmp_path: Path) -> None:
     prod.project.joinpath(".git").rename(tmp_path / "elsewhere")
     message = prod.refusal("run", "--target", "prod", code=1)

@@ -142,6 +142,16 @@ def test_reader_that_leaves_early_is_no_error(world: World) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"range\r\n", b"")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_that_are_closed_are_no_error(world: World, closed: str) -> None:
+    command = f"{sys.executable} -m slipway.cli.main sql 'from serving.depot_weights' {closed}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=world.env(), cwd=world.folder, capture_output=True, check=False
+    )
+    assert (done.returncode, b"slipway:" in done.stderr) == (0, False), done.stderr
+    assert done.stdout == b"" or ">&-" not in closed.split()
+
+
 @pytest.mark.parametrize("form", ["json", "parquet"])
 def test_columns_of_one_name_are_refused_where_they_do_not_fit(world: World, form: str) -> None:
     line = world.refusal("sql", "select 1 as a, 2 as a", "-o", form, code=2)

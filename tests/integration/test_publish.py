@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -359,3 +360,19 @@ def test_an_interrupted_run_publishes_nothing(project: Project) -> None:
     assert project.locations() == {}
     project.dbt("build")
     assert len(project.locations()) == 6
+
+
+def test_a_run_keeps_its_own_dbt_manifest_when_another_of_the_checkout_wrote_one(built: Project) -> None:
+    folder = held(built)
+    run = built.start("build", "--select", "last")
+    wait_for(folder / "arrived")
+    built.dbt("seed")
+    other = built.runs()[-1]["invocation_id"]
+    assert other in (built.target / "manifest.json").read_text(encoding="utf-8")
+    (folder / "go").touch()
+    assert run.wait().code == 0
+    told = built.runs()[-2]  # it began before the other
+    (stored,) = (built.home / "dev/warehouse/_slipway/runs").glob(f"*/{told['run_id']}/dbt/manifest.json")
+    described = json.loads(stored.read_bytes())
+    assert described["metadata"]["invocation_id"] == told["invocation_id"] != other
+    assert "model.meters.last" in described["nodes"]

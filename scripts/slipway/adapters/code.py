@@ -8,11 +8,21 @@ import os
 import platform
 import socket
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import yaml
+
 from slipway import __version__
 from slipway.domain.manifest import Code, Versions
+
+_CODE_PATHS = {
+    "model-paths": "models",
+    "macro-paths": "macros",
+    "snapshot-paths": "snapshots",
+    "test-paths": "tests",
+}
 
 
 def code_of(project: Path) -> Code:
@@ -22,7 +32,25 @@ def code_of(project: Path) -> Code:
         return Code(commit=None, dirty=True)
     # whatever the user's git shows by itself; a status that cannot be told is not clean
     status = _git(project, "status", "--porcelain", "--untracked-files=normal")
-    return Code(commit=commit, dirty=status != "", branch=_git(project, "rev-parse", "--abbrev-ref", "HEAD"))
+    return Code(
+        commit=commit,
+        dirty=status != "" or bool(_ignored(project)),
+        branch=_git(project, "rev-parse", "--abbrev-ref", "HEAD"),
+    )
+
+
+def _ignored(project: Path) -> list[str]:
+    """Code that dbt reads and git is told to ignore, so that no commit holds it."""
+    with suppress(OSError, yaml.YAMLError):
+        config = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8")) or {}
+        folders = [folder for key, usual in _CODE_PATHS.items() for folder in config.get(key) or [usual]]
+        listed = _git(
+            project, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *folders
+        )
+        return [
+            name for name in (listed or "").split("\0") if name.endswith((".sql", ".py", ".yml", ".yaml"))
+        ]
+    return []
 
 
 def versions_of(project: Path) -> Versions:

@@ -1,4 +1,4 @@
-"""A disk that cannot be written, told in one line."""
+"""A disk that cannot be written or read, told in one line."""
 
 from __future__ import annotations
 
@@ -25,4 +25,18 @@ def writing_below(root: str) -> Iterator[None]:
             f"{root} cannot be written",
             error.strerror or str(error),
             "make room, or have the right to write there, then run again",
+        ) from error
+
+
+def unlisted(error: OSError) -> None:
+    """What ``os.walk`` calls for a folder that it cannot look into; one that is not there, or not any more, is empty.
+
+    Raises:
+        UnavailableError: it is there; what it holds would seem not to be.
+    """
+    if not isinstance(error, FileNotFoundError):
+        raise UnavailableError(
+            f"{error.filename} cannot be listed",
+            error.strerror or str(error),
+            "it should be a folder that may be read",
         ) from error

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from slipway.adapters.disk import writing_below
+from slipway.adapters.disk import unlisted, writing_below
 from slipway.adapters.s3 import ObjectStream, answering, is_s3, put_new, s3_access, split
 from slipway.domain.errors import ConfigError
 
@@ -146,10 +146,14 @@ class LocalStore:
             yield stream
 
     def entries(self, prefix: str) -> list[ObjectInfo]:
-        """Every file below a folder, sorted by key."""
+        """Every file below a folder, sorted by key.
+
+        Raises:
+            UnavailableError: a folder cannot be looked into; what it holds would seem not to be there.
+        """
         base = self._folder / prefix
         found = []
-        for folder, _, names in os.walk(base):
+        for folder, _, names in os.walk(base, onerror=unlisted):
             for name in names:
                 path = Path(folder) / name
                 try:

@@ -87,6 +87,10 @@ class Profile:
 
     def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
         home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
+        if home.exists() and not home.is_dir():
+            raise ConfigError(
+                f"{home} is not a folder", "it is to hold what runs leave", "choose another SLIPWAY_HOME"
+            )
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
         given |= _pyiceberg_config(name)

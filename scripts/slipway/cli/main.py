@@ -64,6 +64,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with a documented code (docs/reference/exit-codes.md)."""
+    _open_streams()
     ended = _end_like_an_interrupt()
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
@@ -81,6 +82,16 @@ def main() -> None:
         # DuckDB says so in its own way when the signal reaches it first
         code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Have a stream that the caller closed lead nowhere, lest a database gets its number and with it the output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            setattr(sys, ("stdin", "stdout", "stderr")[number], os.fdopen(number, "w" if number else "r"))
 
 
 def _end_like_an_interrupt() -> list[int]:

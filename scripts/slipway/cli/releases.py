@@ -16,7 +16,9 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 
 
 @click.command("releases")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option(
+    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many."
+)
 @options.output("text", "json")
 @options.target
 @options.project_dir

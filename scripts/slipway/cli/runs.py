@@ -21,7 +21,9 @@ _OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
 
 
 @click.command("runs")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option(
+    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many."
+)
 @options.output("text", "json")
 @options.target
 @options.project_dir

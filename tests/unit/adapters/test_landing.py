@@ -23,6 +23,7 @@ from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.landing import Landing
 from slipway.adapters.objects import LocalStore
 from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.domain.errors import UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
@@ -404,6 +405,17 @@ def test_no_landing_folder_is_nothing_landed(area: Area) -> None:
     area.folder.parent.rmdir()
     assert area.land() == {}
     assert area.rows() == []
+
+
+@pytest.mark.parametrize("what", ["the feed", "the landing area"])
+def test_a_file_in_the_place_of_a_folder_is_no_empty_folder(area: Area, what: str) -> None:
+    area.folder.rmdir()
+    place = area.folder if what == "the feed" else area.folder.parent
+    if what == "the landing area":
+        place.rmdir()
+    place.write_text(lines("1,a,2"), encoding="utf-8")
+    with pytest.raises(UnavailableError, match="orders cannot be listed: Not a directory"):
+        area.land()
 
 
 def test_a_file_that_is_not_readable_is_set_aside(area: Area) -> None:

@@ -150,6 +150,15 @@ def test_a_warehouse_that_no_location_can_name_is_refused(
         written(project, dev={}).environment()
 
 
+def test_a_home_that_is_a_file_is_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "note").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "note"))
+    with pytest.raises(ConfigError, match="note is not a folder"):
+        written(project, dev={}).environment()
+
+
 def test_what_is_missing_or_broken_is_said_in_one_line(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"profiles\.yml is missing"):
         Profile(project)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from slipway.adapters import code
@@ -85,7 +87,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         reason=reason,
     )
     try:
-        _write_records(session, run_manifest)
+        _write_records(session, run_manifest, done)
     except UnavailableError as error:
         if failure:
             raise failure from error
@@ -169,13 +171,20 @@ def _inputs(session: Session) -> list[InputSnapshot]:
     return found
 
 
-def _write_records(session: Session, run_manifest: RunManifest) -> None:
+def _write_records(session: Session, run_manifest: RunManifest, done: Invocation) -> None:
     records, run_id = session.records, session.request.run_id
-    target = Path(evidence.target_path(session.project))
-    for name in ("manifest.json", "run_results.json"):
-        if (target / name).is_file() and (session.request.managed or name == "manifest.json"):
-            content = (target / name).read_bytes()
-            # another run of this checkout may have put its own there meanwhile: rather none than that
-            if run_manifest.invocation_id.encode() in content:
-                records.write(run_id, f"dbt/{name}", content)
+    for name, artifact in (("manifest.json", done.manifest), ("run_results.json", done.execution)):
+        if artifact is not None:
+            records.write(run_id, f"dbt/{name}", _artifact(session.project, name, artifact, run_manifest))
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
+
+
+def _artifact(project: Path, name: str, artifact: Any, run_manifest: RunManifest) -> bytes:
+    """A file that dbt wrote, or, where another run of this checkout has put its own there by now, the same made again."""
+    with suppress(OSError):
+        content = (evidence.target_path(project) / name).read_bytes()
+        if run_manifest.invocation_id.encode() in content:
+            return content
+    with TemporaryDirectory() as folder:
+        artifact.write(str(Path(folder) / name))
+        return (Path(folder) / name).read_bytes()

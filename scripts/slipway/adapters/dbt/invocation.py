@@ -41,6 +41,7 @@ class Invocation:
         success: dbt's own verdict.
         results: dbt's results, one per node; empty when it did not come to run any.
         manifest: dbt's manifest, None when the project could not be parsed.
+        execution: dbt's run results as one object; None when it did not come to have any, or not yet.
         error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
         invocation_id: dbt's id.
         interrupted: by Ctrl-C.
@@ -54,6 +55,7 @@ class Invocation:
     invocation_id: str
     interrupted: bool = False
     refusal: SlipwayError | None = None
+    execution: Any = None
 
 
 def invoke(
@@ -101,6 +103,7 @@ def invoke(
         invocation_id=str(get_invocation_id()),
         interrupted=interrupted.is_set() or isinstance(done.exception, KeyboardInterrupt),
         refusal=current.refusal,
+        execution=done.result if results else None,
     )
 
 

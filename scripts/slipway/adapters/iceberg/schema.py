@@ -142,7 +142,9 @@ def casts(query: Schema, target: Schema, relation: str) -> str:
     items, given = [], by_name(query)
     for field in target.fields:
         kind = duckdb_type(field.field_type)
-        source = quote(field.name) if field.name.lower() in given else "NULL"
+        # under its own name: DuckDB takes only letters of ASCII for the same in upper and lower case
+        column = given.get(field.name.lower())
+        source = quote(column.name) if column else "NULL"
         items.append(f"{source}::{kind} as {quote(field.name)}")
     return f"select {', '.join(items)} from {relation}"
 

@@ -82,3 +82,14 @@ def test_a_column_may_have_the_name_of_a_partition(lake: Lake, partitioned_by: s
 def test_a_parameter_that_is_too_large(lake: Lake, entry: str) -> None:
     with pytest.raises(ConfigError, match=r"is too large.*2147483647"):
         lake.write("select 1 as k", partitioned_by=[entry])
+
+
+@pytest.mark.parametrize("strategy", ["append", "merge", "delete+insert", "insert_overwrite"])
+@pytest.mark.parametrize("name", ["größe", "GRÖßE", "grÖße"])
+def test_a_column_that_comes_in_another_case(lake: Lake, name: str, strategy: str) -> None:
+    """DuckDB takes only letters of ASCII for the same in upper and lower case; a table has the column once."""
+    options: dict[str, Any] = {"unique_key": ["k"], "partitioned_by": ["k"]}
+    lake.write('select 1 as k, 10 as "GRöße"', **options)
+    lake.write(f'select 2 as K, 20 as "{name}"', strategy, **options)
+    assert [field.name for field in lake.table.schema().fields] == ["k", "GRöße"]
+    lake.check([(1, 10), (2, 20)])
