@@ -1,6 +1,6 @@
 """A small dbt project of its own for a test that lands files, runs commands and changes the code.
 
-Commands are processes forked from one that has imported dbt (integration/dbt_server.py). What they published is read
+Commands are processes forked from one that has imported dbt (dbt_server.py). What they published is read
 by pyiceberg and SQLite alone.
 """
 
@@ -73,8 +73,13 @@ class Running:
             except TimeoutError:
                 os.kill(self.pid, signal.SIGKILL)
                 raise
-        texts = (self._out.read_text(encoding="utf-8"), self._err.read_text(encoding="utf-8"))
-        return Output(*texts, code=int(code) if code else None)
+        errors = self._err.read_text(encoding="utf-8") if self._err.exists() else ""
+        return Output(self._out.read_text(encoding="utf-8"), errors, code=int(code) if code else None)
+
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
 
 
 class Commands:
@@ -83,7 +88,7 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
         self._socket = folder / "commands.socket"
-        server = [sys.executable, str(ROOT / "tests" / "integration" / "dbt_server.py"), str(self._socket)]
+        server = [sys.executable, str(ROOT / "tests" / "dbt_server.py"), str(self._socket)]
         self._server = subprocess.Popen(server, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")})
 
     def start(
@@ -92,14 +97,25 @@ class Commands:
         argv: Sequence[str],
         cwd: Path,
         env: dict[str, str],
+        *,
+        together: bool = False,
         **more: object,
     ) -> Running:
-        """Start ``dbt`` or ``slipway``; ``more`` is what else dbt_server.py is asked for."""
+        """Start ``dbt`` or ``slipway``.
+
+        Args:
+            program: one of the two.
+            argv: its arguments.
+            cwd: the folder it starts in.
+            env: its whole environment.
+            together: what it prints on stderr is with what it prints on stdout.
+            more: what else dbt_server.py is asked for.
+        """
         self._count += 1
         out, err = self._folder / f"out-{self._count}", self._folder / f"err-{self._count}"
-        request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, **more}
+        request = {"program": program, "argv": argv, "cwd": str(cwd), "env": env, "output": str(out), **more}
         connection = self._connect()
-        connection.sendall(json.dumps(request | {"output": str(out), "errors": str(err)}).encode() + b"\n")
+        connection.sendall(json.dumps(request | ({} if together else {"errors": str(err)})).encode() + b"\n")
         return Running(connection, out, err)
 
     def stop(self) -> None:
@@ -165,9 +181,16 @@ class Workshop:
         **settings: str,
     ) -> Running:
         """Start a command in the project's folder, to be killed around a call, by a wrong clock, or with a terminal."""
-        more: dict[str, object] = {"kill_before": kill_before, "kill_after": kill_after}
-        more |= {"clock": clock, "terminal": terminal}
-        return self.commands.start(program, argv, self.project, self.env(**settings), **more)
+        return self.commands.start(
+            program,
+            argv,
+            self.project,
+            self.env(**settings),
+            kill_before=kill_before,
+            kill_after=kill_after,
+            clock=clock,
+            terminal=terminal,
+        )
 
     def slipway(self, *argv: str, **settings: str) -> Output:
         """Run ``slipway``, whatever comes of it."""

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +16,7 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable
-from tests.conftest import put_back
+from tests.conftest import Commands, Output, Running, put_back
 from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
@@ -33,83 +28,11 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a command ended; no code means that it was killed."""
-
-    code: int | None
-    output: str
-
-
-class Process:
-    """A dbt command that runs."""
-
-    def __init__(self, connection: socket.socket, output: Path) -> None:
-        self._connection, self._output = connection, output
-        self._stream = connection.makefile("r")
-        self.pid = int(self._stream.readline())
-
-    def wait(self, seconds: float = 120) -> Result:
-        """Wait for its end."""
-        self._connection.settimeout(seconds)
-        with self._connection, self._stream:
-            code = self._stream.readline().strip()
-        return Result(int(code) if code else None, self._output.read_text(encoding="utf-8"))
-
-    def kill(self) -> None:
-        """End it as ``kill -9`` does."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait()
-
-
-class DbtServer:
-    """Starts dbt commands, each as a process of its own (dbt_server.py)."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._count = folder, 0
-        self._socket = folder / "dbt.socket"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-        self._process = subprocess.Popen(
-            [sys.executable, HERE / "dbt_server.py", self._socket], env=environment
-        )
-
-    def start(self, argv: Sequence[str], cwd: Path, env: dict[str, str], kill_before: str = "") -> Process:
-        """Start a command."""
-        self._count += 1
-        output = self._folder / f"output-{self._count}"
-        request = {
-            "argv": argv,
-            "cwd": str(cwd),
-            "env": env,
-            "output": str(output),
-            "kill_before": kill_before,
-        }
-        connection = self._connect()
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        return Process(connection, output)
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _connect(self) -> socket.socket:
-        for _ in range(1200):
-            connection = socket.socket(socket.AF_UNIX)
-            try:
-                connection.connect(str(self._socket))
-                return connection
-            except (FileNotFoundError, ConnectionRefusedError):
-                connection.close()
-                assert self._process.poll() is None, "the dbt server did not start"
-                time.sleep(0.05)
-        raise TimeoutError("the dbt server did not start within a minute")
-
-
 @dataclass
 class Project:
     """A dbt project, where it keeps its tables and what lands there; read without dbt and slipway."""
 
-    server: DbtServer
+    commands: Commands
     path: Path
     home: Path
     landing: Path
@@ -129,30 +52,32 @@ class Project:
             **self.settings,
         }
 
-    def start(self, *argv: str, kill_before: str = "", cwd: Path | None = None) -> Process:
+    def start(self, *argv: str, kill_before: str = "", cwd: Path | None = None) -> Running:
         """Start a dbt command in the project's folder."""
-        return self.server.start(argv, cwd or self.path, self.env, kill_before)
+        return self.commands.start(
+            "dbt", argv, cwd or self.path, self.env, together=True, kill_before=kill_before
+        )
 
-    def run(self, *argv: str, cwd: Path | None = None) -> Result:
+    def run(self, *argv: str, cwd: Path | None = None) -> Output:
         """Run a dbt command, whatever comes of it."""
         return self.start(*argv, cwd=cwd).wait()
 
     def dbt(self, *argv: str, cwd: Path | None = None) -> str:
         """Run a dbt command that must succeed, and return what it printed."""
         result = self.run(*argv, cwd=cwd)
-        assert result.code == 0, result.output
-        return result.output
+        assert result.code == 0, result.out
+        return result.out
 
     def refused(self, *argv: str) -> str:
         """Run a dbt command that must fail, and return what it printed."""
         result = self.run(*argv)
-        assert result.code in (1, 2), result.output
-        return result.output
+        assert result.code in (1, 2), result.out
+        return result.out
 
     def killed(self, before: str, *argv: str) -> None:
         """Run a dbt command that is killed before a function of it is called."""
         result = self.start(*argv, kill_before=before).wait()
-        assert result.code is None, result.output
+        assert result.code is None, result.out
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the project."""
@@ -266,45 +191,37 @@ def ordered(rows: Iterable[Row]) -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtServer]:
-    """The process that starts dbt commands, one per worker."""
-    started = DbtServer(tmp_path_factory.mktemp("dbt"))
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="session")
-def template(server: DbtServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny project with the machinery's macros, parsed once."""
     path = tmp_path_factory.mktemp("template") / "project"
     shutil.copytree(HERE / "project", path)
     shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
     shutil.copy(ROOT / "profiles.yml", path)
     folder = path.parent
-    Project(server, path, folder / "home", folder / "landing", path / "target").dbt("parse")
+    Project(commands, path, folder / "home", folder / "landing", path / "target").dbt("parse")
     return path
 
 
-def _new_project(server: DbtServer, template: Path, folder: Path) -> Project:
+def _new_project(commands: Commands, template: Path, folder: Path) -> Project:
     path = folder / "project"
     shutil.copytree(template, path)
-    found = Project(server, path, folder / "home", folder / "landing", path / "target")
+    found = Project(commands, path, folder / "home", folder / "landing", path / "target")
     found.readings("day-1.csv", "m1,2024-05-01,1.5,", "m2,2024-05-01,2,", "m3,2024-05-01,0.25,")
     found.readings("day-2.csv", "m1,2024-05-02,1.25,", "m2,2024-05-02,3,")
     return found
 
 
 @pytest.fixture
-def project(server: DbtServer, template: Path, tmp_path: Path) -> Project:
+def project(commands: Commands, template: Path, tmp_path: Path) -> Project:
     """A copy of the tiny project with three meters' readings of two days landed."""
-    return _new_project(server, template, tmp_path)
+    return _new_project(commands, template, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def first_build(server: DbtServer, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def first_build(commands: Commands, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same after ``dbt build``, and a copy of all its files."""
     folder = tmp_path_factory.mktemp("first") / "build"
-    found = _new_project(server, template, folder)
+    found = _new_project(commands, template, folder)
     found.dbt("build")
     shutil.copytree(folder, folder.with_name("kept"))
     return found
@@ -318,18 +235,18 @@ def built(first_build: Project) -> Project:
 
 
 @pytest.fixture(scope="session")
-def retail_target(server: DbtServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def retail_target(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Artifacts of the bundled project, parsed once."""
     folder = tmp_path_factory.mktemp("retail")
-    Project(server, ROOT, folder / "home", folder / "landing", folder / "target").dbt("parse")
+    Project(commands, ROOT, folder / "home", folder / "landing", folder / "target").dbt("parse")
     return folder / "target"
 
 
 @pytest.fixture
-def retail(server: DbtServer, retail_target: Path, tmp_path: Path) -> Project:
+def retail(commands: Commands, retail_target: Path, tmp_path: Path) -> Project:
     """The bundled project, read where it is, with an empty landing area and a home of its own."""
     shutil.copytree(retail_target, tmp_path / "target")
-    return Project(server, ROOT, tmp_path / "home", tmp_path / "landing", tmp_path / "target")
+    return Project(commands, ROOT, tmp_path / "home", tmp_path / "landing", tmp_path / "target")
 
 
 @pytest.fixture(scope="session")

@@ -398,9 +398,9 @@ def test_a_view_is_internal_to_its_run(project: Project) -> None:
     assert "curated.inner" not in project.locations()
     # alone, in another process, it is made again or said to be missing: never an empty table
     result = project.run("run", "-s", "outer", "--full-refresh")
-    assert result.code == 0 or "inner" in result.output
+    assert result.code == 0 or "inner" in result.out
     assert project.rows("serving.outer") == [(3,)]
-    assert "Traceback" not in result.output
+    assert "Traceback" not in result.out
 
 
 def test_a_published_table_does_not_turn_into_a_view(built: Project) -> None:

@@ -14,7 +14,8 @@ from pyiceberg.table import StaticTable
 
 if TYPE_CHECKING:
     import duckdb
-    from tests.integration.conftest import DbtServer, Project
+    from tests.conftest import Commands
+    from tests.integration.conftest import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +114,7 @@ schema:
 
 
 def test_the_machinery_builds_another_project_when_the_example_is_deleted(
-    server: DbtServer, tmp_path: Path
+    commands: Commands, tmp_path: Path
 ) -> None:
     """A clone without its example is where a team starts with its own."""
     clone = tmp_path / "clone"
@@ -144,7 +145,7 @@ def test_the_machinery_builds_another_project_when_the_example_is_deleted(
 
     from tests.integration.conftest import Project
 
-    other = Project(server, clone, tmp_path / "home", clone / "landing", tmp_path / "target")
+    other = Project(commands, clone, tmp_path / "home", clone / "landing", tmp_path / "target")
     # the clone's own package, in a process that has imported nothing before
     program = "import sys; from dbt.cli.main import cli; sys.argv[0] = 'dbt'; cli()"
     environment = {**other.env, "PYTHONPATH": str(clone / "scripts")}

@@ -248,9 +248,9 @@ def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(
     assert result.code == 2
     assert (
         f"nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}"
-        in result.output
+        in result.out
     )
-    assert "Traceback" not in result.output
+    assert "Traceback" not in result.out
     now = built.locations()
     assert {name for name in now if now[name] != before.get(name)} == {"serving.sites"}
     assert len(built.content("serving.sites")) == 3
@@ -274,8 +274,8 @@ def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
     (folder / "go").touch()
     result = running.wait()
     assert result.code == 2
-    assert "nothing was published: serving.last moved" in result.output
-    assert str(foreign.snapshot_id) in result.output
+    assert "nothing was published: serving.last moved" in result.out
+    assert str(foreign.snapshot_id) in result.out
     assert built.rows("serving.last") == [(1,)]
 
 
@@ -288,11 +288,8 @@ def test_two_runs_at_once_end_as_one_after_the_other(built: Project) -> None:
         def run(number: int) -> int | None:
             barrier.wait()
             target = built.path.with_name(f"target-{number}")
-            return (
-                built.server.start(["build"], built.path, {**built.env, "DBT_TARGET_PATH": str(target)})
-                .wait()
-                .code
-            )
+            env = {**built.env, "DBT_TARGET_PATH": str(target)}
+            return built.commands.start("dbt", ["build"], built.path, env).wait().code
 
         codes = sorted(pool.map(run, range(2)), key=str)
     assert codes == [0, 0]
@@ -316,9 +313,9 @@ def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> No
     other.execute("rollback")
     other.close()
     assert result.code == 2
-    assert "catalog of dev" in result.output
-    assert "locked" in result.output
-    assert "Traceback" not in result.output
+    assert "catalog of dev" in result.out
+    assert "locked" in result.out
+    assert "Traceback" not in result.out
     assert project.locations() == before
     assert project.runs()[-1]["outcome"] == "refused"
 

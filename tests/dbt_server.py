@@ -3,8 +3,8 @@
 It imports once and forks for every command, so a command has its own memory, environment, folder and exit
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
 ``env``, ``output``, ``kill_before`` or ``kill_after``, a function before or after whose first call (``…#3``: third;
-``…+0.05``: and 50 ms later) the process is killed, ``clock``, seconds by which the command's clock is ahead, and, if it is
-not for dbt with everything in one file, ``program`` (``slipway``) and ``errors``, where stderr goes.
+``…+0.05``: and 50 ms later) the process is killed, ``clock``, seconds by which the command's clock is ahead, ``program``
+(``dbt`` or ``slipway``), and ``errors``, where stderr goes if not to ``output``.
 ``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parent
 
 
 def serve(path: str) -> None:
@@ -82,7 +82,7 @@ def warm_up() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "project"
-        shutil.copytree(HERE / "project", path)
+        shutil.copytree(HERE / "integration" / "project", path)
         shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
         shutil.copy(ROOT / "profiles.yml", path)
         places = ["--project-dir", str(path), "--profiles-dir", str(path), "--log-path", f"{folder}/logs"]
@@ -120,7 +120,7 @@ def answer(connection: socket.socket) -> None:
                 kill(name, after=when == "kill_after")
         if request.get("clock"):
             shift_clock(float(request["clock"]))
-        code = PROGRAMS[request.get("program", "dbt")](request["argv"])
+        code = PROGRAMS[request["program"]](request["argv"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
