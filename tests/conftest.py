@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.dbt_server import verify_extensions_once
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
@@ -331,6 +332,12 @@ def manifests(warehouse: Path) -> list[dict[str, Any]]:
     """Run manifests below a warehouse folder, oldest first."""
     found = [json.loads(path.read_bytes()) for path in warehouse.glob("_slipway/runs/*/*/run_manifest.json")]
     return sorted(found, key=lambda manifest: str(manifest["started_at"]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def extensions() -> None:
+    """Tests that open databases in this process need not wait for them either."""
+    verify_extensions_once()
 
 
 @pytest.fixture(scope="session")

@@ -106,7 +106,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     )
     log = environment.home / "logs" / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
-    done = invocation.invoke(_arguments(environment, options), options.project, request, events)
+    done = invocation.invoke(_arguments(options), options.project, request, events)
     session = invocation.session()
     try:
         return _ended(session, done, events, request, show)
@@ -155,10 +155,11 @@ def _ended(
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 
-def _arguments(environment: Environment, options: RunOptions) -> list[str]:
+def _arguments(options: RunOptions) -> list[str]:
     import json
 
-    arguments = ["build", "--target", environment.name]
+    # dbt parses a project anew when a target is named that was not before, were it the same one
+    arguments = ["build", *(["--target", options.target] if options.target else [])]
     for name, values in (("--select", options.select), ("--exclude", options.exclude)):
         arguments += [name, *values] if values else []
     if options.vars:

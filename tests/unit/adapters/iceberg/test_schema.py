@@ -57,7 +57,7 @@ def test_field_ids_for_copy_name_every_level() -> None:
 def test_casts_follow_the_target() -> None:
     target = schema(a=(1, LongType()), gone=(2, StringType()))
     query = schema(A=(1, IntegerType()), extra=(2, IntegerType()))
-    assert casts(query, target, "t") == 'select "a"::BIGINT as "a", NULL::VARCHAR as "gone" from t'
+    assert casts(query, target, "t") == 'select "A"::BIGINT as "a", NULL::VARCHAR as "gone" from t'
 
 
 def test_files_are_read_by_field_id(
