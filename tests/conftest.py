@@ -15,7 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,14 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV")
 HEADER = "parcel,depot,weighed_on,kg"
 DAY_1 = ("p1,N,2024-05-01,1.5", "p2,S,2024-05-01,2", "p3,S,2024-05-01,heavy")
 DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
+
+
+def some(every: int, cases: Iterable[Any]) -> list[Any]:
+    """Cases of a test, of which the ordinary suite takes each so-manieth, from the first on, and the long one all."""
+    return [
+        case if at % every == 0 else pytest.param(case, marks=pytest.mark.long)
+        for at, case in enumerate(cases)
+    ]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from tests.conftest import Commands
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = PROJECT / "seeds" / "landing" / "online_retail"
@@ -96,24 +95,13 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def compiled_nodes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def compiled_nodes(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The models and seeds of dbt's manifest, with the SQL that a first build runs."""
     scratch = tmp_path_factory.mktemp("compiled")
     settings = {"SLIPWAY_HOME": "home", "DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs"}
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("dbt")),
-            "--quiet",
-            "compile",
-            "--full-refresh",
-        ],
-        cwd=PROJECT,
-        env=os.environ | {name: str(scratch / folder) for name, folder in settings.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    env = os.environ | {name: str(scratch / folder) for name, folder in settings.items()}
+    done = commands.start("dbt", ["--quiet", "compile", "--full-refresh"], PROJECT, env).wait()
+    assert done.code == 0, done
     nodes = json.loads((scratch / "target" / "manifest.json").read_text())["nodes"]
     return {key: node for key, node in nodes.items() if node["resource_type"] in {"model", "seed"}}
 

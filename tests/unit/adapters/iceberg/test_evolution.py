@@ -360,7 +360,14 @@ def test_a_field_that_another_tool_renamed_is_not_mixed_up(lake: Lake) -> None:
 
 
 PROMOTIONS = [
-    pytest.param(narrow, wide, asked, way, id=f"{name}-{way or 'unpartitioned'}")
+    pytest.param(
+        narrow,
+        wide,
+        asked,
+        way,
+        id=f"{name}-{way or 'unpartitioned'}",
+        marks=[pytest.mark.long] if at % 2 else [],
+    )
     for name, narrow, wide, asked, ways in (
         (
             "int-to-long",
@@ -387,7 +394,7 @@ PROMOTIONS = [
             for old, new in ((4, 9), (9, 18), (10, 18), (18, 38))
         ),
     )
-    for way in ways
+    for at, way in enumerate(ways)
 ]
 
 

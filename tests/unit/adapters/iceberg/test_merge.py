@@ -168,7 +168,7 @@ PROPERTY = {
 }
 
 
-@settings(max_examples=12, **PROPERTY)  # type: ignore[arg-type]
+@settings(max_examples=8, **PROPERTY)  # type: ignore[arg-type]
 @given(*CASE)
 def test_a_merge_is_what_dbt_duckdb_makes_of_a_native_table(
     lakes: Iterator[Lake],

@@ -78,7 +78,7 @@ def written(path: str) -> dict[str, Any]:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=40,
+    max_examples=20,
     deadline=None,
 )
 @given(tables(), st.data())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyarrow import parquet
+from tests.conftest import some
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -15,7 +16,9 @@ ROWS = 250_000  # three row groups
 
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize(
-    "at", [(), (0,), (130_000,), (ROWS - 1,), (5, 6, 200_000), range(ROWS)], ids=lambda at: str(at)[:20]
+    "at",
+    some(2, [(130_000,), (), (5, 6, 200_000), (0,), range(ROWS), (ROWS - 1,)]),
+    ids=lambda at: str(at)[:20],
 )
 def test_nan_of_any_row_group_are_counted(lake: Lake, kind: str, at: Any) -> None:  # noqa: ANN401 - a range or a tuple
     holds = (

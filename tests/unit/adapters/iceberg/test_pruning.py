@@ -235,7 +235,7 @@ QUIET: Any = {
 }
 
 
-@settings(max_examples=12, derandomize=True, **QUIET)
+@settings(max_examples=8, derandomize=True, **QUIET)
 @given(st.sampled_from(KINDS), st.data())
 def test_a_filter_finds_what_a_full_scan_finds(
     lakes: Iterator[Lake], kind: Kind, data: st.DataObject
