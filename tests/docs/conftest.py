@@ -94,9 +94,9 @@ class Shop:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
 
-    def start(self, program: str, *argv: str) -> Output:
-        """Run ``slipway`` or ``dbt`` in the project's folder, without any setting."""
-        return self.commands.start(program, argv, self.folder, self.env()).wait()
+    def start(self, program: str, *argv: str, **settings: str) -> Output:
+        """Run ``slipway`` or ``dbt`` in the project's folder, without any setting but those that are given."""
+        return self.commands.start(program, argv, self.folder, self.env() | settings).wait()
 
     def write(self, name: str, text: str) -> None:
         target = self.folder / name
@@ -123,15 +123,19 @@ def pages(files: list[str]) -> dict[str, Page]:
     return {name: Page(name, (ROOT / name).read_text(encoding="utf-8")) for name in names}
 
 
-@pytest.fixture(scope="session")
-def shop(files: list[str], commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The example after the README's first command."""
-    folder = tmp_path_factory.mktemp("fresh clone")
+def copied(files: list[str], folder: Path) -> Path:
+    """A folder with the project in it, as a clone has it, without its tests of itself."""
     for name in files:
         if not name.startswith("tests/") or name.startswith("tests/dbt/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    made = Shop(commands, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shop(files: list[str], commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The example after the README's first command."""
+    made = Shop(commands, copied(files, tmp_path_factory.mktemp("fresh clone")))
     done = made.start("slipway", "run")
     assert done.code == 0, done
     made.runs.append(done)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.docs.conftest import Shop, copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.docs.conftest import Page, Shop
+    from tests.conftest import Commands
+    from tests.docs.conftest import Page
 
 ROOT = Path(__file__).parents[2]
 # tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself
@@ -77,3 +81,39 @@ def test_a_model_and_a_python_model(written: Shop) -> None:
     query = "select sum(trading_days) as days from serving.weekday_revenue"
     landed = len(list((ROOT / "seeds/landing/online_retail").glob("*.csv")))
     assert written.start("slipway", "sql", "--output", "csv", query).out.split() == ["days", str(landed)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("data", ["sample", "real"])
+def test_the_example_replays_identical(
+    files: list[str], commands: Commands, tmp_path: Path, data: str
+) -> None:
+    """Forecasts included, and although the run that is replayed built increments on what was there."""
+    source = ROOT / "seeds/landing" if data == "sample" else ROOT.parent / "shared/data"
+    landed = sorted((source / "online_retail").glob("*.csv"))
+    if not landed:
+        pytest.skip(f"the real files are not in {source}: put the online_retail folder there")
+    shop, landing = Shop(commands, copied(files, tmp_path / "clone")), tmp_path / "landing"
+    for command in (
+        ("init", "--quiet"),
+        ("add", "--all"),
+        ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message", "all"),
+    ):
+        subprocess.run(["git", "-C", str(shop.folder), *command], check=True)
+    settings = {"SLIPWAY_LANDING": str(landing), "HOME": str(tmp_path)}
+    (landing / "online_retail").mkdir(parents=True)
+    for part in (landed[: -len(landed) // 4], landed[-len(landed) // 4 :]):
+        for path in part:
+            shutil.copy(path, landing / "online_retail")
+        done = shop.start("slipway", "run", **settings)
+        assert done.code == 0, done
+    done = shop.start("slipway", "replay", "latest", "--output", "json", **settings)
+    assert done.code == 0, done
+    found = {table["table"]: table["verdict"] for table in json.loads(done.out)["tables"]}
+    assert set(found.values()) == {"identical"}
+    built = {
+        path.stem
+        for folder in ("models/serving", "python_models/serving")
+        for path in (ROOT / folder).glob("*.[sp][qy]*")
+    }
+    assert {f"serving.{name}" for name in built} <= found.keys()
