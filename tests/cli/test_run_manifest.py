@@ -97,6 +97,12 @@ def test_a_run_names_its_commit_and_whether_the_tree_was_dirty(told: Told) -> No
     assert told.second["code"] == {"commit": told.commit, "dirty": True, "branch": "main"}
 
 
+def test_a_detached_head_is_no_branch(workshop: Workshop) -> None:
+    commit = workshop.commit()
+    workshop.git("checkout", "--quiet", "--detach")
+    assert workshop.run("--select", "depots")["code"] == {"commit": commit, "dirty": False, "branch": None}
+
+
 def test_the_lock_file_is_named_by_its_digest(workshop: Workshop) -> None:
     workshop.write("requirements.lock", "duckdb==1.5.5\n")
     run = workshop.run("--select", "depots")

@@ -35,7 +35,7 @@ def code_of(project: Path) -> Code:
     return Code(
         commit=commit,
         dirty=status != "" or bool(_ignored(project)),
-        branch=_git(project, "rev-parse", "--abbrev-ref", "HEAD"),
+        branch=_git(project, "symbolic-ref", "--quiet", "--short", "HEAD"),
     )
 
 

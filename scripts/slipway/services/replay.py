@@ -100,7 +100,9 @@ def _manifest(environment: Environment, run: str) -> RunManifest:
             f"run {found.run_id} cannot be replayed", "it never came to its end", "choose another"
         )
     if why := why_not_replayable(manifest):
-        raise SlipwayError(f"run {found.run_id} cannot be replayed", why, "choose a run of a commit")
+        raise SlipwayError(
+            f"run {found.run_id} cannot be replayed", why, "choose a run that passed at a commit"
+        )
     return manifest
 
 

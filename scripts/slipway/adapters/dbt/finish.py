@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from slipway.adapters import code
 from slipway.adapters.dbt import evidence, slices
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.disk import writing_below
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
 from slipway.domain.errors import SlipwayError, UnavailableError, UnrecordedError
@@ -185,6 +186,6 @@ def _artifact(project: Path, name: str, artifact: Any, run_manifest: RunManifest
         content = (evidence.target_path(project) / name).read_bytes()
         if run_manifest.invocation_id.encode() in content:
             return content
-    with TemporaryDirectory() as folder:
+    with writing_below(gettempdir()), TemporaryDirectory() as folder:
         artifact.write(str(Path(folder) / name))
         return (Path(folder) / name).read_bytes()
