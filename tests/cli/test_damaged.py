@@ -127,6 +127,7 @@ KINDS = {
     "hold": Kind(
         of_release("holds/000002.json"),
         stops=frozenset({"hold", "publish", "run", "dbt build", "maintain"}),
+        told_by=frozenset({"rollback", "rollback for good"}),
         before=held,
         has_target=True,
     ),

@@ -7,7 +7,7 @@ import re
 from slipway.adapters.objects import ObjectStore
 from slipway.adapters.record_files import read_record
 from slipway.adapters.records import Records
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.release import Hold, Lift
 
 _FOLDER = "holds"
@@ -40,8 +40,11 @@ class Holds:
         return None
 
     def place(self, hold: Hold) -> bool:
-        """Put the environment on hold; False when it was already, which stays as it is."""
-        if self.current() is not None:
+        """Put the environment on hold; False when it was already, which stays as it is, damaged or not."""
+        try:
+            if self.current() is not None:
+                return False
+        except DamagedError:
             return False
         self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
         return True

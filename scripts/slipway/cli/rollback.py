@@ -102,8 +102,8 @@ def _explain(proposal: Proposal) -> None:
         right=("rows now", "rows then", "snapshot now", "snapshot then"),
         optional=("snapshot now", "snapshot then"),
     )
-    if proposal.note:
-        output.message(proposal.note)
+    for note in proposal.notes:
+        output.message(note)
     for exposure in proposal.exposures:
         owner = f" of {exposure.owner}" if exposure.owner else ""
         output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")

@@ -31,9 +31,9 @@ class Proposal:
         steps: what happens to which table; empty when readers see it already.
         exposures: who reads these tables.
         under_way: runs that may publish these tables.
-        note: why that is not known.
+        notes: what of all this is not known, and why.
         healed: publications of dead processes that were recorded, finished or undone first, a line each.
-        hold: the hold that is in force.
+        hold: the hold that is in force, if it can be read.
     """
 
     environment: Environment
@@ -42,7 +42,7 @@ class Proposal:
     steps: Sequence[Step]
     exposures: Sequence[Exposure]
     under_way: Sequence[Lease] = ()
-    note: str = ""
+    notes: Sequence[str] = ()
     healed: Sequence[str] = ()
     hold: Hold | None = None
 
@@ -101,13 +101,18 @@ def propose(
         for found in Leases(records).found()
         if found.standing is Standing.LIVE and found.lease.concerns(moving)
     ]
+    exposures, hold, notes = [], None, []
     try:
-        exposures, note = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving), ""
+        exposures = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving)
     except DamagedError as error:
-        exposures, note = [], f"who reads the tables is not known: {error.line()}"
-    return Proposal(
-        environment, goal, bool(only), steps, exposures, under_way, note, healed, Holds(records).current()
-    )
+        notes.append(f"who reads the tables is not known: {error.line()}")
+    try:
+        hold = Holds(records).current()
+    except (
+        DamagedError
+    ) as error:  # which refuses runs as well, and is no reason to leave wrong numbers where they are
+        notes.append(f"there is a hold, and by whom is not known: {error.line()}")
+    return Proposal(environment, goal, bool(only), steps, exposures, under_way, notes, healed, hold)
 
 
 def _goal(records: Records, number: int | None) -> tuple[list[Release], Release]:
