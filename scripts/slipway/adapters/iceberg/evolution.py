@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
@@ -27,8 +28,8 @@ def replaced(base: Schema, query: Schema, last_column_id: int, history: Sequence
     stay right; otherwise it is a new field.
     """
     ids = itertools.count(last_column_id + 1)
-    moved = _moved(history)
-    kept = by_name(Schema(*(one for one in base.fields if one.field_id not in moved)))
+    unlike = _moved(history) | _emptied(history, base)
+    kept = by_name(Schema(*(one for one in base.fields if one.field_id not in unlike)))
     return Schema(*(_carried(kept.get(one.name.lower()), one, ids) for one in query.fields))
 
 
@@ -84,6 +85,13 @@ def evolved(
             "older files tell the fields of a struct by name and would mix them up",
             "run with --full-refresh",
         )
+    emptied = _emptied(history, result)
+    if names := [one.name for one in result.fields if one.field_id in emptied]:
+        raise ContractError(
+            f"{model}: in column {', '.join(names)} a struct keeps none of the fields that older files have",
+            "DuckDB does not read such files",
+            "run with --full-refresh",
+        )
     return result
 
 
@@ -101,6 +109,28 @@ def _moved(schemas: Iterable[Schema]) -> set[int]:
         for path, number in _nested(top.field_type, (top.field_id,))
         if ids.setdefault(path, number) != number or paths.setdefault(number, path) != path
     }
+
+
+def _emptied(history: Iterable[Schema], now: Schema) -> set[int]:
+    """Ids of columns in which a struct has no field any more of those that it had in one of the older schemas."""
+    kept = dict(_structs(now))
+    return {
+        path[0]
+        for schema in history
+        for path, names in _structs(schema)
+        if path in kept and names.isdisjoint(kept[path])
+    }
+
+
+def _structs(schema: Schema) -> Iterator[tuple[tuple[Any, ...], set[str]]]:
+    """Every struct of a schema: its path from the id of its column on, and the names of its fields."""
+    for top in schema.fields:
+        kinds: list[tuple[tuple[Any, ...], ice.IcebergType]] = [((top.field_id,), top.field_type)]
+        for path, kind in kinds:
+            children = _children(kind)
+            kinds += [((*path, name), inner) for name, _, inner in children]
+            if isinstance(kind, ice.StructType):
+                yield path, {name for name, _, _ in children}
 
 
 @dataclass
@@ -245,15 +275,18 @@ def _optional(kind: ice.IcebergType) -> ice.IcebergType:
 
 
 def _nested(kind: ice.IcebergType, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], int]]:
-    match kind:
-        case ice.StructType():
-            children = [(one.name.lower(), one.field_id, one.field_type) for one in kind.fields]
-        case ice.ListType():
-            children = [("", kind.element_id, kind.element_type)]
-        case ice.MapType():
-            children = [("key", kind.key_id, kind.key_type), ("value", kind.value_id, kind.value_type)]
-        case _:
-            return
-    for name, number, inner in children:
+    for name, number, inner in _children(kind):
         yield (*path, name), number
         yield from _nested(inner, (*path, name))
+
+
+def _children(kind: ice.IcebergType) -> list[tuple[str, int, ice.IcebergType]]:
+    """Name, id and type of what a type consists of."""
+    match kind:
+        case ice.StructType():
+            return [(one.name.lower(), one.field_id, one.field_type) for one in kind.fields]
+        case ice.ListType():
+            return [("", kind.element_id, kind.element_type)]
+        case ice.MapType():
+            return [("key", kind.key_id, kind.key_type), ("value", kind.value_id, kind.value_type)]
+    return []

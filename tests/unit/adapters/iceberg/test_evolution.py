@@ -229,6 +229,7 @@ class Model:
 
     def __init__(self, fields: list[str], *, wide: bool) -> None:
         self.fields, self.gone = fields, set[str]()
+        self.earlier = [set(fields)]
         self.wide = dict.fromkeys(fields, wide)
         self.rows: dict[int, dict[str, Any]] = {}
 
@@ -239,13 +240,16 @@ class Model:
             return set(names) == set(self.fields) and same
         if mode == "ignore":
             return not added
-        return not set(names).isdisjoint(self.fields) and self.gone.isdisjoint(added)
+        kept = set(names) | (set(self.fields) if mode == "append_new_columns" else set())
+        read = all(not kept.isdisjoint(fields) for fields in self.earlier)
+        return read and not set(names).isdisjoint(self.fields) and self.gone.isdisjoint(added)
 
     def change(self, names: list[str], mode: str, *, wide: bool) -> None:
         if mode == "sync_all_columns":
             self.gone |= set(self.fields) - set(names)
             self.fields = [name for name in self.fields if name in names]
         self.fields = self.fields + [name for name in names if name not in self.fields]
+        self.earlier.append(set(self.fields))
         for name in names:
             self.wide[name] = self.wide.get(name, False) or wide
         for row in self.rows.values():
@@ -308,6 +312,29 @@ def test_structs_evolve_and_no_value_is_lost_many_times(
     changes: list[Any],
 ) -> None:
     evolve(next(lakes), first, changes)
+
+
+@pytest.mark.parametrize("shape", ["{}", "[{}]", "map {{'k': {}}}", "{{x: 1, y: {}}}"])
+def test_a_struct_keeps_a_field_that_its_oldest_files_have(lake: Lake, shape: str) -> None:
+    def sql(key: int, value: str) -> str:
+        return f"select {key} as k, {shape.format(value)} as s"
+
+    lake.write(sql(1, "{a: 1}"))
+    lake.write(sql(2, "{a: 2, b: 2}"), "append", on_schema_change="append_new_columns")
+    before = lake.table.metadata_location
+    with pytest.raises(
+        ContractError, match=r"in column s a struct keeps none of the fields that older files have"
+    ):
+        lake.write(sql(3, "{b: 3}"), "append", on_schema_change="sync_all_columns")
+    assert lake.table.metadata_location == before
+    for _ in range(2):  # a second time on columns that the first one began anew
+        lake.write(sql(3, "{b: 3}"))
+        lake.write(sql(4, "{b: 4, c: 4}"), "append", on_schema_change="append_new_columns")
+        assert lake.connection.execute(f"select k from {lake.scan} order by k").fetchall() == [(3,), (4,)]
+        assert lake.table.scan().to_arrow().num_rows == 2
+        lake.write(sql(5, "{c: 5}"))
+        lake.write(sql(6, "{c: 6, b: 6}"), "append", on_schema_change="append_new_columns")
+        assert lake.connection.execute(f"select k from {lake.scan} order by k").fetchall() == [(5,), (6,)]
 
 
 def test_null_structs_stay_null_when_fields_come_and_go(lake: Lake) -> None:
