@@ -83,6 +83,8 @@ def _tell_hold(proposal: Proposal) -> None:
 
 def _explain(proposal: Proposal) -> None:
     goal, name = proposal.goal, proposal.environment.name
+    for note in proposal.notes:
+        output.message(note)
     if not proposal.steps:
         output.result(f"Readers of {name} see release {goal.number} already.")
         return
@@ -102,8 +104,6 @@ def _explain(proposal: Proposal) -> None:
         right=("rows now", "rows then", "snapshot now", "snapshot then"),
         optional=("snapshot now", "snapshot then"),
     )
-    for note in proposal.notes:
-        output.message(note)
     for exposure in proposal.exposures:
         owner = f" of {exposure.owner}" if exposure.owner else ""
         output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
