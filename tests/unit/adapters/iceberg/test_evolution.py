@@ -337,6 +337,19 @@ def test_a_struct_keeps_a_field_that_its_oldest_files_have(lake: Lake, shape: st
         assert lake.connection.execute(f"select k from {lake.scan} order by k").fetchall() == [(5,), (6,)]
 
 
+def test_files_that_have_no_column_of_the_table_any_more(lake: Lake) -> None:
+    """Rows of NULL; the third reader takes the first column of such files for one that it does not find (0015)."""
+    lake.write("select 1 as a")
+    lake.write("select 2 as a, 3 as b", "append", on_schema_change="append_new_columns")
+    lake.write("select 4 as b", "append", on_schema_change="sync_all_columns")
+    lake.check([(None,), (3,), (4,)], datafusion=False)
+    lake.write("select 4 as b, 1 as c", "merge", unique_key=["b"], on_schema_change="sync_all_columns")
+    lake.check([(None, None), (3, None), (4, 1)], datafusion=False)
+    lake.write("select 9 as c", "append", on_schema_change="sync_all_columns")
+    lake.write("select 5 as c", "delete+insert", unique_key=["c"], on_schema_change="sync_all_columns")
+    lake.check([(None,), (None,), (1,), (5,), (9,)], datafusion=False)
+
+
 def test_null_structs_stay_null_when_fields_come_and_go(lake: Lake) -> None:
     lake.write("select unnest([1, 2]) as k, unnest([null, {a: 1, b: 2}]) as s")
     lake.write("select 3 as k, {b: 3, c: 4} as s", "append", on_schema_change="sync_all_columns")
