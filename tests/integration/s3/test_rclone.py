@@ -77,15 +77,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory, store: str) -> Told:
-    return Told(new_lake(tmp_path_factory.mktemp("s3"), "parcels-lake", store), shows_folders=False)
+    folder = tmp_path_factory.mktemp("s3")
+    return Told(new_lake(folder, f"parcels-{folder.name}", store), shows_folders=False)
 
 
 def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
     said = "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
-    assert f"s3://parcels-lake/warehouse/_slipway {said}" in told.text.err
+    assert f"s3://{told.lake.bucket}/warehouse/_slipway {said}" in told.text.err
     examined = told.lake.workshop.slipway("doctor")
     assert examined.code == 6, examined
-    assert examined.out.startswith(f"s3://parcels-lake/warehouse/_slipway: {said.replace(':', '.')}")
+    assert examined.out.startswith(f"s3://{told.lake.bucket}/warehouse/_slipway: {said.replace(':', '.')}")
 
 
 def test_runs_go_one_after_the_other_without_conditional_writes(

@@ -46,7 +46,8 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(new_lake: Callable[[Path, str], Lake], tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return Told(new_lake(tmp_path_factory.mktemp("s3"), "parcels-lake"))
+    folder = tmp_path_factory.mktemp("s3")
+    return Told(new_lake(folder, f"parcels-{folder.name}"))
 
 
 def nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -57,7 +58,7 @@ def test_tables_are_published_in_the_bucket(told: Told) -> None:
     assert told.first["outcome"] == "published"
     published = told.lake.published()
     assert published.keys() == ALL
-    assert all(location.startswith("s3://parcels-lake/warehouse/") for location in published.values())
+    assert all(location.startswith(f"s3://{told.lake.bucket}/warehouse/") for location in published.values())
     rows = told.lake.table("serving.depot_weights").scan().to_arrow().to_pylist()
     # N: 1.5 + 0.25 + 4, S: 2 + 10.125
     assert {(row["depot"], row["parcels"], float(row["kg"])) for row in rows} == {
@@ -85,10 +86,10 @@ def test_the_run_manifest_is_right_about_the_objects(told: Told) -> None:
     stored = told.lake.manifests()
     printed = {key: value for key, value in told.first.items() if key != "folder"}
     assert stored[0] == printed
-    assert told.first["folder"].startswith("s3://parcels-lake/warehouse/_slipway/runs/")
+    assert told.first["folder"].startswith(f"s3://{told.lake.bucket}/warehouse/_slipway/runs/")
     for name, node in nodes(stored[2]).items():
         tasks = list(told.lake.table(name).scan().plan_files())
-        keys = [task.file.file_path.removeprefix("s3://parcels-lake/") for task in tasks]
+        keys = [task.file.file_path.removeprefix(f"s3://{told.lake.bucket}/") for task in tasks]
         assert (node["files"], node["bytes_total"]) == (len(keys), sum(told.after_last[key] for key in keys))
         assert node["metadata_location"] == told.lake.published()[name]
     folder = "warehouse/_slipway/runs/"

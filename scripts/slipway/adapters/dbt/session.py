@@ -36,7 +36,7 @@ from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records
 from slipway.adapters.releases import heal
 from slipway.domain.environment import Environment
-from slipway.domain.errors import NotFoundError
+from slipway.domain.errors import NotFoundError, SlipwayError
 from slipway.domain.manifest import Code, LandedFile, Node, RunManifest
 from slipway.domain.run import RunRequest
 
@@ -73,11 +73,9 @@ class Session:
         self.secret = Secret(self.environment, landing=True)
         self.inputs = Tables(self.environment, self.secret.renew)
         self.scratch = self._scratch_folder()
-        self.outputs = self.inputs
-        if self.scratch:
-            self.outputs = Tables(self.environment.scratch(self.scratch), self.secret.renew)
-        self.begun = False
-        self.builds = False
+        mine = self.environment.scratch(self.scratch) if self.scratch else None
+        self.outputs = Tables(mine, self.secret.renew) if mine else self.inputs
+        self.begun = self.builds = False
         self.lease: HeldLease | None = None
         self._healed: list[str] | None = None
         self.code = Code(commit=None, dirty=True)
@@ -95,7 +93,7 @@ class Session:
         self.carried: set[str] = set()
         self.test_keys: dict[str, str] = {}
         self._others: dict[str, Tables] = {target: self.inputs}
-        self._locations: dict[int, dict[TableId, str]] = {}
+        self._locations: dict[int, dict[TableId, str] | SlipwayError] = {}
         self.views = Views(connection)
 
     @property
@@ -181,15 +179,25 @@ class Session:
     def locations(self, tables: Tables) -> dict[TableId, str]:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
         with self.lock:
-            if id(tables) not in self._locations:
-                if tables is self.outputs:
-                    self.heal()
-                records = Records(tables.environment)
-                check_file(records)
-                found = seen(tables, records).locations
-                check_catalog(tables, records, found)
-                self._locations[id(tables)] = found
-            return self._locations[id(tables)]
+            if (found := self._locations.get(id(tables))) is None:
+                found = self._locations[id(tables)] = self._look(tables)
+            if isinstance(
+                found, SlipwayError
+            ):  # at once: a silent store takes a minute, and dbt asks for each schema
+                raise found
+            return found
+
+    def _look(self, tables: Tables) -> dict[TableId, str] | SlipwayError:
+        try:
+            if tables is self.outputs:
+                self.heal()
+            records = Records(tables.environment)
+            check_file(records)
+            found = seen(tables, records).locations
+            check_catalog(tables, records, found)
+        except SlipwayError as error:
+            return error
+        return found
 
     def look_again(self) -> bool:
         """Pin anew what the catalogs name now, healed; whether the run's own environment changed since the first look."""
@@ -229,17 +237,13 @@ class Session:
             show_landing(self, database, identifier)
             return
         table = self.current(database, identifier)
+        sliced = self.begun and self.is_slice and identifier not in self.staged
         if table is not None:
             check_readable(table)
             self.views.table(database, identifier, table.metadata_location)
             with self.lock:
                 self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)
-        elif (
-            self.begun
-            and self.is_slice
-            and identifier not in self.staged
-            and self.published(self.inputs, identifier)
-        ):
+        elif sliced and self.published(self.inputs, identifier):
             raise NotFoundError(
                 f"{'.'.join(identifier)} is not in this slice",
                 "the model that makes it is not selected",
