@@ -143,14 +143,14 @@ def test_reader_that_leaves_early_is_no_error(world: World) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"range\r\n", b"")
 
 
-@pytest.mark.parametrize("closed", some(4, [">&- 2>&- <&-", ">&-", "2>&-", "<&-"]))
+@pytest.mark.parametrize("closed", some(4, [">&-", "2>&-", "<&-", ">&- 2>&- <&-"]))
 def test_streams_that_are_closed_are_no_error(world: World, closed: str) -> None:
     command = f"{sys.executable} -m slipway.cli.main sql 'from serving.depot_weights' {closed}"
     done = subprocess.run(
         ["bash", "-c", command], env=world.env(), cwd=world.folder, capture_output=True, check=False
     )
     assert (done.returncode, b"slipway:" in done.stderr) == (0, False), done.stderr
-    assert done.stdout == b"" or ">&-" not in closed.split()
+    assert bool(done.stdout) == (">&-" not in closed.split())
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])

@@ -34,12 +34,12 @@ def code_of(project: Path) -> Code:
     status = _git(project, "status", "--porcelain", "--untracked-files=normal")
     return Code(
         commit=commit,
-        dirty=status != "" or bool(_ignored(project)),
+        dirty=status != "" or bool(ignored_code(project)),
         branch=_git(project, "symbolic-ref", "--quiet", "--short", "HEAD"),
     )
 
 
-def _ignored(project: Path) -> list[str]:
+def ignored_code(project: Path) -> list[str]:
     """Code that dbt reads and git is told to ignore, so that no commit holds it."""
     with suppress(OSError, yaml.YAMLError):
         config = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8")) or {}

@@ -7,7 +7,7 @@ import re
 from slipway.adapters.objects import ObjectStore
 from slipway.adapters.record_files import read_record
 from slipway.adapters.records import Records
-from slipway.domain.errors import DamagedError, SlipwayError
+from slipway.domain.errors import SlipwayError
 from slipway.domain.release import Hold, Lift
 
 _FOLDER = "holds"
@@ -31,20 +31,28 @@ class Holds:
         Raises:
             DamagedError: there is one, and its record cannot be read.
         """
+        number = self._in_force()
+        if number is None:
+            return None
+        return read_record(
+            self._store, Hold, _key(number), release=number, target=self._records.environment.name
+        )
+
+    def _in_force(self) -> int | None:
+        """The number of the hold that is in force, whether its record can be read or not."""
         keys = [item.key for item in self._store.entries(_FOLDER)]
-        for key in reversed(keys):
-            if (named := _HOLD.fullmatch(key)) and _lifted(key) not in keys:
-                return read_record(
-                    self._store, Hold, key, release=int(named[1]), target=self._records.environment.name
-                )
-        return None
+        return next(
+            (
+                int(named[1])
+                for key in reversed(keys)
+                if (named := _HOLD.fullmatch(key)) and _lifted(key) not in keys
+            ),
+            None,
+        )
 
     def place(self, hold: Hold) -> bool:
         """Put the environment on hold; False when it was already, which stays as it is, damaged or not."""
-        try:
-            if self.current() is not None:
-                return False
-        except DamagedError:
+        if self._in_force() is not None:
             return False
         self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
         return True

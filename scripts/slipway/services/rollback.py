@@ -108,9 +108,8 @@ def propose(
         notes.append(f"who reads the tables is not known: {error.line()}")
     try:
         hold = Holds(records).current()
-    except (
-        DamagedError
-    ) as error:  # which refuses runs as well, and is no reason to leave wrong numbers where they are
+    except DamagedError as error:
+        # it refuses runs as well, and is no reason to leave wrong numbers where they are
         notes.append(f"there is a hold, and by whom is not known: {error.line()}")
     return Proposal(environment, goal, bool(only), steps, exposures, under_way, notes, healed, hold)
 

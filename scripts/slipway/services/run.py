@@ -182,12 +182,15 @@ def _refuse_unknown_code(environment: Environment, options: RunOptions) -> None:
     """A production run is of a commit that others can find again."""
     if environment.mode is not Mode.PRODUCTION:
         return
-    from slipway.adapters.code import code_of
+    from slipway.adapters.code import code_of, ignored_code
 
     code = code_of(options.project)
     if code.commit is None or code.dirty:
+        what = f"a run in {environment.name} needs a clean work tree at a commit"
+        if ignored := code.commit and ignored_code(options.project):
+            raise SlipwayError(what, f"git ignores {ignored[0]}, which dbt may read", "commit or remove it")
         raise SlipwayError(
-            f"a run in {environment.name} needs a clean work tree at a commit",
+            what,
             "there are uncommitted changes" if code.commit else "this is not a git repository",
             "commit them",
         )

@@ -181,10 +181,8 @@ class Session:
         with self.lock:
             if (found := self._locations.get(id(tables))) is None:
                 found = self._locations[id(tables)] = self._look(tables)
-            if isinstance(
-                found, SlipwayError
-            ):  # at once: a silent store takes a minute, and dbt asks for each schema
-                raise found
+            if isinstance(found, SlipwayError):
+                raise found  # at once: a silent store takes a minute, and dbt asks for each schema
             return found
 
     def _look(self, tables: Tables) -> dict[TableId, str] | SlipwayError:
