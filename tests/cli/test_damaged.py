@@ -284,6 +284,24 @@ def test_replay_of_a_run_whose_manifest_is_damaged(lived: World, way: str) -> No
     check(lived, "run manifest", way, ["replay"])
 
 
+@pytest.mark.parametrize("way", list(WAYS))
+def test_a_hold_that_is_damaged_can_be_lifted_and_one_of_another_cannot(lived: World, way: str) -> None:
+    restore(lived)
+    held(lived)
+    record = KINDS["hold"].record(lived)
+    WAYS[way](record)
+    content = record.read_bytes()
+    done = lived.slipway("hold", "--lift")
+    if is_foreign := WAYS[way] in (newer, foreign):
+        assert (done.code, record.name in done.err, done.out) == (6, True, ""), done
+    else:
+        assert (done.code, done.out) == (0, "The hold of release 2 was lifted.\n"), done
+        assert record.name in done.err
+    assert record.with_suffix(".lifted").exists() is not is_foreign
+    assert record.read_bytes() == content
+    assert lived.slipway("hold").code == (6 if is_foreign else 0)
+
+
 @pytest.mark.parametrize(("kind", "way"), cases())
 def test_doctor_finds_it(lived: World, kind: str, way: str) -> None:
     restore(lived)

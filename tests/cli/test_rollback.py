@@ -162,8 +162,11 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     done = built.slipway("rollback", "--to", "2")
     assert (done.code, "by whom is not known" in done.err) == (0, True), done
     assert contents(built) != held
-    record.write_bytes(whole)
-    built.answer("hold", "--lift")
+    assert "slipway hold --lift ends it" in built.refusal("run", code=6)
+    done = built.slipway("hold", "--lift", "--output", "json")
+    assert (done.code, json.loads(done.out)) == (0, {"release": int(record.stem)}), done
+    assert record.name in done.err
+    assert "There is no hold" in built.answer("hold")
     built.land("day-4.csv", ("p9,N,2024-05-04,1",))
     assert built.run()["outcome"] == "published"
 

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from slipway.adapters.objects import ObjectStore
 from slipway.adapters.record_files import read_record
 from slipway.adapters.records import Records
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import DamagedError, ForeignError, SlipwayError
 from slipway.domain.release import Hold, Lift
 
 _FOLDER = "holds"
 _HOLD = re.compile(rf"{_FOLDER}/(\d{{6,}})\.json")
+
+
+class LiftedHold(NamedTuple):
+    """A hold that was lifted.
+
+    Args:
+        release: the one that placed it, which its name tells.
+        hold: what was recorded of it.
+        unknown: why that cannot be read.
+    """
+
+    release: int
+    hold: Hold | None
+    unknown: DamagedError | None
 
 
 class Holds:
@@ -32,11 +47,18 @@ class Holds:
             DamagedError: there is one, and its record cannot be read.
         """
         number = self._in_force()
-        if number is None:
-            return None
-        return read_record(
-            self._store, Hold, _key(number), release=number, target=self._records.environment.name
-        )
+        return None if number is None else self._read(number)
+
+    def _read(self, number: int) -> Hold:
+        target = self._records.environment.name
+        try:
+            return read_record(self._store, Hold, _key(number), release=number, target=target)
+        except ForeignError:
+            raise
+        except DamagedError as error:
+            raise DamagedError(
+                error.what, error.why, f"{error.fix}; slipway hold --lift ends it as it is"
+            ) from None
 
     def _in_force(self) -> int | None:
         """The number of the hold that is in force, whether its record can be read or not."""
@@ -57,17 +79,25 @@ class Holds:
         self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
         return True
 
-    def lift(self, lift: Lift) -> Hold:
-        """End the hold that is in force, and return it.
+    def lift(self, lift: Lift) -> LiftedHold:
+        """End the hold that is in force, and return it, whether its record can be read or not.
 
         Raises:
+            ForeignError: it is of another version or environment, whose slipway has to lift it.
             SlipwayError: there is none.
         """
-        hold = self.current()
-        if hold is None:
+        number = self._in_force()
+        if number is None:
             raise SlipwayError("there is no hold to lift", fix="nothing needs to be done")
-        self._store.create(_lifted(_key(hold.release)), lift.model_dump_json(indent=1).encode())
-        return hold
+        hold, unknown = None, None
+        try:
+            hold = self._read(number)
+        except ForeignError:
+            raise
+        except DamagedError as error:
+            unknown = error
+        self._store.create(_lifted(_key(number)), lift.model_dump_json(indent=1).encode())
+        return LiftedHold(number, hold, unknown)
 
     def refuse(self, what: str) -> None:
         """Refuse something while a hold is in force.

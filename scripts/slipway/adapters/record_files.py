@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from slipway.adapters.objects import ObjectStore
-from slipway.domain.errors import DamagedError
+from slipway.domain.errors import DamagedError, ForeignError
 from slipway.domain.manifest import Record
 
 REPAIRED = ".repaired"
@@ -73,12 +73,13 @@ def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) 
     """The content of a record.
 
     Raises:
-        DamagedError: it cannot be read, has another version, or another value in a field that is expected.
+        DamagedError: it cannot be read, or has another value in a field that is expected.
+        ForeignError: it is of another version or environment.
     """
     loaded = parse_json(content, name)
     known: int = kind.model_fields["schema_version"].default
     if (version := loaded.get("schema_version", known)) != known:
-        raise DamagedError(
+        raise ForeignError(
             f"{name} cannot be read",
             f"it has schema version {version}, and this slipway reads {known}",
             "use the version of slipway that wrote it, or a later one",
@@ -90,7 +91,8 @@ def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) 
         raise _damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for field, value in expected.items():
         if (here := getattr(found, field)) != value:
-            raise DamagedError(f"{name} cannot be used", f"its {field} is {here}, not {value}", _CHECK)
+            kind_of_error = ForeignError if field == "target" else DamagedError
+            raise kind_of_error(f"{name} cannot be used", f"its {field} is {here}, not {value}", _CHECK)
     return found
 
 

@@ -18,11 +18,19 @@ def command(*, lift: bool, output_: str, target: str | None, project_dir: Path |
     """Tell whether the environment is on hold, or lift the hold that slipway rollback --hold placed."""
     from slipway.services.hold import current_hold, lift_hold
 
-    hold = lift_hold(project_dir, target) if lift else current_hold(project_dir, target)
+    release = None
+    if lift:
+        release, hold, unknown = lift_hold(project_dir, target)
+        if unknown:
+            output.message(f"By whom it was placed, and why, is not known: {unknown.what}, {unknown.why}.")
+    else:
+        hold = current_hold(project_dir, target)
     if output_ == "json":
-        output.as_json(hold.model_dump(mode="json") if hold else None)
+        output.as_json(hold.model_dump(mode="json") if hold else release and {"release": release})
     elif hold is None:
-        output.result("There is no hold: runs publish.")
+        output.result(
+            f"The hold of release {release} was lifted." if release else "There is no hold: runs publish."
+        )
     else:
         state = "was lifted" if lift else "is in force: runs are refused"
         output.result(

@@ -74,3 +74,7 @@ class DamagedError(SlipwayError):
     """A record or the catalog is damaged, of another version, or of another environment."""
 
     exit_code = 6
+
+
+class ForeignError(DamagedError):
+    """A record is whole, and of another version or of another environment."""

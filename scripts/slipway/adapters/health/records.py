@@ -9,11 +9,11 @@ from slipway.adapters.health.examination import Examination
 from slipway.adapters.health.runs import run_ids
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee
-from slipway.adapters.record_files import REPAIRED, parse_json, parse_record
+from slipway.adapters.record_files import REPAIRED, parse_record
 from slipway.adapters.releases import released_table
-from slipway.domain.errors import DamagedError, SlipwayError
+from slipway.domain.errors import DamagedError, ForeignError, SlipwayError
 from slipway.domain.health import Finding, WriteBeside
-from slipway.domain.manifest import SCHEMA_VERSION, Code
+from slipway.domain.manifest import Code
 from slipway.domain.release import Intent, Move, Release
 
 
@@ -28,14 +28,14 @@ def of_releases(at: Examination) -> Iterator[Finding]:
     _, damaged = at.releases
     for number, error in damaged.items():
         found = finding(error)
-        made = _made_anew(at, number)
+        made = None if isinstance(error, ForeignError) else _made_anew(at, number)
         yield Finding(found.where, found.what, found.fix, [made] if made else [])
     for key in at.records.open_keys():
         try:
             at.records.read_intent(key)
         except DamagedError as error:
             found = finding(error)
-            made = None if _is_of_another(at, key) else _intent(at, key)
+            made = None if isinstance(error, ForeignError) else _intent(at, key)
             yield Finding(found.where, found.what, found.fix, [made] if made else [])
     yield from _told(lambda: Holds(at.records).current())
 
@@ -61,13 +61,11 @@ def _told(read: Callable[[], object]) -> Iterator[Finding]:
 def _made_anew(at: Examination, number: int) -> WriteBeside | None:
     """The release record that follows from the record before it and the write-ahead record.
 
-    None for a record of another version or environment, which is not damaged, and where something else is missing.
+    None where something else is missing.
     """
     if at.has_no_catalog:
         return None
     key = f"releases/{number:06d}.json"
-    if _is_of_another(at, key):
-        return None
     before = [release for release in at.releases[0] if release.number < number]
     try:
         intent = at.records.intent(number)
@@ -79,16 +77,6 @@ def _made_anew(at: Examination, number: int) -> WriteBeside | None:
     text = made.model_dump_json(indent=1)
     parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
     return WriteBeside(key + REPAIRED, text)
-
-
-def _is_of_another(at: Examination, key: str) -> bool:
-    """Whether a record is whole, and of another version or environment."""
-    try:
-        loaded = parse_json(at.records.store.read(key), key)
-    except DamagedError:
-        return False
-    own = at.environment.name
-    return loaded.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION or loaded.get("target", own) != own
 
 
 def _intent(at: Examination, key: str) -> WriteBeside | None:
