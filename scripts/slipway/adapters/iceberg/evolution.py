@@ -7,13 +7,13 @@ same field. Source: the Iceberg table specification, "Schema Evolution".
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
+from slipway.adapters.iceberg.older_files import emptied, moved
 from slipway.adapters.iceberg.schema import by_name, check_paths
 from slipway.adapters.iceberg.types import promotable, same_type
 from slipway.domain.errors import ConfigError, ContractError
@@ -28,7 +28,7 @@ def replaced(base: Schema, query: Schema, last_column_id: int, history: Sequence
     stay right; otherwise it is a new field.
     """
     ids = itertools.count(last_column_id + 1)
-    unlike = _moved(history) | _emptied(history, base)
+    unlike = moved(history) | emptied(history, base)
     kept = by_name(Schema(*(one for one in base.fields if one.field_id not in unlike)))
     return Schema(*(_carried(kept.get(one.name.lower()), one, ids) for one in query.fields))
 
@@ -78,59 +78,21 @@ def evolved(
         )
     check_paths(fields)
     result = Schema(*fields)
-    moved = _moved([*history, result])
-    if names := [one.name for one in result.fields if one.field_id in moved]:
+    renamed = moved([*history, result])
+    if names := [one.name for one in result.fields if one.field_id in renamed]:
         raise ContractError(
             f"{model}: in column {', '.join(names)} a field was renamed, or removed and added again",
             "older files tell the fields of a struct by name and would mix them up",
             "run with --full-refresh",
         )
-    emptied = _emptied(history, result)
-    if names := [one.name for one in result.fields if one.field_id in emptied]:
+    lost = emptied(history, result)
+    if names := [one.name for one in result.fields if one.field_id in lost]:
         raise ContractError(
             f"{model}: in column {', '.join(names)} a struct keeps none of the fields that older files have",
             "DuckDB does not read such files",
             "run with --full-refresh",
         )
     return result
-
-
-def _moved(schemas: Iterable[Schema]) -> set[int]:
-    """Ids of columns in which a field was renamed, or a name was used again for another field.
-
-    Data files are read back by field id at the top level and by name below it, so such columns cannot be.
-    """
-    ids: dict[tuple[object, ...], int] = {}
-    paths: dict[int, tuple[object, ...]] = {}
-    return {
-        top.field_id
-        for schema in schemas
-        for top in schema.fields
-        for path, number in _nested(top.field_type, (top.field_id,))
-        if ids.setdefault(path, number) != number or paths.setdefault(number, path) != path
-    }
-
-
-def _emptied(history: Iterable[Schema], now: Schema) -> set[int]:
-    """Ids of columns in which a struct has no field any more of those that it had in one of the older schemas."""
-    kept = dict(_structs(now))
-    return {
-        path[0]
-        for schema in history
-        for path, names in _structs(schema)
-        if path in kept and names.isdisjoint(kept[path])
-    }
-
-
-def _structs(schema: Schema) -> Iterator[tuple[tuple[Any, ...], set[str]]]:
-    """Every struct of a schema: its path from the id of its column on, and the names of its fields."""
-    for top in schema.fields:
-        kinds: list[tuple[tuple[Any, ...], ice.IcebergType]] = [((top.field_id,), top.field_type)]
-        for path, kind in kinds:
-            children = _children(kind)
-            kinds += [((*path, name), inner) for name, _, inner in children]
-            if isinstance(kind, ice.StructType):
-                yield path, {name for name, _, _ in children}
 
 
 @dataclass
@@ -272,21 +234,3 @@ def _optional(kind: ice.IcebergType) -> ice.IcebergType:
                 value_required=False,
             )
     return kind
-
-
-def _nested(kind: ice.IcebergType, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], int]]:
-    for name, number, inner in _children(kind):
-        yield (*path, name), number
-        yield from _nested(inner, (*path, name))
-
-
-def _children(kind: ice.IcebergType) -> list[tuple[str, int, ice.IcebergType]]:
-    """Name, id and type of what a type consists of."""
-    match kind:
-        case ice.StructType():
-            return [(one.name.lower(), one.field_id, one.field_type) for one in kind.fields]
-        case ice.ListType():
-            return [("", kind.element_id, kind.element_type)]
-        case ice.MapType():
-            return [("key", kind.key_id, kind.key_type), ("value", kind.value_id, kind.value_type)]
-    return []

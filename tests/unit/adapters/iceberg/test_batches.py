@@ -180,6 +180,18 @@ def test_a_resumed_candidate_goes_on_as_one_snapshot(lake: Lake) -> None:
         lake.check(lake.by_duckdb())
 
 
+def test_a_resumed_full_build_forgets_it_too(lake: Lake) -> None:
+    lake.write(rows([(d, at(d, 5)) for d in range(4)]))
+    run = Run(lake, full=True)
+    assert run.batch(rows([]), at(0), at(1)) == 0
+    result = run.stage()
+    assert found(lake) == []
+    run = Run(lake, candidate=result.staged)
+    run.batch(rows([(9, at(1, 1))]), at(1), at(2))
+    run.stage()
+    assert found(lake) == [(9, 25)]
+
+
 def test_a_full_build_forgets_what_was_there(lake: Lake) -> None:
     lake.write("select 5 as k, timestamptz '2020-01-01' as at, 'gone' as old")
     run = Run(lake, full=True)

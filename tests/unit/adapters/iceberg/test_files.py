@@ -228,6 +228,20 @@ def test_sorted_files_overlap_little(lake: Lake) -> None:
         assert len(list(lake.table.scan(row_filter=f"t == '{value * 32}'").plan_files())) <= 2
 
 
+@pytest.mark.parametrize("name", ["c0", "c1", "p0", "__column_0"])
+def test_the_order_is_that_of_the_column_whatever_its_name(lake: Lake, name: str) -> None:
+    lake.write(
+        f"select range as id, 7 - range as {name}, 1 as p from range(8)",
+        partitioned_by=["p"],
+        sorted_by=[name],
+    )
+    (path,) = lake.files()
+    rows = lake.connection.execute(
+        f"select id from read_parquet('{path.removeprefix('file://')}')"
+    ).fetchall()
+    assert [number for (number,) in rows] == [7, 6, 5, 4, 3, 2, 1, 0]
+
+
 def test_another_order_on_a_later_run(lake: Lake) -> None:
     lake.write(noise(3000), sorted_by=["t"])
     first = lake.table.metadata.default_sort_order_id

@@ -20,15 +20,19 @@ from pyiceberg.manifest import (
     ManifestFile,
     ManifestWriterV2,
 )
+from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
-from pyiceberg.types import ListType, LongType, NestedField, StringType
+from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType
 
 from slipway.adapters.iceberg.staging import Staging
+from slipway.adapters.iceberg.write.compact import Shorten, check_compactable, stage_shortened
 from slipway.adapters.iceberg.write.target import check_readable
-from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.errors import ConfigError, ContractError, SlipwayError
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -198,3 +202,95 @@ def test_a_merge_into_a_table_of_another_tool(lake: Lake) -> None:
     foreign(lake, PLAIN, {"k": [1, 2, 3], "v": [1, 1, 1]})
     lake.write("select 2::integer as K, 9::smallint as v", "merge", unique_key=["k"])
     lake.check([(1, 1), (2, 9), (3, 1)])
+
+
+NEW = "select 1::bigint as k, 99::bigint as v"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_files_without_field_ids_are_not_built_on(lake: Lake, strategy: str) -> None:
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    table = catalog.create_table(("layer", "thing"), PLAIN)
+    path = lake.folder / "added.parquet"
+    parquet.write_table(pa.table({"k": [1, 2], "v": [10, 20]}), path)
+    table.add_files([f"file://{path}"])
+    lake.base = catalog.load_table(("layer", "thing"))
+    assert lake.by_duckdb() == lake.by_pyiceberg() == [(1, 10), (2, 20)]
+    options: dict[str, Any] = {"unique_key": ["k"], "partitioned_by": ["bucket(2, k)"]}
+    with pytest.raises(ContractError, match=r"not read by field id, such as added.parquet: .*--full-refresh"):
+        lake.write(NEW, strategy, **options)
+    lake.write("select unnest([1, 2])::bigint as k, 3::bigint as v", **options)
+    lake.write(NEW, strategy, **options)  # the mapping of names is still there, and so is every id
+    assert (1, 99) in lake.by_duckdb()
+    assert lake.by_duckdb() == lake.by_pyiceberg()
+
+
+@pytest.mark.parametrize("strategy", ["merge", "delete+insert"])
+def test_files_without_the_column_of_their_partition_are_not_built_on(lake: Lake, strategy: str) -> None:
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    schema = Schema(*PLAIN.fields, NestedField(3, "p", StringType()))
+    spec = PartitionSpec(PartitionField(3, 1000, IdentityTransform(), "p"))
+    table = catalog.create_table(("layer", "thing"), schema, partition_spec=spec)
+    written = pa.table({"k": [1, 2], "v": [10, 20], "p": ["a", "a"]}, schema=schema.as_arrow())
+    table.append(written)
+    lake.base = catalog.load_table(("layer", "thing"))
+    options: dict[str, Any] = {"unique_key": ["k"], "partitioned_by": ["p"]}
+    lake.write(f"{NEW}, 'a' as p", strategy, **options)
+    assert lake.by_pyiceberg() == [(1, 99, "a"), (2, 20, "a")]
+
+    lake.base = table = catalog.load_table(("layer", "thing"))
+    manifest = without_counts(table, drop="p")
+    lake.base = manifest
+    with pytest.raises(ContractError, match=r"not read by field id, .*--full-refresh"):
+        lake.write(f"{NEW}, 'a' as p", strategy, **options)
+
+
+def without_counts(table: Table, drop: str) -> Table:
+    """The table with a file in place of its own that has neither the column nor counts of it, as Hive leaves them."""
+    (task,) = table.scan().plan_files()
+    path = task.file.file_path.removeprefix("file://")
+    content = parquet.read_table(path, partitioning=None)
+    parquet.write_table(content.drop_columns([drop]), path)
+    number = table.schema().find_field(drop).field_id
+    transaction = Staging(table)
+    with transaction.update_snapshot().overwrite() as change:
+        change.delete_data_file(task.file)
+        counts = {key: count for key, count in task.file.null_value_counts.items() if key != number}
+        file = DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=task.file.file_path,
+            file_format=FileFormat.PARQUET,
+            partition=task.file.partition,
+            record_count=task.file.record_count,
+            file_size_in_bytes=Path(path).stat().st_size,
+            null_value_counts=counts,
+            value_counts=counts,
+        )
+        file.spec_id = task.file.spec_id
+        change.append_data_file(file)
+    return Table(table.name(), transaction.table_metadata, table.metadata_location, table.io, table.catalog)
+
+
+@pytest.mark.parametrize("how", ["renamed", "removed and added again"])
+def test_structs_that_another_tool_changed_are_not_put_together(lake: Lake, how: str) -> None:
+    for number in range(3):
+        lake.write(f"select {{'a': {number}, 'c': 'x'}} as s", "append")
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    table = catalog.register_table(("layer", "thing"), lake.table.metadata_location)
+    if how == "renamed":
+        table.update_schema().rename_column("s.a", "amount").commit()
+    else:
+        table.update_schema().delete_column("s.a").commit()
+        table.update_schema().add_column(("s", "a"), IntegerType()).commit()
+    lake.base = catalog.load_table(("layer", "thing"))
+    files = sorted(lake.files())
+    shorten = Shorten(("layer", "thing"), lake.table.metadata_location, [files])
+    for refused in (
+        lambda: check_compactable(lake.table),
+        lambda: stage_shortened(lake.connection, lake.tables, shorten, "compacted"),
+    ):
+        with pytest.raises(SlipwayError, match=r"is not compacted: in column s another tool renamed a field"):
+            refused()

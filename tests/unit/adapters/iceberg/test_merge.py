@@ -456,3 +456,17 @@ def test_a_key_of_times_opens_the_files_of_these_times_alone(lake: Lake, zone: s
     path.write_bytes(content)
     lake.connection.execute("set TimeZone = 'UTC'")
     assert sorted(row[2] for row in lake.by_duckdb()) == [0, 1, 1]
+
+
+@pytest.mark.parametrize("partitioned_by", [[], ["bucket(4, d)"]], ids=["whole", "bucket"])
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_infinity_is_found_by_its_key(lake: Lake, kind: str, partitioned_by: list[str]) -> None:
+    values = ", ".join(f"('{value}'::{kind})" for value in ("infinity", "-infinity", "2024-05-01"))
+    for number in range(2):
+        lake.write(
+            f"select d, {number} as v from (values {values}) as t(d)",
+            "merge",
+            unique_key=["d"],
+            partitioned_by=partitioned_by,
+        )
+    assert lake.connection.execute(f"select count(*), sum(v) from {lake.scan}").fetchall() == [(3, 3)]

@@ -99,3 +99,24 @@ def test_two_thousand_columns_take_no_square_of_the_work(lake: Lake) -> None:
     row = lake.connection.execute(f"select count(*), sum(column_1999) from {lake.scan}").fetchone()
     assert row == (20, 190 + 20 * 1999)
     assert len(lake.table.scan(selected_fields=("column_0", "column_1999")).to_arrow()) == 20
+
+
+@pytest.mark.parametrize("name", ["at_month", "AT_MONTH", "n_bucket_4"])
+def test_a_new_column_cannot_have_the_name_of_a_partition_field(lake: Lake, name: str) -> None:
+    rows = "select range as n, timestamp '2024-01-05' + to_days((range * 40)::integer) as at"
+    kept = {"partitioned_by": ["month(at)"], "on_schema_change": "append_new_columns", "unique_key": ["n"]}
+    lake.write(f"{rows} from range(4)", partitioned_by=["bucket(4, n)"])
+    lake.write(f"{rows} from range(4)", "merge", **kept)
+    before = lake.by_duckdb()
+    with pytest.raises(ContractError, match=f"column {name} is new and has the name of a partition field"):
+        lake.write(f"{rows}, 'x' as {name} from range(2)", "merge", **kept)
+    lake.write(f"{rows}, 'x' as other from range(2)", "merge", **kept)
+    assert [row[:2] for row in lake.by_datafusion()] == before
+    lake.write(f"{rows}, 'x' as {name} from range(2)", "replace", **kept)
+    lake.write(f"{rows}, 'y' as {name} from range(1, 2)", "merge", **kept)
+    assert [row[2] for row in lake.by_datafusion()] == ["x", "y"]
+
+
+def test_a_partition_field_of_a_column_that_avro_cannot_name(lake: Lake) -> None:
+    lake.write("select 1 as größe, 2 as column_1", partitioned_by=["größe"])
+    lake.check([(1, 2)], datafusion=False)

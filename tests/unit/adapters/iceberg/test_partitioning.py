@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from pyiceberg import types as ice
+from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 
@@ -141,6 +142,44 @@ def test_values_as_pyiceberg_keeps_them(text: str | None, kind: ice.IcebergType,
 def test_a_value_beyond_the_calendar_is_refused() -> None:
     with pytest.raises(ContractError, match="rows cannot be partitioned by 12345-01-01"):
         partition_value("12345-01-01", ice.DateType())
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+@pytest.mark.parametrize("transform", ["year", "month", "day"])
+@pytest.mark.parametrize("value", ["infinity", "-infinity"])
+def test_only_null_has_the_partition_null(lake: Lake, kind: str, transform: str, value: str) -> None:
+    rows = f"select 1 as k, {kind} '2024-05-01' as d union all select 2, null union all select 3, '{value}'::{kind}"
+    for sorted_by in ([], ["k"]):
+        with pytest.raises(ContractError, match="rows cannot be partitioned by"):
+            lake.write(rows, partitioned_by=[f"{transform}(d)"], sorted_by=sorted_by)
+    assert lake.base is None
+    lake.write(f"{rows} limit 2", partitioned_by=[f"{transform}(d)"])
+    assert lake.connection.execute(f"select k from {lake.scan} where d > date '2024-01-01'").fetchall() == [
+        (1,)
+    ]
+    assert lake.connection.execute(f"select k from {lake.scan} where d is null").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "value", ["e\u0301te\u0301", "हिन्दी", "🇩🇪🇫🇷", "\r\nx"], ids=["accent", "hindi", "flags", "line"]
+)
+def test_text_is_truncated_to_code_points_or_not_at_all(lake: Lake, value: str) -> None:
+    """DuckDB's truncate counts letters, its reader as well; the specification counts code points."""
+    refused = 0
+    for width in range(1, 8):
+        options: dict[str, Any] = {"partitioned_by": [f"truncate({width}, name)"], "unique_key": ["name"]}
+        try:
+            lake.write(f"select '{value}' as name, 1 as v", **options)
+        except ContractError:
+            refused += 1
+            continue
+        assert partitions(lake) == [(value[:width],)]
+        lake.write(f"select '{value}' as name, 2 as v", "merge", **options)
+        assert lake.by_duckdb() == lake.by_pyiceberg() == [(value, 2)]
+        assert lake.by_pyiceberg(EqualTo("name", value)) == [(value, 2)]  # type: ignore[misc,call-arg]
+    assert 0 < refused < 7
+    with pytest.raises(ContractError, match="would not agree on its partition"):
+        lake.write(f"select '{value}' as name", partitioned_by=["truncate(1, name)"])
 
 
 def test_a_partition_is_written_as_one_file(lake: Lake) -> None:

@@ -23,11 +23,19 @@ from slipway.adapters.iceberg.types import duckdb_type, quote
 from slipway.adapters.iceberg.write import constraints, copy
 from slipway.adapters.iceberg.write.changes import other_updates, own_changes, without_snapshots
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import Digest, digest_of, recorded
+from slipway.adapters.iceberg.write.digest import Digest, recorded
 from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.write.rewrite import FILE, explained, files_relation, live_files, named
+from slipway.adapters.iceberg.write.rewrite import (
+    FILE,
+    by_field_id,
+    explained,
+    files_digest,
+    files_relation,
+    live_files,
+    named,
+)
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.adapters.iceberg.write.windows import Window
 from slipway.adapters.iceberg.write.writer import columns_of, summary_of
@@ -61,7 +69,7 @@ class BatchedTable:
         self._before: Digest | None = None
         self._delta = Digest()
         self._hashed: Schema | None = None
-        self._known_files: list[DataFile] | None = None
+        self._known_files: Sequence[DataFile] | None = None
         self._asked = 0
         self._lock = threading.Lock()
         self._rows = self._bytes = 0
@@ -163,11 +171,7 @@ class BatchedTable:
         return copy.data_files(cursor, written, Destination.of(transaction, request))
 
     def _copy(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        transaction: Staging,
-        request: WriteRequest,
-        select: str,
+        self, cursor: duckdb.DuckDBPyConnection, transaction: Staging, request: WriteRequest, select: str
     ) -> list[WrittenFile]:
         return copy.copy(cursor, select, Destination.of(transaction, request))
 
@@ -185,7 +189,7 @@ class BatchedTable:
         field = window.field(target, request.model)
         condition = " and ".join([window.condition(field), *(f"({part})" for part in request.predicates)])
         with explained(request):
-            holding = self._holding(cursor, self._live(window, field), target, condition)
+            holding = self._holding(cursor, self._live(cursor, window, field), target, condition)
         gone = [file for file, _ in holding]
         mixed = [file for file, rows in holding if rows < file.record_count]
         if mixed:
@@ -194,7 +198,9 @@ class BatchedTable:
             written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
         if request.contract:
             going = {file.file_path for file in gone}
-            after = [file for file in self._live(None, field) if file.file_path not in going] + list(added)
+            after = [file for file in self._live(cursor, None, field) if file.file_path not in going] + list(
+                added
+            )
             scan = files_relation(after, target) if after else f"({_nothing(target)})"
             held = constraints.Held.of(self._base, full=self._full)
             constraints.check_written(cursor, request.model, request.contract, written, scan, held)
@@ -214,10 +220,10 @@ class BatchedTable:
                 self._removed[file.file_path] = file
         self._added |= {file.file_path: file for file in added}
         if self._hashed is not None and schema.same_schema(self._hashed, target):
-            self._delta += _digest(cursor, added, target) - _digest(cursor, gone, target)
+            self._delta += files_digest(cursor, added, target) - files_digest(cursor, gone, target)
             return
         # a row's hash depends on all its columns and their types
-        self._delta = _digest(cursor, list(self._added.values()), target) - _digest(
+        self._delta = files_digest(cursor, list(self._added.values()), target) - files_digest(
             cursor, list(self._removed.values()), target
         )
         self._before, self._hashed = self._digest_before(cursor, target), target
@@ -229,30 +235,34 @@ class BatchedTable:
         if found is None and self._full:
             return None
         if found is None or not schema.same_schema(self._base.schema(), target):
-            found = _digest(cursor, live_files(self._base), target)
+            found = files_digest(cursor, by_field_id(cursor, self._base, live_files(self._base)), target)
         return found
 
-    def _live(self, window: Window | None, field: ice.NestedField) -> list[DataFile]:
+    def _live(
+        self, cursor: duckdb.DuckDBPyConnection, window: Window | None, field: ice.NestedField
+    ) -> list[DataFile]:
         """Files of the table as it is now, those alone that may hold rows of a window."""
         row_filter = window.row_filter(field) if window else None
         found = list(self._added.values())
         if self._base is not None and not self._full:
             known = field in self._base.schema().fields
-            before = self._base_files(row_filter if known else None)
+            before = self._base_files(cursor, row_filter if known else None)
             found += [file for file in before if file.file_path not in self._removed]
         if row_filter is None:
             return found
         may_hold = _InclusiveMetricsEvaluator(Schema(field), row_filter).eval
         return [file for file in found if may_hold(file)]
 
-    def _base_files(self, row_filter: BooleanExpression | None) -> list[DataFile]:
+    def _base_files(
+        self, cursor: duckdb.DuckDBPyConnection, row_filter: BooleanExpression | None
+    ) -> Sequence[DataFile]:
         """Files of the published table: for few batches those that a filter finds, for many all, once."""
         assert self._base is not None
         self._asked += 1
         if self._known_files is None and self._asked <= _FEW:
-            return live_files(self._base, row_filter)
+            return by_field_id(cursor, self._base, live_files(self._base, row_filter))
         if self._known_files is None:
-            self._known_files = live_files(self._base)
+            self._known_files = by_field_id(cursor, self._base, live_files(self._base))
         return self._known_files
 
     @staticmethod
@@ -277,7 +287,9 @@ class BatchedTable:
         added, removed = own_changes(candidate.table, self._base)
         self._added = {file.file_path: file for file in added}
         self._removed = {file.file_path: file for file in removed}
-        self._full = self._base is None or bool(added and summary.get("slipway.strategy") == "replace")
+        before = self._base.current_snapshot() if self._base else None
+        is_own = current is not None and (before is None or current.snapshot_id != before.snapshot_id)
+        self._full = self._base is None or (is_own and summary.get("slipway.strategy") == "replace")
         self._updates = other_updates(candidate)
         if self._base is None:
             self._table, self._updates = without_snapshots(candidate.table), ()
@@ -286,7 +298,3 @@ class BatchedTable:
 def _nothing(target: Schema) -> str:
     columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in target.fields)
     return f"select {', '.join(columns)} where false"
-
-
-def _digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema) -> Digest:
-    return digest_of(cursor, files_relation(files, target), target) if files else Digest()

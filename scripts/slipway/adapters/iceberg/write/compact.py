@@ -11,6 +11,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import RemoveSnapshotRefUpdate, RemoveSnapshotsUpdate
 from pyiceberg.transforms import IdentityTransform
 
+from slipway.adapters.iceberg.older_files import misread
 from slipway.adapters.iceberg.snapshots import Compaction
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import FORMAT_VERSION, StagedTable, TableId, Tables
@@ -58,11 +59,13 @@ def stage_shortened(
         name: the beginning of the new files' names.
 
     Raises:
-        SlipwayError: the rows that were written are not those that were read; nothing is staged.
+        SlipwayError: its files cannot be written again, or the rows that were written are not those that were read;
+            nothing is staged.
     """
     table = tables.load(what.identifier, what.base)
     transaction = Staging(table)
     if what.bins:
+        check_compactable(table)
         live = {file.file_path: file for file in live_files(table)}
         producer = Compaction(transaction, table.io, {})
         to = _destination(table, name)
@@ -95,6 +98,12 @@ def check_compactable(table: Table) -> Layout:
     name = ".".join(table.name())
     if table.format_version != FORMAT_VERSION:
         raise SlipwayError(f"{name} is not compacted", f"it has format version {table.format_version}")
+    if columns := misread(table.schema(), table.metadata.schemas):
+        raise SlipwayError(
+            f"{name} is not compacted",
+            f"in column {', '.join(columns)} another tool renamed a field, or removed and added it again",
+            "run with --full-refresh",
+        )
     return _destination(table, "").layout
 
 

@@ -33,6 +33,10 @@ from slipway.adapters.iceberg.write.partition_values import partition_keys, part
 from slipway.domain.errors import SlipwayError
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
+_COLUMN, _PART = (
+    "__slipway_column_",
+    "__slipway_part_",
+)  # names that no column has: ORDER BY finds these first
 
 
 def copy(
@@ -151,9 +155,9 @@ class _Copy:
     def _each_partition(self, select: str) -> list[WrittenFile]:
         """Sort everything once, then write the rows of each partition in their order."""
         scratch = f"temp.slipway_{uuid.uuid4().hex}"
-        columns = [f"{quote(name)} as c{number}" for number, name in enumerate(self.names)]
-        values = [f"{column.expression} as p{number}" for number, column in enumerate(self.partition)]
-        parts = ", ".join(f"p{number}" for number in range(len(self.partition)))
+        columns = [f"{quote(name)} as {_COLUMN}{number}" for number, name in enumerate(self.names)]
+        values = [f"{column.expression} as {_PART}{number}" for number, column in enumerate(self.partition)]
+        parts = ", ".join(f"{_PART}{number}" for number in range(len(self.partition)))
         order = ", ".join([parts, *(item.sql for item in self.sort)])
         self.cursor.execute(
             f"create temp table {scratch.removeprefix('temp.')} as "
@@ -161,12 +165,12 @@ class _Copy:
         )
         self.after()
         try:
-            texts = ", ".join(f"p{number}::varchar" for number in range(len(self.partition)))
+            texts = ", ".join(f"{_PART}{number}::varchar" for number in range(len(self.partition)))
             ranges = self.cursor.execute(
                 f"select min(rowid), max(rowid), count(*), [{texts}] from {scratch} group by {parts} order by 1"
             ).fetchall()
             written = []
-            names = ", ".join(f"c{number} as {quote(name)}" for number, name in enumerate(self.names))
+            names = ", ".join(f"{_COLUMN}{number} as {quote(name)}" for number, name in enumerate(self.names))
             for first, last, count, keys in ranges:
                 if last - first + 1 != count:
                     raise SlipwayError("rows of a partition are apart after sorting", fix="report it")

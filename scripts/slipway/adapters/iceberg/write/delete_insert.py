@@ -14,7 +14,15 @@ from slipway.adapters.iceberg.types import quote
 from slipway.adapters.iceberg.write import keys as matching
 from slipway.adapters.iceberg.write.merge_clauses import DEST, SOURCE
 from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
+from slipway.adapters.iceberg.write.rewrite import (
+    FILE,
+    Rewrite,
+    Scratch,
+    by_field_id,
+    files_relation,
+    live_files,
+    named,
+)
 from slipway.domain.errors import ConfigError
 
 
@@ -52,6 +60,7 @@ def by_delete_insert(
     candidates = matching.may_hold(cursor, live_files(table, filters), source, columns) if rows else []
     if not candidates:
         return Rewrite([], f"from {source}")
+    by_field_id(cursor, table, candidates)
     added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(ours))
     other, condition = _match(source, len(ours), added, request.predicates)
     scan = files_relation(candidates, schema, filename=True)

@@ -3,7 +3,8 @@
 A digest is the row count and two sums of 64-bit numbers modulo 2**128: a hash of each row, and a hash of that hash. DuckDB
 joins the hashes of columns by exclusive or, so that values which change places may leave the first sum as it was; they do
 not leave the second. Nested values are hashed as DuckDB writes them as text, which tells what their own hashes do not: NULL
-from an empty list, one list of lists from another. ``hash`` is not promised to be stable between versions, so the version is
+from an empty list, one list of lists from another. So are values of 128 bits, whose halves are joined by exclusive or as well:
+0 and -1 have the same hash. ``hash`` is not promised to be stable between versions, so the version is
 part of the digest's name and digests are compared only under one name. Lineage that differs between equal runs is left out.
 """
 
@@ -25,8 +26,9 @@ DIGEST = "slipway.digest"
 """Key in a snapshot's summary: the digest of the table's rows."""
 
 VOLATILE_COLUMNS = frozenset({"_landed_at", "_run_id"})
-ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash3"
+ALGORITHM = f"duckdb-{duckdb.__version__.rsplit('.', 1)[0]}-rowhash4"
 _MODULUS = 1 << 128
+_WORD_DIGITS = 18  # DuckDB keeps decimals of so many digits in 64 bits, of more in 128
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def digest_of(
 def _told(field: ice.NestedField) -> Iterator[str]:
     """What is hashed of a column, so that values which differ are told apart."""
     column = quote(field.name)
-    if isinstance(field.field_type, ice.StructType | ice.ListType | ice.MapType):
+    if isinstance(field.field_type, ice.StructType | ice.ListType | ice.MapType | ice.UUIDType) or (
+        isinstance(field.field_type, ice.DecimalType) and field.field_type.precision > _WORD_DIGITS
+    ):
         yield f"{column}::varchar"
         return
     yield column

@@ -113,6 +113,10 @@ def prune(
         if isinstance(field.field_type, _TIMED):
             filters += _between_times(cursor, source, field)
             continue
+        if isinstance(field.field_type, ice.DateType):
+            finite = cursor.execute(f"select bool_and(isfinite({column})) from {source}").fetchone()
+            if finite != (True,):
+                continue  # Python would take infinity for the last day of its calendar
         values = [
             row[0]
             for row in cursor.execute(f"select distinct {column} from {source} limit {_FEW + 1}").fetchall()

@@ -22,7 +22,15 @@ from slipway.adapters.iceberg.write.merge_clauses import (
     merge_clauses,
 )
 from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
+from slipway.adapters.iceberg.write.rewrite import (
+    FILE,
+    Rewrite,
+    Scratch,
+    by_field_id,
+    files_relation,
+    live_files,
+    named,
+)
 from slipway.domain.errors import ConfigError
 
 
@@ -100,12 +108,13 @@ class _Merge:
         parts = [f"{SOURCE}.{column} = {DEST}.{column}" for column in columns]
         return "on " + " and ".join(f"({part})" for part in (*parts, *self.request.predicates))
 
-    def _candidates(self) -> list[DataFile]:
+    def _candidates(self) -> Sequence[DataFile]:
         """Files that may hold a row that matches."""
         by_key = matching.prune(self.scratch.cursor, self.source, self.keys)
         by_predicate = matching.prune_by_predicates(self.request.predicates, self.schema)
         files = live_files(self.table, And(by_key, by_predicate))
-        return matching.may_hold(self.scratch.cursor, files, self.source, self.keys)
+        found = matching.may_hold(self.scratch.cursor, files, self.source, self.keys)
+        return by_field_id(self.scratch.cursor, self.table, found)
 
     def _hits(self, candidates: Sequence[DataFile], condition: str) -> str:
         """A table of file, key and whether the condition holds, one row per row of the table that matches."""
@@ -161,7 +170,7 @@ class _Merge:
 
     def _without_source(self) -> list[DataFile]:
         """Files with a row that no row of the source matches and that a clause changes."""
-        files = live_files(self.table)
+        files = by_field_id(self.scratch.cursor, self.table, live_files(self.table))
         if not files:
             return []
         scan = files_relation(files, self.schema, filename=True)

@@ -11,7 +11,15 @@ from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.partitioning import PartitionColumn
 from slipway.adapters.iceberg.write.partition_values import partition_value
-from slipway.adapters.iceberg.write.rewrite import FILE, Rewrite, Scratch, files_relation, live_files, named
+from slipway.adapters.iceberg.write.rewrite import (
+    FILE,
+    Rewrite,
+    Scratch,
+    by_field_id,
+    files_relation,
+    live_files,
+    named,
+)
 
 
 def by_partition(
@@ -56,7 +64,7 @@ def by_partition(
         if file.spec_id in alike and tuple(file.partition[at] for at in range(len(partition))) in tuples
     ]
     others = [file for file in files if file.spec_id not in alike]
-    mixed = _mixed(scratch, others, schema, partition, wanted)
+    mixed = _mixed(scratch, by_field_id(scratch.cursor, table, others), schema, partition, wanted)
     if not mixed:
         return Rewrite(removed, f"from {source}")
     kept = f"select rows.* from {files_relation(mixed, schema)} as rows anti join {wanted} as wanted on {_equal(partition)}"

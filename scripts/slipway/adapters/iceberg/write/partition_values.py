@@ -39,8 +39,11 @@ def partition_record(
         for number, column in enumerate(partition)
     ]
     for column, value in zip(partition, values, strict=True):
-        if value is not None:
+        if value is None:
+            _check_missing(column, file)
+        else:
             _check_wrapped(column, value)
+            _check_letters(column, value)
             _check_rounded(column, value, file)
     try:
         spec.partition_to_path(Record(*values), schema)  # the snapshot's summary is going to name it
@@ -89,6 +92,29 @@ def _nameless(value: str) -> ContractError:
         "a partition's dates and times lie in the years 1 to 9999",
         "filter or repair these rows, or partition by another column",
     )
+
+
+def _check_missing(column: PartitionColumn, file: WrittenFile) -> None:
+    """Only NULL has the partition NULL; readers look for any other value elsewhere."""
+    if int(file.statistics.get(quote(column.source), {}).get("null_count", file.records)) < file.records:
+        raise ContractError(
+            f"rows cannot be partitioned by {column.transform} of {column.source}",
+            "a value has none, such as infinity",
+            "filter or repair these rows, or partition by another column",
+        )
+
+
+def _check_letters(column: PartitionColumn, value: Any) -> None:
+    """DuckDB truncates text to so many letters as people see them, Iceberg to so many code points."""
+    transform = column.transform
+    if not isinstance(transform, transforms.TruncateTransform) or not isinstance(value, str):
+        return
+    if len(value) > transform.width:
+        raise ContractError(
+            f"rows cannot be partitioned by {transform} of {column.source}",
+            f"a letter of {value!r} is more than one code point, and readers would not agree on its partition",
+            "partition by bucket, or by another column",
+        )
 
 
 def _check_wrapped(column: PartitionColumn, value: Any) -> None:

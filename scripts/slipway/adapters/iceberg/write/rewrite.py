@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -14,12 +14,14 @@ import duckdb
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
+from pyiceberg.table import Table, TableProperties
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
+from slipway.adapters.iceberg.write.digest import Digest, digest_of
 from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.domain.errors import ConfigError, ContractError
 
@@ -115,11 +117,58 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         return live_files(table)
 
 
+def by_field_id(
+    cursor: duckdb.DuckDBPyConnection, table: Table, files: Sequence[DataFile]
+) -> Sequence[DataFile]:
+    """The same files, which are going to be read by field id.
+
+    Iceberg finds the columns of files without ids by the table's name mapping, and takes columns that a file does not have
+    from its partition (specification, "Column Projection"); DuckDB's reader of Parquet would find NULL in both.
+
+    Raises:
+        ContractError: another tool added such files.
+    """
+    mapped = TableProperties.DEFAULT_NAME_MAPPING in table.properties
+    asked = [file for file in files if mapped or _absent(table, file, file.null_value_counts or {})]
+    if asked:
+        paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in asked)
+        found = dict(
+            cursor.execute(
+                f"select file_name, list(field_id) from parquet_schema([{paths}]) where field_id is not null group by all"
+            ).fetchall()
+        )
+        for file in asked:
+            numbers = found.get(duckdb_path(file.file_path), [])
+            if not numbers or _absent(table, file, numbers):
+                raise ContractError(
+                    f"{'.'.join(table.name())} has files that are not read by field id, such as "
+                    f"{file.file_path.rsplit('/', 1)[-1]}",
+                    "another tool added them",
+                    "run with --full-refresh",
+                )
+    return files
+
+
+def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:
+    """Whether a column is not there that the file's partition has the value of."""
+    fields = table.specs()[file.spec_id].fields
+    return any(
+        field.source_id not in there
+        for at, field in enumerate(fields)
+        if isinstance(field.transform, IdentityTransform) and file.partition[at] is not None
+    )
+
+
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
     """A FROM item over data files alone, columns found by field id."""
     paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
     extra = f", filename = '{FILE}'" if filename else ""
     return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"
+
+
+def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: Schema) -> Digest:
+    """The digest of the rows of data files."""
+    return digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
 
 
 def named(files: Sequence[DataFile], paths: Collection[str]) -> list[DataFile]:

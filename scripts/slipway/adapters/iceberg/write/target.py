@@ -80,6 +80,7 @@ def target_updates(
             base.schemas,
         )
         _check_partition_sources(base, wanted, request.model)
+        _check_partition_names(base, wanted, request.model)
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
@@ -107,6 +108,19 @@ def _check_partition_sources(base: TableMetadata, wanted: Schema, model: str) ->
             f"{model}: column {', '.join(gone)} is gone from the query",
             "the table is or was partitioned by it, and older files cannot be read without",
             "keep it or run with --full-refresh",
+        )
+
+
+def _check_partition_names(base: TableMetadata, wanted: Schema, model: str) -> None:
+    """Refuse a new column with the name of a partition field: not every reader opens such a table."""
+    known = {field.name.lower() for field in base.schema().fields}
+    parts = {field.name.lower() for spec in base.specs().values() for field in spec.fields}
+    taken = [field.name for field in wanted.fields if field.name.lower() in parts - known]
+    if taken:
+        raise ContractError(
+            f"{model}: column {', '.join(taken)} is new and has the name of a partition field",
+            "the table is or was partitioned by it, and Iceberg wants different names",
+            "rename the column or run with --full-refresh",
         )
 
 

@@ -24,7 +24,7 @@ from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write import constraints, copy, rewrite
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.write.destination import Destination
-from slipway.adapters.iceberg.write.digest import DIGEST, Digest, digest_of, recorded
+from slipway.adapters.iceberg.write.digest import DIGEST, Digest, recorded
 from slipway.adapters.iceberg.write.merge import by_merge
 from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.write.overwrite import by_partition
@@ -162,7 +162,7 @@ class _Write:
         self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
     ) -> tuple[Digest, bool]:
         """The digest of the table after the write, and whether its content is what it was."""
-        new = digest_of(self.cursor, rewrite.files_relation(added, target), target) if added else Digest()
+        new = rewrite.files_digest(self.cursor, added, target)
         if self.base is None:
             return new, False
         before = recorded(self.base.current_snapshot())
@@ -170,11 +170,9 @@ class _Write:
             return new, new == before
         other_rows = not schema.same_schema(self.base.schema(), target)
         if before is None or other_rows:  # a row's hash depends on all its columns and their types
-            files = rewrite.live_files(self.base)
-            before = (
-                digest_of(self.cursor, rewrite.files_relation(files, target), target) if files else Digest()
-            )
-        old = digest_of(self.cursor, rewrite.files_relation(removed, target), target) if removed else Digest()
+            files = rewrite.by_field_id(self.cursor, self.base, rewrite.live_files(self.base))
+            before = rewrite.files_digest(self.cursor, files, target)
+        old = rewrite.files_digest(self.cursor, removed, target)
         return before + new - old, new == old
 
     def _count_read(self) -> None:
