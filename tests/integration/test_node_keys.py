@@ -41,12 +41,23 @@ models:
     columns: [{name: n, description: said, data_tests: [{accepted_values: {name: few, arguments: {values: [1]}}}]}]
   - name: with_meta
     config: {meta: {owner: one}}
+  - name: configured
+    config: {meta: {limit: 10}}
+  - name: tagged
+    config: {tags: [one]}
   - name: hooked
     config: {pre_hook: "select {{ outer(var('hooked')) }}"}
   - name: many
     latest_version: 1
     versions: [{v: 1}, {v: 2}]
 """,
+    "models/curated/shifted.sql": "select {{ dateadd('day', 1, \"date '2024-01-01'\") }} as n\n",
+    "python_models/curated/configured.py": "def model(dbt, session):\n    limit = dbt.config.meta_get('limit')\n"
+    "    return session.sql(f'select {limit} as n')\n",
+    "python_models/curated/tagged.py": "def model(dbt, session):\n    tags = dbt.config.get('tags')\n"
+    "    return session.sql(f'select {len(tags)} as n')\n",
+    "python_models/curated/by_environment.py": "import os\n\n\ndef model(dbt, session):\n"
+    "    return session.sql(f\"select '{os.environ.get('METER_ZONE')}' as n\")\n",
     "python_models/curated/snake.py": "import yaml\n\n\ndef model(dbt, session):\n    return session.sql('select 1 as n')\n",
     "snapshots/history.yml": """\
 snapshots:
@@ -190,6 +201,28 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     ),
     "arguments-of-a-test": (edit(f"{CURATED}_keys.yml", "values: [1]", "values: [1, 2]"), {"few"}),
     "hook": (edit(f"{CURATED}_keys.yml", 'pre_hook: "select', 'pre_hook: "select 1 +'), {"hooked"}),
+    "meta-of-a-python-model": (
+        edit(f"{CURATED}_keys.yml", "limit: 10", "limit: 20"),
+        {"configured"},
+    ),
+    "tags-of-a-python-model": (
+        edit(f"{CURATED}_keys.yml", "tags: [one]", "tags: [one, two]"),
+        {"tagged"},
+    ),
+    "own-macro-in-place-of-one-of-dbt": (
+        add(
+            "own_macros/dateadd.sql",
+            "{% macro duckdb__dateadd(datepart, interval, from_date_or_timestamp) %}2{% endmacro %}",
+        ),
+        {"shifted"},
+    ),
+    "own-test-in-place-of-one-of-dbt": (
+        add(
+            "own_macros/accepted.sql",
+            "{% macro default__test_accepted_values(model, column_name, values, quote=True) %}select 1 where false{% endmacro %}",
+        ),
+        {"few"},
+    ),
     "snapshot": (edit("snapshots/history.yml", "check_cols: all", "check_cols: [n]"), {"history"}),
     "snapshot-materialization": (
         edit("macros/materializations/iceberg/snapshot.sql", "union all by name", "union by name"),
@@ -232,6 +265,18 @@ def test_all_changes_at_once(keyed: tuple[Keyed, dict[str, str]], *, changes: bo
     assert {node for node, key in after.items() if before[node] != key} == expected
 
 
+def test_a_model_that_reads_the_graph_depends_on_the_configuration_of_all(
+    keyed: tuple[Keyed, dict[str, str]],
+) -> None:
+    project, _ = keyed
+    with project.restored():
+        project.write(f"{CURATED}with_graph.sql", "select {{ graph.nodes | length }} as n\n")
+        before = project.keys()
+        project.edit(f"{CURATED}_keys.yml", "owner: one", "owner: two")
+        after = project.keys()
+    assert {node for node, key in after.items() if before[node] != key} == {"with_meta", "with_graph"}
+
+
 def test_environment_and_settings_of_the_profile(
     keyed: tuple[Keyed, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +284,10 @@ def test_environment_and_settings_of_the_profile(
     with project.restored(), monkeypatch.context() as patch:
         patch.setenv("METER_ZONE", "y")
         after = project.keys()
-    assert {node for node, key in after.items() if before[node] != key} == {"with_environment"}
+    assert {node for node, key in after.items() if before[node] != key} == {
+        "with_environment",
+        "by_environment",
+    }
     with project.restored():
         project.edit(
             "profiles.yml", "      threads: 4\n", "      threads: 4\n      settings: {TimeZone: UTC}\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ _IGNORED_CONFIG = frozenset(
         "tags",
     }
 )
+
+_ENGINE = ("dbt", "dbt_duckdb")
 
 
 def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:
@@ -87,11 +89,13 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
     is_jinja = node.resource_type != "seed" and getattr(node, "language", "sql") == "sql"
     sources = [*([node.raw_code] if is_jinja else []), *hooks, *macros.values()]
     used = reads.variables(variables, sources), reads.environment(os.environ, sources)
+    described = reads.describes_itself(sources, _IGNORED_CONFIG) or _asks_for(node, _IGNORED_CONFIG)
     yield _hash(
         [
             unique_id,
             _own_code(node, list(macros.values()), used),
-            _configuration(node, whole=reads.describes_itself(sources, _IGNORED_CONFIG)),
+            _configuration(node, whole=described),
+            [_configuration(other, whole=True) for other in _all(manifest)] if reads.graph(sources) else None,
             used,
             reads.target(_target(), sources),
         ]
@@ -114,7 +118,7 @@ def _own_code(node: Any, macros: Sequence[str], values: object) -> object:
         path = Path(node.root_path or ".") / node.original_file_path
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if getattr(node, "language", "sql") == "python":
-        return python_parts(node.raw_code)
+        return python_parts(node.raw_code, os.environ)
     return sql_form(node.raw_code, macros, values)
 
 
@@ -141,6 +145,19 @@ def _configuration(node: Any, *, whole: bool) -> list[object]:
         tested.to_dict() if tested else None,
         [node.description, [column.meta for column in node.columns.values()]] if documented else None,
     ]
+
+
+def _asks_for(node: Any, names: Collection[str]) -> bool:
+    """Whether a Python model asks ``dbt.config`` for one of some names, or for ``meta``: dbt notes what it asks for."""
+    asked = node.config.get("config_keys_used") or []
+    return bool(node.config.get("meta_keys_used")) or not set(names).isdisjoint(asked)
+
+
+def _all(manifest: Any) -> Iterator[Any]:
+    """Everything of which ``graph`` tells the configuration."""
+    for _, node in sorted({**manifest.nodes, **manifest.sources}.items()):
+        if getattr(node, "config", None) is not None:
+            yield node
 
 
 def _told(constraints: Sequence[Any]) -> list[Any]:
@@ -179,17 +196,30 @@ def _materialization(manifest: Any, node: Any) -> list[str]:
     return [found.unique_id] if found else []
 
 
-def _macros(manifest: Any, names: list[str], seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
-    seen = set() if seen is None else seen
-    for name in names:
+def _macros(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Id and code of the macros of our own that are reached from some.
+
+    dbt's and the adapter's macros are part of the engine, whose version is in the key. What they call may be ours: a macro that
+    takes the place of one that they dispatch.
+    """
+    ours = {name: macro for name, macro in manifest.macros.items() if macro.package_name not in _ENGINE}
+    in_place: dict[str, list[str]] = {}
+    for name, macro in ours.items():
+        in_place.setdefault(macro.name.partition("__")[2], []).append(name)
+    waiting, seen = list(names), set[str]()
+    while waiting:
+        name = waiting.pop()
         macro = manifest.macros.get(name)
-        # dbt's own and the adapter's macros are part of the engine, whose version is in the key
-        if macro is None or name in seen or macro.package_name in ("dbt", "dbt_duckdb"):
+        if macro is None or name in seen:
             continue
         seen.add(name)
-        yield name, macro.macro_sql
-        named = [*macro.depends_on.macros, *_dispatched(manifest, macro.macro_sql)]
-        yield from _macros(manifest, sorted(set(named)), seen)
+        waiting += macro.depends_on.macros
+        if name in ours:
+            yield name, macro.macro_sql
+            waiting += _dispatched(manifest, macro.macro_sql)
+        else:
+            # dbt does not resolve its own dispatch anew when a macro of ours comes
+            waiting += in_place.get(macro.name, [])
 
 
 def _target() -> dict[str, Any]:

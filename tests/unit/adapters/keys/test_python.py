@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from slipway.adapters.dbt.keys import python
-from slipway.adapters.dbt.keys.python import imports, modules_of, own_module, python_form, versions_of
+from slipway.adapters.dbt.keys.python import (
+    environment,
+    imports,
+    modules_of,
+    own_module,
+    python_form,
+    python_parts,
+    versions_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +83,43 @@ def test_modules_of_the_project_count_by_code_and_installed_ones_by_version(libr
     found, others = modules_of(code)
     assert set(found) == {"ownlibrary", "ownlibrary.first", "ownlibrary.second"}
     assert others == {"duckdb", "pyarrow"}
+    parts = python_parts(code, {})
     (library / "second.py").write_text("X = 1  # said\nfrom ownlibrary import first\n", encoding="utf-8")
-    assert modules_of(code)[0] != found  # the order of statements
+    assert python_parts(code, {}) != parts  # the order of statements
     (library / "second.py").write_text("from ownlibrary import first\n\nX = 1  # said\n", encoding="utf-8")
-    assert modules_of(code)[0] == found
+    assert python_parts(code, {}) == parts
     (library / "second.py").write_text("X = 2\n", encoding="utf-8")
     changed, _ = modules_of(code)
     assert {name for name in found if changed.get(name) != found[name]} == {"ownlibrary.second"}
+    (library / "second.py").write_text("import os\nX = os.environ['FACTOR']\n", encoding="utf-8")
+    assert python_parts(code, {"FACTOR": "1", "OTHER": "1"}) == python_parts(code, {"FACTOR": "1"})
+    assert python_parts(code, {"FACTOR": "1"}) != python_parts(code, {"FACTOR": "2"})
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("import os\nos.environ['A']", {"A"}),
+        ("import os\nos.environ.get('A', os.getenv('B'))", {"A", "B"}),
+        (
+            "from os import environ, getenv\nif 'A' in environ:\n    environ['B']\ngetenv('C', 'x')",
+            {"A", "B", "C"},
+        ),
+        ("import os as o\no.environ.get('A')", {"A"}),
+        ("import os\nos.environ[name]", None),
+        ("import os\nos.getenv(f'{name}')", None),
+        ("import os\nfor name in os.environ: pass", None),
+        ("import os\nuse(os.environ)", None),
+        ("import os\nread = os.getenv\nread('A')", None),
+        ("from os import environ as e\ne['A']", None),
+        ("import os\nos.environ['A']\nos.environ[name]", None),
+        ("import os\nos.path.join('A')\nx['A']", set()),
+    ],
+)
+def test_environment_variables_that_python_code_reads(code: str, names: set[str] | None) -> None:
+    known = {"A": "1", "B": "2", "Z": "3"}
+    expected: dict[str, str | None] = {name: known.get(name) for name in (known if names is None else names)}
+    assert environment(known, [code]) == expected
 
 
 def test_a_package_brings_the_version_of_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

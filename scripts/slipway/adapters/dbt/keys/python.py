@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
@@ -22,6 +22,7 @@ _FRAMES = ("pandas", "pyarrow")
 _T = TypeVar("_T")
 _PARSING = threading.Lock()
 _TRIES = 5
+_ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 _IMPORTERS = frozenset({"import_module", "__import__", "find_spec", "run_module"})
 
 
@@ -33,15 +34,74 @@ def python_form(code: str) -> str:
     return _told(_tree(code))
 
 
-def python_parts(code: str) -> list[object]:
-    """What a Python model's result depends on beside data and configuration."""
+def python_parts(code: str, known: Mapping[str, str]) -> list[object]:
+    """What a Python model's result depends on beside data and configuration.
+
+    Args:
+        code: the model's.
+        known: the environment, of which what the code reads counts.
+    """
     modules, others = modules_of(code)
+    sources = [code, *modules.values()]
+    forms = {name: python_form(source) for name, source in modules.items()}
     version = ".".join(platform.python_version_tuple()[:2])
-    return [python_form(code), sorted(modules.items()), versions_of(others), version]
+    return [
+        python_form(code),
+        sorted(forms.items()),
+        versions_of(others),
+        version,
+        sorted(environment(known, sources).items()),
+    ]
+
+
+def environment(known: Mapping[str, str], sources: Iterable[str]) -> dict[str, str | None]:
+    """Name to value of each environment variable that code reads; all of them where a name is computed."""
+    names: set[str] = set()
+    for source in sources:
+        read = _environment_names(_tree(source))
+        if read is None:
+            return dict(known)
+        names |= read
+    return {name: known.get(name) for name in names}
+
+
+def _environment_names(tree: ast.Module) -> set[str] | None:
+    """Names that ``os.environ`` and ``os.getenv`` are asked for; None where one is computed, or they are handed on."""
+    names: set[str] = set()
+    uses = {id(node) for node in ast.walk(tree) if _is_environment(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(
+            one.name in _ENVIRONMENT and one.asname for one in node.names
+        ):
+            return None
+        for use, name in _asked(node):
+            if id(use) in uses:
+                uses.discard(id(use))
+                names.add(name)
+    return None if uses else names
+
+
+def _asked(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """What is asked for a constant name, and the name: ``x["name"]``, ``x.get("name")``, ``x("name")``, ``"name" in x``."""
+    match node:
+        case ast.Subscript(value=asked, slice=ast.Constant(value=str(name))):
+            yield asked, name
+        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]):
+            yield function, name
+            if isinstance(function, ast.Attribute):
+                yield function.value, name
+        case ast.Compare(left=ast.Constant(value=str(name)), comparators=[asked]):
+            yield asked, name
+
+
+def _is_environment(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr in _ENVIRONMENT) or (
+        isinstance(node, ast.Name) and node.id in _ENVIRONMENT
+    )
 
 
 def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
-    """Own modules that code imports, directly or not, each with its form; and top-level names of the others."""
+    """Own modules that code imports, directly or not, each with its source; and top-level names of the others."""
     own: dict[str, str] = {}
     others: set[str] = set()
     waiting = [(code, "")]
@@ -50,7 +110,7 @@ def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
             path = None if name in own else own_module(name)
             if path is not None:
                 source = path.read_text(encoding="utf-8")
-                own[name] = python_form(source)
+                own[name] = source
                 package = name if path.name == "__init__.py" else name.rpartition(".")[0]
                 waiting.append((source, package))
             elif name not in own:

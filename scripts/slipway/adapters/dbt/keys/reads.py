@@ -60,11 +60,14 @@ def dispatched(code: str) -> list[str] | None:
     return names
 
 
+def graph(sources: Iterable[str]) -> bool:
+    """Whether code reads ``graph``, the description of every node."""
+    return any(_following(tag, "graph") for tag in _tags(sources))
+
+
 def describes_itself(sources: Iterable[str], ignored: frozenset[str]) -> bool:
     """Whether code may read what says nothing about a result otherwise: documentation, tags, ``meta``."""
     for tag in _tags(sources):
-        if _following(tag, "graph"):
-            return True
         for following in _following(tag, "config"):
             if following[:1] == [("operator", ".")] and not _asks_for_other(following, ignored):
                 return True
