@@ -237,6 +237,24 @@ def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
     assert prod.published("prod").keys() == ALL
 
 
+def test_a_retry_is_not_of_the_commit_that_it_ended_at(prod: Workshop) -> None:
+    model = prod.project / "models" / "curated" / "weights.sql"
+    broken = prod.project / "models" / "serving" / "broken.sql"
+    good = model.read_text(encoding="utf-8")
+    broken.write_text("select error('no') as n from {{ ref('weights') }}", encoding="utf-8")
+    prod.commit()
+    model.write_text(good + "\nand kg > 0", encoding="utf-8")
+    prod.dbt("build", "--target", "prod", code=1)
+    model.write_text(good, encoding="utf-8")
+    broken.write_text("select 1 as n from {{ ref('weights') }}", encoding="utf-8")
+    prod.commit()
+    prod.dbt("retry", "--target", "prod")
+    run = prod.manifests("prod")[-1]
+    assert (run["outcome"], run["code"]["dirty"]) == ("staged", True)
+    assert "or from more than one commit" in refused(prod, run["run_id"], "prod", code=1)
+    assert prod.published("prod") == {}
+
+
 @pytest.fixture(scope="module")
 def staged(
     new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory

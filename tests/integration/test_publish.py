@@ -133,6 +133,30 @@ def test_a_retry_keeps_a_property_that_was_set_since(built: Project, catalog: Sq
     assert len(built.releases()) == 2
 
 
+def test_a_retry_takes_over_what_was_tested_and_asks_for_the_rest(project: Project) -> None:
+    good = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
+    project.write("models/serving/sites.sql", FAILING_MODEL)
+    project.refused("build")
+    failed = project.runs()[-1]
+    assert failed["landed_files"]
+    project.write("models/serving/sites.sql", good)
+    project.dbt("retry")
+    whole = project.runs()[-1]
+    assert whole["landed_files"] == failed["landed_files"]
+    assert (whole["tests"]["not_run"], whole["tests"]["failed"]) == (0, 0)
+    named = {test["unique_id"] for test in whole["tests"]["results"]}
+    assert named >= {test["unique_id"] for test in failed["tests"]["results"] if test["status"] == "pass"}
+    assert len(named) == whole["tests"]["expected"] == whole["tests"]["executed"]
+
+    project.write("models/serving/sites.sql", FAILING_MODEL)
+    consumption = project.path / "models/curated/consumption.sql"
+    consumption.write_text(consumption.read_text(encoding="utf-8") + "and true\n", encoding="utf-8")
+    project.refused("run")  # without tests
+    project.write("models/serving/sites.sql", good)
+    project.dbt("retry")
+    assert project.runs()[-1]["tests"]["not_run"] > 0
+
+
 def test_there_is_nothing_to_retry_after_a_success(built: Project) -> None:
     before = built.state()
     built.dbt("retry")

@@ -111,7 +111,7 @@ class FeedFiles:
         return (
             f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
             f"delim = {literal(feed.delimiter)}, quote = {literal(feed.quote)}, escape = {literal(feed.quote)}, "
-            "strict_mode = true, filename = '__file')"
+            "strict_mode = true, hive_partitioning = false, filename = '__file')"
         )
 
 

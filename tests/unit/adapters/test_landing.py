@@ -106,6 +106,18 @@ def without_excess(record: list[str]) -> list[str]:
     return record
 
 
+def test_folders_are_no_values(tmp_path: Path) -> None:
+    """Readers of Hive's layout take ``name=value`` in a path for a column."""
+    area = Area(tmp_path / "id=9" / "text=root")
+    try:
+        for name in ("amount=8/a.csv", "text=b.csv", "new=1/c.csv"):
+            area.put(name, lines(f"1,{name[0]},2.5"))
+        assert {entry.verdict for entry in area.land().values()} == {"accepted"}
+        assert [row[:3] for row in area.rows()] == [("1", "a", "2.5"), ("1", "n", "2.5"), ("1", "t", "2.5")]
+    finally:
+        area.close()
+
+
 @pytest.mark.parametrize(
     "content",
     [

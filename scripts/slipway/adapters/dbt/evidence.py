@@ -23,8 +23,7 @@ _PASSED, _WARNED, _FAILED = ("pass", "success"), ("warn",), ("fail", "error", "r
 
 def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
     """One entry per model, seed and snapshot that dbt came to, and those that a retry took over."""
-    again = {result.node.unique_id for result in results}
-    found = [node for node in session.resumed if node.unique_id not in again]
+    found = _taken_over(session, results)
     for result in results:
         if result.node.resource_type not in _BUILT or result.node.config.materialized == "ephemeral":
             continue
@@ -43,9 +42,29 @@ def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
     return found
 
 
+def _taken_over(session: Session, results: Sequence[Any]) -> list[Node]:
+    """Nodes whose tables a retry publishes as the run that failed had staged them."""
+    again = {result.node.unique_id for result in results}
+    staged = {".".join(identifier) for identifier in session.staged}
+    failed = session.continues.nodes if session.continues else []
+    return [node for node in failed if node.table in staged and node.unique_id not in again]
+
+
+def _passed_before(session: Session, built_again: set[str]) -> dict[str, TestResult]:
+    """Tests that the run which a retry continues has passed, of no table that was built again since."""
+    known = session.continues.tests.results if session.continues else []
+    return {
+        test.unique_id: test
+        for test in known
+        if test.status in ("pass", *_WARNED) and built_again.isdisjoint(test.tables)
+    }
+
+
 def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
     """Tests that the built nodes ask for, and what became of each."""
-    built = {result.node.unique_id for result in results if result.node.resource_type in _BUILT}
+    made = [result.node for result in results if result.node.resource_type in _BUILT]
+    before = _passed_before(session, {f"{node.schema}.{node.alias}" for node in made})
+    built = {node.unique_id for node in (*made, *_taken_over(session, results))}
     found = {
         result.node.unique_id: _test(session, manifest, result)
         for result in results
@@ -53,7 +72,7 @@ def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
     }
     for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
         if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
-            found[unique_id] = TestResult(
+            found[unique_id] = before.get(unique_id) or TestResult(
                 unique_id=unique_id, status="not run", tables=_tables(manifest, node)
             )
     statuses = [test.status for test in found.values()]

@@ -78,7 +78,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         code=made_by,
         versions=code.versions_of(session.project),
         inputs=_inputs(session),
-        landed_files=session.landed,
+        landed_files=[*(session.continues.landed_files if session.continues else []), *session.landed],
         nodes=nodes,
         tests=tests,
         freshness=fresh,
@@ -153,9 +153,10 @@ def _replaced(session: Session) -> str:
 
 
 def _inputs(session: Session) -> list[InputSnapshot]:
-    """Tables the run read and did not make."""
+    """Tables the run read and did not make, those of the run that it continues with them."""
     made = {f"{session.environment.name}.{'.'.join(identifier)}" for identifier in session.staged}
-    found = []
+    before = session.continues.inputs if session.continues else []
+    found = [read for read in before if read.table not in made and read.table not in session.read]
     for name, table in sorted(session.read.items()):
         if name in made:
             continue

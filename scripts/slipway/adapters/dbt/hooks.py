@@ -159,7 +159,7 @@ def _resume(session: Session, run_id: str) -> None:
     Raises:
         NotFoundError: a table of it was published by someone else since.
     """
-    published, failed = session.locations(session.outputs), session.records.manifest(run_id)
+    published = session.locations(session.outputs)
     for record in session.records.candidate(run_id):
         namespace, name = record["table"]
         if not _stands_on(session.outputs, record, published.get((namespace, name))):
@@ -170,8 +170,10 @@ def _resume(session: Session, run_id: str) -> None:
             )
         session.release = int(record["release"])  # its tables carry the tag of this number
         session.stage(staged_of(session.outputs, record))
-    tables = {".".join(identifier) for identifier in session.staged}
-    session.resumed = [node for node in failed.nodes if node.table in tables] if failed else []
+    session.continues = failed = session.records.manifest(run_id)
+    if failed and (failed.code.dirty or failed.code.commit != session.code.commit):
+        # no commit holds the code of all tables
+        session.code = session.code.model_copy(update={"dirty": True})
 
 
 def _stands_on(tables: Tables, record: Mapping[str, Any], now: str | None) -> bool:

@@ -88,7 +88,7 @@ class Session:
         self.read: dict[str, Table] = {}
         self.landed: list[LandedFile] = []
         self.previous: RunManifest | None = None
-        self.resumed: list[Node] = []
+        self.continues: RunManifest | None = None
         self.carried_tests: dict[str, str] = {}
         self.carried: set[str] = set()
         self.test_keys: dict[str, str] = {}
