@@ -11,12 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import World
 from tests.conftest import static
+
+from slipway.adapters.health import runs
+from slipway.adapters.health.examination import Examination
+from slipway.domain.environment import Environment, Mode, local_catalog
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
@@ -131,7 +136,7 @@ def test_a_run_that_was_killed(world: World) -> None:
     killed = world.workshop.start("run", kill_before="slipway.adapters.dbt.finish:release").wait()
     landed.unlink()
     assert killed.code is None, killed
-    (log,) = (world.home / "logs").iterdir()
+    (log,) = (world.home / "logs" / "dev").iterdir()
     lines, before = log.read_bytes(), world.workshop.published()
     (folder,) = world.warehouse.glob(f"_slipway/runs/*/{log.stem}")
     staged = len(list((folder / "candidate").iterdir()))
@@ -149,7 +154,7 @@ def test_a_run_that_was_killed(world: World) -> None:
 
 
 def test_a_run_that_is_under_way_is_no_finding(world: World) -> None:
-    log = world.home / "logs" / f"{OLD_RUN}.jsonl"
+    log = world.home / "logs" / "dev" / f"{OLD_RUN}.jsonl"
     command = [sys.executable, "-c", HOLDER, str(log)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -522,3 +527,67 @@ def test_a_staged_run_whose_base_moved(new_workshop: Callable[[Path], Workshop],
     assert world.slipway("doctor", "--fix").code == 6
     assert {item["where"] for item in findings(world)} == {WEIGHTS}
     workshop.refusal("publish", staged, code=4)
+
+
+def test_the_last_release_is_the_one_that_was_published_last(world: World) -> None:
+    """A retry publishes under the number that the failed run had taken."""
+    workshop = world.workshop
+    broken = "models/serving/broken.sql"
+    workshop.land("day-4.csv", ("p7,N,2024-05-04,2",))
+    workshop.write(broken, "select error('no') as n from {{ ref('parcels_raw') }}")
+    try:
+        workshop.dbt("build", "--select", "parcels_raw", "broken", code=1)
+        results = workshop.folder / "target" / "run_results.json"
+        failed = results.read_bytes()
+        workshop.write("models/serving/other.sql", "select 1 as n")
+        assert workshop.slipway("run", "--select", "other").code == 0
+        results.write_bytes(failed)
+        workshop.write(broken, "select count(*) as n from {{ ref('parcels_raw') }}")
+        workshop.dbt("retry")
+        records = [json.loads(release_record(world, number).read_bytes()) for number in (3, 4)]
+        assert records[0]["published_at"] > records[1]["published_at"]
+        assert world.answer("doctor") == "nothing found in dev\n"
+        shown = workshop.published()
+        record = release_record(world, 3)
+        before = json.loads(record.read_bytes())
+        (world.home / "dev" / "catalog.db").unlink()
+        repaired(world)
+        assert workshop.published() == shown
+        # and when its record is lost, it is made anew from the one that was published before it
+        record.write_bytes(b"")
+        repaired(world)
+        again = json.loads(record.with_name(f"{record.name}.repaired").read_bytes())
+        assert again["tables"] == before["tables"]
+    finally:
+        for name in (broken, "models/serving/other.sql"):
+            (workshop.project / name).unlink(missing_ok=True)
+        (workshop.folder / "landing" / "parcels" / "day-4.csv").unlink()
+
+
+def test_runs_of_another_target_are_left_to_it(world: World) -> None:
+    workshop = world.workshop
+    workshop.settings["DBT_TARGET"] = "ci"
+    try:
+        assert workshop.start("run", kill_before="slipway.adapters.dbt.finish:release").wait().code is None
+        assert workshop.slipway("run", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}").code == 0
+    finally:
+        del workshop.settings["DBT_TARGET"]
+    (scratch,) = (world.home / "scratch").iterdir()
+    (log,) = (world.home / "logs" / "ci").iterdir()
+    assert findings(world) == []
+    later = Examination(environment(world), workshop.project, datetime.now(UTC) + timedelta(days=2))
+    assert list(runs.scratch(later)) == []
+    repaired(world)
+    assert scratch.is_dir()
+    assert log.is_file()
+
+
+def environment(world: World) -> Environment:
+    return Environment(
+        "dev",
+        Mode.EXPLORATORY,
+        f"file://{world.warehouse}",
+        local_catalog(world.home / "dev"),
+        "",
+        world.home,
+    )

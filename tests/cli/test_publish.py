@@ -383,6 +383,26 @@ def test_a_candidate_without_all_its_records_is_refused(
     assert "raw.parcels has a candidate record or was built, but not both" in message
 
 
+def test_a_property_of_another_program_leaves_a_candidate_what_it_is(prod: Workshop) -> None:
+    prod.run("--target", "prod")
+    prod.answer("publish", "latest", "--target", "prod")
+    prod.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    run_id = prod.run("--target", "prod")["run_id"]
+    folder = prod.home / "prod"
+    catalog = SqlCatalog("prod", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    with catalog.load_table("raw.parcels").transaction() as transaction:
+        transaction.set_properties(owner="harbour")
+    catalog.engine.dispose()
+    assert prod.answer("doctor", "--target", "prod") == "nothing found in prod\n"
+    planned = json.loads(prod.answer("maintain", "--dry-run", "--target", "prod", "--output", "json"))
+    busy = {step["table"]: step for step in planned["steps"]}
+    assert "raw.parcels" not in {name for name, step in busy.items() if step["step"] == "Delete"}
+    done = prod.slipway("maintain", "--target", "prod")
+    assert done.code == 0, done
+    prod.answer("publish", run_id, "--target", "prod")
+    assert prod.table("raw.parcels", "prod").properties["owner"] == "harbour"
+
+
 def test_a_hold_and_a_run_under_way_refuse_a_publication_and_a_property_does_not(
     staged: tuple[Workshop, Path], tmp_path: Path
 ) -> None:

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,6 +171,35 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     assert "There is no hold" in built.answer("hold")
     built.land("day-4.csv", ("p9,N,2024-05-04,1",))
     assert built.run()["outcome"] == "published"
+
+
+def test_tables_of_other_programs_stay_as_they_are(built: Workshop) -> None:
+    catalog = SqlCatalog(
+        "dev", uri=f"sqlite:///{built.home}/dev/catalog.db", warehouse=f"file://{built.folder}/other"
+    )
+    catalog.create_namespace("marketing")
+    rows = pa.table({"n": [1, 2, 3]})
+    leads = catalog.create_table(
+        "marketing.leads", rows.schema, location=f"file://{built.folder}/other/leads"
+    )
+    leads.append(rows)
+    built.land("day-3.csv", DAY_3)
+    assert built.run()["outcome"] == "published"
+    assert "marketing.leads" in built.releases()[-1]["tables"]
+    leads.append(rows)
+    built.land("day-4.csv", ("p9,N,2024-05-04,1",))
+    built.run()
+    for _ in range(2):
+        built.answer("rollback", "--yes")
+        assert catalog.load_table("marketing.leads").scan().to_arrow().num_rows == 6
+    assert built.published()["serving.depot_weights"]
+    # one that cannot be read any more is no reason not to publish, to record, and to roll back
+    leads.append(rows)
+    Path(catalog.load_table("marketing.leads").metadata_location.removeprefix("file://")).write_bytes(b"{")
+    assert built.run()["outcome"] == "published"
+    assert "marketing.leads" not in built.releases()[-1]["tables"]
+    built.answer("rollback", "--yes")
+    catalog.engine.dispose()
 
 
 def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:

@@ -284,7 +284,7 @@ def test_interrupted_runs_publish_nothing(built: Workshop, number: int, code: in
 def test_interrupted_before_anything_is_built(workshop: Workshop) -> None:
     running = workshop.start("run")
     for _ in range(600):
-        if list((workshop.home / "logs").glob("*.jsonl")):
+        if list((workshop.home / "logs").glob("*/*.jsonl")):
             break
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGINT)
@@ -298,7 +298,7 @@ def test_interrupted_before_anything_is_built(workshop: Workshop) -> None:
 def wait_for_log(workshop: Workshop, text: str) -> None:
     """Wait until the log of the run that goes on tells something."""
     for _ in range(600):
-        for log in (workshop.home / "logs").glob("*.jsonl"):
+        for log in (workshop.home / "logs").glob("*/*.jsonl"):
             if text in log.read_text(encoding="utf-8"):
                 return
         time.sleep(0.05)

@@ -205,7 +205,7 @@ def _record(
 def shown(
     tables: Tables, locations: Mapping[TableId, str], last: Release | None, intent: Intent | None = None
 ) -> dict[str, ReleasedTable]:
-    """What a catalog shows, ``layer.table`` to its state.
+    """What a catalog shows, ``layer.table`` to its state; without tables of other programs that cannot be read.
 
     Args:
         tables: the environment.
@@ -225,7 +225,11 @@ def shown(
         elif before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
-            found[name] = released_table(tables.load(identifier, location), None)
+            try:
+                found[name] = released_table(tables.load(identifier, location), None)
+            except UnavailableError:
+                if before and before.run_id:
+                    raise
     return found
 
 

@@ -39,6 +39,11 @@ class Environment:
     home: Path
     publishes_from_dbt: bool = False
 
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs of runs that are under way; targets share a home."""
+        return self.home / "logs" / self.name
+
     def scratch(self, folder: Path) -> Environment:
         """An environment of the same name whose catalog and warehouse live in ``folder`` alone.
 

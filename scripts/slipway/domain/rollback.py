@@ -66,6 +66,8 @@ def plan(
 ) -> list[Step]:
     """The steps from what the catalog shows to a release, in order of table names.
 
+    Tables that no release ever changed are other programs': a release tells of them, and nothing of them moves.
+
     Args:
         releases: in the order of publication.
         now: what the catalog names at this moment, ``layer.table`` to its state.
@@ -77,7 +79,8 @@ def plan(
         UsageError: a pattern names no table.
     """
     steps = []
-    for name in sorted(_chosen({*now, *goal.tables}, only)):
+    ours = {name for release in releases for name, table in release.tables.items() if table.changed}
+    for name in sorted(_chosen(ours.intersection({*now, *goal.tables}), only)):
         before, after = now.get(name), goal.tables.get(name)
         if before is None:
             raise _dropped(name, releases)
@@ -106,7 +109,9 @@ def _chosen(names: Collection[str], only: Collection[str]) -> set[str]:
     for pattern in only:
         matching = {name for name in names if fnmatchcase(name, pattern)}
         if not matching:
-            raise UsageError(f"--select {pattern}", "no table has that name", "write layer.table or layer.*")
+            raise UsageError(
+                f"--select {pattern}", "no table of a release has that name", "write layer.table or layer.*"
+            )
         chosen |= matching
     return chosen
 

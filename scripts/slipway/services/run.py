@@ -104,7 +104,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         command=list(options.command),
         wait=options.wait,
     )
-    log = environment.home / "logs" / f"{request.run_id}.jsonl"
+    log = environment.logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
     done = invocation.invoke(_arguments(options), options.project, request, events)
     session = invocation.session()

@@ -98,9 +98,19 @@ def test_a_foreign_commit_is_not_hidden() -> None:
     assert [step.table for step in plan(releases, now, releases[0], ["layer.b"])] == ["layer.b"]
 
 
+def test_tables_that_no_release_changed_are_of_others() -> None:
+    other = table(7).model_copy(update={"changed": False, "run_id": None})
+    releases = [release(1, a=1), release(2, a=2)]
+    releases[1].tables["layer.other"] = other
+    now = {**releases[1].tables, "layer.other": other, "layer.more": other}
+    assert [step.table for step in plan(releases, now, releases[0])] == ["layer.a"]
+    with pytest.raises(UsageError, match="no table of a release has that name"):
+        plan(releases, now, releases[0], ["layer.other"])
+
+
 def test_a_pattern_that_names_nothing() -> None:
     releases = [release(1, a=1), release(2, a=2)]
-    with pytest.raises(UsageError, match=r"--select serving\.\*: no table has that name"):
+    with pytest.raises(UsageError, match=r"--select serving\.\*: no table of a release has that name"):
         plan(releases, releases[1].tables, releases[0], ["serving.*"])
 
 

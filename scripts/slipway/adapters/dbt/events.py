@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from slipway.adapters.disk import writing_below
 from slipway.adapters.processes import hold
+from slipway.domain.errors import UnavailableError
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 
 _QUIET = frozenset({"debug", "test"})
@@ -23,13 +25,15 @@ class EventStream:
         run_id: stands on every line of the log.
         log: the file that lines are appended to while the run goes on.
         show: gets progress.
+
+    Raises:
+        UnavailableError: the log cannot be written.
     """
 
     def __init__(self, run_id: str, log: Path, show: Callable[[Progress], None]) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self.path = log
         self._run_id, self._show = run_id, show
-        self._file: IO[str] = log.open("a", encoding="utf-8")
+        self._file = _opened(log)
         hold(self._file)
         self._lock = threading.Lock()
         self._ended, self._total = 0, 0
@@ -84,6 +88,17 @@ class EventStream:
                 total=max(self._total, self._ended),
             )
         )
+
+
+def _opened(log: Path) -> IO[str]:
+    try:
+        with writing_below(str(log.parent)):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            return log.open("a", encoding="utf-8")
+    except FileExistsError:
+        raise UnavailableError(
+            f"{log.parent} cannot be made", "a file is in its place", "check SLIPWAY_HOME"
+        ) from None
 
 
 def _name(info: Any) -> str:

@@ -18,8 +18,7 @@ from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
-from slipway.adapters.iceberg.catalogs.absorb import obstacle
-from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.releases import check_store
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import RunManifest
@@ -162,7 +161,9 @@ def _resume(session: Session, run_id: str) -> None:
     published = session.locations(session.outputs)
     for record in session.records.candidate(run_id):
         namespace, name = record["table"]
-        if not _stands_on(session.outputs, record, published.get((namespace, name))):
+        if not stands_on(
+            session.outputs, (namespace, name), record["base"], published.get((namespace, name))
+        ):
             raise NotFoundError(
                 f"run {run_id} cannot be continued",
                 f"{namespace}.{name} was published since",
@@ -174,17 +175,6 @@ def _resume(session: Session, run_id: str) -> None:
     if failed and (failed.code.dirty or failed.code.commit != session.code.commit):
         # no commit holds the code of all tables
         session.code = session.code.model_copy(update={"dirty": True})
-
-
-def _stands_on(tables: Tables, record: Mapping[str, Any], now: str | None) -> bool:
-    """Whether what was staged can still be published: its base is there, or differs in nothing but a property or the like."""
-    base = record["base"]
-    if base == now:
-        return True
-    if base is None or now is None:
-        return False
-    one, other = (tables.load(tuple(record["table"]), location).metadata for location in (base, now))
-    return not obstacle(one, other)
 
 
 def _failed_run(session: Session) -> str:

@@ -84,7 +84,7 @@ class Examination:
     @cached_property
     def logs(self) -> dict[str, Path]:
         """Run id to its log, of runs that are under way or were killed on this machine."""
-        found = (self.environment.home / "logs").glob("*.jsonl")
+        found = self.environment.logs.glob("*.jsonl")
         return {path.stem: path for path in sorted(found)}
 
     @cached_property
@@ -96,7 +96,8 @@ class Examination:
         """Whether the process of a run is gone, as far as that can be told from here."""
         if run_id in self.leases:
             return self.leases[run_id].standing is not Standing.LIVE
-        if run_id in self.logs:
-            return not is_held(self.logs[run_id])
+        logs = list(self.environment.logs.parent.glob(f"*/{run_id}.jsonl"))  # perhaps another target's
+        if logs:
+            return not any(map(is_held, logs))
         began = started_at(run_id)
         return began is None or self.now - began > LONG_AGO

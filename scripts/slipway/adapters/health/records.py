@@ -66,17 +66,36 @@ def _made_anew(at: Examination, number: int) -> WriteBeside | None:
     if at.has_no_catalog:
         return None
     key = f"releases/{number:06d}.json"
-    before = [release for release in at.releases[0] if release.number < number]
     try:
         intent = at.records.intent(number)
         if intent is None or at.records.has(f"{key}{REPAIRED}"):
             return None
-        made = _release(at, intent, before[-1] if before else None)
+        made = _release(at, intent, _before(at, intent))
     except SlipwayError:
         return None
     text = made.model_dump_json(indent=1)
     parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
     return WriteBeside(key + REPAIRED, text)
+
+
+def _before(at: Examination, intent: Intent) -> Release | None:
+    """The last release that showed all tables of a publication as they were before it."""
+    bases = {name: move.base for name, move in intent.tables.items()}
+    alike = [
+        release
+        for release in at.releases[0]
+        if all(_location(release, name) == base for name, base in bases.items())
+    ]
+    if alike:
+        return alike[-1]
+    # another program set a property in between: the one with the number before
+    lower = [release for release in at.releases[0] if release.number < intent.number]
+    return max(lower, key=lambda release: release.number, default=None)
+
+
+def _location(release: Release, name: str) -> str | None:
+    known = release.tables.get(name)
+    return known.metadata_location if known else None
 
 
 def _intent(at: Examination, key: str) -> WriteBeside | None:

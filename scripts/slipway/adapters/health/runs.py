@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from slipway.adapters.health.examination import Examination
+from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.records import Records
-from slipway.domain.errors import DamagedError, NotFoundError
+from slipway.domain.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.domain.health import CloseRun, EndLease, Finding, KeepLog, Remove, Step
 from slipway.domain.lease import Standing
 from slipway.domain.run import Outcome
@@ -77,14 +79,21 @@ def superseded(at: Examination) -> Iterator[Finding]:
             candidate = at.records.candidate(run_id)
         except DamagedError:
             continue
-        moved = [
-            ".".join(record["table"])
-            for record in candidate
-            if at.locations.get(tuple(record["table"])) not in (record["base"], record["metadata_location"])
-        ]
+        moved = [".".join(record["table"]) for record in candidate if not _can_follow(at, record)]
         if moved:
             yield _superseded(run_id, moved)
         return
+
+
+def _can_follow(at: Examination, record: Mapping[str, Any]) -> bool:
+    namespace, name = record["table"]
+    now = at.locations.get((namespace, name))
+    try:
+        return now == record["metadata_location"] or stands_on(
+            at.tables, (namespace, name), record["base"], now
+        )
+    except UnavailableError:
+        return False
 
 
 def _superseded(run_id: str, moved: Sequence[str]) -> Finding:
@@ -104,8 +113,8 @@ def scratch(at: Examination) -> Iterator[Finding]:
             continue  # with a log it is a finding of its own, and this one after it
         try:
             ended = Records(at.environment.scratch(path)).manifest(path.name) is not None
-        except DamagedError:
-            ended = False
+        except DamagedError:  # of another target, whose slice may be whole; or told to nobody, and kept
+            ended = True
         if not ended:
             yield Finding(
                 f"scratch environment {path}",

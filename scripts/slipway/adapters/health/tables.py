@@ -61,9 +61,15 @@ def files(at: Examination) -> Iterator[Finding]:
 
 
 def _newest(at: Examination) -> Release | None:
+    """The release that was published last; None where that may be one whose record cannot be read.
+
+    A number is given when a run stages its first table, so that one with a lower number may have been published later.
+    """
     found, damaged = at.releases
-    newest = max(found, key=lambda release: release.number, default=None)
-    return None if newest is None or any(number > newest.number for number in damaged) else newest
+    if not found:
+        return None
+    before = found[-2].number if len(found) > 1 else 0
+    return None if any(number > min(before, found[-1].number) for number in damaged) else found[-1]
 
 
 def _lost_release(at: Examination) -> Release | None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from pyiceberg.table.metadata import TableMetadata
 
+from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
 from slipway.adapters.records import Records
+from slipway.domain.errors import UnavailableError
 from slipway.domain.maintenance.history import (
     Candidate,
     History,
@@ -47,7 +49,7 @@ def read_history(
     """
     default = parse_retention("vars of dbt_project.yml", variables, Retention())
     policies = _policies(records, default)
-    releases = records.releases()
+    releases, locations = records.releases(), managed(tables)
     longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
     published = {release.run_id for release in releases if not release.rolls_back}
     runs: list[RecordedRun] = []
@@ -62,13 +64,17 @@ def read_history(
         if manifest is not None and not why_not_replayable(manifest):
             runs.append(_recorded(manifest))
         if run_id not in published and (manifest is None or manifest.outcome not in _ENDED):
-            candidates += _candidates(records, run_id, began, manifest.outcome if manifest else None)
+            outcome = manifest.outcome if manifest else None
+            candidates += [
+                _candidate(tables, locations, record, run_id, began, outcome)
+                for record in records.candidate(run_id)
+            ]
     return History(
         now=now,
         older_than=older_than,
         tables={
             ".".join(identifier): _table(tables.load(identifier, location).metadata, location, releases)
-            for identifier, location in managed(tables).items()
+            for identifier, location in locations.items()
         },
         releases=releases,
         runs=runs,
@@ -123,18 +129,28 @@ def _recorded(manifest: RunManifest) -> RecordedRun:
     )
 
 
-def _candidates(
-    records: Records, run_id: str, began: datetime, outcome: Outcome | None
-) -> Iterator[Candidate]:
-    for record in records.candidate(run_id):
-        yield Candidate(
-            run_id=run_id,
-            started_at=began,
-            table=".".join(record["table"]),
-            base=record["base"],
-            state=State(record["metadata_location"], record["snapshot_id"]),
-            outcome=outcome,
-        )
+def _candidate(
+    tables: Tables,
+    locations: Mapping[TableId, str],
+    record: Mapping[str, Any],
+    run_id: str,
+    began: datetime,
+    outcome: Outcome | None,
+) -> Candidate:
+    namespace, name = record["table"]
+    base, now = record["base"], locations.get((namespace, name))
+    try:
+        stands = stands_on(tables, (namespace, name), base, now)
+    except UnavailableError:
+        stands = False
+    return Candidate(
+        run_id=run_id,
+        started_at=began,
+        table=f"{namespace}.{name}",
+        base=now if stands else base,  # a property that another program set is no obstacle
+        state=State(record["metadata_location"], record["snapshot_id"]),
+        outcome=outcome,
+    )
 
 
 def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> TableHistory:

@@ -71,7 +71,7 @@ class Candidate:
         run_id: the run.
         started_at: when it began.
         table: ``layer.table``.
-        base: the metadata file that it was staged on; None for a new table.
+        base: the metadata file that it is to be published on; None for a new table.
         state: what was staged.
         outcome: how the run ended; None when it did not, or was killed.
     """

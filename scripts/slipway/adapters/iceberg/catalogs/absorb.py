@@ -8,7 +8,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.iceberg.tables import StagedTable, Tables
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 
 
 def obstacle(base: TableMetadata, now: TableMetadata) -> str:
@@ -35,6 +35,20 @@ def obstacle(base: TableMetadata, now: TableMetadata) -> str:
         if not unchanged:
             return f"its {what} was changed by someone else"
     return ""
+
+
+def stands_on(tables: Tables, identifier: TableId, base: str | None, now: str | None) -> bool:
+    """Whether what was staged on a metadata file can be published on what the catalog names now.
+
+    Raises:
+        UnavailableError: one of the two cannot be read.
+    """
+    if base == now:
+        return True
+    if base is None or now is None:
+        return False
+    one, other = (tables.load(identifier, location).metadata for location in (base, now))
+    return not obstacle(one, other)
 
 
 def on_top(tables: Tables, staged: Sequence[StagedTable]) -> list[StagedTable]:
