@@ -177,6 +177,12 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     [
         pytest.param(["--vars", "{a: ["], 2, "--vars is not YAML", id="vars that are no YAML"),
         pytest.param(["--vars", "[a]"], 2, "--vars is not a mapping", id="vars that are a list"),
+        pytest.param(
+            ["--vars", "{2025-01-01: x}"], 2, "--vars cannot be recorded", id="vars named by a date"
+        ),
+        pytest.param(
+            ["--vars", "{a: &x [*x]}"], 2, "--vars cannot be recorded", id="vars that hold themselves"
+        ),
         pytest.param(["--target", "nowhere"], 2, "no target nowhere in profiles.yml", id="unknown target"),
         pytest.param(["--target", "prod"], 2, "target prod has no warehouse", id="target without settings"),
         pytest.param(["--select", "nothing"], 1, "the selection names no node", id="empty selection"),

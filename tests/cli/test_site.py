@@ -117,9 +117,12 @@ def test_before_anything_is_published(workshop: Workshop) -> None:
 
 def test_code_that_does_not_parse(workshop: Workshop) -> None:
     workshop.write("models/serving/depot_weights.sql", "select {{ ref('nothing_like_it') }}")
+    (workshop.folder / "file").touch()
+    message = workshop.refusal("site", "build", "--output-dir", str(workshop.folder / "file" / "sub"), code=2)
+    assert message.startswith(f"--output-dir {workshop.folder}/file/sub cannot be made")
     message = workshop.refusal("site", "build", "--output-dir", str(workshop.folder / "site"), code=1)
     assert "nothing_like_it" in message
-    assert not (workshop.folder / "site").exists()
+    assert not list((workshop.folder / "site").iterdir())
 
 
 @pytest.fixture

@@ -243,6 +243,9 @@ def test_as_of_reads_the_last_release_before(world: World) -> None:
     assert line.startswith(
         "dev had no release at 2001-01-01T10:00:00Z: release 1 is the first, published at "
     )
+    line = world.refusal("sql", "select 1", "--as-of", "0001-01-01T00:00:00+14:00", code=2)
+    assert "is not a time" in line
+    assert "not text in UTF-8" in world.refusal("sql", "select '\udcff'", code=2)
     line = world.refusal("sql", "select 1", "--as-of", "yesterday", code=2)
     assert line.startswith("--as-of yesterday is not a time: it is read as ISO 8601.")
 

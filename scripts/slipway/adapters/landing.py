@@ -11,11 +11,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import yaml
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import TableProperties
 
@@ -24,7 +22,7 @@ from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
-from slipway.domain.errors import ConfigError, ConflictError, NotFoundError
+from slipway.domain.errors import ConflictError, NotFoundError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
@@ -44,30 +42,9 @@ _SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("landed_at", pa.timestamp("us", tz="UTC")),
         pa.field("run_id", pa.string()),
+        pa.field("contract", pa.string()),
     ]
 )
-
-
-def read_feeds(project: Path) -> list[Feed]:
-    """Feeds among the project's contracts.
-
-    Raises:
-        ConfigError: a contract cannot be read, or two describe one feed.
-    """
-    found: dict[str, Feed] = {}
-    for path in sorted((project / "contracts").glob("*.odcs.y*ml")):
-        try:
-            contract = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path.name} is not YAML", " ".join(str(error).split())) from None
-        feed = Feed.from_contract(contract, path.name) if isinstance(contract, dict) else None
-        if feed is not None and feed.name in found:
-            raise ConfigError(
-                f"{path.name} describes feed {feed.name}", "another contract does, too", "keep one"
-            )
-        if feed is not None:
-            found[feed.name] = feed
-    return list(found.values())
 
 
 class Landing:
@@ -209,6 +186,7 @@ class Landing:
                 sha256=sha256,
                 landed_at=now,
                 run_id=run_id,
+                contract=feed.digest,
             )
             if problem:
                 entries.append(entry(rows=None, verdict="rejected", reason=problem))
@@ -242,6 +220,8 @@ class Landing:
                 look = self._files.look(info)
                 if before is None or look.unreadable != before.reason:
                     looks[info.key] = (info, look)
+            elif before.verdict == "rejected" and before.contract != feed.digest:  # it may fit now
+                looks[info.key] = (info, self._files.look(info))
         present = {info.key for info in there}
         lost = {
             sha
@@ -274,6 +254,8 @@ class Landing:
             else "0"
         )
         try:
+            if set(_SCHEMA.names) - set(table.schema().column_names):  # an older slipway made it
+                table.update_schema().union_by_name(_SCHEMA).commit()
             if int(files) < _COMPACT_AFTER:
                 table.append(rows)
             else:

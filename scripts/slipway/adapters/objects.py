@@ -9,12 +9,13 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, Any, Protocol
 
 from slipway.adapters.disk import unlisted, writing_below
@@ -156,15 +157,15 @@ class LocalStore:
         for folder, _, names in os.walk(base, onerror=unlisted):
             for name in names:
                 path = Path(folder) / name
-                try:
+                with suppress(OSError):  # gone meanwhile, or a link that leads nowhere
                     stat = path.stat()
-                except OSError:  # gone meanwhile, or a link that leads nowhere
-                    continue
-                key = path.relative_to(self._folder).as_posix()
-                # a name that is not UTF-8 is shown, and cannot be opened
-                shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified))
+                    if not S_ISREG(stat.st_mode):  # to open a pipe is to wait for who writes to it
+                        continue
+                    key = path.relative_to(self._folder).as_posix()
+                    # a name that is not UTF-8 is shown, and cannot be opened
+                    shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                    found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:

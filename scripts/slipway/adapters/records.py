@@ -139,7 +139,7 @@ class Records:
             for run_id in self.run_ids():
                 return run_id
             raise NotFoundError("there is no run yet", fix="start one with slipway run")
-        matching = [run_id for run_id in self.run_ids() if text in run_id]
+        matching = [run_id for run_id in self.run_ids() if text and text in run_id]
         if len(matching) != 1:
             why = f"{len(matching)} runs match" if matching else "no such run"
             raise NotFoundError(f"run {text}", why, "list runs with slipway runs")

@@ -41,6 +41,8 @@ def command(
     from slipway.services.project import find_project
 
     request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)
+    if output_dir:
+        options.made(output_dir)
     done = canary(request, output.message)
     write_reports(done.report, output_dir, "canary", output_)
     if done.kept:

@@ -30,9 +30,9 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
     from slipway.services.ci import ci, to_markdown
     from slipway.services.project import find_project
 
+    options.made(output_dir)
     with show_progress() as show:
         result = ci(find_project(project_dir), target, show)
-    output_dir.mkdir(parents=True, exist_ok=True)
     text = to_markdown(result)
     (output_dir / "ci.md").write_text(text, encoding="utf-8")
     (output_dir / "ci.json").write_text(_as_json(result), encoding="utf-8")

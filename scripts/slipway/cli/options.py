@@ -103,8 +103,10 @@ def parse_vars(text: str | None) -> dict[str, Any]:
     """``--vars`` as a mapping.
 
     Raises:
-        UsageError: it is not YAML, or not a mapping.
+        UsageError: it is not YAML, or not a mapping of names to values that JSON can hold.
     """
+    import json
+
     import yaml
 
     from slipway.domain.errors import UsageError
@@ -117,4 +119,23 @@ def parse_vars(text: str | None) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise UsageError("--vars is not a mapping", repr(value), "write --vars '{a: 1}'")
+    try:
+        json.dumps(value, default=str)
+    except (TypeError, ValueError) as error:
+        raise UsageError("--vars cannot be recorded", str(error), "write --vars '{a: 1}'") from None
     return value
+
+
+def made(output_dir: Path) -> Path:
+    """The folder that results go to, there before what takes minutes is begun.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--output-dir {output_dir} cannot be made", error.strerror or str(error), "name another folder"
+        ) from None
+    return output_dir

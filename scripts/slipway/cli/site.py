@@ -29,5 +29,5 @@ def build(target: str | None, output_dir: Path, project_dir: Path | None) -> Non
     from slipway.services.project import find_project
     from slipway.services.site import build_site
 
-    site = build_site(find_project(project_dir), target, output_dir)
+    site = build_site(find_project(project_dir), target, options.made(output_dir))
     output.result(f"{site.index}: {site.tables} tables. Open it in a browser.")

@@ -57,7 +57,11 @@ def command(
         raise UsageError(
             "parquet is not written to a terminal", fix="redirect it: slipway sql … -o parquet > rows.parquet"
         )
-    text = sys.stdin.read() if query == "-" else query
+    try:
+        text = sys.stdin.read() if query == "-" else query
+        text.encode()
+    except UnicodeError as error:
+        raise UsageError("the query is not text in UTF-8", str(error), "convert it") from None
     result = run_query(text, project_dir=project_dir, target=target, release=release, run=run, as_of=as_of)
     if result.cut.warning:
         output.message(result.cut.warning)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +43,17 @@ class Feed:
         Raises:
             ConfigError: it is a feed, but not one CSV object with named columns.
         """
+        try:
+            return cls._read(contract, origin)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{origin} is not a contract",
+                f"its parts are not those of ODCS ({type(error).__name__}: {error})",
+                "see docs/reference/landing.md",
+            ) from None
+
+    @classmethod
+    def _read(cls, contract: Mapping[str, Any], origin: str) -> Feed | None:
         servers = [server for server in contract.get("servers") or [] if server.get("server") == SERVER]
         if not servers:
             return None
@@ -67,6 +80,11 @@ class Feed:
         if problem := feed._problem():
             raise ConfigError(f"{origin}: {problem}", fix="see docs/reference/landing.md")
         return feed
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything does that decides about a file."""
+        return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:16]
 
     def _problem(self) -> str | None:
         if "/" in self.name:

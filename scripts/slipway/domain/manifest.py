@@ -73,6 +73,7 @@ class LandedFile(Record):
     reason: str
     landed_at: datetime
     run_id: str
+    contract: str | None = None
 
 
 class Node(Record):

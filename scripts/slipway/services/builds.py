@@ -105,6 +105,8 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
     }
+    if "SLIPWAY_WAREHOUSE" in variables:  # relative to the folder that was asked from, not to that version's
+        variables["SLIPWAY_WAREHOUSE"] = what.environment.warehouse
     variables.pop("DBT_PROJECT_DIR", None)
     variables.pop("DBT_PROFILES_DIR", None)
     command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json"]

@@ -57,10 +57,10 @@ def _cut(published: Published, release: int | None, as_of: str | None) -> Cut:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
             f"--as-of {text} is not a time",
             "it is read as ISO 8601",
             "write 2011-08-31T12:00:00 or add +02:00",
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -35,7 +35,6 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
         raise SlipwayError(
             "the site was not built", done.error or "dbt docs generate failed", "run dbt docs generate"
         )
-    output_dir.mkdir(parents=True, exist_ok=True)
     index = output_dir / "index.html"
     shutil.copyfile(built / "static_index.html", index)
     catalog = json.loads((built / "catalog.json").read_text(encoding="utf-8"))

@@ -50,6 +50,7 @@ class Area:
         self.connection = duckdb.connect()
         self.connection.execute("set TimeZone = 'UTC'")
         self.runs = 0
+        self.feed = FEED
 
     def close(self) -> None:
         self.connection.close()
@@ -64,7 +65,7 @@ class Area:
     @property
     def landing(self) -> Landing:
         """The area as a new process sees it."""
-        return Landing(self.tables, [FEED])
+        return Landing(self.tables, [self.feed])
 
     def land(self) -> dict[str, LandedFile]:
         """Land what is new, by path below the feed's folder."""
@@ -271,6 +272,41 @@ def test_a_rejected_file_that_is_repaired_lands_again(area: Area) -> None:
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
     assert area.land()["a.csv"].verdict == "accepted"
     assert len(area.rows()) == 1
+
+
+def test_rejected_files_are_looked_at_again_when_the_contract_changed(area: Area) -> None:
+    area.feed = Feed("orders", ["id", "note", "amount"])
+    area.put("a.csv", lines("1,a,2.5"))
+    area.put("b.csv", "nothing\n")
+    assert {entry.verdict for entry in area.land().values()} == {"rejected"}
+    assert area.land() == {}
+    area.feed = FEED
+    found = area.land()
+    assert {path: entry.verdict for path, entry in found.items()} == {
+        "a.csv": "accepted",
+        "b.csv": "rejected",
+    }
+    assert area.land() == {}
+    assert [row[:3] for row in area.rows()] == [("1", "a", "2.5")]
+
+
+def test_a_ledger_of_an_older_version_is_gone_on_with(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = module._SCHEMA.remove(module._SCHEMA.get_field_index("contract"))
+    area.feed = Feed("orders", ["id", "note", "amount"])
+    area.put("a.csv", lines("1,a,2.5"))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_SCHEMA", older)
+        assert area.land()["a.csv"].verdict == "rejected"
+    assert area.land()["a.csv"].verdict == "rejected"  # not known by which contract
+    assert area.land() == {}
+    area.feed = FEED
+    assert area.land()["a.csv"].verdict == "accepted"
+
+
+def test_a_pipe_is_no_file(area: Area) -> None:
+    os.mkfifo(area.folder / "pipe.csv")
+    area.put("a.csv", lines("1,a,2.5"))
+    assert area.land().keys() == {"a.csv"}
 
 
 def test_content_whose_first_file_was_replaced_is_taken_from_its_copy(area: Area) -> None:

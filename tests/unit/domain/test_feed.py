@@ -74,6 +74,25 @@ def test_a_feed_that_cannot_be_read_is_refused(changed: dict[str, Any], why: str
         Feed.from_contract(contract(**changed), "orders.odcs.yaml")
 
 
+@pytest.mark.parametrize(
+    "contract",
+    [
+        {"servers": {"landing": {"format": "csv"}}},
+        {"servers": [{"server": "landing", "format": "csv"}], "schema": {"orders": {}}},
+        {"servers": [{"server": "landing", "format": "csv"}], "schema": ["orders"]},
+        {"servers": [{"server": "landing", "format": "csv"}], "schema": [{"properties": ["id"]}]},
+        {
+            "servers": [{"server": "landing", "format": "csv", "customProperties": {"delimiter": ";"}}],
+            "schema": [{"name": "orders", "properties": [{"name": "id"}]}],
+        },
+    ],
+    ids=["servers", "schema", "object", "property", "custom properties"],
+)
+def test_a_contract_of_another_shape_is_refused(contract: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"^x\.odcs\.yaml is not a (contract|feed)"):
+        Feed.from_contract(contract, "x.odcs.yaml")
+
+
 def test_a_feed_without_or_with_two_equal_columns_is_refused() -> None:
     empty = {**contract(), "schema": [{"name": "orders", "properties": []}]}
     with pytest.raises(ConfigError, match=r"x\.yaml is not a feed"):

@@ -20,6 +20,7 @@ from pyiceberg.table import Table
 from slipway.adapters.belonging import check_catalog, check_file
 from slipway.adapters.candidates import record_of
 from slipway.adapters.code import code_of
+from slipway.adapters.contracts import read_feeds
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
@@ -30,7 +31,7 @@ from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.iceberg.write.target import check_readable
-from slipway.adapters.landing import Landing, read_feeds
+from slipway.adapters.landing import Landing
 from slipway.adapters.leases import HeldLease
 from slipway.adapters.profile import Profile
 from slipway.adapters.records import Records

@@ -11,6 +11,7 @@ from slipway.domain.errors import ConfigError
 
 KEYS = ("keep_days", "keep_releases")
 _LEAST = {"keep_days": 0, "keep_releases": 1}
+_MOST = 36_500  # a hundred years, or as many releases: more is a way to say for ever
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def parse_retention(of: str, settings: Mapping[str, Any], default: Retention) ->
         default: what holds for a key that is not there.
 
     Raises:
-        ConfigError: a value that is not a whole number, or too small.
+        ConfigError: a value that is not a whole number, too small, or too large.
     """
     days, releases = (_number(of, key, settings.get(key)) for key in KEYS)
     return Retention(
@@ -51,8 +52,10 @@ def parse_retention(of: str, settings: Mapping[str, Any], default: Retention) ->
 def _number(of: str, key: str, value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < _LEAST[key]:
+    if isinstance(value, bool) or not isinstance(value, int) or not _LEAST[key] <= value <= _MOST:
         raise ConfigError(
-            f"{of}: {key} is {value}", f"it is not a whole number from {_LEAST[key]}", "write for example 30"
+            f"{of}: {key} is {value}",
+            f"it is not a whole number from {_LEAST[key]} to {_MOST}",
+            "write for example 30",
         )
     return value

@@ -20,6 +20,7 @@ def test_what_is_not_said_is_the_default() -> None:
     [
         ({"keep_days": "30"}, "meta of m: keep_days is 30: it is not a whole number from 0"),
         ({"keep_days": True}, "keep_days is True"),
+        ({"keep_days": 1_000_000}, "keep_days is 1000000: it is not a whole number from 0 to 36500"),
         ({"keep_days": -1}, "keep_days is -1"),
         ({"keep_releases": 0}, "keep_releases is 0: it is not a whole number from 1"),
     ],
