@@ -68,8 +68,9 @@ def _newest(at: Examination) -> Release | None:
     found, damaged = at.releases
     if not found:
         return None
-    before = found[-2].number if len(found) > 1 else 0
-    return None if any(number > min(before, found[-1].number) for number in damaged) else found[-1]
+    newest = found[-1]
+    surely_older = min(release.number for release in found[-2:])
+    return None if any(number > surely_older for number in damaged) else newest
 
 
 def _lost_release(at: Examination) -> Release | None:

@@ -106,9 +106,8 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
     prefix = field.name if field.name.isascii() else f"column_{field.field_id}"
     name = f"{prefix}{suffix}"
-    while (
-        name != field.name and find_column(schema, name) is not None
-    ):  # Iceberg wants another name than any column's
+    # Iceberg wants another name than any column's, but for a field that is the column itself
+    while name != field.name and find_column(schema, name) is not None:
         name += "_partition"
     return PartitionColumn(name, field.name, transform, field.field_type, expression)
 

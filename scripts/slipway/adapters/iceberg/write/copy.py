@@ -33,10 +33,7 @@ from slipway.adapters.iceberg.write.partition_values import partition_keys, part
 from slipway.domain.errors import SlipwayError
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
-_COLUMN, _PART = (
-    "__slipway_column_",
-    "__slipway_part_",
-)  # names that no column has: ORDER BY finds these first
+_COLUMN, _PART = "__slipway_column_", "__slipway_part_"  # as no column is called: ORDER BY finds these first
 
 
 def copy(
