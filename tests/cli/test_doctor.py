@@ -529,6 +529,7 @@ def test_a_staged_run_whose_base_moved(new_workshop: Callable[[Path], Workshop],
     workshop.refusal("publish", staged, code=4)
 
 
+@pytest.mark.long
 def test_the_last_release_is_the_one_that_was_published_last(world: World) -> None:
     """A retry publishes under the number that the failed run had taken."""
     workshop = world.workshop
@@ -564,6 +565,7 @@ def test_the_last_release_is_the_one_that_was_published_last(world: World) -> No
         (workshop.folder / "landing" / "parcels" / "day-4.csv").unlink()
 
 
+@pytest.mark.long
 def test_runs_of_another_target_are_left_to_it(world: World) -> None:
     workshop = world.workshop
     workshop.settings["DBT_TARGET"] = "ci"

@@ -383,6 +383,7 @@ def test_a_candidate_without_all_its_records_is_refused(
     assert "raw.parcels has a candidate record or was built, but not both" in message
 
 
+@pytest.mark.long
 def test_a_property_of_another_program_leaves_a_candidate_what_it_is(prod: Workshop) -> None:
     prod.run("--target", "prod")
     prod.answer("publish", "latest", "--target", "prod")

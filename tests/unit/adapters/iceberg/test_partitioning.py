@@ -10,6 +10,7 @@ from pyiceberg import types as ice
 from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
+from tests.conftest import some
 
 from slipway.adapters.iceberg.partitioning import parse, spec_for
 from slipway.adapters.iceberg.write.partition_values import partition_value
@@ -144,9 +145,9 @@ def test_a_value_beyond_the_calendar_is_refused() -> None:
         partition_value("12345-01-01", ice.DateType())
 
 
-@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
-@pytest.mark.parametrize("transform", ["year", "month", "day"])
-@pytest.mark.parametrize("value", ["infinity", "-infinity"])
+@pytest.mark.parametrize("transform", some(2, ["year", "day", "month"]))
+@pytest.mark.parametrize("kind", some(2, ["date", "timestamp", "timestamptz"]))
+@pytest.mark.parametrize("value", some(2, ["infinity", "-infinity"]))
 def test_only_null_has_the_partition_null(lake: Lake, kind: str, transform: str, value: str) -> None:
     rows = f"select 1 as k, {kind} '2024-05-01' as d union all select 2, null union all select 3, '{value}'::{kind}"
     for sorted_by in ([], ["k"]):
@@ -161,7 +162,7 @@ def test_only_null_has_the_partition_null(lake: Lake, kind: str, transform: str,
 
 
 @pytest.mark.parametrize(
-    "value", ["e\u0301te\u0301", "हिन्दी", "🇩🇪🇫🇷", "\r\nx"], ids=["accent", "hindi", "flags", "line"]
+    "value", some(2, ["e\u0301te\u0301", "हिन्दी", "🇩🇪🇫🇷", "\r\nx"]), ids=["accent", "hindi", "flags", "line"]
 )
 def test_text_is_truncated_to_code_points_or_not_at_all(lake: Lake, value: str) -> None:
     """DuckDB's truncate counts letters, its reader as well; the specification counts code points."""
