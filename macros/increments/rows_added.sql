@@ -4,7 +4,8 @@
     not from a clock, so late and repeated files are found, and a rollback is too.
 #}
 {% macro rows_added(relation) %}
-    {%- if not execute -%} {{ return('true') }} {%- endif -%}
+    {#- a unit test gives the rows that count, and `this` is no table in it -#}
+    {%- if not execute or model.resource_type == 'unit_test' -%} {{ return('true') }} {%- endif -%}
     {%- set answer = {'this': this} -%}
     {%- do slipway('rows_added', relation, answer) -%}
     {{ return(answer['predicate']) }}

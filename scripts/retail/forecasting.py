@@ -133,8 +133,13 @@ def trading_weekdays(days: Sequence[date]) -> frozenset[int]:
 
 
 def next_trading_days(days: Sequence[date], count: int) -> list[date]:
-    """The next ``count`` days after the last one that fall on a trading weekday; holidays are not known ahead."""
+    """The next ``count`` days after the last one that fall on a trading weekday; holidays are not known ahead.
+
+    None when there is no trading weekday.
+    """
     weekdays = trading_weekdays(days)
+    if not weekdays:
+        return []
     ahead: list[date] = []
     day = days[-1]
     while len(ahead) < count:
@@ -145,7 +150,7 @@ def next_trading_days(days: Sequence[date], count: int) -> list[date]:
 
 
 def forecast(history: Sequence[TradingDay], horizon: int = HORIZON) -> list[DayForecast]:
-    """Forecast the next ``horizon`` trading days; nothing when the history is too short.
+    """Forecast the next ``horizon`` trading days; nothing when the history is too short, or no weekday is one of trading.
 
     Raises:
         ValueError: see `fit`.

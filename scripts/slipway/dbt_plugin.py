@@ -24,7 +24,7 @@ from slipway.adapters import engine, spill
 from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.profile import Profile
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import ContractError, SlipwayError
 from slipway.domain.run import RunRequest, new_run_id
 
 _current: Plugin | None = None
@@ -150,14 +150,19 @@ class Plugin(BasePlugin):
         config = self._python.pop(call)
         unique_id = config["unique_id"]
         cursor = getattr(connection, "_cursor", connection)
+        refused: list[ContractError] = []
         try:
-            frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
+            refused = frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
             self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
             with spill.limits(unique_id.rpartition(".")[2]):
                 config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
         except SlipwayError as error:
             config["refused"] = error
+        except duckdb.Error:
+            if not refused:
+                raise
+            config["refused"] = refused[0]
         finally:
             cursor.unregister("__slipway_frame")
 
@@ -171,8 +176,13 @@ class Plugin(BasePlugin):
         config["landed_at"] = self.session.landing.last_landed_at(relation.identifier)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
-        """A predicate for rows appended to a table since a model read it."""
+        """A predicate for rows appended to a table since a model read it.
+
+        Raises:
+            ConfigError: its rows carry the ``_run_id`` of other runs than those that wrote them.
+        """
         table, consumed = self._since(relation, config)
+        increments.check_raw(table, f"{relation.schema}.{relation.identifier}")
         config["predicate"] = increments.rows_added(table, consumed)
 
     def op_partitions_changed(self, relation: Any, config: dict[str, Any]) -> None:
@@ -198,7 +208,7 @@ class Plugin(BasePlugin):
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
         source, this = (relation.schema, relation.identifier), config["this"]
         table = self.session.current(relation.database, source)
-        return table, self.session.consumed((this.schema, this.identifier), source)
+        return table, self.session.consumed((this.schema, this.identifier), relation.database, source)
 
     def _attach(self, database: str) -> None:
         with self._lock:

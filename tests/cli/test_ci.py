@@ -154,3 +154,21 @@ def test_there_is_nothing_to_compare_with(workshop: Workshop) -> None:
 def test_code_that_does_not_parse(published: Workshop) -> None:
     published.write(WEIGHT_MODEL, "select {{ ref('nothing_like_it') }}")
     assert "nothing_like_it" in published.refusal("ci", code=1)
+
+
+def test_a_model_that_is_gone_is_a_difference(published: Workshop) -> None:
+    (published.project / WEIGHT_MODEL).unlink()
+    published.edit("models/_models.yml", "name: depot_weights", "name: weights_quarantined_too")
+    done, written = ci(published, code=1)
+    assert "Nothing to build" in done.out
+    assert verdicts(written) == {"serving.depot_weights": "different"}
+
+
+def test_a_release_of_a_part_says_nothing_of_the_rest(released: Workshop) -> None:
+    with released.restored():
+        released.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*) + 1 as parcels")
+        released.edit("models/curated/weights.sql", "where kg is not null", "where kg is not null and true")
+        released.run("--select", "weights")
+        done, written = ci(released, code=1)
+        assert "depot_weights" in done.out
+        assert built(written)["serving.depot_weights"] == "built"

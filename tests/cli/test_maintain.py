@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import World
 
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.write import compact
 from slipway.adapters.iceberg.write.copy import copy
+from slipway.adapters.maintenance.history import read_history
+from slipway.adapters.records import Records
+from slipway.domain.environment import Environment, Mode, local_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,3 +229,39 @@ def test_refusals(workshop: Workshop) -> None:
     workshop.answer("rollback", "--hold", "--reason", "look at it")
     assert "maintenance of dev is refused: dev is on hold" in workshop.refusal("maintain", code=1)
     assert maintain(workshop, "--dry-run")["dry_run"] is True
+
+
+def test_what_lies_behind_a_link_is_left_alone(small: Workshop) -> None:
+    data = small.warehouse() / "raw" / "parcels" / "data"
+    elsewhere = small.folder / "disk"
+    data.rename(elsewhere)
+    data.symlink_to(elsewhere)
+    age(*elsewhere.iterdir())
+    before, files_before = contents(small), set(elsewhere.iterdir())
+    done = small.slipway("maintain")
+    assert "its folder data is a link" in done.out + done.err
+    assert contents(small) == before
+    assert files_before <= set(elsewhere.iterdir())
+
+
+@pytest.mark.long
+def test_policies_of_models_hold_in_production(workshop: Workshop) -> None:
+    folder = workshop.home / "prod"
+    folder.mkdir(parents=True)
+    workshop.settings |= {
+        "DBT_TARGET": "prod",
+        "PYICEBERG_CATALOG__PROD__URI": f"sqlite:///{folder}/catalog.db",
+        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
+    }
+    workshop.edit(
+        "models/serving/depot_weights.sql", "select\n", "{{ config(meta={'keep_days': 900}) }}\n\nselect\n"
+    )
+    workshop.commit()
+    workshop.run()
+    workshop.answer("publish", "latest")
+    place = Environment(
+        "prod", Mode.PRODUCTION, f"file://{folder}/warehouse", local_catalog(folder), "", workshop.home
+    )
+    history = read_history(Tables(place), Records(place), {}, datetime.now(UTC), timedelta(days=3))
+    assert history.policy("serving.depot_weights").days == 900
+    assert history.policy("raw.parcels").days == 30

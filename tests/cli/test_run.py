@@ -178,6 +178,9 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
         pytest.param(["--vars", "{a: ["], 2, "--vars is not YAML", id="vars that are no YAML"),
         pytest.param(["--vars", "[a]"], 2, "--vars is not a mapping", id="vars that are a list"),
         pytest.param(
+            ["--vars", "{a: 2025-02-30}"], 2, "--vars is not YAML", id="vars with a day that is none"
+        ),
+        pytest.param(
             ["--vars", "{2025-01-01: x}"], 2, "--vars cannot be recorded", id="vars named by a date"
         ),
         pytest.param(
@@ -382,3 +385,46 @@ def test_what_plain_dbt_parsed_is_not_parsed_again(workshop: Workshop) -> None:
     log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")
     assert "Partial parsing enabled, no changes found" in log
     assert "Unable to do partial parsing" not in log
+
+
+@pytest.mark.long
+def test_tables_of_one_name_in_two_environments_are_two_inputs(workshop: Workshop) -> None:
+    source = "sources: [{name: other, database: ci, schema: curated, tables: [{name: weights}]}]\n"
+    workshop.write("models/serving/_other.yml", source)
+    workshop.write(
+        "models/serving/both.sql",
+        "select 'ci' as place, count(*) as n from {{ source('other', 'weights') }}"
+        " union all select 'dev', count(*) from {{ ref('weights') }}",
+    )
+    parcels = ("--select", "+weights")
+    workshop.run("--target", "ci", *parcels)
+    workshop.run()
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    workshop.run()
+    workshop.run("--target", "ci", *parcels)
+    assert workshop.run()["outcome"] == "published"
+    rows = workshop.table("serving.both").scan().to_arrow().to_pylist()
+    assert {row["n"] for row in rows} == {workshop.table("curated.weights").scan().to_arrow().num_rows}
+
+
+def test_names_that_differ_in_case_alone_are_refused(workshop: Workshop) -> None:
+    workshop.write("models/serving/upper.sql", "{{ config(alias='Foo') }} select 1 as n")
+    workshop.write("models/serving/lower.sql", "{{ config(alias='foo') }} select 2 as n")
+    done = workshop.slipway("run", "--select", "upper", "lower")
+    assert done.code == 1, done
+    assert "DuckDB does not tell upper from lower case" in done.out + done.err
+    assert workshop.published() == {}
+
+
+def test_rows_added_is_for_raw_tables(workshop: Workshop) -> None:
+    workshop.edit("models/curated/weights.sql", "select parcel,", "select _run_id, parcel,")
+    workshop.write(
+        "models/serving/late.sql",
+        "{{ config(materialized='incremental', incremental_strategy='append') }} select parcel from {{ ref('weights') }}"
+        "{% if is_incremental() %} where {{ rows_added(ref('weights')) }}{% endif %}",
+    )
+    workshop.run()
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    done = workshop.slipway("run")
+    assert done.code == 1, done
+    assert "rows_added(curated.weights) cannot be told: it is made from raw.parcels" in done.out + done.err

@@ -234,6 +234,15 @@ unit_tests:
           - {meter: new, read_on: 2024-01-01, kwh: "2", _source_file: b, _source_line: 2}
     expect:
       rows: [{meter: new, read_on: 2024-01-01, kwh: 2}]
+  - name: an_increment_reads_what_it_is_given
+    model: consumption
+    overrides: {macros: {is_incremental: true}}
+    given:
+      - {input: this, rows: []}
+      - input: ref('readings')
+        rows: [{meter: new, read_on: 2024-01-01, kwh: "1", _source_file: a, _source_line: 3}]
+    expect:
+      rows: [{meter: new, read_on: 2024-01-01, kwh: 1}]
 """,
     )
     built.dbt("test", "-s", "consumption,test_type:unit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,8 +11,8 @@ from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.adapters.iceberg.catalogs.absorb import same
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.iceberg.tables import StagedTable, Tables
-from slipway.domain.errors import DamagedError
+from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.domain.errors import ConfigError, DamagedError
 from slipway.domain.manifest import SCHEMA_VERSION, RunManifest
 
 _STAGED = ("built", "same_content")
@@ -123,3 +123,19 @@ def _altered(manifest: RunManifest, why: str) -> DamagedError:
     return DamagedError(
         f"run {manifest.run_id} cannot be published", why, "restore its folder from a copy, or run again"
     )
+
+
+def check_case(identifier: TableId, others: Iterable[TableId]) -> None:
+    """Refuse a table beside one whose name differs in upper and lower case alone.
+
+    Raises:
+        ConfigError: there is one; DuckDB would show one of the two under both names.
+    """
+    lowered = ".".join(identifier).lower()
+    for other in others:
+        if other != identifier and ".".join(other).lower() == lowered:
+            raise ConfigError(
+                f"{'.'.join(identifier)} cannot be a table beside {'.'.join(other)}",
+                "DuckDB does not tell upper from lower case",
+                "give one of them another alias",
+            )

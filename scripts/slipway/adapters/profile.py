@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
 
 PLUGIN = "slipway.dbt_plugin"
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -90,6 +92,12 @@ class Profile:
         if home.exists() and not home.is_dir():
             raise ConfigError(
                 f"{home} is not a folder", "it is to hold what runs leave", "choose another SLIPWAY_HOME"
+            )
+        if _ESCAPE.search(str(home)):
+            raise ConfigError(
+                f"{home} has % and two digits in its name",
+                "the catalog's URI would lead elsewhere",
+                "choose another folder with SLIPWAY_HOME",
             )
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}

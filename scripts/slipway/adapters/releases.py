@@ -12,6 +12,7 @@ from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
 from slipway.adapters.iceberg.content import REWRITES
+from slipway.adapters.iceberg.snapshots import release_tags
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.adapters.publication import positions, settle
 from slipway.adapters.records import Records
@@ -254,10 +255,11 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
     A run that built the same content leaves it at the snapshot of an earlier release.
     """
     current = table.current_snapshot()
+    refs = table.metadata.refs
     tags = [
         name
-        for name, ref in table.metadata.refs.items()
-        if current and ref.snapshot_id == current.snapshot_id and name.startswith("release-")
+        for name in release_tags(table.metadata)
+        if current and refs[name].snapshot_id == current.snapshot_id
     ]
     summary = current.summary.additional_properties if current and current.summary else {}
     rewrites = summary.get(REWRITES)  # its tags are of runs that found the same content

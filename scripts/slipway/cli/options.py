@@ -113,7 +113,7 @@ def parse_vars(text: str | None) -> dict[str, Any]:
 
     try:
         value = yaml.safe_load(text or "{}")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # of a date that does not exist
         raise UsageError(
             "--vars is not YAML", " ".join(str(error).split()), "quote it: --vars '{a: 1}'"
         ) from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
@@ -20,6 +20,7 @@ from slipway.domain.run import Outcome
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 
 if TYPE_CHECKING:
+    from slipway.adapters.records import Records
     from slipway.domain.comparison.report import ComparisonReport
 
 
@@ -29,7 +30,8 @@ class CiResult:
 
     Args:
         run: the run of the changed nodes, None when nothing is touched.
-        report: the comparison with what is published; None when there was nothing to compare.
+        report: the comparison with what is published; None when there was nothing to compare. Tables of models that are gone
+            are compared, too.
         against: the release that the change was compared with.
     """
 
@@ -40,9 +42,8 @@ class CiResult:
     @property
     def passed(self) -> bool:
         """Whether everything built and passed, and every difference is declared."""
-        if self.run is None:
-            return True
-        built = self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)  # unchanged: a test alone differs
+        # unchanged: a test alone differs
+        built = self.run is None or self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
         return built and (self.report is None or self.report.passed)
 
 
@@ -57,6 +58,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
     Raises:
         NotFoundError: the environment has no release.
     """
+    from slipway.adapters.dbt.evidence import target_path
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.services.run import NothingSelectedError, RunOptions, run
@@ -71,11 +73,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             "publish one with slipway run, or build everything with dbt build --target ci",
         )
     against = releases[-1]
-    described = records.dbt_manifest(against.run_id)
-    if described is None:
-        raise NotFoundError(
-            f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
-        )
+    described = _released_code(records, releases)
     folder = temporary("ci")
     try:
         state = folder / "state"
@@ -97,11 +95,53 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
                 show,
             )
         except NothingSelectedError:
-            return CiResult(None, None, against)
-        manifest = scratch_manifest(folder / "scratch", done.manifest.run_id)
-        return CiResult(done.manifest, _compare(done.manifest, against, manifest, environment), against)
+            head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
+            return CiResult(None, _compare(None, against, described, head, environment), against)
+        head = scratch_manifest(folder / "scratch", done.manifest.run_id)
+        return CiResult(
+            done.manifest, _compare(done.manifest, against, described, head, environment), against
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, Any]:
+    """dbt's manifest of the last release, each node in it as the last release built or looked at it.
+
+    A release of a part says nothing of the code of the other tables. What no release ever looked at is left out, so that it
+    counts as new.
+
+    Raises:
+        NotFoundError: the run of the last release has no manifest of dbt.
+    """
+    against = releases[-1]
+    described = records.dbt_manifest(against.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
+        )
+    nodes = described["nodes"]
+    unseen = {unique_id for unique_id, node in nodes.items() if _is_table(node)}
+    for release in reversed(releases):
+        if not unseen:
+            break
+        manifest = records.manifest(release.run_id)
+        found = unseen.intersection(node.unique_id for node in manifest.nodes) if manifest else set()
+        older = records.dbt_manifest(release.run_id) if found and release.run_id != against.run_id else None
+        nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
+        unseen -= found
+    for unique_id in unseen:
+        del nodes[unique_id]
+    return described
+
+
+def _is_table(node: Mapping[str, Any]) -> bool:
+    kind = (node.get("config") or {}).get("materialized")
+    return node["resource_type"] in ("model", "seed", "snapshot") and kind not in ("ephemeral", "view")
+
+
+def _names(described: Mapping[str, Any]) -> set[str]:
+    return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if _is_table(node)}
 
 
 def to_markdown(result: CiResult) -> str:
@@ -110,7 +150,11 @@ def to_markdown(result: CiResult) -> str:
 
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
-        return f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+        if result.report is None:
+            return f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+        verdict = "passed" if result.passed else "failed"
+        told = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
+        return told + report_to_markdown(result.report)
     tests = result.run.tests
     lines = [
         f"### Slipway: {'passed' if result.passed else 'failed'}",
@@ -135,20 +179,28 @@ def to_markdown(result: CiResult) -> str:
 
 
 def _compare(
-    manifest: RunManifest, against: Release, dbt_manifest: bytes, environment: Environment
+    manifest: RunManifest | None,
+    against: Release,
+    described: Mapping[str, Any],
+    dbt_manifest: bytes,
+    environment: Environment,
 ) -> ComparisonReport | None:
+    """What was built beside what is published, and what is published of models that are gone."""
     from slipway.domain.comparison.report import make_report
 
     head = {
         node.table: BuiltTable.of(node)
-        for node in manifest.nodes
+        for node in (manifest.nodes if manifest and manifest.outcome is Outcome.PUBLISHED else ())
         if node.table and node.metadata_location and node.change != "pinned"
     }
-    if not head or manifest.outcome is not Outcome.PUBLISHED:
-        return None
+    compared = {*head, *(_names(described) - _names(json.loads(dbt_manifest)))}
     base = {
-        name: BuiltTable(table.metadata_location) for name, table in against.tables.items() if name in head
+        name: BuiltTable(table.metadata_location)
+        for name, table in against.tables.items()
+        if name in compared
     }
+    if not head and not base:
+        return None
     comparisons = compare_builds(base, head, dbt_manifest, environment, datetime.now(UTC).date())
     return make_report(
         comparisons,

@@ -94,3 +94,13 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     keys = {"client.access-key-id": KEY, "client.secret-access-key": SECRET, "client.region": "eu-central-1"}
     catalog = load_catalog("any", type="glue", **{"s3.endpoint": endpoint, "glue.endpoint": endpoint, **keys})
     assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
+
+
+def test_names_that_glue_would_fold_are_refused(lake: Lake) -> None:
+    lake.workshop.write("models/serving/Upper.sql", "select 1 as n")
+    message = lake.workshop.slipway("run", "--select", "Upper")
+    assert message.code == 1, message
+    assert (
+        "serving.Upper cannot be a table in Glue: Glue keeps names in lower case" in message.out + message.err
+    )
+    assert locations(lake) == {}

@@ -44,6 +44,20 @@ def test_rows_are_read_whatever_holds_them(frame: Callable[[], object]) -> None:
     assert read(frame()) == [(1, "a"), (2, "b"), (3, "c")]
 
 
+def test_a_batch_without_any_value_in_a_column_has_the_type_of_the_first() -> None:
+    parts = [pd.DataFrame({"k": [1, 2], "t": ["a", None]}), pd.DataFrame({"k": [3], "t": [None]})]
+    assert read(iter(parts)) == [(1, "a"), (2, None), (3, None)]
+
+
+def test_a_refusal_of_a_later_batch_is_kept() -> None:
+    parts = [pd.DataFrame({"k": [1]}), pd.DataFrame({"k": ["a"]})]
+    with duckdb.connect() as connection:
+        refused = register(connection, "frame", iter(parts), "thing")
+        with pytest.raises(duckdb.Error):
+            connection.execute("from frame").fetchall()
+    assert [error.what for error in refused] == ["thing: the model yielded batches of different columns"]
+
+
 def test_a_relation_of_the_same_connection_is_read() -> None:
     with duckdb.connect() as connection:
         register(connection, "frame", connection.sql("select 1 as k"), "thing")

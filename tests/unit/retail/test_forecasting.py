@@ -58,6 +58,12 @@ def test_a_weekday_with_half_of_its_weeks_is_a_trading_weekday() -> None:
     assert next_trading_days(days, 3) == [days[-1] + timedelta(days=number) for number in (1, 7, 8)]
 
 
+def test_days_far_apart_give_no_forecast() -> None:
+    days = [date(2024, 1, 1) + timedelta(days=17 * number) for number in range(30)]
+    assert next_trading_days(days, 5) == []
+    assert forecast([TradingDay(day, 100.0) for day in days]) == []
+
+
 def test_no_days_have_no_trading_weekdays() -> None:
     assert trading_weekdays([]) == frozenset()
 

@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: str) -> None:
+def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: str) -> list[ContractError]:
     """Make a data frame, Arrow table, reader or relation, or an iterator of such batches, readable by name.
+
+    Returns:
+        Where a refusal of a batch is put: Arrow and DuckDB, which read batches later, make an error of their own of it.
 
     Raises:
         ContractError: it is nothing that has columns.
     """
+    refused: list[ContractError] = []
     if isinstance(frame, Iterator) and not hasattr(frame, "__arrow_c_stream__"):
-        frame = _reader(frame, model)
+        frame = _reader(frame, model, refused)
     try:
         cursor.register(name, frame)
     except duckdb.Error as error:
@@ -30,9 +34,10 @@ def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: st
             str(error).split("\n", 1)[0],
             "return a relation, a data frame, an Arrow table or reader, or yield batches of them",
         ) from None
+    return refused
 
 
-def _reader(parts: Iterator[Any], model: str) -> pa.RecordBatchReader:
+def _reader(parts: Iterator[Any], model: str, refused: list[ContractError]) -> pa.RecordBatchReader:
     import pyarrow as pa
 
     batches = (batch for part in parts for batch in _batches(part, model))
@@ -41,8 +46,16 @@ def _reader(parts: Iterator[Any], model: str) -> pa.RecordBatchReader:
         raise ContractError(
             f"{model}: the model yielded no batch", "its columns are not known", "yield one without rows"
         )
-    same = (_checked(batch, first.schema, model) for batch in batches)
-    return pa.RecordBatchReader.from_batches(first.schema, chain([first], same))
+
+    def same() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in batches:
+                yield _checked(batch, first.schema, model)
+        except ContractError as error:
+            refused.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(first.schema, chain([first], same()))
 
 
 def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
@@ -62,13 +75,20 @@ def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
 
 
 def _checked(batch: pa.RecordBatch, schema: pa.Schema, model: str) -> pa.RecordBatch:
-    if not batch.schema.equals(schema):
-        raise ContractError(
-            f"{model}: the model yielded batches of different columns",
-            f"first {_told(schema)}, then {_told(batch.schema)}",
-            "give each batch the same names and types",
-        )
-    return batch
+    import pyarrow as pa
+
+    if batch.schema.equals(schema):
+        return batch
+    if batch.schema.names == schema.names and all(
+        pa.types.is_null(field.type) or field.type == schema.field(at).type
+        for at, field in enumerate(batch.schema)
+    ):
+        return batch.cast(schema)  # a column of which pandas has no value has no type
+    raise ContractError(
+        f"{model}: the model yielded batches of different columns",
+        f"first {_told(schema)}, then {_told(batch.schema)}",
+        "give each batch the same names and types",
+    )
 
 
 def _told(schema: pa.Schema) -> str:

@@ -11,9 +11,11 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, StringType
 
+from slipway.adapters.dbt.state import read_state
 from slipway.adapters.iceberg.content import content_of
 from slipway.adapters.iceberg.tables import ancestors
 from slipway.adapters.iceberg.types import literal, quote
+from slipway.domain.errors import ConfigError
 
 EVERYTHING = "true"
 NOTHING = "false"
@@ -34,6 +36,21 @@ def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | Non
     if consumed not in contents:
         return None
     return [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
+
+
+def check_raw(table: Table | None, name: str) -> None:
+    """Refuse a table that was made from others: its rows may carry ``_run_id``, but not that of the run that wrote them.
+
+    Raises:
+        ConfigError: it is such a table.
+    """
+    made_from = read_state(table).inputs
+    if others := [one for one in made_from if not one.startswith("landing.")]:
+        raise ConfigError(
+            f"rows_added({name}) cannot be told",
+            f"it is made from {others[0]}, and the _run_id of its rows is not of the run that wrote them",
+            "read the raw table, or use partitions_changed",
+        )
 
 
 def rows_added(table: Table | None, consumed: str | None) -> str:

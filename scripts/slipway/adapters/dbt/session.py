@@ -18,7 +18,7 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters.belonging import check_catalog, check_file
-from slipway.adapters.candidates import record_of
+from slipway.adapters.candidates import check_case, record_of
 from slipway.adapters.code import code_of
 from slipway.adapters.contracts import read_feeds
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
@@ -225,9 +225,7 @@ class Session:
         found = {*self.staged, *self.batched, *self.locations(self.outputs)}
         if self.scratch:
             # of the others this run makes its own from nothing: dbt must not take them for something to add to
-            found |= {
-                identifier for identifier in self.locations(self.inputs) if identifier[0] in INPUT_LAYERS
-            }
+            found |= {one for one in self.locations(self.inputs) if one[0] in INPUT_LAYERS}
         return sorted(name for space, name in found if space == namespace)
 
     def pin(self, database: str, identifier: TableId) -> None:
@@ -250,8 +248,9 @@ class Session:
             )
 
     def stage(self, staged: StagedTable) -> None:
-        """Take a table into the candidate and write it down in the run's folder, once more if it was before."""
+        """Take a table into the candidate, if ``check_case`` lets it, and write it down, each time anew."""
         with self.lock:
+            check_case(staged.identifier, {*self.staged, *self.locations(self.outputs)})
             self.staged[staged.identifier] = staged
             self._stagings[staged.identifier] += 1
             count = self._stagings[staged.identifier]
@@ -263,14 +262,16 @@ class Session:
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
 
     def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
-        """``schema.table`` to the content that this run reads, for node keys and increments."""
-        return {
-            ".".join(identifier): self._version(database, identifier) for database, identifier in relations
-        }
+        """``schema.table`` to the content that this run reads; of another environment with its database in front."""
+        return {self._input(database, name): self._version(database, name) for database, name in relations}
 
-    def consumed(self, identifier: TableId, source: TableId) -> str | None:
+    def consumed(self, identifier: TableId, database: str, source: TableId) -> str | None:
         """The snapshot of ``source`` that the published ``identifier`` was built from."""
-        return read_state(self.base(identifier)).inputs.get(".".join(source))
+        return read_state(self.base(identifier)).inputs.get(self._input(database, source))
+
+    def _input(self, database: str, name: TableId) -> str:
+        own = name[0] == LANDING or database == self.environment.name
+        return ".".join(name if own else (database, *name))
 
     def _version(self, database: str, identifier: TableId) -> str:
         if identifier[0] == LANDING:

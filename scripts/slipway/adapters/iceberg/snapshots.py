@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table import TableProperties
+from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import SetPropertiesUpdate, SetSnapshotRefUpdate
 from pyiceberg.table.update.snapshot import (
@@ -22,6 +24,9 @@ from slipway.adapters.iceberg.content import REWRITES, content_of
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.table import Transaction
+    from pyiceberg.table.metadata import TableMetadata
+
+_RELEASE_TAG = re.compile(r"release-\d+")
 
 
 class ReplaceAll(_FastAppendFiles):
@@ -167,3 +172,12 @@ def _few(producer: _SnapshotProducer[Any], manifests: list[ManifestFile]) -> lis
     merge = _ManifestMergeManager(size, count, merge_enabled=True, snapshot_producer=producer)
     data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
     return [*merge.merge_manifests(data), *(one for one in manifests if one.content != ManifestContent.DATA)]
+
+
+def release_tags(metadata: TableMetadata) -> list[str]:
+    """The tags of a table that releases made; other programs' refs may begin with the same word."""
+    return [
+        name
+        for name, ref in metadata.refs.items()
+        if ref.snapshot_ref_type == SnapshotRefType.TAG and _RELEASE_TAG.fullmatch(name)
+    ]

@@ -30,7 +30,7 @@ from slipway.adapters.iceberg.catalogs.opening import connectable, locations, op
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
-from slipway.domain.errors import SlipwayError, UnavailableError
+from slipway.domain.errors import ConfigError, SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,7 +164,20 @@ class Tables:
         order: SortOrder,
         properties: dict[str, str],
     ) -> Table:
-        """A table that exists nowhere yet: fresh field ids, a location, and no metadata file."""
+        """A table that exists nowhere yet: fresh field ids, a location, and no metadata file.
+
+        Raises:
+            ConfigError: Glue, which folds names to lower case, would keep it under another name.
+        """
+        if (
+            type(self.catalog).__name__ == "GlueCatalog"
+            and ".".join(identifier) != ".".join(identifier).lower()
+        ):
+            raise ConfigError(
+                f"{'.'.join(identifier)} cannot be a table in Glue",
+                "Glue keeps names in lower case",
+                "give the model an alias and a schema in lower case",
+            )
         location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
         metadata = new_table_metadata(schema, spec, order, location, properties)
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pyiceberg.table.metadata import TableMetadata
 
 from slipway.adapters.iceberg.catalogs.absorb import stands_on
+from slipway.adapters.iceberg.snapshots import release_tags
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
 from slipway.adapters.records import Records
@@ -27,6 +28,7 @@ from slipway.domain.release import Release
 from slipway.domain.replay import inputs_of, made_by, why_not_replayable
 from slipway.domain.run import Outcome, started_at
 
+_PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED)
 _ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
 
 
@@ -48,8 +50,8 @@ def read_history(
         ConfigError: a policy is not one.
     """
     default = parse_retention("vars of dbt_project.yml", variables, Retention())
-    policies = _policies(records, default)
     releases, locations = records.releases(), managed(tables)
+    policies = _policies(records, default, {release.run_id for release in releases})
     longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
     published = {release.run_id for release in releases if not release.rolls_back}
     runs: list[RecordedRun] = []
@@ -95,11 +97,14 @@ def managed(tables: Tables) -> dict[TableId, str]:
     }
 
 
-def _policies(records: Records, default: Retention) -> dict[str, Retention]:
-    """Policies in the meta of models, seeds and snapshots, as the last run that passed had them."""
+def _policies(records: Records, default: Retention, released: Collection[str]) -> dict[str, Retention]:
+    """Policies in the meta of models, seeds and snapshots, as the last run had them that was published or found nothing new.
+
+    The manifest of a run that waited for approval says for ever that it is staged; the releases say that it is published.
+    """
     for run_id in records.run_ids():
         manifest = records.manifest(run_id)
-        if manifest is None or manifest.outcome not in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+        if manifest is None or not (run_id in released or manifest.outcome in _PASSED):
             continue
         if described := records.dbt_manifest(run_id):
             return dict(_declared(described, default))
@@ -165,6 +170,7 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
         snapshot_id=_text(metadata.current_snapshot_id),
         snapshots={str(one.snapshot_id): _moment(one.timestamp_ms) for one in metadata.snapshots},
         refs={name: str(ref.snapshot_id) for name, ref in metadata.refs.items()},
+        release_tags=release_tags(metadata),
         log=[
             # what was staged is named by the catalog only when it is published
             Superseded(file, max(moment, shown.get(after, moment)))

@@ -70,7 +70,11 @@ def survey(
             identifier_of(name), known.location if known else None, kept(history, name)
         )
     folders = {
-        name: Folder(objects, references.named, why_not.get(name) or _why_not(tables, history, name, objects))
+        name: Folder(
+            objects,
+            references.named,
+            why_not.get(name) or _linked(roots[name]) or _why_not(tables, history, name, objects),
+        )
         for name, objects in listed.items()
     }
     present = {one.location for objects in listed.values() for one in objects}
@@ -149,6 +153,13 @@ def _listed(tables: Tables, root: str) -> list[Found]:
         for item in store.entries(folder)
         if item.key.rsplit("/", 1)[-1] not in _SPARED
     ]
+
+
+def _linked(root: str) -> str:
+    """Why nothing may be removed below links: what lies there has another name than it is listed by."""
+    base = f"{canonical(root)}/"
+    led = [folder for folder in _FOLDERS if not canonical(f"{root}/{folder}/x").startswith(base)]
+    return f"its folder {led[0]} is a link that leads out of it" if led else ""
 
 
 def _why_not(tables: Tables, history: History, name: str, objects: Collection[Found]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -36,6 +36,7 @@ class TableHistory:
         snapshot_id: its current snapshot.
         snapshots: every snapshot that it names, to when it was made.
         refs: tags and branches, to the snapshot that they name.
+        release_tags: those of the refs that releases made.
         log: the metadata files before, oldest first.
     """
 
@@ -43,6 +44,7 @@ class TableHistory:
     snapshot_id: str | None
     snapshots: Mapping[str, datetime]
     refs: Mapping[str, str] = field(default_factory=dict)
+    release_tags: Collection[str] = ()
     log: Sequence[Superseded] = ()
 
 

@@ -16,7 +16,6 @@ from slipway.domain.release import Release
 from slipway.domain.rollback import shown_by
 from slipway.domain.run import Outcome
 
-RELEASE_TAG = "release-"
 _PUBLISHED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
 
 
@@ -59,7 +58,7 @@ def expired(history: History, table: str, keep: Collection[Kept]) -> tuple[list[
     known = history.tables[table]
     since = history.now - history.policy(table).period
     needed = {one.state.snapshot_id for one in keep} | {known.snapshot_id}
-    needed |= {snapshot for ref, snapshot in known.refs.items() if not ref.startswith(RELEASE_TAG)}
+    needed |= {snapshot for ref, snapshot in known.refs.items() if ref not in known.release_tags}
     gone = sorted(
         (made, snapshot)
         for snapshot, made in known.snapshots.items()

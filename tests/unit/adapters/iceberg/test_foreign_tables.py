@@ -24,15 +24,18 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import SetSnapshotRefUpdate
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType
 
+from slipway.adapters.iceberg.catalogs.commit import publish
+from slipway.adapters.iceberg.snapshots import release_tags
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.write.compact import Shorten, check_compactable, stage_shortened
 from slipway.adapters.iceberg.write.target import check_readable
-from slipway.domain.errors import ConfigError, ContractError, SlipwayError
+from slipway.domain.errors import ConfigError, ConflictError, ContractError, SlipwayError
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -294,3 +297,46 @@ def test_structs_that_another_tool_changed_are_not_put_together(lake: Lake, how:
     ):
         with pytest.raises(SlipwayError, match=r"is not compacted: in column s another tool renamed a field"):
             refused()
+
+
+def test_only_tags_of_releases_are_taken_for_such(lake: Lake) -> None:
+    lake.write("select 1::bigint as k")
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    table = catalog.register_table(("layer", "thing"), lake.table.metadata_location)
+    (snapshot,) = table.metadata.snapshots
+    number = snapshot.snapshot_id
+    table.manage_snapshots().create_tag(number, "release-2024-audit").create_branch(
+        number, "release-7"
+    ).commit()
+    assert release_tags(catalog.load_table(("layer", "thing")).metadata) == ["release-1"]
+
+
+@pytest.mark.parametrize("move", ["forward", "back"])
+def test_what_rests_on_expired_snapshots_is_a_conflict(lake: Lake, move: str) -> None:
+    """Another program's expiry changes no row, so what was staged before it may have nothing left to stand on."""
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    for number in range(3):
+        lake.write(f"select {number}::bigint as k")
+    catalog.register_table(("layer", "thing"), lake.table.metadata_location)
+    first, second, _ = [snapshot.snapshot_id for snapshot in lake.table.metadata.snapshots]
+    gone = [first] if move == "forward" else [first, second]
+    shorten = Shorten(
+        ("layer", "thing"),
+        lake.table.metadata_location,
+        (),
+        gone,
+        [f"release-{n + 1}" for n in range(len(gone))],
+    )
+    staged = [stage_shortened(lake.connection, lake.tables, shorten, "x") for _ in range(2)]
+    if move == "back":
+        state = lake.tables.load(("layer", "thing"), lake.table.metadata_location)
+        transaction = Staging(state)
+        transaction._stage((SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=first),))  # type: ignore[call-arg]
+        staged[1] = lake.tables.stage(state, transaction, new=False)
+    publish(lake.tables, staged[:1])
+    with pytest.raises(
+        ConflictError, match=r"layer\.thing moved: someone else changed it, or let snapshots expire"
+    ):
+        publish(lake.tables, staged[1:])

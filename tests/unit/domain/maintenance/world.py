@@ -151,6 +151,7 @@ class World:
                 one.snapshot_id,
                 one.snapshots,
                 {**one.tags, "main": one.snapshot_id},
+                list(one.tags),
                 [
                     Superseded(file, max(at, shown.get(after, at)))
                     for (file, _), (after, at) in zip(one.log, ends, strict=False)

@@ -72,7 +72,10 @@ def undone(tables: Tables, item: StagedTable, location: str, tag: str) -> Table 
     if item.base is None or obstacle(item.table.metadata, current.metadata):
         return None
     transaction = Staging(current)
-    transaction._stage(backward(tables.load(item.identifier, item.base), item, tag)[1])
+    try:
+        transaction._stage(backward(tables.load(item.identifier, item.base), item, tag)[1])
+    except ValueError:  # the snapshots that it would go back to have expired
+        return None
     return tables.stage(current, transaction, new=False).table
 
 
@@ -83,7 +86,10 @@ def _on(tables: Tables, item: StagedTable, location: str | None) -> StagedTable:
     if obstacle(base.metadata, current.metadata):
         return item
     transaction = Staging(current)
-    transaction._stage(item.updates)
+    try:
+        transaction._stage(item.updates)
+    except ValueError:  # snapshots that it names have expired
+        return item
     return tables.stage(current, transaction, new=False)
 
 

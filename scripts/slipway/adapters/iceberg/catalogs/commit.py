@@ -184,7 +184,10 @@ def conflict(tables: Tables, identifier: TableId, base: str | None) -> ConflictE
         base: metadata file that the run started from, None when there was no table.
     """
     location = tables.locations({identifier}).get(identifier)
-    why = hindrance(tables, identifier, base, location) or "someone else keeps changing it"
+    why = (
+        hindrance(tables, identifier, base, location)
+        or "someone else changed it, or let snapshots expire that this needs"
+    )
     return ConflictError(
         f"nothing was published: {'.'.join(identifier)} moved", why, "run again on top of it"
     )

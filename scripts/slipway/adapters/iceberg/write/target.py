@@ -43,7 +43,7 @@ def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
     """A table for a query, that exists nowhere yet.
 
     Raises:
-        ConfigError: it cannot be partitioned as asked for.
+        ConfigError: it cannot be partitioned as asked for, or the catalog cannot hold its name.
     """
     partition = partitioning.parse(request.partitioned_by, query, request.model)
     spec = partitioning.spec_for(partition, query, [])
