@@ -164,6 +164,7 @@ def test_a_model_that_is_gone_is_a_difference(published: Workshop) -> None:
     assert verdicts(written) == {"serving.depot_weights": "different"}
 
 
+@pytest.mark.long
 def test_a_release_of_a_part_says_nothing_of_the_rest(released: Workshop) -> None:
     with released.restored():
         released.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*) + 1 as parcels")

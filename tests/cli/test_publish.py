@@ -237,6 +237,7 @@ def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
     assert prod.published("prod").keys() == ALL
 
 
+@pytest.mark.long
 def test_a_retry_is_not_of_the_commit_that_it_ended_at(prod: Workshop) -> None:
     model = prod.project / "models" / "curated" / "weights.sql"
     broken = prod.project / "models" / "serving" / "broken.sql"

@@ -173,6 +173,7 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     assert built.run()["outcome"] == "published"
 
 
+@pytest.mark.long
 def test_tables_of_other_programs_stay_as_they_are(built: Workshop) -> None:
     catalog = SqlCatalog(
         "dev", uri=f"sqlite:///{built.home}/dev/catalog.db", warehouse=f"file://{built.folder}/other"
@@ -209,7 +210,9 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     assert "no release 7" in workshop.refusal("rollback", "--to", "7", code=3)
     workshop.land("day-3.csv", DAY_3)
     workshop.run()
-    assert "no table has that name" in workshop.refusal("rollback", "--select", "nothing.*", code=2)
+    assert "no table of a release has that name" in workshop.refusal(
+        "rollback", "--select", "nothing.*", code=2
+    )
     for nothing in ("", " "):
         assert "--select names no table" in workshop.refusal(
             "rollback", "--to", "1", "--select", nothing, code=2

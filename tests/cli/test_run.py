@@ -416,6 +416,7 @@ def test_names_that_differ_in_case_alone_are_refused(workshop: Workshop) -> None
     assert workshop.published() == {}
 
 
+@pytest.mark.long
 def test_rows_added_is_for_raw_tables(workshop: Workshop) -> None:
     workshop.edit("models/curated/weights.sql", "select parcel,", "select _run_id, parcel,")
     workshop.write(

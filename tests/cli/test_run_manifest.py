@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from tests.conftest import static
 
@@ -212,13 +213,20 @@ def test_bytes_read_are_counted_where_something_is_read(told: Told) -> None:
     assert nodes(told.third)["reference.depots"]["bytes_read"] == 0  # unchanged
 
 
+def _is_wide(kind: pa.DataType) -> bool:
+    return pa.types.is_decimal(kind) and kind.precision > 18
+
+
 def test_digests_are_those_of_the_rows(told: Told) -> None:
     # order-free sums of a hash of each row and of that hash's hash, recomputed from what pyiceberg reads
     for manifest, locations in ((told.first, told.after_first), (told.third, told.state)):
         for name, node in nodes(manifest).items():
             rows = static(locations[name]).scan().to_arrow()
             columns = ", ".join(
-                f'"{c}"' for c in sorted(rows.column_names) if c not in ("_landed_at", "_run_id")
+                # DuckDB's hash of 128 bits does not tell 0 from -1
+                f'"{c}"::varchar' if _is_wide(rows.schema.field(c).type) else f'"{c}"'
+                for c in sorted(rows.column_names)
+                if c not in ("_landed_at", "_run_id")
             )
             with duckdb.connect() as connection:
                 connection.execute("set TimeZone = 'UTC'")

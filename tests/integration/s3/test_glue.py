@@ -96,6 +96,7 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
 
 
+@pytest.mark.long
 def test_names_that_glue_would_fold_are_refused(lake: Lake) -> None:
     lake.workshop.write("models/serving/Upper.sql", "select 1 as n")
     message = lake.workshop.slipway("run", "--select", "Upper")
