@@ -214,7 +214,7 @@ def test_bytes_read_are_counted_where_something_is_read(told: Told) -> None:
 
 
 def _is_wide(kind: pa.DataType) -> bool:
-    return pa.types.is_decimal(kind) and kind.precision > 18
+    return bool(pa.types.is_decimal(kind) and kind.precision > 18)
 
 
 def test_digests_are_those_of_the_rows(told: Told) -> None:
