@@ -86,6 +86,7 @@ def released(workshop: Workshop) -> list[dict[str, Any]]:
     return consistent(workshop.releases(), workshop.published())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", MANY)
 def test_disjoint_runs_all_publish(built: Workshop, many: int) -> None:
     add_parts(built, many)

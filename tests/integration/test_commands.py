@@ -163,6 +163,7 @@ def test_vars_reach_the_models(project: Project) -> None:
     assert project.runs()[-1]["vars"] == {"kwh_factor": 1}
 
 
+@pytest.mark.long
 def test_eight_threads(project: Project) -> None:
     for number in range(24):
         project.write(

@@ -192,6 +192,7 @@ def hold_and_publish(site: Site, statement: str, waits_in: str, meanwhile: Calla
     return running.wait()
 
 
+@pytest.mark.long
 def test_a_lost_connection_publishes_nothing(site: Site) -> None:
     site.workshop.run()
     site.workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))

@@ -138,6 +138,7 @@ def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -
     assert project.changes()["serving.second"] == "unchanged"
 
 
+@pytest.mark.long
 def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Project) -> None:
     project.write(
         "models/curated/some.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('sites') }}\n"
