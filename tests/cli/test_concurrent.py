@@ -103,6 +103,7 @@ def test_disjoint_runs_all_publish(built: Workshop, many: int) -> None:
     assert leases(built) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", MANY)
 def test_the_same_run_at_once_serializes(workshop: Workshop, many: int) -> None:
     """From nothing: catalog, namespaces and ledger are made at once, too."""

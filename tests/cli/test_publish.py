@@ -69,6 +69,7 @@ def test_a_run_in_production_waits_for_its_publication(prod: Workshop) -> None:
     assert prod.published() == {}  # dev saw nothing of it
 
 
+@pytest.mark.long
 def test_the_next_run_in_production_builds_on_what_was_published(prod: Workshop) -> None:
     prod.run("--target", "prod")
     assert prod.answer("publish", "latest", "--target", "prod").startswith(

@@ -364,6 +364,7 @@ def test_a_file_that_is_replaced_during_a_run_is_not_published(built: Workshop, 
     assert sorted(row["parcel"] for row in raw) == ["p1", "p2", "p3", "p4", "p5", "p6", "p7"]
 
 
+@pytest.mark.long
 def test_a_landed_file_that_is_gone_is_told(built: Workshop) -> None:
     built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     built.run("--select", "depots")  # lands it, and does not ingest it

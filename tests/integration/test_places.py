@@ -113,6 +113,7 @@ schema:
 """
 
 
+@pytest.mark.long
 def test_the_machinery_builds_another_project_when_the_example_is_deleted(
     commands: Commands, tmp_path: Path
 ) -> None:

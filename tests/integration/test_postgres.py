@@ -253,6 +253,7 @@ def test_a_server_that_does_not_answer_is_given_up(site: Site) -> None:
     assert "timeout" in message
 
 
+@pytest.mark.long
 def test_staged_in_production_and_published(site: Site) -> None:
     site.workshop.commit()
     run = site.workshop.run("--target", "prod")

@@ -123,6 +123,7 @@ def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
     assert rebuilt(project) == {"serving.halves"}
 
 
+@pytest.mark.long
 def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -> None:
     project.write("models/curated/first.sql", "select site, kwh from {{ ref('sites') }}\n")
     project.write("models/serving/second.sql", "select sum(kwh) as kwh from {{ ref('first') }}\n")

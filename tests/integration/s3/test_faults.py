@@ -116,6 +116,7 @@ def test_every_request_fails_once_and_the_run_succeeds(lake: Lake, proxy: Proxy)
     assert lake.table("raw.parcels").scan().to_arrow().num_rows == 5
 
 
+@pytest.mark.long
 def test_connections_are_dropped_and_the_run_succeeds(lake: Lake, proxy: Proxy) -> None:
     proxy.fault = lambda method, path, before: 0 if before == 0 and method in ("GET", "PUT") else None
     run = lake.workshop.run()
