@@ -7,11 +7,18 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+
+from slipway.adapters.iceberg.tables import Tables
+from slipway.adapters.maintenance.history import read_history
+from slipway.adapters.records import Records
+from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.domain.maintenance.protection import busy, kept
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
@@ -397,11 +404,14 @@ def test_a_property_of_another_program_leaves_a_candidate_what_it_is(prod: Works
         transaction.set_properties(owner="harbour")
     catalog.engine.dispose()
     assert prod.answer("doctor", "--target", "prod") == "nothing found in prod\n"
-    planned = json.loads(prod.answer("maintain", "--dry-run", "--target", "prod", "--output", "json"))
-    busy = {step["table"]: step for step in planned["steps"]}
-    assert "raw.parcels" not in {name for name, step in busy.items() if step["step"] == "Delete"}
-    done = prod.slipway("maintain", "--target", "prod")
-    assert done.code == 0, done
+    place = Environment(
+        "prod", Mode.PRODUCTION, f"file://{folder}/warehouse", local_catalog(folder), "", prod.home
+    )
+    later, floor = datetime.now(UTC) + timedelta(days=4), timedelta(days=3)
+    history = read_history(Tables(place), Records(place), {}, later, floor)
+    (why,) = [one.why for one in kept(history, "raw.parcels") if one.why.startswith("candidate")]
+    assert why == f"candidate of run {run_id}"
+    assert busy(history, "raw.parcels") == f"run {run_id} is staged on it: publish that first"
     prod.answer("publish", run_id, "--target", "prod")
     assert prod.table("raw.parcels", "prod").properties["owner"] == "harbour"
 

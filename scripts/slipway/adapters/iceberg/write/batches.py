@@ -29,12 +29,11 @@ from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.rewrite import (
     FILE,
-    by_field_id,
     explained,
     files_digest,
     files_relation,
-    live_files,
     named,
+    readable_files,
 )
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.adapters.iceberg.write.windows import Window
@@ -69,7 +68,7 @@ class BatchedTable:
         self._before: Digest | None = None
         self._delta = Digest()
         self._hashed: Schema | None = None
-        self._known_files: Sequence[DataFile] | None = None
+        self._known_files: list[DataFile] | None = None
         self._asked = 0
         self._lock = threading.Lock()
         self._rows = self._bytes = 0
@@ -235,7 +234,7 @@ class BatchedTable:
         if found is None and self._full:
             return None
         if found is None or not schema.same_schema(self._base.schema(), target):
-            found = files_digest(cursor, by_field_id(cursor, self._base, live_files(self._base)), target)
+            found = files_digest(cursor, readable_files(cursor, self._base), target)
         return found
 
     def _live(
@@ -255,14 +254,14 @@ class BatchedTable:
 
     def _base_files(
         self, cursor: duckdb.DuckDBPyConnection, row_filter: BooleanExpression | None
-    ) -> Sequence[DataFile]:
+    ) -> list[DataFile]:
         """Files of the published table: for few batches those that a filter finds, for many all, once."""
         assert self._base is not None
         self._asked += 1
         if self._known_files is None and self._asked <= _FEW:
-            return by_field_id(cursor, self._base, live_files(self._base, row_filter))
+            return readable_files(cursor, self._base, row_filter)
         if self._known_files is None:
-            self._known_files = by_field_id(cursor, self._base, live_files(self._base))
+            self._known_files = readable_files(cursor, self._base)
         return self._known_files
 
     @staticmethod

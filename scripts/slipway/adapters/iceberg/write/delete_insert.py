@@ -18,10 +18,9 @@ from slipway.adapters.iceberg.write.rewrite import (
     FILE,
     Rewrite,
     Scratch,
-    by_field_id,
     files_relation,
-    live_files,
     named,
+    readable_files,
 )
 from slipway.domain.errors import ConfigError
 
@@ -57,10 +56,11 @@ def by_delete_insert(
     filters = And(
         matching.prune(cursor, source, columns), matching.prune_by_predicates(request.predicates, schema)
     )
-    candidates = matching.may_hold(cursor, live_files(table, filters), source, columns) if rows else []
+    candidates = (
+        matching.may_hold(cursor, readable_files(cursor, table, filters), source, columns) if rows else []
+    )
     if not candidates:
         return Rewrite([], f"from {source}")
-    by_field_id(cursor, table, candidates)
     added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(ours))
     other, condition = _match(source, len(ours), added, request.predicates)
     scan = files_relation(candidates, schema, filename=True)

@@ -26,10 +26,9 @@ from slipway.adapters.iceberg.write.rewrite import (
     FILE,
     Rewrite,
     Scratch,
-    by_field_id,
     files_relation,
-    live_files,
     named,
+    readable_files,
 )
 from slipway.domain.errors import ConfigError
 
@@ -108,13 +107,12 @@ class _Merge:
         parts = [f"{SOURCE}.{column} = {DEST}.{column}" for column in columns]
         return "on " + " and ".join(f"({part})" for part in (*parts, *self.request.predicates))
 
-    def _candidates(self) -> Sequence[DataFile]:
+    def _candidates(self) -> list[DataFile]:
         """Files that may hold a row that matches."""
         by_key = matching.prune(self.scratch.cursor, self.source, self.keys)
         by_predicate = matching.prune_by_predicates(self.request.predicates, self.schema)
-        files = live_files(self.table, And(by_key, by_predicate))
-        found = matching.may_hold(self.scratch.cursor, files, self.source, self.keys)
-        return by_field_id(self.scratch.cursor, self.table, found)
+        files = readable_files(self.scratch.cursor, self.table, And(by_key, by_predicate))
+        return matching.may_hold(self.scratch.cursor, files, self.source, self.keys)
 
     def _hits(self, candidates: Sequence[DataFile], condition: str) -> str:
         """A table of file, key and whether the condition holds, one row per row of the table that matches."""
@@ -170,7 +168,7 @@ class _Merge:
 
     def _without_source(self) -> list[DataFile]:
         """Files with a row that no row of the source matches and that a clause changes."""
-        files = by_field_id(self.scratch.cursor, self.table, live_files(self.table))
+        files = readable_files(self.scratch.cursor, self.table)
         if not files:
             return []
         scan = files_relation(files, self.schema, filename=True)

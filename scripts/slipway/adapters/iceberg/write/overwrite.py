@@ -15,10 +15,9 @@ from slipway.adapters.iceberg.write.rewrite import (
     FILE,
     Rewrite,
     Scratch,
-    by_field_id,
     files_relation,
-    live_files,
     named,
+    readable_files,
 )
 
 
@@ -42,7 +41,7 @@ def by_partition(
         partition: partition columns; without any the whole table is replaced.
         spec: the partition spec they make.
     """
-    files = live_files(table)
+    files = readable_files(scratch.cursor, table)
     if not partition:
         return Rewrite(files, select)
     source = scratch.table(f"as {select}")
@@ -64,7 +63,7 @@ def by_partition(
         if file.spec_id in alike and tuple(file.partition[at] for at in range(len(partition))) in tuples
     ]
     others = [file for file in files if file.spec_id not in alike]
-    mixed = _mixed(scratch, by_field_id(scratch.cursor, table, others), schema, partition, wanted)
+    mixed = _mixed(scratch, others, schema, partition, wanted)
     if not mixed:
         return Rewrite(removed, f"from {source}")
     kept = f"select rows.* from {files_relation(mixed, schema)} as rows anti join {wanted} as wanted on {_equal(partition)}"

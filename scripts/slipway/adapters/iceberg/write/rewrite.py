@@ -117,17 +117,18 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         return live_files(table)
 
 
-def by_field_id(
-    cursor: duckdb.DuckDBPyConnection, table: Table, files: Sequence[DataFile]
-) -> Sequence[DataFile]:
-    """The same files, which are going to be read by field id.
+def readable_files(
+    cursor: duckdb.DuckDBPyConnection, table: Table, row_filter: BooleanExpression | None = None
+) -> list[DataFile]:
+    """Live files that may hold matching rows, all of which ``files_relation`` reads as Iceberg does.
 
     Iceberg finds the columns of files without ids by the table's name mapping, and takes columns that a file does not have
     from its partition (specification, "Column Projection"); DuckDB's reader of Parquet would find NULL in both.
 
     Raises:
-        ContractError: another tool added such files.
+        ContractError: another tool added such files, or wrote deletes.
     """
+    files = live_files(table, row_filter)
     mapped = TableProperties.DEFAULT_NAME_MAPPING in table.properties
     asked = [file for file in files if mapped or _absent(table, file, file.null_value_counts or {})]
     if asked:

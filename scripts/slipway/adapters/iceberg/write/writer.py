@@ -170,7 +170,7 @@ class _Write:
             return new, new == before
         other_rows = not schema.same_schema(self.base.schema(), target)
         if before is None or other_rows:  # a row's hash depends on all its columns and their types
-            files = rewrite.by_field_id(self.cursor, self.base, rewrite.live_files(self.base))
+            files = rewrite.readable_files(self.cursor, self.base)
             before = rewrite.files_digest(self.cursor, files, target)
         old = rewrite.files_digest(self.cursor, removed, target)
         return before + new - old, new == old
