@@ -45,6 +45,11 @@
     {%- if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', value | string) -%}
         {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " is no date: " ~ value ~ ". Write it as 2011-08-01.") -%}
     {%- endif -%}
+    {%- set year, month, day = (value | string).split('-') | map('int') -%}
+    {%- set lengths = [31, 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] -%}
+    {%- if year == 0 or month not in range(1, 13) or day not in range(1, lengths[month - 1] + 1) -%}
+        {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " is a day that does not exist: " ~ value ~ ". Name another.") -%}
+    {%- endif -%}
     {{ return("date '" ~ value ~ "'") }}
 {% endmacro %}
 

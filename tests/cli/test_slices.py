@@ -132,6 +132,20 @@ def test_the_scratch_environment_is_told_and_can_be_removed(published: Workshop)
             marks=pytest.mark.long,
         ),
         pytest.param(
+            "{from: '2023-02-29'}",
+            1,
+            "slice dimension from is a day that does not exist: 2023-02-29",
+            id="no such day",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "{to: '2024-00-10'}",
+            1,
+            "slice dimension to is a day that does not exist: 2024-00-10",
+            id="no such month",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             "{depots: }", 1, "slice dimension depots has no value", id="no value", marks=pytest.mark.long
         ),
         pytest.param(

@@ -22,6 +22,7 @@ from slipway.domain.publication import Action, Plan, Position, decide
 from slipway.domain.release import Intent
 
 _ROUNDS = 20  # looks at the catalog; each but the last had something to do
+_IDLE = 3  # rounds without effect, after which a table counts as barred; RestMover needs two to change its way of asking
 _PAUSES = (1, 2, 4)  # seconds before it is looked at again, when it gave no answer
 
 
@@ -75,16 +76,23 @@ def settle(
         SlipwayError: what is needed to go on is gone.
     """
     moves, refusal, items, begun = mover(tables), None, _by_name(staged or []), False
+    before, idle = None, 0
     pauses = iter(_PAUSES)
     try:
         if staged:
             create_namespaces(tables, staged)
         for _ in range(_ROUNDS):
-            found = positions(tables, intent)
+            now = tables.locations([_identifier(name) for name in intent.tables])
+            found = positions(tables, intent, now)
             plan = decide(found, begin=staged is not None, going_back=records.is_taken_back(intent.number))
             refusal = refusal or _refusal(tables, intent, found)
             if plan.is_end:
                 return Settled(plan, refusal, whole=begun and staged is not None and moves.whole)
+            before, idle = now, idle + 1 if now == before else 0
+            if plan.action is Action.FORWARD and idle == _IDLE:
+                records.take_back(intent.number)
+                refusal = refusal or _barred(plan.tables[0])
+                continue
             if plan.action is Action.BACK:
                 records.take_back(intent.number)
             items = items or _by_name(_candidate(tables, records, intent))
@@ -95,6 +103,7 @@ def settle(
             except UnansweredError:
                 if (pause := next(pauses, None)) is None:
                     raise
+                before = None  # what it was asked for may take effect
                 time.sleep(pause)
     except UnavailableError as error:
         if begun and (isinstance(error, UnansweredError) or not _is_untouched(tables, intent)):
@@ -136,6 +145,14 @@ def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedT
 def _refusal(tables: Tables, intent: Intent, found: Mapping[str, Position]) -> ConflictError | None:
     name = next((name for name, where in found.items() if where is Position.ELSEWHERE), None)
     return conflict(tables, _identifier(name), intent.tables[name].base) if name else None
+
+
+def _barred(name: str) -> ConflictError:
+    return ConflictError(
+        f"nothing was published: {name} cannot be moved",
+        "the catalog refuses it, although nobody moved it; something else that is no Iceberg table may have its name",
+        "look at it in the catalog, then run again",
+    )
 
 
 def _in_part(intent: Intent, why: str) -> UnavailableError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -25,20 +26,25 @@ def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
     made = new_lake(tmp_path, "glue-lake")
     for name in [name for name in made.workshop.settings if name.startswith("PYICEBERG_")]:
         del made.workshop.settings[name]
-    # Glue knows its databases by region: those of other tests are elsewhere
+    # Glue knows its databases by region: those of other modules are elsewhere
     made.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__TYPE": "glue", "AWS_REGION": "eu-central-1"}
+    client = boto3.client("glue", **to_glue(made))
+    for database in client.get_databases()["DatabaseList"]:
+        client.delete_database(Name=database["Name"])
     return made
 
 
-def locations(lake: Lake) -> dict[str, str]:
-    """What Glue names, without the ledger."""
-    client = boto3.client(
-        "glue", **{**access(lake.workshop.settings["AWS_ENDPOINT_URL"]), "region_name": "eu-central-1"}
-    )
-    found = {}
+def to_glue(lake: Lake) -> dict[str, Any]:
+    return {**access(lake.workshop.settings["AWS_ENDPOINT_URL"]), "region_name": "eu-central-1"}
+
+
+def locations(lake: Lake) -> dict[str, str | None]:
+    """What Glue names, without the ledger; None for what is no Iceberg table."""
+    client = boto3.client("glue", **to_glue(lake))
+    found: dict[str, str | None] = {}
     for database in client.get_databases()["DatabaseList"]:
         for table in client.get_tables(DatabaseName=database["Name"])["TableList"]:
-            found[f"{database['Name']}.{table['Name']}"] = table["Parameters"]["metadata_location"]
+            found[f"{database['Name']}.{table['Name']}"] = table["Parameters"].get("metadata_location")
     return {name: location for name, location in found.items() if not name.startswith("ops.")}
 
 
@@ -105,3 +111,40 @@ def test_names_that_glue_would_fold_are_refused(lake: Lake) -> None:
         "serving.Upper cannot be a table in Glue: Glue keeps names in lower case" in message.out + message.err
     )
     assert locations(lake) == {}
+
+
+@pytest.mark.long
+def test_a_name_that_glue_knows_as_something_else(lake: Lake) -> None:
+    workshop = lake.workshop
+    assert workshop.run()["outcome"] == "published"
+    first = locations(lake)
+    client, table = (
+        boto3.client("glue", **to_glue(lake)),
+        {"Name": "older", "Parameters": {"EXTERNAL": "TRUE"}},
+    )
+    describe = {"DatabaseName": "serving", "TableInput": table}
+    client.create_table(**describe)
+    workshop.write("models/serving/older.sql", "select count(*) as n from {{ ref('weights') }}")
+    lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n")
+    refused = workshop.slipway("run")
+    assert refused.code == 1, refused
+    assert "serving.older cannot be a table in Glue" in refused.out + refused.err
+    assert locations(lake) == {**first, "serving.older": None}
+
+    client.delete_table(DatabaseName="serving", Name="older")
+    forward = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
+    assert workshop.start("run", kill_before=f"{forward}#2").wait().code is None
+    assert sum(location != first.get(name) for name, location in locations(lake).items()) == 1
+    client.create_table(**describe)
+    refused = workshop.slipway("run")
+    assert refused.code == 1, refused
+    assert re.search(r"healed: release \d of run .* was published in part and is taken back", refused.err)
+    assert "serving.older cannot be a table in Glue" in refused.out + refused.err
+    assert locations(lake) == {**first, "serving.older": None}
+    assert asked(lake) == ({"landed": 5, "served": 4}, "1 row from staging\n")
+
+    client.delete_table(DatabaseName="serving", Name="older")
+    assert workshop.run()["outcome"] == "published"
+    assert asked(lake) == ({"landed": 6, "served": 5}, "1 row from staging\n")
+    assert "its process was killed" in workshop.answer("doctor", "--fix")
+    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"

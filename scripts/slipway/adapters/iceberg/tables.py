@@ -10,7 +10,8 @@ import hashlib
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -30,7 +31,7 @@ from slipway.adapters.iceberg.catalogs.opening import connectable, locations, op
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
-from slipway.domain.errors import ConfigError, SlipwayError, UnavailableError
+from slipway.domain.errors import SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,17 +127,21 @@ class Tables:
         Raises:
             UnavailableError: the catalog cannot be read.
         """
-        with self._lock:
-            try:
-                return locations(self.catalog, only)
-            except SlipwayError:
-                raise
-            except Exception as error:
-                raise UnavailableError(
-                    f"catalog of {self.environment.name} cannot be read",
-                    _first_line(error),
-                    "check that it is running and the credentials are right",
-                ) from error
+        with self._lock, self._reading():
+            return locations(self.catalog, only)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except SlipwayError:
+            raise
+        except Exception as error:
+            raise UnavailableError(
+                f"catalog of {self.environment.name} cannot be read",
+                _first_line(error),
+                "check that it is running and the credentials are right",
+            ) from error
 
     def load(self, identifier: TableId, metadata_location: str) -> Table:
         """The table as one metadata file describes it; the catalog is not asked."""
@@ -167,17 +172,14 @@ class Tables:
         """A table that exists nowhere yet: fresh field ids, a location, and no metadata file.
 
         Raises:
-            ConfigError: Glue, which folds names to lower case, would keep it under another name.
+            ConfigError: the catalog could not keep it under its name.
+            UnavailableError: the catalog cannot be read.
         """
-        if (
-            type(self.catalog).__name__ == "GlueCatalog"
-            and ".".join(identifier) != ".".join(identifier).lower()
-        ):
-            raise ConfigError(
-                f"{'.'.join(identifier)} cannot be a table in Glue",
-                "Glue keeps names in lower case",
-                "give the model an alias and a schema in lower case",
-            )
+        if type(self.catalog).__name__ == "GlueCatalog":
+            from slipway.adapters.iceberg.catalogs.glue import check_name
+
+            with self._reading():
+                check_name(self.catalog, identifier)
         location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
         metadata = new_table_metadata(schema, spec, order, location, properties)
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"

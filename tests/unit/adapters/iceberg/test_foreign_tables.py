@@ -193,6 +193,17 @@ def test_a_required_column_stays_free_of_null(lake: Lake) -> None:
     lake.check([(None, "c")])
 
 
+def test_row_identifiers_stay_while_their_columns_do(lake: Lake) -> None:
+    fields = [NestedField(1, "k", LongType(), required=True), NestedField(2, "v", StringType())]
+    foreign(lake, Schema(*fields, identifier_field_ids=[1]), {"k": [1], "v": ["a"]})
+    more = "select 2::bigint as k, 'b' as v, 1 as w"
+    lake.write(more, "append", on_schema_change="append_new_columns")
+    assert lake.table.schema().identifier_field_ids == [1]
+    lake.check([(1, "a", None), (2, "b", 1)])
+    lake.write("select 3::bigint as k")  # of a full build any column may be NULL, which identifiers may not
+    assert lake.table.schema().identifier_field_ids == []
+
+
 def test_required_parts_of_a_column_are_refused(lake: Lake) -> None:
     foreign(lake, Schema(NestedField(1, "l", ListType(2, LongType(), element_required=True))), {"l": [[1]]})
     with pytest.raises(ContractError, match=r"l\.element is required in the table"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
-from pyiceberg.catalog import METADATA_LOCATION
+from pyiceberg.catalog import METADATA_LOCATION, Catalog
 from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
@@ -12,6 +13,30 @@ from pyiceberg.table import Table
 from slipway.adapters.iceberg.catalogs.absorb import on_top, undone
 from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.domain.errors import ConfigError
+
+
+def check_name(catalog: Catalog, identifier: TableId) -> None:
+    """Refuse a name for a new table that Glue would fold, or that it has for something that is no Iceberg table.
+
+    Raises:
+        ConfigError: it would be kept under another name, or not at all.
+    """
+    name = ".".join(identifier)
+    if name != name.lower():
+        raise ConfigError(
+            f"{name} cannot be a table in Glue",
+            "Glue keeps names in lower case",
+            "give the model an alias and a schema in lower case",
+        )
+    with suppress(NoSuchTableError):
+        held = cast("GlueCatalog", catalog)._get_glue_table(*identifier)
+        if held.get("Parameters", {}).get("table_type", "").lower() != "iceberg":
+            raise ConfigError(
+                f"{name} cannot be a table in Glue",
+                "Glue has something else under this name, which is no Iceberg table",
+                "give the model another alias, or remove what is there",
+            )
 
 
 class GlueMover(Mover):

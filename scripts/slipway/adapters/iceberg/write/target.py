@@ -84,7 +84,11 @@ def target_updates(
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
-        numbered = Schema(*wanted.fields, schema_id=1 + max(known.schema_id for known in base.schemas))
+        numbered = Schema(
+            *wanted.fields,
+            schema_id=1 + max(known.schema_id for known in base.schemas),
+            identifier_field_ids=_identifiers(base.schema(), wanted),
+        )
         updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
         updates.append(SetCurrentSchemaUpdate(schema_id=-1))
     partition = partitioning.parse(request.partitioned_by, wanted, request.model)
@@ -96,6 +100,12 @@ def target_updates(
     if changed:
         updates.append(SetPropertiesUpdate(updates=changed))
     return tuple(updates)
+
+
+def _identifiers(base: Schema, wanted: Schema) -> list[int]:
+    """The row identifiers that another tool gave the table, while all of them are still columns that are never NULL."""
+    still = {one.field_id for one in wanted.fields if one.required}
+    return base.identifier_field_ids if still.issuperset(base.identifier_field_ids) else []
 
 
 def _check_partition_sources(base: TableMetadata, wanted: Schema, model: str) -> None:
