@@ -22,6 +22,7 @@ from dbt_common.invocation import get_invocation_id
 
 from slipway.adapters import engine, spill
 from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation
+from slipway.adapters.dbt.inputs import consumed
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.profile import Profile
 from slipway.domain.errors import ContractError, SlipwayError
@@ -208,7 +209,7 @@ class Plugin(BasePlugin):
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
         source, this = (relation.schema, relation.identifier), config["this"]
         table = self.session.current(relation.database, source)
-        return table, self.session.consumed((this.schema, this.identifier), relation.database, source)
+        return table, consumed(self.session, (this.schema, this.identifier), relation.database, source)
 
     def _attach(self, database: str) -> None:
         with self._lock:

@@ -112,6 +112,12 @@ REFUSED = (
     ("unique_key='k', merge_update_columns='v'", "(1, 'a')", "'v', expected a list of columns"),
     ("partitioned_by=['month(v)']", "(1, 'a')", "month cannot be used on v"),
     ("sorted_by=['nothing']", "(1, 'a')", "sorted_by names nothing: no such column"),
+    ("grants={'select': ['ada']}", "(1, 'a')", "grants has no effect on Iceberg tables here"),
+    (
+        "sql_header='set threads = 1;', indexes=[{'columns': ['k']}]",
+        "(1, 'a')",
+        "indexes, sql_header has no effect",
+    ),
     ("schema='ops'", "(1, 'a')", "schema ops is slipway's own"),
     ("schema='landing'", "(1, 'a')", "schema landing is slipway's own"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 if TYPE_CHECKING:
@@ -25,6 +26,20 @@ def model(dbt, session):
     frame = dbt.ref("sites").df()
     frame["kwh"] = [scaled(float(value)) for value in frame["kwh"]]
     return frame
+"""
+
+
+BESIDE = """
+sources:
+  - name: files
+    tables:
+      - name: lines
+        config: {{external_location: "read_csv('{}')"}}
+        columns: [{{name: n, data_tests: [not_null]}}]
+  - name: other
+    database: other
+    schema: main
+    tables: [{{name: t}}]
 """
 
 
@@ -171,6 +186,34 @@ def test_configuration_rebuilds_its_model(built: Project) -> None:
     built.dbt("build", "--no-partial-parse")
     # the text of the file is part of the code
     assert built.changes()["serving.sites"] in ("same_content", "unchanged")
+
+
+def test_what_has_no_version_is_read_by_every_run(built: Project) -> None:
+    """Files and databases beside the catalog: nobody can say that they are as they were."""
+    lines, other = built.path.parent / "lines.csv", built.path.parent / "other.duckdb"
+    lines.write_text("n\n1\n", encoding="utf-8")
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("create table t as select 7 as n")
+    config = built.path / "dbt_project.yml"
+    attach = f"attach if not exists '{other}' as other"
+    text = config.read_text(encoding="utf-8").replace("on-run-start: [", f'on-run-start: ["{attach}", ')
+    built.write("dbt_project.yml", text)
+    built.write("models/_beside.yml", BESIDE.format(lines))
+    built.write("models/serving/of_file.sql", "select n from {{ source('files', 'lines') }}")
+    built.write("models/serving/of_database.sql", "select n from {{ source('other', 't') }}")
+    built.dbt("build")
+    assert (built.rows("serving.of_file"), built.rows("serving.of_database")) == ([(1,)], [(7,)])
+    built.dbt("build")
+    changes = built.changes()
+    assert {name for name, change in changes.items() if change != "unchanged"} == {
+        "serving.of_file",
+        "serving.of_database",
+    }
+    assert changes["serving.of_file"] == changes["serving.of_database"] == "same_content"
+    assert built.runs()[-1]["tests"]["executed"] == 1
+    lines.write_text("n\n2\n", encoding="utf-8")
+    built.dbt("build")
+    assert built.rows("serving.of_file") == [(2,)]
 
 
 @pytest.mark.long

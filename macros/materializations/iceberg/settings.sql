@@ -4,7 +4,7 @@
 #}
 {% macro iceberg_settings(strategy) %}
     {%- set refused = [] -%}
-    {%- for key in ['location', 'indexes'] -%}
+    {%- for key in ['location', 'indexes', 'grants', 'sql_header'] -%}
         {%- if config.get(key) -%} {%- do refused.append(key) -%} {%- endif -%}
     {%- endfor -%}
     {%- if refused -%}

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
+from slipway.domain.lineage import UNVERSIONED
 
 if TYPE_CHECKING:
     from slipway.domain.lineage import Source
@@ -105,6 +106,8 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
 def _note(source: Source, *, repeated: bool) -> str:
     if source.table.startswith("landing."):
         return ""
+    if source.version.startswith(UNVERSIONED):
+        return "has no versions"
     if source.written_at is None:
         return "no longer known"
     notes = [] if source.is_published else ["published is newer"]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 LANDING = "landing."
+UNVERSIONED = "read by "
+"""Begins the version of what has none of its own: the run that read it follows."""
 
 
 @dataclass(frozen=True)

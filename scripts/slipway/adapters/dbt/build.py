@@ -12,7 +12,8 @@ from pyiceberg.table import Table
 
 from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, window_of, write_batch
-from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
+from slipway.adapters.dbt.inputs import identifier_of, inputs_of
+from slipway.adapters.dbt.node_key import manifest_node, node_key
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
@@ -45,9 +46,9 @@ def unchanged(
     Its node key is kept for the write that follows.
     """
     check_incremental(manifest_node(manifest, unique_id))
-    identifier, upstream = _identifier(manifest, unique_id), _upstream(session, manifest, unique_id)
-    key = node_key(manifest, unique_id, upstream, session.vars)
-    state = TableState(key, upstream)
+    identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session, manifest, unique_id)
+    key = node_key(manifest, unique_id, inputs, session.vars)
+    state = TableState(key, inputs)
     with session.lock:
         if identifier not in session.batched:
             session.nodes[unique_id] = Node(
@@ -56,7 +57,7 @@ def unchanged(
                 status="",
                 change="none",
                 node_key=key,
-                inputs=upstream,
+                inputs=inputs,
             )
     if (whole := session.whole_input(identifier)) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
@@ -91,7 +92,7 @@ def write_node(
         config: what the materialization resolved (macros/materializations/iceberg).
     """
     engine.count_reads(cursor)
-    identifier = _identifier(manifest, unique_id)
+    identifier = identifier_of(manifest, unique_id)
     node = manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
     state = TableState(noted.node_key or "", noted.inputs)
@@ -199,23 +200,6 @@ def contract_of(node: Any) -> Contract | None:
                 "use a relationships or a singular test",
             )
     return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
-
-
-def _identifier(manifest: Any, unique_id: str) -> TableId:
-    node = manifest_node(manifest, unique_id)
-    return node.schema, node.identifier if node.resource_type == "source" else node.alias
-
-
-def _upstream(session: Session, manifest: Any, unique_id: str) -> dict[str, str]:
-    relations = []
-    for dependency in tables_read(manifest, unique_id):
-        node = manifest_node(manifest, dependency)
-        deferred = getattr(node, "defer_relation", None)
-        identifier = _identifier(manifest, dependency)
-        own = identifier in session.staged or dependency in session.nodes
-        database = deferred.database if deferred and not own else node.database
-        relations.append((database, identifier))
-    return session.upstream(relations)
 
 
 def _kept(

@@ -13,8 +13,9 @@ from dbt.adapters.contracts.connection import AdapterResponse
 
 from slipway.adapters.candidates import staged_of
 from slipway.adapters.dbt.evidence import target_path
+from slipway.adapters.dbt.inputs import inputs_of
 from slipway.adapters.dbt.keys.engine import engine
-from slipway.adapters.dbt.node_key import manifest_node, node_key, tables_read
+from slipway.adapters.dbt.node_key import manifest_node, node_key
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
@@ -79,15 +80,10 @@ def landing_lines(session: Session) -> list[str]:
 
 def test_carried(session: Session, manifest: Any, unique_id: str) -> bool:
     """Whether a data test need not run: it passed before with the same code on the same snapshots."""
-    node = manifest_node(manifest, unique_id)
-    relations = []
-    for dependency in tables_read(manifest, unique_id):
-        other = manifest_node(manifest, dependency)
-        name = other.identifier if other.resource_type == "source" else other.alias
-        relations.append((other.database, (other.schema, name)))
-    key = node_key(manifest, unique_id, session.upstream(relations), session.vars)
+    node, inputs = manifest_node(manifest, unique_id), inputs_of(session, manifest, unique_id)
+    key = node_key(manifest, unique_id, inputs, session.vars)
     session.test_keys[unique_id] = key
-    if session.request.force or not session.begun or not relations:
+    if session.request.force or not session.begun or not inputs:
         return False
     # Freshness depends on the clock: a test that says so is evaluated every time.
     if "freshness" in node.tags:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +23,9 @@ from slipway.adapters.contracts import read_feeds
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
-from slipway.adapters.dbt.state import read_state
 from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
-from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.adapters.iceberg.write.target import check_readable
 from slipway.adapters.landing import Landing
@@ -260,23 +257,6 @@ class Session:
             record_of(staged, self.release),
         )
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
-
-    def upstream(self, relations: Iterable[tuple[str, TableId]]) -> dict[str, str]:
-        """``schema.table`` to the content that this run reads; of another environment with its database in front."""
-        return {self._input(database, name): self._version(database, name) for database, name in relations}
-
-    def consumed(self, identifier: TableId, database: str, source: TableId) -> str | None:
-        """The snapshot of ``source`` that the published ``identifier`` was built from."""
-        return read_state(self.base(identifier)).inputs.get(self._input(database, source))
-
-    def _input(self, database: str, name: TableId) -> str:
-        own = name[0] == LANDING or database == self.environment.name
-        return ".".join(name if own else (database, *name))
-
-    def _version(self, database: str, identifier: TableId) -> str:
-        if identifier[0] == LANDING:
-            return self.landing.key(identifier[1])
-        return current_content(self.current(database, identifier)) or "none"
 
     def _model_name(self, identifier: TableId) -> str:
         nodes = self.manifest.nodes.values() if self.manifest else ()
