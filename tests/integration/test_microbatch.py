@@ -183,3 +183,31 @@ def test_a_python_model_is_built_in_batches(project: Project) -> None:
     )
     project.dbt("build", *WHOLE, "--threads", "4")
     assert keys(project) == [1, 3, 4]
+
+
+def test_a_key_may_move_to_an_earlier_batch(project: Project) -> None:
+    bare(project)
+    model(project, "batch_size='day', on_schema_change='fail', contract={'enforced': true}")
+    project.write(
+        "models/_batched.yml",
+        "models: [{name: batched, columns: [{name: k, data_type: integer, constraints: [{type: unique}]},"
+        " {name: seen_at, data_type: timestamp}]}]\n",
+    )
+    events(project, "1,2024-03-30 10:00:00", "2,2024-04-01 10:00:00", kind="timestamp")
+    project.dbt("build", *WHOLE)
+    events(project, "1,2024-03-30 10:00:00", "2,2024-03-30 11:00:00", kind="timestamp")
+    project.dbt("build", *WHOLE)
+    assert keys(project) == [1, 2]
+
+    twice = ("1,2024-03-30 10:00:00", "2,2024-03-30 11:00:00", "2,2024-03-31 11:00:00")
+    events(project, *twice, kind="timestamp")
+    said = "serving.batched breaks its contract: unique k: 1 rows"
+    assert said in project.refused("build", *WHOLE)
+    found = batches(project)
+    assert [len(found["successful"]), len(found["failed"])] == [3, 1]
+    # what the other batches wrote could not be kept, so there is nothing to go on from
+    assert "batches of serving.batched could not be kept. start a new run" in project.refused("retry")
+    assert keys(project) == [1, 2]
+    events(project, *twice[:2], "3,2024-03-31 11:00:00", kind="timestamp")
+    project.dbt("build", *WHOLE)
+    assert keys(project) == [1, 2, 3]

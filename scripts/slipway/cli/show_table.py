@@ -109,7 +109,7 @@ def _note(source: Source, *, repeated: bool) -> str:
     if source.version.startswith(UNVERSIONED):
         return "has no versions"
     if source.written_at is None:
-        return "no longer known"
+        return "of another environment" if source.table.count(".") > 1 else "no longer known"
     notes = [] if source.is_published else ["published is newer"]
     return ", ".join([*notes, *(["as above"] if repeated and source.inputs else [])])
 

@@ -35,7 +35,7 @@ class BatchedModel:
     state: TableState
     last: WriteRequest | None = None
 
-    def stage(self) -> WriteResult:
+    def stage(self, cursor: duckdb.DuckDBPyConnection) -> WriteResult:
         """Stage what was written, with the state that it has now."""
         assert self.last is not None
         request = replace(
@@ -43,7 +43,7 @@ class BatchedModel:
             snapshot_properties=self.state.summary(),
             confirm=self.state.table_property,
         )
-        return self.table.stage(request)
+        return self.table.stage(cursor, request)
 
 
 class Unstaged:
@@ -81,6 +81,24 @@ def window_of(manifest: Any, unique_id: str, batch: Mapping[str, Any]) -> Window
     return Window(column, _moment(batch["event_time_start"]), _moment(batch["event_time_end"]))
 
 
+def is_last(manifest: Any, unique_id: str, window: Window) -> bool:
+    """Whether dbt, which runs the latest batch of a model after all others, has none to come.
+
+    It is asked for what dbt decided by dbt's own means; should this ever differ, keys are looked at when the table is staged.
+    """
+    from dbt.flags import get_flags
+    from dbt.materializations.incremental.microbatch import MicrobatchBuilder
+    from dbt_common.invocation import get_invocation_started_at
+
+    node, flags = manifest_node(manifest, unique_id), get_flags()
+    if (again := getattr(node, "previous_batch_results", None)) is not None:
+        return bool(again.failed) and window.end == _moment(again.failed[-1][1])
+    sample = getattr(flags, "SAMPLE", None)
+    end = sample.end if sample else getattr(flags, "EVENT_TIME_END", None)
+    cut = MicrobatchBuilder(node, True, None, end, get_invocation_started_at())
+    return window.end == _moment(cut.build_end_time())
+
+
 def is_built(session: Session, identifier: TableId, node_key: str, window: Window) -> bool:
     """Whether the table holds this batch already, from the same code and inputs."""
     state = _state(session, identifier)
@@ -95,6 +113,7 @@ def write_batch(
     window: Window,
     *,
     full: bool,
+    last: bool,
 ) -> tuple[BatchedModel, int]:
     """Write one batch.
 
@@ -105,6 +124,7 @@ def write_batch(
         state: node key and inputs of this run.
         window: the batch.
         full: the run replaces the table; it is its first batch that does.
+        last: no batch of the model comes after it.
 
     Returns:
         The model and the rows written.
@@ -119,7 +139,7 @@ def write_batch(
             table = BatchedTable(session.outputs, session.base(identifier), candidate, full=full)
             known = before.batches if before.node_key == state.node_key and not full else ()
             model = session.batched[identifier] = BatchedModel(table, replace(state, batches=known))
-    rows = model.table.write(cursor, request, window)
+    rows = model.table.write(cursor, request, window, last=last)
     with session.lock:
         model.last = request
         spans = joined([*model.state.batches, window.span])

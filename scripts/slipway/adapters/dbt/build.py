@@ -11,7 +11,7 @@ from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.dbt.batches import is_built, window_of, write_batch
+from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import manifest_node, node_key
 from slipway.adapters.dbt.session import Session
@@ -101,10 +101,11 @@ def write_node(
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)
         full = bool(config.get("full_refresh")) or base is None
-        model, rows = write_batch(session, cursor, request, state, window, full=full)
+        last = is_last(manifest, unique_id, window)
+        model, rows = write_batch(session, cursor, request, state, window, full=full, last=last)
 
         def stage() -> None:
-            staged = model.stage()
+            staged = model.stage(session.views.cursor.cursor())
             session.stage(staged.staged)
             session.nodes[unique_id] = _written(session.nodes[unique_id], base, staged)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -16,7 +17,7 @@ from slipway.adapters.dbt.session import Session
 from slipway.adapters.disk import writing_below
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
-from slipway.domain.errors import SlipwayError, UnavailableError, UnrecordedError
+from slipway.domain.errors import ContractError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, RunManifest, Tests
 from slipway.domain.release import Intent
 from slipway.domain.run import Outcome
@@ -47,7 +48,10 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
     made_by = session.code
-    session.unstaged.stage_all()
+    try:
+        session.unstaged.stage_all()
+    except ContractError as error:  # a microbatch model with keys that nobody had looked at
+        done = replace(done, success=False, error=error.line())
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)

@@ -49,13 +49,22 @@ class Run:
     def _base_of(lake: Lake) -> Any:  # noqa: ANN401 - Table or None
         return lake.__dict__["published"]
 
-    def batch(self, sql: str, start: dt.datetime, end: dt.datetime, **options: Any) -> int:  # noqa: ANN401
+    def batch(
+        self,
+        sql: str,
+        start: dt.datetime,
+        end: dt.datetime,
+        *,
+        last: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> int:
         self.last = request(self.lake, sql, **options)
-        return self.table.write(self.lake.connection.cursor(), self.last, Window("at", start, end))
+        window = Window("at", start, end)
+        return self.table.write(self.lake.connection.cursor(), self.last, window, last=last)
 
     def stage(self) -> WriteResult:
         self.lake.__dict__["published"] = self.base
-        result = self.table.stage(self.last)
+        result = self.table.stage(self.lake.connection.cursor(), self.last)
         self.lake.base = result.staged.table
         return result
 
@@ -224,10 +233,37 @@ def test_a_broken_batch_leaves_the_others_as_they_are(lake: Lake) -> None:
     run.batch(rows([(0, at(0, 1))]), at(0), at(1), contract=contract)
     for broken, said in (([(0, at(1, 1))], "unique k: 1 rows"), ([(-1, at(1, 1))], "check k >= 0: 1 rows")):
         with pytest.raises(ContractError, match=said):
-            run.batch(rows(list(broken)), at(1), at(2), contract=contract)
+            run.batch(rows(list(broken)), at(1), at(2), contract=contract, last=True)
     run.batch(rows([(5, at(1, 1))]), at(1), at(2), contract=contract)
     run.stage()
     assert found(lake) == [(0, 1), (5, 25)]
+
+
+def test_a_key_may_move_from_one_batch_to_another(lake: Lake) -> None:
+    contract = Contract({"k": None, "at": None}, unique=[["k"]])
+    run = Run(lake)
+    run.batch(rows([(1, at(0, 1)), (2, at(1, 1))]), at(0), at(2), contract=contract, last=True)
+    run.stage()
+    run = Run(lake)
+    run.batch(rows([(1, at(0, 1)), (2, at(0, 2))]), at(0), at(1), contract=contract)
+    with pytest.raises(ContractError, match="unique k: 1 rows"):  # staged now, it would be there twice
+        run.stage()
+    run.batch(rows([]), at(1), at(2), contract=contract, last=True)
+    run.stage()
+    assert found(lake) == [(1, 1), (2, 2)]
+
+
+def test_a_constraint_that_is_new_looks_at_the_whole_table_once(lake: Lake) -> None:
+    run = Run(lake)
+    run.batch(rows([(-1, at(0, 1)), (2, at(1, 1)), (3, at(2, 1))]), at(0), at(3))
+    run.stage()
+    contract = Contract({"k": None, "at": None}, checks=["k >= 0"])
+    run = Run(lake)
+    with pytest.raises(ContractError, match="check k >= 0: 1 rows"):
+        run.batch(rows([(2, at(1, 2))]), at(1), at(2), contract=contract)
+    run.batch(rows([(1, at(0, 2))]), at(0), at(1), contract=contract)
+    run.stage()
+    assert found(lake) == [(1, 2), (2, 25), (3, 49)]
 
 
 def test_a_batch_may_empty_a_table_with_a_contract(lake: Lake) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from slipway.adapters.iceberg.write.constraints import HELD, Contract
@@ -43,17 +45,30 @@ def test_a_constraint_that_is_new_is_checked_on_every_row(
 
 
 def test_a_constraint_that_held_is_not_checked_again_on_the_same_rows(lake: Lake) -> None:
-    lake.write("select 1 as k, 'a' as t", contract=NOT_NULL)
+    nested = "{a: 1} as c"
+    contract = Contract({"k": "integer", "t": None, "c": None}, not_null=["k", "c"], checks=["t <> 'b'"])
+    lake.write(f"select 1 as k, 'a' as t, {nested}", contract=contract)
     current = lake.table.current_snapshot()
     assert current is not None
     assert current.summary is not None
-    assert current.summary.additional_properties[HELD] == '{"not_null": ["k"]}'
+    known = current.summary.additional_properties[HELD]
+    assert json.loads(known) == {"not_null": ["c", "k"], "check": ["t <> 'b'"]}
     # the file is gone: whoever looked at it would fail
     for path in lake.files():
         lake.connection.execute(f"copy (select 1) to '{path.removeprefix('file://')}' (format csv)")
-    lake.write(NEW, "append", contract=NOT_NULL)
-    with pytest.raises(ContractError, match="not_null k: 1 rows"):
-        lake.write("select null::integer as k, 'x' as t", "append", contract=NOT_NULL)
+    lake.write(f"{NEW}, {nested}", "append", contract=contract)
+    with pytest.raises(ContractError, match="not_null k: 1 rows; check t <> 'b': 1 rows"):
+        lake.write(f"select null::integer as k, 'b' as t, {nested}", "append", contract=contract)
+
+
+def test_a_check_with_a_subquery_looks_at_the_whole_table(lake: Lake) -> None:
+    contract = Contract(COLUMNS, checks=["k <= (select 2)"])
+    lake.write("select 1 as k, 'a' as t", contract=contract)
+    lake.write("select 2 as k, 'b' as t", "append", contract=contract)
+    for path in lake.files():
+        lake.connection.execute(f"copy (select 1) to '{path.removeprefix('file://')}' (format csv)")
+    with pytest.raises(duckdb.Error):
+        lake.write("select 2 as k, 'b' as t", "append", contract=contract)
 
 
 def test_a_write_without_the_contract_forgets_what_held(lake: Lake) -> None:

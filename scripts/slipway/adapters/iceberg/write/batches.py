@@ -18,9 +18,9 @@ from slipway.adapters import engine
 from slipway.adapters.iceberg import schema
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.iceberg.tables import StagedTable, Tables, duckdb_path
-from slipway.adapters.iceberg.types import duckdb_type, quote
+from slipway.adapters.iceberg.tables import StagedTable, Tables
 from slipway.adapters.iceberg.write import constraints, copy
+from slipway.adapters.iceberg.write.batch_contract import BatchContract
 from slipway.adapters.iceberg.write.changes import other_updates, own_changes, without_snapshots
 from slipway.adapters.iceberg.write.destination import Destination
 from slipway.adapters.iceberg.write.digest import Digest, recorded
@@ -28,11 +28,10 @@ from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.rewrite import (
-    FILE,
     explained,
     files_digest,
+    files_holding,
     files_relation,
-    named,
     readable_files,
 )
 from slipway.adapters.iceberg.write.target import new_table, target_updates
@@ -75,9 +74,19 @@ class BatchedTable:
         self._read: int | None = 0
         if candidate is not None:
             self._resume(candidate)
+        before = constraints.Held.of(base, full=self._full) if candidate is None else constraints.Held()
+        self._contract = BatchContract(before)
 
-    def write(self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, window: Window) -> int:
+    def write(
+        self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, window: Window, *, last: bool = False
+    ) -> int:
         """Replace the rows of a window by those of a query that lie in it.
+
+        Args:
+            cursor: the thread's connection.
+            request: the batch's query and the model's configuration.
+            window: the batch.
+            last: no batch comes after it, so that keys can be looked at: until then a row may be in two windows.
 
         Returns:
             Rows written.
@@ -100,14 +109,21 @@ class BatchedTable:
         read = engine.bytes_read(cursor)
         with self._lock:
             self._read = None if read is None or self._read is None else self._read + read
-            self._replace(cursor, request, window, new, self._files(cursor, transaction, request, new))
+            added = self._files(cursor, transaction, request, new)
+            self._replace(cursor, request, window, new, added, last=last)
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
 
-    def stage(self, request: WriteRequest) -> WriteResult:
-        """Stage all batches that were written as one snapshot."""
+    def stage(self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest) -> WriteResult:
+        """Stage all batches that were written as one snapshot.
+
+        Raises:
+            ContractError: a key is in it twice.
+        """
         with self._lock:
             transaction = self._transaction()
+            target = transaction.table_metadata.schema()
+            self._contract.check_keys(cursor, request, target, lambda: self._live(cursor))
             before = self._before or Digest()
             digest = self._delta if self._full else before + self._delta
             known = self._base is not None and self._base.current_snapshot() is not None
@@ -181,6 +197,8 @@ class BatchedTable:
         window: Window,
         written: Sequence[WrittenFile],
         added: Sequence[DataFile],
+        *,
+        last: bool,
     ) -> None:
         """Take the window's rows out of the files that hold any, and the new files in."""
         transaction = self._transaction()  # another batch may have widened the schema since
@@ -188,21 +206,21 @@ class BatchedTable:
         field = window.field(target, request.model)
         condition = " and ".join([window.condition(field), *(f"({part})" for part in request.predicates)])
         with explained(request):
-            holding = self._holding(cursor, self._live(cursor, window, field), target, condition)
+            holding = files_holding(cursor, self._live(cursor, window, field), target, condition)
         gone = [file for file, _ in holding]
         mixed = [file for file, rows in holding if rows < file.record_count]
         if mixed:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
             rest = self._copy(cursor, transaction, request, kept)
             written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
-        if request.contract:
-            going = {file.file_path for file in gone}
-            after = [file for file in self._live(cursor, None, field) if file.file_path not in going] + list(
-                added
-            )
-            scan = files_relation(after, target) if after else f"({_nothing(target)})"
-            held = constraints.Held.of(self._base, full=self._full)
-            constraints.check_written(cursor, request.model, request.contract, written, scan, held)
+        going = {file.file_path for file in gone}
+
+        def stays() -> list[DataFile]:
+            return [file for file in self._live(cursor) if file.file_path not in going]
+
+        self._contract.check_rows(cursor, request, target, written, added, stays)
+        if last:
+            self._contract.check_keys(cursor, request, target, lambda: [*stays(), *added])
         self._take(cursor, target, added, gone)
         self._bytes += sum(file.size for file in written)
 
@@ -238,16 +256,19 @@ class BatchedTable:
         return found
 
     def _live(
-        self, cursor: duckdb.DuckDBPyConnection, window: Window | None, field: ice.NestedField
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        window: Window | None = None,
+        field: ice.NestedField | None = None,
     ) -> list[DataFile]:
-        """Files of the table as it is now, those alone that may hold rows of a window."""
-        row_filter = window.row_filter(field) if window else None
+        """Files of the table as it is now; of a window and its event time those alone that may hold rows of it."""
+        row_filter = window.row_filter(field) if window and field else None
         found = list(self._added.values())
         if self._base is not None and not self._full:
             known = field in self._base.schema().fields
             before = self._base_files(cursor, row_filter if known else None)
             found += [file for file in before if file.file_path not in self._removed]
-        if row_filter is None:
+        if row_filter is None or field is None:
             return found
         may_hold = _InclusiveMetricsEvaluator(Schema(field), row_filter).eval
         return [file for file in found if may_hold(file)]
@@ -264,21 +285,6 @@ class BatchedTable:
             self._known_files = readable_files(cursor, self._base)
         return self._known_files
 
-    @staticmethod
-    def _holding(
-        cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
-    ) -> list[tuple[DataFile, int]]:
-        """Files with rows that a condition holds for, and how many."""
-        if not files:
-            return []
-        scan = files_relation(files, target, filename=True)
-        found = dict(
-            cursor.execute(
-                f"select {FILE}, count(*) from {scan} as {DEST} where {condition} group by all"
-            ).fetchall()
-        )
-        return [(file, found[duckdb_path(file.file_path)]) for file in named(files, found)]
-
     def _resume(self, candidate: StagedTable) -> None:
         """Go on from what was staged: its one snapshot is taken apart into the files that came and went."""
         current = candidate.table.current_snapshot()
@@ -292,8 +298,3 @@ class BatchedTable:
         self._updates = other_updates(candidate)
         if self._base is None:
             self._table, self._updates = without_snapshots(candidate.table), ()
-
-
-def _nothing(target: Schema) -> str:
-    columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in target.fields)
-    return f"select {', '.join(columns)} where false"

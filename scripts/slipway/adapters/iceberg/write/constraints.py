@@ -17,6 +17,9 @@ from slipway.domain.errors import ConfigError, ContractError
 
 HELD = "slipway.constraints"
 
+Question = tuple[str, str]
+"""What a constraint is called, and an aggregate that counts the rows that break it."""
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -133,18 +136,20 @@ def check_written(
     model: str,
     contract: Contract,
     written: Sequence[WrittenFile],
+    new: str,
     candidate: str,
     held: Held,
 ) -> None:
     """Check constraints on the table as it is going to be.
 
     Args:
-        cursor: where to run the scan.
+        cursor: where to run the scans.
         model: for messages.
         contract: the constraints.
         written: the new files; their NULL counts are free.
+        new: a relation over the new files, not asked when there are none.
         candidate: a relation over the whole candidate table.
-        held: what held for every row that is not in ``written``; nothing of it is looked at again.
+        held: what held for every row that is not in ``written``; of what concerns rows alone nothing is looked at again.
 
     Raises:
         ContractError: one message with every violation.
@@ -153,32 +158,67 @@ def check_written(
     if held.everything and not written:
         return
     violations = Violations(model)
-    asked: list[tuple[str, str]] = []
+    of_all = _unique(contract, frozenset() if written else held.unique)
+    of_new: list[Question] = []
     for column in contract.not_null:
         known = held.everything or column.lower() in held.not_null
         count = null_count(written, column) if known else None
         if count is None:
-            asked.append((f"not_null {column}", f"count(*) filter (where {quote(column)} is null)"))
+            question = (f"not_null {column}", f"count(*) filter (where {quote(column)} is null)")
+            (of_new if known else of_all).append(question)
         elif count:
             violations.found.append(f"not_null {column}: {count} rows")
+    for condition in contract.checks:
+        known = condition in held.checks
+        if not written and known:
+            continue
+        alone = known and "select" not in condition.lower()  # a subquery may look at other rows
+        question = (f"check {condition}", f"count(*) filter (where not ({condition}))")
+        (of_new if alone else of_all).append(question)
+    if held.everything:
+        of_all, of_new = of_all + of_new, []
+    violations.found += _broken(cursor, model, of_all, candidate)
+    violations.found += _broken(cursor, model, of_new if written else [], new)
+    violations.raise_any()
+
+
+def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
+    """Check on the whole table what cannot be told of rows alone.
+
+    Args:
+        cursor: where to run the scan.
+        model: for messages.
+        contract: the constraints.
+        candidate: a relation over the whole candidate table.
+
+    Raises:
+        ContractError: one message with every violation.
+        ConfigError: a constraint that is no SQL for this table.
+    """
+    violations = Violations(model)
+    violations.found += _broken(cursor, model, _unique(contract), candidate)
+    violations.raise_any()
+
+
+def _unique(contract: Contract, known: frozenset[tuple[str, ...]] = frozenset()) -> list[Question]:
+    asked = []
     for columns in contract.unique:
-        if not written and _named(columns) in held.unique:
+        if _named(columns) in known:
             continue
         listed = ", ".join(quote(column) for column in columns)
         complete = " and ".join(f"{quote(column)} is not null" for column in columns)
         counted = f"count(*) filter (where {complete}) - count(distinct ({listed})) filter (where {complete})"
         asked.append((f"unique {', '.join(columns)}", counted))
-    asked += [
-        (f"check {condition}", f"count(*) filter (where not ({condition}))")
-        for condition in contract.checks
-        if written or condition not in held.checks
-    ]
-    if asked:
-        counts = _counts(cursor, model, [expression for _, expression in asked], candidate)
-        violations.found += [
-            f"{label}: {count} rows" for (label, _), count in zip(asked, counts, strict=True) if count
-        ]
-    violations.raise_any()
+    return asked
+
+
+def _broken(
+    cursor: duckdb.DuckDBPyConnection, model: str, asked: Sequence[Question], relation: str
+) -> list[str]:
+    if not asked:
+        return []
+    counts = _counts(cursor, model, [expression for _, expression in asked], relation)
+    return [f"{label}: {count} rows" for (label, _), count in zip(asked, counts, strict=True) if count]
 
 
 def _counts(

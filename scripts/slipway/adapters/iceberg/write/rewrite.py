@@ -22,6 +22,7 @@ from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
 from slipway.adapters.iceberg.write.digest import Digest, digest_of
+from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.domain.errors import ConfigError, ContractError
 
@@ -170,6 +171,21 @@ def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool 
 def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: Schema) -> Digest:
     """The digest of the rows of data files."""
     return digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
+
+
+def files_holding(
+    cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
+) -> list[tuple[DataFile, int]]:
+    """Files with rows that a condition holds for, and how many."""
+    if not files:
+        return []
+    scan = files_relation(files, target, filename=True)
+    found = dict(
+        cursor.execute(
+            f"select {FILE}, count(*) from {scan} as {DEST} where {condition} group by all"
+        ).fetchall()
+    )
+    return [(file, found[duckdb_path(file.file_path)]) for file in named(files, found)]
 
 
 def named(files: Sequence[DataFile], paths: Collection[str]) -> list[DataFile]:

@@ -120,7 +120,8 @@ class _Write:
         if request.contract:
             scan = f"iceberg_scan({literal(duckdb_path(staged.table.metadata_location))})"
             held = constraints.Held.of(self.base, full=self.full)
-            constraints.check_written(self.cursor, request.model, request.contract, written, scan, held)
+            new = rewrite.files_relation(added, target) if added else ""
+            constraints.check_written(self.cursor, request.model, request.contract, written, new, scan, held)
             self._lap("constraints")
         return WriteResult(
             staged=staged,
