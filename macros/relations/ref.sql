@@ -3,7 +3,19 @@
     run began, or what the run itself staged.
 #}
 {% macro ref() %}
-    {%- set relation = builtins.ref(*varargs, **kwargs) -%}
+    {%- set relation = own(builtins.ref(*varargs, **kwargs)) -%}
     {%- do pin(relation) -%}
     {%- do return(relation) -%}
+{% endmacro %}
+
+
+{# With --defer --favor-state, dbt retry leads to the other environment also for what the run has built before. #}
+{% macro own(relation) %}
+    {%- if execute and flags.INTROSPECT is not sameas false and relation is not none and relation.identifier is not none and relation.database != target.database -%}
+        {%- set answer = {} -%}
+        {%- do connect_once() -%}
+        {%- do slipway('staged', relation, answer) -%}
+        {%- if answer.staged -%} {{ return(relation.incorporate(path={'database': target.database})) }} {%- endif -%}
+    {%- endif -%}
+    {{ return(relation) }}
 {% endmacro %}

@@ -129,6 +129,11 @@ class Plugin(BasePlugin):
             self._attach(relation.database)
             self.session.pin(relation.database, (relation.schema, relation.identifier))
 
+    def op_staged(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether this run has built a table, which is then read whatever ``--defer`` says."""
+        deferred = getattr(get_flags(), "DEFER", False)
+        config["staged"] = deferred and (relation.schema, relation.identifier) in self.session.staged
+
     def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
         """Decide whether a node has to be built."""
         force = bool(config.get("full_refresh")) or self.session.request.force
@@ -160,10 +165,8 @@ class Plugin(BasePlugin):
                 config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
         except SlipwayError as error:
             config["refused"] = error
-        except duckdb.Error:
-            if not refused:
-                raise
-            config["refused"] = refused[0]
+        except duckdb.Error as error:
+            config["refused"] = refused[0] if refused else error
         finally:
             cursor.unregister("__slipway_frame")
 
@@ -208,7 +211,8 @@ class Plugin(BasePlugin):
 
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
         source, this = (relation.schema, relation.identifier), config["this"]
-        table = self.session.current(relation.database, source)
+        known = self.session.is_environment(relation.database)
+        table = self.session.current(relation.database, source) if known else None
         return table, consumed(self.session, (this.schema, this.identifier), relation.database, source)
 
     def _attach(self, database: str) -> None:

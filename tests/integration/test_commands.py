@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.test_materializations import bare
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
@@ -120,6 +122,42 @@ def test_a_selection_is_built_on_what_is_published(built: Project) -> None:
 
 
 @pytest.mark.long
+def test_deferred_models_are_those_that_dbt_reads(project: Project) -> None:
+    bare(project)
+    project.write("models/serving/near.sql", "select 1 as n")
+    project.write("models/serving/far.sql", "select n + 100 as n from {{ ref('near') }}")
+    project.dbt("build", "--target", "ci")
+    state = project.path.parent / "state"
+    shutil.copytree(project.target, state)
+    defer = ("--select", "far", "--defer", "--state", str(state))
+    project.dbt("build", *defer)  # there is no table of its own yet
+    assert project.rows("serving.far") == [(101,)]
+    project.write("models/serving/near.sql", "select 2 as n")
+    project.dbt("build", "--select", "near")
+    project.dbt("build", *defer)
+    assert project.rows("serving.far") == [(102,)]
+    project.dbt("build", *defer, "--favor-state")
+    assert project.rows("serving.far") == [(101,)]
+    project.dbt("build", *defer)
+    assert project.rows("serving.far") == [(102,)]
+
+
+def test_what_a_retry_has_built_before_is_not_deferred(project: Project) -> None:
+    bare(project)
+    project.write("models/serving/near.sql", "select 1 as n")
+    far = "select n + 100 as n from {{ ref('near') }} where {{ env_var('READY', 'true') }}"
+    project.write("models/serving/far.sql", far)
+    project.dbt("build", "--target", "ci")
+    state = project.path.parent / "state"
+    shutil.copytree(project.target, state)
+    project.write("models/serving/near.sql", "select 2 as n")
+    project.settings["READY"] = "error('not yet')"
+    project.refused("build", "--defer", "--state", str(state), "--favor-state")
+    project.settings["READY"] = "true"
+    project.dbt("retry")
+    assert project.rows("serving.far") == [(102,)]
+
+
 def test_seed_alone_and_changed(project: Project) -> None:
     project.dbt("seed")
     assert set(project.locations()) == {"reference.meters"}

@@ -322,6 +322,14 @@ def test_a_python_model_that_fails_says_why(project: Project) -> None:
     output = project.refused("build")
     assert "KeyError: 'missing'" in output
     assert project.locations() == {}
+    # what is wrong with the rows alone is told without the way there
+    project.write(
+        "python_models/serving/broken.py",
+        "import pandas as pd\n\n\ndef model(dbt, session):\n    return pd.DataFrame({'a': [True] * 9 + [5]})\n",
+    )
+    output = project.refused("build")
+    assert "Expected a value of type" in output
+    assert "Traceback" not in output
 
 
 CONTRACT = """

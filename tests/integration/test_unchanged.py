@@ -200,7 +200,11 @@ def test_what_has_no_version_is_read_by_every_run(built: Project) -> None:
     built.write("dbt_project.yml", text)
     built.write("models/_beside.yml", BESIDE.format(lines))
     built.write("models/serving/of_file.sql", "select n from {{ source('files', 'lines') }}")
-    built.write("models/serving/of_database.sql", "select n from {{ source('other', 't') }}")
+    built.write(
+        "models/serving/of_database.sql",
+        "{{ config(materialized='incremental', unique_key='n') }}\n"
+        "select n from {{ source('other', 't') }} where {{ rows_added(source('other', 't')) }}",
+    )
     built.dbt("build")
     assert (built.rows("serving.of_file"), built.rows("serving.of_database")) == ([(1,)], [(7,)])
     built.dbt("build")

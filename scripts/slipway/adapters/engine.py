@@ -35,6 +35,8 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     load_extensions(connection)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    # the type of a pandas column of objects is that of all of them: by a sample, what does not fit would be rounded
+    connection.execute(f"set global pandas_analyze_sample = {2**63 - 1}")
     name = "s3_uploader_max_filesize"
     found = connection.execute(
         f"select value = '800GB' from duckdb_settings() where name = '{name}'"

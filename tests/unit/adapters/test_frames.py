@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from slipway.adapters.dbt.frames import register
+from slipway.adapters.engine import prepare
 from slipway.domain.errors import ContractError
 
 ROWS: dict[str, list[Any]] = {"k": [1, 2, 3], "t": ["a", "b", "c"]}
@@ -56,6 +59,53 @@ def test_a_refusal_of_a_later_batch_is_kept() -> None:
         with pytest.raises(duckdb.Error):
             connection.execute("from frame").fetchall()
     assert [error.what for error in refused] == ["thing: the model yielded batches of different columns"]
+
+
+MANY = 3_000  # more than DuckDB would look at by itself
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [
+        pytest.param(1, 2.5, id="float-among-integers"),
+        pytest.param(Decimal("1.5"), Decimal("1.25"), id="decimals-of-two-scales"),
+        pytest.param(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, 5), id="time-among-dates"),  # noqa: DTZ001
+        pytest.param([1], [2.5], id="list"),
+        pytest.param(5, 2**70, id="large-integer"),
+    ],
+)
+def test_an_odd_object_keeps_its_value(usual: object, odd: object) -> None:
+    frame = pd.DataFrame({"c": pd.Series([*[usual] * MANY, odd, *[usual] * MANY], dtype=object)})
+    with duckdb.connect() as connection:
+        prepare(connection)
+        register(connection, "frame", frame, "thing")
+        assert connection.execute(f"select c from frame offset {MANY} limit 1").fetchone() == (odd,)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(lambda: pd.DataFrame([[1, 2]], columns=["a", "A"]), id="pandas"),
+        pytest.param(lambda: pa.table([[1], [2]], names=["a", "a"]), id="table"),
+        pytest.param(lambda: iter([pa.table([[1], [2]], names=["a", "a"])]), id="tables"),
+    ],
+)
+def test_columns_of_one_name_are_refused(frame: Callable[[], object]) -> None:
+    with duckdb.connect() as connection, pytest.raises(ContractError, match=r"column [aA] occurs twice"):
+        register(connection, "frame", frame(), "thing")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [pd.DataFrame([[1, 2]], columns=["a", "a"]), pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)})],
+)
+def test_a_yielded_data_frame_that_arrow_cannot_hold(part: pd.DataFrame) -> None:
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(ContractError, match="that Arrow cannot hold") as refused,
+    ):
+        register(connection, "frame", iter([part]), "thing")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_relation_of_the_same_connection_is_read() -> None:

@@ -35,7 +35,7 @@ class BatchedModel:
     state: TableState
     last: WriteRequest | None = None
 
-    def stage(self, cursor: duckdb.DuckDBPyConnection) -> WriteResult:
+    def stage(self) -> WriteResult:
         """Stage what was written, with the state that it has now."""
         assert self.last is not None
         request = replace(
@@ -43,7 +43,7 @@ class BatchedModel:
             snapshot_properties=self.state.summary(),
             confirm=self.state.table_property,
         )
-        return self.table.stage(cursor, request)
+        return self.table.stage(request)
 
 
 class Unstaged:
@@ -84,7 +84,7 @@ def window_of(manifest: Any, unique_id: str, batch: Mapping[str, Any]) -> Window
 def is_last(manifest: Any, unique_id: str, window: Window) -> bool:
     """Whether dbt, which runs the latest batch of a model after all others, has none to come.
 
-    It is asked for what dbt decided by dbt's own means; should this ever differ, keys are looked at when the table is staged.
+    It is asked for what dbt decided by dbt's own means; should this ever differ, keys are looked at before the run is published.
     """
     from dbt.flags import get_flags
     from dbt.materializations.incremental.microbatch import MicrobatchBuilder

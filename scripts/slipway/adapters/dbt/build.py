@@ -12,18 +12,17 @@ from pyiceberg.table import Table
 
 from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
+from slipway.adapters.dbt.contracts import contract_of
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import manifest_node, node_key
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
 from slipway.adapters.iceberg.tables import TableId
-from slipway.adapters.iceberg.write.constraints import Contract
 from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
-from slipway.domain.errors import ConfigError
 from slipway.domain.manifest import Node
 
 
@@ -105,7 +104,7 @@ def write_node(
         model, rows = write_batch(session, cursor, request, state, window, full=full, last=last)
 
         def stage() -> None:
-            staged = model.stage(session.views.cursor.cursor())
+            staged = model.stage()
             session.stage(staged.staged)
             session.nodes[unique_id] = _written(session.nodes[unique_id], base, staged)
 
@@ -171,36 +170,6 @@ def _table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
     if (node.config.persist_docs or {}).get("relation") and node.description:
         return {"comment": " ".join(node.description.split()), **given}
     return given
-
-
-def contract_of(node: Any) -> Contract | None:
-    """The enforced contract of a model: dbt's own, or ``slipway_contract`` where dbt cannot (Python)."""
-    config = node.config
-    dbt_contract = getattr(config, "contract", None)
-    if not ((dbt_contract and dbt_contract.enforced) or config.get("slipway_contract")):
-        return None
-    not_null: list[str] = []
-    unique: list[list[str]] = []
-    checks: list[str] = []
-    declared = [
-        ([column.name], constraint) for column in node.columns.values() for constraint in column.constraints
-    ]
-    declared += [(list(constraint.columns), constraint) for constraint in getattr(node, "constraints", [])]
-    for columns, constraint in declared:
-        kind = str(getattr(constraint.type, "value", constraint.type))
-        if kind in ("not_null", "primary_key"):
-            not_null += columns
-        if kind in ("unique", "primary_key"):
-            unique.append(columns)
-        elif kind == "check":
-            checks.append(str(constraint.expression))
-        elif kind in ("foreign_key", "custom"):
-            raise ConfigError(
-                f"{node.name}: constraint {kind}",
-                "it would not be checked",
-                "use a relationships or a singular test",
-            )
-    return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
 
 
 def _kept(

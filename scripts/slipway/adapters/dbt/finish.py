@@ -12,6 +12,7 @@ from typing import Any
 
 from slipway.adapters import code
 from slipway.adapters.dbt import evidence, slices
+from slipway.adapters.dbt.contracts import check_batched
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.disk import writing_below
@@ -48,10 +49,12 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
     made_by = session.code
-    try:
-        session.unstaged.stage_all()
-    except ContractError as error:  # a microbatch model with keys that nobody had looked at
-        done = replace(done, success=False, error=error.line())
+    session.unstaged.stage_all()
+    if done.success and not _failed(done):
+        try:
+            check_batched(session, done.manifest)
+        except ContractError as error:
+            done = replace(done, success=False, error=error.line())
     nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)
@@ -119,6 +122,10 @@ def summary_line(session: Session, manifest: RunManifest) -> str:
     return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"
 
 
+def _failed(done: Invocation) -> list[str]:
+    return [result.node.name for result in done.results if str(result.status) in _FAILED]
+
+
 def _facts(
     session: Session,
     done: Invocation,
@@ -137,7 +144,7 @@ def _facts(
         interrupted=done.interrupted,
         error="" if done.success else done.error or "dbt reports a failure",
         nodes=len(done.results),
-        failed=[result.node.name for result in done.results if str(result.status) in _FAILED],
+        failed=_failed(done),
         skipped=any(str(result.status) == "skipped" for result in done.results),
         empty_slice=slices.empty_slice(session, done.manifest),
         staged=len(session.staged),

@@ -26,6 +26,7 @@ def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: st
     refused: list[ContractError] = []
     if isinstance(frame, Iterator) and not hasattr(frame, "__arrow_c_stream__"):
         frame = _reader(frame, model, refused)
+    _check_names(frame, model)
     try:
         cursor.register(name, frame)
     except duckdb.Error as error:
@@ -35,6 +36,21 @@ def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: st
             "return a relation, a data frame, an Arrow table or reader, or yield batches of them",
         ) from None
     return refused
+
+
+def _check_names(frame: Any, model: str) -> None:
+    """Refuse two columns of one name, of which DuckDB would rename the second."""
+    import pyarrow as pa
+
+    schema = getattr(frame, "schema", None)
+    names = schema.names if isinstance(schema, pa.Schema) else getattr(frame, "columns", ())
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name.casefold() in seen:
+            raise ContractError(
+                f"{model}: column {name} occurs twice", fix="give each column a name of its own"
+            )
+        seen.add(name.casefold())
 
 
 def _reader(parts: Iterator[Any], model: str, refused: list[ContractError]) -> pa.RecordBatchReader:
@@ -66,7 +82,14 @@ def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
     if isinstance(part, pa.Table):
         return part.to_batches() or [pa.RecordBatch.from_pylist([], schema=part.schema)]
     if hasattr(part, "to_dict") and hasattr(part, "columns"):
-        return [pa.RecordBatch.from_pandas(part, preserve_index=False)]
+        try:
+            return [pa.RecordBatch.from_pandas(part, preserve_index=False)]
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ContractError(
+                f"{model}: the model yielded a data frame that Arrow cannot hold",
+                " ".join(str(error).split()),
+                "give each column one type and a name of its own",
+            ) from None
     raise ContractError(
         f"{model}: the model yielded a {type(part).__name__}",
         "it is no batch of rows",

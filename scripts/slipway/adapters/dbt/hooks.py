@@ -22,7 +22,7 @@ from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.releases import check_store
 from slipway.domain.errors import DamagedError, NotFoundError
-from slipway.domain.manifest import Node, RunManifest
+from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
 
 BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})
@@ -152,7 +152,7 @@ def _resume(session: Session, run_id: str) -> None:
     """Take over the candidate of a run that failed, and what is known of its tables, so that a retry publishes all of it.
 
     Raises:
-        NotFoundError: a table of it was published by someone else since, or batches of it were not staged.
+        NotFoundError: a table of it was published by someone else since.
     """
     published = session.locations(session.outputs)
     for record in session.records.candidate(run_id):
@@ -168,21 +168,9 @@ def _resume(session: Session, run_id: str) -> None:
         session.release = int(record["release"])  # its tables carry the tag of this number
         session.stage(staged_of(session.outputs, record))
     session.continues = failed = session.records.manifest(run_id)
-    lost = [node.table for node in failed.nodes if _is_lost(node)] if failed else []
-    if lost:
-        raise NotFoundError(
-            f"run {run_id} cannot be continued",
-            f"batches of {', '.join(map(str, lost))} could not be kept",
-            "start a new run",
-        )
     if failed and (failed.code.dirty or failed.code.commit != session.code.commit):
         # no commit holds the code of all tables
         session.code = session.code.model_copy(update={"dirty": True})
-
-
-def _is_lost(node: Node) -> bool:
-    """Whether a run wrote a node's batches, as dbt knows, and could not stage the table."""
-    return node.table is not None and node.change == "none" and node.status in ("success", "partial success")
 
 
 def _failed_run(session: Session) -> str:

@@ -22,12 +22,13 @@ NOTHING = "false"
 
 
 def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
-    """Snapshots that changed a table after the consumed one, None when that cannot be told.
+    """Snapshots that changed a table after the consumed one, None when that cannot be told, as of what is no Iceberg table.
 
     A compaction changes nothing, whichever it is of.
     """
-    current = table.current_snapshot() if table else None
-    if table is None or current is None:
+    if table is None:
+        return None
+    if (current := table.current_snapshot()) is None:
         return []
     if not consumed or not consumed.isdigit():
         return None

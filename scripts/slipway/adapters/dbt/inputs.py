@@ -16,10 +16,7 @@ def inputs_of(session: Session, manifest: Any, unique_id: str) -> dict[str, str]
     """Tables that a node reads to the content that this run reads: ``schema.table``, of another database with its name in front."""
     found = {}
     for dependency in tables_read(manifest, unique_id):
-        node, identifier = manifest_node(manifest, dependency), identifier_of(manifest, dependency)
-        deferred = getattr(node, "defer_relation", None)
-        own = identifier in session.staged or dependency in session.nodes
-        database = deferred.database if deferred and not own else node.database
+        database, identifier = _relation(session, manifest, dependency)
         found[_name(session, database, identifier)] = _version(session, database, identifier)
     return found
 
@@ -33,6 +30,28 @@ def identifier_of(manifest: Any, unique_id: str) -> TableId:
 def consumed(session: Session, identifier: TableId, database: str, source: TableId) -> str | None:
     """The snapshot of ``source`` that the published ``identifier`` was built from."""
     return read_state(session.base(identifier)).inputs.get(_name(session, database, source))
+
+
+def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableId]:
+    """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
+
+    A table of this run is always its own (macros/relations/ref.sql), also when dbt retry has selected a part of the run alone.
+    """
+    from dbt import selected_resources
+    from dbt.flags import get_flags
+
+    node, identifier, flags = (
+        manifest_node(manifest, unique_id),
+        identifier_of(manifest, unique_id),
+        get_flags(),
+    )
+    deferred = getattr(node, "defer_relation", None)
+    if not deferred or not getattr(flags, "DEFER", False) or identifier in session.staged:
+        return node.database, identifier
+    favoured = flags.FAVOR_STATE and unique_id not in selected_resources.SELECTED_RESOURCES
+    if favoured or session.current(session.environment.name, identifier) is None:
+        return deferred.database, (deferred.schema, deferred.identifier)
+    return node.database, identifier
 
 
 def _name(session: Session, database: str, name: TableId) -> str:

@@ -72,8 +72,9 @@ def test_what_is_not_known_is_read_whole(lake: Lake, consumed: str | None) -> No
     assert partitions_changed(lake.table, consumed, "k") == "true"
 
 
-def test_no_table_has_no_rows() -> None:
-    assert rows_added(None, "1") == "false"
+def test_what_is_no_table_is_read_whole() -> None:
+    assert rows_added(None, "1") == "true"
+    assert partitions_changed(None, "1", "k") == "true"
 
 
 def test_a_table_that_was_not_only_appended_to_is_read_whole(lake: Lake) -> None:

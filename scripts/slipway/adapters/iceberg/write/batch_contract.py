@@ -22,13 +22,14 @@ class BatchContract:
     """What was looked at so far.
 
     Args:
-        before: what held for the rows that are there; what an earlier part of the run left has to be looked at again.
+        before: what held for the rows that are there; None for those of an earlier part of the run, of which nothing
+            is taken for granted.
     """
 
-    def __init__(self, before: Held) -> None:
-        self._before = before
+    def __init__(self, before: Held | None) -> None:
+        self._before = before or Held()
         self._held: Held | None = None
-        self._keys_known = True
+        self._keys_known = before is not None
 
     def check_rows(
         self,
@@ -81,6 +82,12 @@ class BatchContract:
             whole = _relation(files(), target)
             check_unique(cursor, request.model, request.contract, whole)
         self._keys_known = True
+
+    def kept_by(self, request: WriteRequest) -> WriteRequest:
+        """The request with the part of its contract that the table is known to keep."""
+        if request.contract is None or self._keys_known:
+            return request
+        return replace(request, contract=replace(request.contract, unique=()))
 
 
 def _relation(files: Sequence[DataFile], target: Schema) -> str:

@@ -74,8 +74,7 @@ class BatchedTable:
         self._read: int | None = 0
         if candidate is not None:
             self._resume(candidate)
-        before = constraints.Held.of(base, full=self._full) if candidate is None else constraints.Held()
-        self._contract = BatchContract(before)
+        self._contract = BatchContract(None if candidate else constraints.Held.of(base, full=self._full))
 
     def write(
         self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, window: Window, *, last: bool = False
@@ -114,22 +113,16 @@ class BatchedTable:
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
 
-    def stage(self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest) -> WriteResult:
-        """Stage all batches that were written as one snapshot.
-
-        Raises:
-            ContractError: a key is in it twice.
-        """
+    def stage(self, request: WriteRequest) -> WriteResult:
+        """Stage all batches that were written as one snapshot; it says whether keys were looked at."""
         with self._lock:
             transaction = self._transaction()
-            target = transaction.table_metadata.schema()
-            self._contract.check_keys(cursor, request, target, lambda: self._live(cursor))
             before = self._before or Digest()
             digest = self._delta if self._full else before + self._delta
             known = self._base is not None and self._base.current_snapshot() is not None
             same = known and not self._updates and digest == self._before
             if not same:
-                properties = summary_of(request, digest, full=self._full)
+                properties = summary_of(self._contract.kept_by(request), digest, full=self._full)
                 add_snapshot(
                     transaction,
                     list(self._added.values()),
@@ -232,18 +225,18 @@ class BatchedTable:
         gone: Sequence[DataFile],
     ) -> None:
         """Enter the files, and keep the digest of what changed up to date."""
-        for file in gone:
-            if self._added.pop(file.file_path, None) is None:
-                self._removed[file.file_path] = file
-        self._added |= {file.file_path: file for file in added}
+        going = {file.file_path: file for file in gone}
+        stay = {path: file for path, file in self._added.items() if path not in going}
+        now_added = stay | {file.file_path: file for file in added}
+        now_removed = self._removed | {path: going[path] for path in going if path not in self._added}
         if self._hashed is not None and schema.same_schema(self._hashed, target):
             self._delta += files_digest(cursor, added, target) - files_digest(cursor, gone, target)
-            return
-        # a row's hash depends on all its columns and their types
-        self._delta = files_digest(cursor, list(self._added.values()), target) - files_digest(
-            cursor, list(self._removed.values()), target
-        )
-        self._before, self._hashed = self._digest_before(cursor, target), target
+        else:  # a row's hash depends on all its columns and their types
+            delta = files_digest(cursor, list(now_added.values()), target) - files_digest(
+                cursor, list(now_removed.values()), target
+            )
+            self._before, self._hashed, self._delta = self._digest_before(cursor, target), target, delta
+        self._added, self._removed = now_added, now_removed
 
     def _digest_before(self, cursor: duckdb.DuckDBPyConnection, target: Schema) -> Digest | None:
         if self._base is None:

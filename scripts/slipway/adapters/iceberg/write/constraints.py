@@ -76,6 +76,10 @@ class Held:
             frozenset(known.get("check", ())),
         )
 
+    def is_unique(self, columns: Sequence[str]) -> bool:
+        """Whether a set of columns was looked at and has no duplicates."""
+        return _named(columns) in self.unique
+
     def summary(self) -> dict[str, str]:
         """The property of the snapshot's summary that ``of`` reads."""
         told = {
