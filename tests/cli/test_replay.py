@@ -174,6 +174,40 @@ def test_windows_versions_views_snapshots_and_selections_are_built_as_the_run_di
 
 
 @pytest.mark.long
+def test_packages_profiles_elsewhere_tests_left_out_and_a_model_named_as_a_folder(workshop: Workshop) -> None:
+    package = workshop.folder / "helpers"
+    workshop.write("packages.yml", f"packages: [{{local: {package}}}]\n")
+    (package / "macros").mkdir(parents=True)
+    (package / "dbt_project.yml").write_text(
+        "name: helpers\nversion: '1.0.0'\nconfig-version: 2\n", encoding="utf-8"
+    )
+    (package / "macros/one.sql").write_text("{% macro one() %}1{% endmacro %}", encoding="utf-8")
+    elsewhere = workshop.folder / "profiles"
+    elsewhere.mkdir()
+    (workshop.project / "profiles.yml").rename(elsewhere / "profiles.yml")
+    workshop.settings["DBT_PROFILES_DIR"] = str(elsewhere)
+    workshop.write(".gitignore", "dbt_packages/\ntarget/\nlogs/\n")
+    workshop.write("tests/dbt/never.sql", "select * from {{ ref('weights') }}")
+    workshop.dbt("deps")
+    workshop.write(
+        "models/serving/curated.sql", "select count(*) * {{ helpers.one() }} as n from {{ ref('weights') }}"
+    )
+    workshop.commit()
+    whole = workshop.run("--exclude", "never")["run_id"]
+    workshop.write(
+        "models/serving/curated.sql", "select count(*) + {{ helpers.one() }} as n from {{ ref('weights') }}"
+    )
+    workshop.commit()
+    part = workshop.run("--select", "path:models/serving/curated.sql")["run_id"]
+    workshop.land("day-3.csv", DAY_3)
+    workshop.run("--exclude", "never")
+    assert "serving.curated" in replay(workshop, whole)
+    assert replay(workshop, part).keys() == {"serving.curated"}
+    (workshop.project / "package-lock.yml").unlink()  # what is installed may be another version
+    assert replay(workshop, part).keys() == {"serving.curated"}
+
+
+@pytest.mark.long
 def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:
     assert "there is no run yet" in workshop.refusal("replay", "latest", code=3)
     workshop.run()

@@ -48,6 +48,12 @@ def default_base(project: Path) -> str:
     return resolve(project, "HEAD~1")
 
 
+def top_level(project: Path) -> Path | None:
+    """Folder of the repository that a project is in, None where there is none."""
+    done = _git(project, "rev-parse", "--show-toplevel")
+    return Path(done.stdout.strip()).resolve() if done.returncode == 0 else None
+
+
 @contextmanager
 def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
     """The project as it was at a commit, in a folder that is removed afterwards.

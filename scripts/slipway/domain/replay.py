@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from slipway.domain.comparison.records import Row, TableComparison, Verdict
 from slipway.domain.manifest import Node, Record, RunManifest
@@ -70,10 +73,9 @@ def why_not_replayable(manifest: RunManifest) -> str:
 
 def inputs_of(manifest: RunManifest) -> dict[str, tuple[str, str | None]]:
     """Tables that a replay takes as they were: ``layer.table`` to metadata file and snapshot."""
-    found = {
-        item.table.removeprefix(f"{manifest.target}."): (item.metadata_location, item.snapshot_id)
-        for item in manifest.inputs
-    }
+    made = made_by(manifest)
+    named = ((item.table.removeprefix(f"{manifest.target}."), item) for item in manifest.inputs)
+    found = {name: (item.metadata_location, item.snapshot_id) for name, item in named if name not in made}
     for node in manifest.nodes:
         if node.table and node.metadata_location and not _is_made(node):
             found[node.table] = (node.metadata_location, node.candidate_snapshot)
@@ -99,13 +101,26 @@ def kept_by(manifest: RunManifest) -> list[str]:
     ]
 
 
-def selection_of(manifest: RunManifest) -> list[str]:
-    """Names of the nodes to build: those that made a table, and the views that they may read."""
+def selection_of(manifest: RunManifest, described: Mapping[str, Any]) -> list[str]:
+    """Selectors of the nodes to build: those that made a table, and the views that they may read.
+
+    Args:
+        manifest: the run's.
+        described: dbt's manifest of the run, which knows where a node was: a name alone may be that of a folder, too.
+    """
     return sorted(
-        ".".join(node.unique_id.split(".")[2:])
+        _selector(node.unique_id, described["nodes"].get(node.unique_id) or {})
         for node in manifest.nodes
         if _is_made(node) or (node.table is None and node.status == "success")
     )
+
+
+def _selector(unique_id: str, described: Mapping[str, Any]) -> str:
+    fqn, path = described.get("fqn"), str(described.get("original_file_path", ""))
+    if not fqn:
+        return ".".join(unique_id.split(".")[2:])
+    exact = f"fqn:{'.'.join(fqn)}"
+    return exact if re.search(r"[\s,]", path) or not path else f"{exact},path:{path}"
 
 
 def _is_made(node: Node) -> bool:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway.adapters.versions import install, of_version
 from slipway.domain.environment import Environment
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Node, RunManifest
@@ -29,6 +30,7 @@ class Build:
     """What to build.
 
     Args:
+        project: folder of dbt_project.yml as it is now, whose packages and profiles are taken where a version has none.
         environment: whose settings and pinned inputs are used.
         folder: gets a folder per version, which is its scratch environment; pins.json in it names the inputs.
         vars: dbt variables.
@@ -37,6 +39,7 @@ class Build:
         window: from when to when microbatch models are built, None for all of their time.
     """
 
+    project: Path
     environment: Environment
     folder: Path
     vars: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +111,9 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
     if "SLIPWAY_WAREHOUSE" in variables:  # relative to the folder that was asked from, not to that version's
         variables["SLIPWAY_WAREHOUSE"] = what.environment.warehouse
     variables.pop("DBT_PROJECT_DIR", None)
-    variables.pop("DBT_PROFILES_DIR", None)
+    if profiles := variables.pop("DBT_PROFILES_DIR", None):
+        variables["DBT_PROFILES_DIR"] = str(of_version(what.project, project, Path(profiles)))
+    install(what.project, project)
     command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json"]
     command += ["--target", what.environment.name]
     command += [part for selector in what.select for part in ("--select", selector)]

@@ -70,7 +70,7 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
     try:
         pin_file = folder / "pins.json"
         pin_file.write_text(json.dumps(pins), encoding="utf-8")
-        what = Build(environment, folder, options.vars, options.select)
+        what = Build(options.project, environment, folder, options.vars, options.select)
         with git.worktree(options.project, commit, folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             manifests = build(what, {"base": base_project, "head": options.project})

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.processes import temporary
 from slipway.domain.errors import NotFoundError, SlipwayError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from slipway.domain.environment import Environment
 
 _SIDE = "replay"
-_OF_THE_CLOCK = ("tag:freshness",)
+_TESTS = ("resource_type:test", "resource_type:unit_test")  # rows are compared, whatever was tested
 
 
 def replay(project: Path, target: str | None, run: str, tell: Callable[[str], None]) -> ReplayReport:
@@ -59,7 +59,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     from slipway.adapters.iceberg.tables import Tables
 
     environment = environment_of(project, target)
-    manifest = _manifest(environment, run)
+    manifest, described = _manifest(environment, run)
     commit = git.resolve(project, str(manifest.code.commit))
     tables = Tables(environment)
     pins, expired = _pins(tables, manifest)
@@ -71,12 +71,13 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     try:
         (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
         what = Build(
+            project,
             environment,
             folder,
             manifest.vars,
-            selection_of(manifest),
-            _OF_THE_CLOCK,
-            _window(environment, manifest),
+            selection_of(manifest, described),
+            _TESTS,
+            _window(manifest, described),
         )
         with git.worktree(project, commit, folder / "code") as code:
             tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
@@ -92,7 +93,8 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _manifest(environment: Environment, run: str) -> RunManifest:
+def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[str, Any]]:
+    """The manifest of a run, and dbt's."""
     found = find_run(environment, run)
     manifest = found.records.manifest(found.run_id)
     if manifest is None:
@@ -103,7 +105,12 @@ def _manifest(environment: Environment, run: str) -> RunManifest:
         raise SlipwayError(
             f"run {found.run_id} cannot be replayed", why, "choose a run that passed at a commit"
         )
-    return manifest
+    described = found.records.dbt_manifest(found.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {found.run_id} cannot be replayed", "it has no manifest of dbt", "choose another"
+        )
+    return manifest, described
 
 
 def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
@@ -129,18 +136,11 @@ def _is_there(tables: Tables, name: str, location: str) -> bool:
         return False
 
 
-def _window(environment: Environment, manifest: RunManifest) -> tuple[datetime, datetime] | None:
+def _window(manifest: RunManifest, described: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
     """The window of event time that a run was given, None where its microbatch tables hold more than that."""
-    from slipway.adapters.records import Records
-
     start, end = manifest.options.event_time_start, manifest.options.event_time_end
     if not (start and end):
         return None
-    described = Records(environment).dbt_manifest(manifest.run_id)
-    if described is None:
-        raise NotFoundError(
-            f"run {manifest.run_id} cannot be replayed", "it has no manifest of dbt", "choose another"
-        )
     grown = any(
         node.base_snapshot and not manifest.options.full_refresh
         for node in manifest.nodes
