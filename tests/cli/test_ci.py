@@ -173,3 +173,52 @@ def test_a_release_of_a_part_says_nothing_of_the_rest(released: Workshop) -> Non
         done, written = ci(released, code=1)
         assert "depot_weights" in done.out
         assert built(written)["serving.depot_weights"] == "built"
+
+
+HISTORY = "snapshots: [{name: places, relation: ref('depots'), config: {schema: curated, strategy: check,"
+
+
+@pytest.mark.long
+def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
+    """Variables, a rollback, a view in between, and the history of a snapshot."""
+    workshop.edit("dbt_project.yml", "vars:\n", "vars:\n  step: 1\n")
+    workshop.write("models/serving/stepped.sql", "select {{ var('step') }} as n")
+    workshop.write(
+        "models/serving/seen.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('depots') }}\n"
+    )
+    workshop.write("models/serving/of_view.sql", "select count(*) as n from {{ ref('seen') }}\n")
+    workshop.write("models/serving/of_places.sql", "select count(*) as n from {{ ref('places') }}\n")
+    workshop.write("snapshots/places.yml", f"{HISTORY} unique_key: depot, check_cols: all}}}}]\n")
+    workshop.run()
+    depots = workshop.project / "seeds/reference/depots.csv"
+    text = depots.read_text(encoding="utf-8")
+    depots.write_text(text.replace("Narvik", "York"), encoding="utf-8")
+    assert depots.read_text(encoding="utf-8") != text
+    workshop.run()  # a second version in the history
+    done, written = ci(workshop, code=0)
+    assert written["run"] is None, built(written)
+    assert done.out.startswith("### Slipway: nothing to build\n")
+
+    workshop.edit("dbt_project.yml", "step: 1", "step: 2")
+    _, written = ci(workshop, code=1)
+    assert built(written) == {"serving.stepped": "built"}
+    workshop.edit("dbt_project.yml", "step: 2", "step: 1")
+
+    workshop.edit("models/serving/of_view.sql", "count(*)", "count(*) + 1 - 1")
+    _, written = ci(workshop, code=0)
+    assert built(written)["serving.of_view"] == "built"
+    assert verdicts(written)["serving.of_view"] == "identical"
+
+    workshop.run()
+    workshop.edit("models/serving/of_view.sql", "+ 1 - 1", "+ 2")
+    workshop.run()
+    workshop.answer("rollback", "--reason", "a mistake", "--yes")
+    _, written = ci(workshop, code=1)  # readers see the code of before
+    assert built(written)["serving.of_view"] == "built"
+
+    depots.write_text(text.replace("Narvik", "Hull"), encoding="utf-8")
+    done, written = ci(workshop, code=1)
+    assert built(written)["curated.places"] == "pinned"
+    assert "curated.places" not in verdicts(written)
+    workshop.commit()
+    workshop.answer("canary", "--base", "HEAD")  # nor does the clock of a history make two builds differ

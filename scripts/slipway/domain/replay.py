@@ -87,9 +87,9 @@ def made_by(manifest: RunManifest) -> dict[str, Node]:
     return {node.table: node for node in manifest.nodes if node.table and _is_made(node)}
 
 
-def is_history(node: Node) -> bool:
-    """Whether a table holds what no input does: a dbt snapshot."""
-    return node.unique_id.startswith("snapshot.")
+def is_history(unique_id: str) -> bool:
+    """Whether a node's table holds what no input does: a dbt snapshot."""
+    return unique_id.startswith("snapshot.")
 
 
 def kept_by(manifest: RunManifest) -> list[str]:
@@ -97,7 +97,7 @@ def kept_by(manifest: RunManifest) -> list[str]:
     return [
         f"{node.table}: the history of a snapshot, taken as the run left it"
         for node in manifest.nodes
-        if node.metadata_location and is_history(node)
+        if node.metadata_location and is_history(node.unique_id)
     ]
 
 
@@ -125,7 +125,7 @@ def _selector(unique_id: str, described: Mapping[str, Any]) -> str:
 
 def _is_made(node: Node) -> bool:
     """Whether a replay builds the table; inputs are taken as they were."""
-    is_input = is_history(node) or (node.table or "").partition(".")[0] in _INPUT_LAYERS
+    is_input = is_history(node.unique_id) or (node.table or "").partition(".")[0] in _INPUT_LAYERS
     return not is_input and node.metadata_location is not None
 
 

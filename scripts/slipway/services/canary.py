@@ -14,10 +14,12 @@ from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
+from slipway.domain.replay import is_history
 from slipway.services.builds import Build, build
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 
 if TYPE_CHECKING:
+    from slipway.adapters.records import Records
     from slipway.domain.comparison.report import ComparisonReport
 
 _INPUT_LAYERS = ("raw",)
@@ -99,18 +101,28 @@ def _pins(environment: Environment) -> dict[str, str]:
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.records import Records
 
-    found = {
+    records = Records(environment)
+    shown = {
         ".".join(identifier): location
-        for identifier, location in seen(Tables(environment), Records(environment)).locations.items()
-        if identifier[0] in _INPUT_LAYERS
+        for identifier, location in seen(Tables(environment), records).locations.items()
     }
+    found = {name: location for name, location in shown.items() if name.partition(".")[0] in _INPUT_LAYERS}
     if not found:
         raise NotFoundError(
             f"no input is published in {environment.name}",
             "a canary builds from published raw tables",
             "slipway run",
         )
-    return found
+    return found | {name: shown[name] for name in _histories(records) & shown.keys()}
+
+
+def _histories(records: Records) -> set[str]:
+    """Tables of dbt's snapshots as the last release that has dbt's manifest knows them: no input holds their history."""
+    for release in reversed(records.releases()):
+        if described := records.dbt_manifest(release.run_id):
+            nodes = described["nodes"].items()
+            return {f"{node['schema']}.{node['alias']}" for unique_id, node in nodes if is_history(unique_id)}
+    return set()
 
 
 def _tables(manifest: RunManifest) -> dict[str, BuiltTable]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from slipway.domain.comparison.report import ComparisonReport
 
 
+_VIEWS = "config.materialized:view"  # of published views there is nothing to read
+
+
 @dataclass(frozen=True)
 class CiResult:
     """What came of a change.
@@ -48,7 +51,7 @@ class CiResult:
 
 
 def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
-    """Build ``state:modified+`` in a throw-away environment, deferring to the published tables.
+    """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the published tables.
 
     Args:
         project: folder of dbt_project.yml.
@@ -58,6 +61,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
     Raises:
         NotFoundError: the environment has no release.
     """
+    from slipway.adapters.dbt.changed import changed
     from slipway.adapters.dbt.evidence import target_path
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
@@ -81,12 +85,13 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
         show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
         pins = {name: table.metadata_location for name, table in against.tables.items()}
+        touched = ["state:modified", *changed(project, environment, pins)]
         try:
             done = run(
                 RunOptions(
                     project=project,
                     target=environment.name,
-                    select=["state:modified+"],
+                    select=[*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)],
                     scratch=folder / "scratch",
                     pins=pins,
                     state=state,

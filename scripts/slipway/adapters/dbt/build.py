@@ -24,6 +24,7 @@ from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
 from slipway.domain.manifest import Node
+from slipway.domain.replay import is_history
 
 
 @dataclass
@@ -58,7 +59,7 @@ def unchanged(
                 node_key=key,
                 inputs=inputs,
             )
-    if (whole := session.whole_input(identifier)) is not None:
+    if (whole := session.whole_input(identifier, history=is_history(unique_id))) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
     base = session.base(identifier)
     if batch is not None:

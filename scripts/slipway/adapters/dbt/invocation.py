@@ -75,19 +75,7 @@ def invoke(
     from dbt.cli.main import dbtRunner
     from dbt_common.invocation import get_invocation_id
 
-    profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
-    full = [
-        "--log-level",
-        "none",
-        "--log-level-file",
-        "debug",
-        "--no-use-colors",
-        *arguments,
-        "--project-dir",
-        str(project),
-        "--profiles-dir",
-        profiles,
-    ]
+    full = _quietly(arguments, project)
     current.request, current.session, current.refusal = request, None, None
     try:
         with queries_end() as interrupted:
@@ -105,6 +93,19 @@ def invoke(
         refusal=current.refusal,
         execution=done.result if results else None,
     )
+
+
+def parse(project: Path, target: str) -> Any:
+    """dbt's manifest of a project as it is now; None if dbt cannot parse it, which the command that follows will tell."""
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner().invoke(_quietly(["parse", "--target", target], project)).result
+
+
+def _quietly(arguments: Sequence[str], project: Path) -> list[str]:
+    quiet = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors"]
+    profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
+    return [*quiet, *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
 
 
 def session() -> Session | None:

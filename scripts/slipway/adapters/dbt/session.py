@@ -166,13 +166,18 @@ class Session:
         location = self.locations(tables).get(identifier)
         return tables.load(identifier, location) if location else None
 
-    def whole_input(self, identifier: TableId) -> Table | None:
-        """An input that a scratch run takes as it is, instead of building it; None for everything else."""
-        if not self.scratch or identifier[0] not in INPUT_LAYERS:
+    def whole_input(self, identifier: TableId, *, history: bool = False) -> Table | None:
+        """An input that a scratch run takes as it is, instead of building it; None for everything else.
+
+        Args:
+            identifier: the table.
+            history: it is a snapshot of dbt's, whose history no input holds; taken as it is where it is pinned.
+        """
+        if not self.scratch or (identifier[0] not in INPUT_LAYERS and not history):
             return None
         if pin := (self.request.pins or {}).get(".".join(identifier)):
             return self.inputs.load(identifier, pin)
-        return self.published(self.inputs, identifier) if self.is_slice else None
+        return self.published(self.inputs, identifier) if self.is_slice and not history else None
 
     def locations(self, tables: Tables) -> dict[TableId, str]:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
