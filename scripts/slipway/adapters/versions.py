@@ -35,6 +35,8 @@ def install(project: Path, version: Path) -> None:
     Raises:
         SlipwayError: they cannot be installed.
     """
+    if version.resolve() == project.resolve():  # it is its owner's to install
+        return
     there = version / _packages(version)
     if there.exists() or not any((version / name).is_file() for name in _ASKED):
         return
