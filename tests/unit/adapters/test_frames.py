@@ -108,6 +108,15 @@ def test_a_yielded_data_frame_that_arrow_cannot_hold(part: pd.DataFrame) -> None
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "odd", [dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)], ids=["date", "with-a-zone"]
+)
+def test_times_of_two_kinds_in_a_yielded_data_frame(odd: object) -> None:
+    part = pd.DataFrame({"a": pd.Series([dt.datetime(2024, 1, 1, 5), odd][::-1], dtype=object)})  # noqa: DTZ001
+    with duckdb.connect() as connection, pytest.raises(ContractError, match="side by side"):
+        register(connection, "frame", iter([part]), "thing")
+
+
 def test_a_relation_of_the_same_connection_is_read() -> None:
     with duckdb.connect() as connection:
         register(connection, "frame", connection.sql("select 1 as k"), "thing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -83,18 +84,38 @@ def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
         return part.to_batches() or [pa.RecordBatch.from_pylist([], schema=part.schema)]
     if hasattr(part, "to_dict") and hasattr(part, "columns"):
         try:
-            return [pa.RecordBatch.from_pandas(part, preserve_index=False)]
+            batch = pa.RecordBatch.from_pandas(part, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise ContractError(
                 f"{model}: the model yielded a data frame that Arrow cannot hold",
                 " ".join(str(error).split()),
                 "give each column one type and a name of its own",
             ) from None
+        _check_times(part, model)
+        return [batch]
     raise ContractError(
         f"{model}: the model yielded a {type(part).__name__}",
         "it is no batch of rows",
         "yield Arrow batches or tables, or pandas data frames",
     )
+
+
+def _check_times(frame: Any, model: str) -> None:
+    """Refuse dates beside times, and times with a zone beside times without: Arrow would take the first for all."""
+    for name in frame.columns:
+        if frame[name].dtype != object:
+            continue
+        kinds = {
+            (isinstance(value, dt.datetime), getattr(value, "tzinfo", None) is not None)
+            for value in frame[name]
+            if isinstance(value, dt.date)
+        }
+        if len(kinds) > 1:
+            raise ContractError(
+                f"{model}: column {name} has dates and times, or times with and without a zone, side by side",
+                "they are of different types",
+                "give the column one",
+            )
 
 
 def _checked(batch: pa.RecordBatch, schema: pa.Schema, model: str) -> pa.RecordBatch:
