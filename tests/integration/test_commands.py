@@ -142,6 +142,7 @@ def test_deferred_models_are_those_that_dbt_reads(project: Project) -> None:
     assert project.rows("serving.far") == [(102,)]
 
 
+@pytest.mark.long
 def test_what_a_retry_has_built_before_is_not_deferred(project: Project) -> None:
     bare(project)
     project.write("models/serving/near.sql", "select 1 as n")
