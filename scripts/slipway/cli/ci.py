@@ -22,9 +22,9 @@ from slipway.cli import options, output
 def command(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build what a change touches, test it, and compare it with what the target has published.
 
-    Selects state:modified+ against the last release of the target, defers everything else to its published
-    tables, builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when
-    something fails or differs undeclared.
+    Selects what a run would build again, and state:modified, with everything downstream; defers everything
+    else to the tables of the target's last release, builds in a throw-away environment, and writes the Markdown
+    for the pull request. Exit code 1 when something fails or differs undeclared.
     """
     from slipway.cli.progress import show_progress
     from slipway.services.ci import ci, to_markdown
