@@ -144,6 +144,14 @@ def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     assert (added["base"]["exists"], added["head"]["exists"]) == (False, True)
     assert (removed["base"]["exists"], removed["head"]["exists"]) == (True, False)
     assert (added["verdict"], removed["verdict"]) == ("different", "different")
+    for selected, exists in (
+        ("cities", (False, True)),
+        ("depot_weights", (True, False)),
+    ):  # in one version alone
+        report = canary(published, "--select", selected, code=1)
+        found = table(report, f"serving.{selected}")
+        assert (found["base"]["exists"], found["head"]["exists"]) == exists
+    assert "nothing to do" in published.refusal("canary", "--select", "nothing", code=1)
 
 
 @pytest.mark.long

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+NOTHING_SELECTED = "the selection names no node"
+"""Why there is nothing to do; other processes tell it by this text."""
+
 
 def new_run_id(now: datetime) -> str:
     """A run id that sorts by start time: ``20110831T120000Z-1f2e3d4c``.

@@ -19,7 +19,7 @@ from slipway.adapters.versions import install, of_version
 from slipway.domain.environment import Environment
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Node, RunManifest
-from slipway.domain.run import Outcome
+from slipway.domain.run import NOTHING_SELECTED, Outcome
 
 _POLL = 0.05  # seconds
 _GRACE = 10.0  # seconds that an interrupted build has to end by itself
@@ -56,22 +56,24 @@ def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
         versions: name to the folder of that version's dbt_project.yml.
 
     Returns:
-        Name to run manifest.
+        Name to run manifest, without versions in which the selection names no node.
 
     Raises:
-        SlipwayError: a version does not build; with the reason it gave.
+        SlipwayError: a version does not build, with the reason it gave; or the selection names no node in any of them.
     """
     for side, project in versions.items():
         if not (project / "dbt_project.yml").is_file():
             raise SlipwayError(f"{side} does not build", "it has no dbt_project.yml", "name another version")
     with _running(what, versions) as processes:
-        done: dict[str, RunManifest] = {}
+        done: dict[str, RunManifest | None] = {}
         while len(done) < len(processes):
             for side, process in processes.items():
                 if side not in done and process.poll() is not None:
                     done[side] = _manifest(side, what.folder / side)
             time.sleep(_POLL)
-    return done
+    if not (built := {side: manifest for side, manifest in done.items() if manifest}):
+        raise SlipwayError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
+    return built
 
 
 @contextmanager
@@ -127,13 +129,15 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=project, env=variables, stdout=out, stderr=err)
 
 
-def _manifest(side: str, folder: Path) -> RunManifest:
+def _manifest(side: str, folder: Path) -> RunManifest | None:
     from pydantic import ValidationError
 
     try:
         printed = json.loads(_out(folder).read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         told = _err(folder).read_text(encoding="utf-8").strip().splitlines() or ["no message"]
+        if NOTHING_SELECTED in told[-1]:
+            return None
         raise SlipwayError(
             f"{side} does not build", told[-1].removeprefix("slipway: "), "run it alone with slipway run"
         ) from None

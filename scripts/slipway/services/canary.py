@@ -76,17 +76,20 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
         with git.worktree(options.project, commit, folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             manifests = build(what, {"base": base_project, "head": options.project})
-        head = manifests["head"]
+        base, head = manifests.get("base"), manifests.get("head")
+        side, told = (
+            ("head", head) if head else ("base", manifests["base"])
+        )  # what is selected may be in one alone
         comparisons = compare_builds(
-            _tables(manifests["base"]),
+            _tables(base),
             _tables(head),
-            scratch_manifest(folder / "head", head.run_id),
+            scratch_manifest(folder / side, told.run_id),
             environment,
             datetime.now(UTC).date(),
         )
         context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
-        context |= {"inputs": ", ".join(f"{name} at {_snapshot(head, name)}" for name in sorted(pins))}
-        context |= _not_rebuilt(manifests["base"], head)
+        context |= {"inputs": ", ".join(f"{name} at {_snapshot(told, name)}" for name in sorted(pins))}
+        context |= _not_rebuilt(base, head) if base and head else {}
         report = make_report(
             comparisons, title="Canary", base=commit[:12], head=_head_name(options.project), context=context
         )
@@ -125,10 +128,10 @@ def _histories(records: Records) -> set[str]:
     return set()
 
 
-def _tables(manifest: RunManifest) -> dict[str, BuiltTable]:
+def _tables(manifest: RunManifest | None) -> dict[str, BuiltTable]:
     return {
         node.table: BuiltTable.of(node)
-        for node in manifest.nodes
+        for node in (manifest.nodes if manifest else ())
         if node.table and node.metadata_location and node.change != "pinned"
     }
 

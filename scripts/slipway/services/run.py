@@ -12,7 +12,7 @@ from slipway.domain.environment import Environment, Mode
 from slipway.domain.errors import SlipwayError, UnavailableError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.progress import Note, Progress
-from slipway.domain.run import RunRequest, new_run_id
+from slipway.domain.run import NOTHING_SELECTED, RunRequest, new_run_id
 
 if TYPE_CHECKING:
     from slipway.adapters.dbt.events import EventStream
@@ -133,9 +133,7 @@ def _ended(
         if done.refusal:
             raise done.refusal
         if done.success:
-            raise NothingSelectedError(
-                "nothing to do", "the selection names no node", "list nodes with dbt ls"
-            )
+            raise NothingSelectedError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
         raise SlipwayError(
             "the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log"
         )
