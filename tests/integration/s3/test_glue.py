@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,8 @@ COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcel
 
 
 @pytest.fixture
-def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
-    made = new_lake(tmp_path, "glue-lake")
+def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path, request: pytest.FixtureRequest) -> Lake:
+    made = new_lake(tmp_path, f"glue-{zlib.crc32(request.node.name.encode()):08x}")
     for name in [name for name in made.workshop.settings if name.startswith("PYICEBERG_")]:
         del made.workshop.settings[name]
     # Glue knows its databases by region: those of other modules are elsewhere
