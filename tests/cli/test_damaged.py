@@ -142,7 +142,7 @@ KINDS = {
     ),
     "dbt's manifest": Kind(
         in_run(1, "dbt/manifest.json"),
-        stops=frozenset(),
+        stops=frozenset({"maintain"}),  # it says how much history is to be kept
         told_by=frozenset({"rollback", "rollback for good"}),
         is_versioned=False,
     ),
