@@ -116,11 +116,10 @@ def selection_of(manifest: RunManifest, described: Mapping[str, Any]) -> list[st
 
 
 def _selector(unique_id: str, described: Mapping[str, Any]) -> str:
-    fqn, path = described.get("fqn"), str(described.get("original_file_path", ""))
-    if not fqn:
+    fqn, path = ".".join(described.get("fqn") or []), str(described.get("original_file_path", ""))
+    if not (fqn and path) or re.search(r"[\s,]", fqn + path):  # dbt would take it for several selectors
         return ".".join(unique_id.split(".")[2:])
-    exact = f"fqn:{'.'.join(fqn)}"
-    return exact if re.search(r"[\s,]", path) or not path else f"{exact},path:{path}"
+    return f"fqn:{fqn},path:{path}"
 
 
 def _is_made(node: Node) -> bool:

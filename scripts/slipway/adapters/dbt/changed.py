@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,7 +42,9 @@ def changed(project: Path, environment: Environment, shown: Mapping[str, str]) -
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         states = list(pool.map(state, built))
     return [
-        f"fqn:{'.'.join(node.fqn)}"
+        ".".join(node.unique_id.split(".")[2:])
+        if re.search(r"[\s,]", "".join(node.fqn))
+        else f"fqn:{'.'.join(node.fqn)}"
         for node, known in zip(built, states, strict=True)
         if node_key(manifest, node.unique_id, known.inputs, variables) != known.node_key
     ]

@@ -266,15 +266,17 @@ def test_keys_of_a_run_that_goes_on_are_looked_at_again(lake: Lake) -> None:
 
 def test_a_constraint_that_is_new_looks_at_the_whole_table_once(lake: Lake) -> None:
     run = Run(lake)
-    run.batch(rows([(-1, at(0, 1)), (2, at(1, 1)), (3, at(2, 1))]), at(0), at(3))
+    for day, k in enumerate((-1, 2, 3)):
+        run.batch(rows([(k, at(day, 1))]), at(day), at(day + 1))
     run.stage()
     contract = Contract({"k": None, "at": None}, checks=["k >= 0"])
     run = Run(lake)
     with pytest.raises(ContractError, match="check k >= 0: 1 rows"):
         run.batch(rows([(2, at(1, 2))]), at(1), at(2), contract=contract)
     run.batch(rows([(1, at(0, 2))]), at(0), at(1), contract=contract)
-    run.stage()
-    assert found(lake) == [(1, 2), (2, 25), (3, 49)]
+    for path in lake.files():  # who looks at the rows that stay once more fails
+        lake.connection.execute(f"copy (select 1) to '{path.removeprefix('file://')}' (format csv)")
+    assert run.batch(rows([(4, at(5, 2))]), at(5), at(6), contract=contract) == 1
 
 
 def test_a_batch_may_empty_a_table_with_a_contract(lake: Lake) -> None:
