@@ -93,22 +93,29 @@ def test_a_run_says_who_ran_what_when_with_what(told: Told) -> None:
     assert told.second["versions"]["image_digest"] == "sha256:0123"
 
 
+def figures(run: dict[str, Any]) -> dict[str, Any]:
+    return {name: run["code"][name] for name in ("commit", "dirty", "branch")}
+
+
 def test_a_run_names_its_commit_and_whether_the_tree_was_dirty(told: Told) -> None:
-    assert told.first["code"] == {"commit": told.commit, "dirty": False, "branch": "main"}
-    assert told.second["code"] == {"commit": told.commit, "dirty": True, "branch": "main"}
+    assert figures(told.first) == {"commit": told.commit, "dirty": False, "branch": "main"}
+    assert figures(told.second) == {"commit": told.commit, "dirty": True, "branch": "main"}
+    assert (told.first["code"]["uncommitted"], len(told.second["code"]["uncommitted"])) == ([], 1)
 
 
 def test_a_detached_head_is_no_branch(workshop: Workshop) -> None:
     commit = workshop.commit()
     workshop.git("checkout", "--quiet", "--detach")
-    assert workshop.run("--select", "depots")["code"] == {"commit": commit, "dirty": False, "branch": None}
+    run = workshop.run("--select", "depots")
+    assert figures(run) == {"commit": commit, "dirty": False, "branch": None}
 
 
 def test_the_lock_file_is_named_by_its_digest(workshop: Workshop) -> None:
     workshop.write("requirements.lock", "duckdb==1.5.5\n")
     run = workshop.run("--select", "depots")
     assert run["versions"]["lock_sha256"] == hashlib.sha256(b"duckdb==1.5.5\n").hexdigest()
-    assert run["code"] == {"commit": None, "dirty": True, "branch": None}
+    assert figures(run) == {"commit": None, "dirty": True, "branch": None}
+    assert "not a git repository" in run["code"]["problem"]
 
 
 def test_landed_files_are_recorded_with_their_verdict(told: Told) -> None:

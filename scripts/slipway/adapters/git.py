@@ -1,7 +1,11 @@
-"""Git work trees: another version of the code beside this one."""
+"""Git: what it knows of a project, and work trees with another version of the code.
+
+Every command runs without the caller's ``GIT_*`` variables: they could name another repository, index or work tree.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +14,9 @@ from pathlib import Path
 from slipway.domain.errors import NotFoundError, UnavailableError
 
 _MAIN = ("origin/main", "origin/master", "main", "master")
+# No program that the repository's configuration names is run to say what changed; no line end is converted.
+_PLAIN = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.hooksPath=/dev/null")
+_AS_COMMITTED = ("-c", "core.autocrlf=false", "-c", "core.sparseCheckout=false")
 
 
 def resolve(project: Path, ref: str) -> str:
@@ -18,11 +25,11 @@ def resolve(project: Path, ref: str) -> str:
     Raises:
         NotFoundError: there is no such commit, or no repository.
     """
-    if _git(project, "rev-parse", "--git-dir").returncode:
+    if (found := _git(project, "rev-parse", "--git-dir")).returncode:
         raise NotFoundError(
-            f"{project} is not in a git repository",
-            "other versions of the code come from git",
-            "run git init and commit",
+            f"{project} has no git repository that can be read",
+            told(found.stderr),
+            "other versions of the code come from git: make a repository with git init and commit, or repair it",
         )
     done = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if done.returncode:
@@ -65,10 +72,9 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
         UnavailableError: git refuses to make the work tree.
     """
     top = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
-    done = _git(project, "worktree", "add", "--detach", "--force", str(folder), commit)
+    done = _git(project, *_AS_COMMITTED, "worktree", "add", "--detach", "--force", str(folder), commit)
     if done.returncode:
-        why = " ".join(done.stderr.split())
-        raise UnavailableError(f"no work tree at {commit[:12]}", why, "run git worktree prune")
+        raise UnavailableError(f"no work tree at {commit[:12]}", told(done.stderr), "run git worktree prune")
     try:
         yield folder / project.resolve().relative_to(top.resolve())
     finally:
@@ -91,10 +97,38 @@ def prune(project: Path) -> None:
     _git(project, "worktree", "prune")
 
 
-def _git(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def told(stderr: str | bytes) -> str:
+    """What git said of a failure, on one line and without its heading."""
+    text = stderr.decode("utf-8", "replace") if isinstance(stderr, bytes) else stderr
+    return " ".join(text.split()).removeprefix("fatal: ").removeprefix("error: ") or "git gives no reason"
+
+
+def call(project: Path, *arguments: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run one git command in a project's folder.
+
+    Args:
+        project: the folder.
+        arguments: the command and its options.
+        given: what it reads from its standard input.
+
+    Raises:
+        UnavailableError: git cannot be started.
+    """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # messages in English; objects as they are, not as git replace shows them; the index is not refreshed
+    variables |= {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    command = ["git", *_PLAIN, "-C", str(project), *arguments]
     try:
-        return subprocess.run(
-            ["git", "-C", str(project), *arguments], capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, env=variables, input=given, capture_output=True, check=False)
     except FileNotFoundError:
-        raise UnavailableError("git is not installed", "other versions of the code come from it") from None
+        raise UnavailableError(
+            "git is not installed", "there is no program git on PATH", "install git, or set PATH"
+        ) from None
+    except OSError as error:
+        raise UnavailableError("git cannot be started", error.strerror or str(error), "check PATH") from None
+
+
+def _git(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = call(project, *arguments)
+    texts = (part.decode("utf-8", "surrogateescape") for part in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, *texts)

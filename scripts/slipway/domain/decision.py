@@ -33,6 +33,7 @@ class RunFacts:
         stale: sources older than they allow.
         broken: raw tables of which more rows came out than landed.
         replaced: which landed files were replaced while they were read, empty for none.
+        unknown_code: which of the code that was read no commit holds, empty for none.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class RunFacts:
     stale: Sequence[str] = ()
     broken: Sequence[str] = ()
     replaced: str = ""
+    unknown_code: str = ""
 
 
 def decide(facts: RunFacts) -> Decision:
@@ -93,6 +95,8 @@ def _held_back(facts: RunFacts) -> Decision | None:
             return Outcome.FAILED, f"{', '.join(facts.stale)} is older than its source allows"
         if facts.tests_not_run:
             return Outcome.FAILED, f"{facts.tests_not_run} tests of what was built were not run"
+    if facts.managed and mode is Mode.PRODUCTION and facts.unknown_code:
+        return Outcome.FAILED, f"no commit holds the code that was read: {facts.unknown_code}"
     if mode is Mode.PRODUCTION:
         return Outcome.STAGED, f"{name} publishes on approval; {publish_it}"
     return None

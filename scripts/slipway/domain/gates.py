@@ -30,8 +30,8 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
         return why
     if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):
         return f"{', '.join(map(_told, stale))}, which is longer ago than its source allows"
-    if mode is Mode.PRODUCTION and (manifest.code.commit is None or manifest.code.dirty):
-        return "it was built from a work tree with uncommitted changes, or from more than one commit"
+    if mode is Mode.PRODUCTION and (why := manifest.code.unknown):
+        return f"it was built from a work tree with uncommitted changes, or from more than one commit ({why})"
     return ""
 
 

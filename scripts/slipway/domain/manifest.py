@@ -19,11 +19,36 @@ class Record(BaseModel):
 
 
 class Code(Record):
-    """The code a run was made with."""
+    """The code a run was made with.
+
+    ``dirty``: a file that was read is not as the commit holds it, the first of which are in ``uncommitted``. ``problem``: why
+    there is no commit. ``packages``: digests of installed dbt packages, which no commit holds; the committed
+    ``package_digests`` do not name those in ``unpinned``. ``profiles_sha256``: of a profiles.yml outside of the repository.
+    """
 
     commit: str | None
     dirty: bool
     branch: str | None = None
+    problem: str = ""
+    uncommitted: list[str] = []
+    packages: dict[str, str] = {}
+    unpinned: list[str] = []
+    profiles_sha256: str | None = None
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody else can find this code again; empty when everybody can."""
+        if self.commit is None:
+            return self.problem or "it is not in a git repository"
+        if self.dirty:
+            return self.uncommitted[0] if self.uncommitted else "there are uncommitted changes"
+        if self.unpinned:
+            name = self.unpinned[0]
+            return (
+                f"no commit holds the installed package {name} ({self.packages.get(name, 'which is gone')}), and "
+                "package_digests in the vars of dbt_project.yml does not name that digest"
+            )
+        return ""
 
 
 class Versions(Record):

@@ -65,9 +65,9 @@ def why_not_replayable(manifest: RunManifest) -> str:
     if manifest.outcome not in _REPLAYABLE:
         return f"it is {manifest.outcome}: {manifest.reason}"
     if manifest.code.commit is None:
-        return "it ran outside of a git repository, so its code is not known"
+        return f"no commit holds its code ({manifest.code.unknown})"
     if manifest.code.dirty:
-        return "it ran from a work tree with uncommitted changes"
+        return f"it ran from a work tree with uncommitted changes ({manifest.code.unknown})"
     return ""
 
 

@@ -90,8 +90,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
 
     environment = Profile(options.project).environment(options.target)
     sliced = requested_slice(options.vars, options.vars) is not None
-    if not (options.scratch or sliced):
-        _refuse_unknown_code(environment, options)
+    _check_code(environment, options, show, kept=not (options.scratch or sliced))
     now = datetime.now(UTC)
     request = RunRequest(
         run_id=new_run_id(now),
@@ -176,22 +175,30 @@ def _arguments(options: RunOptions) -> list[str]:
     return arguments
 
 
-def _refuse_unknown_code(environment: Environment, options: RunOptions) -> None:
-    """A production run is of a commit that others can find again."""
-    if environment.mode is not Mode.PRODUCTION:
-        return
-    from slipway.adapters.code import code_of, ignored_code
+def _check_code(
+    environment: Environment, options: RunOptions, show: Callable[[Progress], None], *, kept: bool
+) -> None:
+    """A production run is of a commit that others can find again; any other run says when there is no commit.
+
+    Args:
+        environment: where it runs.
+        options: of the run.
+        show: gets the note.
+        kept: what is built is for readers, not for a scratch environment.
+
+    Raises:
+        SlipwayError: it is a production run, and no commit holds all of its code.
+    """
+    from slipway.adapters.code import code_of
 
     code = code_of(options.project)
-    if code.commit is None or code.dirty:
-        what = f"a run in {environment.name} needs a clean work tree at a commit"
-        if ignored := code.commit and ignored_code(options.project):
-            raise SlipwayError(what, f"git ignores {ignored[0]}, which dbt may read", "commit or remove it")
-        raise SlipwayError(
-            what,
-            "there are uncommitted changes" if code.commit else "this is not a git repository",
-            "commit them",
-        )
+    if kept and environment.mode is Mode.PRODUCTION and (why := code.unknown):
+        way = "commit or remove it"
+        if code.commit and not code.dirty:
+            way = "add the digest there when you have looked at the package, or commit the package"
+        raise SlipwayError(f"a run in {environment.name} needs a clean work tree at a commit", why, way)
+    if kept and code.commit is None:
+        show(Note(f"no commit holds this code ({code.problem}): this run cannot be replayed"))
 
 
 def _first_failure(done: Invocation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 from slipway.adapters import code
 from slipway.adapters.dbt import evidence, slices
+from slipway.adapters.dbt.code_read import code_read
 from slipway.adapters.dbt.contracts import check_batched
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
@@ -48,7 +50,9 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         ConflictError: someone else published a table of this run; recorded, and raised again.
         UnavailableError: the catalog or the store could not be written; recorded, and raised again.
     """
-    made_by = session.code
+    made_by = session.code = code_read(
+        session.code, session.project, done.manifest, list(sys.modules.values())
+    )
     session.unstaged.stage_all()
     if done.success and not _failed(done):
         try:
@@ -153,6 +157,7 @@ def _facts(
         stale=[item.source for item in fresh if item.status == "error"],
         broken=[item.raw for item in conserved if item.deduplicated < 0],
         replaced=_replaced(session),
+        unknown_code=session.code.unknown,
     )
 
 

@@ -1,0 +1,126 @@
+"""The code that a run has read, asked of dbt and of Python themselves when it is over."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from slipway.adapters.code import code_of, settled
+from slipway.adapters.committed import Finding
+from slipway.domain.manifest import Code
+
+_OWN = "slipway"
+
+
+def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[ModuleType]) -> Code:
+    """The code of a run that is over.
+
+    Args:
+        begun: the code as the run began.
+        project: folder of dbt_project.yml.
+        manifest: dbt's, None where it could not parse.
+        imported: the modules of this process.
+    """
+    files = {Path(file.path.absolute_path): file for file in getattr(manifest, "files", {}).values()}
+    ours = {path: file for path, file in files.items() if not _is_installed(path)}
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    modules = {
+        path: module
+        for module in imported
+        if getattr(module, "__file__", None) not in (None, program) and (path := _own_file(module, project))
+    }
+    changed = [*_parsed_otherwise(ours), *_compiled_otherwise(modules)]
+    return settled(begun, code_of(project, [*ours, *modules]), changed)
+
+
+def _parsed_otherwise(files: dict[Path, Any]) -> Iterator[Finding]:
+    """Files of which dbt has parsed another content, now or in the parse that it took over from an earlier command."""
+    for path, file in files.items():
+        if file.checksum.name != "sha256":  # of a large seed dbt keeps no digest
+            continue
+        try:
+            content = path.read_bytes().decode("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue  # compared with the commit by itself
+        if hashlib.sha256(content.encode()).hexdigest() != file.checksum.checksum:
+            yield (
+                str(path),
+                "dbt parsed another content; remove partial_parse.msgpack from dbt's target folder",
+            )
+
+
+def _compiled_otherwise(modules: dict[Path, ModuleType]) -> Iterator[Finding]:
+    """Modules of which Python has kept other bytecode than their source gives, under the same time and size."""
+    for path, module in modules.items():
+        cached = getattr(module, "__cached__", None)
+        loader = getattr(module.__spec__, "loader", None)
+        if module.__name__.partition(".")[0] == _OWN or not cached or not Path(cached).exists():
+            continue
+        try:
+            kept = loader.get_code(module.__name__) if loader else None
+            if kept is not None and kept != compile(path.read_bytes(), str(path), "exec", dont_inherit=True):
+                yield str(path), f"Python has other bytecode of it; remove {cached}"
+        except (OSError, ImportError, SyntaxError, ValueError):
+            yield str(path), "its bytecode cannot be compared with its source"
+
+
+def _own_file(module: ModuleType, project: Path) -> Path | None:
+    """The file of a module that is neither Python's nor of an installed package."""
+    name, place = getattr(module, "__name__", ""), os.path.normpath(Path(str(module.__file__)).absolute())
+    if place.startswith(_installation()):
+        return None
+    path = Path(place)
+    if path.suffix == ".pyc" and (source := _source(path)):
+        path = source
+    if path.is_relative_to(project):
+        return path
+    # slipway itself may be a tool that is kept elsewhere
+    own = name.partition(".")[0] == _OWN
+    return None if own or _is_installed(path) or _is_of_distribution(name, path) else path
+
+
+def _source(path: Path) -> Path | None:
+    try:
+        return Path(importlib.util.source_from_cache(str(path)))
+    except ValueError:
+        return None
+
+
+def _is_installed(path: Path) -> bool:
+    return str(path).startswith(_installation()) or str(path.resolve()).startswith(_installation())
+
+
+@cache
+def _installation() -> tuple[str, ...]:
+    """Folders of Python's own modules and of packages that are installed, as they are named and without links."""
+    paths = sysconfig.get_paths()
+    named = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found = [Path(name) for name in (*named, *site.getsitepackages(), site.getusersitepackages())]
+    return tuple(dict.fromkeys(f"{place}{os.sep}" for path in found for place in (path, path.resolve())))
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {name: list(found) for name, found in packages_distributions().items()}
+
+
+def _is_of_distribution(name: str, path: Path) -> bool:
+    """Whether a module lies where a distribution was installed, in a folder of its own on the path."""
+    for found in _distributions().get(name.partition(".")[0], []):
+        try:
+            root = Path(str(distribution(found).locate_file(""))).resolve()
+        except PackageNotFoundError:
+            continue
+        if any(root.glob(f"{found.replace('-', '_')}-*.dist-info")) and path.resolve().is_relative_to(root):
+            return True
+    return False
