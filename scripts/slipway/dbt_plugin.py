@@ -23,6 +23,7 @@ from dbt_common.invocation import get_invocation_id
 from slipway.adapters import engine, spill
 from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation
 from slipway.adapters.dbt.inputs import consumed
+from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.profile import Profile
 from slipway.domain.errors import ContractError, SlipwayError
@@ -64,6 +65,8 @@ class Plugin(BasePlugin):
         self._attached = set()
         try:
             session = self._new_session(conn)
+            if session.builds:  # before dbt makes a schema in DuckDB for each layer
+                check_names(self.manifest, session.environment)
             engine.prepare(conn)
             session.secret.renew(conn)
             conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")

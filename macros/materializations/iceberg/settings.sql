@@ -12,11 +12,6 @@
             model.name ~ ": " ~ refused | join(', ') ~ " has no effect on Iceberg tables here. Remove it."
         ) -%}
     {%- endif -%}
-    {%- if this.schema in ('ops', 'landing') -%}
-        {%- do exceptions.raise_compiler_error(
-            model.name ~ ": schema " ~ this.schema ~ " is slipway's own. Choose another."
-        ) -%}
-    {%- endif -%}
     {%- set batch = model.get('batch') -%}
     {{ return({
         'unique_id': model.unique_id,

@@ -13,6 +13,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
+from slipway.domain.names import Kind, nearest, shown, why_not
 
 PLUGIN = "slipway.dbt_plugin"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -80,6 +81,12 @@ class Profile:
         outputs = self._profile.get("outputs", {})
         if target not in outputs:
             raise ConfigError(f"no target {target} in profiles.yml", fix=f"use one of {', '.join(outputs)}")
+        if why := why_not(Kind.TARGET, target):
+            raise ConfigError(
+                f"target {shown(target)} of profiles.yml cannot have this name",
+                why,
+                f"call it {nearest(Kind.TARGET, target)}",
+            )
         return self._environment(target, _render(_plugin_config(outputs[target], target)))
 
     def settings(self, target: str | None = None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite
 _MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
 _ROWS_AT_ONCE = 5_000
+_UNNAMED = "__slipway"
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
 
 T = TypeVar("T")
@@ -95,16 +96,35 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
     with _one_line(cut, sql):
         is_plan = _check(sql)
         connection = engine.connect(published.environment, published.environment.home)
-        unreadable = _open(connection, published, cut, sql)
+        target = published.environment.name
+        unreadable = _open(connection, published, cut, sql, _database(target, cut))
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
             _interruptible(connection, lambda: connection.execute(sql))
-        except duckdb.Error:
+        except duckdb.Error as error:
             for failure in unreadable:
                 raise failure from None
-            raise
+            if not _asks_for(error, target, cut):
+                raise
+            _open(connection, published, cut, sql, target)
+            _interruptible(connection, lambda: connection.execute(sql))
     return QueryResult(cut, connection, is_plan=is_plan)
+
+
+def _database(target: str, cut: Cut) -> str:
+    """The database that holds the views: the target's name, unless a layer has it, too.
+
+    ``staging.orders`` would then be a table of the database or of the layer, and DuckDB refuses to choose. A query that says
+    ``staging.staging.orders`` asks for the database, and gets it then.
+    """
+    layers = {layer.lower() for layer, _, _ in _split(cut)}
+    return _UNNAMED if target.lower() in layers else target
+
+
+def _asks_for(error: duckdb.Error, target: str, cut: Cut) -> bool:
+    missing = _MISSING_CATALOG.search(str(error))
+    return bool(missing and missing[1].lower() == target.lower() and _database(target, cut) != target)
 
 
 def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
@@ -145,14 +165,14 @@ def _check(sql: str) -> bool:
 
 
 def _open(
-    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str
+    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str, called: str
 ) -> list[SlipwayError]:
-    """Make a view of every table that the query may read.
+    """Make a view of every table that the query may read, in a database of this name, which becomes the current one.
 
     Returns:
         Why tables could not be opened; this matters only if the query then fails, because it may not read them.
     """
-    database = quote(published.environment.name)
+    database = quote(called)
     connection.execute(f"attach if not exists ':memory:' as {database}")
     connection.execute(f"use {database}")
     all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from slipway.domain.errors import ConfigError
+from slipway.domain.names import Kind, nearest, shown, twins, why_not
 
 SERVER = "landing"
 
@@ -89,12 +90,14 @@ class Feed:
     def _problem(self) -> str | None:
         if "/" in self.name:
             return f"path {self.name} has a folder in a folder; a feed is one folder of the landing area"
+        if why := why_not(Kind.FEED, self.name):
+            called = nearest(Kind.FEED, self.name)
+            return f"feed {shown(self.name)} cannot have this name: {why}; call it and its folder {called}"
         for what, sign in (("delimiter", self.delimiter), ("quote", self.quote)):
             if len(sign) != 1:
                 return f"{what} {sign!r} is not one character"
-        lowered = [column.lower() for column in self.columns]
-        twice = [column for column in self.columns if lowered.count(column.lower()) > 1]
-        return f"column {twice[0]} is declared twice" if twice else None
+        twice = twins(self.columns)
+        return f"column {twice[0][0]} is declared twice" if twice else None
 
     def name_problem(self, file_name: str) -> str | None:
         """Why a file's name does not fit, None when it does."""

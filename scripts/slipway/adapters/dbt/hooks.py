@@ -15,6 +15,7 @@ from slipway.adapters.candidates import staged_of
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.inputs import inputs_of
 from slipway.adapters.dbt.keys.engine import engine
+from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.node_key import manifest_node, node_key
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
@@ -37,6 +38,7 @@ def begin(session: Session) -> list[str]:
     """
     if not builds():
         return []
+    check_names(session.manifest, session.environment)
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
     engine()  # before threads ask for it all at once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
@@ -11,36 +11,61 @@ from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg.types import duckdb_type, iceberg_type, quote
 from slipway.domain.errors import ContractError
+from slipway.domain.names import Kind, nearest, shown, twins, why_not
 
 Columns = Sequence[tuple[str, DuckDBPyType]]
-
-_RESERVED = ("__partition_", "__slipway_", "__duckdb_field_id")
 
 
 def query_schema(columns: Columns) -> Schema:
     """The Iceberg schema of a query's result, ids from 1, every field optional.
 
     Raises:
-        ContractError: no column, two columns of one name, a reserved name, or a type Iceberg cannot hold.
+        ContractError: no column, two columns of one name, a name that a column cannot have, or a type that Iceberg cannot hold.
     """
     names = [name for name, _ in columns]
     if not names:
         raise ContractError("the query has no columns", fix="select at least one")
-    seen: dict[str, str] = {}
-    for name in names:
-        if name.lower().startswith(_RESERVED):
-            raise ContractError(f"column {name}", "the name is reserved for writing", "give it another name")
-        if (other := seen.get(name.lower())) is not None:
-            why = "" if other == name else f"also as {other}; DuckDB does not tell upper from lower case"
-            raise ContractError(f"column {name} occurs twice", why, "give each column a name of its own")
-        seen[name.lower()] = name
+    _check_names(names)
     ids = itertools.count(len(columns) + 1)
     fields = [
         ice.NestedField(number, name, iceberg_type(kind, name, ids))
         for number, (name, kind) in enumerate(columns, start=1)
     ]
     check_paths(fields)
-    return Schema(*fields)
+    schema = Schema(*fields)
+    if nested := [name for name in _nested_names(schema.as_struct()) if why_not(Kind.COLUMN, name)]:
+        raise ContractError(
+            f"a field of a struct has the name {shown(nested[0])}",
+            why_not(Kind.COLUMN, nested[0]),
+            _renamed(nested[0]),
+        )
+    return schema
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if bad := [(name, why) for name in names if (why := why_not(Kind.COLUMN, name))]:
+        what = "; ".join(f"column {shown(name)}: {why}" for name, why in bad)
+        raise ContractError(what, fix=f"give it another name: {', '.join(_renamed(name) for name, _ in bad)}")
+    for other, name in twins(names):
+        why = "" if other == name else f"also as {other}; DuckDB does not tell upper from lower case"
+        raise ContractError(f"column {name} occurs twice", why, "give each column a name of its own")
+
+
+def _renamed(name: str) -> str:
+    return f"select … as {quote(nearest(Kind.COLUMN, name))}"
+
+
+def _nested_names(kind: ice.IcebergType) -> Iterator[str]:
+    match kind:
+        case ice.StructType():
+            for field in kind.fields:
+                yield field.name
+                yield from _nested_names(field.field_type)
+        case ice.ListType():
+            yield from _nested_names(kind.element_type)
+        case ice.MapType():
+            yield from _nested_names(kind.key_type)
+            yield from _nested_names(kind.value_type)
 
 
 def check_paths(fields: Iterable[ice.NestedField]) -> None:

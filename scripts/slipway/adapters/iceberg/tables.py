@@ -235,8 +235,13 @@ def uri(path: str) -> str:
 
 
 def _folder(name: str) -> str:
-    """A name as a folder: signs that a location could not have are replaced, and the name's hash keeps it apart."""
-    plain = re.sub(r"[^\w .+=@-]", "_", name)[:100]
+    """A name as a folder: signs that a location could not have are replaced, and the name's hash keeps it apart.
+
+    Never one that leads elsewhere (``..``), that programs take for hidden (``.x``, ``_x``), or that is slipway's own.
+    """
+    plain = re.sub(r"^[._]+|[^\w .+=@-]", "_", name)[:100]
+    if not plain or plain.startswith("_"):
+        plain = f"x{plain}"
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 

@@ -122,9 +122,14 @@ def check_shape(
     violations = Violations(model)
     declared = {name.lower(): (name, kind) for name, kind in contract.columns.items()}
     have = {name.lower(): kind for name, kind in columns}
+    spelled = {name.lower(): name for name, _ in columns}
     for lowered, (name, wanted) in declared.items():
         if lowered not in have:
             violations.found.append(f"column {name} is declared and not in the query")
+        elif spelled[lowered] != name:
+            violations.found.append(
+                f"column {spelled[lowered]} is declared as {name}, and other readers tell upper from lower case"
+            )
         elif wanted and (expected := _normal(cursor, wanted, model, name)) != str(have[lowered]):
             violations.found.append(f"{name} is {have[lowered]}, declared {expected}")
     violations.found += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
@@ -81,6 +81,8 @@ def target_updates(
         )
         _check_partition_sources(base, wanted, request.model)
         _check_partition_names(base, wanted, request.model)
+        if request.contract:
+            _check_declared(wanted, request.contract.columns, request.model)
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
@@ -100,6 +102,19 @@ def target_updates(
     if changed:
         updates.append(SetPropertiesUpdate(updates=changed))
     return tuple(updates)
+
+
+def _check_declared(wanted: Schema, declared: Iterable[str], model: str) -> None:
+    """Refuse to add to a table that spells a column otherwise than its contract: an increment keeps the table's names."""
+    spelled = {name.lower(): name for name in declared}
+    other = [one.name for one in wanted.fields if spelled.get(one.name.lower(), one.name) != one.name]
+    if other:
+        raise ContractError(
+            f"{model} breaks its contract",
+            f"its table has the column {other[0]}, declared as {spelled[other[0].lower()]}, and other readers tell upper from"
+            " lower case",
+            f"declare it as {other[0]}, or rename it in the table by one run with --full-refresh",
+        )
 
 
 def _identifiers(base: Schema, wanted: Schema) -> list[int]:
