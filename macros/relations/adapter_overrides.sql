@@ -35,7 +35,8 @@
     last run is nearly always empty. Under --no-introspect nothing can be asked.
 #}
 {% macro is_incremental() %}
-    {%- if not execute or flags.WHICH == 'show' or flags.INTROSPECT is sameas false -%} {{ return(false) }} {%- endif -%}
+    {%- if not execute -%} {%- do declare_increments() -%} {{ return(false) }} {%- endif -%}
+    {%- if flags.WHICH == 'show' or flags.INTROSPECT is sameas false -%} {{ return(false) }} {%- endif -%}
     {%- set yes = model.config.materialized == 'incremental' and not should_full_refresh() and has_table(this) -%}
     {%- if yes -%} {%- do pin(this) -%} {%- endif -%}
     {{ return(yes) }}

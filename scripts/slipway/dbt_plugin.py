@@ -21,10 +21,12 @@ from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
 from slipway.adapters import engine, spill
-from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation
+from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation, rebuild
 from slipway.adapters.dbt.inputs import consumed
 from slipway.adapters.dbt.names import check_names
+from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
+from slipway.adapters.dbt.strategy import refuse_in_batches
 from slipway.adapters.profile import Profile
 from slipway.domain.errors import ContractError, SlipwayError
 from slipway.domain.run import RunRequest, new_run_id
@@ -124,7 +126,10 @@ class Plugin(BasePlugin):
 
     def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a model has a table to add to: its own environment's, not one it may merely read."""
-        config["exists"] = self.session.base((relation.schema, relation.identifier)) is not None
+        identifier = (relation.schema, relation.identifier)
+        config["exists"] = (
+            identifier not in self.session.rebuilt and self.session.base(identifier) is not None
+        )
 
     def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
         """Make a referenced table readable as this run sees it."""
@@ -146,9 +151,8 @@ class Plugin(BasePlugin):
 
     def op_write(self, relation: Any, config: dict[str, Any]) -> None:
         """Write a model's query as a staged table."""
-        config["response"] = build.write_node(
-            self.session, thread_cursor(), self.manifest, config["unique_id"], config
-        )
+        written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
+        config["rebuild" if isinstance(written, str) else "response"] = written
 
     def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
         """Remember how the Python model that runs next is to be written."""
@@ -188,14 +192,29 @@ class Plugin(BasePlugin):
         Raises:
             ConfigError: its rows carry the ``_run_id`` of other runs than those that wrote them.
         """
-        table, consumed = self._since(relation, config)
+        table, _ = self._since(relation, config)
         increments.check_raw(table, f"{relation.schema}.{relation.identifier}")
-        config["predicate"] = increments.rows_added(table, consumed)
+        self._increment(relation, config)
 
     def op_partitions_changed(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for partitions of a table that changed since a model read it."""
+        self._increment(relation, config)
+
+    def _increment(self, relation: Any, config: dict[str, Any]) -> None:
+        refuse_in_batches(manifest_node(self.manifest, config["unique_id"]))
         table, consumed = self._since(relation, config)
-        config["predicate"] = increments.partitions_changed(table, consumed, config["column"])
+        name = (relation.database, relation.schema, relation.identifier)
+        found = increments.increment(name, table, consumed, config.get("column"))
+        self.session.increments[config["unique_id"]][(*name, config.get("column"))] = found
+        config["predicate"] = found.predicate
+
+    def op_rebuild(self, relation: Any, config: dict[str, Any]) -> None:
+        """Prepare for the query of a full build: until it is written, the model has no table to add to."""
+        config["ctes"] = rebuild.begin_rebuild(self.session, self.manifest, config["unique_id"])
+
+    def op_with_ctes(self, relation: Any, config: dict[str, Any]) -> None:
+        """Put the ephemeral models that a query reads in front of it, as dbt does."""
+        config["sql"] = rebuild.with_ctes(config["sql"], config["ctes"])
 
     def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a data test passed before on the same tables with the same code."""

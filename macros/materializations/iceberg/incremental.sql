@@ -13,6 +13,7 @@
             {%- do slipway('python_written', this, settings) -%}
         {%- else -%}
             {%- do iceberg_write(settings, compiled_code) -%}
+            {%- if settings.get('rebuild') -%} {%- do iceberg_rebuild(settings) -%} {%- endif -%}
         {%- endif -%}
         {{ run_hooks(post_hooks) }}
     {%- endif -%}
@@ -25,4 +26,16 @@
     {%- set strategy = config.get('incremental_strategy') or ('merge' if config.get('unique_key') or config.get('merge_on_using_columns') else 'append') -%}
     {%- if should_full_refresh() or not has_table(this) -%} {{ return('replace') }} {%- endif -%}
     {{ return(strategy) }}
+{% endmacro %}
+
+
+{#
+    The strategy cannot bring the table to where a full build would: nothing was written, and the model is compiled once
+    more as for its first build.
+#}
+{% macro iceberg_rebuild(settings) %}
+    {%- do slipway('rebuild', this, settings) -%}
+    {%- do settings.update({'strategy': 'replace', 'sql': render(model.raw_code)}) -%}
+    {%- do slipway('with_ctes', this, settings) -%}
+    {%- do iceberg_write(settings, settings.sql) -%}
 {% endmacro %}

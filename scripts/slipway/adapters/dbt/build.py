@@ -15,10 +15,12 @@ from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_bat
 from slipway.adapters.dbt.contracts import contract_of
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import manifest_node, node_key
+from slipway.adapters.dbt.rebuild import check_rebuild
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
 from slipway.adapters.iceberg.tables import TableId
+from slipway.adapters.iceberg.write.carry import NotCarriedError
 from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
@@ -81,7 +83,7 @@ def write_node(
     manifest: Any,
     unique_id: str,
     config: Mapping[str, Any],
-) -> BuildResponse:
+) -> BuildResponse | str:
     """Write a node's query as a staged table.
 
     Args:
@@ -90,6 +92,12 @@ def write_node(
         manifest: dbt's manifest.
         unique_id: the node.
         config: what the materialization resolved (macros/materializations/iceberg).
+
+    Returns:
+        What was written, or the reason why nothing was and the table has to be built from everything.
+
+    Raises:
+        ConfigError: it has to be, and the model does not allow it.
     """
     engine.count_reads(cursor)
     identifier = identifier_of(manifest, unique_id)
@@ -117,13 +125,19 @@ def write_node(
             node_key=state.node_key,
             rows_written=rows,
         )
-    result = write(cursor, session.outputs, base, request)
+    try:
+        result = write(cursor, session.outputs, base, request)
+    except NotCarriedError as error:
+        check_rebuild(node, str(error))
+        return str(error)
     session.stage(result.staged)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     snapshot_id = str(result.staged.snapshot_id)
     message = (
         "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
     )
+    if reason := config.get("rebuild"):
+        message = f"REBUILT {result.rows_written} rows: {reason}"
     return BuildResponse(
         _message=message,
         rows_affected=result.rows_written,
@@ -155,6 +169,7 @@ def _request(
         confirm=state.table_property,
         column_docs=_column_docs(node),
         contract=contract_of(node),
+        increments=tuple(session.increments[node.unique_id].values()),
     )
 
 

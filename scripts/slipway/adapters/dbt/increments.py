@@ -9,16 +9,47 @@ from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
-from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, StringType
+from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, NestedField, StringType
 
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.iceberg.content import content_of
+from slipway.adapters.iceberg.schema import top_level
 from slipway.adapters.iceberg.tables import ancestors
 from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.iceberg.write.request import EVERYTHING, NOTHING, Increment
 from slipway.domain.errors import ConfigError
 
-EVERYTHING = "true"
-NOTHING = "false"
+
+def increment(
+    relation: tuple[str, str, str], table: Table | None, consumed: str | None, column: str | None = None
+) -> Increment:
+    """What a model's query is given of an input, with what a write has to know of it.
+
+    Args:
+        relation: database, schema and identifier of the input.
+        table: the input as this run reads it, None for what is no Iceberg table.
+        consumed: the content that was read last.
+        column: of ``partitions_changed``; None for ``rows_added``.
+
+    Raises:
+        ConfigError: the input has no such column.
+    """
+    snapshots = since(table, consumed)
+    values: set[object] | None = None
+    if column is None:
+        predicate = rows_added(table, consumed)
+    else:
+        values = _changed_values(table, snapshots, column)
+        predicate = _said(table, column, values)
+    return Increment(
+        relation=relation,
+        table=table,
+        before=_before(table, consumed),
+        predicate=predicate,
+        column=column,
+        values=frozenset(values or ()),
+        appended=snapshots is not None and all(_is_append(snapshot) for snapshot in snapshots),
+    )
 
 
 def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
@@ -87,23 +118,63 @@ def partitions_changed(table: Table | None, consumed: str | None, column: str) -
     Returns:
         ``column in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
     """
-    snapshots = since(table, consumed)
+    return _said(table, column, _changed_values(table, since(table, consumed), column))
+
+
+def _changed_values(
+    table: Table | None, snapshots: Sequence[Snapshot] | None, column: str
+) -> set[object] | None:
+    """Values of a partition column whose files were added or removed, None when that cannot be told."""
     if snapshots is None or table is None:
-        return EVERYTHING
+        return None
+    if not snapshots:
+        return set()
+    _field(table, column)
     at = _position(table, column)
     if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
-        return EVERYTHING
-    values = set()
+        return None
+    values: set[object] = set()
     for snapshot in snapshots:
         for manifest in snapshot.manifests(table.io):
             if manifest.added_snapshot_id != snapshot.snapshot_id:
                 continue
             if manifest.partition_spec_id != table.spec().spec_id:
-                return EVERYTHING
+                return None
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
                 if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
                     values.add(entry.data_file.partition[at])
-    return _predicate(column, values, table.schema().find_field(column).field_type)
+    return values
+
+
+def _said(table: Table | None, column: str, values: set[object] | None) -> str:
+    if values is None or table is None:
+        return EVERYTHING
+    return _predicate(column, values, _field(table, column).field_type)
+
+
+def _before(table: Table | None, consumed: str | None) -> int | None:
+    """The snapshot with the content that was read last."""
+    current = table.current_snapshot() if table else None
+    if table is None or current is None:
+        return None
+    line = ancestors(table, current.snapshot_id)
+    return next((one.snapshot_id for one in line if content_of(one) == consumed), None)
+
+
+def _field(table: Table, column: str) -> NestedField:
+    found = top_level(table.schema(), column)
+    if found is None:
+        have = ", ".join(field.name for field in table.schema().fields)
+        raise ConfigError(
+            f"partitions_changed({'.'.join(table.name()[-2:])}) names {column}",
+            "no such column",
+            f"use one of {have}",
+        )
+    return found
+
+
+def _is_append(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:
@@ -118,7 +189,7 @@ def _position(table: Table, column: str) -> int | None:
             isinstance(field.transform, DayTransform) and isinstance(source.field_type, DateType)
         )
         if (
-            source.name == column
+            source.name.lower() == column.lower()
             and exact
             and isinstance(source.field_type, DateType | IntegerType | LongType | StringType)
         ):

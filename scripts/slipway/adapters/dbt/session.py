@@ -7,7 +7,7 @@ A session exists for every dbt command, also for those that run no hooks (``show
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from slipway.adapters.dbt.views import Views
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
+from slipway.adapters.iceberg.write.request import Increment
 from slipway.adapters.iceberg.write.target import check_readable
 from slipway.adapters.landing import Landing
 from slipway.adapters.leases import HeldLease
@@ -84,6 +85,8 @@ class Session:
         self._stagings: Counter[TableId] = Counter()
         self.nodes: dict[str, Node] = {}
         self.read: dict[str, Table] = {}
+        self.increments: defaultdict[str, dict[tuple[str | None, ...], Increment]] = defaultdict(dict)
+        self.rebuilt: set[TableId] = set()
         self.landed: list[LandedFile] = []
         self.previous: RunManifest | None = None
         self.continues: RunManifest | None = None

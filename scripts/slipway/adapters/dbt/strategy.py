@@ -45,6 +45,20 @@ def check_incremental(node: Any) -> None:
     _check_key(node, strategy)
 
 
+def refuse_in_batches(node: Any) -> None:
+    """Refuse the conditions of increments in a ``microbatch`` model, whose batches replace windows of time as a whole.
+
+    Raises:
+        ConfigError: the model is one.
+    """
+    if strategy_of(node) == "microbatch":
+        raise ConfigError(
+            f"{node.name}: rows_added and partitions_changed have no place in a microbatch model",
+            "a batch replaces its window of time, and would lose the rows that they leave out",
+            "remove the condition; dbt gives each batch its window of every input with an event_time",
+        )
+
+
 def strategy_of(node: Any) -> str:
     """The strategy of an incremental model: as configured, else by whether it has a key."""
     chosen = node.config.get("incremental_strategy")

@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.types import quote
 from slipway.adapters.iceberg.write import keys as matching
+from slipway.adapters.iceberg.write.carry import Part
 from slipway.adapters.iceberg.write.merge_clauses import DEST, SOURCE
 from slipway.adapters.iceberg.write.request import WriteRequest
 from slipway.adapters.iceberg.write.rewrite import (
@@ -26,7 +27,12 @@ from slipway.domain.errors import ConfigError
 
 
 def by_delete_insert(
-    scratch: Scratch, table: Table, schema: Schema, select: str, request: WriteRequest
+    scratch: Scratch,
+    table: Table,
+    schema: Schema,
+    select: str,
+    request: WriteRequest,
+    part: Part | None = None,
 ) -> Rewrite:
     """Plan the deletion of the rows that the query brings anew.
 
@@ -36,10 +42,12 @@ def by_delete_insert(
         schema: the schema the new files get; the base's rows are read into it.
         select: the query, in the columns and types of the table.
         request: ``unique_key``, columns or SQL expressions, and predicates that spare rows of the table.
+        part: the query and the inputs that it reads a part of, None when it reads them whole.
 
     Raises:
         ConfigError: no key.
         ContractError: the source has NULL keys.
+        NotCarriedError: rows are gone from the query's result that the table has.
     """
     if not request.unique_key:
         raise ConfigError(
@@ -52,6 +60,8 @@ def by_delete_insert(
         for field, entry in zip(fields, request.unique_key, strict=True)
     ]
     rows = matching.check_keys(cursor, source, ours, distinct=False, model=request.model)
+    if part:
+        part.check_keys(scratch, source, ours)
     columns: list[ice.NestedField] = [field for field in fields if field]
     filters = And(
         matching.prune(cursor, source, columns), matching.prune_by_predicates(request.predicates, schema)

@@ -13,6 +13,7 @@ from pyiceberg.table import Table
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import duckdb_type, quote
 from slipway.adapters.iceberg.write import keys as matching
+from slipway.adapters.iceberg.write.carry import Part
 from slipway.adapters.iceberg.write.merge_clauses import (
     DEST,
     SOURCE,
@@ -34,7 +35,13 @@ from slipway.domain.errors import ConfigError
 
 
 def by_merge(
-    scratch: Scratch, table: Table, schema: Schema, query: Schema, select: str, request: WriteRequest
+    scratch: Scratch,
+    table: Table,
+    schema: Schema,
+    query: Schema,
+    select: str,
+    request: WriteRequest,
+    part: Part | None = None,
 ) -> Rewrite:
     """Plan a merge.
 
@@ -48,12 +55,14 @@ def by_merge(
         query: the schema of the model's query.
         select: the query, columns it shares with the table in the table's types.
         request: keys, clauses and predicates.
+        part: the query and the inputs that it reads a part of, None when it reads them whole.
 
     Raises:
         ConfigError: no key, or clauses that cannot be carried out.
         ContractError: the source has NULL keys, or a key twice.
+        NotCarriedError: rows are gone from the query's result that the table has.
     """
-    return _Merge(scratch, table, schema, query, select, request).plan()
+    return _Merge(scratch, table, schema, query, select, request, part).plan()
 
 
 class _Merge:
@@ -65,7 +74,9 @@ class _Merge:
         query: Schema,
         select: str,
         request: WriteRequest,
+        part: Part | None,
     ) -> None:
+        self.part = part
         self.scratch, self.table, self.schema, self.request = scratch, table, schema, request
         self.using = listed(request.merge.get("merge_on_using_columns"))
         self.keys = self._keys(query)
@@ -83,6 +94,8 @@ class _Merge:
         rows = matching.check_keys(
             self.scratch.cursor, self.source, columns, distinct=True, model=self.request.model
         )
+        if self.part:
+            self.part.check_keys(self.scratch, self.source, columns)
         candidates = self._candidates() if rows else []
         if self.clauses.upsert:
             return self._upsert(candidates)

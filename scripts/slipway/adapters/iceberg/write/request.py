@@ -6,11 +6,50 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyiceberg.table import Table
+
 from slipway.adapters.iceberg.tables import StagedTable, TableId
 from slipway.adapters.iceberg.write.constraints import Contract
 from slipway.adapters.iceberg.write.digest import Digest
 
 STRATEGIES = ("replace", "append", "merge", "delete+insert", "insert_overwrite")
+
+
+EVERYTHING = "true"
+NOTHING = "false"
+
+
+@dataclass(frozen=True)
+class Increment:
+    """The part of an input that a model's query was given.
+
+    Args:
+        relation: database, schema and identifier, as they stand in the compiled query.
+        table: the input as this run reads it, None for what is no Iceberg table.
+        before: the snapshot that the model's table was built from.
+        predicate: the condition in the query: ``true`` where it could not be said what changed.
+        column: of ``partitions_changed``, the column that the input is partitioned by; None for ``rows_added``.
+        values: the partitions that the condition names, as Iceberg keeps their values.
+        appended: since ``before`` rows were only added.
+    """
+
+    relation: tuple[str, str, str]
+    table: Table | None
+    before: int | None
+    predicate: str
+    column: str | None = None
+    values: frozenset[object] = frozenset()
+    appended: bool = False
+
+    @property
+    def name(self) -> str:
+        """The input in messages."""
+        return ".".join(self.relation[1:])
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the query was given a part of the input that holds something."""
+        return self.predicate not in (EVERYTHING, NOTHING)
 
 
 @dataclass(frozen=True)
@@ -30,6 +69,7 @@ class WriteRequest:
         confirm: table properties to set for the snapshot that brought the content, whether it is new or not.
         column_docs: descriptions that become the columns' comments.
         contract: enforced contract, if any.
+        increments: the inputs that the query reads a part of.
     """
 
     identifier: TableId
@@ -47,6 +87,7 @@ class WriteRequest:
     snapshot_properties: dict[str, str] = field(default_factory=dict)
     column_docs: Mapping[str, str] = field(default_factory=dict)
     contract: Contract | None = None
+    increments: Sequence[Increment] = ()
     confirm: Callable[[int], dict[str, str]] = lambda _: {}
 
     @property

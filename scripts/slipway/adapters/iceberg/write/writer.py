@@ -22,6 +22,7 @@ from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write import constraints, copy, rewrite
+from slipway.adapters.iceberg.write.carry import part_of
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.write.destination import Destination
 from slipway.adapters.iceberg.write.digest import DIGEST, Digest, recorded
@@ -41,6 +42,7 @@ def write(
     Raises:
         ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
         ConfigError: partitioning, sorting or strategy cannot be carried out.
+        NotCarriedError: the strategy cannot bring the table to where a full build would; nothing was written.
     """
     if request.strategy not in STRATEGIES:
         raise ConfigError(
@@ -147,16 +149,19 @@ class _Write:
                 request.merge, names, complete=True, model=request.model
             )  # refused before it is used
             return rewrite.Rewrite([], select)
+        part = part_of(request, query, target)
         match request.strategy:
             case "merge":
                 own = schema.own_casts(query, target, source)
                 with rewrite.explained(request):
-                    return by_merge(scratch, base, target, query, own, request)
+                    return by_merge(scratch, base, target, query, own, request, part)
             case "delete+insert":
                 with rewrite.explained(request):
-                    return by_delete_insert(scratch, base, target, select, request)
+                    return by_delete_insert(scratch, base, target, select, request, part)
             case "insert_overwrite":
-                return by_partition(scratch, base, target, select, self.partition, spec)
+                return by_partition(scratch, base, target, select, self.partition, spec, part)
+        if part:
+            part.check_append(self.cursor)
         return rewrite.Rewrite([], select)
 
     def _digest(
