@@ -142,6 +142,10 @@ class Plugin(BasePlugin):
         deferred = getattr(get_flags(), "DEFER", False)
         config["staged"] = deferred and (relation.schema, relation.identifier) in self.session.staged
 
+    def op_has_columns_from_data(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether DuckDB has to look at data to know the columns of a query."""
+        config["has_columns_from_data"] = len(thread_cursor().extract_statements(config["sql"])) > 1
+
     def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
         """Decide whether a node has to be built."""
         force = bool(config.get("full_refresh")) or self.session.request.force

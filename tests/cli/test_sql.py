@@ -204,6 +204,8 @@ def test_describe_summarize_values_and_explain_are_queries(world: World) -> None
     assert len(asked(world, "summarize serving.depot_weights")) == 5
     assert asked(world, "values (1, 'a')") == [["1", "a"]]
     assert "ICEBERG_SCAN" in world.answer("sql", "explain analyze from serving.depot_weights")
+    pivoted = "pivot curated.weights on depot using sum(kg) group by weighed_on"
+    assert "ICEBERG_SCAN" in world.answer("sql", f"explain {pivoted}")
 
 
 def test_show_tables_lists_what_is_published(world: World) -> None:
@@ -278,6 +280,9 @@ def test_only_one_state_can_be_read_at_a_time(world: World) -> None:
     assert line == "--release, --run and --as-of exclude each other. give one of them."
 
 
+_PIVOT = "pivot curated.weights on depot using sum(kg)"
+
+
 @pytest.mark.parametrize(
     ("query", "kind"),
     [
@@ -285,6 +290,9 @@ def test_only_one_state_can_be_read_at_a_time(world: World) -> None:
         pytest.param("/* read only? */ create table t as select 1", "CREATE", id="create"),
         pytest.param("copy (select 1) to 'stolen.csv'", "COPY", id="copy"),
         pytest.param("explain analyze copy (select 1) to 'stolen.csv'", "COPY", id="explained-copy"),
+        pytest.param(f"copy ({_PIVOT}) to 'stolen.csv'", "COPY", id="copy-of-a-pivot"),
+        pytest.param(f"copy ({_PIVOT}) to 'stolen.csv'; {_PIVOT}", "COPY", id="copy-and-pivot"),
+        pytest.param(f"create table t as ({_PIVOT}); {_PIVOT}", "CREATE", id="create-and-pivot"),
         pytest.param("attach 'other.db'", "ATTACH", id="attach"),
         pytest.param("set threads = 1", "SET", id="set"),
         pytest.param("delete from raw.parcels", "DELETE", id="delete"),
@@ -304,6 +312,9 @@ def test_everything_but_reading_is_refused(world: World, query: str, kind: str) 
     ("query", "line"),
     [
         pytest.param("select 1; select 2", "only one query at a time: 2 statements were given.", id="two"),
+        pytest.param(
+            f"{_PIVOT}; {_PIVOT}", "only one query at a time: 2 statements were given.", id="two-pivots"
+        ),
         pytest.param("", "there is no query: the text is empty.", id="none"),
         pytest.param("-- only a comment", "there is no query: the text is empty.", id="comment"),
         pytest.param(

@@ -9,5 +9,23 @@
             ~ "Use materialized='ephemeral' under another name, or keep the table."
         ) -%}
     {%- endif -%}
+    {%- set settings = {'sql': compiled_code} -%}
+    {%- do slipway('has_columns_from_data', this, settings) -%}
+    {%- if settings['has_columns_from_data'] -%} {{ return(_view_of_rows()) }} {%- endif -%}
     {{ return(dbt.materialization_view_default()) }}
 {% endmaterialization %}
+
+
+{# DuckDB makes no view of a PIVOT that takes its columns from the data: the rows of such a view are kept in memory. #}
+{% macro _view_of_rows() %}
+    {{ run_hooks(pre_hooks) }}
+    {%- do adapter.create_schema(this) -%}
+    {%- call statement('main') -%}
+        {%- if config.get('contract').enforced -%} {{ get_assert_columns_equivalent(compiled_code) }} {%- endif -%}
+        create or replace table {{ this }} as (
+            {{ compiled_code }}
+        )
+    {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [this.incorporate(type='view')]}) }}
+{% endmacro %}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from duckdb import StatementType
 
 from slipway.adapters import spill
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.s3 import Keys, S3Access, is_s3, s3_access
 from slipway.domain.environment import Environment
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import ConfigError, UnavailableError
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 UPLOAD_PART = 10_000_000
@@ -24,6 +25,7 @@ UPLOAD_PART = 10_000_000
 By itself DuckDB takes a ten-thousandth of 800 GB, so that a partitioned write of a dozen files exhausts a gigabyte.
 """
 _UPLOAD_PARTS = 10_000  # of a file, the most that S3 allows
+_ENDS = (StatementType.TRANSACTION, StatementType.SET)
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -79,6 +81,83 @@ def setting(cursor: duckdb.DuckDBPyConnection, name: str, value: str | int) -> I
         yield
     finally:
         cursor.execute(f"set session {name} = {literal(str(before))}")
+
+
+def result_of(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection:
+    """Run one statement up to its result, and return the connection that holds it.
+
+    DuckDB makes several statements of one that has a PIVOT whose columns come from the data: before it, types for these columns;
+    around a COPY, CREATE or EXPLAIN, also a transaction. ``cursor.execute(sql)`` gives the result of the last of them, which for a
+    COPY is that of the commit: no rows.
+
+    Raises:
+        ConfigError: the text holds more than one statement.
+        duckdb.Error: a statement failed.
+    """
+    statements, main = _expanded(cursor, sql)
+    for statement in statements[: main + 1]:
+        cursor.execute(statement)
+    return cursor
+
+
+def execute(
+    cursor: duckdb.DuckDBPyConnection, sql: str, after: Callable[[], None] = lambda: None
+) -> list[tuple[Any, ...]]:
+    """Run one statement with all that DuckDB makes of it, and return the rows of its result; see ``result_of``.
+
+    Args:
+        cursor: the connection.
+        sql: the statement.
+        after: called after each statement that moved rows, to note what it cost.
+
+    Raises:
+        ConfigError: the text holds more than one statement.
+        duckdb.Error: a statement failed; the transaction that DuckDB began around it is undone.
+    """
+    statements, main = _expanded(cursor, sql)
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for at, statement in enumerate(statements):
+            cursor.execute(statement)
+            if at == main:
+                rows = cursor.fetchall()
+            if statement.type not in _ENDS:
+                after()
+    except BaseException:
+        if (
+            statements[0].type == StatementType.TRANSACTION
+        ):  # else every later statement of the connection fails, too
+            with suppress(duckdb.Error):
+                cursor.rollback()
+        raise
+    return rows
+
+
+def _expanded(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[Sequence[duckdb.Statement], int]:
+    """The statements that DuckDB makes of one, and which of them has its result."""
+    statements = cursor.extract_statements(sql)
+    own = written(statements)
+    if len(own) != 1:
+        raise ConfigError(
+            "a query is not one statement",
+            f"DuckDB reads {len(own)} in it",
+            "write one SELECT, with parentheses that match",
+        )
+    return statements, own[0]
+
+
+def written(statements: Sequence[duckdb.Statement]) -> list[int]:
+    """Which of the statements that DuckDB extracted from a text stand there.
+
+    The others, which have no text of their own, are those that it adds: the begin and the end of a transaction, or the settings
+    that take their place inside of one, and the types that a later statement needs.
+    """
+    ends = [not one.query and one.type in _ENDS for one in statements] + [True]
+    added = [
+        end or (not one.query and one.type == StatementType.CREATE and not ends[at + 1])
+        for at, (one, end) in enumerate(zip(statements, ends, strict=False))
+    ]
+    return [at for at, is_added in enumerate(added) if not is_added]
 
 
 def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:

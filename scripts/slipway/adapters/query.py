@@ -101,14 +101,14 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
-            _interruptible(connection, lambda: connection.execute(sql))
+            _interruptible(connection, lambda: engine.result_of(connection, sql))
         except duckdb.Error as error:
             for failure in unreadable:
                 raise failure from None
             if not _asks_for(error, target, cut):
                 raise
             _open(connection, published, cut, sql, target)
-            _interruptible(connection, lambda: connection.execute(sql))
+            _interruptible(connection, lambda: engine.result_of(connection, sql))
     return QueryResult(cut, connection, is_plan=is_plan)
 
 
@@ -143,19 +143,18 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T])
 def _check(sql: str) -> bool:
     """Whether the text is an EXPLAIN; raises UsageError unless it is one query that only reads."""
     statements = duckdb.extract_statements(sql)
-    # A PIVOT becomes two statements: DuckDB first makes a type of the values, without a text of its own.
-    written = [item for item in statements if item.query or item is statements[-1]]
-    if not written:
+    own = engine.written(statements)
+    if not own:
         raise UsageError("there is no query", "the text is empty", "give one, for example 'show tables'")
-    if len(written) > 1:
+    if len(own) > 1:
         raise UsageError(
-            "only one query at a time", f"{len(written)} statements were given", "run them one by one"
+            "only one query at a time", f"{len(own)} statements were given", "run them one by one"
         )
-    kind = statements[-1].type.name
+    kind = statements[own[0]].type.name
     if kind == "EXPLAIN" and (prefix := _EXPLAIN.match(sql)):
         _check(sql[prefix.end() :])
         return True
-    if kind != "SELECT" or (len(statements) > 1 and statements[0].query):
+    if kind != "SELECT":
         raise UsageError(
             f"{kind.replace('_', ' ')} is refused",
             "published tables are only read here",

@@ -6,13 +6,14 @@ the keys it began with.
 
 from __future__ import annotations
 
-import io
+import io as streams
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
-from pyiceberg.io import InputFile, OutputFile, OutputStream
+from pyiceberg.io import FileIO, InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from slipway.adapters.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
@@ -47,6 +48,27 @@ class StoreFileIO(PyArrowFileIO):
         return s3_access({key: str(value) for key, value in self.properties.items()})
 
 
+def sizes(io: FileIO, folder: str, prefix: str) -> dict[str, int]:
+    """Bytes of every file in a folder whose name begins so; on S3 one request for a thousand of them.
+
+    Raises:
+        UnavailableError: the store refuses or does not answer.
+    """
+    if not is_s3(folder):
+        with os.scandir(folder.removeprefix("file://")) as found:
+            return {entry.name: entry.stat().st_size for entry in found if entry.name.startswith(prefix)}
+    bucket, key = split(folder)
+    start = f"{key}/{prefix}"
+    client = s3_access({name: str(value) for name, value in io.properties.items()}).client
+    with answering(folder):
+        pages: Any = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start)
+        return {
+            item["Key"].removeprefix(f"{key}/"): item["Size"]
+            for page in pages
+            for item in page.get("Contents", [])
+        }
+
+
 class S3File(InputFile, OutputFile):
     """One object; raises UnavailableError when the store refuses or does not answer."""
 
@@ -69,7 +91,7 @@ class S3File(InputFile, OutputFile):
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
         """The whole object; raises FileNotFoundError."""
-        return io.BytesIO(
+        return streams.BytesIO(
             self._ask(lambda: ObjectStream(self._access.client, self._bucket, self._key).read())
         )
 
@@ -105,7 +127,7 @@ class S3File(InputFile, OutputFile):
                 raise
 
 
-class _Upload(io.BytesIO):
+class _Upload(streams.BytesIO):
     def __init__(self, file: S3File, *, overwrite: bool) -> None:
         super().__init__()
         self._file, self._overwrite = file, overwrite

@@ -21,6 +21,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.typedef import Record
 
 from slipway.adapters import engine
+from slipway.adapters.iceberg.file_io import sizes
 from slipway.adapters.iceberg.schema import field_ids, parquet_schema
 from slipway.adapters.iceberg.tables import uri
 from slipway.adapters.iceberg.types import exact, literal, quote
@@ -30,7 +31,7 @@ from slipway.adapters.iceberg.write.layout import flush_rows, open_files, row_wi
 from slipway.adapters.iceberg.write.metrics import WrittenFile, data_file
 from slipway.adapters.iceberg.write.nan_counts import nan_counts
 from slipway.adapters.iceberg.write.partition_values import partition_keys, partition_record
-from slipway.domain.errors import SlipwayError
+from slipway.domain.errors import DamagedError, SlipwayError
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _COLUMN, _PART = "__slipway_column_", "__slipway_part_"  # as no column is called: ORDER BY finds these first
@@ -54,7 +55,8 @@ def copy(
         The files; each holds at least one row.
 
     Raises:
-        SlipwayError: the rows of a partition were not kept together.
+        SlipwayError: the rows of a partition were not kept together, or not all of them were written.
+        DamagedError: the files that are there are not those that DuckDB returned.
     """
     if "://" not in destination.folder:
         Path(destination.folder).mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,8 @@ class _Copy:
         self, cursor: duckdb.DuckDBPyConnection, destination: Destination, after: Callable[[], None]
     ) -> None:
         self.cursor, self.to, self.after = cursor, destination, after
+        self.prefix = f"{_PLAIN.sub('', destination.run_id)}-{uuid.uuid4().hex[:8]}-"
+        self.returned: dict[str, WrittenFile] = {}
         self.partition, self.sort = destination.partition, destination.sort
         self.names = [field.name for field in destination.schema.fields]
         self.columns = ", ".join(quote(name) for name in self.names)
@@ -119,7 +123,27 @@ class _Copy:
                 kept += self._split(file)
             else:
                 kept.append(file)
+        self._check_stored(kept)
         return kept
+
+    def _check_stored(self, kept: Sequence[WrittenFile]) -> None:
+        """Compare what COPY returned with the files that are there, whose names begin as those of no other write do.
+
+        One listing for each write: what is returned is not all of it if a statement was not what it seemed.
+        """
+        stored = sizes(self.to.io, uri(self.to.folder), self.prefix)
+        problems = [f"{name} was written and not returned" for name in sorted(stored.keys() - self.returned)]
+        for name, file in ((_name(file), file) for file in kept):
+            if name not in stored:
+                problems.append(f"{name} was returned and is not there")
+            elif stored[name] != file.size:
+                problems.append(f"{name} has {stored[name]} bytes and was returned with {file.size}")
+        if problems:
+            raise DamagedError(
+                f"what was written to {self.to.folder} is not what DuckDB returned of it",
+                f"{problems[0]}" + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
+                "nothing of it is used; run again, and report it if it stays so",
+            )
 
     def _whole(self, select: str) -> list[WrittenFile]:
         """One sequence of rows, split by size."""
@@ -156,11 +180,12 @@ class _Copy:
         values = [f"{column.expression} as {_PART}{number}" for number, column in enumerate(self.partition)]
         parts = ", ".join(f"{_PART}{number}" for number in range(len(self.partition)))
         order = ", ".join([parts, *(item.sql for item in self.sort)])
-        self.cursor.execute(
+        engine.execute(
+            self.cursor,
             f"create temp table {scratch.removeprefix('temp.')} as "
-            f"select {', '.join(columns + values)} from (\n{select}\n) order by {order}"
+            f"select {', '.join(columns + values)} from (\n{select}\n) order by {order}",
+            self.after,
         )
-        self.after()
         try:
             texts = ", ".join(f"{_PART}{number}::varchar" for number in range(len(self.partition)))
             ranges = self.cursor.execute(
@@ -174,6 +199,11 @@ class _Copy:
                 rows = f"(select {names} from {scratch} where rowid between {first} and {last})"
                 files = self._by_size(self._in_order(rows), self._row_group())
                 written += [replace(file, partition=partition_keys(keys)) for file in files]
+            expected, found = sum(row[2] for row in ranges), sum(file.records for file in written)
+            if expected != found:
+                raise SlipwayError(
+                    f"{found} rows were written of {expected}", "partitions are not complete", "report it"
+                )
             return written
         finally:
             self.cursor.execute(f"drop table if exists {scratch}")
@@ -208,23 +238,23 @@ class _Copy:
         return self._execute(query, options)
 
     def _execute(self, query: str, options: Sequence[str]) -> list[WrittenFile]:
-        pattern = f"{_PLAIN.sub('', self.to.run_id)}-{uuid.uuid4().hex[:8]}-{{uuid}}"
         listed = [
             "format parquet",
             "return_stats",
             "overwrite_or_ignore",
-            f"filename_pattern '{pattern}'",
+            f"filename_pattern '{self.prefix}{{uuid}}'",
             f"field_ids {field_ids(self.to.schema, self.names)}",
             *options,
         ]
         schema = self.to.schema
         if any(isinstance(schema.find_type(number), ice.BinaryType) for number in schema.field_ids):
             listed.append("write_bloom_filter false")  # equality on blobs misses rows through bloom filters
-        rows = self.cursor.execute(
-            f"copy ({query}) to {literal(self.to.folder)} ({', '.join(listed)})"
-        ).fetchall()
-        self.after()
-        return [WrittenFile.from_row(row) for row in rows]
+        rows = engine.execute(
+            self.cursor, f"copy ({query}) to {literal(self.to.folder)} ({', '.join(listed)})", self.after
+        )
+        files = [WrittenFile.from_row(row) for row in rows]
+        self.returned |= {_name(file): file for file in files}
+        return files
 
     def _row_group(self) -> int:
         one = self.sort and not self.partition
@@ -233,3 +263,7 @@ class _Copy:
     def _remove(self, file: WrittenFile) -> None:
         with contextlib.suppress(OSError):  # no table names it: left behind, it does no harm
             self.to.io.delete(uri(file.path))
+
+
+def _name(file: WrittenFile) -> str:
+    return file.path.rpartition("/")[2]

@@ -18,13 +18,14 @@ from pyiceberg.table import Table, TableProperties
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.utils.concurrent import ExecutorFactory
 
+from slipway.adapters import engine
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
 from slipway.adapters.iceberg.write.digest import Digest, digest_of
 from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.domain.errors import ConfigError, ContractError
+from slipway.domain.errors import ConfigError, ContractError, DamagedError
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""
@@ -57,7 +58,7 @@ class Scratch:
     def table(self, definition: str) -> str:
         """Create a table ``as select …`` or ``(column type, …)`` and return its name."""
         name = f"slipway_{uuid.uuid4().hex}"
-        self.cursor.execute(f"create temp table {name} {definition}")
+        engine.execute(self.cursor, f"create temp table {name} {definition}")
         self._names.append(name)
         return f"temp.{name}"
 
@@ -169,8 +170,20 @@ def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool 
 
 
 def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: Schema) -> Digest:
-    """The digest of the rows of data files."""
-    return digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
+    """The digest of the rows of data files, all of which are read for it.
+
+    Raises:
+        DamagedError: they do not hold as many rows as the table's metadata says of them.
+    """
+    digest = digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
+    stated = sum(file.record_count for file in files)
+    if digest.rows != stated:
+        raise DamagedError(
+            f"{len(files)} data files, such as {files[0].file_path}, do not hold what was written",
+            f"{digest.rows} rows are read from them, and they were written with {stated}",
+            "run again; if it stays so, see slipway doctor --deep",
+        )
+    return digest
 
 
 def files_holding(
