@@ -21,7 +21,17 @@ from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
 from slipway.adapters import engine, spill
-from slipway.adapters.dbt import build, describe, finish, frames, hooks, increments, invocation, rebuild
+from slipway.adapters.dbt import (
+    build,
+    describe,
+    finish,
+    frames,
+    hooks,
+    increments,
+    invocation,
+    rebuild,
+    seeds,
+)
 from slipway.adapters.dbt.inputs import consumed
 from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.node_key import manifest_node
@@ -157,6 +167,15 @@ class Plugin(BasePlugin):
         """Write a model's query as a staged table."""
         written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
         config["rebuild" if isinstance(written, str) else "response"] = written
+
+    def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
+        """Put a seed's rows into the in-memory database, to be written from there."""
+        declared = config["column_types"] or {}
+        seed = seeds.read_seed(relation.identifier, Path(config["path"]), config["delimiter"])
+        kinds = seeds.seed_types(seed, config["guessed"], declared)
+        named = {name.lower() for name in declared}
+        by_guess = [name.lower() not in named for name in seed.columns]
+        seeds.load_seed(thread_cursor(), config["loaded"], seed, kinds, by_guess)
 
     def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
         """Remember how the Python model that runs next is to be written."""

@@ -1,5 +1,6 @@
 {#
-    A seed is loaded by dbt's own macros into the in-memory database, then written like any table.
+    A seed is read in dbt's own dialect (scripts/slipway/adapters/dbt/seeds.py), put into the in-memory database, then
+    written like any table. dbt's guess of types is taken for columns that column_types does not name.
 #}
 {% materialization seed, adapter='duckdb' %}
     {%- set settings = iceberg_settings('replace') -%}
@@ -8,14 +9,7 @@
     {%- if not iceberg_unchanged(settings) -%}
         {{ run_hooks(pre_hooks) }}
         {%- do adapter.create_schema(this) -%}
-        {%- call statement('drop_view') -%} drop view if exists {{ this }} {%- endcall -%}
-        {%- do create_csv_table(model, agate_table) -%}
-        {%- if agate_table.rows | length -%}
-            {%- do _copy_seed() -%}
-            {#- dbt loads in a transaction; the view that takes the table's name is made outside of it -#}
-            {%- do adapter.commit() -%}
-        {%- endif -%}
-        {%- do iceberg_seed(settings) -%}
+        {%- do iceberg_seed(settings, agate_table) -%}
         {{ run_hooks(post_hooks) }}
     {%- endif -%}
     {%- do store_result('main', response=settings['response']) -%}
@@ -23,20 +17,20 @@
 {% endmaterialization %}
 
 
-{# As dbt-duckdb does it, but for a path that may hold an apostrophe. #}
-{% macro _copy_seed() %}
-    {%- set path = adapter.get_seed_file_path(model) | replace("'", "''") -%}
-    {%- set delimiter = config.get('delimiter', ',') | replace("'", "''") -%}
-    {%- do adapter.add_query(
-        "copy " ~ this ~ " from '" ~ path ~ "' (format csv, header true, delimiter '" ~ delimiter ~ "')", abridge_sql_log=True
-    ) -%}
-{% endmacro %}
-
-
-{% macro iceberg_seed(settings) %}
-    {%- set loaded = 'seed_' ~ model.alias -%}
-    {%- call statement('name_loaded') -%} alter table {{ this }} rename to {{ adapter.quote(loaded) }} {%- endcall -%}
-    {%- set relation = this.incorporate(path={'identifier': loaded}) -%}
-    {%- do iceberg_write(settings, 'from ' ~ relation) -%}
-    {%- call statement('drop_loaded') -%} drop table {{ relation }} {%- endcall -%}
+{% macro iceberg_seed(settings, agate_table) %}
+    {%- set guessed = [] -%}
+    {%- for name in agate_table.column_names -%}
+        {%- do guessed.append(adapter.convert_type(agate_table, loop.index0)) -%}
+    {%- endfor -%}
+    {%- set loaded = this.incorporate(path={'identifier': 'seed_' ~ model.alias}) -%}
+    {%- do settings.update({
+        'path': adapter.get_seed_file_path(model),
+        'delimiter': config.get('delimiter', ','),
+        'column_types': config.get('column_types', {}),
+        'guessed': guessed,
+        'loaded': loaded.render(),
+    }) -%}
+    {%- do slipway('load_seed', this, settings) -%}
+    {%- do iceberg_write(settings, 'from ' ~ loaded) -%}
+    {%- call statement('drop_loaded') -%} drop table {{ loaded }} {%- endcall -%}
 {% endmacro %}
