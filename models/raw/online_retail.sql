@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         full_refresh=false,
+        on_code_change={'keep': 'rows are text as it landed, and producers remove their files'},
         partitioned_by=['day(_landed_at)'],
         sorted_by=['_source_file', '_source_line'],
     )

@@ -97,6 +97,7 @@ def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError
         manifest.InputSnapshot,
         manifest.LandedFile,
         manifest.Node,
+        manifest.Definition,
         manifest.Tests,
         manifest.TestResult,
         manifest.Freshness,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.conftest import Project
+from tests.integration.conftest import ROOT, Project
 
+from slipway.adapters.dbt.keys.macros import SHIMS
 from slipway.adapters.dbt.keys.python import own_module
-from slipway.adapters.dbt.node_key import node_key, tables_read
+from slipway.adapters.dbt.node_key import definition_key, node_key, tables_read
 from slipway.adapters.profile import Profile
 
 FILES = {
@@ -80,8 +82,8 @@ class Keyed:
         self._target = project.target
         self.variables: dict[str, Any] = {"factor": 1, "deep": 1, "hooked": 1}
 
-    def keys(self) -> dict[str, str]:
-        """Node name to key, as if every table that it reads were at one snapshot; tests with them."""
+    def keys(self, *, definitions: bool = False) -> dict[str, str]:
+        """Node name to key, or to its definition's, as if every table that it reads were at one snapshot; tests with them."""
         from dbt.cli.main import dbtRunner
 
         own_module.cache_clear()
@@ -97,12 +99,16 @@ class Keyed:
         assert done.success, done.exception
         manifest: Any = done.result
         known = {**Profile(self.path).vars, **self.variables}
+
+        def key(unique_id: str) -> str:
+            if definitions:
+                return definition_key(manifest, unique_id, known)
+            return node_key(manifest, unique_id, dict.fromkeys(tables_read(manifest, unique_id), "1"), known)
+
         return {
             unique_id.split(".", 2)[2].partition(".")[0]
             if ".v" not in unique_id
-            else unique_id.split(".", 2)[2]: node_key(
-                manifest, unique_id, dict.fromkeys(tables_read(manifest, unique_id), "1"), known
-            )
+            else unique_id.split(".", 2)[2]: key(unique_id)
             for unique_id, node in manifest.nodes.items()
             if node.resource_type in ("model", "seed", "snapshot", "test")
         }
@@ -294,3 +300,50 @@ def test_environment_and_settings_of_the_profile(
         )
         after = project.keys()
     assert not set(before.items()) & set(after.items())
+
+
+def test_the_list_of_shims_is_that_of_the_macros() -> None:
+    """What belongs to Slipway is known by name: a project may keep its own macros in the same folders."""
+    folders = [
+        ROOT / "macros" / name for name in ("hooks", "increments", "landing", "naming", "relations", "slices")
+    ]
+    code = "".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("*.sql"))
+    assert set(re.findall(r"{%-? *macro (\w+)", code)) == SHIMS
+
+
+def test_what_reaches_a_definition(keyed: tuple[Keyed, dict[str, str]]) -> None:
+    """Code, variables and what shapes a row; not how it is stored and found, checks, versions, or business time."""
+    project, _ = keyed
+    before = project.keys(definitions=True)
+    with project.restored():
+        project.edit(
+            "models/curated/later.sql",
+            "materialized='incremental'",
+            "materialized='incremental', sorted_by=['n']",
+        )
+        project.edit(
+            "models/curated/plain.sql",
+            "select 1",
+            "{{ config(contract={'enforced': true}, tags=['x']) }} select 1",
+        )
+        project.edit(
+            "models/curated/_keys.yml",
+            "[{name: n, description",
+            "[{name: t, data_type: varchar}, {name: n, data_type: integer, description",
+        )
+        (project.path / "macros" / "relations" / "ref.sql").write_text(
+            (project.path / "macros" / "relations" / "ref.sql")
+            .read_text(encoding="utf-8")
+            .replace("own(", "own(\n"),
+            encoding="utf-8",
+        )
+        project.variables["as_of"] = "2024-05-01"
+        assert project.keys(definitions=True) == before
+    with project.restored():
+        project.edit("models/curated/later.sql", "select 1", "select 2")
+        project.edit("models/curated/inlined.sql", "*", "n + 1 as n")
+        project.edit("own_macros/inner.sql", "+ 1", "+ 2")
+        project.variables["factor"] = 2
+        after = project.keys(definitions=True)
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed == {"later", "inlined", "inlines", "through_macro", "hooked", "with_var", "any_var"}

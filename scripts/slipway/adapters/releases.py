@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pyiceberg.table import Table
 
 from slipway.adapters.belonging import OUTSIDE, check_catalog, check_file
+from slipway.adapters.dbt.state import read_state
 from slipway.adapters.halfway import seen
 from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
@@ -271,4 +272,5 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
         changed=intent is not None and (intent.rolls_back or (tags == [intent.tag] and not rewrites)),
         run_id=summary.get("slipway.run-id"),
         rewrites=rewrites,
+        stale=read_state(table).stale,
     )

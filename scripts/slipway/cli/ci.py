@@ -50,6 +50,11 @@ def _as_json(result: object) -> str:
     assert isinstance(result, CiResult)
     parts = {"run": result.run, "comparison": result.report, "against": result.against}
     return json.dumps(
-        {"passed": result.passed, **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()}},
+        {
+            "passed": result.passed,
+            "stale": dict(result.stale),
+            "kept": dict(result.kept),
+            **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()},
+        },
         indent=1,
     )

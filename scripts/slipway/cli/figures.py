@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from slipway.domain.manifest import Node
+
+_CHANGES = {
+    "built": "built",
+    "unchanged": "unchanged",
+    "same_content": "same content",
+    "pinned": "as published",
+}
 _LAYERS = ("landing", "raw", "reference", "curated", "quarantine", "serving")
 
 
@@ -43,6 +53,13 @@ def one_line(text: str, length: int = 200) -> str:
     """Text on one line, cut where it is long."""
     flat = " ".join(text.split())
     return flat if len(flat) <= length else f"{flat[: length - 1]}…"
+
+
+def change(node: Node) -> str:
+    """What became of a table; that rows of it are not what its code makes goes before that nothing changed."""
+    if node.stale:
+        return "built, stale" if node.change == "built" else "stale"
+    return _CHANGES.get(node.change, node.status)
 
 
 def by_layer(table: str) -> tuple[int, str]:

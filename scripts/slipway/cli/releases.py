@@ -60,13 +60,22 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
 
 
 def _changed(release: Release) -> str:
-    changed = sorted((name for name, table in release.tables.items() if table.changed), key=figures.by_layer)
-    if len(changed) > _NAMED:
-        return f"{len(changed)} of {len(release.tables)}"
-    return ", ".join(changed)
+    return _names([name for name, table in release.tables.items() if table.changed], len(release.tables))
+
+
+def _names(tables: list[str], of: int) -> str:
+    if len(tables) > _NAMED:
+        return f"{len(tables)} of {of}"
+    return ", ".join(sorted(tables, key=figures.by_layer))
 
 
 def _note(release: Release) -> str:
+    stale = [name for name, table in release.tables.items() if table.stale]
+    parts = [_rollback(release), f"stale: {_names(stale, len(release.tables))}" if stale else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _rollback(release: Release) -> str:
     if not release.rolls_back:
         return ""
     what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
@@ -80,6 +89,7 @@ def _record(release: Release) -> dict[str, Any]:
         "run_id": release.run_id,
         "target": release.target,
         "changed": sorted(name for name, table in release.tables.items() if table.changed),
+        "stale": {name: table.stale for name, table in sorted(release.tables.items()) if table.stale},
         "tables": len(release.tables),
         "commit": release.code.commit,
         "dirty": release.code.dirty,

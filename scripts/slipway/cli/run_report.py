@@ -5,18 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from slipway.cli import figures
 from slipway.domain.run import Outcome
 
 if TYPE_CHECKING:
     from slipway.domain.manifest import Node, RunManifest
     from slipway.services.run import Run
-
-_CHANGES = {
-    "built": "built",
-    "unchanged": "unchanged",
-    "same_content": "same content",
-    "pinned": "as published",
-}
 
 
 def report(done: Run, target: str | None = None, program: str = "slipway") -> str:
@@ -28,7 +22,15 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
         program: how the command is called.
     """
     manifest = done.manifest
-    lines = ["", *_tables(manifest), *_tests(manifest), *_conservation(manifest), *_landing(manifest), ""]
+    lines = [
+        "",
+        *_tables(manifest),
+        *_of_other_code(manifest),
+        *_tests(manifest),
+        *_conservation(manifest),
+        *_landing(manifest),
+        "",
+    ]
     lines.append(_headline(manifest))
     lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
     lines += [f"  warehouse  {done.environment.warehouse}", ""]
@@ -48,12 +50,22 @@ def _tables(manifest: RunManifest) -> list[str]:
 
 
 def _table(node: Node, width: int) -> str:
-    change = _CHANGES.get(node.change, node.status)
+    change = figures.change(node)
     cells = f"{node.table:<{width}}  {change:<12}  {_number(node.rows_after):>11}"
     if node.change == "built":
         cells += f"  {_number(node.rows_added):>9}  {_number(node.rows_removed):>9}  {_bytes(node.bytes_written):>9}"
         cells += f"  {node.seconds:>6.2f}"
     return cells.rstrip()
+
+
+def _of_other_code(manifest: RunManifest) -> list[str]:
+    found = [
+        (word, node.table, why)
+        for node in manifest.nodes
+        for word, why in (("stale", node.stale), ("kept", node.kept))
+        if why
+    ]
+    return ["", *(f"{word}: {table}: {why}" for word, table, why in found)] if found else []
 
 
 def _tests(manifest: RunManifest) -> list[str]:

@@ -31,7 +31,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     """List runs, newest first.
 
     A run that was killed, or is not finished, has no manifest and is listed as incomplete; after slipway doctor --fix
-    as killed. One whose manifest is damaged is unreadable. built and same count
+    as killed. One whose manifest is damaged is unreadable. built, same and stale count
     tables, pass to carried count tests; * marks a work tree with uncommitted changes.
     """
     from slipway.services.inspect import list_runs
@@ -40,7 +40,12 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     if output_ == "json":
         output.as_json([asdict(run) for run in runs])
     elif runs:
-        output.table(_HEADERS, [_cells(run) for run in runs], right=_RIGHT, optional=_OPTIONAL)
+        headers: tuple[str, ...] = _HEADERS
+        cells = [_cells(run) for run in runs]
+        if any(run.tables_stale for run in runs):
+            headers = (*headers, "stale")
+            cells = [[*line, run.tables_stale or None] for line, run in zip(cells, runs, strict=True)]
+        output.table(headers, cells, right=(*_RIGHT, "stale"), optional=_OPTIONAL)
         for run in runs:
             if run.outcome in ("unreadable", "incomplete") and run.reason:
                 output.message(run.reason)

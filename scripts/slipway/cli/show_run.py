@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from slipway.services.inspect import RunDetails
 
 _SOME = 10  # lines of one kind before the rest is only counted
-_CHANGES = {"same_content": "same content", "pinned": "as published", "none": ""}
 _GOOD = ("pass", "success", "not run", "skipped")
 _HEADERS = ("table", "change", "rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
 _RIGHT = ("rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
@@ -108,6 +107,10 @@ def _tables(nodes: list[Node]) -> None:
         output.result("")
         ordered = sorted(shown, key=lambda node: figures.by_layer(node.table or ""))
         output.table(_HEADERS, [_table(node) for node in ordered], right=_RIGHT, optional=_OPTIONAL)
+    _list(
+        "rows that other code made",
+        [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept],
+    )
     failed = [node for node in nodes if node.status in ("error", "fail", "runtime error")]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 
@@ -116,7 +119,7 @@ def _table(node: Node) -> list[object]:
     built = node.change == "built"
     return [
         node.table,
-        _CHANGES.get(node.change, node.change) or node.status,
+        figures.change(node),
         figures.number(node.rows_after),
         figures.number(node.rows_before) if built else None,
         _signed("+", node.rows_added) if built else None,

@@ -66,6 +66,10 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
         yield "commit", f"{made.commit or 'none'}{branch}{dirty}"
     else:
         yield "run", source.run_id or "unknown: another tool wrote it"
+    if origin.stale:
+        yield "stale", origin.stale
+    elif len(origin.made_by) > 1:
+        yield "made by", f"{len(origin.made_by)} definitions, which is intended: {origin.kept}"
     yield (
         "snapshot",
         f"{source.version}, written {figures.moment(source.written_at)} UTC ({source.operation})",

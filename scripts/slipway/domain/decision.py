@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from slipway.domain.environment import Environment, Mode
 from slipway.domain.run import Outcome
@@ -34,6 +34,7 @@ class RunFacts:
         broken: raw tables of which more rows came out than landed.
         replaced: which landed files were replaced while they were read, empty for none.
         unknown_code: which of the code that was read no commit holds, empty for none.
+        other_code: tables with rows that other code made than the present, and what to do about each.
     """
 
     run_id: str
@@ -53,11 +54,13 @@ class RunFacts:
     broken: Sequence[str] = ()
     replaced: str = ""
     unknown_code: str = ""
+    other_code: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(facts: RunFacts) -> Decision:
     """The outcome of a run. ``published`` means that it may be published now."""
-    return _not_passed(facts) or _held_back(facts) or (Outcome.PUBLISHED, "every node and every test passed")
+    kept_back = _not_passed(facts) or _of_other_code(facts) or _held_back(facts)
+    return kept_back or (Outcome.PUBLISHED, "every node and every test passed")
 
 
 def _not_passed(facts: RunFacts) -> Decision | None:
@@ -77,6 +80,14 @@ def _not_passed(facts: RunFacts) -> Decision | None:
     if facts.broken:
         return Outcome.FAILED, f"more rows came out of {', '.join(facts.broken)} than landed there"
     return None
+
+
+def _of_other_code(facts: RunFacts) -> Decision | None:
+    if not facts.other_code or facts.partial or facts.environment.mode is Mode.EXPLORATORY:
+        return None
+    table, why = min(facts.other_code.items())
+    more = f", and {len(facts.other_code) - 1} more are stale" if len(facts.other_code) > 1 else ""
+    return Outcome.FAILED, f"{table} is stale{more}: {why}"
 
 
 def _held_back(facts: RunFacts) -> Decision | None:

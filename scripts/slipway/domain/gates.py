@@ -26,6 +26,8 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
         return f"{manifest.outcome}: {manifest.reason}"
     if failed := [node.table or node.unique_id for node in manifest.nodes if node.status not in _BUILT]:
         return f"{', '.join(failed)} was not built"
+    if mode is not Mode.EXPLORATORY and (other := [node for node in manifest.nodes if node.stale]):
+        return f"{other[0].table} is stale: {other[0].stale}"
     if why := _tests(manifest.tests, mode) or _conservation(manifest.conservation):
         return why
     if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):

@@ -101,8 +101,24 @@ class LandedFile(Record):
     contract: str | None = None
 
 
+class Definition(Record):
+    """Code that made rows of a table: the key of the definition, and the run and commit that it was first used in.
+
+    The key is empty for rows of which it is not recorded.
+    """
+
+    key: str = ""
+    commit: str | None = None
+    dirty: bool = False
+    run_id: str | None = None
+
+
 class Node(Record):
-    """What happened to one node; bytes as DuckDB counted them, seconds of wall time."""
+    """What happened to one node; bytes as DuckDB counted them, seconds of wall time.
+
+    ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
+    for a table that was made by its present code.
+    """
 
     unique_id: str
     table: str | None
@@ -110,6 +126,10 @@ class Node(Record):
     change: Literal["built", "unchanged", "same_content", "pinned", "none"]
     message: str = ""
     node_key: str | None = None
+    definition_key: str | None = None
+    made_by: list[Definition] = Field(default_factory=list)
+    stale: str = ""
+    kept: str = ""
     base_snapshot: str | None = None
     candidate_snapshot: str | None = None
     metadata_location: str | None = None

@@ -40,7 +40,11 @@ class Intent(Record):
 
 
 class ReleasedTable(Record):
-    """A table as a release shows it; ``rewrites`` is the snapshot whose rows a compaction put into other files."""
+    """A table as a release shows it.
+
+    ``rewrites`` is the snapshot whose rows a compaction put into other files, ``stale`` says why rows of the table are not
+    what the code makes that last ran.
+    """
 
     snapshot_id: str | None
     schema_id: int
@@ -49,6 +53,7 @@ class ReleasedTable(Record):
     changed: bool
     run_id: str | None
     rewrites: str | None = None
+    stale: str = ""
 
     @property
     def content(self) -> str | None:

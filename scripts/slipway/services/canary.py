@@ -143,11 +143,11 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
 
 def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
     """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
-    before = {node.unique_id: node.node_key for node in base.nodes if node.change == "pinned"}
+    before = {node.unique_id: node.definition_key for node in base.nodes if node.change == "pinned"}
     touched = sorted(
         node.table or node.unique_id
         for node in head.nodes
-        if node.change == "pinned" and before.get(node.unique_id) != node.node_key
+        if node.change == "pinned" and before.get(node.unique_id) != node.definition_key
     )
     return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}
 

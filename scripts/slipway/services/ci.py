@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,11 +36,15 @@ class CiResult:
         report: the comparison with what is published; None when there was nothing to compare. Tables of models that are gone
             are compared, too.
         against: the release that the change was compared with.
+        stale: published tables with rows that other code made and that a run would not make again, and what the release needs.
+        kept: such tables whose rows are declared to stay, with the reason.
     """
 
     run: RunManifest | None
     report: ComparisonReport | None
     against: Release
+    stale: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -85,7 +89,9 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
         show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
         pins = {name: table.metadata_location for name, table in against.tables.items()}
-        touched = ["state:modified", *changed(project, environment, pins)]
+        differing = changed(project, environment, pins)
+        touched = ["state:modified", *differing.selectors]
+        of_other_code = {"stale": differing.stale, "kept": differing.kept}
         try:
             done = run(
                 RunOptions(
@@ -101,11 +107,11 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             )
         except NothingSelectedError:
             head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
-            return CiResult(None, _compare(None, against, described, head, environment), against)
+            report = _compare(None, against, described, head, environment)
+            return CiResult(None, report, against, **of_other_code)
         head = scratch_manifest(folder / "scratch", done.manifest.run_id)
-        return CiResult(
-            done.manifest, _compare(done.manifest, against, described, head, environment), against
-        )
+        report = _compare(done.manifest, against, described, head, environment)
+        return CiResult(done.manifest, report, against, **of_other_code)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -156,10 +162,11 @@ def to_markdown(result: CiResult) -> str:
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
         if result.report is None:
-            return f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+            told = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+            return "\n".join([told, *_of_other_code(result)])
         verdict = "passed" if result.passed else "failed"
         told = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
-        return told + report_to_markdown(result.report)
+        return "\n".join([told, *_of_other_code(result)]) + report_to_markdown(result.report)
     tests = result.run.tests
     lines = [
         f"### Slipway: {'passed' if result.passed else 'failed'}",
@@ -177,10 +184,21 @@ def to_markdown(result: CiResult) -> str:
     lines += [
         f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors
     ]
-    lines.append("")
+    lines += ["", *_of_other_code(result)]
     if result.report is not None:
         lines.append(report_to_markdown(result.report))
     return "\n".join(lines)
+
+
+def _of_other_code(result: CiResult) -> list[str]:
+    """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
+    lines = []
+    if result.stale:
+        lines += ["#### What the release needs", ""]
+        lines += [f"- `{table}`: {why}" for table, why in sorted(result.stale.items())]
+        lines.append("")
+    lines += [f"- `{table}`: {why}" for table, why in sorted(result.kept.items())]
+    return [*lines, ""] if result.kept else lines
 
 
 def _compare(

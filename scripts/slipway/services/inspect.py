@@ -46,6 +46,7 @@ class RunLine:
     commit: str | None = None
     dirty: bool | None = None
     reason: str = ""
+    tables_stale: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _line(records: Records, run_id: str) -> RunLine:
         commit=manifest.code.commit,
         dirty=manifest.code.dirty,
         reason=manifest.reason,
+        tables_stale=sum(bool(node.stale) for node in manifest.nodes),
     )
 
 

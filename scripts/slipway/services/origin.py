@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from slipway.adapters import lineage
+from slipway.adapters.dbt.state import read_state
 from slipway.adapters.published import Published
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.lineage import Source, SourceFiles
@@ -71,6 +73,9 @@ class TableOrigin:
         files: landed files at the end of the chain.
         tested: tests in the run that wrote it, and in the last run that dealt with it.
         columns: its schema.
+        made_by: the code that made its rows: key of the definition, and the run and commit that it was first used in.
+        stale: why rows of it are not what the code makes that last ran; empty if all are.
+        kept: the declared reason why such rows stay.
         notes: records that cannot be read, so that what they tell is left out.
     """
 
@@ -86,6 +91,9 @@ class TableOrigin:
     files: list[SourceFiles]
     tested: list[Tested]
     columns: list[ColumnInfo]
+    made_by: list[dict[str, Any]]
+    stale: str
+    kept: str
     notes: list[str]
 
 
@@ -116,6 +124,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
     notes = [error.line() for error in damaged.values()]
     release = _release_of(releases, name, chain[0].version)
     loaded = lineage.load(published, name)
+    state = read_state(loaded)
     return TableOrigin(
         table=name,
         target=published.environment.name,
@@ -132,6 +141,9 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
             ColumnInfo(column.name, str(column.field_type), column.required, column.doc or "")
             for column in loaded.schema().fields
         ],
+        made_by=[one.model_dump() for one in state.made_by if state.definition.key],
+        stale=state.stale,
+        kept=state.kept,
         notes=list(dict.fromkeys(notes)),
     )
 

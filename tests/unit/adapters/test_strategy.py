@@ -52,7 +52,29 @@ REFUSED: dict[str, dict[str, Any]] = {
     },
     "thing: unique_key has no effect with microbatch: a batch replaces the rows of its time. remove it, or use "
     "merge.": {"incremental_strategy": "microbatch", "event_time": "at", "unique_key": "k"},
+    "thing: on_code_change has no effect with a table: all of its rows are made by the present code. remove it.": {
+        "materialized": "table",
+        "on_code_change": {"keep": "why"},
+    },
 }
+
+WRONG: list[object] = [
+    "keep",
+    {"keep": " "},
+    {"keep": None},
+    {"keep": "why", "until": 1},
+    {"fail": "why"},
+    [],
+    {},
+    "",
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_rows_of_other_code_stay_only_with_a_reason(wrong: object) -> None:
+    with pytest.raises(ConfigError, match=r"on_code_change.*only with a reason.*keep: <the reason>"):
+        check_incremental(node(on_code_change=wrong))
+    check_incremental(node(on_code_change={"keep": "they were right then"}))
 
 
 @pytest.mark.parametrize("said", REFUSED)

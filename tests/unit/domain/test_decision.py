@@ -87,3 +87,14 @@ def test_gates_block_outside_exploration(fact: dict[str, object]) -> None:
 
 def test_a_scratch_environment_takes_what_passed() -> None:
     assert decide(replace(GOOD, environment=PROD, scratch=True, managed=False))[0] is Outcome.PUBLISHED
+
+
+@pytest.mark.parametrize("change", [{}, {"managed": False}, {"staged": 0}], ids=["run", "dbt", "unchanged"])
+def test_rows_of_other_code_block_outside_exploration(change: dict[str, object]) -> None:
+    facts = replace(GOOD, other_code={"serving.b": "rebuild b", "serving.a": "rebuild a"}, **change)  # type: ignore[arg-type]
+    for where in (CI, STAGING, PROD):
+        decided, why = decide(replace(facts, environment=where))
+        assert decided is Outcome.FAILED
+        assert why == "serving.a is stale, and 1 more are stale: rebuild a"
+    assert decide(facts)[0] is not Outcome.FAILED
+    assert decide(replace(facts, environment=PROD, partial=True, staged=1))[0] is Outcome.DISCARDED

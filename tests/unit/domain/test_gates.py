@@ -162,3 +162,13 @@ def test_gates_where_others_rely_on_it(changes: dict[str, Any], told: str) -> No
 def test_production_wants_a_commit(code: Code) -> None:
     assert "uncommitted changes" in closed_gate(manifest(code=code), Mode.PRODUCTION, NOW)
     assert closed_gate(manifest(code=code), Mode.SCHEDULED, NOW) == ""
+
+
+def test_rows_of_other_code_are_not_published_after_all() -> None:
+    node = Node(
+        unique_id="model.p.a", table="serving.a", status="success", change="built", stale="rebuild it"
+    )
+    staged = manifest(nodes=[node])
+    assert closed_gate(staged, Mode.PRODUCTION, NOW) == "serving.a is stale: rebuild it"
+    assert closed_gate(staged, Mode.SCHEDULED, NOW) == "serving.a is stale: rebuild it"
+    assert closed_gate(staged, Mode.EXPLORATORY, NOW) == ""

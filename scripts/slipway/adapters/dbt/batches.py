@@ -40,8 +40,8 @@ class BatchedModel:
         assert self.last is not None
         request = replace(
             self.last,
-            snapshot_properties=self.state.summary(),
-            confirm=self.state.table_property,
+            described=lambda remade: self.state.after(remade).summary(),
+            confirm=lambda content, remade: self.state.after(remade).table_property(content),
         )
         return self.table.stage(request)
 

@@ -13,8 +13,9 @@ from pyiceberg.table import Table
 from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
 from slipway.adapters.dbt.contracts import contract_of
+from slipway.adapters.dbt.definitions import keep_of
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
-from slipway.adapters.dbt.node_key import manifest_node, node_key
+from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
 from slipway.adapters.dbt.rebuild import check_rebuild
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
@@ -25,7 +26,7 @@ from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
-from slipway.domain.manifest import Node
+from slipway.domain.manifest import Definition, Node
 from slipway.domain.replay import is_history
 
 
@@ -59,6 +60,7 @@ def unchanged(
                 status="",
                 change="none",
                 node_key=key,
+                definition_key=definition_key(manifest, unique_id, session.vars),
                 inputs=inputs,
             )
     if (whole := session.whole_input(identifier, history=is_history(unique_id))) is not None:
@@ -103,8 +105,19 @@ def write_node(
     identifier = identifier_of(manifest, unique_id)
     node = manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
-    state = TableState(noted.node_key or "", noted.inputs)
     base = session.base(identifier)
+    state = TableState(
+        noted.node_key or "",
+        noted.inputs,
+        definition=Definition(
+            key=noted.definition_key or "",
+            commit=session.code.commit,
+            dirty=session.code.dirty,
+            run_id=session.request.run_id,
+        ),
+        made_by=read_state(base).made_by,
+        kept=keep_of(node),
+    )
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)
@@ -165,8 +178,8 @@ def _request(
         sorted_by=_listed(config.get("sorted_by")),
         on_schema_change=str(config.get("on_schema_change") or "ignore"),
         table_properties=_table_properties(node, config),
-        snapshot_properties=state.summary(),
-        confirm=state.table_property,
+        described=lambda remade: state.after(remade).summary(),
+        confirm=lambda content, remade: state.after(remade).table_property(content),
         column_docs=_column_docs(node),
         contract=contract_of(node),
         increments=tuple(session.increments[node.unique_id].values()),

@@ -15,13 +15,14 @@ from slipway.adapters import code
 from slipway.adapters.dbt import evidence, slices
 from slipway.adapters.dbt.code_read import code_read
 from slipway.adapters.dbt.contracts import check_batched
+from slipway.adapters.dbt.definitions import judged
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.disk import writing_below
 from slipway.adapters.releases import figures, release
 from slipway.domain.decision import RunFacts, decide
 from slipway.domain.errors import ContractError, SlipwayError, UnavailableError, UnrecordedError
-from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, RunManifest, Tests
+from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Node, RunManifest, Tests
 from slipway.domain.release import Intent
 from slipway.domain.run import Outcome
 
@@ -39,7 +40,8 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     done = Invocation(
         success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id()
     )
-    return [summary_line(session, conclude(session, done))]
+    manifest = conclude(session, done)
+    return [*notes_of(manifest), summary_line(session, manifest)]
 
 
 def conclude(session: Session, done: Invocation) -> RunManifest:
@@ -59,10 +61,11 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
             check_batched(session, done.manifest)
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
-    nodes, tests = evidence.nodes(session, done.results), evidence.tests(session, done.manifest, done.results)
+    nodes = judged(session, done.manifest, evidence.nodes(session, done.results))
+    tests = evidence.tests(session, done.manifest, done.results)
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)
-    outcome, reason = decide(_facts(session, done, tests, fresh, conserved))
+    outcome, reason = decide(_facts(session, done, nodes, tests, fresh, conserved))
     failure: SlipwayError | None = None
     if outcome is Outcome.PUBLISHED:
         intent = Intent(number=session.release, run_id=session.request.run_id, code=made_by)
@@ -115,6 +118,11 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
     return run_manifest
 
 
+def notes_of(manifest: RunManifest) -> list[str]:
+    """Tables with rows that other code made, one line each."""
+    return [f"stale: {node.table}: {node.stale}" for node in manifest.nodes if node.stale]
+
+
 def summary_line(session: Session, manifest: RunManifest) -> str:
     """What happened to the run, in one line."""
     where = f" in scratch environment {session.scratch}" if session.scratch else ""
@@ -133,6 +141,7 @@ def _failed(done: Invocation) -> list[str]:
 def _facts(
     session: Session,
     done: Invocation,
+    nodes: Sequence[Node],
     tests: Tests,
     fresh: Sequence[Freshness],
     conserved: Sequence[Conservation],
@@ -158,6 +167,7 @@ def _facts(
         broken=[item.raw for item in conserved if item.deduplicated < 0],
         replaced=_replaced(session),
         unknown_code=session.code.unknown,
+        other_code={node.table or node.unique_id: node.stale for node in nodes if node.stale},
     )
 
 

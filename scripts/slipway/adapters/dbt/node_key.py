@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.factory import FACTORY
-from dbt.clients.jinja_static import statically_extract_macro_calls
 
 from slipway.adapters.dbt.keys import reads
 from slipway.adapters.dbt.keys.engine import engine
-from slipway.adapters.dbt.keys.jinja import exact
+from slipway.adapters.dbt.keys.jinja import exact, without_config
+from slipway.adapters.dbt.keys.macros import SHIMS, macros_of, materialization, named_macros
 from slipway.adapters.dbt.keys.python import python_parts
 from slipway.adapters.dbt.keys.sql import sql_form
 from slipway.adapters.spill import ONCE
@@ -40,7 +41,43 @@ _IGNORED_CONFIG = frozenset(
     }
 )
 
-_ENGINE = ("dbt", "dbt_duckdb")
+# what decides how rows are stored, found, checked and described, not what is in them
+_LAYOUT = frozenset(
+    {
+        "batch_size",
+        "begin",
+        "concurrent_batches",
+        "contract",
+        "full_refresh",
+        "lookback",
+        "on_code_change",
+        "on_schema_change",
+        "partitioned_by",
+        "persist_docs",
+        "slipway_contract",
+        "sorted_by",
+        "table_properties",
+    }
+)
+
+_BUSINESS_TIME = "as_of"
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What counts.
+
+    Args:
+        ignored: keys of the configuration that do not.
+        engine: what carries out the code, how rows are stored and what is checked.
+    """
+
+    ignored: frozenset[str]
+    engine: bool
+
+
+_NODE = _Scope(_IGNORED_CONFIG, engine=True)
+_DEFINITION = _Scope(_IGNORED_CONFIG | _LAYOUT, engine=False)
 
 
 def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:
@@ -55,8 +92,23 @@ def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variabl
     Returns:
         32 hexadecimal digits.
     """
-    codes = sorted(set(_code(manifest, unique_id, variables)))
+    codes = sorted(set(_code(manifest, unique_id, variables, _NODE)))
     return _hash([codes, dict(sorted(upstream.items())), _settings(), engine()])[:32]
+
+
+def definition_key(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> str:
+    """The key of what a node makes of its inputs: a node key without data, engine, layout and business time.
+
+    Args:
+        manifest: dbt's manifest.
+        unique_id: the node.
+        variables: dbt's vars as the run has them.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    given = {name: value for name, value in variables.items() if name != _BUSINESS_TIME}
+    return _hash([sorted(set(_code(manifest, unique_id, given, _DEFINITION))), _settings()])[:32]
 
 
 def tables_read(manifest: Any, unique_id: str) -> list[str]:
@@ -78,24 +130,29 @@ def manifest_node(manifest: Any, unique_id: str) -> Any:
     return manifest.nodes.get(unique_id) or manifest.sources.get(unique_id)
 
 
-def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterator[str]:
+def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _Scope) -> Iterator[str]:
     """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
     node = manifest_node(manifest, unique_id)
-    macros = dict(_macros(manifest, [*node.depends_on.macros, *_named_macros(manifest, node)]))
-    how = dict(_macros(manifest, _materialization(manifest, node)))
+    macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]))
+    if not scope.engine:
+        macros = {name: sql for name, sql in macros.items() if manifest.macros[name].name not in SHIMS}
+    how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
     hooks = [
         hook.sql for name in ("pre_hook", "post_hook") for hook in getattr(node.config, name, None) or []
     ]
     is_jinja = node.resource_type != "seed" and getattr(node, "language", "sql") == "sql"
-    sources = [*([node.raw_code] if is_jinja else []), *hooks, *macros.values()]
+    code = without_config(node.raw_code) if is_jinja and not scope.engine else node.raw_code
+    sources = [*([code] if is_jinja else []), *hooks, *macros.values()]
     used = reads.variables(variables, sources), reads.environment(os.environ, sources)
-    described = reads.describes_itself(sources, _IGNORED_CONFIG) or _asks_for(node, _IGNORED_CONFIG)
+    described = reads.describes_itself(sources, scope.ignored) or _asks_for(node, scope.ignored)
     yield _hash(
         [
             unique_id,
-            _own_code(node, list(macros.values()), used),
-            _configuration(node, whole=described),
-            [_configuration(other, whole=True) for other in _all(manifest)] if reads.graph(sources) else None,
+            _own_code(node, code, list(macros.values()), used, scope),
+            _configuration(node, scope, whole=described),
+            [_configuration(other, scope, whole=True) for other in _all(manifest)]
+            if reads.graph(sources)
+            else None,
             used,
             reads.target(_target(), sources),
         ]
@@ -109,24 +166,26 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> Iterat
             and other.resource_type == "model"
             and other.config.materialized in ("ephemeral", "view")
         ):
-            yield from _code(manifest, dependency, variables)
+            yield from _code(manifest, dependency, variables, scope)
 
 
-def _own_code(node: Any, macros: Sequence[str], values: object) -> object:
+def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
     """The node's code without what cannot change its result: comments, and the layout where that is certain."""
     if node.resource_type == "seed":
         path = Path(node.root_path or ".") / node.original_file_path
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if getattr(node, "language", "sql") == "python":
-        return python_parts(node.raw_code, os.environ)
-    return sql_form(node.raw_code, macros, values)
+        return python_parts(code, os.environ, versions=scope.engine)
+    return sql_form(code, macros, values)
 
 
-def _configuration(node: Any, *, whole: bool) -> list[object]:
+def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
     """Configuration, columns and constraints; what says nothing about the result only where the code may read it."""
     config = node.config.to_dict(omit_none=True)
     documented = whole or any((config.get("persist_docs") or {}).values())
-    ignored: frozenset[str] = frozenset() if whole else _IGNORED_CONFIG
+    ignored: frozenset[str] = frozenset() if whole else scope.ignored
+    if not (scope.engine or whole):
+        return [{name: value for name, value in config.items() if name not in ignored}]
     columns = [
         [
             column.name,
@@ -162,64 +221,6 @@ def _all(manifest: Any) -> Iterator[Any]:
 
 def _told(constraints: Sequence[Any]) -> list[Any]:
     return [constraint.to_dict(omit_none=True) for constraint in constraints]
-
-
-def _named_macros(manifest: Any, node: Any) -> Iterator[str]:
-    """Ids of the macros that a node's SQL names, also where this run does not go: dbt adds a macro when it is called."""
-    if getattr(node, "language", "sql") != "sql" or node.resource_type == "seed":
-        return
-    for name in statically_extract_macro_calls(node.raw_code, {}):
-        package, _, macro_name = name.rpartition(".")
-        macro = manifest.find_macro_by_name(macro_name, node.package_name, package or None)
-        if macro is not None:
-            yield macro.unique_id
-    yield from _dispatched(manifest, node.raw_code)
-
-
-def _dispatched(manifest: Any, code: str) -> Iterator[str]:
-    """Ids of the macros that code may reach by ``adapter.dispatch`` or by a computed name."""
-    names = reads.dispatched(code)
-    if names == []:
-        return
-    for unique_id, macro in manifest.macros.items():
-        if names is None or macro.name.partition("__")[2] in names:
-            yield unique_id
-
-
-def _materialization(manifest: Any, node: Any) -> list[str]:
-    """The materialization of a node, by which its table is made; none for what is inlined, and for tests."""
-    if node.resource_type not in ("model", "seed", "snapshot"):
-        return []
-    found = manifest.find_materialization_macro_by_name(
-        manifest.metadata.project_name, node.config.materialized, "duckdb"
-    )
-    return [found.unique_id] if found else []
-
-
-def _macros(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Id and code of the macros of our own that are reached from some.
-
-    dbt's and the adapter's macros are part of the engine, whose version is in the key. What they call may be ours: a macro that
-    takes the place of one that they dispatch.
-    """
-    ours = {name: macro for name, macro in manifest.macros.items() if macro.package_name not in _ENGINE}
-    in_place: dict[str, list[str]] = {}
-    for name, macro in ours.items():
-        in_place.setdefault(macro.name.partition("__")[2], []).append(name)
-    waiting, seen = list(names), set[str]()
-    while waiting:
-        name = waiting.pop()
-        macro = manifest.macros.get(name)
-        if macro is None or name in seen:
-            continue
-        seen.add(name)
-        waiting += macro.depends_on.macros
-        if name in ours:
-            yield name, macro.macro_sql
-            waiting += _dispatched(manifest, macro.macro_sql)
-        else:
-            # dbt does not resolve its own dispatch anew when a macro of ours comes
-            waiting += in_place.get(macro.name, [])
 
 
 def _target() -> dict[str, Any]:

@@ -7,14 +7,20 @@ names the snapshot it belongs to, so after a rollback it is not believed; a comp
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.content import content_of
+from slipway.adapters.iceberg.write.request import Remade
+from slipway.domain.definitions import UNRECORDED, made_by_after, others, why_stale
+from slipway.domain.manifest import Definition
 
 NODE_KEY = "slipway.node-key"
 INPUTS = "slipway.inputs"
+DEFINITIONS = "slipway.definitions"
 STATE = "slipway.state"
 
 
@@ -22,16 +28,38 @@ STATE = "slipway.state"
 class TableState:
     """Node key and inputs (``schema.table`` to snapshot id or landing key) of a table's content.
 
-    ``batches`` are the windows of event time that a microbatch model built with this key.
+    ``batches`` are the windows of event time that a microbatch model built with this key. ``definition`` is the code that
+    last ran, ``made_by`` what made the rows that are there, and ``kept`` the declared reason why rows of other code stay.
     """
 
     node_key: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     batches: tuple[tuple[str, str], ...] = ()
+    definition: Definition = UNRECORDED
+    made_by: tuple[Definition, ...] = (UNRECORDED,)
+    kept: str = ""
+
+    def after(self, remade: Remade) -> TableState:
+        """The state after a write, of one whose ``made_by`` is what made the rows before it."""
+        made = made_by_after(
+            self.made_by, self.definition, all_rows=remade is Remade.ALL, any_rows=remade is not Remade.NONE
+        )
+        return replace(self, made_by=made)
+
+    @property
+    def stale(self) -> str:
+        """Why rows of the table are not what the code makes that last ran; empty if all are, if that is declared, or unrecorded."""
+        if self.kept or not self.definition.key:
+            return ""
+        return why_stale(others(self.made_by, self.definition.key))
 
     def summary(self) -> dict[str, str]:
         """Properties for the snapshot's summary."""
-        return {NODE_KEY: self.node_key, INPUTS: json.dumps(self.inputs, sort_keys=True)}
+        return {
+            NODE_KEY: self.node_key,
+            INPUTS: json.dumps(self.inputs, sort_keys=True),
+            DEFINITIONS: json.dumps(self._definitions(), sort_keys=True),
+        }
 
     def table_property(self, snapshot_id: int) -> dict[str, str]:
         """The table property that confirms this state for a snapshot that is already there."""
@@ -39,20 +67,41 @@ class TableState:
             "snapshot": str(snapshot_id),
             "node_key": self.node_key,
             "inputs": self.inputs,
+            "definitions": self._definitions(),
         }
         if self.batches:
             value["batches"] = self.batches
         return {STATE: json.dumps(value, sort_keys=True)}
+
+    def _definitions(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "now": self.definition.model_dump(exclude_defaults=True),
+            "made": [one.model_dump(exclude_defaults=True) for one in self.made_by],
+        }
+        return told | ({"kept": self.kept} if self.kept else {})
 
 
 def read_state(table: Table | None) -> TableState:
     """The state of a table's current snapshot, empty if another tool wrote it."""
     current = table.current_snapshot() if table else None
     if table is None or current is None:
-        return TableState()
+        return TableState(made_by=())
     confirmed = json.loads(table.properties.get(STATE, "{}"))
+    summary = current.summary.additional_properties if current.summary else {}
     if confirmed.get("snapshot") == content_of(current):
         batches = tuple((start, end) for start, end in confirmed.get("batches", ()))
-        return TableState(confirmed["node_key"], confirmed["inputs"], batches)
-    summary = current.summary.additional_properties if current.summary else {}
-    return TableState(summary.get(NODE_KEY, ""), json.loads(summary.get(INPUTS, "{}")))
+        state = TableState(confirmed["node_key"], confirmed["inputs"], batches)
+        return _with_definitions(state, confirmed.get("definitions"))
+    state = TableState(summary.get(NODE_KEY, ""), json.loads(summary.get(INPUTS, "{}")))
+    if summary.get("total-records") == "0":
+        return replace(state, made_by=())
+    return _with_definitions(state, json.loads(summary.get(DEFINITIONS, "null")))
+
+
+def _with_definitions(state: TableState, told: Mapping[str, Any] | None) -> TableState:
+    """A state with what is recorded of the code that made the rows; nothing is, of tables that are older than the record."""
+    if told is None:
+        return state
+    made = tuple(Definition.model_validate(one) for one in told["made"])
+    now = Definition.model_validate(told["now"])
+    return replace(state, definition=now, made_by=made, kept=str(told.get("kept", "")))

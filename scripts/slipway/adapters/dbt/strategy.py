@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway.adapters.dbt.definitions import keep_of
 from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS, listed
 from slipway.domain.errors import ConfigError
 
@@ -19,6 +20,7 @@ def check_incremental(node: Any) -> None:
         ConfigError: the first thing that is wrong.
     """
     config = node.config
+    keep_of(node)
     keys = [key for key in _given(config) if key.startswith("merge_")]
     if "merge_returning_columns" in keys:
         raise ConfigError(

@@ -53,7 +53,7 @@ def test_staged_metadata_is_what_pyiceberg_makes_of_the_same_updates(lake: Lake)
 def test_same_content_moves_the_time_of_the_last_update(lake: Lake) -> None:
     lake.write(day(0))
     before = lake.table.metadata.last_updated_ms
-    assert lake.write(day(0), confirm=lambda snapshot: {"confirmed": str(snapshot)}).same_content
+    assert lake.write(day(0), confirm=lambda snapshot, _: {"confirmed": str(snapshot)}).same_content
     assert lake.table.metadata.last_updated_ms > before
     assert lake.table.metadata.metadata_log[-1].timestamp_ms == before
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
+from slipway.adapters.dbt.keys.jinja import without_config
 from slipway.adapters.dbt.keys.sql import sql_form
 
 MACROS = {
@@ -207,3 +208,20 @@ def parsed(code: str) -> object:
     if found.get("error"):
         return None
     return re.sub(r'"query_location": \d+', "", json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        ("{{ config(materialized='table', x=var('y')) }}\nselect 1", "\nselect 1"),
+        ("{{-  config( \n ) -}} select 1", " select 1"),
+        ("select {{ config.get('x') }}", None),
+        ("{{ config(a=1) ~ 'x' }}", None),
+        ("{{ config(a=1) }}{{ this }}", "{{ this }}"),
+        ("{# {{ config(a=1) }} #}select '{{ ref(')') }}'", None),
+        ("{{ broken", None),
+    ],
+)
+def test_what_config_sets_is_left_out(code: str, left: str | None) -> None:
+    found = without_config(code)
+    assert found.split() == (code if left is None else left).split()

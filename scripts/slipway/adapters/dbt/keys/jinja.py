@@ -67,3 +67,39 @@ def tags(code: str) -> list[Tag]:
 def exact(code: str) -> list[object]:
     """A form that is equal for two codes only if they render alike: Jinja's comments do not count."""
     return [piece if isinstance(piece, str) else [piece.prints, piece.tokens] for piece in pieces(code)]
+
+
+def without_config(code: str) -> str:
+    """Code without ``{{ config(…) }}``: what it sets is known from the node.
+
+    Code that Jinja does not read is left as it is.
+    """
+    found: list[str] = []
+    tag: list[tuple[str, str]] | None = None
+    try:
+        for _, kind, text in _LEXER.tokeniter(code, None):
+            if kind == "variable_begin":
+                tag = []
+            if tag is None:
+                found.append(text)
+                continue
+            tag.append((kind, text))
+            if kind == "variable_end":
+                found += [] if _is_config(tag) else [part for _, part in tag]
+                tag = None
+    except TemplateSyntaxError:
+        return code
+    return "".join([*found, *(part for _, part in tag or ())])
+
+
+def _is_config(tag: list[tuple[str, str]]) -> bool:
+    """Whether a tag is one call of ``config`` and nothing else."""
+    texts = [text for kind, text in tag[1:-1] if kind != "whitespace"]
+    if texts[:2] != ["config", "("]:
+        return False
+    depth = 0
+    for at, text in enumerate(texts):
+        depth += {"(": 1, ")": -1}.get(text, 0)
+        if depth == 0 and at:
+            return at == len(texts) - 1
+    return False

@@ -34,12 +34,13 @@ def python_form(code: str) -> str:
     return _told(_tree(code))
 
 
-def python_parts(code: str, known: Mapping[str, str]) -> list[object]:
+def python_parts(code: str, known: Mapping[str, str], *, versions: bool = True) -> list[object]:
     """What a Python model's result depends on beside data and configuration.
 
     Args:
         code: the model's.
         known: the environment, of which what the code reads counts.
+        versions: whether Python's version and those of installed packages count.
     """
     modules, others = modules_of(code)
     sources = [code, *modules.values()]
@@ -48,8 +49,7 @@ def python_parts(code: str, known: Mapping[str, str]) -> list[object]:
     return [
         python_form(code),
         sorted(forms.items()),
-        versions_of(others),
-        version,
+        *((versions_of(others), version) if versions else ()),
         sorted(environment(known, sources).items()),
     ]
 

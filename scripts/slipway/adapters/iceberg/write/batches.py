@@ -26,13 +26,14 @@ from slipway.adapters.iceberg.write.destination import Destination
 from slipway.adapters.iceberg.write.digest import Digest, recorded
 from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
-from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.request import Remade, WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.rewrite import (
     explained,
     files_digest,
     files_holding,
     files_relation,
     readable_files,
+    replaces_all,
 )
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.adapters.iceberg.write.windows import Window
@@ -71,6 +72,7 @@ class BatchedTable:
         self._asked = 0
         self._lock = threading.Lock()
         self._rows = self._bytes = 0
+        self._carries = candidate is not None  # whether rows of files that went are among the new ones
         self._read: int | None = 0
         if candidate is not None:
             self._resume(candidate)
@@ -117,12 +119,16 @@ class BatchedTable:
         """Stage all batches that were written as one snapshot; it says whether keys were looked at."""
         with self._lock:
             transaction = self._transaction()
-            before = self._before or Digest()
-            digest = self._delta if self._full else before + self._delta
+            digest = self._delta if self._full else (self._before or Digest()) + self._delta
             known = self._base is not None and self._base.current_snapshot() is not None
-            same = known and not self._updates and digest == self._before
+            same_rows = known and digest == self._before
+            remade = Remade.of(
+                whole=self._full or replaces_all(self._base, self._removed, carries=self._carries),
+                same=same_rows,
+            )
+            same = same_rows and not self._updates
             if not same:
-                properties = summary_of(self._contract.kept_by(request), digest, full=self._full)
+                properties = summary_of(self._contract.kept_by(request), digest, remade, full=self._full)
                 add_snapshot(
                     transaction,
                     list(self._added.values()),
@@ -130,7 +136,7 @@ class BatchedTable:
                     properties,
                     full=self._full,
                 )
-            confirm_snapshot(transaction, request.release, request.confirm)
+            confirm_snapshot(transaction, request.release, lambda content: request.confirm(content, remade))
             staged = self._tables.stage(transaction._table, transaction, new=self._base is None)
             return WriteResult(
                 staged=staged,
@@ -204,6 +210,7 @@ class BatchedTable:
         mixed = [file for file, rows in holding if rows < file.record_count]
         if mixed:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
+            self._carries = True
             rest = self._copy(cursor, transaction, request, kept)
             written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
         going = {file.file_path for file in gone}

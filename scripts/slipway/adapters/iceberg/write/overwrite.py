@@ -60,12 +60,12 @@ def by_partition(
     if not partition:
         if part:
             raise NotCarriedError("the whole table would be replaced by a part of its rows")
-        return Rewrite(files, select)
+        return Rewrite(files, select, carries=False)
     source = scratch.table(f"as {select}")
     wanted, tuples = _partitions(scratch, source, partition)
     emptied = _Emptied.of(scratch, table, files, partition, tuples, part) if part else None
     if not tuples and not emptied:
-        return Rewrite([], f"from {source}")
+        return Rewrite([], f"from {source}", carries=False)
     alike = {number for number, known in table.specs().items() if known.compatible_with(spec)}
     removed = [
         file
@@ -82,7 +82,7 @@ def by_partition(
         replaced = [*removed, *mixed]
         _check_whole(scratch, part, source, replaced, schema, condition, partition)
     if not mixed:
-        return Rewrite(removed, f"from {source}")
+        return Rewrite(removed, f"from {source}", carries=False)
     kept = f"select {DEST}.* from {files_relation(mixed, schema)} as {DEST} where not {condition}"
     return Rewrite([*removed, *mixed], f"({kept}) union all by name (from {source})")
 

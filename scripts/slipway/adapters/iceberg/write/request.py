@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pyiceberg.table import Table
@@ -11,6 +12,22 @@ from pyiceberg.table import Table
 from slipway.adapters.iceberg.tables import StagedTable, TableId
 from slipway.adapters.iceberg.write.constraints import Contract
 from slipway.adapters.iceberg.write.digest import Digest
+
+
+class Remade(StrEnum):
+    """Which rows of a table a write made: every one that is there now, some, or none, because nothing changed."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+    @staticmethod
+    def of(*, whole: bool, same: bool) -> Remade:
+        """By whether no row is left from before, and whether the content is what it was."""
+        if whole:
+            return Remade.ALL
+        return Remade.NONE if same else Remade.SOME
+
 
 STRATEGIES = ("replace", "append", "merge", "delete+insert", "insert_overwrite")
 
@@ -66,7 +83,9 @@ class WriteRequest:
         predicates: SQL conditions beside the key, for ``merge`` and ``delete+insert``.
         merge: the keys of ``merge_clauses.MERGE_KEYS`` that are set.
         snapshot_properties: for the snapshot's summary.
-        confirm: table properties to set for the snapshot that brought the content, whether it is new or not.
+        described: more of them, by which rows the write made.
+        confirm: table properties to set for the snapshot that brought the content, whether it is new or not, and by which rows
+            the write made.
         column_docs: descriptions that become the columns' comments.
         contract: enforced contract, if any.
         increments: the inputs that the query reads a part of.
@@ -88,7 +107,8 @@ class WriteRequest:
     column_docs: Mapping[str, str] = field(default_factory=dict)
     contract: Contract | None = None
     increments: Sequence[Increment] = ()
-    confirm: Callable[[int], dict[str, str]] = lambda _: {}
+    described: Callable[[Remade], dict[str, str]] = lambda _: {}
+    confirm: Callable[[int, Remade], dict[str, str]] = lambda *_: {}
 
     @property
     def model(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -38,10 +38,12 @@ class Rewrite:
     Args:
         removed: data files of the base snapshot.
         select: what is written instead.
+        carries: rows of files that go may be among it.
     """
 
     removed: Sequence[DataFile]
     select: str
+    carries: bool = True
 
 
 class Scratch:
@@ -160,6 +162,21 @@ def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:
         for at, field in enumerate(fields)
         if isinstance(field.transform, IdentityTransform) and file.partition[at] is not None
     )
+
+
+def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
+    """Whether no row is left of those that were there before.
+
+    Args:
+        base: the table before the write.
+        removed: its data files that go.
+        carries: rows of them may be among what is written.
+    """
+    current = base.current_snapshot() if base else None
+    files = (current.summary.additional_properties if current and current.summary else {}).get(
+        "total-data-files"
+    )
+    return current is None or (not carries and files == str(len(removed)))
 
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:

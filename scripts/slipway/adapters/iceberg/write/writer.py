@@ -29,7 +29,7 @@ from slipway.adapters.iceberg.write.digest import DIGEST, Digest, recorded
 from slipway.adapters.iceberg.write.merge import by_merge
 from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.write.overwrite import by_partition
-from slipway.adapters.iceberg.write.request import STRATEGIES, WriteRequest, WriteResult
+from slipway.adapters.iceberg.write.request import STRATEGIES, Remade, WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.target import new_table, target_updates
 from slipway.domain.errors import ConfigError
 
@@ -60,10 +60,11 @@ def columns_of(cursor: duckdb.DuckDBPyConnection, source: str) -> list[tuple[str
     return list(zip(names, relation.types, strict=True))
 
 
-def summary_of(request: WriteRequest, digest: Digest, *, full: bool) -> dict[str, str]:
+def summary_of(request: WriteRequest, digest: Digest, remade: Remade, *, full: bool) -> dict[str, str]:
     """What a snapshot says of itself."""
     return {
         **request.snapshot_properties,
+        **request.described(remade),
         "slipway.run-id": request.run_id,
         "slipway.strategy": "replace" if full else request.strategy,
         DIGEST: str(digest),
@@ -112,11 +113,15 @@ class _Write:
         added = copy.data_files(self.cursor, written, to)
         digest, same = self._digest(target, added, change.removed)
         self._lap("digest")
+        remade = Remade.of(
+            whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
+            same=same,
+        )
         same = same and not updates
         if not same:
-            properties = summary_of(request, digest, full=self.full)
+            properties = summary_of(request, digest, remade, full=self.full)
             add_snapshot(transaction, added, change.removed, properties, full=self.full)
-        confirm_snapshot(transaction, request.release, request.confirm)
+        confirm_snapshot(transaction, request.release, lambda content: request.confirm(content, remade))
         staged = self.tables.stage(table, transaction, new=self.base is None)
         self._lap("stage")
         if request.contract:

@@ -1,0 +1,84 @@
+"""Tables with rows that other code made than the present: found at the end of a run, and what is declared about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from slipway.adapters.dbt.node_key import manifest_node
+from slipway.adapters.dbt.state import read_state
+from slipway.domain.definitions import others, why_stale
+from slipway.domain.errors import ConfigError
+from slipway.domain.manifest import Node
+
+if TYPE_CHECKING:
+    from slipway.adapters.dbt.session import Session
+
+KEY = "on_code_change"
+_MADE_WHOLE = ("table", "seed", "view", "ephemeral")
+
+
+def keep_of(node: Any) -> str:
+    """The declared reason why rows of other code stay in a table; empty for none.
+
+    Raises:
+        ConfigError: ``on_code_change`` is not ``{keep: <reason>}``, or the model is built whole each time.
+    """
+    if getattr(node, "resource_type", "") == "snapshot":
+        return "a dbt snapshot holds a history that no code can make again"
+    given = node.config.get(KEY)
+    if given is None:
+        return ""
+    if node.config.materialized in _MADE_WHOLE:
+        raise ConfigError(
+            f"{node.name}: {KEY} has no effect with a {node.config.materialized}",
+            "all of its rows are made by the present code",
+            "remove it",
+        )
+    reason = given.get("keep") if isinstance(given, Mapping) else None
+    if not isinstance(reason, str) or not reason.strip() or len(given) != 1:
+        raise ConfigError(
+            f"{node.name}: {KEY} is {given!r}",
+            "rows that other code made stay only with a reason",
+            f"write {KEY}: {{keep: <the reason>}}, or remove it",
+        )
+    return " ".join(reason.split())
+
+
+def may_be_stale(node: Any) -> bool:
+    """Whether a node's table may hold rows of earlier code: what is added to, except the history of a dbt snapshot."""
+    return node.resource_type == "model" and node.config.materialized not in _MADE_WHOLE
+
+
+def judged(session: Session, manifest: Any, nodes: Iterable[Node]) -> list[Node]:
+    """Nodes of a run, each with what made the rows of its table as the run leaves it."""
+    return [_judged(session, manifest, node) for node in nodes]
+
+
+def _judged(session: Session, manifest: Any, noted: Node) -> Node:
+    node = manifest_node(manifest, noted.unique_id) if manifest else None
+    if node is None or noted.table is None or noted.change in ("pinned", "none"):
+        return noted
+    namespace, _, name = noted.table.partition(".")
+    staged = session.staged.get((namespace, name))
+    made_by = read_state(staged.table if staged else session.base((namespace, name))).made_by
+    told = {"made_by": list(made_by)}
+    if not may_be_stale(node):
+        return noted.model_copy(update=told)
+    stale, kept = why_stale(others(made_by, noted.definition_key)), keep_of(node)
+    fix = fix_of(node, session.environment.name)
+    return noted.model_copy(
+        update={
+            **told,
+            "stale": f"{stale}; {fix}" if stale and not kept else "",
+            "kept": f"{stale}; kept: {kept}" if stale and kept else "",
+        }
+    )
+
+
+def fix_of(node: Any, target: str) -> str:
+    """What to do about a stale table, in words that go on from what is wrong with it."""
+    keep = f"declare {KEY}: {{keep: <the reason>}} in its config if they are to stay"
+    if node.config.get("full_refresh") is False:
+        return f"it is never rebuilt (full_refresh: false): {keep}"
+    return f"rebuild it with slipway run --target {target} --full-refresh --select {node.name}+, or {keep}"
