@@ -159,7 +159,7 @@ def cut(record: Path) -> None:
 
 
 def newer(record: Path) -> None:
-    edit(record, schema_version=2, new_field="?")
+    edit(record, schema_version=99, new_field="?")
 
 
 def retyped(record: Path) -> None:

@@ -20,6 +20,7 @@ from pyiceberg.table import TableProperties
 from slipway.adapters.belonging import LEDGER
 from slipway.adapters.feed_files import FeedFiles, Look
 from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
+from slipway.adapters.iceberg.reading import rows_of
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConflictError, NotFoundError
@@ -66,7 +67,7 @@ class Landing:
         """Every entry so far, in the order of landing."""
         if self._ledger is None:
             self._ledger_at = location = self._tables.locations({LEDGER}).get(LEDGER)
-            rows = self._tables.load(LEDGER, location).scan().to_arrow().to_pylist() if location else []
+            rows = rows_of(self._tables.load(LEDGER, location)).to_pylist() if location else []
             self._ledger = sorted(
                 (LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path)
             )
@@ -259,7 +260,7 @@ class Landing:
             if int(files) < _COMPACT_AFTER:
                 table.append(rows)
             else:
-                table.overwrite(pa.concat_tables([table.scan().to_arrow().cast(_SCHEMA), rows]))
+                table.overwrite(pa.concat_tables([rows_of(table).cast(_SCHEMA), rows]))
         except CommitFailedException:
             return False
         self._ledger_at = table.metadata_location

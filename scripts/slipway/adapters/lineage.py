@@ -13,6 +13,7 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.adapters import engine
 from slipway.adapters.dbt.state import INPUTS, read_state
 from slipway.adapters.iceberg.content import current_content, snapshot_with
+from slipway.adapters.iceberg.reading import data_files, scanning
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.published import Published
@@ -57,11 +58,13 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
         f"snapshot_from_id = {snapshot.snapshot_id})"
     )
     connection = engine.connect(published.environment, published.environment.home)
+    data_files(table, snapshot)
     try:
-        connection.execute(
-            "create temp table files as select any_value(_source_file) as file, count(*) as row_count, "
-            f"_file_sha256 as sha256, min(_landed_at) as landed_at from {scan} group by _file_sha256"
-        )
+        with scanning(connection, table):
+            connection.execute(
+                "create temp table files as select any_value(_source_file) as file, count(*) as row_count, "
+                f"_file_sha256 as sha256, min(_landed_at) as landed_at from {scan} group by _file_sha256"
+            )
     except duckdb.BinderException:  # a raw table without lineage columns
         return
     totals = connection.execute("select count(*), coalesce(sum(row_count), 0) from files").fetchall()[0]

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, TypeVar
 
 import duckdb
+from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import literal, quote
 from slipway.adapters.published import Published
+from slipway.adapters.query_views import create_view, damage_of
 from slipway.domain.cut import Cut
 from slipway.domain.errors import NotFoundError, SlipwayError, UnavailableError, UsageError
 
@@ -29,6 +31,7 @@ _UNNAMED = "__slipway"
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
 
 T = TypeVar("T")
+Damage = Callable[[duckdb.Error], SlipwayError | None]
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,25 @@ class QueryResult:
     Args:
         cut: what was queried.
         connection: the connection that holds the result.
+        damage: finds the file that an error of DuckDB is about.
         is_plan: the result is an EXPLAIN.
     """
 
-    def __init__(self, cut: Cut, connection: duckdb.DuckDBPyConnection, *, is_plan: bool) -> None:
-        self.cut, self.is_plan = cut, is_plan
+    def __init__(
+        self,
+        cut: Cut,
+        connection: duckdb.DuckDBPyConnection,
+        damage: Damage = lambda _: None,
+        *,
+        is_plan: bool,
+    ) -> None:
+        self.cut, self.is_plan, self._damage = cut, is_plan, damage
         self.columns = [Column(str(name), str(kind)) for name, kind, *_ in connection.description or []]
         self._connection = connection
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows as Python values, fetched in portions; times with a zone are in UTC."""
-        with _one_line(self.cut):
+        with _one_line(self.cut, self._damage):
             while portion := _interruptible(
                 self._connection, lambda: self._connection.fetchmany(_ROWS_AT_ONCE)
             ):
@@ -75,7 +86,7 @@ class QueryResult:
         import pyarrow.parquet as pq
 
         count = 0
-        with _one_line(self.cut):
+        with _one_line(self.cut, self._damage):
             reader = self._connection.to_arrow_reader(100_000)
             with pq.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
                 for batch in reader:
@@ -93,11 +104,13 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
         UnavailableError: files cannot be read.
         SlipwayError: the query failed while it ran.
     """
-    with _one_line(cut, sql):
+    opened: list[Table] = []
+    damage = partial(damage_of, published, opened)
+    with _one_line(cut, damage, sql):
         is_plan = _check(sql)
         connection = engine.connect(published.environment, published.environment.home)
         target = published.environment.name
-        unreadable = _open(connection, published, cut, sql, _database(target, cut))
+        unreadable = _open(connection, published, cut, sql, _database(target, cut), opened)
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
@@ -107,9 +120,9 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
                 raise failure from None
             if not _asks_for(error, target, cut):
                 raise
-            _open(connection, published, cut, sql, target)
+            _open(connection, published, cut, sql, target, opened)
             _interruptible(connection, lambda: engine.result_of(connection, sql))
-    return QueryResult(cut, connection, is_plan=is_plan)
+    return QueryResult(cut, connection, damage, is_plan=is_plan)
 
 
 def _database(target: str, cut: Cut) -> str:
@@ -164,7 +177,12 @@ def _check(sql: str) -> bool:
 
 
 def _open(
-    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, sql: str, called: str
+    connection: duckdb.DuckDBPyConnection,
+    published: Published,
+    cut: Cut,
+    sql: str,
+    called: str,
+    opened: list[Table],
 ) -> list[SlipwayError]:
     """Make a view of every table that the query may read, in a database of this name, which becomes the current one.
 
@@ -181,33 +199,10 @@ def _open(
         connection.execute(f"create schema if not exists {database}.{quote(schema)}")
         try:
             view = f"create view {database}.{quote(schema)}.{quote(table)} as "
-            _create_view(connection, published, cut, name, view)
+            create_view(connection, published, cut, name, view, opened)
         except SlipwayError as error:
             unreadable.append(error)
     return unreadable
-
-
-def _create_view(
-    connection: duckdb.DuckDBPyConnection, published: Published, cut: Cut, name: str, create: str
-) -> None:
-    version = cut.tables[name]
-    try:
-        connection.execute(f"{create} from iceberg_scan({literal(duckdb_path(version.metadata_location))})")
-        return
-    except duckdb.IOException as error:
-        reason = _reason(error)
-    # The metadata file is gone: the table's present metadata may still know the snapshot.
-    schema, _, table = name.rpartition(".")
-    location = published.locations.get((schema, table)) if version.snapshot_id else None
-    if location and location != version.metadata_location:
-        scan = f"iceberg_scan({literal(duckdb_path(location))}, snapshot_from_id = {int(version.snapshot_id or 0)})"
-        try:
-            connection.execute(f"{create} from {scan}")
-            return
-        except duckdb.Error as error:
-            reason = _reason(error)
-    fix = "check the warehouse and the credentials, or choose a later release"
-    raise UnavailableError(f"{name} of {cut.label} cannot be read", reason, fix)
 
 
 def _table_list(cut: Cut) -> str:
@@ -221,12 +216,12 @@ def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
 
 
 @contextmanager
-def _one_line(cut: Cut, sql: str = "") -> Iterator[None]:
+def _one_line(cut: Cut, damage: Damage, sql: str = "") -> Iterator[None]:
     """Turn DuckDB's errors into refusals."""
     try:
         yield
     except duckdb.Error as error:
-        raise _refusal(error, cut, sql) from None
+        raise damage(error) or _refusal(error, cut, sql) from None
 
 
 def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:

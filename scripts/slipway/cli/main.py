@@ -73,8 +73,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = _interrupted(ended)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click takes the end of a file for Ctrl-D
+        cause = error.__cause__
+        code = _failed(cause) if isinstance(cause, EOFError) and not ended else _interrupted(ended)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
@@ -111,7 +113,7 @@ def _interrupted(ended: list[int]) -> int:
     return 128 + (ended[0] if ended else signal.SIGINT)
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: BaseException) -> int:
     from slipway.domain.errors import SlipwayError
 
     if os.environ.get("SLIPWAY_DEBUG", "0") not in ("", "0"):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"h": "hours", "d": "days"}
 _LEAST = timedelta(hours=1)
+DAMAGED = 6
 
 
 class Age(click.ParamType[timedelta]):
@@ -61,7 +62,8 @@ def command(
 
     What rollback, replay and candidates need is kept: keep_days and keep_releases say how much. Readers see the same
     rows before and after. It may run beside runs, and be killed at any moment. Exit code 1 when the rows of a table came
-    out otherwise: it is left as it was.
+    out otherwise: it is left as it was. Exit code 6 when a file of a table is missing or damaged: that table is left
+    alone, and the others are maintained.
     """
     from slipway.services.maintain import maintain, propose
     from slipway.services.project import find_project
@@ -80,6 +82,8 @@ def command(
         output.message("nothing was changed: this is a dry run")
     if done and done.differ:
         raise click.exceptions.Exit(1)
+    if plan.damaged:
+        raise click.exceptions.Exit(DAMAGED)
 
 
 def _explain(plan: Plan, written: int | None) -> None:

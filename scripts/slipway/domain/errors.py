@@ -76,5 +76,9 @@ class DamagedError(SlipwayError):
     exit_code = 6
 
 
+class DamagedTableError(DamagedError, UnavailableError):
+    """A file of a table is missing or damaged, so that the table cannot be read."""
+
+
 class ForeignError(DamagedError):
     """A record is whole, and of another version or of another environment."""

@@ -120,7 +120,8 @@ def propose_in(
     found = survey(tables, records, variables, now, older_than)
     history = found.history
     names = chosen(history.names(), only)
-    layouts = {name: layout_of(tables, history, name) for name in names if name in history.tables}
+    whole = [name for name in names if name in history.tables and name not in history.damaged]
+    layouts = {name: layout_of(tables, history, name) for name in whole}
     planned = plan(history, names, layouts, found.folders, found.there)
     return Proposal(environment, planned, found, settings, healed)
 

@@ -11,8 +11,7 @@ from pyiceberg.table import Table
 
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import LANDING, Session
-from slipway.adapters.iceberg.tables import TableId, duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.releases import figures
 from slipway.domain.manifest import Conservation, Freshness, Node, Options, RunManifest, TestResult, Tests
 
@@ -151,7 +150,7 @@ def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[s
         for item in session.previous.conservation:
             if item.quarantine == name:
                 return item.by_rule
-    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    scan = session.views.scan(table)
     rows = session.views.query(f"select rule_id, count(*) from {scan} group by all order by all")
     return {str(rule): int(count) for rule, count in rows}
 
@@ -172,7 +171,7 @@ def as_of(session: Session) -> str | None:
     previous = session.previous
     if previous and "as_of" not in previous.vars and _was_seen(previous, f"{schema}.{name}", table):
         return previous.as_of
-    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    scan = session.views.scan(table)
     rows = session.views.query(f'select max("{column}")::varchar from {scan}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
 

@@ -13,6 +13,7 @@ from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, Nested
 
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.iceberg.content import content_of
+from slipway.adapters.iceberg.reading import entries_of, manifests_of
 from slipway.adapters.iceberg.schema import top_level
 from slipway.adapters.iceberg.tables import ancestors
 from slipway.adapters.iceberg.types import literal, quote
@@ -134,13 +135,14 @@ def _changed_values(
     if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
         return None
     values: set[object] = set()
+    name = ".".join(table.name())
     for snapshot in snapshots:
-        for manifest in snapshot.manifests(table.io):
+        for manifest in manifests_of(snapshot, table.io, name):
             if manifest.added_snapshot_id != snapshot.snapshot_id:
                 continue
             if manifest.partition_spec_id != table.spec().spec_id:
                 return None
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+            for entry in entries_of(manifest, table.io, name, discard_deleted=False):
                 if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
                     values.add(entry.data_file.partition[at])
     return values

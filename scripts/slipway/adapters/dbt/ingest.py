@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.dbt.state import read_state
-from slipway.adapters.iceberg.tables import TableId, duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.tables import TableId
 from slipway.domain.errors import ConfigError, NotFoundError
 from slipway.domain.manifest import LandedFile
 
@@ -57,7 +56,7 @@ def _files(session: Session, identifier: TableId) -> list[LandedFile]:
         return accepted
     if read_state(table).inputs.get(".".join(identifier)) == session.landing.key(feed):
         return []  # the set of files is what it was: nothing needs to be read to know
-    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    scan = session.views.scan(table)
     ingested = {row[0] for row in session.views.query(f"select distinct _file_sha256 from {scan}")}
     return [entry for entry in accepted if entry.sha256 not in ingested]
 

@@ -242,6 +242,8 @@ class Session:
         sliced = self.begun and self.is_slice and identifier not in self.staged
         if table is not None:
             check_readable(table)
+            if identifier not in self.staged:
+                self.views.scan(table)
             self.views.table(database, identifier, table.metadata_location)
             with self.lock:
                 self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)

@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import duckdb
+from pyiceberg.table import Table
 
+from slipway.adapters.iceberg.reading import data_files
 from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal, quote
 
@@ -22,6 +24,20 @@ class Views:
         self.cursor = connection.cursor()
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, str, str], str] = {}
+        self._whole: set[str] = set()
+
+    def scan(self, table: Table) -> str:
+        """A FROM item over a table whose manifests are whole: DuckDB may end the process when it meets one that is not.
+
+        Raises:
+            DamagedTableError: one of them is missing or damaged.
+            UnavailableError: one cannot be read.
+        """
+        location = table.metadata_location
+        if location not in self._whole:
+            data_files(table)
+            self._whole.add(location)
+        return f"iceberg_scan({literal(duckdb_path(location))})"
 
     def table(self, database: str, identifier: TableId, metadata_location: str) -> None:
         """Show one metadata file of an Iceberg table under a relation's name."""

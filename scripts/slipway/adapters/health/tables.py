@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from pyiceberg.table import Table
 
-from slipway.adapters.belonging import elsewhere, lost
+from slipway.adapters.belonging import LEDGER, elsewhere, lost
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content import current_content
+from slipway.adapters.iceberg.reading import files_of, manifests_of
 from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
 from slipway.domain.errors import UnavailableError
@@ -128,18 +129,18 @@ def _files(at: Examination, identifier: TableId, table: Table) -> Iterator[Findi
     current = table.current_snapshot()
     if current is None:
         return
+    whole = at.deep or identifier == LEDGER  # a run reads all of the ledger, and nothing else of its files
     wanted: dict[str, int] = {}
     try:
-        for manifest in current.manifests(table.io):
+        for manifest in manifests_of(current, table.io, ".".join(identifier)):
             wanted[manifest.manifest_path] = manifest.manifest_length
-            if at.deep:
-                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-                wanted |= {entry.data_file.file_path: entry.data_file.file_size_in_bytes for entry in entries}
-    except (OSError, ValueError, UnavailableError) as error:
-        yield _broken(identifier, " ".join(str(error).split()))
+        if whole:
+            wanted |= {file.file_path: file.file_size_in_bytes for file in files_of(table)}
+    except UnavailableError as error:
+        yield _broken(identifier, error.why)
         return
     root = uri(table.metadata.location.rstrip("/"))
-    there = _sizes(at, root, "" if at.deep else "metadata")
+    there = _sizes(at, root, "" if whole else "metadata")
     for path, size in sorted(wanted.items()):
         found = there.get(uri(path))
         if not uri(path).startswith(f"{root}/"):

@@ -20,6 +20,8 @@ from pyiceberg.serializers import FromInputFile, ToOutputFile
 from pyiceberg.table.metadata import TableMetadataUtil
 from pyiceberg.table.snapshots import Snapshot
 
+from slipway.adapters.iceberg.reading import reading
+
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.table.metadata import TableMetadata
@@ -33,12 +35,12 @@ class _Line(Snapshot):
     """A snapshot of which its id is known; whoever asks for anything else makes it an ordinary one."""
 
     @classmethod
-    def of(cls, text: bytes) -> Snapshot:
+    def of(cls, text: bytes, location: str) -> Snapshot:
         """The snapshot of a line; raises ValueError when it is none."""
         if not (found := _LINE.fullmatch(text)):
             raise ValueError(f"not a snapshot: {text[:80]!r}")
         one = cls.__new__(cls)
-        _attributes.__set__(one, {"snapshot_id": int(found[1]), "_text": text})
+        _attributes.__set__(one, {"snapshot_id": int(found[1]), "_text": text, "_location": location})
         return one
 
     def __getattr__(self, name: str) -> Any:
@@ -65,7 +67,8 @@ class _Line(Snapshot):
     def _parse(self) -> dict[str, Any]:
         own: dict[str, Any] = _attributes.__get__(self)
         if text := own.get("_text"):  # another thread may do the same, with the same result
-            parsed = Snapshot.model_validate_json(text)
+            with reading("metadata of a table", own["_location"]):
+                parsed = Snapshot.model_validate_json(text)
             object.__setattr__(self, "__pydantic_fields_set__", parsed.__pydantic_fields_set__)
             object.__setattr__(self, "__pydantic_extra__", None)
             object.__setattr__(self, "__pydantic_private__", None)
@@ -90,7 +93,7 @@ def read(io: FileIO, location: str) -> TableMetadata:
             return FromInputFile.table_metadata(file)
         lines, _, rest = content.removeprefix(_BEGIN).partition(_END)
         with _all_is_kept():
-            snapshots = [_Line.of(line) for line in lines.split(_BETWEEN)]
+            snapshots = [_Line.of(line, location) for line in lines.split(_BETWEEN)]
             metadata = TableMetadataUtil.parse_obj(from_json(b"{" + rest))
             return metadata.model_copy(update={"snapshots": snapshots})
     except ValidationError as error:

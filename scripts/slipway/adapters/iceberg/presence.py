@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pyiceberg.table import Table
 
+from slipway.adapters.iceberg.reading import files_of
 from slipway.adapters.iceberg.tables import uri
 from slipway.adapters.objects import object_store
 
@@ -20,18 +21,13 @@ def missing_file(table: Table, properties: Mapping[str, str]) -> str | None:
         properties: of the catalog, for access to the store.
 
     Raises:
-        FileNotFoundError: a manifest is gone.
+        DamagedTableError: a manifest is gone or damaged.
     """
-    current = table.current_snapshot()
-    if current is None:
+    files = files_of(table)
+    if not files:
         return None
-    entries = (
-        entry
-        for manifest in current.manifests(table.io)
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    )
     root = uri(f"{table.location()}/data")
     there = {f"{root}/{item.key}" for item in object_store(root, properties).entries("")}
-    wanted = sorted({entry.data_file.file_path for entry in entries})
+    wanted = sorted({file.file_path for file in files})
     absent = (path for path in wanted if uri(path) not in there)
     return next((path for path in absent if not table.io.new_input(path).exists()), None)

@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
@@ -28,6 +29,7 @@ from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters.iceberg import metadata_file
 from slipway.adapters.iceberg.catalogs.opening import connectable, locations, open_catalog
+from slipway.adapters.iceberg.reading import reading
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
@@ -144,22 +146,26 @@ class Tables:
             ) from error
 
     def load(self, identifier: TableId, metadata_location: str) -> Table:
-        """The table as one metadata file describes it; the catalog is not asked."""
+        """The table as one metadata file describes it; the catalog is not asked.
+
+        Raises:
+            DamagedTableError: the metadata file is missing or damaged.
+            UnavailableError: it cannot be read.
+        """
         with self._lock:
             if metadata_location not in self._loaded:
-                io = self.io(metadata_location)
-                try:
-                    metadata = metadata_file.read(io, metadata_location)
-                except (OSError, ValueError) as error:
-                    raise UnavailableError(
-                        f"metadata of {'.'.join(identifier)} cannot be read",
-                        f"{metadata_location}: {_first_line(error)}",
-                        "check the warehouse; slipway sql --release reads an earlier release",
-                    ) from error
-                self._loaded[metadata_location] = Table(
-                    identifier, metadata, metadata_location, io, self.catalog
-                )
+                self._loaded[metadata_location] = self._read(identifier, metadata_location, self.catalog)
             return self._loaded[metadata_location]
+
+    def load_to_read(self, identifier: TableId, metadata_location: str) -> Table:
+        """The same without a catalog, which need not be reachable then; raises as ``load`` does."""
+        return self._read(identifier, metadata_location, NoopCatalog(self.environment.name))
+
+    def _read(self, identifier: TableId, metadata_location: str, catalog: Catalog) -> Table:
+        io = self.io(metadata_location)
+        with reading(f"metadata of {'.'.join(identifier)}", metadata_location):
+            metadata = metadata_file.read(io, metadata_location)
+        return Table(identifier, metadata, metadata_location, io, catalog)
 
     def new(
         self,

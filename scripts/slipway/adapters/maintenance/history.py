@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
 from slipway.adapters.iceberg.catalogs.absorb import stands_on
@@ -13,9 +14,10 @@ from slipway.adapters.iceberg.snapshots import release_tags
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
 from slipway.adapters.records import Records
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import DamagedTableError, UnavailableError
 from slipway.domain.maintenance.history import (
     Candidate,
+    Damage,
     History,
     RecordedRun,
     State,
@@ -45,12 +47,13 @@ def read_history(
         older_than: how long files are left alone.
 
     Raises:
-        UnavailableError: the catalog, the store or the metadata of a table cannot be read.
+        UnavailableError: the catalog or the store cannot be read.
         SlipwayError: a record within the policy's days cannot be read, so nobody knows what it needs.
         ConfigError: a policy is not one.
     """
     default = parse_retention("vars of dbt_project.yml", variables, Retention())
     releases, locations = records.releases(), managed(tables)
+    loaded, damaged = _loaded(tables, locations)
     policies = _policies(records, default, {release.run_id for release in releases})
     longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
     published = {release.run_id for release in releases if not release.rolls_back}
@@ -75,9 +78,9 @@ def read_history(
         now=now,
         older_than=older_than,
         tables={
-            ".".join(identifier): _table(tables.load(identifier, location).metadata, location, releases)
-            for identifier, location in locations.items()
+            name: _table(table.metadata, table.metadata_location, releases) for name, table in loaded.items()
         },
+        damaged=damaged,
         releases=releases,
         runs=runs,
         candidates=candidates,
@@ -85,6 +88,18 @@ def read_history(
         policies=policies,
         default=default,
     )
+
+
+def _loaded(tables: Tables, locations: Mapping[TableId, str]) -> tuple[dict[str, Table], dict[str, Damage]]:
+    """Tables by name, and why the others cannot be read."""
+    found: dict[str, Table] = {}
+    damaged: dict[str, Damage] = {}
+    for identifier, location in locations.items():
+        try:
+            found[".".join(identifier)] = tables.load(identifier, location)
+        except DamagedTableError as error:
+            damaged[".".join(identifier)] = Damage(location, error.line())
+    return found, damaged
 
 
 def managed(tables: Tables) -> dict[TableId, str]:

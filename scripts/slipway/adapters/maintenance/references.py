@@ -8,9 +8,10 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.adapters.iceberg import metadata_file
+from slipway.adapters.iceberg.reading import entries_of, manifests_of, reading
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.maintenance.locations import canonical
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import DamagedTableError
 from slipway.domain.maintenance.protection import Kept
 
 
@@ -39,26 +40,30 @@ class References:
             keep: what is kept; a state whose metadata file is gone protects nothing any more.
 
         Returns:
-            Why the table's folder must be left alone: its present state is not whole. Empty when it is.
+            Why the table's folder must be left alone: a state that is kept is not whole. Empty when all are.
 
         Raises:
+            DamagedTableError: the metadata file that the catalog names is damaged.
             UnavailableError: the store does not answer, so nobody knows what is in use.
         """
         newest = self._tables.load(identifier, current).metadata if current else None
-        broken = ""
+        name, broken = ".".join(identifier), ""
         for one in keep:
             location = one.state.location
             self.states.add(location)
             self.named.add(canonical(location))
-            snapshots = self._snapshots(newest if location == current else None, newest, one)
-            for snapshot in snapshots:
-                missing = self._add_snapshot(snapshot)
-                if missing and location == current:
-                    broken = f"{missing} is named by its metadata and is not there"
+            try:
+                loaded = newest if location == current else None
+                for snapshot in self._snapshots(loaded, newest, one, name):
+                    self._add_snapshot(snapshot, name)
+            except DamagedTableError as error:
+                # what is gone from an earlier state protects nothing; what is damaged may be put right from a copy
+                if location == current or not isinstance(error.__cause__, FileNotFoundError):
+                    broken = broken or error.line()
         return broken
 
     def _snapshots(
-        self, loaded: TableMetadata | None, newest: TableMetadata | None, one: Kept
+        self, loaded: TableMetadata | None, newest: TableMetadata | None, one: Kept, table: str
     ) -> list[Snapshot]:
         """The snapshots that are read through a state; its own metadata file is opened only if no other knows them."""
         if not one.whole:
@@ -67,7 +72,7 @@ class References:
             number = int(one.state.snapshot_id)
             if newest and (found := newest.snapshot_by_id(number)):
                 return [found]
-        metadata = loaded or self._load(one.state.location)
+        metadata = loaded or self._load(one.state.location, table)
         if metadata is None:
             return []
         self.named |= {canonical(item.statistics_path) for item in metadata.statistics}
@@ -76,31 +81,26 @@ class References:
             return list(metadata.snapshots)
         return [found] if (found := metadata.snapshot_by_id(number)) else []
 
-    def _load(self, location: str) -> TableMetadata | None:
+    def _load(self, location: str, table: str) -> TableMetadata | None:
         try:
-            return metadata_file.read(self._tables.io(location), location)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise UnavailableError(
-                f"{location} cannot be read", str(error).split("\n", 1)[0], "nothing was removed; check it"
-            ) from error
+            with reading(f"metadata of {table}", location):
+                return metadata_file.read(self._tables.io(location), location)
+        except DamagedTableError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
-    def _add_snapshot(self, snapshot: Snapshot) -> str:
-        """Take in a snapshot; returns a file of it that is gone, or nothing."""
+    def _add_snapshot(self, snapshot: Snapshot, table: str) -> None:
+        """Take in a snapshot; raises DamagedTableError, each time anew."""
         if snapshot.manifest_list in self._lists:
-            return ""
-        self._lists.add(snapshot.manifest_list)
+            return
         self.named.add(canonical(snapshot.manifest_list))
         io = self._tables.io(snapshot.manifest_list)
-        try:
-            for manifest in snapshot.manifests(io):
-                if manifest.manifest_path in self._manifests:
-                    continue
-                self._manifests.add(manifest.manifest_path)
-                self.named.add(canonical(manifest.manifest_path))
-                for entry in manifest.fetch_manifest_entry(io, discard_deleted=True):
-                    self.named.add(canonical(entry.data_file.file_path))
-        except FileNotFoundError as error:
-            return str(error).rsplit("/", 1)[-1]
-        return ""
+        for manifest in manifests_of(snapshot, io, table):
+            if manifest.manifest_path in self._manifests:
+                continue
+            self.named.add(canonical(manifest.manifest_path))
+            for entry in entries_of(manifest, io, table):
+                self.named.add(canonical(entry.data_file.file_path))
+            self._manifests.add(manifest.manifest_path)
+        self._lists.add(snapshot.manifest_list)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from slipway.adapters.iceberg.reading import data_files
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.iceberg.write.compact import check_compactable
 from slipway.adapters.iceberg.write.rewrite import live_files
@@ -17,7 +18,7 @@ from slipway.adapters.objects import object_store
 from slipway.adapters.records import ROOT, Records
 from slipway.domain.errors import SlipwayError
 from slipway.domain.maintenance.compaction import LiveFile
-from slipway.domain.maintenance.history import History
+from slipway.domain.maintenance.history import Damage, History
 from slipway.domain.maintenance.protection import kept
 from slipway.domain.maintenance.steps import Delete, Folder, Found, Layout, orphans
 
@@ -63,23 +64,24 @@ def survey(
     # a folder that two names share is listed under the first
     first = {root: name for name, root in reversed(roots.items())}
     listed = {name: _listed(tables, root) for root, name in first.items()}
-    references, why_not = References(tables), {}
-    for name in roots.keys() | history.tables.keys():
+    references, damaged = References(tables), dict(history.damaged)
+    for name in sorted(roots.keys() | history.tables.keys()):
         known = history.tables.get(name)
-        why_not[name] = references.add(
-            identifier_of(name), known.location if known else None, kept(history, name)
-        )
+        location = known.location if known else None
+        if why := references.add(identifier_of(name), location, kept(history, name)):
+            damaged.setdefault(name, Damage(location or "", why))
+    why_not = {roots[name]: found.why for name, found in damaged.items() if name in roots}
     folders = {
         name: Folder(
             objects,
             references.named,
-            why_not.get(name) or _linked(roots[name]) or _why_not(tables, history, name, objects),
+            why_not.get(roots[name], "") or _linked(roots[name]) or _why_not(tables, history, name, objects),
         )
         for name, objects in listed.items()
     }
     present = {one.location for objects in listed.values() for one in objects}
     there = {state for state in references.states if canonical(state) in present}
-    return Survey(history, folders, roots, there)
+    return Survey(replace(history, damaged=damaged), folders, roots, there)
 
 
 def find_orphans(
@@ -133,6 +135,8 @@ def _roots(tables: Tables, history: History) -> dict[str, str]:
 def _root(tables: Tables, history: History, name: str) -> str | None:
     if known := history.tables.get(name):
         root = tables.load(identifier_of(name), known.location).metadata.location
+    elif name in history.damaged:
+        root = history.damaged[name].location.rpartition("/metadata/")[0]
     else:
         recorded = [release.tables[name] for release in history.releases if name in release.tables]
         staged = [one.state.location for one in history.candidates if one.table == name]
@@ -170,6 +174,6 @@ def _why_not(tables: Tables, history: History, name: str, objects: Collection[Fo
         return "the last release has it, and the catalog does not name it" if dropped else ""
     table = tables.load(identifier_of(name), known.location)
     base, present = f"{canonical(table.metadata.location)}/", {one.location for one in objects}
-    live = [canonical(task.file.file_path) for task in table.scan().plan_files()]
+    live = [canonical(file.file_path) for file in data_files(table)]
     lost = [path for path in live if path.startswith(base) and path not in present]
     return f"{lost[0].rsplit('/', 1)[-1]} is a file of it and is not there" if lost else ""

@@ -87,6 +87,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """A table of the catalog of which a file is missing or damaged.
+
+    Args:
+        location: its metadata file.
+        why: which file, and what is wrong with it.
+    """
+
+    location: str
+    why: str
+
+
+@dataclass(frozen=True)
 class History:
     """An environment at one moment.
 
@@ -100,6 +113,7 @@ class History:
         intents: releases that were to be published, and neither recorded nor withdrawn.
         policies: by table, where one differs from the default.
         default: the policy of every other table.
+        damaged: tables that cannot be read whole, by name; nothing is done to them.
     """
 
     now: datetime
@@ -111,6 +125,7 @@ class History:
     intents: Sequence[Intent] = ()
     policies: Mapping[str, Retention] = field(default_factory=dict)
     default: Retention = field(default_factory=Retention)
+    damaged: Mapping[str, Damage] = field(default_factory=dict)
 
     def policy(self, table: str) -> Retention:
         """How much of a table's history is kept."""
@@ -119,4 +134,9 @@ class History:
     def names(self) -> set[str]:
         """Every table that anything is known of."""
         recorded = {name for release in self.releases for name in release.tables}
-        return recorded | set(self.tables) | {candidate.table for candidate in self.candidates}
+        return (
+            recorded
+            | set(self.tables)
+            | set(self.damaged)
+            | {candidate.table for candidate in self.candidates}
+        )

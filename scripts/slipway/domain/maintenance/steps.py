@@ -125,11 +125,13 @@ class Plan:
         steps: commits first, then what is deleted.
         left: tables that are left alone, and why.
         reach: how far back rollback and replay go afterwards.
+        damaged: those of the tables left alone of which a file is missing or damaged.
     """
 
     steps: Sequence[Step] = ()
     left: Sequence[Left] = ()
     reach: Reach = field(default_factory=lambda: Reach(None, None))
+    damaged: Sequence[str] = ()
 
     @property
     def size(self) -> int:
@@ -170,6 +172,9 @@ def plan(
     left: list[Left] = []
     gone: set[str] = set()
     for table in sorted(select):
+        if damage := history.damaged.get(table):
+            left.append(Left(table, damage.why))
+            continue
         keep = kept(history, table)
         if table in history.tables:
             if why := busy(history, table):
@@ -183,7 +188,8 @@ def plan(
             left += [Left(table, folder.why_not)] if folder.why_not else []
             if unused := orphans(history, folder):
                 deletes.append(Delete(table, tuple(unused)))
-    return Plan([*commits, *deletes], left, reach(history, gone, there))
+    damaged = sorted(history.damaged.keys() & set(select))
+    return Plan([*commits, *deletes], left, reach(history, gone, there), damaged)
 
 
 def orphans(history: History, folder: Folder) -> list[Found]:

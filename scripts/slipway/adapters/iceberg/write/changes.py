@@ -6,6 +6,7 @@ from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, TableUpdate
 
+from slipway.adapters.iceberg.reading import entries_of, manifests_of
 from slipway.adapters.iceberg.tables import StagedTable
 
 
@@ -16,10 +17,11 @@ def own_changes(candidate: Table, base: Table | None) -> tuple[list[DataFile], l
     removed: list[DataFile] = []
     if current is None or (before is not None and current.snapshot_id == before.snapshot_id):
         return added, removed
-    for manifest in current.manifests(candidate.io):
+    name = ".".join(candidate.name())
+    for manifest in manifests_of(current, candidate.io, name):
         if manifest.added_snapshot_id != current.snapshot_id:
             continue
-        for entry in manifest.fetch_manifest_entry(candidate.io, discard_deleted=False):
+        for entry in entries_of(manifest, candidate.io, name, discard_deleted=False):
             if entry.snapshot_id != current.snapshot_id:
                 continue
             if entry.status == ManifestEntryStatus.ADDED:

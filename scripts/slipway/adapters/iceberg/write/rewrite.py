@@ -19,6 +19,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.adapters import engine
+from slipway.adapters.iceberg.reading import entries_of, manifests_of
 from slipway.adapters.iceberg.schema import parquet_schema
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import exact, literal
@@ -101,7 +102,8 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         ContractError: the table has delete files, which another tool wrote.
     """
     current = table.current_snapshot()
-    manifests = current.manifests(table.io) if current else []
+    name = ".".join(table.name())
+    manifests = manifests_of(current, table.io, name) if current else []
     if any(
         manifest.content == ManifestContent.DELETES
         and (manifest.has_added_files() or manifest.has_existing_files())
@@ -113,7 +115,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
             "compact the table with that tool or run with --full-refresh",
         )
     if row_filter is None:
-        read = ExecutorFactory.get_or_create().map(lambda one: one.fetch_manifest_entry(table.io), manifests)
+        read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
         return [entry.data_file for entry in chain.from_iterable(read)]
     try:
         return [task.file for task in table.scan(row_filter=row_filter).plan_files()]

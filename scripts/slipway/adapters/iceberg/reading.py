@@ -1,0 +1,225 @@
+"""Reading the files of tables: whatever is wrong with one is told in a sentence that names it.
+
+Manifests are decoded here before DuckDB scans them: its own decoder ends the process when it meets a damaged one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestEntry, ManifestEntryStatus, ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+from slipway.adapters.iceberg.avro import use_safe_decoder
+from slipway.domain.errors import DamagedTableError, SlipwayError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RESTORE = "restore the file from a copy, or show an earlier release with slipway rollback"
+
+use_safe_decoder()
+
+
+@contextmanager
+def reading(what: str, location: str) -> Iterator[None]:
+    """Tell of what goes wrong while one file of a table is read and understood.
+
+    Args:
+        what: what it is and of which table, as in ``metadata of serving.orders``.
+        location: the file.
+
+    Raises:
+        DamagedTableError: it is missing, or its content is none of Iceberg's.
+        UnavailableError: the store does not answer, or does not let us read it.
+    """
+    try:
+        yield
+    except SlipwayError:
+        raise
+    except FileNotFoundError as error:
+        raise damaged(what, location, "it is missing") from error
+    except OSError as error:
+        if error.errno is None:
+            raise damaged(what, location, _first_line(error)) from error
+        raise UnavailableError(
+            f"{what} cannot be read", f"{location}: {_first_line(error)}", "check the warehouse"
+        ) from error
+    except Exception as error:
+        raise damaged(what, location, _first_line(error)) from error
+
+
+def damaged(what: str, location: str, why: str) -> DamagedTableError:
+    """The refusal for a file of a table that is not as it was written."""
+    return DamagedTableError(f"{what} cannot be read", f"{location}: {why}", RESTORE)
+
+
+def manifests_of(snapshot: Snapshot, io: FileIO, table: str) -> list[ManifestFile]:
+    """The manifests of a snapshot.
+
+    Args:
+        snapshot: the snapshot.
+        io: access to its files.
+        table: ``layer.table``, for messages.
+
+    Raises:
+        DamagedTableError: the manifest list is missing or damaged.
+        UnavailableError: it cannot be read.
+    """
+    with reading(f"manifest list of {table}", snapshot.manifest_list):
+        return list(snapshot.manifests(io))
+
+
+def entries_of(
+    manifest: ManifestFile, io: FileIO, table: str, *, discard_deleted: bool = True
+) -> list[ManifestEntry]:
+    """What a manifest names; as many files as the manifest list says.
+
+    Raises:
+        DamagedTableError: the manifest is missing or damaged.
+        UnavailableError: it cannot be read.
+    """
+    what = f"manifest of {table}"
+    with reading(what, manifest.manifest_path):
+        found = manifest.fetch_manifest_entry(io, discard_deleted=False)
+    added, existing = manifest.added_files_count, manifest.existing_files_count
+    live = [entry for entry in found if entry.status != ManifestEntryStatus.DELETED]
+    if added is not None and existing is not None and len(live) != added + existing:
+        why = f"it names {len(live)} files, and the manifest list says {added + existing}"
+        raise damaged(what, manifest.manifest_path, why)
+    return live if discard_deleted else found
+
+
+def data_files(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
+    """Likewise, without delete files."""
+    return [file for file in files_of(table, snapshot) if file.content == DataFileContent.DATA]
+
+
+def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
+    """The files that a snapshot consists of, if those of data hold as many rows as it says.
+
+    Args:
+        table: the table as its metadata describes it.
+        snapshot: one of its snapshots; by default the current one, if there is any.
+
+    Raises:
+        DamagedTableError: a file of its metadata is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return []
+    name = ".".join(table.name())
+    manifests = manifests_of(snapshot, table.io, name)
+    read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
+    files = [entry.data_file for entry in chain.from_iterable(read)]
+    of_data = [file for file in files if file.content == DataFileContent.DATA]
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    for key, found in (
+        ("total-records", sum(file.record_count for file in of_data)),
+        ("total-data-files", len(of_data)),
+    ):
+        if (said := summary.get(key)) is not None and said != str(found):
+            raise damaged(
+                f"metadata of {name}",
+                table.metadata_location,
+                f"snapshot {snapshot.snapshot_id} says {key} {said}, and its manifests name {found}",
+            )
+    return files
+
+
+def rows_of(table: Table) -> pa.Table:
+    """All rows of a small table, as many as its snapshot says; manifests are decoded once.
+
+    Raises:
+        DamagedTableError: a file of it is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    try:
+        rows = table.scan().to_arrow()
+    except SlipwayError:
+        raise
+    except Exception:
+        for file in data_files(table):
+            with (
+                reading(f"data of {'.'.join(table.name())}", file.file_path),
+                table.io.new_input(file.file_path).open() as stream,
+            ):
+                pq.read_table(pa.BufferReader(stream.read()))
+        raise
+    current = table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    if summary.get("total-records", str(len(rows))) != str(len(rows)):
+        files_of(table)  # tells which file it is, if it is one of the metadata
+        what = f"metadata of {'.'.join(table.name())}"
+        why = f"it says total-records {summary['total-records']}, and {len(rows)} rows were read"
+        raise damaged(what, table.metadata_location, why)
+    return rows
+
+
+@contextmanager
+def scanning(cursor: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
+    """Tell of what goes wrong while DuckDB reads data files of a table.
+
+    Args:
+        cursor: the connection that reads; it is used to find out which file it is.
+        table: the table.
+
+    Raises:
+        DamagedTableError: a data file is missing or damaged.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        if damage := find_damaged(cursor, table):
+            raise damage from error
+        raise
+
+
+def find_damaged(cursor: duckdb.DuckDBPyConnection, table: Table) -> DamagedTableError | None:
+    """The first file of a table that cannot be read, None when all of them can; each is read as a whole.
+
+    Raises:
+        UnavailableError: the store does not answer.
+    """
+    try:
+        files = data_files(table)
+    except DamagedTableError as error:
+        return error
+    return next(damages(cursor, table, files), None)
+
+
+def damages(
+    cursor: duckdb.DuckDBPyConnection, table: Table, files: Iterable[DataFile]
+) -> Iterator[DamagedTableError]:
+    """Data files that cannot be read as a whole, or hold another number of rows than their manifest says."""
+    from slipway.adapters.iceberg.write.rewrite import files_relation
+
+    what = f"data of {'.'.join(table.name())}"
+    for file in files:
+        try:
+            relation = files_relation([file], table.schema())
+            counted = cursor.execute(f"select count(*), bit_xor(hash(one)) from {relation} as one").fetchone()
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split("\n\n", 1)[0].split())
+            yield damaged(what, file.file_path, reason.partition("Error: ")[2] or reason)
+        else:
+            if counted and counted[0] != file.record_count:
+                why = f"it has {counted[0]} rows, and its manifest says {file.record_count}"
+                yield damaged(what, file.file_path, why)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n", 1)[0]
+    if isinstance(error, EOFError) or not text:
+        return "it ends too early"
+    return text
