@@ -266,7 +266,16 @@ class Session:
             f"candidate/{'.'.join(staged.identifier)}.json{f'.{count:06d}' if count > 1 else ''}",
             record_of(staged, self.release),
         )
+        if self._keeps_older_files(staged):
+            self.views.scan(staged.table)
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
+
+    def _keeps_older_files(self, staged: StagedTable) -> bool:
+        """Whether a candidate shows manifests that another run wrote, which may be damaged."""
+        current = staged.table.current_snapshot()
+        summary = current.summary.additional_properties if current and current.summary else {}
+        is_new = summary.get("slipway.run-id") == self.request.run_id
+        return staged.base is not None and not (is_new and summary.get("slipway.strategy") == "replace")
 
     def _model_name(self, identifier: TableId) -> str:
         nodes = self.manifest.nodes.values() if self.manifest else ()
