@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -347,6 +348,12 @@ def test_modules_come_from_the_commit(repository: Repository, tmp_path: Path) ->
     outside.write_text("LIMIT = 1\n")
     code = code_read(begun, repository.project, None, [*modules, imported("outside", outside)])
     assert code.uncommitted == [f"{outside}: outside of the repository"]
+
+
+def test_modules_in_the_folder_of_the_program_are_installed(repository: Repository) -> None:
+    module = ModuleType("daff")  # dbt's unit tests import it from the folder of the program
+    module.__file__ = str(Path(sysconfig.get_path("scripts")) / "daff.py")
+    assert not code_read(code_of(repository.project), repository.project, None, [module]).dirty
 
 
 def test_bytecode_of_another_source_is_noticed(

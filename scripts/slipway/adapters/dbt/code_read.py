@@ -102,9 +102,12 @@ def _is_installed(path: Path) -> bool:
 
 @cache
 def _installation() -> tuple[str, ...]:
-    """Folders of Python's own modules and of packages that are installed, as they are named and without links."""
+    """Folders of Python's own modules and of packages that are installed, as they are named and without links.
+
+    The folder of a program that pip installed is the first on Python's path, and some packages keep modules there.
+    """
     paths = sysconfig.get_paths()
-    named = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    named = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
     found = [Path(name) for name in (*named, *site.getsitepackages(), site.getusersitepackages())]
     return tuple(dict.fromkeys(f"{place}{os.sep}" for path in found for place in (path, path.resolve())))
 
