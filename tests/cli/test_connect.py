@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import World
+    from tests.conftest import Workshop
 
 REMOTE = {
     "SLIPWAY_WAREHOUSE": "s3://lake/prod",
@@ -99,7 +100,7 @@ def test_secrets_are_masked_unless_asked_for(world: World) -> None:
     done = world.slipway("connect", "-t", "prod", "-o", "json", **REMOTE)
     properties = json.loads(done.out)
     assert done.err == "secrets are masked: --show-secrets prints them\n"
-    assert properties["uri"] == "postgresql+psycopg2://ana:***@db.example:5433/lake?sslmode=require"
+    assert properties["uri"] == "postgresql+psycopg2://***:***@db.example:5433/lake?sslmode=require"
     assert (properties["s3.access-key-id"], properties["s3.secret-access-key"]) == ("***", "***")
     assert (properties["s3.endpoint"], properties["warehouse"]) == ("https://s3.example", "s3://lake/prod")
 
@@ -108,6 +109,26 @@ def test_secrets_are_masked_unless_asked_for(world: World) -> None:
     assert done.err == ""
     assert properties["uri"] == REMOTE["PYICEBERG_CATALOG__PROD__URI"]
     assert properties["s3.secret-access-key"] == "very-secret"
+
+
+def test_errors_and_logs_hold_no_secret(workshop: Workshop) -> None:
+    """A catalog that does not answer: what is printed and what dbt logs names neither user nor key."""
+    settings = {
+        "PYICEBERG_CATALOG__DEV__TYPE": "rest",
+        "PYICEBERG_CATALOG__DEV__URI": "http://marked-user:marked-password@127.0.0.1:1/x?sig=marked-signature",
+        "PYICEBERG_CATALOG__DEV__HEADER__X-API-KEY": "marked-key",
+        "PYICEBERG_CATALOG__DEV__S3__ENDPOINT": "http://marked-user:marked-password@127.0.0.1:2",
+        "SLIPWAY_WAREHOUSE": "s3://lake/dev",
+        "AWS_ACCESS_KEY_ID": "marked-id",
+        "AWS_SECRET_ACCESS_KEY": "marked-secret",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    for command in (("run",), ("doctor",), ("--debug", "releases"), ("connect",)):
+        done = workshop.slipway(*command, **settings)
+        assert "marked" not in done.out + done.err, done
+    log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")
+    assert log
+    assert "marked" not in log
 
 
 def test_environment_without_tables_can_be_connected_to(empty: World) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from tests.conftest import some
@@ -337,8 +338,94 @@ def test_a_query_that_makes_no_sense_is_one_line(world: World, query: str, line:
 def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
     line = world.refusal("sql", "select kg::int from raw.parcels where parcel = 'p3'", code=1)
     assert line.startswith("the query failed: Could not convert string 'heavy' to INT32")
-    line = world.refusal("sql", "from read_csv('nowhere.csv')", code=5)
+    line = world.refusal("sql", "from read_csv('nowhere.csv')", "--allow-files", code=5)
     assert line.startswith("the query could not read a file: No files found that match")
+
+
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIAMARKED",
+    "AWS_SECRET_ACCESS_KEY": "markedsecret",
+    "AWS_SESSION_TOKEN": "markedtoken",
+}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from duckdb_settings()",
+        'select * from "duckdb_settings" /* a comment */ ()',
+        "from pg_catalog.pg_settings",
+        "select current_setting('s3_secret_access_key')",
+        "select ('s3_secret_access_key').current_setting()",
+        "explain analyze select current_setting('s3_secret_access_key')",
+        "from duckdb_secrets(redact = false)",
+        "from which_secret('s3://a', 's3')",
+        "from query('from duckdb_' || 'settings()')",
+        "from json_execute_serialized_sql('{}')",
+        "select getenv('HOME')",
+    ],
+)
+def test_settings_and_secrets_are_not_shown(world: World, query: str) -> None:
+    for more in ((), ("--allow-files",)):
+        done = world.slipway("sql", query, *more, **KEYS)
+        assert (done.code, done.out) == (2, ""), done
+        assert " is refused: " in done.err
+        assert "marked" not in done.err.lower()
+
+
+FILE_QUERIES = [
+    "from read_csv('{file}')",
+    "from READ_TEXT ('{file}')",
+    "select * from (select 1) join '{file}' on true",
+    "from '{file}'",
+    'from "{file}"',
+    "select (select count(*) from '{file}') as n",
+    "from glob('{file}')",
+    "from read_blob('https://example.org/x')",
+    "from 's3://elsewhere/x.parquet'",
+    "with a as (from parquet_metadata('{file}')) from a",
+]
+
+
+@pytest.mark.parametrize("query", FILE_QUERIES)
+def test_files_are_read_only_when_it_is_allowed(world: World, query: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret.csv"
+    file.write_text("user,password\nada,markedpassword\n")
+    for path in (file, world.warehouse / "_slipway" / "x.json"):
+        line = world.refusal("sql", query.format(file=path), code=2)
+        assert "not files or URLs. allow it with --allow-files." in line
+        assert "marked" not in line
+    if "{file}" in query and "parquet" not in query:
+        assert world.slipway("sql", query.format(file=file), "--allow-files").code == 0
+
+
+def test_the_engine_itself_is_shut(world: World) -> None:
+    """Without the names of functions, too: DuckDB has nothing to show, and reads tables of the warehouse alone."""
+    from slipway.adapters import engine, sandbox
+    from slipway.domain.environment import Environment, Mode
+
+    environment = Environment("dev", Mode.EXPLORATORY, f"file://{world.warehouse}", {}, "", world.home)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        connection = engine.connect(environment, once=sandbox.CONFIG)
+        shown = "select count(*) from duckdb_settings() where contains(lower(value), 'marked')"
+        assert connection.execute(shown).fetchone() == (3,)
+        sandbox.shut(connection, environment, [], files=False)
+        assert connection.execute(shown).fetchone() == (0,)
+    for statement in (
+        "from read_text('/etc/hostname')",
+        f"from read_text('{world.warehouse}/../catalog.db')",
+        f"copy (select 1) to '{world.folder}/x.csv'",
+        f"attach '{world.folder}/x.db'",
+        "install fts",
+        "set enable_external_access = true",
+        "set s3_region = 'x'",
+        "from duckdb_secrets(redact = false)",
+    ):
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement)
+    connection.close()
 
 
 def test_interrupted_query_ends_at_once(world: World) -> None:

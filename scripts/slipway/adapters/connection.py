@@ -6,16 +6,8 @@ Sources: pyiceberg, "Configuration"; Apache Iceberg, "Spark Configuration" and "
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
-
-MASK = "***"
-_WORDS = "secret|token|password|credential|access-key|account-key|authorization"
-_SECRET = re.compile(_WORDS, re.IGNORECASE)
-# A password may hold any sign, so everything up to the last @ is taken: rather too much than too little.
-_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):\S*@")
-_PARAMETER = re.compile(rf"([?&][^=&]*(?:{_WORDS})[^=&]*=)[^&]*", re.IGNORECASE)
 
 _SPARK_S3 = {
     "s3.endpoint": "s3.endpoint",
@@ -30,20 +22,6 @@ _TRINO_S3 = {
     "s3.access-key-id": "s3.aws-access-key",
     "s3.secret-access-key": "s3.aws-secret-key",
 }
-
-
-def masked(properties: Mapping[str, str]) -> dict[str, str]:
-    """Properties without their secrets: values of secret keys, and passwords in addresses."""
-    return {key: MASK if _SECRET.search(key) else _masked_address(value) for key, value in properties.items()}
-
-
-def _masked_address(value: str) -> str:
-    return _PARAMETER.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1:{MASK}@", value))
-
-
-def has_secrets(properties: Mapping[str, str]) -> bool:
-    """Whether masking changes anything."""
-    return masked(properties) != dict(properties)
 
 
 def spark(name: str, properties: Mapping[str, str], root: str) -> dict[str, str] | None:

@@ -181,6 +181,9 @@ def connect(
     environment: Environment,
     home: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    *,
+    once: Mapping[str, str] | None = None,
+    with_keys: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """A new in-memory database that can read the environment's tables and spills below a home.
 
@@ -188,12 +191,14 @@ def connect(
         environment: whose tables.
         home: where to spill, None for nowhere.
         settings: DuckDB's, of the target; its limits among them count.
+        once: settings that have to be there when the database is opened.
+        with_keys: keys for S3 are needed, also where the warehouse is elsewhere.
     """
     config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in spill.ONCE}
-    connection = duckdb.connect(":memory:", config=config)
+    connection = duckdb.connect(":memory:", config={**config, **(once or {})})
     prepare(connection)
-    Secret(environment).renew(connection)
+    Secret(environment, always=with_keys).renew(connection)
     return connection
 
 
@@ -203,11 +208,12 @@ class Secret:
     Args:
         environment: whose warehouse.
         landing: also for the landing area, which may be in S3 while the warehouse is not.
+        always: wherever both are.
     """
 
-    def __init__(self, environment: Environment, *, landing: bool = False) -> None:
+    def __init__(self, environment: Environment, *, landing: bool = False, always: bool = False) -> None:
         self._properties = environment.catalog_properties
-        self._needed = is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
+        self._needed = always or is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
         self._known: tuple[Keys | None] | None = None
         self._lock = threading.Lock()
 

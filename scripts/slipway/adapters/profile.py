@@ -14,6 +14,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
 from slipway.domain.names import Kind, nearest, shown, why_not
+from slipway.domain.secrets import remember, secrets_of, without_user
 
 PLUGIN = "slipway.dbt_plugin"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -133,6 +134,13 @@ class Profile:
             properties.pop("warehouse", None)
         if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
             properties = {**_standard_aws(), **properties}
+        for key in (
+            "s3.endpoint",
+            "glue.endpoint",
+        ):  # the store takes keys, and clients name it in their errors
+            if key in properties:
+                properties[key] = without_user(properties[key])
+        remember([*secrets_of(given), *secrets_of(properties), *_keys_of_the_shell()])
         return Environment(
             name=name,
             mode=mode,
@@ -185,6 +193,12 @@ def _standard_aws() -> dict[str, str]:
         for name, value in (("s3.endpoint", endpoint), ("s3.region", region), ("client.region", region))
         if value
     }
+
+
+def _keys_of_the_shell() -> list[str]:
+    """Secrets among the variables that AWS programs and DuckDB read, which errors of theirs may quote."""
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    return [os.environ[name] for name in names if os.environ.get(name)]
 
 
 def _has_pyiceberg_file() -> bool:

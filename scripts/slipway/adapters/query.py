@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.adapters import engine
+from slipway.adapters import engine, sandbox
 from slipway.adapters.iceberg.types import literal, quote
 from slipway.adapters.published import Published
 from slipway.adapters.query_views import create_view, damage_of
@@ -26,6 +26,7 @@ _SHOW_TABLES = re.compile(rf"^{_COMMENTS}show\s+tables{_COMMENTS};?{_COMMENTS}$"
 _LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE)
 _MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
+_FORBIDDEN = re.compile(r"Cannot access (?:file|directory) \"(.+?)\"")
 _ROWS_AT_ONCE = 5_000
 _UNNAMED = "__slipway"
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
@@ -95,8 +96,14 @@ class QueryResult:
         return count
 
 
-def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
+def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) -> QueryResult:
     """Run one reading query over the tables of a cut, addressed as ``layer.table`` or ``target.layer.table``.
+
+    Args:
+        published: the environment.
+        cut: its tables.
+        sql: the query.
+        files: it may read files and URLs that it names itself.
 
     Raises:
         UsageError: the text is not one query that reads, or names a column or function that is not there.
@@ -108,9 +115,14 @@ def run_query(published: Published, cut: Cut, sql: str) -> QueryResult:
     damage = partial(damage_of, published, opened)
     with _one_line(cut, damage, sql):
         is_plan = _check(sql)
-        connection = engine.connect(published.environment, published.environment.home)
-        target = published.environment.name
-        unreadable = _open(connection, published, cut, sql, _database(target, cut), opened)
+        sandbox.check_names(sql, files=files)
+        environment = published.environment
+        connection = engine.connect(
+            environment, environment.home, once=sandbox.CONFIG, with_keys=files and "s3" in sql.lower()
+        )
+        unreadable = _open(connection, published, cut, sql, _database(environment.name, cut), opened)
+        locations = [version.metadata_location for version in cut.tables.values()]
+        sandbox.shut(connection, environment, locations, files=files)
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
@@ -227,7 +239,11 @@ def _one_line(cut: Cut, damage: Damage, sql: str = "") -> Iterator[None]:
 def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
     """A DuckDB error as one line, with the exit code of its kind."""
     reason = _reason(error)
+    if isinstance(error, duckdb.PermissionException) and (path := _FORBIDDEN.search(reason)):
+        return sandbox.reads_files(path[1])
     if isinstance(error, duckdb.CatalogException) and (found := _MISSING.search(str(error))):
+        if sandbox.names_file(found[1]):
+            return sandbox.reads_files(found[1])
         return _no_table(_full_name(found[1], sql), cut)
     if found := _MISSING_CATALOG.search(str(error)):
         return NotFoundError(

@@ -35,14 +35,14 @@ def command(
     if number is not None:
         _release(found, output_)
     elif output_ == "json":
-        output.as_json({"name": found.name, **found.properties})
+        output.as_json({"name": found.name, **found.properties}, exact=show_secrets)
     else:
-        _explain(found)
+        _explain(found, exact=show_secrets)
     if found.masks_secrets:
         output.message("secrets are masked: --show-secrets prints them")
 
 
-def _explain(found: Connection) -> None:
+def _explain(found: Connection, *, exact: bool) -> None:
     released = [name for name in found.tables if not name.startswith("ops.")]
     table = max(released, key=figures.by_layer, default=None)
     named = table or "layer.table"
@@ -60,7 +60,7 @@ def _explain(found: Connection) -> None:
         ),
     }
     text = [f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections.items()]
-    output.result("\n\n".join(text))
+    output.result("\n\n".join(text), exact=exact)
 
 
 def _release(found: Connection, form: str) -> None:

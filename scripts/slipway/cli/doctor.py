@@ -50,18 +50,18 @@ def _is_left(diagnosis: Diagnosis, done: list[Done] | None) -> bool:
 
 def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
     if not diagnosis.findings:
-        output.result(f"nothing found in {diagnosis.target}")
+        output.line(f"nothing found in {diagnosis.target}")
         return
     for found in diagnosis.findings:
-        output.result(f"{found.where}: {found.what}. {found.fix}.")
+        output.line(f"{found.where}: {found.what}. {found.fix}.")
     if done is None and diagnosis.steps:
-        output.result(f"\nslipway doctor --fix does {figures.plural(len(diagnosis.steps), 'step')}:")
+        output.line(f"\nslipway doctor --fix does {figures.plural(len(diagnosis.steps), 'step')}:")
         for step in diagnosis.steps:
-            output.result(f"  {step.told}")
+            output.line(f"  {step.told}")
     elif done:
-        output.result("\ndone:")
+        output.line("\ndone:")
         for item in done:
-            output.result(f"  {'failed: ' if item.failure else ''}{item.step.told}{_why(item)}")
+            output.line(f"  {'failed: ' if item.failure else ''}{item.step.told}{_why(item)}")
 
 
 def _why(done: Done) -> str:

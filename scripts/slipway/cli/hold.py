@@ -28,12 +28,12 @@ def command(*, lift: bool, output_: str, target: str | None, project_dir: Path |
     if output_ == "json":
         output.as_json(hold.model_dump(mode="json") if hold else release and {"release": release})
     elif hold is None:
-        output.result(
+        output.line(
             f"The hold of release {release} was lifted." if release else "There is no hold: runs publish."
         )
     else:
         state = "was lifted" if lift else "is in force: runs are refused"
-        output.result(
+        output.line(
             f"The hold in {hold.target} {state}. {hold.who} placed it at {hold.placed_at:%Y-%m-%d %H:%M} UTC "
             f"with release {hold.release}: {hold.reason}."
         )

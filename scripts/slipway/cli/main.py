@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line and exit with a documented code (docs/reference/exit-codes.md)."""
     _open_streams()
+    _mask_logs()
     ended = _end_like_an_interrupt()
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
@@ -96,6 +98,16 @@ def _open_streams() -> None:
             setattr(sys, ("stdin", "stdout", "stderr")[number], os.fdopen(number, "w" if number else "r"))
 
 
+def _mask_logs() -> None:
+    """Have what libraries log on stderr go through the same masks as messages."""
+    from slipway.cli.output import LogHandler
+
+    others = [handler for handler in logging.root.handlers if type(handler) is not logging.StreamHandler]
+    if not any(isinstance(handler, LogHandler) for handler in others):
+        others.append(LogHandler())
+    logging.root.handlers[:] = others
+
+
 def _end_like_an_interrupt() -> list[int]:
     """Have SIGTERM, which schedulers send, end a command as Ctrl-C does; returns where the signal is noted."""
     seen: list[int] = []
@@ -114,26 +126,24 @@ def _interrupted(ended: list[int]) -> int:
 
 
 def _failed(error: BaseException) -> int:
+    from slipway.cli.output import failure
     from slipway.domain.errors import SlipwayError
 
     if os.environ.get("SLIPWAY_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exception(error)
+        failure("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, SlipwayError):
-        click.echo(f"slipway: {error.line()}", err=True)
+        failure(f"slipway: {error.line()}")
         return error.exit_code
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
-        click.echo(
-            f"slipway: cannot write{where}: {error.strerror}. make room, or write elsewhere, then run again.",
-            err=True,
+        failure(
+            f"slipway: cannot write{where}: {error.strerror}. make room, or write elsewhere, then run again."
         )
         return 5
     text = " ".join(str(error).split()) or type(error).__name__
-    click.echo(
-        f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.", err=True
-    )
+    failure(f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.")
     return 70
 
 

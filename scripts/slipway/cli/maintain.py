@@ -94,18 +94,18 @@ def _explain(plan: Plan, written: int | None) -> None:
             right=("bytes",),
         )
     else:
-        output.result("There is nothing to do.")
+        output.line("There is nothing to do.")
     for left in plan.left:
         output.message(f"{left.table} is left alone: {left.why}")
     release, run = plan.reach.release, plan.reach.run
     if release:
-        output.result(
+        output.line(
             f"Rollback reaches back to release {release.number} of {figures.moment(release.published_at)} UTC."
         )
     if run:
-        output.result(f"Replay reaches back to run {run.run_id} of {figures.moment(run.started_at)} UTC.")
+        output.line(f"Replay reaches back to run {run.run_id} of {figures.moment(run.started_at)} UTC.")
     verb = "Would remove" if written is None else "Removed"
-    output.result(f"{verb} {figures.size(plan.size)}.")
+    output.line(f"{verb} {figures.size(plan.size)}.")
 
 
 def _told(step: Step) -> tuple[str, str, str]:

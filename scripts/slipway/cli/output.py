@@ -1,8 +1,13 @@
-"""The only module that writes: results to stdout, everything else to stderr."""
+"""The only module that writes: results to stdout, everything else to stderr.
+
+Texts hold names and values that others chose. So what steers a terminal is spelled out here, and secrets are masked; only
+``result_part`` and ``result_stream`` write data as it is.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -14,12 +19,27 @@ from unicodedata import combining, east_asian_width
 
 import click
 
+from slipway.domain.secrets import hide, hide_in
+from slipway.domain.texts import one_line, visible
+
 T = TypeVar("T")
 
 
-def result(text: str) -> None:
-    """Print what was asked for."""
-    result_part(text if text.endswith("\n") else f"{text}\n")
+def result(text: str, *, exact: bool = False) -> None:
+    """Print what was asked for.
+
+    Args:
+        text: lines.
+        exact: what looks like a secret is shown, because it was asked for or is data.
+    """
+    told = visible(text if exact else hide(text))
+    result_part(told if told.endswith("\n") else f"{told}\n")
+
+
+def line(text: str) -> None:
+    """Print one line, whatever is in it; lines before it may be empty."""
+    rest = text.lstrip("\n")
+    result("\n" * (len(text) - len(rest)) + one_line(rest))
 
 
 def result_part(text: str) -> None:
@@ -48,9 +68,15 @@ def _reader() -> Iterator[None]:
         raise click.exceptions.Exit(0) from None
 
 
-def as_json(value: object) -> None:
-    """Print a value as JSON; times and dates in ISO 8601, decimals as text."""
-    result(json.dumps(value, indent=2, default=_plain))
+def as_json(value: object, *, exact: bool = False) -> None:
+    """Print a value as JSON; times and dates in ISO 8601, decimals as text.
+
+    Args:
+        value: what is printed.
+        exact: what looks like a secret is shown, because it was asked for.
+    """
+    text = json.dumps(value, indent=2, default=_plain)
+    result_part(f"{text if exact else json.dumps(hide_in(json.loads(text)), indent=2)}\n")
 
 
 def _plain(value: object) -> str:
@@ -61,8 +87,24 @@ def message(text: str) -> None:
     """Tell something that is not the result."""
     with _reader():
         sys.stdout.flush()
-    sys.stderr.write(f"{text}\n")
+    failure(text)
+
+
+def failure(text: str) -> None:
+    """Tell why a command ended; what was printed before may have found no reader."""
+    sys.stderr.write(f"{visible(hide(text))}\n")
     sys.stderr.flush()
+
+
+class LogHandler(logging.Handler):
+    """Writes warnings of libraries as messages."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        failure(f"{record.levelname}:{record.name}:{record.getMessage()}")
 
 
 def width() -> int | None:
@@ -77,6 +119,7 @@ def table(
     right: Sequence[str] = (),
     optional: Sequence[str] = (),
     rule: bool = False,
+    exact: bool = False,
 ) -> None:
     """Print rows under headers, aligned.
 
@@ -86,8 +129,10 @@ def table(
         right: columns whose values end at the right.
         optional: columns that a narrow terminal need not show, the first to go first.
         rule: draw a line below the headers.
+        exact: the rows are data, in which nothing is masked.
     """
-    lines = [list(headers), *(["" if value is None else str(value) for value in row] for row in rows)]
+    headers, right = [one_line(name) for name in headers], [one_line(name) for name in right]
+    lines = [headers, *(["" if value is None else one_line(str(value)) for value in row] for row in rows)]
     widths = [max(map(_cells, column)) for column in zip(*lines, strict=True)]
     shown = list(range(len(headers)))
     for name in optional:
@@ -102,7 +147,7 @@ def table(
             for at in shown
             if (gap := widths[at] - _cells(line[at])) >= 0
         ]
-        result("  ".join(padded).rstrip())
+        result("  ".join(padded).rstrip(), exact=exact)
 
 
 def _cells(text: str) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
+from slipway.domain.secrets import hide
+from slipway.domain.texts import one_line
 
 _WORDS = {"success": "ok", "pass": "ok", "fail": "FAILED", "error": "ERROR", "warn": "warning"}
 _TESTS = ("test", "unit_test")
@@ -42,7 +44,7 @@ class _Lines:
         """Nothing to take back."""
 
     def _print(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{one_line(hide(text))}\n")
         sys.stderr.flush()
 
 
@@ -74,7 +76,7 @@ class _Live(_Lines):
 
     def _draw(self) -> None:
         count = f"{self._at}/{self._total} " if self._total else ""
-        text = f"  {count}{', '.join(self._running)}"
+        text = one_line(f"  {count}{', '.join(self._running)}")
         sys.stderr.write(text[: shutil.get_terminal_size().columns - 1])
         sys.stderr.flush()
 

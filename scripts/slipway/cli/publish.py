@@ -38,6 +38,6 @@ def command(run: str, target: str | None, wait: int, output_: str, project_dir: 
         output.as_json(release.model_dump(mode="json"))
         return
     changed = sorted(name for name, table in release.tables.items() if table.changed)
-    output.result(
+    output.line(
         f"Published release {release.number} in {release.target}, {len(changed)} tables of run {release.run_id}."
     )

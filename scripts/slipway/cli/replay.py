@@ -47,7 +47,7 @@ def _show(report: ReplayReport) -> None:
         right=("rows",),
     )
     for difference in report.differences:
-        output.result(f"not the same around it: {difference}")
+        output.line(f"not the same around it: {difference}")
     counts = Counter(str(found.verdict) for found in report.tables)
     told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
-    output.result(f"Replay of run {report.run_id} at {report.commit[:12]}: {told or 'it built no table'}.")
+    output.line(f"Replay of run {report.run_id} at {report.commit[:12]}: {told or 'it built no table'}.")

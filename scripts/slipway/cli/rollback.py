@@ -67,7 +67,7 @@ def command(
         output.as_json(_record(proposal, release.number))
         return
     shows = "part of release" if proposal.partial else "release"
-    output.result(
+    output.line(
         f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}: "
         f"{len(proposal.steps)} tables."
     )
@@ -86,7 +86,7 @@ def _explain(proposal: Proposal) -> None:
     for note in proposal.notes:
         output.message(note)
     if not proposal.steps:
-        output.result(f"Readers of {name} see release {goal.number} already.")
+        output.line(f"Readers of {name} see release {goal.number} already.")
         return
     output.table(
         ("table", "", "rows now", "rows then", "snapshot now", "snapshot then"),
@@ -106,7 +106,7 @@ def _explain(proposal: Proposal) -> None:
     )
     for exposure in proposal.exposures:
         owner = f" of {exposure.owner}" if exposure.owner else ""
-        output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+        output.line(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
     for lease in proposal.under_way:
         output.message(
             f"{lease.described()} is on these tables, and will be refused if it builds on what is withdrawn"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slipway.cli import figures
 from slipway.domain.run import Outcome
+from slipway.domain.texts import one_line
 
 if TYPE_CHECKING:
     from slipway.domain.manifest import Node, RunManifest
@@ -35,7 +36,7 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
     lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
     lines += [f"  warehouse  {done.environment.warehouse}", ""]
     lines += _next_steps(manifest, f" --target {target}" if target else "", program)
-    return "\n".join(lines)
+    return "\n".join(one_line(line) for line in lines)
 
 
 def _tables(manifest: RunManifest) -> list[str]:

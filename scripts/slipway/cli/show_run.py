@@ -22,7 +22,7 @@ def show(details: RunDetails) -> None:
     """Print what a run did and why it ended as it did."""
     manifest = details.manifest
     if manifest is None:
-        output.result(f"run {details.run_id}: incomplete{_released(details)}")
+        output.line(f"run {details.run_id}: incomplete{_released(details)}")
         _fields(
             [
                 ("why", "it wrote no run manifest: it was killed, or has not finished"),
@@ -32,7 +32,7 @@ def show(details: RunDetails) -> None:
         _list("staged", details.staged)
         return
     released = f", release {manifest.release}" if manifest.release is not None else _released(details)
-    output.result(f"run {manifest.run_id}: {manifest.outcome}{released}")
+    output.line(f"run {manifest.run_id}: {manifest.outcome}{released}")
     _fields([("why", manifest.reason), *_circumstances(manifest), ("records", details.location)])
     _landed(manifest.landed_files)
     _inputs(manifest)
@@ -88,7 +88,7 @@ def _landed(files: list[LandedFile]) -> None:
     accepted = [entry for entry in files if entry.verdict == "accepted"]
     aside = [entry for entry in files if entry.verdict != "accepted"]
     rows = sum(entry.rows or 0 for entry in accepted)
-    output.result(
+    output.line(
         f"\nlanded: {figures.plural(len(accepted), 'new file')}, {figures.plural(rows, 'row')}; {len(aside)} set aside"
     )
     _list("", [f"{entry.path} ({entry.verdict}): {figures.one_line(entry.reason)}" for entry in aside])
@@ -96,7 +96,7 @@ def _landed(files: list[LandedFile]) -> None:
 
 def _inputs(manifest: RunManifest) -> None:
     if manifest.inputs:
-        output.result("\nread as it stood when the run began:")
+        output.line("\nread as it stood when the run began:")
         rows = [(f"  {read.table}", figures.number(read.rows), read.snapshot_id) for read in manifest.inputs]
         output.table(("  table", "rows", "snapshot"), rows, right=("rows", "snapshot"))
 
@@ -134,9 +134,9 @@ def _table(node: Node) -> list[object]:
 def _tests(manifest: RunManifest) -> None:
     tests = manifest.tests
     if not tests.expected:
-        output.result("\ntests: none")
+        output.line("\ntests: none")
         return
-    output.result(
+    output.line(
         f"\ntests: {tests.expected} expected = {tests.executed} executed + {tests.carried} carried "
         f"+ {tests.not_run} not run; {tests.failed} failed, {tests.warned} warned"
     )
@@ -182,14 +182,14 @@ def _signed(sign: str, value: int | None) -> str:
 
 def _fields(pairs: list[tuple[str, str]]) -> None:
     for name, value in pairs:
-        output.result(f"  {name:<9}  {value}")
+        output.line(f"  {name:<9}  {value}")
 
 
 def _list(title: str, lines: list[str]) -> None:
     """Lines under a title, the first of them if they are many."""
     if title and lines:
-        output.result(f"\n{title}:")
+        output.line(f"\n{title}:")
     for line in lines[:_SOME]:
-        output.result(f"  {line}")
+        output.line(f"  {line}")
     if len(lines) > _SOME:
-        output.result(f"  … and {len(lines) - _SOME} more: --output json has all")
+        output.line(f"  … and {len(lines) - _SOME} more: --output json has all")

@@ -22,9 +22,9 @@ def show(origin: TableOrigin) -> None:
     """Print how a published table came to be."""
     source = origin.sources[0]
     rows, files = figures.plural(source.rows or 0, "row"), figures.plural(source.files or 0, "file")
-    output.result(f"{origin.table} in {origin.target}: {rows} in {files}, {figures.size(source.bytes_total)}")
+    output.line(f"{origin.table} in {origin.target}: {rows} in {files}, {figures.size(source.bytes_total)}")
     for name, value in _circumstances(origin, source):
-        output.result(f"  {name:<9}  {value}")
+        output.line(f"  {name:<9}  {value}")
     output.result("")
     output.table(_HEADERS, list(_tree(origin)), right=("rows", "snapshot"), optional=_OPTIONAL)
     _files(origin)
@@ -120,19 +120,19 @@ def _note(source: Source, *, repeated: bool) -> str:
 
 def _files(origin: TableOrigin) -> None:
     for files in origin.files:
-        output.result(
+        output.line(
             f"\nlanded files of {files.feed} in {files.table}: {files.files:,} with {files.rows:,} rows, the newest are"
         )
         for file in files.newest:
             landed = f", landed {figures.moment(file.landed_at)} UTC" if file.landed_at else ""
-            output.result(
+            output.line(
                 f"  {file.file}: {figures.plural(file.rows, 'row')}{landed}, sha256 {file.sha256[:12]}…"
             )
 
 
 def _tests(tested: list[Tested]) -> None:
     if not any(run.tests for run in tested):
-        output.result("\ntests: none")
+        output.line("\ntests: none")
     for number, run in enumerate(tested):
         if not run.tests:
             continue
@@ -143,8 +143,8 @@ def _tests(tested: list[Tested]) -> None:
         which = (
             "tests in the run that wrote it" if number == 0 else f"tests in run {run.run_id} ({run.outcome})"
         )
-        output.result(f"\n{which}: {', '.join(parts)}")
+        output.line(f"\n{which}: {', '.join(parts)}")
         for test in sorted(run.tests, key=lambda test: (test.status == "pass", test.unique_id)):
             if number == 0 or test.status != "pass":
                 why = f": {figures.one_line(test.message)}" if test.message and test.status != "pass" else ""
-                output.result(f"  {test.status}  {test.name}{why}")
+                output.line(f"  {test.status}  {test.name}{why}")

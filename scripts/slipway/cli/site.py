@@ -30,4 +30,4 @@ def build(target: str | None, output_dir: Path, project_dir: Path | None) -> Non
     from slipway.services.site import build_site
 
     site = build_site(find_project(project_dir), target, options.made(output_dir))
-    output.result(f"{site.index}: {site.tables} tables. Open it in a browser.")
+    output.line(f"{site.index}: {site.tables} tables. Open it in a browser.")

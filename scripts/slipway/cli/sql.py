@@ -33,6 +33,7 @@ class SqlCommand(click.Command):
 @click.option(
     "--as-of", metavar="TIME", help="Tables of the last release at that time: ISO 8601, UTC without a zone."
 )
+@click.option("--allow-files", is_flag=True, help="Let the query read files and URLs that it names.")
 @options.target
 @options.project_dir
 def command(
@@ -41,13 +42,14 @@ def command(
     release: int | None,
     run: str | None,
     as_of: str | None,
+    allow_files: bool,
     target: str | None,
     project_dir: Path | None,
 ) -> None:
     """Query the published tables in DuckDB's SQL.
 
     Tables are layer.table: slipway sql "select count(*) from raw.events". "show tables" lists what is there, and
-    a lone - reads the query from standard input. Only queries that read are run.
+    a lone - reads the query from standard input. Only queries that read are run; they see no file, URL, setting or secret.
     """
     from slipway.cli import tabular
     from slipway.domain.errors import UsageError
@@ -62,7 +64,15 @@ def command(
         text.encode()
     except UnicodeError as error:
         raise UsageError("the query is not text in UTF-8", str(error), "convert it") from None
-    result = run_query(text, project_dir=project_dir, target=target, release=release, run=run, as_of=as_of)
+    result = run_query(
+        text,
+        project_dir=project_dir,
+        target=target,
+        release=release,
+        run=run,
+        as_of=as_of,
+        files=allow_files,
+    )
     if result.cut.warning:
         output.message(result.cut.warning)
     tabular.write(result, output_, limit=TEXT_ROWS)

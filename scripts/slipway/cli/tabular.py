@@ -19,12 +19,6 @@ from slipway.cli import output
 if TYPE_CHECKING:
     from slipway.services.query import QueryResult
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
-    9: "\\t",
-    10: "\\n",
-    13: "\\r",
-}
-
 
 def write(result: QueryResult, form: str, *, limit: int) -> None:
     """Write a result to stdout and what is to be said about it to stderr.
@@ -86,13 +80,14 @@ def _write_text(result: QueryResult, limit: int) -> None:
     shown = rows[:limit]
     if result.is_plan:
         for row in shown:
-            output.result(str(row[-1]))
+            output.result(str(row[-1]), exact=True)
         return
     output.table(
-        [_line(column.name) for column in result.columns],
-        [["NULL" if value is None else _line(as_text(value)) for value in row] for row in shown],
-        right=[_line(column.name) for column in result.columns if column.is_number],
+        [column.name for column in result.columns],
+        [["NULL" if value is None else as_text(value) for value in row] for row in shown],
+        right=[column.name for column in result.columns if column.is_number],
         rule=True,
+        exact=True,
     )
     if len(rows) > limit:
         output.message(
@@ -100,11 +95,6 @@ def _write_text(result: QueryResult, limit: int) -> None:
         )
     else:
         output.message(_told(len(rows), result))
-
-
-def _line(text: str) -> str:
-    """Text without characters that would break the line or steer the terminal."""
-    return text.translate(_ESCAPES)
 
 
 def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

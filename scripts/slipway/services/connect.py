@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.adapters.connection import has_secrets, masked, spark, trino
+from slipway.adapters.connection import spark, trino
 from slipway.domain.cut import TableVersion
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
+from slipway.domain.secrets import shown
 from slipway.services.environments import environment_of
 
 
@@ -51,14 +52,13 @@ def connection(
     environment = environment_of(project_dir, target)
     given = environment.catalog_properties
     properties = {name: given[name] for name in sorted(given, key=_order)}
-    hide = has_secrets(properties) and not show_secrets
-    shown = masked(properties) if hide else properties
+    visible = properties if show_secrets else shown(properties)
     return Connection(
         name=environment.name,
-        properties=shown,
-        masks_secrets=hide,
-        spark=spark(environment.name, shown, environment.warehouse),
-        trino=trino(environment.name, shown, environment.warehouse),
+        properties=visible,
+        masks_secrets=visible != properties,
+        spark=spark(environment.name, visible, environment.warehouse),
+        trino=trino(environment.name, visible, environment.warehouse),
         tables=_tables(environment, release) if with_tables else {},
         release=release,
     )

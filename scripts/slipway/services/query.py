@@ -22,6 +22,7 @@ def query(
     release: int | None = None,
     run: str | None = None,
     as_of: str | None = None,
+    files: bool = False,
 ) -> QueryResult:
     """Run one reading query.
 
@@ -32,6 +33,7 @@ def query(
         release: read the tables as this release left them.
         run: read what this run built and read: an id, a unique part of it or ``latest``.
         as_of: read the last release at or before this time, ISO 8601; UTC where it names no zone.
+        files: it may read files and URLs that it names itself.
 
     Raises:
         UsageError: more than one of ``release``, ``run`` and ``as_of``, or not a reading query.
@@ -43,9 +45,9 @@ def query(
     if run is not None:
         found = find_run(environment, run)
         published = Published(found.records.environment)
-        return run_query(published, published.candidate(found.run_id), sql)
+        return run_query(published, published.candidate(found.run_id), sql, files=files)
     published = Published(environment)
-    return run_query(published, _cut(published, release, as_of), sql)
+    return run_query(published, _cut(published, release, as_of), sql, files=files)
 
 
 def _cut(published: Published, release: int | None, as_of: str | None) -> Cut:

@@ -13,6 +13,7 @@ from slipway.adapters.disk import writing_below
 from slipway.adapters.processes import hold
 from slipway.domain.errors import UnavailableError
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
+from slipway.domain.secrets import hide
 
 _QUIET = frozenset({"debug", "test"})
 _NOTHING_BUILT = frozenset({"operation", "exposure"})
@@ -52,7 +53,7 @@ class EventStream:
 
     def write(self, text: str, event: str, level: str = "info", time: str = "", node: str = "") -> None:
         """Append one line to the log."""
-        line = {"run_id": self._run_id, "time": time, "level": level, "event": event, "message": text}
+        line = {"run_id": self._run_id, "time": time, "level": level, "event": event, "message": hide(text)}
         if node:
             line["node"] = node
         # no room: dbt's threads call this, and dbt would wait for ever for one that an error ended

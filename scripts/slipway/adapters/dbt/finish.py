@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from slipway.domain.errors import ContractError, SlipwayError, UnavailableError,
 from slipway.domain.manifest import Conservation, Freshness, InputSnapshot, Node, RunManifest, Tests
 from slipway.domain.release import Intent
 from slipway.domain.run import Outcome
+from slipway.domain.secrets import hide, hide_in
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 
@@ -62,7 +64,10 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
     nodes = judged(session, done.manifest, evidence.nodes(session, done.results))
+    nodes = [node.model_copy(update={"message": hide(node.message)}) for node in nodes]
     tests = evidence.tests(session, done.manifest, done.results)
+    told = [test.model_copy(update={"message": hide(test.message)}) for test in tests.results]
+    tests = tests.model_copy(update={"results": told})
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)
     outcome, reason = decide(_facts(session, done, nodes, tests, fresh, conserved))
@@ -85,7 +90,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         host=code.host(),
         started_at=session.request.started_at,
         finished_at=datetime.now(UTC),
-        command=session.request.command,
+        command=[hide(part) for part in session.request.command],
         vars=session.request.vars,
         options=evidence.options(),
         as_of=evidence.as_of(session),
@@ -99,7 +104,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         conservation=conserved,
         release=session.release if outcome is Outcome.PUBLISHED else None,
         outcome=outcome,
-        reason=reason,
+        reason=hide(reason),
     )
     try:
         _write_records(session, run_manifest, done)
@@ -203,7 +208,8 @@ def _write_records(session: Session, run_manifest: RunManifest, done: Invocation
     records, run_id = session.records, session.request.run_id
     for name, artifact in (("manifest.json", done.manifest), ("run_results.json", done.execution)):
         if artifact is not None:
-            records.write(run_id, f"dbt/{name}", _artifact(session.project, name, artifact, run_manifest))
+            content = _artifact(session.project, name, artifact, run_manifest)
+            records.write(run_id, f"dbt/{name}", _without_secrets(content) if "results" in name else content)
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
 
 
@@ -216,3 +222,11 @@ def _artifact(project: Path, name: str, artifact: Any, run_manifest: RunManifest
     with writing_below(gettempdir()), TemporaryDirectory() as folder:
         artifact.write(str(Path(folder) / name))
         return (Path(folder) / name).read_bytes()
+
+
+def _without_secrets(run_results: bytes) -> bytes:
+    """dbt's run results, whose messages are those of the engine and of the store."""
+    described = json.loads(run_results)
+    for result in described["results"]:
+        result["message"] = hide_in(result.get("message"))
+    return json.dumps(described).encode()
