@@ -130,9 +130,9 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
         except duckdb.Error as error:
             for failure in unreadable:
                 raise failure from None
-            if not _asks_for(error, target, cut):
+            if not _asks_for(error, environment.name, cut):
                 raise
-            _open(connection, published, cut, sql, target, opened)
+            _open(connection, published, cut, sql, environment.name, opened)
             _interruptible(connection, lambda: engine.result_of(connection, sql))
     return QueryResult(cut, connection, damage, is_plan=is_plan)
 
