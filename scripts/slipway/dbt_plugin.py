@@ -17,7 +17,6 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.adapters.factory import FACTORY
 from dbt.flags import get_flags
-from dbt_common.context import get_invocation_context
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
@@ -39,10 +38,8 @@ from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.strategy import refuse_in_batches
 from slipway.adapters.profile import Profile
-from slipway.domain import secrets
 from slipway.domain.errors import ContractError, SlipwayError
 from slipway.domain.run import RunRequest, new_run_id
-from slipway.domain.texts import one_line
 
 _current: Plugin | None = None
 
@@ -84,8 +81,7 @@ class Plugin(BasePlugin):
                 check_names(self.manifest, session.environment)
             engine.prepare(conn)
             session.secret.renew(conn)
-            # dbt masks these in its messages and its log file, as it does with variables DBT_ENV_SECRET…
-            get_invocation_context().env_secrets.extend(secrets.known())
+            invocation.mask_secrets()
             conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
         except SlipwayError as error:
             invocation.current.refusal = invocation.current.refusal or error
@@ -121,7 +117,7 @@ class Plugin(BasePlugin):
         """on-run-start: land files, take over a failed candidate on retry."""
         self.session.manifest = self.manifest
         try:
-            config["messages"] = [one_line(text) for text in hooks.begin(self.session)]
+            config["messages"] = hooks.begin(self.session)
         except BaseException:  # a run that did not begin has no end either
             self.session.leave()
             raise
@@ -130,8 +126,7 @@ class Plugin(BasePlugin):
         """on-run-end: publish what passed, write the records."""
         if not self.session.request.managed:
             try:
-                told = finish.finish(self.session, self.manifest, config["results"])
-                config["messages"] = [one_line(text) for text in told]
+                config["messages"] = finish.finish(self.session, self.manifest, config["results"])
             finally:
                 self.session.leave()
 

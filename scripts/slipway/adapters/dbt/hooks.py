@@ -25,6 +25,7 @@ from slipway.adapters.releases import check_store
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
+from slipway.domain.texts import one_line
 
 BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})
 """dbt commands that land, stage and publish."""
@@ -59,7 +60,7 @@ def begin(session: Session) -> list[str]:
     session.previous, damaged = _last_good_run(session)
     lines += damaged
     session.carried_tests = passed_tests(session.previous) if session.previous else {}
-    return lines
+    return [one_line(line) for line in lines]  # they name files, and dbt prints them as they are
 
 
 def landing_lines(session: Session) -> list[str]:

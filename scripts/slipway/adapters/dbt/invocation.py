@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.adapters.interrupts import queries_end
 from slipway.domain.errors import SlipwayError
 from slipway.domain.run import RunRequest
+from slipway.domain.secrets import known
 
 if TYPE_CHECKING:
     from slipway.adapters.dbt.session import Session
@@ -118,3 +119,10 @@ def _one_line(error: BaseException | None) -> str:
         return ""
     text = str(getattr(error, "msg", None) or error)
     return " ".join(_HEADING.sub("", text).split())
+
+
+def mask_secrets() -> None:
+    """Have dbt mask what slipway does in its messages and log file, as it does the values of ``DBT_ENV_SECRET…``."""
+    from dbt_common.context import get_invocation_context
+
+    get_invocation_context().env_secrets.extend(known())
