@@ -217,3 +217,29 @@ def test_a_key_may_move_to_an_earlier_batch(project: Project) -> None:
     events(project, *twice[:2], "3,2024-03-30 11:00:00", "4,2024-04-02 11:00:00", kind="timestamp")
     project.dbt("build", *WHOLE)
     assert keys(project) == [1, 2, 3, 4]
+
+
+def test_rows_that_no_batch_takes_are_told(project: Project) -> None:
+    bare(project)
+    rows = ("1,2024-03-30 10:00:00", "2,2024-03-31 00:00:00", "3,", "4,2024-04-01 23:30:00")
+    events(project, *rows, kind="varchar")
+    cast = "k, seen_at::timestamp + interval 1 hour as seen_at"
+    model(project, sql=cast)
+    said = project.refused("build", *WHOLE)
+    assert "event_time seen_at of its input reference.input is of type VARCHAR" in said
+    assert project.locations() == {}
+    events(project, *rows, kind="timestamp")
+    said = project.dbt("build", *WHOLE)
+    # one of the second of April, by the query, from the first, by the input
+    assert keys(project) == [1, 2]
+    (node,) = (node for node in project.runs()[-1]["nodes"] if node["table"] == "serving.batched")
+    assert sorted(note.split(":")[0] for note in node["notes"]) == [
+        "1 rows of reference.input have no seen_at",
+        "1 rows of the query lie outside of the batch that gave them, and are left out",
+    ]
+    assert "serving.batched: 1 rows of reference.input have no seen_at: no batch takes them" in said
+    # a row of a day that this run builds no batch of
+    events(project, *rows, "5,2024-03-30 11:00:00", kind="timestamp")
+    said = project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")
+    assert "reference.input changed for times from 2024-03-30T10:00:00 to 2024-04-01T23:30:00" in said
+    assert keys(project) == [1, 2]

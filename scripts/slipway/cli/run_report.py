@@ -27,6 +27,7 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
         "",
         *_tables(manifest),
         *_of_other_code(manifest),
+        *_notes(manifest),
         *_tests(manifest),
         *_conservation(manifest),
         *_landing(manifest),
@@ -48,6 +49,11 @@ def _tables(manifest: RunManifest) -> list[str]:
         f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
     ]
     return lines + [_table(node, width) for node in sorted(nodes, key=lambda node: _layer(node.table or ""))]
+
+
+def _notes(manifest: RunManifest) -> list[str]:
+    said = [f"  {node.table or node.unique_id}: {note}" for node in manifest.nodes for note in node.notes]
+    return ["", "notes:", *said] if said else []
 
 
 def _table(node: Node, width: int) -> str:

@@ -111,6 +111,7 @@ def _tables(nodes: list[Node]) -> None:
         "rows that other code made",
         [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept],
     )
+    _list("notes", [f"{node.table}: {note}" for node in shown for note in node.notes])
     failed = [node for node in nodes if node.status in ("error", "fail", "runtime error")]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 

@@ -149,6 +149,7 @@ class Node(Record):
     seconds: float = 0.0
     phases: dict[str, float] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
 
 
 class TestResult(Record):

@@ -29,11 +29,13 @@ class BatchedModel:
         table: what was written so far.
         state: node key, inputs and the windows that were built with them.
         last: the request of the latest batch.
+        cut: dbt cuts an input to each batch, so that a row outside of it is not in another.
     """
 
     table: BatchedTable
     state: TableState
     last: WriteRequest | None = None
+    cut: bool = False
 
     def stage(self) -> WriteResult:
         """Stage what was written, with the state that it has now."""
@@ -44,6 +46,21 @@ class BatchedModel:
             confirm=lambda content, remade: self.state.after(remade).table_property(content),
         )
         return self.table.stage(request)
+
+    def notes(self) -> list[str]:
+        """What the batches left out of what their queries gave, in words."""
+        left = self.table.left_out
+        timeless = [batch["without_time"] for batch in left] or [0]
+        said = []
+        # what is not cut to a batch is given by each of them again
+        if count := sum(timeless) if self.cut else max(timeless):
+            said.append(f"{count} rows of the query have no event time: no batch takes them")
+        if self.cut and (count := sum(batch["outside"] for batch in left)):
+            said.append(
+                f"{count} rows of the query lie outside of the batch that gave them, and are left out: let the model's event_time "
+                "be that of its input"
+            )
+        return said
 
 
 class Unstaged:
@@ -114,6 +131,7 @@ def write_batch(
     *,
     full: bool,
     last: bool,
+    cut: bool,
 ) -> tuple[BatchedModel, int]:
     """Write one batch.
 
@@ -125,6 +143,7 @@ def write_batch(
         window: the batch.
         full: the run replaces the table; it is its first batch that does.
         last: no batch of the model comes after it.
+        cut: dbt cuts an input of the model to each batch.
 
     Returns:
         The model and the rows written.
@@ -138,7 +157,7 @@ def write_batch(
             full = full and candidate is None
             table = BatchedTable(session.outputs, session.base(identifier), candidate, full=full)
             known = before.batches if before.node_key == state.node_key and not full else ()
-            model = session.batched[identifier] = BatchedModel(table, replace(state, batches=known))
+            model = session.batched[identifier] = BatchedModel(table, replace(state, batches=known), cut=cut)
     rows = model.table.write(cursor, request, window, last=last)
     with session.lock:
         model.last = request

@@ -14,6 +14,7 @@ from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
 from slipway.adapters.dbt.contracts import contract_of
 from slipway.adapters.dbt.definitions import keep_of
+from slipway.adapters.dbt.event_times import check_inputs, filtered_inputs, notes
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
 from slipway.adapters.dbt.rebuild import check_rebuild
@@ -121,14 +122,19 @@ def write_node(
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)
+        if identifier not in session.batched:
+            check_inputs(cursor, manifest, unique_id)
         full = bool(config.get("full_refresh")) or base is None
         last = is_last(manifest, unique_id, window)
-        model, rows = write_batch(session, cursor, request, state, window, full=full, last=last)
+        cut = bool(filtered_inputs(manifest, unique_id))
+        model, rows = write_batch(session, cursor, request, state, window, full=full, last=last, cut=cut)
 
         def stage() -> None:
             staged = model.stage()
             session.stage(staged.staged)
-            session.nodes[unique_id] = _written(session.nodes[unique_id], base, staged)
+            told = [*model.notes(), *notes(session, manifest, unique_id, model.state.batches)]
+            written = _written(session.nodes[unique_id], base, staged)
+            session.nodes[unique_id] = written.model_copy(update={"notes": told})
 
         session.unstaged.later(identifier, stage)
         return BuildResponse(
@@ -145,6 +151,8 @@ def write_node(
         return str(error)
     session.stage(result.staged)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
+    if reason := config.get("rebuild"):
+        session.nodes[unique_id].notes.append(f"built anew from everything: {reason}")
     snapshot_id = str(result.staged.snapshot_id)
     message = (
         "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
@@ -183,6 +191,7 @@ def _request(
         column_docs=_column_docs(node),
         contract=contract_of(node),
         increments=tuple(session.increments[node.unique_id].values()),
+        once=node.language == "python" if hasattr(node, "language") else False,
     )
 
 

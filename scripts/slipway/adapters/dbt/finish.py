@@ -42,8 +42,9 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     done = Invocation(
         success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id()
     )
-    manifest = conclude(session, done)
-    return [*notes_of(manifest), summary_line(session, manifest)]
+    made = conclude(session, done)
+    said = [f"{node.table}: {note}" for node in made.nodes for note in node.notes]
+    return [*notes_of(made), *said, summary_line(session, made)]
 
 
 def conclude(session: Session, done: Invocation) -> RunManifest:

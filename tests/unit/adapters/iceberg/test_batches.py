@@ -383,3 +383,16 @@ def test_windows_are_joined() -> None:
     assert covers(spans, ("2024-01-02", "2024-01-04"))
     assert not covers(spans, ("2024-01-03", "2024-01-07"))
     assert not covers([], ("2024-01-03", "2024-01-07"))
+
+
+def test_rows_that_a_batch_does_not_take_are_counted(lake: Lake) -> None:
+    run = Run(lake)
+    source = rows([(0, at(0, 1)), (1, at(1, 1)), (2, None), (3, at(3))])
+    assert run.batch(source, at(0), at(1)) == 1
+    assert run.batch(source, at(1), at(3)) == 1
+    assert [dict(left) for left in run.table.left_out] == [{"without_time": 1, "outside": 2}] * 2
+
+
+def test_a_date_is_refused_where_batches_are_hours(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match="event_time at is a date: a batch is shorter than a day"):
+        Run(lake).batch(rows([(0, at(0))], "date"), at(0), at(0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import duckdb
@@ -28,6 +29,7 @@ from slipway.adapters.iceberg.write.merge_clauses import DEST
 from slipway.adapters.iceberg.write.metrics import WrittenFile
 from slipway.adapters.iceberg.write.request import Remade, WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.rewrite import (
+    Scratch,
     explained,
     files_digest,
     files_holding,
@@ -36,18 +38,19 @@ from slipway.adapters.iceberg.write.rewrite import (
     replaces_all,
 )
 from slipway.adapters.iceberg.write.target import new_table, target_updates
-from slipway.adapters.iceberg.write.windows import Window
+from slipway.adapters.iceberg.write.windows import Window, left_out
 from slipway.adapters.iceberg.write.writer import columns_of, summary_of
 from slipway.domain.errors import ConfigError
 
-_FEW = 3  # up to so many batches look for files in the manifests that may name them
+_FEW = 3  # batches that look for files in the manifests that may name them
 
 
 class BatchedTable:
     """A table that batches are written to; threads may write several at once.
 
     Nothing is staged before ``stage`` is called, and whatever was written until then becomes one snapshot on top of
-    the published one; when more batches come, the next call makes one of all of them.
+    the published one; when more batches come, the next call makes one of all of them. ``left_out`` counts for each batch
+    the rows that its query gave and it did not take (``windows.left_out``).
 
     Args:
         tables: the environment.
@@ -69,10 +72,10 @@ class BatchedTable:
         self._delta = Digest()
         self._hashed: Schema | None = None
         self._known_files: list[DataFile] | None = None
-        self._asked = 0
         self._lock = threading.Lock()
-        self._rows = self._bytes = 0
+        self._rows = self._bytes = self._asked = 0
         self._carries = candidate is not None  # whether rows of files that went are among the new ones
+        self.left_out: list[Counter[str]] = []
         self._read: int | None = 0
         if candidate is not None:
             self._resume(candidate)
@@ -96,21 +99,24 @@ class BatchedTable:
             ConfigError: the event time is no date or timestamp of the table.
             ContractError: the query or the written rows do not keep to the contract.
         """
-        source = f"(\n{request.sql}\n)"
-        columns = columns_of(cursor, source)
+        columns = columns_of(cursor, source := f"(\n{request.sql}\n)")
         if request.contract:
             constraints.check_shape(cursor, request.model, request.contract, columns)
         query = schema.query_schema(columns)
         with self._lock:
             transaction = self._aim(request, query)
         target = transaction.table_metadata.schema()
-        condition = window.condition(window.field(target, request.model))
-        select = f"from ({schema.casts(query, target, source)}) where {condition}"
-        new = self._copy(cursor, transaction, request, select)
+        field = window.field(target, request.model)
+        window.check_size(field, request.model)
+        rows = schema.casts(query, target, source)
+        with Scratch(cursor) as scratch:
+            rows = scratch.table(f"as {rows}") if request.once else f"({rows})"
+            self.left_out.append(left_out(cursor, rows, window, field))
+            new = self._copy(cursor, transaction, request, f"from {rows} where {window.condition(field)}")
         read = engine.bytes_read(cursor)
         with self._lock:
             self._read = None if read is None or self._read is None else self._read + read
-            added = self._files(cursor, transaction, request, new)
+            added = copy.data_files(cursor, new, Destination.of(transaction, request))
             self._replace(cursor, request, window, new, added, last=last)
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
@@ -175,15 +181,6 @@ class BatchedTable:
         transaction._stage(self._updates)
         return transaction
 
-    @staticmethod
-    def _files(
-        cursor: duckdb.DuckDBPyConnection,
-        transaction: Staging,
-        request: WriteRequest,
-        written: Sequence[WrittenFile],
-    ) -> list[DataFile]:
-        return copy.data_files(cursor, written, Destination.of(transaction, request))
-
     def _copy(
         self, cursor: duckdb.DuckDBPyConnection, transaction: Staging, request: WriteRequest, select: str
     ) -> list[WrittenFile]:
@@ -212,7 +209,10 @@ class BatchedTable:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
             self._carries = True
             rest = self._copy(cursor, transaction, request, kept)
-            written, added = [*written, *rest], [*added, *self._files(cursor, transaction, request, rest)]
+            written, added = (
+                [*written, *rest],
+                [*added, *copy.data_files(cursor, rest, Destination.of(transaction, request))],
+            )
         going = {file.file_path for file in gone}
 
         def stays() -> list[DataFile]:

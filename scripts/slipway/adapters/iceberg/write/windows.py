@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 from pyiceberg import expressions as ice_filter
 from pyiceberg import types as ice
 from pyiceberg.expressions import And, BooleanExpression
@@ -66,6 +68,19 @@ class Window:
                 start, end = f"date '{_day(self.start)}'", f"date '{_day(self.end)}'"
         return f"({column} >= {start} and {column} < {end})"
 
+    def check_size(self, field: ice.NestedField, model: str) -> None:
+        """Refuse windows within a day where the event time is a date: all rows of the day would lie in one of them.
+
+        Raises:
+            ConfigError: the batches are shorter than a day.
+        """
+        if isinstance(field.field_type, ice.DateType) and self.end - self.start < dt.timedelta(days=1):
+            raise ConfigError(
+                f"{model}: event_time {self.column} is a date",
+                "a batch is shorter than a day, and rows of the other hours would be left out",
+                "use a timestamp, or batches of a day",
+            )
+
     def row_filter(self, field: ice.NestedField) -> BooleanExpression:
         """The window as a filter of pyiceberg, which rules out files."""
         match field.field_type:
@@ -78,6 +93,16 @@ class Window:
         return And(
             _compare(ice_filter.GreaterThanOrEqual, field, low), _compare(ice_filter.LessThan, field, high)
         )
+
+
+def left_out(
+    cursor: duckdb.DuckDBPyConnection, rows: str, window: Window, field: ice.NestedField
+) -> Counter[str]:
+    """How many rows of a relation a batch does not take: those ``without_time``, and those ``outside`` of its window."""
+    found = cursor.execute(
+        f"select count(*) filter ({quote(field.name)} is null), count(*) filter (not {window.condition(field)}) from {rows}"
+    ).fetchone() or (0, 0)
+    return Counter(without_time=found[0], outside=found[1])
 
 
 def covers(spans: list[tuple[str, str]], wanted: tuple[str, str]) -> bool:
