@@ -160,9 +160,7 @@ class Plugin(BasePlugin):
     def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
         """Decide whether a node has to be built."""
         force = bool(config.get("full_refresh")) or self.session.request.force
-        config["response"] = build.unchanged(
-            self.session, self.manifest, config["unique_id"], config.get("batch"), force=force
-        )
+        config["response"] = build.unchanged(self.session, self.manifest, config, force=force)
 
     def op_write(self, relation: Any, config: dict[str, Any]) -> None:
         """Write a model's query as a staged table."""
@@ -242,7 +240,9 @@ class Plugin(BasePlugin):
 
     def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a data test passed before on the same tables with the same code."""
-        config["carried"] = hooks.test_carried(self.session, self.manifest, config["unique_id"])
+        config["carried"] = hooks.test_carried(
+            self.session, self.manifest, config["unique_id"], config["sql"]
+        )
         if config["carried"]:
             config["response"], config["result"] = hooks.carried_result()
 

@@ -17,6 +17,7 @@
         'unique_id': model.unique_id,
         'python_call': model.unique_id ~ (' ' ~ batch.id if batch else ''),
         'batch': batch,
+        'query': model.get('compiled_code') if model.language == 'sql' and model.resource_type != 'seed',
         'strategy': strategy,
         'unique_key': config.get('unique_key'),
         'partitioned_by': config.get('partitioned_by'),

@@ -2,7 +2,7 @@
     dbt's data test; one that passed before with the same code on the same snapshots is carried, not run again.
 #}
 {% materialization test, adapter='duckdb' %}
-    {%- set settings = {'unique_id': model.unique_id} -%}
+    {%- set settings = {'unique_id': model.unique_id, 'sql': sql} -%}
     {%- do slipway('test_carried', this, settings) -%}
     {%- if settings['carried'] -%}
         {%- do store_result('main', response=settings['response'], agate_table=settings['result']) -%}

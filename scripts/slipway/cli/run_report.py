@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from slipway.services.run import Run
 
 
+_SOME = 5  # tests of a kind that are named; the rest is counted
+
+
 def report(done: Run, target: str | None = None, program: str = "slipway") -> str:
     """The end of a run as text.
 
@@ -69,7 +72,7 @@ def _of_other_code(manifest: RunManifest) -> list[str]:
     found = [
         (word, node.table, why)
         for node in manifest.nodes
-        for word, why in (("stale", node.stale), ("kept", node.kept))
+        for word, why in (("stale", node.stale), ("kept", node.kept), ("always built", node.volatile))
         if why
     ]
     return ["", *(f"{word}: {table}: {why}" for word, table, why in found)] if found else []
@@ -84,6 +87,10 @@ def _tests(manifest: RunManifest) -> list[str]:
         f"{count} {word}" for count, word in ((tests.not_run, "not run"), (tests.warned, "warned")) if count
     ]
     lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
+    volatile = [test for test in tests.results if test.volatile]
+    lines += [f"  never carried: {test.name}: {_first(test.volatile)}" for test in volatile[:_SOME]]
+    if len(volatile) > _SOME:
+        lines.append(f"  … and {len(volatile) - _SOME} more that are never carried")
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
     return lines + [f"  {test.status:<5} {test.name}: {_first(test.message)}" for test in failed]
 

@@ -112,6 +112,7 @@ def _tables(nodes: list[Node]) -> None:
         [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept],
     )
     _list("notes", [f"{node.table}: {note}" for node in shown for note in node.notes])
+    _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if node.volatile])
     failed = [node for node in nodes if node.status in ("error", "fail", "runtime error")]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 
@@ -141,6 +142,7 @@ def _tests(manifest: RunManifest) -> None:
         f"\ntests: {tests.expected} expected = {tests.executed} executed + {tests.carried} carried "
         f"+ {tests.not_run} not run; {tests.failed} failed, {tests.warned} warned"
     )
+    _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if test.volatile])
     found = [test for test in tests.results if test.status not in _GOOD]
     _list("", [_test(test) for test in sorted(found, key=lambda test: test.status)])
 

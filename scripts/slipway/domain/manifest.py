@@ -117,7 +117,7 @@ class Node(Record):
     """What happened to one node; bytes as DuckDB counted them, seconds of wall time.
 
     ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
-    for a table that was made by its present code.
+    for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
     """
 
     unique_id: str
@@ -130,6 +130,7 @@ class Node(Record):
     made_by: list[Definition] = Field(default_factory=list)
     stale: str = ""
     kept: str = ""
+    volatile: str = ""
     base_snapshot: str | None = None
     candidate_snapshot: str | None = None
     metadata_location: str | None = None
@@ -153,7 +154,11 @@ class Node(Record):
 
 
 class TestResult(Record):
-    """A data or unit test; ``carried`` means it passed before on the same tables and code."""
+    """A data or unit test.
+
+    ``carried`` means it passed before on the same tables and code, ``volatile`` says what else its query depends on, so that
+    it never is.
+    """
 
     __test__ = False
 
@@ -164,6 +169,7 @@ class TestResult(Record):
     key: str | None = None
     tables: list[str] = Field(default_factory=list)
     message: str = ""
+    volatile: str = ""
 
     @property
     def name(self) -> str:

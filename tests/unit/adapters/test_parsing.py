@@ -32,8 +32,8 @@ def switching() -> Iterator[None]:
 
 @pytest.mark.usefixtures("switching")
 def test_threads_parse_at_once() -> None:
-    python._tree.cache_clear()
+    python.tree_of.cache_clear()
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(python.python_form, SOURCES))
-    python._tree.cache_clear()
+    python.tree_of.cache_clear()
     assert together == [python.python_form(code) for code in SOURCES]

@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 from slipway.adapters import engine
 from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
 from slipway.adapters.dbt.contracts import contract_of
-from slipway.adapters.dbt.definitions import keep_of
+from slipway.adapters.dbt.definitions import state_of
 from slipway.adapters.dbt.event_times import check_inputs, filtered_inputs, notes
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
@@ -21,13 +21,14 @@ from slipway.adapters.dbt.rebuild import check_rebuild
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
+from slipway.adapters.dbt.volatility import volatile_of
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.carry import NotCarriedError
 from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
-from slipway.domain.manifest import Definition, Node
+from slipway.domain.manifest import Node
 from slipway.domain.replay import is_history
 
 
@@ -43,16 +44,25 @@ class BuildResponse(AdapterResponse):
 
 
 def unchanged(
-    session: Session, manifest: Any, unique_id: str, batch: Mapping[str, Any] | None, *, force: bool
+    session: Session, manifest: Any, config: Mapping[str, Any], *, force: bool
 ) -> BuildResponse | None:
     """The response for a node, or one batch of it, that need not be built, None when it has to be.
 
     Its node key is kept for the write that follows.
+
+    Args:
+        session: the run.
+        manifest: dbt's manifest.
+        config: what the materialization resolved: the node's id, its compiled query and the batch.
+        force: build it in any case.
     """
+    unique_id, batch = str(config["unique_id"]), config.get("batch")
     check_incremental(manifest_node(manifest, unique_id))
     identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session, manifest, unique_id)
     key = node_key(manifest, unique_id, inputs, session.vars)
     state = TableState(key, inputs)
+    volatile = volatile_of(session.volatility, manifest_node(manifest, unique_id), config.get("query"))
+    force = force or bool(volatile)
     with session.lock:
         if identifier not in session.batched:
             session.nodes[unique_id] = Node(
@@ -63,6 +73,7 @@ def unchanged(
                 node_key=key,
                 definition_key=definition_key(manifest, unique_id, session.vars),
                 inputs=inputs,
+                volatile=volatile,
             )
     if (whole := session.whole_input(identifier, history=is_history(unique_id))) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
@@ -103,22 +114,13 @@ def write_node(
         ConfigError: it has to be, and the model does not allow it.
     """
     engine.count_reads(cursor)
+    if any(manifest_node(manifest, unique_id).config.get(hook) for hook in ("pre_hook", "post_hook")):
+        session.volatility.forget()
     identifier = identifier_of(manifest, unique_id)
     node = manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
     base = session.base(identifier)
-    state = TableState(
-        noted.node_key or "",
-        noted.inputs,
-        definition=Definition(
-            key=noted.definition_key or "",
-            commit=session.code.commit,
-            dirty=session.code.dirty,
-            run_id=session.request.run_id,
-        ),
-        made_by=read_state(base).made_by,
-        kept=keep_of(node),
-    )
+    state = state_of(session, node, noted, base)
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)

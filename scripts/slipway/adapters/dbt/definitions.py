@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.dbt.node_key import manifest_node
-from slipway.adapters.dbt.state import read_state
+from slipway.adapters.dbt.state import TableState, read_state
 from slipway.domain.definitions import others, why_stale
 from slipway.domain.errors import ConfigError
-from slipway.domain.manifest import Node
+from slipway.domain.manifest import Definition, Node
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
     from slipway.adapters.dbt.session import Session
 
 KEY = "on_code_change"
@@ -48,6 +50,18 @@ def keep_of(node: Any) -> str:
 def may_be_stale(node: Any) -> bool:
     """Whether a node's table may hold rows of earlier code: what is added to, except the history of a dbt snapshot."""
     return node.resource_type == "model" and node.config.materialized not in _MADE_WHOLE
+
+
+def state_of(session: Session, node: Any, noted: Node, base: Table | None) -> TableState:
+    """The state of a table that is written now, on top of what made the rows of its base."""
+    now = Definition(
+        key=noted.definition_key or "",
+        commit=session.code.commit,
+        dirty=session.code.dirty,
+        run_id=session.request.run_id,
+    )
+    made_by = read_state(base).made_by
+    return TableState(noted.node_key or "", noted.inputs, definition=now, made_by=made_by, kept=keep_of(node))
 
 
 def judged(session: Session, manifest: Any, nodes: Iterable[Node]) -> list[Node]:

@@ -243,6 +243,7 @@ def _test(session: Session, manifest: Any, result: Any) -> TestResult:
         key=session.test_keys.get(unique_id),
         tables=_tables(manifest, result.node),
         message=str(result.message or ""),
+        volatile=session.volatility.tests.get(unique_id, ""),
     )
 
 

@@ -81,20 +81,37 @@ def landing_lines(session: Session) -> list[str]:
     return lines
 
 
-def test_carried(session: Session, manifest: Any, unique_id: str) -> bool:
-    """Whether a data test need not run: it passed before with the same code on the same snapshots."""
+def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> bool:
+    """Whether a data test need not run: it passed before with the same code on the same snapshots.
+
+    Args:
+        session: the run.
+        manifest: dbt's manifest.
+        unique_id: the test.
+        sql: its compiled query.
+    """
     node, inputs = manifest_node(manifest, unique_id), inputs_of(session, manifest, unique_id)
     key = node_key(manifest, unique_id, inputs, session.vars)
     session.test_keys[unique_id] = key
     if session.request.force or not session.begun or not inputs:
         return False
-    # Freshness depends on the clock: a test that says so is evaluated every time.
     if "freshness" in node.tags:
+        return False  # it looks at the landing area
+    if why := session.volatility.why(test_query(node.config, sql)):
+        session.volatility.tests[unique_id] = why
         return False
     carried = session.carried_tests.get(unique_id) == key
     if carried:
         session.carried.add(unique_id)
     return carried
+
+
+def test_query(config: Any, sql: str) -> str:
+    """What decides about a test: its query, and the expressions of its configuration around it."""
+    return (
+        f"select failures {config.warn_if}, failures {config.error_if} "
+        f"from (select {config.fail_calc} as failures from (\n{sql}\n) as dbt_internal_test)"
+    )
 
 
 def carried_result() -> tuple[AdapterResponse, Any]:

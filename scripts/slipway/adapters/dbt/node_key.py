@@ -19,8 +19,8 @@ from dbt.adapters.factory import FACTORY
 from slipway.adapters.dbt.keys import reads
 from slipway.adapters.dbt.keys.engine import engine
 from slipway.adapters.dbt.keys.jinja import exact, without_config
-from slipway.adapters.dbt.keys.macros import SHIMS, macros_of, materialization, named_macros
-from slipway.adapters.dbt.keys.python import python_parts
+from slipway.adapters.dbt.keys.macros import SHIMS, function_macros, macros_of, materialization, named_macros
+from slipway.adapters.dbt.keys.python import own_code, python_parts
 from slipway.adapters.dbt.keys.sql import sql_form
 from slipway.adapters.spill import ONCE
 
@@ -118,7 +118,7 @@ def tables_read(manifest: Any, unique_id: str) -> list[str]:
         node = manifest_node(manifest, dependency)
         if node is None or not hasattr(node, "config"):
             continue
-        if node.resource_type == "model" and node.config.materialized in ("ephemeral", "view"):
+        if _is_inlined(node):
             found.update(dict.fromkeys(tables_read(manifest, dependency)))
         elif node.resource_type in ("model", "seed", "snapshot", "source"):
             found[dependency] = None
@@ -126,16 +126,19 @@ def tables_read(manifest: Any, unique_id: str) -> list[str]:
 
 
 def manifest_node(manifest: Any, unique_id: str) -> Any:
-    """A node or source of dbt's manifest, None when there is none."""
-    return manifest.nodes.get(unique_id) or manifest.sources.get(unique_id)
+    """A node, source or function of dbt's manifest, None when there is none."""
+    return (
+        manifest.nodes.get(unique_id) or manifest.sources.get(unique_id) or manifest.functions.get(unique_id)
+    )
 
 
 def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _Scope) -> Iterator[str]:
     """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
     node = manifest_node(manifest, unique_id)
-    macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]))
-    if not scope.engine:
-        macros = {name: sql for name, sql in macros.items() if manifest.macros[name].name not in SHIMS}
+    makers = function_macros(manifest) if node.resource_type == "function" else []
+    macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node), *makers]))
+    own = {name: sql for name, sql in macros.items() if manifest.macros[name].name not in SHIMS}
+    macros = macros if scope.engine else own
     how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
     hooks = [
         hook.sql for name in ("pre_hook", "post_hook") for hook in getattr(node.config, name, None) or []
@@ -144,7 +147,9 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
     code = without_config(node.raw_code) if is_jinja and not scope.engine else node.raw_code
     sources = [*([code] if is_jinja else []), *hooks, *macros.values()]
     used = reads.variables(variables, sources), reads.environment(os.environ, sources)
-    described = reads.describes_itself(sources, scope.ignored) or _asks_for(node, scope.ignored)
+    described = reads.describes_itself(
+        [*([code] if is_jinja else []), *hooks, *own.values()], scope.ignored
+    ) or _asks_for(node, scope.ignored)
     yield _hash(
         [
             unique_id,
@@ -155,18 +160,39 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
             else None,
             used,
             reads.target(_target(), sources),
+            *_signature(node),
         ]
     )
     for name, sql in {**how, **macros}.items():
         yield _hash([name, exact(sql)])
+    if node.resource_type in ("model", "snapshot", "test"):
+        yield from _started_with(manifest)
     for dependency in _dependencies(node):
-        other = manifest_node(manifest, dependency)
-        if (
-            other is not None
-            and other.resource_type == "model"
-            and other.config.materialized in ("ephemeral", "view")
-        ):
+        if _is_inlined(manifest_node(manifest, dependency)):
             yield from _code(manifest, dependency, variables, scope)
+
+
+def _is_inlined(node: Any) -> bool:
+    """Whether what a node does counts as code of those that read it: ephemeral models, views and functions."""
+    if node is None:
+        return False
+    kind = getattr(node, "config", None) and node.config.get("materialized")
+    return node.resource_type == "function" or (
+        node.resource_type == "model" and kind in ("ephemeral", "view")
+    )
+
+
+def _started_with(manifest: Any) -> Iterator[str]:
+    """Hashes of the project's own ``on-run-start`` hooks: macros, types and settings that they make are there for every node."""
+    for unique_id, node in sorted(manifest.nodes.items()):
+        if node.resource_type == "operation" and "on-run-start" in node.tags:
+            macros = {
+                name: sql
+                for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)])
+                if manifest.macros[name].name not in SHIMS
+            }
+            if macros or "on_run_begin" not in node.raw_code:
+                yield _hash([unique_id, exact(node.raw_code), {n: exact(sql) for n, sql in macros.items()}])
 
 
 def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
@@ -177,6 +203,13 @@ def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope
     if getattr(node, "language", "sql") == "python":
         return python_parts(code, os.environ, versions=scope.engine)
     return sql_form(code, macros, values)
+
+
+def _signature(node: Any) -> list[object]:
+    """Arguments and result of a function."""
+    if node.resource_type != "function":
+        return []
+    return [[one.to_dict() for one in node.arguments], node.returns.to_dict()]
 
 
 def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
@@ -230,7 +263,10 @@ def _target() -> dict[str, Any]:
 
 
 def _settings() -> dict[str, Any]:
-    """DuckDB's settings in the profile, such as its time zone; limits and folders shape no row."""
+    """DuckDB's settings in the profile, such as its time zone, and plugins of the project's own, which may make functions.
+
+    Limits and folders shape no row.
+    """
     adapter = FACTORY.adapters.get("duckdb")
     credentials = adapter.config.credentials if adapter else None  # type: ignore[attr-defined]
     given = {
@@ -239,6 +275,10 @@ def _settings() -> dict[str, Any]:
     }
     return {
         name: value for name, value in given.items() if name not in ONCE and not name.endswith("_directory")
+    } | {
+        f"plugin {plugin.module}": code
+        for plugin in getattr(credentials, "plugins", None) or []
+        if (code := own_code(plugin.module))
     }
 
 

@@ -24,6 +24,7 @@ from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import show_landing
 from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.views import Views
+from slipway.adapters.dbt.volatility import Volatility
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
@@ -96,6 +97,7 @@ class Session:
         self._others: dict[str, Tables] = {target: self.inputs}
         self._locations: dict[int, dict[TableId, str] | SlipwayError] = {}
         self.views = Views(connection)
+        self.volatility = Volatility(self.views)
 
     @property
     def is_slice(self) -> bool:

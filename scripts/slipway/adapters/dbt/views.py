@@ -55,6 +55,11 @@ class Views:
             self.cursor.execute(f"create or replace view {schema}.{quote(identifier[1])} as {select}")
             self._versions[key] = version
 
+    def version(self, name: tuple[str, str, str]) -> str | None:
+        """What is shown under a relation's name, None where these views do not show anything."""
+        with self._lock:
+            return self._versions.get(name)
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query on the connection of the views."""
         with self._lock:

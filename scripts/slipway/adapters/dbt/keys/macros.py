@@ -14,6 +14,7 @@ _ENGINE = ("dbt", "dbt_duckdb")
 SHIMS = frozenset(
     {
         "connect_once",
+        "declare_increments",
         "duckdb__collect_freshness",
         "duckdb__get_catalog",
         "duckdb__get_catalog_relations",
@@ -71,6 +72,15 @@ def materialization(manifest: Any, node: Any) -> list[str]:
         manifest.metadata.project_name, node.config.materialized, "duckdb"
     )
     return [found.unique_id] if found else []
+
+
+def function_macros(manifest: Any) -> list[str]:
+    """Macros of our own by which dbt's functions may be made: dbt reaches them by computed names."""
+    return [
+        unique_id
+        for unique_id, macro in manifest.macros.items()
+        if macro.package_name not in _ENGINE and "function" in macro.name
+    ]
 
 
 def macros_of(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:

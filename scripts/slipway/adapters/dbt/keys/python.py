@@ -31,7 +31,7 @@ def python_form(code: str) -> str:
 
     Docstrings count, because code can read them.
     """
-    return _told(_tree(code))
+    return _told(tree_of(code))
 
 
 def python_parts(code: str, known: Mapping[str, str], *, versions: bool = True) -> list[object]:
@@ -54,11 +54,19 @@ def python_parts(code: str, known: Mapping[str, str], *, versions: bool = True) 
     ]
 
 
+@cache
+def own_code(module: str) -> tuple[tuple[str, str], ...]:
+    """Name and form of the own modules that importing one runs; none for what is installed from a package."""
+    return tuple(
+        sorted((name, python_form(source)) for name, source in modules_of(f"import {module}")[0].items())
+    )
+
+
 def environment(known: Mapping[str, str], sources: Iterable[str]) -> dict[str, str | None]:
     """Name to value of each environment variable that code reads; all of them where a name is computed."""
     names: set[str] = set()
     for source in sources:
-        read = _environment_names(_tree(source))
+        read = _environment_names(tree_of(source))
         if read is None:
             return dict(known)
         names |= read
@@ -120,7 +128,7 @@ def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
 
 def imports(code: str, package: str) -> Iterator[str]:
     """Names that may be modules; importing one runs the packages around it, too."""
-    for statement in ast.walk(_tree(code)):
+    for statement in ast.walk(tree_of(code)):
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 yield from _with_packages(alias.name)
@@ -199,7 +207,8 @@ def _with_packages(name: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=256)
-def _tree(code: str) -> ast.Module:
+def tree_of(code: str) -> ast.Module:
+    """The syntax tree of a module."""
     return _alone(ast.parse, code)
 
 

@@ -1,0 +1,73 @@
+"""A query that depends on more than its tables is asked every time, and what it says is believed for that run alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.conftest import Workshop
+
+TESTS = {
+    # passes while the clock of the test says so, which a file stands for
+    "tests/dbt/recent.sql": "select * from {{ ref('weights') }} where weighed_on > current_date\n",
+    "tests/dbt/by_file.sql": "select * from read_csv('{file}', header = true) where late\n",
+    "tests/dbt/still.sql": "select * from {{ ref('weights') }} where kg > 1000\n",
+}
+STAMPED = "select depot, now() as at from {{ ref('weights') }}\n"
+SIZED = "select depot, sized(kg) as size from {{ ref('weights') }}\n"
+SIZES = """
+{% macro sizes() %}
+    {% do run_query("create or replace macro sized(kg) as kg * 2") %}
+    {% do run_query("create schema if not exists dev.serving") %}
+{% endmacro %}
+"""
+
+
+def test_nothing_that_may_come_out_differently_is_carried(workshop: Workshop) -> None:
+    file = workshop.folder / "late.csv"
+    file.write_text("late\nfalse\n", encoding="utf-8")
+    for name, text in TESTS.items():
+        workshop.write(name, text.replace("{file}", str(file)).replace("current_date", "current_date + 1"))
+    workshop.edit(
+        "tests/dbt/by_file.sql",
+        "where late",
+        "where late and 0 = (select 0 from {{ ref('depots') }} limit 1)",
+    )
+    workshop.write("models/serving/stamped.sql", STAMPED)
+    workshop.write("models/serving/sized.sql", SIZED)
+    workshop.write("macros/sizes.sql", SIZES)
+    workshop.edit(
+        "dbt_project.yml",
+        'on-run-start: ["{{ on_run_begin() }}"',
+        'on-run-start: ["{{ sizes() }}", "{{ on_run_begin() }}"',
+    )
+    first = workshop.run()
+    assert found(first, "tests.results", "volatile") == {
+        "recent": "it calls current_date",
+        "by_file": f'it cannot be bound without what surrounds it: Cannot access file "{file}" - file system operations '
+        "are disabled by configuration",
+    }
+    assert found(first, "nodes", "volatile") == {
+        "stamped": "it calls now",
+        "sized": "it calls sized, which is no function of DuckDB's own",
+    }
+
+    # nothing landed, and the file says that it is late
+    file.write_text("late\ntrue\n", encoding="utf-8")
+    workshop.edit("macros/sizes.sql", "kg * 2", "kg * 3")
+    again = workshop.slipway("run")
+    assert again.code == 1, again
+    assert "never carried: recent: it calls current_date" in again.out
+    assert "always built: serving.stamped: it calls now" in again.out
+    second = workshop.manifests()[-1]
+    executed = {one["unique_id"].split(".")[2] for one in second["tests"]["results"] if not one["carried"]}
+    assert executed >= {"recent", "by_file"}
+    changes = {node["unique_id"].rpartition(".")[2]: node["change"] for node in second["nodes"]}
+    assert (changes["stamped"], changes["sized"]) == ("built", "built")
+
+
+def found(manifest: dict[str, Any], path: str, field: str) -> dict[str, str]:
+    items: Any = manifest
+    for part in path.split("."):
+        items = items[part]
+    return {one["unique_id"].split(".")[2]: one[field] for one in items if one[field]}
