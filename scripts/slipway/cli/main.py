@@ -12,6 +12,7 @@ import sys
 import click
 
 from slipway import __version__
+from slipway.cli import output
 
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -68,6 +69,7 @@ def main() -> None:
     _open_streams()
     _mask_logs()
     ended = _end_like_an_interrupt()
+    output.what_is_done()
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
         code = int(cli.main(standalone_mode=False) or 0)
@@ -85,6 +87,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the one handler: whatever comes is told in one line
         # DuckDB says so in its own way when the signal reaches it first
         code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)
+    if code:
+        output.close_results()
     sys.exit(code)
 
 
@@ -109,19 +113,27 @@ def _mask_logs() -> None:
 
 
 def _end_like_an_interrupt() -> list[int]:
-    """Have SIGTERM, which schedulers send, end a command as Ctrl-C does; returns where the signal is noted."""
+    """Have SIGTERM and SIGHUP, which schedulers and terminals send, end a command as Ctrl-C does.
+
+    SIGHUP stays without effect where it is, as nohup wants it.
+
+    Returns:
+        where the signal is noted.
+    """
     seen: list[int] = []
 
     def end(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
         seen.append(number)
         signal.raise_signal(signal.SIGINT)
 
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
     return seen
 
 
 def _interrupted(ended: list[int]) -> int:
-    click.echo("slipway: interrupted; nothing was published.", err=True)
+    output.message(f"slipway: interrupted; {output.what_is_done() or 'nothing was published'}.")
     return 128 + (ended[0] if ended else signal.SIGINT)
 
 
@@ -136,14 +148,17 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, SlipwayError):
         failure(f"slipway: {error.line()}")
         return error.exit_code
+    done = output.what_is_done()
+    before = f"{done}; what comes after it failed: " if done else ""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
-        failure(
-            f"slipway: cannot write{where}: {error.strerror}. make room, or write elsewhere, then run again."
-        )
+        again = "nothing needs to be done again" if done else "make room, or write elsewhere, then run again"
+        failure(f"slipway: {before}cannot write{where}: {error.strerror}. {again}.")
         return 5
     text = " ".join(str(error).split()) or type(error).__name__
-    failure(f"slipway: unexpected {type(error).__name__}: {text}. Run with --debug for the traceback.")
+    failure(
+        f"slipway: {before}unexpected {type(error).__name__}: {text}. Run with --debug for the traceback."
+    )
     return 70
 
 

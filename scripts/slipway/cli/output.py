@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, time
 from typing import IO, Any, TypeVar
 from unicodedata import combining, east_asian_width
@@ -23,6 +23,7 @@ from slipway.domain.secrets import hide, hide_in
 from slipway.domain.texts import one_line, visible
 
 T = TypeVar("T")
+_done: list[str] = []
 
 
 def result(text: str, *, exact: bool = False) -> None:
@@ -63,8 +64,7 @@ def _reader() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # What is still in the buffer goes nowhere, instead of failing again when the program ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_results()
         raise click.exceptions.Exit(0) from None
 
 
@@ -92,8 +92,32 @@ def message(text: str) -> None:
 
 def failure(text: str) -> None:
     """Tell why a command ended; what was printed before may have found no reader."""
-    sys.stderr.write(f"{visible(hide(text))}\n")
-    sys.stderr.flush()
+    aside(f"{visible(hide(text))}\n")
+
+
+def aside(text: str) -> None:
+    """Write to stderr as it is; what is done does not depend on whether it can be told."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def done(what: str) -> None:
+    """Note what the command has brought about, for whatever goes wrong afterwards."""
+    _done.append(what)
+
+
+def what_is_done() -> str:
+    """What was noted, and forgotten with this call; empty for nothing."""
+    found = "; ".join(_done)
+    _done.clear()
+    return found
+
+
+def close_results() -> None:
+    """Let what is still in the buffer of stdout go nowhere, instead of failing again when the program ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class LogHandler(logging.Handler):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from slipway.cli import output
 from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.domain.secrets import hide
 from slipway.domain.texts import one_line
@@ -44,8 +45,7 @@ class _Lines:
         """Nothing to take back."""
 
     def _print(self, text: str) -> None:
-        sys.stderr.write(f"{one_line(hide(text))}\n")
-        sys.stderr.flush()
+        output.aside(f"{one_line(hide(text))}\n")
 
 
 class _Live(_Lines):
@@ -72,16 +72,14 @@ class _Live(_Lines):
     def close(self) -> None:
         """Remove the live line."""
         self._erase()
-        sys.stderr.flush()
 
     def _draw(self) -> None:
         count = f"{self._at}/{self._total} " if self._total else ""
         text = one_line(f"  {count}{', '.join(self._running)}")
-        sys.stderr.write(text[: shutil.get_terminal_size().columns - 1])
-        sys.stderr.flush()
+        output.aside(text[: shutil.get_terminal_size().columns - 1])
 
     def _erase(self) -> None:
-        sys.stderr.write("\r\x1b[2K")
+        output.aside("\r\x1b[2K")
 
 
 def _line(event: Progress) -> str:

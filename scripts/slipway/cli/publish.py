@@ -34,6 +34,7 @@ def command(run: str, target: str | None, wait: int, output_: str, project_dir: 
     from slipway.services.publish import publish_run
 
     release = publish_run(find_project(project_dir), target, run, wait)
+    output.done(f"release {release.number} of run {release.run_id} is published")
     if output_ == "json":
         output.as_json(release.model_dump(mode="json"))
         return

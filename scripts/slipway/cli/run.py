@@ -9,10 +9,14 @@ import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from slipway.cli import options, output
+
+if TYPE_CHECKING:
+    from slipway.domain.manifest import RunManifest
 
 
 @click.command("run")
@@ -94,9 +98,17 @@ def command(
     )
     with show_progress() as show:
         done = run(request, show)
+    output.done(_in_short(done.manifest))
     _report(done, output_, target)
     if done.manifest.outcome in ("failed", "refused"):
         raise click.exceptions.Exit(1)
+
+
+def _in_short(manifest: RunManifest) -> str:
+    """How a run ended, for the case that its report cannot be written."""
+    if manifest.release is not None:
+        return f"release {manifest.release} of run {manifest.run_id} is published"
+    return f"run {manifest.run_id} ended as {manifest.outcome}"
 
 
 def _program() -> str:

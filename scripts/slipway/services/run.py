@@ -84,8 +84,9 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
     from slipway.adapters.dbt import invocation
-    from slipway.adapters.dbt.events import EventStream
+    from slipway.adapters.dbt.events import EventStream, log_told_once
     from slipway.adapters.dbt.slices import requested_slice
+    from slipway.adapters.interrupts import too_late
     from slipway.adapters.profile import Profile
 
     environment = Profile(options.project).environment(options.target)
@@ -105,13 +106,15 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     )
     log = environment.logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
-    done = invocation.invoke(_arguments(options), options.project, request, events)
+    with log_told_once(show):
+        done = invocation.invoke(_arguments(options), options.project, request, events)
     session = invocation.session()
     try:
         return _ended(session, done, events, request, show)
     finally:
         if session:
-            session.leave()
+            with too_late():  # whoever ended it here would read that nothing was published
+                session.leave()
 
 
 def _ended(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,6 +91,31 @@ class EventStream:
                 total=max(self._total, self._ended),
             )
         )
+
+
+@contextmanager
+def log_told_once(show: Callable[[Progress], None]) -> Iterator[None]:
+    """Say in one line that dbt's log cannot be written, where Python prints a traceback for each of its lines.
+
+    Args:
+        show: gets that line.
+    """
+    usual, told = logging.Handler.handleError, threading.Event()
+
+    def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            usual(handler, record)
+        elif not told.is_set():
+            told.set()
+            where = getattr(handler, "baseFilename", "dbt's log")
+            show(Note(f"{where} cannot be written: {error.strerror or error}; the run goes on without it"))
+
+    logging.Handler.handleError = handle  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        logging.Handler.handleError = usual  # type: ignore[method-assign]
 
 
 def _opened(log: Path) -> IO[str]:
