@@ -83,7 +83,8 @@ class Running:
                 os.kill(self.pid, signal.SIGKILL)
                 raise
         errors = self._err.read_text(encoding="utf-8") if self._err.exists() else ""
-        return Output(self._out.read_text(encoding="utf-8"), errors, code=int(code) if code else None)
+        out = self._out.read_text(encoding="utf-8") if self._out.exists() else ""
+        return Output(out, errors, code=int(code) if code else None)
 
     def kill(self) -> None:
         """End it as ``kill -9`` does."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import duckdb
@@ -26,6 +26,7 @@ from slipway.adapters.objects import ObjectInfo, object_store
 from slipway.domain.errors import ConflictError, NotFoundError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
+from slipway.domain.run import happened_at
 
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
 _ATTEMPTS = 20
@@ -84,8 +85,15 @@ class Landing:
         return list(found.values())
 
     def last_landed_at(self, feed: str) -> datetime | None:
-        """When a feed last brought a file that was accepted."""
-        return max((entry.landed_at for entry in self.accepted(feed)), default=None)
+        """When a feed last brought a file that was accepted, as far as its moment is not in the future."""
+        now = datetime.now(UTC)
+        found = (happened_at(entry.landed_at, entry.run_id, now) for entry in self.accepted(feed))
+        return max(filter(None, found), default=None)
+
+    def from_the_future(self, feed: str) -> list[LandedFile]:
+        """Files that landed by a clock that was ahead: they do not count for freshness."""
+        now = datetime.now(UTC)
+        return [e for e in self.accepted(feed) if happened_at(e.landed_at, e.run_id, now) is None]
 
     def key(self, feed: str) -> str:
         """Changes when and only when the set of accepted files does."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from slipway.domain.environment import Mode
 from slipway.domain.manifest import Conservation, Freshness, RunManifest, Tests
-from slipway.domain.run import Outcome
+from slipway.domain.run import AHEAD, Outcome
 
 _PASSED, _WARNED, _NOT_RUN = ("pass",), ("warn",), ("not run", "skipped")
 _BUILT = ("success",)
@@ -31,7 +31,7 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     if why := _tests(manifest.tests, mode) or _conservation(manifest.conservation):
         return why
     if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):
-        return f"{', '.join(map(_told, stale))}, which is longer ago than its source allows"
+        return "; ".join(_told(item, now) for item in stale)
     if mode is Mode.PRODUCTION and (why := manifest.code.unknown):
         return f"it was built from a work tree with uncommitted changes, or from more than one commit ({why})"
     return ""
@@ -65,7 +65,13 @@ def _stale(item: Freshness, now: datetime) -> bool:
     return item.model_copy(update={"age_seconds": age}).status == "error"
 
 
-def _told(item: Freshness) -> str:
+def _told(item: Freshness, now: datetime) -> str:
     if item.last_landed_at is None:
         return f"{item.source} never brought a file"
-    return f"{item.source} brought its last file of this run at {item.last_landed_at:%Y-%m-%d %H:%M} UTC"
+    if item.last_landed_at > now + AHEAD:
+        when = f"{item.last_landed_at:%Y-%m-%d %H:%M} UTC"
+        return f"{item.source} brought its last file by a clock that said {when}: how old it is is not known"
+    return (
+        f"{item.source} brought its last file of this run at {item.last_landed_at:%Y-%m-%d %H:%M} UTC, "
+        "which is longer ago than its source allows"
+    )

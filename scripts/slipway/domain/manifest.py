@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from slipway.domain.run import Outcome
+from slipway.domain.run import AHEAD, Outcome
 
 SCHEMA_VERSION = 1
 
@@ -203,8 +203,9 @@ class Freshness(Record):
 
     @property
     def status(self) -> Literal["pass", "warn", "error"]:
-        """Whether the feed is fresh; a feed that never brought a file has no age and is not."""
-        age = float("inf") if self.age_seconds is None else self.age_seconds
+        """Whether the feed is fresh; a feed that never brought a file has no age and is not, nor has one from the future."""
+        known = self.age_seconds is not None and self.age_seconds >= -AHEAD.total_seconds()
+        age = self.age_seconds if self.age_seconds is not None and known else float("inf")
         if self.error_after_seconds is not None and age > self.error_after_seconds:
             return "error"
         return "warn" if self.warn_after_seconds is not None and age > self.warn_after_seconds else "pass"

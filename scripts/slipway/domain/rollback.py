@@ -29,11 +29,12 @@ class Step:
 
 
 def goal_of(releases: Sequence[Release], number: int | None) -> Release:
-    """The release that is to be shown: the one with the number, or the one before what is shown now.
+    """The release that is to be shown: the one with the number, or the last before what is shown now.
 
     Args:
         releases: in the order of publication.
-        number: None for the one before. A rollback counts as the release that it returned to.
+        number: None for the last one before that shows other content. A rollback counts as the release that it
+            returned to.
 
     Raises:
         NotFoundError: there is none.
@@ -50,12 +51,19 @@ def goal_of(releases: Sequence[Release], number: int | None) -> Release:
         )
     by_number = {release.number: release for release in releases}
     shown = shown_by(releases[-1], by_number)
-    at = releases.index(shown)
-    if at == 0:
-        raise NotFoundError(
-            "nothing to roll back", f"release {shown.number} is the first", "name a release with --to"
-        )
-    return shown_by(releases[at - 1], by_number)
+    before = [shown_by(release, by_number) for release in reversed(releases[: releases.index(shown)])]
+    for release in before:
+        if _content(release) != _content(shown):
+            return release
+    why = f"no release before {shown.number} shows other content"
+    if not before:
+        why = f"release {shown.number} is the first"
+    raise NotFoundError("nothing to roll back", why, "name a release with --to")
+
+
+def _content(release: Release) -> dict[str, tuple[str | None, int]]:
+    """Rows and columns of every table: what a run with --force builds again is the same."""
+    return {name: (table.content, table.schema_id) for name, table in release.tables.items()}
 
 
 def plan(

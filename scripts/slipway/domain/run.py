@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +32,26 @@ def started_at(run_id: str) -> datetime | None:
         return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+AHEAD = timedelta(minutes=5)
+"""Clocks differ by less; what is later than this is from a clock that was wrong."""
+
+
+def happened_at(noted: datetime, run_id: str, now: datetime) -> datetime | None:
+    """When a run did something; None when only a clock that was ahead says so.
+
+    Moments of later runs are pushed behind such a one, to keep their order; their ids still tell when they began.
+
+    Args:
+        noted: the moment that was written down.
+        run_id: the run that did it.
+        now: an aware datetime.
+    """
+    for moment in (noted, started_at(run_id)):
+        if moment is not None and moment <= now + AHEAD:
+            return moment
+    return None
 
 
 class Outcome(StrEnum):

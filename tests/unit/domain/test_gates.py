@@ -140,6 +140,19 @@ STRICT = {
         {"freshness": fresh(29)},
         "landing.parcels brought its last file of this run at 2024-05-01 06:00 UTC, which is longer ago than its source",
     ),
+    "landed by a clock that was ahead": (
+        {
+            "freshness": [
+                Freshness(
+                    source="landing.x",
+                    last_landed_at=datetime(2106, 1, 1, tzinfo=UTC),
+                    age_seconds=1,
+                    error_after_seconds=1,
+                )
+            ]
+        },
+        "landing.x brought its last file by a clock that said 2106-01-01 00:00 UTC: how old it is is not known",
+    ),
     "never fresh": (
         {
             "freshness": [

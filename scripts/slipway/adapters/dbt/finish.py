@@ -116,8 +116,8 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
             raise
         raise UnrecordedError(
             f"release {session.release} is published, but the records of its run are not complete",
-            error.line(),
-            "nothing needs to be done again; slipway show cannot tell about this run",
+            f"{error.what}: {error.why}",
+            "nothing needs to be done again; slipway show tells what is known of this run",
         ) from error
     if failure:
         raise failure
@@ -207,11 +207,19 @@ def _inputs(session: Session) -> list[InputSnapshot]:
 
 def _write_records(session: Session, run_manifest: RunManifest, done: Invocation) -> None:
     records, run_id = session.records, session.request.run_id
+    missing: UnavailableError | None = None
     for name, artifact in (("manifest.json", done.manifest), ("run_results.json", done.execution)):
         if artifact is not None:
             content = _artifact(session.project, name, artifact, run_manifest)
-            records.write(run_id, f"dbt/{name}", _without_secrets(content) if "results" in name else content)
+            try:
+                records.write(
+                    run_id, f"dbt/{name}", _without_secrets(content) if "results" in name else content
+                )
+            except UnavailableError as error:  # they are large; there may be room for what matters more
+                missing = error
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
+    if missing:
+        raise missing
 
 
 def _artifact(project: Path, name: str, artifact: Any, run_manifest: RunManifest) -> bytes:

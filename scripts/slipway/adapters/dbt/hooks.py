@@ -68,6 +68,11 @@ def landing_lines(session: Session) -> list[str]:
     lines = []
     for feed in session.landing.feeds:
         new = [entry for entry in session.landed if entry.feed == feed]
+        if ahead := session.landing.from_the_future(feed):
+            when = f"{ahead[-1].landed_at:%Y-%m-%d %H:%M} UTC"
+            lines.append(
+                f"landed {feed}: {ahead[-1].path} landed by a clock that said {when}, so that it does not count as fresh"
+            )
         if folder := session.landing.empty.get(feed):
             lines.append(f"landed {feed}: no file in {folder}")
         if not new:
