@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -12,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dbt.task.docs as task_docs
 import pytest
 
 if TYPE_CHECKING:
@@ -98,6 +101,70 @@ def test_the_lineage_is_in_it(site: tuple[Workshop, Path]) -> None:
         "seed.parcels.depots",
     }
     assert manifest["parent_map"]["model.parcels.parcels_raw"] == ["source.parcels.landing.parcels"]
+
+
+HOSTILE = (
+    "</script><script>document.title = 'taken'</script> <!-- <script> \u2028 \"CATALOG.JSON INLINE DATA\" "
+    "<img src=x onerror=\"document.title = 'taken'\"> [x](javascript:document.title='taken')"
+)
+
+
+class Scripts(HTMLParser):
+    """The script elements of a page, as a browser finds them, and its policy."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.policy = ""
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag == "meta" and values.get("http-equiv") == "Content-Security-Policy":
+            assert not self.texts  # it counts for what comes after it
+            self.policy = str(values["content"])
+        if tag == "script":
+            assert not values.get("src")
+            self.texts.append("")
+        self._inside = tag == "script"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.texts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "script"
+
+
+def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path) -> None:
+    models = workshop.project / "models" / "_models.yml"
+    text = models.read_text(encoding="utf-8")
+    told = re.search(r"- name: depot_weights\n(    description: .*\n)?", text)
+    assert told
+    hostile = f"- name: depot_weights\n    description: {json.dumps(HOSTILE)}\n"
+    models.write_text(text.replace(told[0], hostile), encoding="utf-8")
+    workshop.answer("site", "build", "--output-dir", str(tmp_path / "site"))
+    index = tmp_path / "site" / "index.html"
+    page = index.read_text(encoding="utf-8")
+    manifest = embedded(page, "manifest")
+    assert manifest["nodes"]["model.parcels.depot_weights"]["description"].strip() == HOSTILE.strip()
+    template = Path(task_docs.__file__).parent / "index.html"
+    scripts, own = Scripts(page), Scripts(template.read_text(encoding="utf-8"))
+    assert len(scripts.texts) == len(own.texts) > 0
+    assert [text for text in scripts.texts if text in own.texts] == [
+        text for text in own.texts if "INLINE DATA" not in text
+    ]
+    allowed = re.findall(r"'sha256-([^']+)'", scripts.policy)
+    assert allowed == [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts.texts
+    ]
+    assert "unsafe-inline" not in scripts.policy
+    if found := shutil.which("chromium") or shutil.which("google-chrome"):
+        shown_page = shown(found, f"{index.as_uri()}#!/model/model.parcels.depot_weights", tmp_path)
+        assert "depot_weights" in shown_page
+        assert "<title>taken" not in shown_page
+        assert "document.title = 'taken'" in shown_page  # as text
 
 
 def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Path]) -> None:

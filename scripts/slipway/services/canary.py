@@ -67,7 +67,12 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
 
     environment = Profile(options.project).environment(options.target)
     pins = _pins(environment)
-    commit = git.resolve(options.project, options.base) if options.base else git.default_base(options.project)
+    commit, where = (
+        (git.resolve(options.project, options.base), options.base)
+        if options.base
+        else git.default_base(options.project)
+    )
+    tell(f"base is {commit[:12]}, {where}")
     folder = temporary("canary", keep=options.keep)
     try:
         pin_file = folder / "pins.json"

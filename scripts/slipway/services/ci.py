@@ -51,7 +51,17 @@ class CiResult:
         """Whether everything built and passed, and every difference is declared."""
         # unchanged: a test alone differs
         built = self.run is None or self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
-        return built and (self.report is None or self.report.passed)
+        return built and not self.nothing_looked_at and (self.report is None or self.report.passed)
+
+    @property
+    def nothing_looked_at(self) -> str:
+        """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
+        if self.run is None or self.report is not None or self.run.tests.executed:
+            return ""
+        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change == "pinned"]
+        if not inputs:
+            return ""
+        return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
 
 
 def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
@@ -157,8 +167,11 @@ def _names(described: Mapping[str, Any]) -> set[str]:
 
 def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
+    from slipway.domain.comparison.format import Style
+    from slipway.domain.comparison.report import nothing_compared
     from slipway.domain.comparison.report import to_markdown as report_to_markdown
 
+    style = Style(markdown=True)
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
         if result.report is None:
@@ -168,21 +181,24 @@ def to_markdown(result: CiResult) -> str:
         told = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
         return "\n".join([told, *_of_other_code(result)]) + report_to_markdown(result.report)
     tests = result.run.tests
+    nothing = style.words(
+        result.nothing_looked_at or (nothing_compared(result.report) if result.report is not None else "")
+    )
     lines = [
-        f"### Slipway: {'passed' if result.passed else 'failed'}",
+        f"### Slipway: {'passed' if result.passed else 'failed'}{f', {nothing}' if nothing else ''}",
         "",
-        f"Compared with {against}. {result.run.reason[:1].upper()}{result.run.reason[1:]}.",
+        f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
         "",
         f"- tables built: {sum(node.change in ('built', 'same_content') for node in result.run.nodes)}",
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
-    pinned = ", ".join(f"`{node.table}`" for node in result.run.nodes if node.change == "pinned")
+    pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change == "pinned")
     lines += [f"- not rebuilt, although selected: {pinned}, an input is taken as published"] if pinned else []
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
-    lines += [f"  - `{test.name}`: {' '.join(test.message.split())[:200]}" for test in failed]
+    lines += [f"  - {style.value(test.name)}: {style.words(test.message)}" for test in failed]
     errors = [node for node in result.run.nodes if node.status == "error"]
     lines += [
-        f"  - `{node.table or node.unique_id}`: {' '.join(node.message.split())[:300]}" for node in errors
+        f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}" for node in errors
     ]
     lines += ["", *_of_other_code(result)]
     if result.report is not None:
@@ -192,12 +208,16 @@ def to_markdown(result: CiResult) -> str:
 
 def _of_other_code(result: CiResult) -> list[str]:
     """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
-    lines = []
+    from slipway.domain.comparison.format import Style
+
+    lines, style = [], Style(markdown=True)
     if result.stale:
         lines += ["#### What the release needs", ""]
-        lines += [f"- `{table}`: {why}" for table, why in sorted(result.stale.items())]
+        lines += [
+            f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.stale.items())
+        ]
         lines.append("")
-    lines += [f"- `{table}`: {why}" for table, why in sorted(result.kept.items())]
+    lines += [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.kept.items())]
     return [*lines, ""] if result.kept else lines
 
 

@@ -18,6 +18,7 @@ import pytest
 from slipway.adapters.code import code_of
 from slipway.adapters.committed import digest_of_folder
 from slipway.adapters.dbt.code_read import code_read
+from slipway.adapters.git import default_base
 from slipway.domain.manifest import Code
 from slipway.services.run import RunOptions, _check_code
 
@@ -447,3 +448,22 @@ def test_a_run_without_a_commit_says_so_once(repository: Repository) -> None:
     _check_code(environment, RunOptions(repository.project), shown.append, kept=True)  # type: ignore[arg-type]
     (note,) = shown
     assert "the branch has no commit yet" in str(note)
+
+
+def test_the_default_base_is_where_the_branch_was_cut(repository: Repository) -> None:
+    """Of ``main`` and ``origin/main`` the one that is nearer, whichever of them is ahead."""
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("update-ref", "refs/remotes/origin/main", first)
+    repository.write("notes.md", "on main, not pushed")
+    second = repository.commit()
+    assert default_base(repository.project) == (first, "the commit before the last")
+    repository.git("checkout", "--quiet", "-b", "change")
+    repository.write("notes.md", "on the branch")
+    repository.commit()
+    assert default_base(repository.project) == (second, "where this branch left main")
+    repository.git("update-ref", "refs/remotes/origin/main", second)
+    repository.git("update-ref", "refs/heads/main", first)
+    assert default_base(repository.project) == (second, "where this branch left origin/main")
+    repository.git("checkout", "--quiet", "main")
+    repository.write("notes.md", "not committed")
+    assert default_base(repository.project) == (first, "the last commit")

@@ -15,7 +15,7 @@ from slipway.domain.comparison.records import (
     TableComparison,
     Verdict,
 )
-from slipway.domain.comparison.verdict import passed
+from slipway.domain.comparison.verdict import fails
 
 _MAX_DIFFERENCES = 12
 _MAX_EXAMPLES = 3
@@ -24,7 +24,7 @@ _MAX_ROW_VALUES = 6
 
 def summary(table: TableComparison, style: Style) -> list[str]:
     """Cells: table, verdict, rows base → head, added, removed, changed, identical, worst column."""
-    verdict = table.verdict.words if passed([table]) else style.strong(table.verdict.words)
+    verdict = style.strong(table.verdict.words) if fails(table) else table.verdict.words
     rows = f"{fmt.count(table.base.rows)} → {fmt.count(table.head.rows)}"
     if table.coverage.method is Method.NONE:
         reason = "; ".join(style.words(note) for note in table.coverage.notes)
@@ -48,7 +48,7 @@ def summary(table: TableComparison, style: Style) -> list[str]:
 
 def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
     """Lines with their depth: every difference with its explanation and examples; empty when there is none."""
-    if table.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARED) and not table.notes:
+    if table.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARED, Verdict.NO_EVIDENCE) and not table.notes:
         return []
     lines: list[tuple[int, str]] = []
     for difference in table.differences[:_MAX_DIFFERENCES]:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.domain.comparison.records import ColumnComparison
+from slipway.domain.texts import visible
 
 _MAX_VALUE = 60
 _MAX_WORDS = 300
 _UNIT = 1024
 _EXPONENT_FROM = 1e15
+_NOTIFYING = re.compile(r"([@#])(?=\w)")
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -28,23 +30,29 @@ class Style:
         if text is None:
             return "NULL"
         shown = "".join(" " if unicodedata.category(sign) in {"Cc", "Zl", "Zp"} else sign for sign in text)
+        shown = visible(shown)
         if len(shown) > _MAX_VALUE:
             shown = shown[: _MAX_VALUE - 1] + "…"
         if not self.markdown:
             return shown if shown.strip() else f"'{shown}'"
         if not shown.strip():
             return f"'{shown}'"
-        fence = "``" if "`" in shown else "`"
+        # a code span ends at a run of as many backticks as began it
+        fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
         space = " " if shown[0] == "`" or shown[-1] == "`" else ""
         # A table cell ends at a bare pipe even inside a code span.
         return f"{fence}{space}{shown}{space}{fence}".replace("|", "\\|")
 
     def words(self, text: str) -> str:
         """A sentence, on one line and cut to 300 characters, in which nothing is read as Markdown."""
-        text = " ".join(text.split())
+        text = visible(" ".join(text.split()))
         if len(text) > _MAX_WORDS:
             text = text[: _MAX_WORDS - 1] + "…"
-        return _MARKDOWN_SIGNS.sub(r"\\\1", text) if self.markdown else text
+        if not self.markdown:
+            return text
+        text = _MARKDOWN_SIGNS.sub(r"\\\1", text)
+        # GitHub makes mentions, references and links of plain text, too, and of what is escaped
+        return _NOTIFYING.sub("\\1\u2060", text.replace("://", ":\\/\\/").replace("www.", "www\\."))
 
     def strong(self, text: str) -> str:
         """An emphasised word."""

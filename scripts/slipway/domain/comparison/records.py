@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     EXPLAINED = "explained"
     DIFFERENT = "different"
     NOT_COMPARED = "not_compared"
+    NO_EVIDENCE = "no_evidence"
 
     @property
     def words(self) -> str:
@@ -182,6 +183,12 @@ class TableComparison(_Record):
     verdict: Verdict = Verdict.NOT_COMPARED
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows were looked at on either side; without any, a comparison says nothing about the code."""
+        sides = (side for side in (self.base, self.head) if side.exists)
+        return self.coverage.method is not Method.NONE and any(side.rows for side in sides)
 
     @property
     def worst_column(self) -> ColumnComparison | None:

@@ -13,11 +13,12 @@ from slipway.domain.comparison import format as fmt
 from slipway.domain.comparison.details import details, summary
 from slipway.domain.comparison.format import Style
 from slipway.domain.comparison.records import Method, TableComparison, Verdict
-from slipway.domain.comparison.verdict import passed
+from slipway.domain.comparison.verdict import fails, is_evidence, passed
 
 _ORDER = (
     Verdict.DIFFERENT,
     Verdict.NOT_COMPARED,
+    Verdict.NO_EVIDENCE,
     Verdict.EXPLAINED,
     Verdict.WITHIN_TOLERANCE,
     Verdict.IDENTICAL,
@@ -89,11 +90,21 @@ def to_dict(report: ComparisonReport) -> dict[str, Any]:
 
 def headline(report: ComparisonReport) -> str:
     """The outcome in one line, with the number of tables for each verdict."""
-    if not report.tables:
-        return "failed, nothing was compared"
+    if why := nothing_compared(report):
+        return f"failed, {why}"
     verdicts = Counter(table.verdict for table in report.tables)
     counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
     return f"{'passed' if report.passed else 'failed'}, {_tables(len(report.tables))} ({', '.join(counts)})"
+
+
+def nothing_compared(report: ComparisonReport) -> str:
+    """Why a report is no evidence of anything; empty where rows were compared, or something fails by itself."""
+    if not report.tables:
+        return "nothing was compared: no table was built on either side"
+    if is_evidence(report.tables) or any(fails(table) for table in report.tables):
+        return ""
+    number = _tables(len(report.tables))
+    return f"nothing was compared: {number} without a row on either side; publish data to compare on, or widen the slice"
 
 
 def to_markdown(report: ComparisonReport) -> str:
@@ -141,14 +152,18 @@ def to_text(report: ComparisonReport) -> str:
 
 def coverage_line(report: ComparisonReport) -> str:
     """How many tables were compared, and how."""
-    methods = Counter(table.coverage.method for table in report.tables)
+    empty = sum(table.verdict is Verdict.NO_EVIDENCE for table in report.tables)
+    methods = Counter(
+        table.coverage.method for table in report.tables if table.verdict is not Verdict.NO_EVIDENCE
+    )
     compared = methods[Method.KEY] + methods[Method.MULTISET]
     how = [
         f"{methods[method]} {label}"
         for method, label in ((Method.KEY, "by key"), (Method.MULTISET, "as whole rows without a key"))
         if methods[method]
     ]
-    return f"{compared} of {_tables(len(report.tables))} compared" + (f" ({', '.join(how)})" if how else "")
+    told = f"{compared} of {_tables(len(report.tables))} compared" + (f" ({', '.join(how)})" if how else "")
+    return f"{told}, no evidence of {empty} without a row on either side" if empty else told
 
 
 def coverage_notes(report: ComparisonReport, style: Style) -> list[str]:

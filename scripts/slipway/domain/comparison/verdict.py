@@ -47,9 +47,21 @@ def judge(
 
 
 def passed(comparisons: Sequence[TableComparison]) -> bool:
-    """Whether nothing unexplained was found; nothing compared at all is not a pass."""
-    failing = {Verdict.DIFFERENT, Verdict.NOT_COMPARED}
-    return bool(comparisons) and not any(comparison.verdict in failing for comparison in comparisons)
+    """Whether nothing unexplained was found in rows that were looked at; a comparison of nothing is not a pass."""
+    return is_evidence(comparisons) and not any(fails(comparison) for comparison in comparisons)
+
+
+def fails(comparison: TableComparison) -> bool:
+    """Whether what was found, or not looked at, in one table fails the run."""
+    return comparison.verdict in (Verdict.DIFFERENT, Verdict.NOT_COMPARED)
+
+
+def is_evidence(comparisons: Sequence[TableComparison]) -> bool:
+    """Whether anything was compared: rows of a table, or a declared difference of one that has rows on one side."""
+    return any(
+        table.has_rows or (table.verdict is Verdict.EXPLAINED and (table.base.rows or table.head.rows))
+        for table in comparisons
+    )
 
 
 def _verdict(comparison: TableComparison, differences: Sequence[Difference]) -> Verdict:
@@ -59,6 +71,8 @@ def _verdict(comparison: TableComparison, differences: Sequence[Difference]) -> 
         return Verdict.EXPLAINED
     if comparison.coverage.method is Method.NONE:
         return Verdict.NOT_COMPARED
+    if not comparison.has_rows:
+        return Verdict.NO_EVIDENCE
     return Verdict.WITHIN_TOLERANCE if comparison.rows.within_tolerance else Verdict.IDENTICAL
 
 

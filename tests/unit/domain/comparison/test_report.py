@@ -107,7 +107,9 @@ Coverage: 2 of 3 tables compared (2 by key)
 @pytest.mark.parametrize(
     ("tables", "expected", "line"),
     [
-        pytest.param((), (), "Canary: failed, nothing was compared", id="nothing"),
+        pytest.param(
+            (), (), "Canary: failed, nothing was compared: no table was built on either side", id="nothing"
+        ),
         pytest.param((IDENTICAL,), (), "Canary: passed, 1 table (1 identical)", id="identical"),
         pytest.param(
             (IDENTICAL, CHANGED),
@@ -289,3 +291,53 @@ def test_largest_change(absolute: float | None, relative: float | None, unit: st
 def test_values(text: str | None, markdown: str, plain: str) -> None:
     assert Style(markdown=True).value(text) == markdown
     assert Style(markdown=False).value(text) == plain
+
+
+EMPTY = IDENTICAL.model_copy(
+    update={"name": "serving.empty", "base": Side(rows=0), "head": Side(rows=0), "rows": RowCounts()}
+)
+
+
+def test_nothing_compared_is_said_first() -> None:
+    nothing = report(EMPTY, EMPTY.model_copy(update={"name": "serving.also"}))
+    assert not nothing.passed
+    reason = "failed, nothing was compared: 2 tables without a row on either side"
+    assert to_text(nothing).startswith(f"Canary: {reason}")
+    assert to_markdown(nothing).startswith(f"### Canary: {reason}")
+    assert "Coverage: 0 of 2 tables compared, no evidence of 2 without a row on either side" in to_text(
+        nothing
+    )
+
+
+def test_an_empty_table_among_others_is_no_evidence_and_no_failure() -> None:
+    some = report(EMPTY, IDENTICAL)
+    assert some.passed
+    assert to_text(some).startswith("Canary: passed, 2 tables (1 no evidence, 1 identical)")
+    assert "1 of 2 tables compared (1 by key), no evidence of 1 without a row on either side" in to_text(some)
+
+
+GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+HOSTILE = st.sampled_from(
+    ["`", "``", "```", "|", "<b>", "<!--", "@ada", "#12", "https://a.example/", "www.a.example", "[x](y)", "![x](y)",
+     "\\", "\n", "\r", "\x1b[31m", "\u202e", "</details>", "&lt;", "*", "_", "~~", "a@b.example", "  ", "- ", "# ", "$$"]
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(HOSTILE, st.text(max_size=5)), max_size=8).map("".join), st.booleans())
+def test_no_text_is_read_as_markdown(text: str, value: bool) -> None:
+    """One cell of a table stays one cell, with text in it or code, and nothing that GitHub acts on."""
+    style = Style(markdown=True)
+    written = style.value(text) if value else style.words(text)
+    assert "\n" not in written
+    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| x{written} | end |\n")
+    inline = [token for token in tokens if token.type == "inline"]
+    assert [token.content for token in inline][-1] == "end"
+    assert len(inline) == 4
+    kinds = {child.type for child in inline[2].children or []}
+    assert kinds <= {"text", "code_inline", "text_special"}
+    plain = "".join(child.content for child in inline[2].children or [] if child.type != "code_inline")
+    assert not re.search(r"[@#]\w", plain)
+    if not value:  # what GitHub takes for the beginning of a link
+        assert "://" not in written
+        assert "www." not in written
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)

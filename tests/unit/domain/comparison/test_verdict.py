@@ -210,3 +210,51 @@ def test_declaring_more_never_makes_a_table_fail(
 def test_judging_is_idempotent(facts: TableComparison, declared: list[ExpectedChange]) -> None:
     once = judge(facts, declared, today=date(2011, 6, 1))
     assert judge(once, declared, today=date(2011, 6, 1)) == once
+
+
+EMPTY = table(rows=RowCounts()).model_copy(update={"base": Side(rows=0), "head": Side(rows=0)})
+
+
+def test_nothing_on_both_sides_is_no_evidence() -> None:
+    empty = judge(EMPTY)
+    assert empty.verdict is Verdict.NO_EVIDENCE
+    assert not passed([empty])
+    assert not passed([empty, empty])
+    assert passed([empty, judge(table())])
+
+
+def test_a_missing_side_is_never_green_by_itself() -> None:
+    side = {"base": Side(exists=False), "head": Side(rows=0)}
+    new = judge(not_compared("serving.new", "only head has the table").model_copy(update=side))
+    assert new.verdict is Verdict.DIFFERENT
+    declared = judge(
+        not_compared("serving.new", "only head has the table").model_copy(update=side),
+        [ExpectedChange(reason="it is new")],
+    )
+    assert declared.verdict is Verdict.EXPLAINED
+    assert not passed([declared])  # nor is a new table without a row
+    with_rows = declared.model_copy(update={"head": Side(rows=3)})
+    assert passed([with_rows])
+
+
+def test_a_declared_column_of_an_empty_table_is_no_evidence() -> None:
+    changed = EMPTY.model_copy(update={"schema_changes": SchemaChanges(added={"price": "DOUBLE"})})
+    judged = judge(changed, [ExpectedChange(reason="a price", columns=("price",))])
+    assert judged.verdict is Verdict.EXPLAINED
+    assert not passed([judged])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=5))
+def test_a_run_passes_only_on_rows(counts: list[tuple[int, int]]) -> None:
+    """Whatever is compared: without a row on either side of any table, it did not pass."""
+    judged = [
+        judge(
+            table(
+                rows=RowCounts(
+                    identical=min(base, head), added=max(head - base, 0), removed=max(base - head, 0)
+                )
+            ).model_copy(update={"base": Side(rows=base), "head": Side(rows=head)})
+        )
+        for base, head in counts
+    ]
+    assert passed(judged) == (any(base for base, _ in counts) and all(base == head for base, head in counts))
