@@ -17,10 +17,10 @@ from slipway.adapters.dbt.definitions import state_of
 from slipway.adapters.dbt.event_times import check_inputs, filtered_inputs, notes
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
-from slipway.adapters.dbt.rebuild import check_rebuild
+from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
-from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of
+from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of, strategy_of
 from slipway.adapters.dbt.volatility import volatile_of
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.carry import NotCarriedError
@@ -28,6 +28,7 @@ from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
+from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Node
 from slipway.domain.replay import is_history
 
@@ -151,6 +152,8 @@ def write_node(
     except NotCarriedError as error:
         check_rebuild(node, str(error))
         return str(error)
+    except SlipwayError as error:
+        raise as_allowed(error, node) from None
     session.stage(result.staged)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     if reason := config.get("rebuild"):
@@ -193,6 +196,7 @@ def _request(
         column_docs=_column_docs(node),
         contract=contract_of(node),
         increments=tuple(session.increments[node.unique_id].values()),
+        later=strategy_of(node) if node.config.materialized == "incremental" else "",
         once=node.language == "python" if hasattr(node, "language") else False,
     )
 

@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dbt import selected_resources
 from dbt.adapters.contracts.connection import AdapterResponse
 
 from slipway.adapters.candidates import staged_of
+from slipway.adapters.dbt.configuration import check_configuration
 from slipway.adapters.dbt.evidence import target_path
 from slipway.adapters.dbt.inputs import inputs_of
 from slipway.adapters.dbt.keys.engine import engine
@@ -40,6 +42,7 @@ def begin(session: Session) -> list[str]:
     if not builds():
         return []
     check_names(session.manifest, session.environment)
+    check_configuration(session.manifest, selected_resources.SELECTED_RESOURCES)
     if not session.scratch:
         Holds(session.records).refuse(f"a run in {session.environment.name}")
     engine()  # before threads ask for it all at once

@@ -9,7 +9,7 @@ from slipway.adapters.dbt.inputs import identifier_of
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.strategy import merge_keys_of, strategy_of
-from slipway.domain.errors import ConfigError
+from slipway.domain.errors import ConfigError, SlipwayError
 
 
 def check_rebuild(node: Any, reason: str) -> None:
@@ -47,3 +47,10 @@ def with_ctes(sql: str, ctes: Sequence[tuple[str, str | None]]) -> str:
 
     given = [InjectedCTE(id=name, sql=text) for name, text in ctes if text]
     return inject_ctes_into_sql(sql, given)
+
+
+def as_allowed(error: SlipwayError, node: Any) -> SlipwayError:
+    """The error as it is, unless it advises ``--full-refresh`` to a model that ignores it."""
+    if "--full-refresh" in error.fix and node.config.full_refresh is False:
+        error.fix = f"{error.fix.rstrip('.')}, which full_refresh: false keeps from this model: take it out for that run"
+    return error

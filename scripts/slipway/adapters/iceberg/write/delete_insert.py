@@ -72,7 +72,7 @@ def by_delete_insert(
     if not candidates:
         return Rewrite([], f"from {source}")
     added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(ours))
-    other, condition = _match(source, len(ours), added, request.predicates)
+    other, condition = match(source, len(ours), added, request.predicates)
     scan = files_relation(candidates, schema, filename=True)
     hits = cursor.execute(
         f"select distinct {DEST}.{FILE} from (select *, {added} from {scan}) as {DEST} semi join {other} on {condition}"
@@ -86,7 +86,7 @@ def by_delete_insert(
     return Rewrite(removed, f"({kept}) union all by name (from {source})")
 
 
-def _match(source: str, keys: int, added: str, predicates: Sequence[str]) -> tuple[str, str]:
+def match(source: str, keys: int, added: str, predicates: Sequence[str]) -> tuple[str, str]:
     """What the table is joined with, and on what; unqualified names of predicates are the table's."""
     predicates = [
         re.sub(r"\bDBT_INCREMENTAL_TARGET\b", DEST, text, flags=re.IGNORECASE) for text in predicates

@@ -44,6 +44,11 @@ def key_column(schema: Schema, name: str) -> ice.NestedField | None:
     return None
 
 
+def is_list(schema: Schema, text: str) -> bool:
+    """Whether a text names several columns, which is a list in configuration."""
+    return "," in text and all(key_column(schema, part.strip()) for part in text.split(","))
+
+
 def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> list[ice.NestedField]:
     """The fields of a key.
 
@@ -55,7 +60,12 @@ def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> 
         field = key_column(schema, name)
         if field is None:
             have = ", ".join(known.name for known in schema.fields)
-            raise ConfigError(f"{model}: {what} names {name}", "no such column", f"use columns of {have}")
+            fix = (
+                f"write a list, {[part.strip() for part in name.split(',')]}"
+                if is_list(schema, name)
+                else f"use columns of {have}"
+            )
+            raise ConfigError(f"{model}: {what} names {name}", "no such column", fix)
         found.append(field)
     return found
 

@@ -26,6 +26,7 @@ from slipway.adapters.iceberg.write.carry import part_of
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
 from slipway.adapters.iceberg.write.destination import Destination
 from slipway.adapters.iceberg.write.digest import DIGEST, Digest, recorded
+from slipway.adapters.iceberg.write.later import check_later
 from slipway.adapters.iceberg.write.merge import by_merge
 from slipway.adapters.iceberg.write.merge_clauses import merge_clauses
 from slipway.adapters.iceberg.write.overwrite import by_partition
@@ -153,6 +154,7 @@ class _Write:
             merge_clauses(
                 request.merge, names, complete=True, model=request.model
             )  # refused before it is used
+            check_later(self.cursor, request, target, select)
             return rewrite.Rewrite([], select)
         part = part_of(request, query, target)
         match request.strategy:
