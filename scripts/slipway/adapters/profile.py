@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2.sandbox import SandboxedEnvironment
 
+from slipway.adapters.rendering import render
 from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
 from slipway.domain.names import Kind, nearest, shown, why_not
@@ -52,7 +52,7 @@ class Profile:
         self.project = project
         folder = profiles_dir or Path(os.environ.get("DBT_PROFILES_DIR") or project)
         described = _read(project / "dbt_project.yml")
-        name = described.get("profile", "")
+        name = render(described.get("profile", ""), "dbt_project.yml")
         declared = described.get("vars") or {}
         self.vars: dict[str, Any] = {**declared, **(declared.get(described.get("name")) or {})}
         profiles = _read(folder / "profiles.yml")
@@ -60,12 +60,12 @@ class Profile:
             raise ConfigError(
                 f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml"
             )
-        self._profile: dict[str, Any] = profiles[name]
+        self._profile: dict[str, Any] = profiles[name] or {}
 
     @property
     def default_target(self) -> str:
         """The target used when none is named."""
-        return str(_render(os.environ.get("DBT_TARGET") or self._profile.get("target", "dev")))
+        return str(render(os.environ.get("DBT_TARGET") or self._profile.get("target", "dev")))
 
     @property
     def targets(self) -> list[str]:
@@ -88,12 +88,12 @@ class Profile:
                 why,
                 f"call it {nearest(Kind.TARGET, target)}",
             )
-        return self._environment(target, _render(_plugin_config(outputs[target], target)))
+        return self._environment(target, render(_plugin_config(outputs[target], target)))
 
     def settings(self, target: str | None = None) -> dict[str, Any]:
         """DuckDB's ``settings`` of a target."""
         output = self._profile.get("outputs", {}).get(target or self.default_target, {})
-        return dict(_render(output.get("settings") or {}))
+        return dict(render(output.get("settings") or {}))
 
     def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
         home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
@@ -111,7 +111,7 @@ class Profile:
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
         given |= _pyiceberg_config(name)
         warehouse = self._place("SLIPWAY_WAREHOUSE", config.get("warehouse") or given.get("warehouse"))
-        local = mode is Mode.EXPLORATORY or bool(config.get("local"))
+        local = mode is Mode.EXPLORATORY or _is_local(name, config.get("local"))
         if not local and not (warehouse and given.get("uri", given.get("type"))):
             raise ConfigError(
                 f"target {name} has no {'warehouse' if not warehouse else 'catalog'}",
@@ -205,6 +205,14 @@ def _has_pyiceberg_file() -> bool:
     return any((folder / ".pyiceberg.yaml").is_file() for folder in (Path.home(), Path.cwd()))
 
 
+def _is_local(name: str, given: Any) -> bool:
+    if isinstance(given, str) and given.strip().lower() in ("true", "false"):
+        return given.strip().lower() == "true"
+    if given not in (None, True, False, ""):
+        raise ConfigError(f"target {name} has local: {given}", fix="write true or false")
+    return bool(given)
+
+
 def _mode(name: str, text: str) -> Mode:
     try:
         return Mode(text)
@@ -220,22 +228,3 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML", " ".join(str(error).split())) from None
     return loaded if isinstance(loaded, dict) else {}
-
-
-def _render(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _render(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_render(item) for item in value]
-    if isinstance(value, str) and "{{" in value:
-        return SandboxedEnvironment().from_string(value).render(env_var=_env_var)
-    return value
-
-
-def _env_var(name: str, default: str | None = None) -> str:
-    found = os.environ.get(name, default)
-    if found is None:
-        raise ConfigError(
-            f"profiles.yml needs {name}", "the environment variable is not set", f"export {name}=…"
-        )
-    return found

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from slipway.adapters.profile import Profile, find_project
+from slipway.adapters.rendering import render
 from slipway.domain.environment import Mode
 from slipway.domain.errors import ConfigError, NotFoundError
 
@@ -181,3 +182,72 @@ def test_the_project_is_found_from_a_folder_inside(project: Path, tmp_path: Path
     assert find_project(inside) == project
     with pytest.raises(NotFoundError, match=r"there is no dbt_project\.yml here or above"):
         find_project(tmp_path)
+
+
+EXPRESSIONS = [
+    "{{ env_var('FLAG') | as_bool }}",
+    "{{ env_var('NUMBER') | as_number }}",
+    "{{ env_var('NUMBER') }}",
+    "{{ env_var('NUMBER') | as_native }}",
+    "{{ env_var('LIST') | as_native }}",
+    "{{ env_var('FLAG') | as_text }}",
+    "{{ env_var('MISSING', 'b c') }}",
+    "{{ env_var('MISSING', 4) }}",
+    "{{ env_var('MISSING', 4) | as_number }}",
+    "{{ env_var('MISSING', 'x') | upper }}-{{ env_var('NUMBER') }}",
+    "{% if env_var('FLAG') == 'True' %}yes{% else %}no{% endif %}",
+    "{# nothing #}s3://{{ env_var('NUMBER') }}/",
+    "{{ (env_var('NUMBER') | int + 1) | as_number }}",
+    "{{ fromjson(env_var('JSON'))['a'] }}",
+    "{{ modules.re.sub('[0-9]', 'n', env_var('NUMBER')) }}",
+    "{{ var('v', 'default') }}",
+]
+
+
+def test_jinja_means_what_dbt_takes_it_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dbt.config.renderer import ProfileRenderer
+    from dbt_common.context import set_invocation_context
+
+    given = {"FLAG": "True", "NUMBER": "12", "LIST": "[1, 'a']", "JSON": '{"a": "b"}'}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MISSING", raising=False)
+    set_invocation_context(given)
+    by_dbt = [ProfileRenderer({}).render_value(text) for text in EXPRESSIONS]
+    ours = render({"all": EXPRESSIONS})["all"]
+    assert [(type(one), one) for one in ours] == [(type(one), one) for one in by_dbt]
+    assert ours[:3] == [True, 12, "12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ env_var('MISSING') }}", "profiles.yml needs MISSING: the environment variable is not set"),
+        ("{{ env_var('NUMBER') | as_bool }}", "profiles.yml has .*as_bool"),
+        ("{{ env_var( }}", "profiles.yml has"),
+        ("{{ nothing('x') }}", "profiles.yml has .*nothing"),
+    ],
+)
+def test_jinja_that_cannot_be_rendered(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.setenv("NUMBER", "12")
+    with pytest.raises(ConfigError, match=said):
+        render(text)
+
+
+@pytest.mark.parametrize(
+    ("local", "expected"),
+    [("{{ env_var('L') | as_bool }}", True), ("{{ env_var('L', 'x') }}", True), (False, False)],
+)
+def test_a_filter_in_a_target(
+    project: Path, monkeypatch: pytest.MonkeyPatch, local: object, expected: bool
+) -> None:
+    monkeypatch.setenv("L", "True")  # as dbt wants it
+    config = {
+        "mode": "scheduled",
+        "local": local,
+        "warehouse": "s3://w",
+        "catalog": {"uri": "http://c", "type": "rest"},
+    }
+    assert written(project, dev=config).environment().publishes_from_dbt is expected
+    with pytest.raises(ConfigError, match="target dev has local: perhaps"):
+        written(project, dev={**config, "local": "perhaps"}).environment()
