@@ -13,7 +13,7 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.adapters import engine
 from slipway.adapters.dbt.state import INPUTS, read_state
 from slipway.adapters.iceberg.content import current_content, snapshot_with
-from slipway.adapters.iceberg.reading import data_files, scanning
+from slipway.adapters.iceberg.reading import check_whole, scanning
 from slipway.adapters.iceberg.tables import duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.published import Published
@@ -58,7 +58,7 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
         f"snapshot_from_id = {snapshot.snapshot_id})"
     )
     connection = engine.connect(published.environment, published.environment.home)
-    data_files(table, snapshot)
+    check_whole(table, snapshot)
     try:
         with scanning(connection, table):
             connection.execute(

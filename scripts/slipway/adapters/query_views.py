@@ -9,7 +9,7 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg.reading import data_files, find_damaged
+from slipway.adapters.iceberg.reading import check_whole, find_damaged
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
 from slipway.adapters.iceberg.types import literal
 from slipway.adapters.published import Published
@@ -51,7 +51,7 @@ def create_view(
         if snapshot is None:
             raise
         chosen = f", snapshot_from_id = {snapshot.snapshot_id}"
-    data_files(loaded, snapshot)  # DuckDB would take a damaged manifest for an empty one, or end the process
+    check_whole(loaded, snapshot)  # DuckDB would take a damaged manifest for an empty one, or end the process
     opened.append(loaded)
     location = literal(duckdb_path(loaded.metadata_location))
     connection.execute(f"{create} from iceberg_scan({location}{chosen})")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.domain.manifest import Node
 
 if TYPE_CHECKING:
+    from slipway.adapters.iceberg.tables import Tables
     from slipway.domain.comparison.policy import ComparisonPolicy
     from slipway.domain.comparison.records import TableComparison
     from slipway.domain.environment import Environment
@@ -51,19 +52,20 @@ def compare_builds(
     """
     from slipway.adapters.comparison.relations import compare_relations
     from slipway.adapters.engine import connect
+    from slipway.adapters.iceberg.tables import Tables
     from slipway.domain.comparison.records import Side
     from slipway.domain.comparison.verdict import judge
 
     policies = _policies(json.loads(dbt_manifest))
-    connection = connect(environment)
+    connection, tables = connect(environment), Tables(environment)
     found = []
     for name in sorted(base.keys() | head.keys()):
         policy = policies.get(name)
         facts = compare_relations(
             connection,
             name,
-            _scan(base.get(name)),
-            _scan(head.get(name)),
+            _scan(tables, name, base.get(name)),
+            _scan(tables, name, head.get(name)),
             policy.key if policy else (),
             ignore_columns=_LINEAGE,
             tolerances=policy.tolerances if policy else {},
@@ -96,8 +98,13 @@ def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
     }
 
 
-def _scan(table: BuiltTable | None) -> str | None:
+def _scan(tables: Tables, name: str, table: BuiltTable | None) -> str | None:
+    from slipway.adapters.iceberg.reading import check_whole
     from slipway.adapters.iceberg.tables import duckdb_path
     from slipway.adapters.iceberg.types import literal
 
-    return f"iceberg_scan({literal(duckdb_path(table.metadata_location))})" if table else None
+    if table is None:
+        return None
+    namespace, _, identifier = name.rpartition(".")
+    check_whole(tables.load_to_read((namespace, identifier), table.metadata_location))
+    return f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"

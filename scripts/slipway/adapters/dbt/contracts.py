@@ -8,8 +8,6 @@ from typing import Any
 from slipway.adapters.dbt.inputs import identifier_of
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.strategy import strategy_of
-from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal
 from slipway.adapters.iceberg.write.constraints import Contract, Held, check_unique
 from slipway.domain.errors import ConfigError
 
@@ -60,6 +58,6 @@ def check_batched(session: Session, manifest: Any) -> None:
             continue
         held = Held.of(staged.table, full=False)
         if unknown := [columns for columns in contract.unique if not held.is_unique(columns)]:
-            scan = f"iceberg_scan({literal(duckdb_path(staged.table.metadata_location))})"
+            scan = session.views.scan(staged.table)
             cursor = session.views.cursor.cursor()
             check_unique(cursor, ".".join(staged.identifier), replace(contract, unique=unknown), scan)

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.reading import data_files
+from slipway.adapters.iceberg.reading import check_whole
 from slipway.adapters.iceberg.tables import TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal, quote
 
@@ -35,7 +35,7 @@ class Views:
         """
         location = table.metadata_location
         if location not in self._whole:
-            data_files(table)
+            check_whole(table)
             self._whole.add(location)
         return f"iceberg_scan({literal(duckdb_path(location))})"
 

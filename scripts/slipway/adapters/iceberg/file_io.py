@@ -1,4 +1,4 @@
-"""Iceberg metadata in S3: one request to read an object whole, one to write it.
+"""Iceberg metadata: files whose names tell their content are compared with it; S3 takes one request to read or write an object.
 
 pyiceberg's own file access asks whether an object exists before it writes it, sends small ones in parts, and keeps
 the keys it began with.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io as streams
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 from pyiceberg.io import FileIO, InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from slipway.adapters.iceberg.content_names import check, is_named
 from slipway.adapters.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
 
 _T = TypeVar("_T")
@@ -23,11 +25,16 @@ _GONE = ("NoSuchKey", "404")
 
 
 class StoreFileIO(PyArrowFileIO):
-    """Objects in S3 by one client that renews its keys; everything else as pyiceberg does it."""
+    """Objects in S3 by one client that renews its keys; everything else as pyiceberg does it.
+
+    What is read from a file whose name tells its content is compared with it, and refused with a DamagedError.
+    """
 
     def new_input(self, location: str) -> Any:
         """A file to read."""
-        return S3File(location, self._access) if is_s3(location) else super().new_input(location)
+        if is_s3(location):
+            return S3File(location, self._access)
+        return LocalFile(location) if is_named(location) else super().new_input(location)
 
     def new_output(self, location: str) -> Any:
         """A file to write."""
@@ -69,6 +76,28 @@ def sizes(io: FileIO, folder: str, prefix: str) -> dict[str, int]:
         }
 
 
+class LocalFile(InputFile):
+    """A file of a folder that is read whole; raises FileNotFoundError."""
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return self._path.stat().st_size
+
+    def exists(self) -> bool:
+        """Whether it is there."""
+        return self._path.exists()
+
+    def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
+        """The whole file."""
+        content = self._path.read_bytes()
+        check(self.location, content)
+        return streams.BytesIO(content)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.location.removeprefix("file://"))
+
+
 class S3File(InputFile, OutputFile):
     """One object; raises UnavailableError when the store refuses or does not answer."""
 
@@ -91,9 +120,9 @@ class S3File(InputFile, OutputFile):
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
         """The whole object; raises FileNotFoundError."""
-        return streams.BytesIO(
-            self._ask(lambda: ObjectStream(self._access.client, self._bucket, self._key).read())
-        )
+        content = self._ask(lambda: ObjectStream(self._access.client, self._bucket, self._key).read())
+        check(self.location, content)
+        return streams.BytesIO(content)
 
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 - as pyiceberg calls it
         """A stream that becomes the object when it is closed."""

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic_core import from_json
 from pyiceberg.exceptions import ValidationError
-from pyiceberg.serializers import FromInputFile, ToOutputFile
+from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadataUtil
 from pyiceberg.table.snapshots import Snapshot
 
+from slipway.adapters.iceberg.content_names import write_named
 from slipway.adapters.iceberg.reading import reading
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def read(io: FileIO, location: str) -> TableMetadata:
     Raises:
         OSError: it cannot be read.
         ValueError: it is not Iceberg metadata.
+        DamagedTableError: its name tells another content.
     """
     file = io.new_input(location)
     with file.open() as stream:
@@ -100,16 +102,22 @@ def read(io: FileIO, location: str) -> TableMetadata:
         raise ValueError(str(error)) from error
 
 
-def write(io: FileIO, location: str, metadata: TableMetadata) -> None:
-    """Write a metadata file that does not exist yet."""
-    file = io.new_output(location)
+def write(io: FileIO, location: str, metadata: TableMetadata) -> str:
+    """Write a metadata file under a name that tells its content.
+
+    Args:
+        io: where.
+        location: what it is to be called, with ``{}`` for the name of the content.
+        metadata: what it says.
+
+    Returns:
+        Where it is.
+    """
     if not metadata.snapshots:
-        ToOutputFile.table_metadata(metadata, file)
-        return
+        return write_named(io, location, "{}", metadata.model_dump_json().encode())
     rest = metadata.model_copy(update={"snapshots": []}).model_dump_json(exclude={"snapshots"})
     lines = _BETWEEN.join(_text(snapshot) for snapshot in metadata.snapshots)
-    with file.create() as stream:
-        stream.write(b"".join((_BEGIN, lines, _END, rest[1:].encode())))
+    return write_named(io, location, "{}", b"".join((_BEGIN, lines, _END, rest[1:].encode())))
 
 
 def _text(snapshot: Snapshot) -> bytes:

@@ -14,18 +14,24 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, DataFileContent, ManifestEntry, ManifestEntryStatus, ManifestFile
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+)
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.adapters.iceberg.avro import use_safe_decoder
+from slipway.adapters.iceberg.content_names import RESTORE, is_named
 from slipway.domain.errors import DamagedTableError, SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-RESTORE = "restore the file from a copy, or show an earlier release with slipway rollback"
 
 use_safe_decoder()
 
@@ -123,18 +129,65 @@ def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
     read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
     files = [entry.data_file for entry in chain.from_iterable(read)]
     of_data = [file for file in files if file.content == DataFileContent.DATA]
+    _check_totals(table, snapshot, sum(file.record_count for file in of_data), len(of_data))
+    return files
+
+
+def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
+    """Check that the manifests of a snapshot are what was written, and name as many rows as it says.
+
+    Those whose names tell their content are compared with them. Where all are, none is decoded, and what their list says of them counts.
+
+    Args:
+        table: the table as its metadata describes it.
+        snapshot: one of its snapshots; by default the current one, if there is any.
+
+    Raises:
+        DamagedTableError: a file of its metadata is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return
+    name = ".".join(table.name())
+    manifests = manifests_of(snapshot, table.io, name)
+    if not all(map(is_named, (snapshot.manifest_list, *(one.manifest_path for one in manifests)))):
+        files_of(table, snapshot)
+        return
+
+    def read(manifest: ManifestFile) -> None:
+        location = manifest.manifest_path
+        with reading(f"manifest of {name}", location), table.io.new_input(location).open():
+            pass
+
+    list(ExecutorFactory.get_or_create().map(read, manifests))
+    of_data = [one for one in manifests if one.content == ManifestContent.DATA]
+    rows = sum((one.added_rows_count or 0) + (one.existing_rows_count or 0) for one in of_data)
+    files = sum((one.added_files_count or 0) + (one.existing_files_count or 0) for one in of_data)
+    _check_totals(table, snapshot, rows, files)
+
+
+def stands(table: Table | None, *, full: bool) -> bool:
+    """Whether equal rows may leave a table as it is: what a full build replaces has to be whole, or it is written again."""
+    if not full or table is None:
+        return True
+    try:
+        check_whole(table)
+    except DamagedTableError:
+        return False
+    return True
+
+
+def _check_totals(table: Table, snapshot: Snapshot, rows: int, files: int) -> None:
+    """Compare what manifests name of data with what a snapshot's summary says; delete files do not change that."""
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
-    for key, found in (
-        ("total-records", sum(file.record_count for file in of_data)),
-        ("total-data-files", len(of_data)),
-    ):
+    for key, found in (("total-records", rows), ("total-data-files", files)):
         if (said := summary.get(key)) is not None and said != str(found):
             raise damaged(
-                f"metadata of {name}",
+                f"metadata of {'.'.join(table.name())}",
                 table.metadata_location,
                 f"snapshot {snapshot.snapshot_id} says {key} {said}, and its manifests name {found}",
             )
-    return files
 
 
 def rows_of(table: Table) -> pa.Table:

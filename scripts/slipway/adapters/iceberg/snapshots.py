@@ -10,7 +10,13 @@ from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table import TableProperties
 from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Summary
-from pyiceberg.table.update import SetPropertiesUpdate, SetSnapshotRefUpdate
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+    UpdatesAndRequirements,
+)
 from pyiceberg.table.update.snapshot import (
     _FastAppendFiles,
     _ManifestMergeManager,
@@ -20,6 +26,7 @@ from pyiceberg.table.update.snapshot import (
 from pyiceberg.utils.properties import property_as_bool, property_as_int
 
 from slipway.adapters.iceberg.content import REWRITES, content_of
+from slipway.adapters.iceberg.content_names import NamingFiles
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -29,7 +36,24 @@ if TYPE_CHECKING:
 _RELEASE_TAG = re.compile(r"release-\d+")
 
 
-class ReplaceAll(_FastAppendFiles):
+class _Named(_SnapshotProducer[Any]):
+    """Manifests and manifest lists get names that tell their content."""
+
+    def _commit(self) -> UpdatesAndRequirements:
+        self._io = files = NamingFiles(self._io, str(self.commit_uuid))
+        updates, requirements = super()._commit()
+        return tuple(_at_home(update, files) for update in updates), requirements
+
+
+def _at_home(update: TableUpdate, files: NamingFiles) -> TableUpdate:
+    """A new snapshot with the manifest list where it was written to."""
+    if not isinstance(update, AddSnapshotUpdate):
+        return update
+    written = files.written(update.snapshot.manifest_list)
+    return AddSnapshotUpdate(snapshot=update.snapshot.model_copy(update={"manifest_list": written}))
+
+
+class ReplaceAll(_Named, _FastAppendFiles):
     """One overwrite snapshot that leaves nothing of its parent.
 
     No manifest of the parent is read: the new manifest list simply does not name any. The summary's
@@ -55,7 +79,7 @@ class ReplaceAll(_FastAppendFiles):
             self._parent_snapshot_id = parent
 
 
-class Append(_FastAppendFiles):
+class Append(_Named, _FastAppendFiles):
     """An append whose manifests are merged when there are as many as ``commit.manifest.min-count-to-merge``."""
 
     def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
@@ -70,7 +94,7 @@ class Append(_FastAppendFiles):
         return _few(self, manifests)
 
 
-class Overwrite(_OverwriteFiles):
+class Overwrite(_Named, _OverwriteFiles):
     """An overwrite whose manifests are merged likewise; those that say only what earlier snapshots deleted are left out."""
 
     def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:

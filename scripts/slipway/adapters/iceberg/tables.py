@@ -31,7 +31,6 @@ from slipway.adapters.iceberg import metadata_file
 from slipway.adapters.iceberg.catalogs.opening import connectable, locations, open_catalog
 from slipway.adapters.iceberg.reading import reading
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.s3 import is_s3
 from slipway.domain.environment import Environment
 from slipway.domain.errors import SlipwayError, UnavailableError
 
@@ -195,8 +194,8 @@ class Tables:
         """Write the metadata file that a transaction leads to, without telling the catalog."""
         metadata = transaction.metadata_after(None if new else table.metadata_location)
         version = 0 if new else _version(table.metadata_location) + 1
-        location = f"{metadata.location}/metadata/{version:05d}-{uuid.uuid4()}.metadata.json"
-        metadata_file.write(table.io, location, metadata)
+        wanted = f"{metadata.location}/metadata/{version:05d}-{{}}.metadata.json"
+        location = metadata_file.write(table.io, wanted, metadata)
         staged = Table(table.name(), metadata, location, table.io, self.catalog)
         with self._lock:
             self._loaded[location] = staged
@@ -215,7 +214,7 @@ class Tables:
     def _properties(self) -> dict[str, str]:
         """The environment's properties, with what pyiceberg and SQLAlchemy leave open."""
         given = connectable(self.environment.catalog_properties)
-        return {"py-io-impl": _FILE_IO, **given} if is_s3(self.environment.warehouse) else given
+        return {"py-io-impl": _FILE_IO, **given}
 
 
 def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:

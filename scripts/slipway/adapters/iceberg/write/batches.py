@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import TableUpdate
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import schema
+from slipway.adapters.iceberg import reading, schema
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, Tables
@@ -132,7 +132,7 @@ class BatchedTable:
                 whole=self._full or replaces_all(self._base, self._removed, carries=self._carries),
                 same=same_rows,
             )
-            same = same_rows and not self._updates
+            same = same_rows and not self._updates and reading.stands(self._base, full=self._full)
             if not same:
                 properties = summary_of(self._contract.kept_by(request), digest, remade, full=self._full)
                 add_snapshot(

@@ -16,7 +16,7 @@ from pyiceberg.table.update import (
 )
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg import schema
+from slipway.adapters.iceberg import reading, schema
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import Tables, duckdb_path
@@ -118,7 +118,7 @@ class _Write:
             whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
             same=same,
         )
-        same = same and not updates
+        same = same and not updates and reading.stands(self.base, full=self.full)
         if not same:
             properties = summary_of(request, digest, remade, full=self.full)
             add_snapshot(transaction, added, change.removed, properties, full=self.full)
