@@ -32,6 +32,7 @@ from slipway.adapters.dbt import (
     rebuild,
     seeds,
 )
+from slipway.adapters.dbt.first_build import own_columns
 from slipway.adapters.dbt.inputs import consumed
 from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.node_key import manifest_node
@@ -147,6 +148,8 @@ class Plugin(BasePlugin):
         if self.session.is_environment(relation.database):
             self._attach(relation.database)
             self.session.pin(relation.database, (relation.schema, relation.identifier))
+        if config.get("columns"):
+            config["columns"] = own_columns(self.session, thread_cursor(), self.manifest, relation)
 
     def op_staged(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether this run has built a table, which is then read whatever ``--defer`` says."""

@@ -103,9 +103,13 @@ def _held_back(facts: RunFacts) -> Decision | None:
         return Outcome.STAGED, f"plain dbt does not publish in {name}; {publish_it}"
     if facts.managed and mode is not Mode.EXPLORATORY:
         if facts.stale:
-            return Outcome.FAILED, f"{', '.join(facts.stale)} is older than its source allows"
+            return (
+                Outcome.FAILED,
+                f"{', '.join(facts.stale)} is older than its source allows: land a newer file, or change error_after there",
+            )
         if facts.tests_not_run:
-            return Outcome.FAILED, f"{facts.tests_not_run} tests of what was built were not run"
+            what = f"{facts.tests_not_run} tests of what was built were not run"
+            return Outcome.FAILED, f"{what}: select them, too, or run without --exclude"
     if facts.managed and mode is Mode.PRODUCTION and facts.unknown_code:
         return Outcome.FAILED, f"no commit holds the code that was read: {facts.unknown_code}"
     if mode is Mode.PRODUCTION:

@@ -48,7 +48,9 @@ def _tests(tests: Tests, mode: Mode) -> str:
     if counted != (tests.expected, tests.executed, tests.carried, tests.not_run, tests.failed):
         return "its evidence is not complete: the tests of its run manifest do not add up"
     if not_run and mode is not Mode.EXPLORATORY:
-        return f"{not_run} tests of what was built were not run"
+        names = [test.name for test in tests.results if test.status in _NOT_RUN]
+        named = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+        return f"{not_run} tests of what was built were not run: {named}; slipway run builds and runs them"
     return ""
 
 

@@ -153,7 +153,7 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
     yield _hash(
         [
             unique_id,
-            _own_code(node, code, list(macros.values()), used, scope),
+            _own_code(node, code, list(own.values()), used, scope),
             _configuration(node, scope, whole=described),
             [_configuration(other, scope, whole=True) for other in _all(manifest)]
             if reads.graph(sources)
