@@ -209,7 +209,7 @@ class Plugin(BasePlugin):
 
     def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
         """When a feed last brought a file that was accepted."""
-        config["landed_at"] = self.session.landing.last_landed_at(relation.identifier)
+        config["landed_at"] = self.session.landing.ledger.last_landed_at(relation.identifier)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it.

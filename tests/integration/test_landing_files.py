@@ -27,8 +27,14 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Project) -> None:
     output = project.dbt("build")
 
     assert "landed readings: 4 files, 6 rows; 5 set aside" in output
-    assert "set aside readings/latin.csv: CSV Error on Line: 2; Invalid unicode" in output
-    assert "set aside readings/no-note.csv: header differs: missing note (rejected)" in output
+    assert (
+        "set aside readings/latin.csv: line 2 is not UTF-8 (byte e4): feeds are read as UTF-8 (rejected)"
+        in output
+    )
+    assert (
+        "set aside readings/no-note.csv: header differs: missing note; add the column to the file" in output
+    )
+    assert "outstanding: 4 landed files are not in raw" in output
     # of two that are equal, the first by name is the original
     assert project.verdicts() == {
         "again.csv": ("accepted", 3),
@@ -45,7 +51,11 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Project) -> None:
     run = project.runs()[-1]
     accepted = [entry for entry in run["landed_files"] if entry["verdict"] == "accepted"]
     assert sum(entry["rows"] for entry in accepted) == 6
-    assert "nothing changed" in project.dbt("build")
+    again = project.dbt("build")
+    assert "nothing changed" in again
+    assert "outstanding: 4 landed files are not in raw" in again
+    assert "  readings/empty.csv: empty file" in again
+    assert "… and 1 more" in again
 
 
 def test_a_repaired_file_joins_later(project: Project) -> None:
@@ -81,19 +91,28 @@ def test_what_was_sent_again_is_counted_once(built: Project) -> None:
 
 
 def test_a_failed_run_has_landed_but_not_ingested(project: Project) -> None:
-    project.readings("day-3.csv", "m1,2024-05-03,-1,")
+    path = project.readings("day-3.csv", "m1,2024-05-03,-1,")
     project.refused("build")
-    (project.landing / "readings" / "day-3.csv").unlink()
+    content = path.read_bytes()
+    path.unlink()
     project.readings("day-3-right.csv", "m1,2024-05-03,1,")
-    output = project.refused("build")
-    # what was accepted and is gone cannot be left out in silence
-    assert "day-3.csv" in output
-
-
-def test_no_landing_folder_is_said_and_is_no_error(project: Project) -> None:
-    project.settings["SLIPWAY_LANDING"] = str(project.path.parent / "nowhere")
     output = project.dbt("build")
-    assert "nowhere" in output
+    # what was accepted and is gone is not left out in silence, and keeps nobody from the rest
+    assert "  readings/day-3.csv: it was accepted, and is gone before it was ingested" in output
+    assert len(project.rows("raw.readings")) == 6
+    project.land("day-3.csv", content.replace(b"-1", b"3"))  # corrected under its own name
+    assert "outstanding" not in project.dbt("build")
+    assert len(project.rows("raw.readings")) == 7
+
+
+def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said(project: Project) -> None:
+    place = project.path.parent / "nowhere"
+    project.settings["SLIPWAY_LANDING"] = str(place)
+    output = project.refused("build")
+    assert f"the landing area {place} does not exist: SLIPWAY_LANDING" in output
+    place.mkdir()
+    output = project.dbt("build")
+    assert f"landed readings: no file in {place}/readings" in output
     assert project.rows("raw.readings") == []
     assert [field.name for field in project.table("raw.readings").schema().fields][:4] == [
         "meter",
@@ -101,6 +120,60 @@ def test_no_landing_folder_is_said_and_is_no_error(project: Project) -> None:
         "kwh",
         "note",
     ]
+
+
+def test_a_new_column_is_taken_or_refused_and_never_lost(built: Project) -> None:
+    """The contract gains a column; the model reads ``select *``, and the table does not have it."""
+    contract = built.path / "contracts" / "readings.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    contract.write_text(
+        text.replace("- {name: note", "- {name: tariff}\n      - {name: note"), encoding="utf-8"
+    )
+    built.land("day-3.csv", "meter,read_on,kwh,tariff,note\nm1,2024-05-03,1,night,\n")
+    output = built.refused("build")
+    assert "raw.readings would lose tariff: the landed files hold it" in output
+    assert "on_schema_change='append_new_columns'" in output
+    model = "models/raw/readings.sql"
+    sql = (built.path / model).read_text(encoding="utf-8")
+    built.write(
+        model, sql.replace("full_refresh=false", "full_refresh=false, on_schema_change='append_new_columns'")
+    )
+    built.dbt("build")
+    rows = built.rows("raw.readings", "read_on", "tariff")
+    assert [row[1] for row in rows] == [None] * 5 + ["night"]
+    # a list of columns that leaves the new one out is no better, and another name for it is as good
+    columns = "meter, read_on, kwh, note, _source_file, _source_line, _file_sha256, _landed_at, _run_id"
+    for number, (named, is_taken) in enumerate([("", False), ("tariff as rate, ", True)]):
+        built.land(f"day-{4 + number}.csv", f"meter,read_on,kwh,tariff,note\nm{number},2024-05-04,1,day,\n")
+        config = sql.partition("}}")[0].replace("full_refresh=false", "on_schema_change='sync_all_columns'")
+        built.write(
+            model, f"{config}}}}}\nselect {named}{columns} from {{{{ source('landing', 'readings') }}}}\n"
+        )
+        output = built.dbt("build") if is_taken else built.refused("build")
+        assert ("raw.readings would lose tariff" in output) is not is_taken
+    assert sorted(row[0] for row in built.rows("raw.readings", "rate") if row[0]) == ["day", "day"]
+
+
+def test_a_raw_model_that_drops_rows_is_refused(built: Project) -> None:
+    sql = (built.path / "models/raw/readings.sql").read_text(encoding="utf-8")
+    built.write("models/raw/readings.sql", f"{sql.rstrip()}\nwhere kwh <> '1'\n")
+    built.readings("day-3.csv", "m1,2024-05-03,1,", "m1,2024-05-04,2,")
+    output = built.refused("build")
+    assert "raw.readings would hold 1 rows of readings/day-3.csv: 2 were counted when it landed" in output
+    assert len(built.rows("raw.readings")) == 5
+
+
+def test_a_model_that_reads_landed_files_past_raw_is_refused(project: Project) -> None:
+    """It would find a file only in the run that ingests it."""
+    project.write(
+        "models/curated/inlined.sql",
+        "{{ config(materialized='ephemeral') }}\nselect * from {{ source('landing', 'readings') }}\n",
+    )
+    project.write("models/curated/lines.sql", "select meter from {{ ref('inlined') }}\n")
+    output = project.refused("build", "-s", "lines")
+    assert (
+        "curated.lines reads landing.readings: it shows a file only until raw.readings has taken it" in output
+    )
 
 
 def test_a_project_without_feeds(project: Project) -> None:
@@ -131,8 +204,8 @@ def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
         "{{ config(materialized='incremental') }}\nselect * from {{ source('landing', 'readings') }}\n",
     )
     output = project.refused("build", "-s", "second")
-    assert "raw.second appends landing.readings" in output
-    assert "call the model readings" in output
+    assert "raw.second reads landing.readings" in output
+    assert "read raw.readings instead" in output
 
 
 @pytest.mark.long

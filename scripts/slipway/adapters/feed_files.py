@@ -5,72 +5,81 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import duckdb
 
+from slipway.adapters.csv_records import CsvRecords
 from slipway.adapters.iceberg.types import exact, literal, quote
-from slipway.adapters.objects import ObjectInfo, ObjectStore
+from slipway.adapters.landing_area import Arrival, LandingArea
 from slipway.domain.errors import UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
 
 _HEADER_LIMIT = 1 << 16
+_BLOCK = 1 << 19  # bytes; larger ones leave the processor's cache
 _LINE_END = re.compile(rb"[\r\n]")
+_ON_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_COLUMNS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
 class Look(NamedTuple):
-    """What was seen of an object: checksum and first line, or why it could not be read."""
+    """What was found in an object: checksum, first line and rows, or why it cannot be read or counted."""
 
     sha256: str
     header: bytes
+    rows: int | str = 0
     unreadable: str = ""
 
 
 class FeedFiles:
     """CSV files below a landing area, one folder a feed."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
+    def __init__(self, area: LandingArea) -> None:
+        self.area = area
 
-    def look(self, info: ObjectInfo) -> Look:
-        """Checksum and first line of an object, in one pass."""
-        digest, head = hashlib.sha256(), b""
+    def look(self, feed: Feed, arrival: Arrival) -> Look:
+        """Checksum, first line and rows of an object, in one pass; rows are counted without DuckDB."""
+        if arrival.obstacle:
+            return Look("", b"", unreadable=arrival.obstacle)
+        digest, head, records = hashlib.sha256(), b"", CsvRecords(feed)
         try:
-            with self.store.open(info.key) as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            with self.area.open(arrival.info.key) as stream, ThreadPoolExecutor(1) as hasher:
+                while block := stream.read(_BLOCK):
+                    hashed = hasher.submit(digest.update, block)
                     head = head or block[:_HEADER_LIMIT]
+                    records.add(block)
+                    hashed.result()
         except OSError as error:
-            return Look("", b"", f"cannot be read: {error.strerror or error}")
-        return Look(digest.hexdigest(), _LINE_END.split(head, 1)[0])
+            return Look("", b"", unreadable=f"cannot be read: {error.strerror or error}")
+        return Look(digest.hexdigest(), _LINE_END.split(head, 1)[0], records.end())
 
-    def count(
-        self, connection: duckdb.DuckDBPyConnection, feed: Feed, keys: Sequence[str]
-    ) -> dict[str, int | str]:
-        """Rows per file, or why it cannot be read; all at once, and one by one if that fails."""
-        if not keys:
-            return {}
+    def check(self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, counted: int) -> str:
+        """Why DuckDB does not read a file as it was counted, empty where it does.
+
+        Each file is read for itself: of more files than twice its threads in one ``read_csv``, DuckDB 1.5.5 drops errors.
+
+        Raises:
+            UnavailableError: the store does not give the file.
+        """
         # every value is touched, so that a file which cannot be read to its end is found here
         touched = " + ".join(f"count({quote(name)})" for name in feed.columns)
-        query = f"select __file, count(*), {touched} from {{}} group by __file"
         try:
-            rows = connection.execute(query.format(self._reader(feed, keys))).fetchall()
-            counted = {row[0]: int(row[1]) for row in rows}
-            assert counted.keys() <= {self.path(key) for key in keys}
-            return {key: counted.get(self.path(key), 0) for key in keys}
+            rows = connection.execute(f"select count(*), {touched} from {self._reader(feed, key)}").fetchall()
         except (duckdb.IOException, duckdb.HTTPException) as error:
             # the store, not the file: a verdict would outlive the fault
             raise UnavailableError(
-                f"{len(keys)} files of {feed.name} cannot be read",
+                f"{key} cannot be read",
                 str(error).split("\n", 1)[0],
                 "check the landing area and its credentials, then run again",
             ) from error
         except duckdb.Error as error:
-            if len(keys) == 1:
-                return {keys[0]: _csv_reason(error)}
-            middle = len(keys) // 2
-            return self.count(connection, feed, keys[:middle]) | self.count(connection, feed, keys[middle:])
+            return _csv_reason(error)
+        found = int(rows[0][0])
+        if found == counted:
+            return ""
+        return f"DuckDB reads {found:,} rows, and a second count finds {counted:,}: its quotes or line ends are ambiguous"
 
     def select(self, feed: Feed, files: Sequence[LandedFile], run_id: str) -> str:
         """A query over accepted files: the contract's columns as text, and where each row came from.
@@ -85,45 +94,38 @@ class FeedFiles:
                 f"select {nothing}, null::varchar as _source_file, null::bigint as _source_line, "
                 "null::varchar as _file_sha256, null::timestamptz as _landed_at, null::varchar as _run_id limit 0"
             )
-        known = ", ".join(
-            f"({literal(self.path(entry.path))}, {literal(entry.path.rsplit('/', 1)[-1])}, "
-            f"{literal(entry.sha256)}, timestamptz {literal(entry.landed_at.isoformat())})"
+        return " union all ".join(
+            f"(select {columns}, {literal(entry.path.rsplit('/', 1)[-1])} as _source_file, "
+            f"row_number() over () + 1 as _source_line, {literal(entry.sha256)} as _file_sha256, "
+            f"timestamptz {literal(entry.landed_at.isoformat())} as _landed_at, {literal(run_id)} as _run_id "
+            f"from {self._reader(feed, entry.path)})"
             for entry in files
-        )
-        return (
-            f"with numbered as (select *, row_number() over () as __row from "
-            f"{self._reader(feed, [entry.path for entry in files])}), "
-            f"landed(__path, _source_file, _file_sha256, _landed_at) as (values {known}) "
-            f"select {columns}, _source_file, "
-            "__row - min(__row) over (partition by __path) + 2 as _source_line, "
-            f"_file_sha256, _landed_at, {literal(run_id)} as _run_id "
-            "from numbered join landed on numbered.__file = landed.__path"
         )
 
     def path(self, key: str) -> str:
         """An object as DuckDB names it."""
-        root = self.store.root.removeprefix("file://")
+        root = self.area.root.removeprefix("file://")
         return f"{root}/{key}"
 
-    def _reader(self, feed: Feed, keys: Sequence[str]) -> str:
-        paths = ", ".join(literal(exact(self.path(key))) for key in keys)
+    def _reader(self, feed: Feed, key: str) -> str:
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in feed.columns)
         return (
-            f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
+            f"read_csv([{literal(exact(self.path(key)))}], columns = {{{columns}}}, auto_detect = false, header = true, "
             f"delim = {literal(feed.delimiter)}, quote = {literal(feed.quote)}, escape = {literal(feed.quote)}, "
-            "strict_mode = true, hive_partitioning = false, filename = '__file')"
+            "strict_mode = true, hive_partitioning = false)"
         )
 
 
 def _csv_reason(error: duckdb.Error) -> str:
-    """The parts of DuckDB's many-line CSV message that a person needs, on one line."""
-    text = str(error).removeprefix("Invalid Input Error: ")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = (
-        "CSV Error on Line",
-        "Expected Number",
-        "Invalid unicode",
-        "Value with unterminated",
-        "Maximum line",
-    )
-    return "; ".join([line for line in lines if line.startswith(told)] or lines[:1])[:300]
+    """DuckDB's many-line CSV message in one line, without what it quotes from the file."""
+    text = str(error)
+    line = _ON_LINE.search(text)
+    where = f"line {line[1]} " if line else ""
+    if columns := _COLUMNS.search(text):
+        expected, found = columns.groups()
+        return f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
+    if "Maximum line size" in text:
+        return f"{where}is longer than DuckDB reads (2,000,000 bytes)"
+    told = ("Invalid unicode", "Value with unterminated")
+    lines = [part.strip() for part in text.removeprefix("Invalid Input Error: ").splitlines()]
+    return where + "; ".join([part for part in lines if part.startswith(told)] or lines[:1])[:200]

@@ -6,47 +6,54 @@ when its sha256 is in the published raw table, so after a rollback it is simply 
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 import duckdb
-import pyarrow as pa
-from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.table import TableProperties
 
-from slipway.adapters.belonging import LEDGER
 from slipway.adapters.feed_files import FeedFiles, Look
-from slipway.adapters.iceberg.catalogs.commit import create_namespace, writing
-from slipway.adapters.iceberg.reading import rows_of
 from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.objects import ObjectInfo, object_store
-from slipway.domain.errors import ConflictError, NotFoundError
+from slipway.adapters.landing_area import Arrival, landing_area
+from slipway.adapters.landing_ledger import Ledger
+from slipway.domain.errors import ConflictError, UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.manifest import LandedFile
-from slipway.domain.run import happened_at
 
-_COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again
+Verdict = Literal["accepted", "rejected", "duplicate"]
+Ingested = Callable[[str], Collection[str]]
+"""Checksums of the contents that the raw table of a feed holds."""
 _ATTEMPTS = 20
 _PAUSE = 0.05  # seconds before the second attempt; longer before each further one
 _MOMENT = timedelta(microseconds=1)
-_SCHEMA = pa.schema(
-    [
-        pa.field("feed", pa.string()),
-        pa.field("path", pa.string()),
-        pa.field("size_bytes", pa.int64()),
-        pa.field("etag", pa.string()),
-        pa.field("sha256", pa.string()),
-        pa.field("rows", pa.int64()),
-        pa.field("verdict", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("landed_at", pa.timestamp("us", tz="UTC")),
-        pa.field("run_id", pa.string()),
-        pa.field("contract", pa.string()),
-    ]
-)
+
+
+class _Known(NamedTuple):
+    """What is known of a feed before its files are looked at.
+
+    ``latest`` is path to its last entry, ``accepted`` content to the entry that accepted it, ``first`` content to a path
+    that holds it now, and ``ingested`` tells the contents in raw.
+    """
+
+    latest: Mapping[str, LandedFile]
+    accepted: Mapping[str, LandedFile]
+    first: dict[str, str]
+    ingested: Ingested
+
+    def is_open(self, feed: Feed, before: LandedFile) -> bool:
+        """Whether a file has to be looked at again because the contract has changed since."""
+        if before.contract == feed.digest:
+            return False
+        pending = before.sha256 in self.accepted and before.sha256 not in self.ingested(feed.name)
+        return before.verdict == "rejected" or pending
+
+
+class Found(NamedTuple):
+    """Contents that were looked for in the landing area: files that hold them, and entries of those that are gone."""
+
+    files: list[LandedFile]
+    missing: list[LandedFile]
 
 
 class Landing:
@@ -54,235 +61,219 @@ class Landing:
 
     def __init__(self, tables: Tables, feeds: Sequence[Feed]) -> None:
         self.feeds = {feed.name: feed for feed in feeds}
-        self._tables = tables
-        self._files = FeedFiles(
-            object_store(tables.environment.landing, tables.environment.catalog_properties)
-        )
-        self._ledger: list[LandedFile] | None = None
-        self._ledger_at: str | None = None
+        self.area = landing_area(tables.environment.landing, tables.environment.catalog_properties)
+        self.ledger = Ledger(tables)
+        self._files = FeedFiles(self.area)
         self._given: dict[str, list[LandedFile]] = {}
         self.empty: dict[str, str] = {}
         """Feeds for which nothing was there to land, and where it was looked for."""
+        self.changing: dict[str, set[str]] = {}
+        """Feed to paths of files that changed while they were read."""
 
-    def ledger(self) -> list[LandedFile]:
-        """Every entry so far, in the order of landing."""
-        if self._ledger is None:
-            self._ledger_at = location = self._tables.locations({LEDGER}).get(LEDGER)
-            rows = rows_of(self._tables.load(LEDGER, location)).to_pylist() if location else []
-            self._ledger = sorted(
-                (LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path)
-            )
-        return self._ledger
-
-    def accepted(self, feed: str) -> list[LandedFile]:
-        """Files of a feed that may be ingested: each content once, under the last path that still holds it."""
-        entries = [entry for entry in self.ledger() if entry.feed == feed]
-        held = {entry.path: entry.sha256 for entry in entries}
-        found: dict[str, LandedFile] = {}
-        for entry in entries:
-            if entry.verdict == "accepted" and held[entry.path] == entry.sha256:
-                found[entry.sha256] = entry
-        return list(found.values())
-
-    def last_landed_at(self, feed: str) -> datetime | None:
-        """When a feed last brought a file that was accepted, as far as its moment is not in the future."""
-        now = datetime.now(UTC)
-        found = (happened_at(entry.landed_at, entry.run_id, now) for entry in self.accepted(feed))
-        return max(filter(None, found), default=None)
-
-    def from_the_future(self, feed: str) -> list[LandedFile]:
-        """Files that landed by a clock that was ahead: they do not count for freshness."""
-        now = datetime.now(UTC)
-        return [e for e in self.accepted(feed) if happened_at(e.landed_at, e.run_id, now) is None]
-
-    def key(self, feed: str) -> str:
-        """Changes when and only when the set of accepted files does."""
-        shas = sorted(entry.sha256 for entry in self.accepted(feed) if entry.rows)
-        return f"landing:{hashlib.sha256(' '.join(shas).encode()).hexdigest()[:32]}"
-
-    def land(self, connection: duckdb.DuckDBPyConnection, run_id: str, now: datetime) -> list[LandedFile]:
+    def land(
+        self, connection: duckdb.DuckDBPyConnection, run_id: str, now: datetime, ingested: Ingested
+    ) -> list[LandedFile]:
         """Check what is new in every feed's folder and enter it in the ledger.
 
         Returns:
             The new entries.
 
         Raises:
+            NotFoundError: there is no such landing area.
             ConflictError: others kept writing to the ledger at the same moment.
-            UnavailableError: the ledger cannot be written.
+            UnavailableError: the ledger cannot be written, or a file of the store cannot be read.
         """
+        if self.feeds:
+            self.area.check()
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run
-            last = [entry.landed_at + _MOMENT for entry in self.ledger()[-1:]]
+            last = [entry.landed_at + _MOMENT for entry in self.ledger.entries()[-1:]]
             then = max([now, *last])
             entries = [
-                entry for feed in self.feeds.values() for entry in self._check(connection, feed, run_id, then)
+                entry
+                for feed in self.feeds.values()
+                for entry in self._check(connection, feed, run_id, then, ingested)
             ]
-            if not entries:
-                return []
-            with writing(self._tables):
-                entered = self._append(entries)
-            if entered:
-                self._ledger = [*self.ledger(), *entries]
+            if not entries or self.ledger.add(entries):
                 return entries
-            self._ledger = None
+            self.ledger.read_again()
         raise ConflictError(
             "landing was not recorded", "other runs kept landing files at the same time", "run again"
         )
 
-    def select(self, feed_name: str, files: Iterable[LandedFile], run_id: str) -> str:
-        """A query over accepted files: the contract's columns as text, and where each row came from.
+    def find(self, feed: str, contents: Collection[str]) -> Found:
+        """Where accepted contents are in the landing area now, in the order of landing.
 
-        Raises:
-            NotFoundError: one of them is gone.
-            ConflictError: one of them was replaced since it landed.
+        A content that was replaced under its own name by another is neither found nor missing: it was corrected.
         """
-        wanted = list(files)
-        if wanted:
-            there = self._there(feed_name)
-            if gone := [entry.path for entry in wanted if entry.path not in there]:
-                raise NotFoundError(
-                    f"landed file {_some(gone)} cannot be ingested",
-                    "it was accepted, and is not in the landing area any more",
-                    "put it back; to give it up, land a file under its name, if only with the header",
-                )
-            if others := self._others(feed_name, wanted, there):
-                raise ConflictError("landed files cannot be ingested", _replaced(others), "run again")
-            self._given.setdefault(feed_name, []).extend(wanted)
-        return self._files.select(self.feeds[feed_name], wanted, run_id)
+        if not contents:
+            return Found([], [])
+        there, latest = self.there(feed), self.ledger.latest(feed)
+        holders: dict[str, str] = {}
+        for path, entry in sorted(latest.items(), key=lambda item: (item[1].verdict != "accepted", item[0])):
+            if entry.verdict != "rejected" and there.get(path) == (entry.size_bytes, entry.etag):
+                holders.setdefault(entry.sha256, path)
+        files, missing = [], []
+        for entry in sorted(self.ledger.accepted(feed).values(), key=lambda one: (one.landed_at, one.path)):
+            if entry.sha256 not in contents:
+                continue
+            if (holder := holders.get(entry.sha256)) is not None:
+                now = latest[holder]
+                same = {"path": holder, "size_bytes": now.size_bytes, "etag": now.etag}
+                files.append(entry.model_copy(update=same))
+            elif latest[entry.path].sha256 == entry.sha256:
+                missing.append(entry)
+        return Found(files, missing)
+
+    def select(self, feed: str, files: Sequence[LandedFile], run_id: str) -> str:
+        """A query over accepted files: the contract's columns as text, and where each row came from."""
+        self._given[feed] = list(files)
+        return self._files.select(self.feeds[feed], files, run_id)
+
+    def given(self, feed: str) -> list[LandedFile]:
+        """The files of which this run reads the rows."""
+        return self._given.get(feed, [])
+
+    def settle(self, feed: str) -> None:
+        """Forget the files that were given out of a feed: they are read, and were then still what they had been."""
+        self._given.pop(feed, None)
+
+    def changed(self, feed: str) -> list[str]:
+        """Paths of given files that hold something else now: their rows would be taken for those of what landed."""
+        return [path for path, state in self._moved(feed) if state is not None]
+
+    def moved(self, feed: str) -> list[str]:
+        """Paths of given files that were replaced or removed since."""
+        return [path for path, _ in self._moved(feed)]
 
     def replaced(self) -> str:
-        """Which of the files that were given out hold something else by now, in words; empty for none.
+        """Which of the files that were given out and are not settled hold something else by now, in words."""
+        found = [path for feed in self._given for path in self.changed(feed)]
+        names = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
+        return f"{names} was replaced while the run was under way; run again" if found else ""
 
-        Their rows would be taken for those of the content that landed. Files that are gone were read before.
-        """
-        found = [
-            path
-            for feed, files in self._given.items()
-            for path in self._others(feed, files, self._there(feed))
-        ]
-        return _replaced(found) if found else ""
+    def _moved(self, feed: str) -> list[tuple[str, tuple[int, str] | None]]:
+        files = self.given(feed)
+        there = self.there(feed) if files else {}
+        states = [(entry, there.get(entry.path)) for entry in files]
+        return [(entry.path, now) for entry, now in states if now != (entry.size_bytes, entry.etag)]
 
-    def _there(self, feed: str) -> dict[str, tuple[int, str]]:
-        return {info.key: (info.size, info.etag) for info in self._files.store.entries(feed)}
+    def there(self, feed: str) -> dict[str, tuple[int, str]]:
+        """Path to size and tag of what is in a feed's folder now."""
+        return {arrival.info.key: _state(arrival) for arrival in self._arrivals(self.feeds[feed])}
 
-    def _others(
-        self, feed: str, files: Sequence[LandedFile], there: Mapping[str, tuple[int, str]]
-    ) -> list[str]:
-        """Paths of files that are not what the ledger says of them."""
-        known = {(e.path, e.sha256, e.size_bytes, e.etag) for e in self.ledger() if e.feed == feed}
-        return [
-            entry.path
-            for entry in files
-            if entry.path in there and (entry.path, entry.sha256, *there[entry.path]) not in known
-        ]
+    def _arrivals(self, feed: Feed) -> list[Arrival]:
+        return [one for one in self.area.arrivals(feed.name) if not feed.is_ignored(one.info.key)]
 
     def _check(
-        self, connection: duckdb.DuckDBPyConnection, feed: Feed, run_id: str, now: datetime
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        run_id: str,
+        now: datetime,
+        ingested: Ingested,
     ) -> list[LandedFile]:
-        looked_at, first = self._new(feed)
-        entries, readable = [], []
-        for info, (sha256, header, unreadable) in looked_at:
-            problem = (
-                feed.name_problem(info.key.rsplit("/", 1)[-1]) or unreadable or feed.header_problem(header)
-            )
-            entry = partial(
-                LandedFile,
-                feed=feed.name,
-                path=info.key,
-                size_bytes=info.size,
-                etag=info.etag,
-                sha256=sha256,
-                landed_at=now,
-                run_id=run_id,
-                contract=feed.digest,
-            )
-            if problem:
-                entries.append(entry(rows=None, verdict="rejected", reason=problem))
-            elif sha256 in first:
-                entries.append(
-                    entry(rows=None, verdict="duplicate", reason=f"same content as {first[sha256]}")
+        known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
+        entries, broken = [], []
+        for arrival, look in self._new(feed, known):
+            try:
+                verdict, rows, reason = self._decide(connection, feed, arrival, look, known)
+            except UnavailableError as error:  # perhaps only because it is gone again
+                broken.append((arrival, error))
+                continue
+            if verdict == "accepted":
+                known.first[look.sha256] = arrival.info.key
+            entries.append(
+                LandedFile(
+                    feed=feed.name,
+                    path=arrival.info.key,
+                    size_bytes=arrival.info.size,
+                    etag=arrival.info.etag,
+                    sha256=look.sha256,
+                    rows=rows,
+                    verdict=verdict,
+                    reason=reason,
+                    landed_at=now,
+                    run_id=run_id,
+                    contract=feed.digest,
                 )
+            )
+        return self._settled(feed, entries, broken)
+
+    def _settled(
+        self, feed: Feed, entries: list[LandedFile], broken: Sequence[tuple[Arrival, UnavailableError]]
+    ) -> list[LandedFile]:
+        """Entries of files that are still what was looked at; the others wait for the next run."""
+        if not entries and not broken:
+            return []
+        there = self.there(feed.name)
+        for arrival, error in broken:
+            if there.get(arrival.info.key) == _state(arrival):
+                raise error
+        moved = {entry.path for entry in entries if there.get(entry.path) != (entry.size_bytes, entry.etag)}
+        moved |= {arrival.info.key for arrival, _ in broken}
+        self.changing[feed.name] = moved & there.keys()
+        gone = {entry.sha256 for entry in entries if entry.path in moved and entry.verdict == "accepted"}
+        # a copy of what waits was called a duplicate of it; it is looked at again by the next run, too
+        return [entry for entry in entries if entry.path not in moved and entry.sha256 not in gone]
+
+    def _decide(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        arrival: Arrival,
+        look: Look,
+        known: _Known,
+    ) -> tuple[Verdict, int | None, str]:
+        """Verdict, rows and reason."""
+        key = arrival.info.key
+        problem: str | None = _hindrance(feed, arrival, look) or feed.header_problem(look.header)
+        if problem or isinstance(look.rows, str):
+            return "rejected", None, problem or str(look.rows)
+        if look.sha256 in known.first:
+            return "duplicate", None, f"same content as {known.first[look.sha256]}"
+        before, later = known.accepted.get(look.sha256), known.latest.get(key)
+        if before and later and (later.sha256, later.contract) == (look.sha256, feed.digest):
+            return "duplicate", None, f"same content as {key} had"
+        if before and look.sha256 in known.ingested(feed.name):
+            reason = (
+                f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
+            )
+            if later and later.sha256 != look.sha256:
+                reason += f"; what landed as {key} since then stays the newest"
+            return "duplicate", None, reason
+        if problem := self._files.check(connection, feed, key, look.rows):
+            return "rejected", None, problem
+        return "accepted", look.rows, ""
+
+    def _new(self, feed: Feed, known: _Known) -> list[tuple[Arrival, Look]]:
+        """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""
+        arrivals = self._arrivals(feed)
+        if not arrivals:
+            self.empty[feed.name] = f"{self.area.root}/{feed.name}"
+        looks: list[tuple[Arrival, Look]] = []
+        for arrival in arrivals:
+            before = known.latest.get(arrival.info.key)
+            if before and _state(arrival) == (before.size_bytes, before.etag):
+                if before.sha256 and not known.is_open(feed, before):
+                    if before.verdict != "rejected" and before.sha256 in known.accepted:
+                        known.first.setdefault(before.sha256, before.path)
+                    continue
+                look = self._files.look(feed, arrival)
+                if not before.sha256 and _hindrance(feed, arrival, look) == before.reason:
+                    continue
             else:
-                first[sha256] = info.key
-                readable.append((info, entry))
-        rows = self._files.count(connection, feed, [info.key for info, _ in readable])
-        for info, entry in readable:
-            counted = rows[info.key]
-            if isinstance(counted, int):
-                entries.append(entry(rows=counted, verdict="accepted", reason=""))
-            else:
-                entries.append(entry(rows=None, verdict="rejected", reason=counted))
-        return entries
-
-    def _new(self, feed: Feed) -> tuple[list[tuple[ObjectInfo, Look]], dict[str, str]]:
-        """Objects that the ledger does not know as they are, and the path that holds each accepted content."""
-        known = {(e.path, e.size_bytes, e.etag): e for e in self.ledger() if e.feed == feed.name}
-        held = {entry.sha256: entry.path for entry in self.accepted(feed.name)}
-        there = [info for info in self._files.store.entries(feed.name) if not _is_hidden(info.key)]
-        if not there:
-            self.empty[feed.name] = f"{self._files.store.root}/{feed.name}"
-        looks: dict[str, tuple[ObjectInfo, Look]] = {}
-        for info in there:
-            before = known.get((info.key, info.size, info.etag))
-            if before is None or not before.sha256:  # what could not be read may be readable now
-                look = self._files.look(info)
-                if before is None or look.unreadable != before.reason:
-                    looks[info.key] = (info, look)
-            elif before.verdict == "rejected" and before.contract != feed.digest:  # it may fit now
-                looks[info.key] = (info, self._files.look(info))
-        present = {info.key for info in there}
-        lost = {
-            sha
-            for sha, path in held.items()
-            if path not in present or (path in looks and looks[path][1].sha256 != sha)
-        }
-        for info in there:  # a copy takes the place of a file that was replaced or removed
-            before = known.get((info.key, info.size, info.etag))
-            if before is not None and before.verdict == "duplicate" and before.sha256 in lost:
-                looks[info.key] = (info, self._files.look(info))
-        return [looks[key] for key in sorted(looks)], {s: path for s, path in held.items() if s not in lost}
-
-    def _append(self, entries: Sequence[LandedFile]) -> bool:
-        """Enter files in the ledger, unless others entered some since these were checked."""
-        catalog = self._tables.catalog
-        rows = pa.Table.from_pylist([entry.model_dump() for entry in entries], schema=_SCHEMA)
-        create_namespace(self._tables, LEDGER[0])
-        table = catalog.create_table_if_not_exists(
-            LEDGER, schema=_SCHEMA, location=f"{self._tables.environment.warehouse}/{'/'.join(LEDGER)}"
-        )
-        known = self._ledger_at
-        if table.metadata_location != known and not (known is None and table.current_snapshot() is None):
-            return False
-        # pyiceberg would put the same rows on top of what others entered meanwhile, and with them the same files again
-        table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
-        current = table.current_snapshot()
-        files = (
-            current.summary.additional_properties.get("total-data-files", "0")
-            if current and current.summary
-            else "0"
-        )
-        try:
-            if set(_SCHEMA.names) - set(table.schema().column_names):  # an older slipway made it
-                table.update_schema().union_by_name(_SCHEMA).commit()
-            if int(files) < _COMPACT_AFTER:
-                table.append(rows)
-            else:
-                table.overwrite(pa.concat_tables([rows_of(table).cast(_SCHEMA), rows]))
-        except CommitFailedException:
-            return False
-        self._ledger_at = table.metadata_location
-        return True
+                look = self._files.look(feed, arrival)
+            looks.append((arrival, look))
+        return looks
 
 
-def _replaced(paths: Sequence[str]) -> str:
-    return f"{_some(paths)} was replaced while the run was under way"
+def _hindrance(feed: Feed, arrival: Arrival, look: Look) -> str:
+    """Why a file is set aside whatever its first line is."""
+    named = feed.name_problem(arrival.info.key.rsplit("/", 1)[-1])
+    return arrival.obstacle or named or look.unreadable
 
 
-def _some(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
-
-
-def _is_hidden(key: str) -> bool:
-    """Whether a file is not meant to be seen (yet), by its own name or that of a folder below the feed's."""
-    return any(part.startswith((".", "_")) for part in key.split("/")[1:])
+def _state(arrival: Arrival) -> tuple[int, str]:
+    return arrival.info.size, arrival.info.etag

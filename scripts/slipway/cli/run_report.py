@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from slipway.cli import figures
+from slipway.domain.landing import outstanding_lines
 from slipway.domain.run import Outcome
 from slipway.domain.texts import one_line
 
@@ -112,12 +113,17 @@ def _conservation(manifest: RunManifest) -> list[str]:
 
 def _landing(manifest: RunManifest) -> list[str]:
     aside = [entry for entry in manifest.landed_files if entry.verdict != "accepted"]
+    waiting = outstanding_lines(manifest.outstanding, {entry.path for entry in aside[:10]})
+    if any(item.feed for item in manifest.outstanding):
+        waiting.append(f"  all of them: slipway show {manifest.run_id}")
     if not aside:
-        return []
+        return waiting
     lines = [f"files set aside: {len(aside)} of {len(manifest.landed_files)} new ones"]
     lines += [f"  {entry.path}: {entry.reason}" for entry in aside[:10]]
-    return lines + (
-        [f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else []
+    return (
+        lines
+        + ([f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else [])
+        + waiting
     )
 
 

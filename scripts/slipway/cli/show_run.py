@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.cli import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.manifest import LandedFile, Node, RunManifest, TestResult
+    from slipway.domain.manifest import LandedFile, Node, Outstanding, RunManifest, TestResult
     from slipway.services.inspect import RunDetails
 
 _SOME = 10  # lines of one kind before the rest is only counted
@@ -35,6 +35,7 @@ def show(details: RunDetails) -> None:
     output.line(f"run {manifest.run_id}: {manifest.outcome}{released}")
     _fields([("why", manifest.reason), *_circumstances(manifest), ("records", details.location)])
     _landed(manifest.landed_files)
+    _outstanding(manifest.outstanding)
     _inputs(manifest)
     _tables(manifest.nodes)
     _tests(manifest)
@@ -99,6 +100,13 @@ def _inputs(manifest: RunManifest) -> None:
         output.line("\nread as it stood when the run began:")
         rows = [(f"  {read.table}", figures.number(read.rows), read.snapshot_id) for read in manifest.inputs]
         output.table(("  table", "rows", "snapshot"), rows, right=("rows", "snapshot"))
+
+
+def _outstanding(found: list[Outstanding]) -> None:
+    if not found:
+        return
+    output.result("\nin the landing area and not in raw:")
+    _list("", [f"{item.path}: {figures.one_line(item.reason)}" for item in found])
 
 
 def _tables(nodes: list[Node]) -> None:

@@ -35,6 +35,7 @@ class RunFacts:
         replaced: which landed files were replaced while they were read, empty for none.
         unknown_code: which of the code that was read no commit holds, empty for none.
         other_code: tables with rows that other code made than the present, and what to do about each.
+        set_aside: paths of landed files that are not in raw, of feeds that do not allow it.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunFacts:
     replaced: str = ""
     unknown_code: str = ""
     other_code: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Sequence[str] = ()
 
 
 def decide(facts: RunFacts) -> Decision:
@@ -77,6 +79,8 @@ def _not_passed(facts: RunFacts) -> Decision | None:
         return Outcome.FAILED, facts.error
     if facts.replaced:
         return Outcome.FAILED, facts.replaced
+    if facts.set_aside and not facts.scratch and facts.environment.mode is not Mode.EXPLORATORY:
+        return Outcome.FAILED, set_aside_reason(facts.set_aside)
     if facts.broken:
         return Outcome.FAILED, f"more rows came out of {', '.join(facts.broken)} than landed there"
     return None
@@ -88,6 +92,16 @@ def _of_other_code(facts: RunFacts) -> Decision | None:
     table, why = min(facts.other_code.items())
     more = f", and {len(facts.other_code) - 1} more are stale" if len(facts.other_code) > 1 else ""
     return Outcome.FAILED, f"{table} is stale{more}: {why}"
+
+
+def set_aside_reason(paths: Sequence[str]) -> str:
+    """Why files that are set aside stop a run or a publication, in one line."""
+    names = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
+    count = f"{len(paths)} landed files are" if len(paths) > 1 else "1 landed file is"
+    return (
+        f"{count} set aside and not in raw: {names}; land them corrected under the same names, "
+        "or allow it with onRejectedFiles or ignoredFiles in the feed's contract"
+    )
 
 
 def _held_back(facts: RunFacts) -> Decision | None:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 from slipway.domain.errors import ConfigError
 from slipway.domain.names import Kind, nearest, shown, twins, why_not
 
 SERVER = "landing"
+_RULES = "2"  # of the checks that decide about a file; files of other rules are looked at again
+_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+
+
+class OnRejected(StrEnum):
+    """What a run in a scheduled or production environment does while a file of the feed is set aside."""
+
+    FAIL = "fail"
+    WARN = "warn"
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Feed:
         pattern: what file names look like.
         delimiter: one character between values.
         quote: the character around values that hold a delimiter.
+        on_rejected: whether files that are set aside stop runs in scheduled and production environments.
+        ignored: patterns for names of files that are not looked at.
     """
 
     name: str
@@ -34,6 +46,8 @@ class Feed:
     pattern: str = "*.csv"
     delimiter: str = ","
     quote: str = '"'
+    on_rejected: OnRejected = OnRejected.FAIL
+    ignored: Sequence[str] = field(default=())
 
     @classmethod
     def from_contract(cls, contract: Mapping[str, Any], origin: str) -> Feed | None:
@@ -66,6 +80,7 @@ class Feed:
                 "see docs/reference/landing.md",
             )
         given = {item["property"]: item["value"] for item in server.get("customProperties") or []}
+        _check_properties(given, origin)
         if str(given.get("encoding", "utf-8")).lower() not in ("utf-8", "utf8"):
             raise ConfigError(
                 f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "convert the files"
@@ -77,6 +92,8 @@ class Feed:
             pattern=pattern or "*.csv",
             delimiter=str(given.get("delimiter", server.get("delimiter", ","))),
             quote=str(given.get("quote", '"')),
+            on_rejected=OnRejected(given.get("onRejectedFiles", OnRejected.FAIL)),
+            ignored=_listed(given.get("ignoredFiles")),
         )
         if problem := feed._problem():
             raise ConfigError(f"{origin}: {problem}", fix="see docs/reference/landing.md")
@@ -85,7 +102,8 @@ class Feed:
     @property
     def digest(self) -> str:
         """Changes when anything does that decides about a file."""
-        return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:16]
+        deciding = (_RULES, self.name, list(self.columns), self.pattern, self.delimiter, self.quote)
+        return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
 
     def _problem(self) -> str | None:
         if "/" in self.name:
@@ -94,19 +112,33 @@ class Feed:
             called = nearest(Kind.FEED, self.name)
             return f"feed {shown(self.name)} cannot have this name: {why}; call it and its folder {called}"
         for what, sign in (("delimiter", self.delimiter), ("quote", self.quote)):
-            if len(sign) != 1:
-                return f"{what} {sign!r} is not one character"
+            if len(sign) != 1 or sign in "\r\n":
+                return f"{what} {sign!r} is not one character of a line"
+        if not self.quote.isascii() or self.quote == self.delimiter:
+            return f"quote {self.quote!r} is not an ASCII character other than the delimiter"
         twice = twins(self.columns)
         return f"column {twice[0][0]} is declared twice" if twice else None
 
     def name_problem(self, file_name: str) -> str | None:
         """Why a file's name does not fit, None when it does."""
-        return None if fnmatch(file_name, self.pattern) else f"name does not match {self.pattern}"
+        return None if fnmatchcase(file_name, self.pattern) else f"name does not match {self.pattern}"
+
+    def is_ignored(self, key: str) -> bool:
+        """Whether a file is not looked at, by its name or its path below the feed's folder."""
+        below = key.partition("/")[2]
+        return any(
+            fnmatchcase(name, pattern)
+            for pattern in self.ignored
+            for name in (below, below.rsplit("/", 1)[-1])
+        )
 
     def header_problem(self, first_line: bytes) -> str | None:
-        """Why a file's first line is not the contract's header, None when it is."""
+        """Why a file's first line is not the contract's header, None when it is.
+
+        What the line says is told only where it is a header of this feed for the most part: else it may be anything.
+        """
         if not first_line.strip():
-            return "empty file"
+            return "empty file, or its first line is"
         try:
             text = first_line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -119,8 +151,47 @@ class Feed:
             return None
         missing = [name for name in self.columns if name not in header]
         excess = [name for name in header if name not in self.columns]
-        if missing or excess:
-            parts = [f"missing {', '.join(missing)}"] if missing else []
-            parts += [f"unknown {', '.join(excess)[:200]}"] if excess else []
-            return f"header differs: {'; '.join(parts)}"
-        return f"header has the columns in another order: {', '.join(header)}"
+        if not missing and not excess:
+            twice = (
+                "one of the columns twice"
+                if len(header) > len(self.columns)
+                else "the columns in another order"
+            )
+            return f"header has {twice}: {', '.join(header)[:200]}"
+        parts = [f"missing {_named(missing)}"] if missing else []
+        if excess:
+            is_known = len(missing) * 2 <= len(self.columns)
+            parts.append(f"unknown {_named(excess)}" if is_known else f"{len(excess)} unknown")
+        return f"header differs: {'; '.join(parts)}{self._advice(text, missing, excess)}"
+
+    def _advice(self, text: str, missing: Sequence[str], excess: Sequence[str]) -> str:
+        for sign, name in _DELIMITERS.items():
+            if sign != self.delimiter and [part.strip('"') for part in text.split(sign)] == list(
+                self.columns
+            ):
+                return (
+                    f"; it is delimited by {name}, which the contract's customProperty delimiter has to say"
+                )
+        if missing and not excess:
+            return "; add the column to the file, or describe files without it as a feed of their own"
+        return "; to take a new column, add it to the contract and to the raw table" if not missing else ""
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(name[:60] for name in names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def _listed(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),) if value else ()
+
+
+def _check_properties(given: Mapping[str, Any], origin: str) -> None:
+    """Refuse what is spelt almost like a property that is read here; others may be another program's."""
+    known = ("delimiter", "quote", "encoding", "onRejectedFiles", "ignoredFiles")
+    for name in given:
+        near = get_close_matches(str(name), known, 1, 0.8)
+        if near and name not in known:
+            raise ConfigError(f"{origin}: customProperty {name}", "nothing reads it", f"write {near[0]}")
+    policy = given.get("onRejectedFiles", OnRejected.FAIL)
+    if policy not in list(OnRejected):
+        raise ConfigError(f"{origin}: onRejectedFiles {policy}", "it is fail or warn", "correct the contract")

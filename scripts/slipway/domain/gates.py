@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from slipway.domain.decision import set_aside_reason
 from slipway.domain.environment import Mode
 from slipway.domain.manifest import Conservation, Freshness, RunManifest, Tests
 from slipway.domain.run import AHEAD, Outcome
@@ -32,6 +33,9 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
         return why
     if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):
         return "; ".join(_told(item, now) for item in stale)
+    aside = [item.path for item in manifest.outstanding if item.blocks]
+    if mode is not Mode.EXPLORATORY and aside:
+        return set_aside_reason(aside)
     if mode is Mode.PRODUCTION and (why := manifest.code.unknown):
         return f"it was built from a work tree with uncommitted changes, or from more than one commit ({why})"
     return ""

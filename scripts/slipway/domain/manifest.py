@@ -113,6 +113,19 @@ class Definition(Record):
     run_id: str | None = None
 
 
+class Outstanding(Record):
+    """Something in the landing area, or that was there, whose rows are not in raw, and why.
+
+    ``blocks`` means that runs fail in scheduled and production environments until it is dealt with.
+    """
+
+    feed: str | None = None
+    path: str
+    reason: str
+    since: datetime | None = None
+    blocks: bool = False
+
+
 class Node(Record):
     """What happened to one node; bytes as DuckDB counted them, seconds of wall time.
 
@@ -245,6 +258,7 @@ class RunManifest(Record):
     versions: Versions
     inputs: list[InputSnapshot]
     landed_files: list[LandedFile]
+    outstanding: list[Outstanding] = Field(default_factory=list)
     nodes: list[Node]
     tests: Tests
     freshness: list[Freshness]

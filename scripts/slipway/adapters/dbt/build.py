@@ -15,6 +15,7 @@ from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_bat
 from slipway.adapters.dbt.contracts import contract_of
 from slipway.adapters.dbt.definitions import state_of
 from slipway.adapters.dbt.event_times import check_inputs, filtered_inputs, notes
+from slipway.adapters.dbt.ingested import write_landed
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
 from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
@@ -26,7 +27,6 @@ from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.carry import NotCarriedError
 from slipway.adapters.iceberg.write.digest import DIGEST
 from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.releases import figures
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Node
@@ -148,12 +148,14 @@ def write_node(
             rows_written=rows,
         )
     try:
-        result = write(cursor, session.outputs, base, request)
+        result = write_landed(session, cursor, manifest, node, base, request)
     except NotCarriedError as error:
         check_rebuild(node, str(error))
         return str(error)
     except SlipwayError as error:
         raise as_allowed(error, node) from None
+    if result is None:
+        return write_node(session, cursor, manifest, unique_id, config)
     session.stage(result.staged)
     session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
     if reason := config.get("rebuild"):

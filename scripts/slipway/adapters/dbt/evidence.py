@@ -94,7 +94,7 @@ def freshness(session: Session, manifest: Any) -> list[Freshness]:
         return []
     now, found = datetime.now(UTC), []
     for feed in session.landing.feeds:
-        last = session.landing.last_landed_at(feed)
+        last = session.landing.ledger.last_landed_at(feed)
         age = round((now - last).total_seconds(), 3) if last else None
         warn_after, error_after = _thresholds(manifest, feed)
         found.append(

@@ -99,6 +99,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         versions=code.versions_of(session.project),
         inputs=_inputs(session),
         landed_files=[*(session.continues.landed_files if session.continues else []), *session.landed],
+        outstanding=session.intake.outstanding,
         nodes=nodes,
         tests=tests,
         freshness=fresh,
@@ -174,6 +175,7 @@ def _facts(
         replaced=_replaced(session),
         unknown_code=session.code.unknown,
         other_code={node.table or node.unique_id: node.stale for node in nodes if node.stale},
+        set_aside=[item.path for item in session.intake.outstanding if item.blocks],
     )
 
 

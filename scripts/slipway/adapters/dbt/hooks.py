@@ -25,6 +25,7 @@ from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.releases import check_store
 from slipway.domain.errors import DamagedError, NotFoundError
+from slipway.domain.landing import outstanding_lines
 from slipway.domain.manifest import RunManifest
 from slipway.domain.run import Outcome
 from slipway.domain.texts import one_line
@@ -71,7 +72,7 @@ def landing_lines(session: Session) -> list[str]:
     lines = []
     for feed in session.landing.feeds:
         new = [entry for entry in session.landed if entry.feed == feed]
-        if ahead := session.landing.from_the_future(feed):
+        if ahead := session.landing.ledger.from_the_future(feed):
             when = f"{ahead[-1].landed_at:%Y-%m-%d %H:%M} UTC"
             lines.append(
                 f"landed {feed}: {ahead[-1].path} landed by a clock that said {when}, so that it does not count as fresh"
@@ -86,7 +87,7 @@ def landing_lines(session: Session) -> list[str]:
             f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside"
         )
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
-    return lines
+    return lines + outstanding_lines(session.intake.outstanding, {entry.path for entry in session.landed})
 
 
 def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> bool:

@@ -62,7 +62,7 @@ def _name(session: Session, database: str, name: TableId) -> str:
 def _version(session: Session, database: str, identifier: TableId) -> str:
     """The content; of what is no Iceberg table, such as a file or an attached database, nobody knows whether it changed."""
     if identifier[0] == LANDING:
-        return session.landing.key(identifier[1])
+        return session.intake.offer(identifier[1]).key
     table = session.current(database, identifier) if session.is_environment(database) else None
     if table is None:
         return f"{UNVERSIONED}{session.request.run_id}"

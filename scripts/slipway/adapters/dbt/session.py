@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from slipway.adapters.candidates import check_case, record_of
 from slipway.adapters.code import code_of
 from slipway.adapters.contracts import read_feeds
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
-from slipway.adapters.dbt.ingest import show_landing
+from slipway.adapters.dbt.ingest import Intake, show_landing
 from slipway.adapters.dbt.slices import requested_slice
 from slipway.adapters.dbt.views import Views
 from slipway.adapters.dbt.volatility import Volatility
@@ -89,6 +88,7 @@ class Session:
         self.increments: defaultdict[str, dict[tuple[str | None, ...], Increment]] = defaultdict(dict)
         self.rebuilt: set[TableId] = set()
         self.landed: list[LandedFile] = []
+        self.intake = Intake(self)
         self.previous: RunManifest | None = None
         self.continues: RunManifest | None = None
         self.carried_tests: dict[str, str] = {}
@@ -135,7 +135,7 @@ class Session:
         self.begun = True
         self.code = code_of(self.project)
         if self.request.pins is None and (self._is_first or not self.is_slice):
-            self.landed = self.landing.land(self.views.cursor, self.request.run_id, datetime.now(UTC))
+            self.landed = self.intake.begin()
 
     def tables_of(self, database: str) -> Tables:
         """The tables of the environment that a relation's database names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from slipway.adapters.health import leftovers, publications, records, runs, surroundings, tables
+from slipway.adapters.health import landing, leftovers, publications, records, runs, surroundings, tables
 from slipway.adapters.health.examination import Examination
 from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.health import Finding
@@ -19,6 +19,7 @@ CHECKS: Sequence[Check] = (
     publications.holds,
     tables.released,
     tables.files,
+    landing.counts,
     runs.leases,
     runs.killed,
     runs.superseded,
