@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
+from slipway.adapters import landing_ledger
 from slipway.adapters.dbt.strategy import STRATEGIES
 from slipway.adapters.iceberg import partitioning
 from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
@@ -120,7 +121,9 @@ def test_release_record(pages: dict[str, Page]) -> None:
 
 def test_ledger(pages: dict[str, Page]) -> None:
     page = pages["docs/reference/landing.md"]
-    assert [row[0] for row in page.section("The ledger").rows("column", "content")] == landing_ledger._SCHEMA.names
+    assert [
+        row[0] for row in page.section("The ledger").rows("column", "content")
+    ] == landing_ledger._SCHEMA.names
     verdicts = {row[0] for row in page.rows("verdict", "when", "then")}
     assert verdicts == set(get_args(manifest.LandedFile.model_fields["verdict"].annotation))
 
