@@ -34,7 +34,6 @@ from slipway.adapters.dbt import (
 )
 from slipway.adapters.dbt.first_build import own_columns
 from slipway.adapters.dbt.inputs import consumed
-from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.strategy import refuse_in_batches
@@ -78,8 +77,7 @@ class Plugin(BasePlugin):
         self._attached = set()
         try:
             session = self._new_session(conn)
-            if session.builds:  # before dbt makes a schema in DuckDB for each layer
-                check_names(self.manifest, session.environment)
+            hooks.check_project(session)  # before dbt makes a schema in DuckDB for each layer
             engine.prepare(conn)
             session.secret.renew(conn)
             invocation.mask_secrets()
@@ -288,6 +286,7 @@ class Plugin(BasePlugin):
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
         self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
         self._session.builds = hooks.builds()
+        self._session.manifest = self.manifest
         self._invocation = get_invocation_id()
         invocation.current.session = self._session
         return self._session

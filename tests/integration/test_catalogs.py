@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -15,14 +16,20 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.types import LongType
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from tests.integration.environments import Place, place
+from tests.integration.environments import CODE, Place, place
 from tests.integration.rest_catalog import serving
 
+from slipway.adapters.candidates import record_of
 from slipway.adapters.iceberg.catalogs.glue import GlueMover
 from slipway.adapters.iceberg.catalogs.updates import UpdateMover
+from slipway.adapters.iceberg.restore import find_source, retired, stage_state
 from slipway.adapters.iceberg.tables import TableId, Tables
+from slipway.adapters.iceberg.write.request import WriteRequest
+from slipway.adapters.iceberg.write.writer import write
 from slipway.adapters.records import Records
+from slipway.adapters.releases import release
 from slipway.domain.errors import ConflictError, UnavailableError
+from slipway.domain.release import Intent
 from slipway.domain.release import Release as ReleaseRecord
 
 
@@ -468,3 +475,81 @@ def test_a_server_that_is_given_one_table_after_the_other(
     assert restored.scan().to_arrow().column("n").to_pylist() == [1]
     assert restored.metadata.refs.keys() == {"main", "release-1"}
     assert site.heal() == []
+
+
+def moves(anywhere: Place, *, gone: str, back: str = "", **numbers: int) -> Callable[[], ReleaseRecord]:
+    """A rollback that retires a table, registers it under another name if one is given, and moves others."""
+    number = anywhere.records.reserve()
+    staged, now = [], anywhere.tables.locations()
+    location = now[anywhere.id(gone)]
+    for table, value in numbers.items():
+        identifier = anywhere.id(table.replace("_", "."))
+        request = WriteRequest(identifier, f"select {value} as n", "replace", "r", f"release-{number}")
+        base = anywhere.tables.load(identifier, now[identifier])
+        staged.append(write(anywhere.connection, anywhere.tables, base, request).staged)
+    if back:
+        found = stage_state(anywhere.tables, anywhere.id(back), location, location, f"release-{number}")
+        staged.append(replace(found, base=None, registers=True))
+    if back != gone:
+        staged.append(retired(anywhere.tables, anywhere.id(gone), location))
+    for item in staged:
+        anywhere.records.write_rollback(number, ".".join(item.identifier), record_of(item, number))
+    intent = Intent(number=number, run_id="r", code=CODE, rolls_back=True)
+    return lambda: release(anywhere.tables, anywhere.records, staged, intent)
+
+
+def test_a_table_is_retired_and_registered_again(anywhere: Place) -> None:
+    first = anywhere.publish(raw_a=1, raw_b=1, raw_c=1)
+    anywhere.publish(raw_b=2)
+    uuid = anywhere.catalog().load_table(anywhere.id("raw.b")).metadata.table_uuid
+    anywhere.restart()
+    done = moves(anywhere, gone="raw.b")()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_c": 1} == anywhere.seen()
+    assert done.retired.keys() == {anywhere.name("raw.b")}
+    assert done.tables.keys() == {anywhere.name("raw.a"), anywhere.name("raw.c")}
+    anywhere.restart()
+    source = find_source(
+        anywhere.tables,
+        anywhere.id("raw.b"),
+        list(done.retired.values()),
+        first.tables[anywhere.name("raw.b")].metadata_location,
+    )
+    assert source == done.retired[anywhere.name("raw.b")]
+    number, goal = anywhere.records.reserve(), first.tables[anywhere.name("raw.b")].metadata_location
+    found = stage_state(anywhere.tables, anywhere.id("raw.b"), source, goal, f"release-{number}")
+    found = replace(found, base=None, registers=True)
+    anywhere.records.write_rollback(number, anywhere.name("raw.b"), record_of(found, number))
+    intent = Intent(number=number, run_id="r", code=CODE, rolls_back=True)
+    assert release(anywhere.tables, anywhere.records, [found], intent).tables[anywhere.name("raw.b")].changed
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.seen()
+    back = anywhere.catalog().load_table(anywhere.id("raw.b")).metadata
+    assert (back.table_uuid, len(back.snapshots)) == (uuid, 2)
+    assert anywhere.heal() == []
+
+
+def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(anywhere: Place) -> None:
+    anywhere.publish(raw_a=1, raw_b=1)
+    publish = moves(anywhere, gone="raw.b", back="raw.d", raw_a=2)
+    foreign = anywhere.commit("raw.b")
+    with pytest.raises(ConflictError, match=rf"raw.b moved: its current snapshot is now {foreign}"):
+        publish()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.seen()
+    assert anywhere.heal() == []
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("where", ["rest", pytest.param("glue", marks=pytest.mark.server)])
+def test_a_rename_that_is_stopped_is_finished(where: str, at: int, request: pytest.FixtureRequest) -> None:
+    found: Place = request.getfixturevalue(where)
+    found.publish(raw_a=1, raw_b=1, raw_c=1)
+    killed_at(
+        GlueMover if where == "glue" else UpdateMover,
+        "forward",
+        at,
+        moves(found, gone="raw.b", back="raw.d", raw_a=2),
+    )
+    before, after = {"raw_a": 1, "raw_b": 1, "raw_c": 1}, {"raw_a": 2, "raw_d": 1, "raw_c": 1}
+    assert found.seen() == before
+    assert len(found.heal()) == (1 if at > 1 else 0)
+    assert found.numbers() == (after if at > 1 else before) == found.seen()
+    assert found.heal() == []

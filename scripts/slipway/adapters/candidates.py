@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,6 +50,8 @@ def record_of(staged: StagedTable, release: int) -> str:
             "snapshot_id": str(staged.snapshot_id),
             "release": release,
             "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
+            "retires": staged.retires,
+            "registers": staged.registers,
         }
     )
 
@@ -71,7 +74,8 @@ def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
         updates, why = (), f"its updates are not Iceberg's: {error.errors()[0]['msg']}"
     if why:
         raise DamagedError(f"candidate record of {namespace}.{name} cannot be used", why, "run again")
-    return StagedTable((namespace, name), loaded, record["base"], updates)
+    retires, registers = bool(record.get("retires")), bool(record.get("registers"))
+    return StagedTable((namespace, name), loaded, record["base"], updates, retires, registers)
 
 
 def audited(
@@ -88,12 +92,15 @@ def audited(
         DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """
     built = {node.table: node for node in manifest.nodes if node.table and node.change in _STAGED}
-    named = {".".join(record["table"]) for record in candidate}
+    named = {".".join(record["table"]) for record in candidate if not record.get("retires")}
     if differing := sorted(named ^ built.keys()):
         raise _altered(manifest, f"{', '.join(differing)} has a candidate record or was built, but not both")
     staged = []
     for record in candidate:
         name = ".".join(record["table"])
+        if record.get("retires"):
+            staged.append(staged_of(tables, record))
+            continue
         node = built[name]
         written = (record["metadata_location"], record["snapshot_id"])
         if written != (node.metadata_location, node.candidate_snapshot):
@@ -111,6 +118,8 @@ def _leads_there(tables: Tables, item: StagedTable, release: int) -> bool:
     tag = shown.refs.get(f"release-{release}")
     if tag is None or tag.snapshot_id != shown.current_snapshot_id:
         return False
+    if item.registers:
+        return True
     if item.base is None:
         added = [update.snapshot for update in item.updates if isinstance(update, AddSnapshotUpdate)]
         return added == shown.snapshots
@@ -125,15 +134,17 @@ def _altered(manifest: RunManifest, why: str) -> DamagedError:
     )
 
 
-def check_case(identifier: TableId, others: Iterable[TableId]) -> None:
-    """Refuse a table beside one whose name differs in upper and lower case alone.
+def check_case(
+    identifier: TableId, others: Iterable[TableId], renamed: Mapping[TableId, TableId] = MappingProxyType({})
+) -> None:
+    """Refuse a table beside one whose name differs in upper and lower case alone, and does not go in favour of it.
 
     Raises:
         ConfigError: there is one; DuckDB would show one of the two under both names.
     """
     lowered = ".".join(identifier).lower()
     for other in others:
-        if other != identifier and ".".join(other).lower() == lowered:
+        if other not in (identifier, renamed.get(identifier)) and ".".join(other).lower() == lowered:
             raise ConfigError(
                 f"{'.'.join(identifier)} cannot be a table beside {'.'.join(other)}",
                 "DuckDB does not tell upper from lower case",

@@ -123,7 +123,8 @@ def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], inten
     """Move tables until one is not where it was seen."""
     wanted = [items[name] for name in plan.tables]
     if plan.action is Action.FORWARD:
-        moves.forward_all(wanted)
+        # retired ones when all others show the release, so that readers never miss what another name is to show
+        moves.forward_all([item for item in wanted if not item.retires] or wanted)
         return
     for item in wanted:
         if not moves.back(item, intent.tag):

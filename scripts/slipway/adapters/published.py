@@ -150,6 +150,8 @@ class Published:
                 if node.table and node.metadata_location:
                     tables[node.table] = TableVersion(node.metadata_location, node.candidate_snapshot)
         for staged in self.records.candidate(run_id):
+            if staged["retires"]:
+                continue
             tables[".".join(staged["table"])] = TableVersion(
                 staged["metadata_location"], staged["snapshot_id"]
             )

@@ -63,12 +63,12 @@ class Records:
         return self._staged(f"{self.folder(run_id)}/candidate")
 
     def write_rollback(self, number: int, table: str, content: str) -> None:
-        """Write down a table that was staged for a rollback."""
+        """Write down a table that was staged for a rollback or a retirement."""
         self.store.create(f"rollbacks/{number:06d}/{table}.json", content.encode())
 
     def staged_for(self, intent: Intent) -> list[dict[str, Any]]:
-        """The staged tables that a publication is of: a run's, or those of a rollback."""
-        if intent.rolls_back:
+        """The staged tables that a publication is of: a run's, or those of a rollback or retirement."""
+        if not intent.by_run:
             return self._staged(f"rollbacks/{intent.number:06d}")
         return self.candidate(intent.run_id)
 

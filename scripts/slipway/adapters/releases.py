@@ -37,7 +37,9 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     """
     check_store(tables, records)
     moves = {
-        ".".join(item.identifier): Move(base=item.base, metadata_location=item.table.metadata_location)
+        ".".join(item.identifier): Move(
+            base=item.base, metadata_location=None if item.retires else item.table.metadata_location
+        )
         for item in staged
     }
     intent = intent.model_copy(update={"tables": moves})
@@ -177,7 +179,7 @@ def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
     for name, where in positions(tables, intent, locations).items():
         if where is Position.BEYOND:
             namespace, _, table = name.rpartition(".")
-            locations[namespace, table] = intent.tables[name].metadata_location
+            locations[namespace, table] = intent.tables[name].metadata_location or ""
     return Moved(locations, datetime.now(UTC))
 
 
@@ -199,6 +201,12 @@ def _record(
         rolls_back=intent.rolls_back,
         returns_to=intent.returns_to,
         reason=intent.reason,
+        retirement=intent.retirement,
+        retired={
+            name: move.base
+            for name, move in intent.tables.items()
+            if move.metadata_location is None and move.base
+        },
     )
     records.write_release(cut)
     return cut
@@ -264,12 +272,14 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
     ]
     summary = current.summary.additional_properties if current and current.summary else {}
     rewrites = summary.get(REWRITES)  # its tags are of runs that found the same content
+    entered = intent is not None and intent.tables[".".join(table.name())].base is None
     return ReleasedTable(
         snapshot_id=str(current.snapshot_id) if current else None,
         schema_id=table.schema().schema_id,
         metadata_location=table.metadata_location,
         rows=figures(table)["rows"],
-        changed=intent is not None and (intent.rolls_back or (tags == [intent.tag] and not rewrites)),
+        changed=intent is not None
+        and (not intent.by_run or entered or (tags == [intent.tag] and not rewrites)),
         run_id=summary.get("slipway.run-id"),
         rewrites=rewrites,
         stale=read_state(table).stale,

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("slipway.cli.runs", "List runs."),
     "replay": ("slipway.cli.replay", "Build a run again, and compare."),
     "rollback": ("slipway.cli.rollback", "Show readers an earlier release again."),
+    "retire": ("slipway.cli.retire", "Take away tables whose models are gone."),
     "hold": ("slipway.cli.hold", "Tell whether runs are refused, or allow them again."),
     "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove what is unused."),
     "releases": ("slipway.cli.releases", "List releases."),

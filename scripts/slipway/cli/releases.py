@@ -76,8 +76,11 @@ def _note(release: Release) -> str:
 
 
 def _rollback(release: Release) -> str:
-    if not release.rolls_back:
-        return ""
+    if release.by_run:
+        return f"retires {', '.join(sorted(release.retired))}" if release.retired else ""
+    if release.retirement:
+        what = f"retires {', '.join(sorted(release.retired))}"
+        return f"{what}: {release.reason}" if release.reason else what
     what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
     return f"{what}: {release.reason}" if release.reason else what
 
@@ -96,5 +99,6 @@ def _record(release: Release) -> dict[str, Any]:
         "guarantee": release.guarantee,
         "rolls_back": release.rolls_back,
         "returns_to": release.returns_to,
+        "retired": sorted(release.retired),
         "reason": release.reason,
     }

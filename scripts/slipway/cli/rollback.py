@@ -94,10 +94,10 @@ def _explain(proposal: Proposal) -> None:
         [
             (
                 step.table,
-                "moves" if step.after else "is emptied",
-                figures.number(step.before.rows),
+                _what_happens(step),
+                figures.number(step.before.rows if step.before else 0),
                 figures.number(step.after.rows if step.after else 0),
-                step.before.snapshot_id,
+                step.before.snapshot_id if step.before else None,
                 step.after.snapshot_id if step.after else None,
             )
             for step in sorted(proposal.steps, key=lambda step: figures.by_layer(step.table))
@@ -112,6 +112,14 @@ def _explain(proposal: Proposal) -> None:
         output.message(
             f"{lease.described()} is on these tables, and will be refused if it builds on what is withdrawn"
         )
+
+
+def _what_happens(step: Step) -> str:
+    if step.before is None:
+        return "comes back"
+    if step.after:
+        return "moves"
+    return "is retired" if step.retires else "is emptied"
 
 
 def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
@@ -130,8 +138,9 @@ def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
 def _step(step: Step) -> dict[str, Any]:
     return {
         "table": step.table,
-        "snapshot_before": step.before.snapshot_id,
+        "change": _what_happens(step),
+        "snapshot_before": step.before.snapshot_id if step.before else None,
         "snapshot_after": step.after.snapshot_id if step.after else None,
-        "rows_before": step.before.rows,
+        "rows_before": step.before.rows if step.before else 0,
         "rows_after": step.after.rows if step.after else 0,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,10 @@ from slipway.domain.manifest import SCHEMA_VERSION, Code, Record
 
 
 class Move(Record):
-    """A table of a publication: metadata files that it comes from (None for a new table) and goes to."""
+    """A table of a publication: metadata files that it comes from (None for a new table) and goes to (None: it is retired)."""
 
     base: str | None
-    metadata_location: str
+    metadata_location: str | None
 
 
 class Intent(Record):
@@ -28,6 +29,12 @@ class Intent(Record):
     rolls_back: bool = False
     returns_to: int | None = None
     reason: str = ""
+    retirement: bool = False
+
+    @property
+    def by_run(self) -> bool:
+        """Whether a run staged its tables, and not a rollback or a retirement."""
+        return not (self.rolls_back or self.retirement)
 
     @property
     def tag(self) -> str:
@@ -35,8 +42,16 @@ class Intent(Record):
         return f"release-{self.number}"
 
     def in_order(self) -> list[str]:
-        """Tables in the order in which they are moved, the same for all; new ones last, so that few are dropped again."""
-        return sorted(self.tables, key=lambda name: (self.tables[name].base is None, name))
+        """Tables in the order in which they are moved, the same for all; new ones late, so that few are dropped again.
+
+        Those that are retired come last: until all others show the release, nothing of it is missing.
+        """
+
+        def rank(name: str) -> tuple[bool, bool, str]:
+            move = self.tables[name]
+            return move.metadata_location is None, move.base is None, name
+
+        return sorted(self.tables, key=rank)
 
 
 class ReleasedTable(Record):
@@ -62,7 +77,11 @@ class ReleasedTable(Record):
 
 
 class CandidateTable(Record):
-    """A staged table of a run or rollback, as it is written down; ``updates`` are Iceberg table updates."""
+    """A staged table of a run, rollback or retirement, as it is written down; ``updates`` are Iceberg table updates.
+
+    ``retires``: the catalog is not to name it any more. ``registers``: a table with a history enters the catalog again, or
+    under another name.
+    """
 
     schema_version: int = SCHEMA_VERSION
     table: list[str] = Field(min_length=2, max_length=2)
@@ -71,13 +90,16 @@ class CandidateTable(Record):
     snapshot_id: str
     release: int
     updates: list[dict[str, Any]]
+    retires: bool = False
+    registers: bool = False
 
 
 class Release(Record):
     """A consistent cut of an environment: every published table after the release, changed or not.
 
     A rollback is a release, too. ``run_id`` is then the run of the release that it shows again, and ``returns_to`` that
-    release, unless only some tables were rolled back.
+    release, unless only some tables were rolled back. So is a retirement, whose ``run_id`` is that of the release before.
+    ``retired`` are the tables that it took away, to the metadata files that the catalog named last.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -91,6 +113,21 @@ class Release(Record):
     rolls_back: bool = False
     returns_to: int | None = None
     reason: str = ""
+    retirement: bool = False
+    retired: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def by_run(self) -> bool:
+        """Whether a run staged its tables, and not a rollback or a retirement."""
+        return not (self.rolls_back or self.retirement)
+
+    def without_model(self, made: Collection[str]) -> list[str]:
+        """Tables that runs of slipway wrote and that the project does not make any more.
+
+        Args:
+            made: ``layer.table`` of all models, seeds and snapshots of the project.
+        """
+        return sorted(name for name, table in self.tables.items() if table.run_id and name not in made)
 
 
 class Hold(Record):

@@ -12,20 +12,24 @@ from slipway.domain.release import Release, ReleasedTable
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to one table: it moves to the state it had, or is emptied when the release did not have it.
+    """What happens to one table: it moves to the state it had, or is emptied when the release did not have it yet.
 
-    It is not dropped, because no catalog but a SQL one could do that in one step with the others, and its history
-    would be gone.
+    It is not dropped then, because its history would be known to no catalog. A table that had been retired before the release is
+    retired again, and so is one that has the files of a table that comes back: it was renamed.
 
     Args:
         table: ``layer.table``.
-        before: what readers see now.
-        after: what they are going to see; None: a table without rows.
+        before: what readers see now; None: the catalog does not name it, so it enters it again.
+        after: what they are going to see; None: a table without rows, or none at all.
+        retires: the catalog is not to name it any more.
+        sources: metadata files that the table may be brought back from, the newest first.
     """
 
     table: str
-    before: ReleasedTable
+    before: ReleasedTable | None
     after: ReleasedTable | None
+    retires: bool = False
+    sources: Sequence[str] = ()
 
 
 def goal_of(releases: Sequence[Release], number: int | None) -> Release:
@@ -83,20 +87,33 @@ def plan(
         only: names or patterns (``serving.*``) of the tables to move; all when empty.
 
     Raises:
-        ConflictError: another program committed to a table that would move, or dropped it.
+        ConflictError: another program committed to a table that would move.
         UsageError: a pattern names no table.
     """
     steps = []
-    ours = {name for release in releases for name, table in release.tables.items() if table.changed}
-    for name in sorted(_chosen(ours.intersection({*now, *goal.tables}), only)):
+    known = ours(releases).intersection({*now, *goal.tables})
+    renamed = _renamed(known, now, goal)
+    chosen = chosen_tables(known, only)
+    chosen |= {name for pair in renamed if chosen.intersection(pair) for name in pair}
+    for name in sorted(chosen):
         before, after = now.get(name), goal.tables.get(name)
         if before is None:
-            raise _dropped(name, releases)
-        if before.rows == 0 if after is None else _same(before, after):
+            new = [now[other].metadata_location for old, other in renamed if old == name]
+            steps.append(Step(name, None, after, sources=[*new, *_sources(name, releases)]))
             continue
-        _refuse_foreign(name, before, releases)
-        steps.append(Step(name, before, after))
+        retires = after is None and (
+            _was_retired(name, releases, goal) or any(name == new for _, new in renamed)
+        )
+        if not retires and (before.rows == 0 if after is None else _same(before, after)):
+            continue
+        refuse_foreign(name, before, releases, "rolled back")
+        steps.append(Step(name, before, after, retires=retires))
     return steps
+
+
+def ours(releases: Sequence[Release]) -> set[str]:
+    """Tables that a release changed; others are other programs'."""
+    return {name for release in releases for name, table in release.tables.items() if table.changed}
 
 
 def shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
@@ -112,13 +129,18 @@ def shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
     return by_number[release.returns_to]
 
 
-def _chosen(names: Collection[str], only: Collection[str]) -> set[str]:
+def chosen_tables(names: Collection[str], only: Collection[str], option: str = "--select ") -> set[str]:
+    """Names that patterns choose, all when there is no pattern.
+
+    Raises:
+        UsageError: a pattern names no table.
+    """
     chosen = {name for name in names if not only}
     for pattern in only:
         matching = {name for name in names if fnmatchcase(name, pattern)}
         if not matching:
             raise UsageError(
-                f"--select {pattern}", "no table of a release has that name", "write layer.table or layer.*"
+                f"{option}{pattern}", "no table of a release has that name", "write layer.table or layer.*"
             )
         chosen |= matching
     return chosen
@@ -128,21 +150,47 @@ def _same(left: ReleasedTable, right: ReleasedTable) -> bool:
     return (left.content, left.schema_id) == (right.content, right.schema_id)
 
 
-def _refuse_foreign(name: str, now: ReleasedTable, releases: Sequence[Release]) -> None:
-    """A commit of another program would be hidden without anybody having decided so."""
+def refuse_foreign(name: str, now: ReleasedTable, releases: Sequence[Release], what: str) -> None:
+    """A commit of another program would be hidden although no one has decided so.
+
+    Raises:
+        ConflictError: there is one.
+    """
     if any(name in known.tables and known.tables[name].content == now.content for known in releases):
         return
     raise ConflictError(
-        f"{name} cannot be rolled back",
+        f"{name} cannot be {what}",
         f"its current snapshot {now.snapshot_id} is of no release; another program committed it",
         "leave the table out with --select, or run first, so that it becomes part of a release",
     )
 
 
-def _dropped(name: str, releases: Sequence[Release]) -> ConflictError:
-    newest = [release.tables[name] for release in releases if name in release.tables][-1]
-    return ConflictError(
-        f"{name} cannot be rolled back",
-        "another program dropped it from the catalog",
-        f"register it again with its metadata file {newest.metadata_location}, or leave it out with --select",
-    )
+def _renamed(
+    names: Collection[str], now: Mapping[str, ReleasedTable], goal: Release
+) -> list[tuple[str, str]]:
+    """Pairs of names with the same files: one that comes back, and one that the release does not have."""
+    gone = {folder_of(now[name]): name for name in names if name in now and name not in goal.tables}
+    back = [name for name in names if name not in now and name in goal.tables]
+    return [
+        (name, gone[folder]) for name in back if (folder := folder_of(goal.tables[name])) and folder in gone
+    ]
+
+
+def folder_of(table: ReleasedTable) -> str:
+    """The folder of a table, which tells that two names have the same files."""
+    return table.metadata_location.rpartition("/metadata/")[0]
+
+
+def _was_retired(name: str, releases: Sequence[Release], goal: Release) -> bool:
+    return any(name in release.tables for release in releases[: releases.index(goal)])
+
+
+def _sources(name: str, releases: Sequence[Release]) -> list[str]:
+    """Metadata files that releases name of a table, the newest first."""
+    found: dict[str, None] = {}
+    for release in reversed(releases):
+        if location := release.retired.get(name):
+            found.setdefault(location)
+        if table := release.tables.get(name):
+            found.setdefault(table.metadata_location)
+    return list(found)

@@ -66,7 +66,7 @@ def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[
     lines = [_line(records, run_id) for run_id in islice(records.run_ids(), limit)]
     if any(line.outcome in _MAY_BE_PUBLISHED_LATER for line in lines):
         known, _ = records.readable_releases()
-        released = {item.run_id: item.number for item in known if not item.rolls_back}
+        released = {item.run_id: item.number for item in known if item.by_run}
         lines = [replace(line, release=line.release or released.get(line.run_id)) for line in lines]
     return lines
 
@@ -104,7 +104,7 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
             (
                 item.number
                 for item in found.records.readable_releases()[0]
-                if item.run_id == found.run_id and not item.rolls_back
+                if item.run_id == found.run_id and item.by_run
             ),
             None,
         )

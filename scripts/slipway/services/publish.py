@@ -52,7 +52,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     if manifest is None:
         raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
     releases, damaged = records.readable_releases()
-    if any(known.run_id == run_id and not known.rolls_back for known in releases):
+    if any(known.run_id == run_id and known.by_run for known in releases):
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if why := closed_gate(manifest, environment.mode, datetime.now(UTC)):
         raise SlipwayError(f"run {run_id} cannot be published", why, "run again")

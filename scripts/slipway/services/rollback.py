@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,6 @@ def propose(
     """
     from slipway.adapters.belonging import check_catalog, check_file
     from slipway.adapters.holds import Holds
-    from slipway.adapters.iceberg.restore import find_state
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.leases import Leases
     from slipway.adapters.profile import Profile
@@ -92,16 +91,14 @@ def propose(
     now = tables.locations()
     check_catalog(tables, records, now)
     steps = plan(releases, shown(tables, now, releases[-1]), goal, only)
-    for step in steps:
-        if step.after is not None:
-            find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
+    steps, lost = _reachable(tables, steps)
     moving = [step.table for step in steps]
     under_way = [
         found.lease
         for found in Leases(records).found()
         if found.standing is Standing.LIVE and found.lease.concerns(moving)
     ]
-    exposures, hold, notes = [], None, []
+    exposures, hold, notes = [], None, list(lost)
     try:
         exposures = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving)
     except DamagedError as error:
@@ -111,7 +108,35 @@ def propose(
     except DamagedError as error:
         # it refuses runs as well, and is no reason to leave wrong numbers where they are
         notes.append(f"there is a hold, and by whom is not known: {error.line()}")
-    return Proposal(environment, goal, bool(only), steps, exposures, under_way, notes, healed, hold)
+    return Proposal(environment, goal, bool(only or lost), steps, exposures, under_way, notes, healed, hold)
+
+
+def _reachable(tables: Tables, steps: Sequence[Step]) -> tuple[list[Step], list[str]]:
+    """The steps that can be carried out, each with the file it starts from, and lines about tables that are lost.
+
+    Raises:
+        NotFoundError: a snapshot or metadata file of a table that the catalog names is gone, or the only table is lost.
+    """
+    from slipway.adapters.iceberg.restore import find_source, find_state
+
+    found: list[Step] = []
+    lost: list[NotFoundError] = []
+    for step in steps:
+        if step.after is None:
+            found.append(step)
+        elif step.before is not None:
+            find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
+            found.append(step)
+        else:
+            try:
+                source = find_source(tables, _identifier(step), step.sources, step.after.metadata_location)
+            except NotFoundError as error:
+                lost.append(error)
+            else:
+                found.append(replace(step, sources=[source]))
+    if lost and not found:
+        raise lost[0]
+    return found, [f"{error.line()} The other tables can be rolled back." for error in lost]
 
 
 def _goal(records: Records, number: int | None) -> tuple[list[Release], Release]:
@@ -191,9 +216,16 @@ def _hold(proposal: Proposal, number: int, reason: str) -> Hold:
 
 
 def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
-    from slipway.adapters.iceberg.restore import stage_empty, stage_state
+    from slipway.adapters.iceberg.restore import retired, stage_empty, stage_state
 
-    identifier, newest = _identifier(step), step.before.metadata_location
+    identifier = _identifier(step)
+    if step.before is None:
+        assert step.after is not None
+        staged = stage_state(tables, identifier, step.sources[0], step.after.metadata_location, tag)
+        return replace(staged, base=None, registers=True)
+    newest = step.before.metadata_location
+    if step.retires:
+        return retired(tables, identifier, newest)
     if step.after is None:
         return stage_empty(tables, identifier, newest, tag)
     return stage_state(tables, identifier, newest, step.after.metadata_location, tag)

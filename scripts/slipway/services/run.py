@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,11 +149,30 @@ def _ended(
                 events.path.unlink(missing_ok=True)
             except (OSError, UnavailableError) as error:  # it must not hide how the run ended
                 show(Note(f"the log is left in {events.path}: {error}"))
+    _tell_abandoned(session, show)
     if done.interrupted:
         raise KeyboardInterrupt
     if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
         raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
+
+
+def _tell_abandoned(session: Session, show: Callable[[Progress], None]) -> None:
+    """Name published tables that no model of the project makes any more: they look current, and never will be again."""
+    from slipway.adapters.dbt.names import tables_of
+
+    if session.scratch or session.manifest is None:
+        return
+    with suppress(SlipwayError):  # a record that is damaged is told elsewhere
+        released = session.records.last_release()
+        if released and (found := released.without_model(tables_of(session.manifest))):
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            show(
+                Note(
+                    f"no model makes {', '.join(found[:3])}{more} any more, and readers still see what was published:"
+                    f" slipway retire {' '.join(found[:3])}"
+                )
+            )
 
 
 def _arguments(options: RunOptions) -> list[str]:

@@ -90,10 +90,34 @@ def test_tables_move_and_new_ones_are_emptied() -> None:
     assert [(step.table, step.after) for step in steps] == [("layer.b", table(2)), ("layer.new", None)]
 
 
-def test_a_table_that_another_program_dropped() -> None:
-    releases = [release(1, a=1), release(2, a=2)]
-    with pytest.raises(ConflictError, match=r"layer\.a cannot .* dropped it .* 2-0\.metadata\.json"):
-        plan(releases, {}, releases[0])
+def test_a_table_that_the_catalog_does_not_name_comes_back_from_its_newest_record() -> None:
+    releases = [release(1, a=1), release(2, a=2), release(3)]
+    releases[2].retired["layer.a"] = "2-0-compacted.metadata.json"
+    (step,) = plan(releases, {}, releases[0])
+    assert (step.before, step.after) == (None, table(1))
+    assert step.sources == ["2-0-compacted.metadata.json", "2-0.metadata.json", "1-0.metadata.json"]
+
+
+def test_a_table_that_was_retired_before_a_release_is_retired_again() -> None:
+    releases = [release(1, a=1, b=1), release(2, a=1), release(3, a=1, b=1)]
+    (step,) = plan(releases, releases[2].tables, releases[1])
+    assert (step.table, step.after, step.retires) == ("layer.b", None, True)
+
+
+def at(name: str, folder: str) -> Release:
+    """A release of one table whose files are in a folder, which is that of its first name."""
+    found = table(1).model_copy(update={"metadata_location": f"{folder}/metadata/1.metadata.json"})
+    number = 1 if name == folder else 2
+    return release(number).model_copy(update={"tables": {f"layer.{name}": found}})
+
+
+@pytest.mark.parametrize("only", [(), ["layer.old"], ["layer.new"]], ids=["all", "old", "new"])
+def test_a_renamed_table_has_one_name_at_a_time(only: list[str]) -> None:
+    releases = [at("old", "old"), at("new", "old")]
+    new, old = plan(releases, releases[1].tables, releases[0], only)
+    assert (new.table, new.retires, old.table, old.before) == ("layer.new", True, "layer.old", None)
+    new, old = plan(releases, releases[0].tables, releases[1], only)
+    assert (new.table, new.before, old.table, old.retires) == ("layer.new", None, "layer.old", True)
 
 
 def test_a_schema_alone_moves_a_table() -> None:
@@ -134,16 +158,15 @@ cuts = st.lists(
 
 @given(cuts, st.data())
 def test_after_the_steps_readers_see_the_release(found: list[dict[str, int]], data: st.DataObject) -> None:
-    # a table stays in the catalog once it is there, emptied or not
-    shown: dict[str, int] = {}
-    releases = []
-    for number, tables in enumerate(found, start=1):
-        shown |= tables
-        releases.append(release(number, **shown))
+    # a table that a release does not have any more was retired by it
+    releases = [release(number, **tables) for number, tables in enumerate(found, start=1)]
     goal = data.draw(st.sampled_from(releases))
     now = dict(releases[-1].tables)
     for step in plan(releases, releases[-1].tables, goal):
-        assert step.before == now[step.table]
-        now[step.table] = step.after or table(0)
+        assert step.before == now.get(step.table)
+        if step.retires:
+            del now[step.table]
+        else:
+            now[step.table] = step.after or table(0)
     assert {name: state for name, state in now.items() if state.rows} == dict(goal.tables)
     assert plan(releases, now, goal) == []

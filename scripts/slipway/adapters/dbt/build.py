@@ -19,10 +19,12 @@ from slipway.adapters.dbt.ingested import write_landed
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
 from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
+from slipway.adapters.dbt.renames import take_over
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of, strategy_of
 from slipway.adapters.dbt.volatility import volatile_of
+from slipway.adapters.iceberg.schema import fingerprint
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.carry import NotCarriedError
 from slipway.adapters.iceberg.write.digest import DIGEST
@@ -88,8 +90,16 @@ def unchanged(
         return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
     if base is None or force or identifier in session.staged:
         return None
-    known = read_state(base)
-    return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED") if known.node_key == key else None
+    if read_state(base).node_key != key:
+        return _renamed(session, unique_id, base) if identifier in session.renamed else None
+    return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
+
+
+def _renamed(session: Session, unique_id: str, base: Table) -> BuildResponse | None:
+    """The response for a node that has another name and is otherwise what made its table; None for every other."""
+    state = state_of(session, manifest_node(session.manifest, unique_id), session.nodes[unique_id], base)
+    table = take_over(session, unique_id, base, state)
+    return _kept(session, unique_id, table, state, "same_content", "RENAMED") if table else None
 
 
 def write_node(
@@ -117,8 +127,7 @@ def write_node(
     engine.count_reads(cursor)
     if any(manifest_node(manifest, unique_id).config.get(hook) for hook in ("pre_hook", "post_hook")):
         session.volatility.forget()
-    identifier = identifier_of(manifest, unique_id)
-    node = manifest_node(manifest, unique_id)
+    identifier, node = identifier_of(manifest, unique_id), manifest_node(manifest, unique_id)
     noted = session.nodes[unique_id]
     base = session.base(identifier)
     state = state_of(session, node, noted, base)
@@ -232,7 +241,7 @@ def _kept(
             "candidate_snapshot": snapshot_id or None,
             "metadata_location": table.metadata_location,
             "schema_id": table.schema().schema_id,
-            "schema_fingerprint": fingerprint(table),
+            "schema_fingerprint": fingerprint(table.schema()),
             "rows_before": counts["rows"],
             "rows_after": counts["rows"],
             "rows_added": 0,
@@ -268,7 +277,7 @@ def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
             "candidate_snapshot": str(result.staged.snapshot_id),
             "metadata_location": table.metadata_location,
             "schema_id": table.schema().schema_id,
-            "schema_fingerprint": fingerprint(table),
+            "schema_fingerprint": fingerprint(table.schema()),
             "rows_before": before["rows"],
             "rows_after": after["rows"],
             "rows_added": int(summary.get("added-records", "0")),
@@ -283,14 +292,6 @@ def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
             "phases": result.seconds,
         }
     )
-
-
-def fingerprint(table: Table) -> str:
-    """A hash of column names, ids and types in order."""
-    import hashlib
-
-    text = ";".join(f"{field.field_id}:{field.name}:{field.field_type}" for field in table.schema().fields)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _listed(value: Any) -> Sequence[str]:

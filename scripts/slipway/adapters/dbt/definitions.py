@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.dbt.node_key import manifest_node
+from slipway.adapters.dbt.renames import made_under_new_name
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.domain.definitions import others, why_stale
 from slipway.domain.errors import ConfigError
@@ -60,7 +61,7 @@ def state_of(session: Session, node: Any, noted: Node, base: Table | None) -> Ta
         dirty=session.code.dirty,
         run_id=session.request.run_id,
     )
-    made_by = read_state(base).made_by
+    made_by = made_under_new_name(session, node, now.key, read_state(base).made_by)
     return TableState(noted.node_key or "", noted.inputs, definition=now, made_by=made_by, kept=keep_of(node))
 
 

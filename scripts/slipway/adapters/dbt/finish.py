@@ -76,7 +76,8 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
     if outcome is Outcome.PUBLISHED:
         intent = Intent(number=session.release, run_id=session.request.run_id, code=made_by)
         try:
-            release(session.outputs, session.records, list(session.staged.values()), intent)
+            staged = [*session.staged.values(), *session.retired.values()]
+            release(session.outputs, session.records, staged, intent)
         except UnrecordedError as error:
             failure, reason = error, error.line()
         except SlipwayError as error:

@@ -67,6 +67,16 @@ def begin(session: Session) -> list[str]:
     return [one_line(line) for line in lines]  # they name files, and dbt prints them as they are
 
 
+def check_project(session: Session) -> None:
+    """Refuse a project with names that cannot be used, if this command builds.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    if session.builds and session.manifest:
+        check_names(session.manifest, session.environment)
+
+
 def landing_lines(session: Session) -> list[str]:
     """What landed, one line a feed and one per file that was set aside."""
     lines = []
@@ -186,15 +196,16 @@ def _resume(session: Session, run_id: str) -> None:
     published = session.locations(session.outputs)
     for record in session.records.candidate(run_id):
         namespace, name = record["table"]
-        if not stands_on(
-            session.outputs, (namespace, name), record["base"], published.get((namespace, name))
-        ):
+        now = None if (namespace, name) in session.renamed else published.get((namespace, name))
+        if not stands_on(session.outputs, (namespace, name), record["base"], now):
             raise NotFoundError(
                 f"run {run_id} cannot be continued",
                 f"{namespace}.{name} was published since",
                 "start a new run",
             )
         session.release = int(record["release"])  # its tables carry the tag of this number
+        if record["retires"]:
+            continue  # again when the table is staged that has its name now
         session.stage(staged_of(session.outputs, record))
     session.continues = failed = session.records.manifest(run_id)
     if failed and (failed.code.dirty or failed.code.commit != session.code.commit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway.adapters.dbt.node_key import manifest_node, tables_read
+from slipway.adapters.dbt.renames import former_name
 from slipway.adapters.dbt.session import LANDING, Session
 from slipway.adapters.dbt.state import read_state
 from slipway.adapters.iceberg.content import current_content
@@ -29,7 +30,11 @@ def identifier_of(manifest: Any, unique_id: str) -> TableId:
 
 def consumed(session: Session, identifier: TableId, database: str, source: TableId) -> str | None:
     """The snapshot of ``source`` that the published ``identifier`` was built from."""
-    return read_state(session.base(identifier)).inputs.get(_name(session, database, source))
+    known = read_state(session.base(identifier)).inputs
+    found = known.get(_name(session, database, source))
+    if found is None and (former := former_name(session.manifest, source)):
+        return known.get(_name(session, database, former))
+    return found
 
 
 def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableId]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from slipway.adapters.dbt.renames import rename_problems
 from slipway.domain.environment import Environment
 from slipway.domain.errors import ConfigError
 from slipway.domain.names import Kind, nearest, shown, twins, why_not, why_not_together
@@ -31,11 +32,21 @@ def check_names(manifest: Any, environment: Environment) -> None:
     ]
     found += [
         f"{other} and {name} differ only in upper and lower case, which DuckDB does not tell apart: give one of them another alias"
-        for other, name in twins(dict.fromkeys(f"{node.schema}.{node.alias}" for node in nodes))
+        for other, name in twins(sorted({f"{node.schema}.{node.alias}" for node in nodes}))
     ]
+    found += rename_problems(nodes)
     if found:
         count = "1 name" if len(found) == 1 else f"{len(found)} names"
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
+
+
+def tables_of(manifest: Any) -> set[str]:
+    """``layer.table`` of every node that makes a table.
+
+    Args:
+        manifest: dbt's.
+    """
+    return {f"{node.schema}.{node.alias}" for node in manifest.nodes.values() if _has_table(node)}
 
 
 def _has_table(node: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ _IGNORED_CONFIG = frozenset(
         "meta",
         "packages",
         "tags",
+        "was",
     }
 )
 
@@ -78,6 +80,8 @@ class _Scope:
 
 _NODE = _Scope(_IGNORED_CONFIG, engine=True)
 _DEFINITION = _Scope(_IGNORED_CONFIG | _LAYOUT, engine=False)
+_CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
+_WAS = re.compile(r"""(?<=[(,\s])was\s*=\s*(?:'[^']*'|"[^"]*")\s*,\s*|,\s*was\s*=\s*(?:'[^']*'|"[^"]*")""")
 
 
 def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:
@@ -202,7 +206,12 @@ def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if getattr(node, "language", "sql") == "python":
         return python_parts(code, os.environ, versions=scope.engine)
-    return sql_form(code, macros, values)
+    return sql_form(_without_former_name(code), macros, values)
+
+
+def _without_former_name(code: str) -> str:
+    """Code without ``was`` in its ``config(…)``: the name that a table had before says nothing about its rows."""
+    return _CONFIG.sub(lambda found: _WAS.sub("", found[0]), code)
 
 
 def _signature(node: Any) -> list[object]:

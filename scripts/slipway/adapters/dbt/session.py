@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from slipway.adapters.code import code_of
 from slipway.adapters.contracts import read_feeds
 from slipway.adapters.dbt.batches import BatchedModel, Unstaged
 from slipway.adapters.dbt.ingest import Intake, show_landing
-from slipway.adapters.dbt.slices import requested_slice
-from slipway.adapters.dbt.views import Views
+from slipway.adapters.dbt.renames import rename, retire_old_name
+from slipway.adapters.dbt.slices import model_name, requested_slice
+from slipway.adapters.dbt.views import Views, keeps_older_files
 from slipway.adapters.dbt.volatility import Volatility
 from slipway.adapters.engine import Secret
 from slipway.adapters.halfway import seen
@@ -80,6 +82,8 @@ class Session:
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
         self.staged: dict[TableId, StagedTable] = {}
+        self.renamed: dict[TableId, TableId] = {}
+        self.retired: dict[TableId, StagedTable] = {}
         self.batched: dict[TableId, BatchedModel] = {}
         self.unstaged = Unstaged(self.lock)
         self._stagings: Counter[TableId] = Counter()
@@ -201,6 +205,8 @@ class Session:
             check_file(records)
             found = seen(tables, records).locations
             check_catalog(tables, records, found)
+            if tables is self.outputs and self.builds:
+                self.renamed = rename(self.manifest, found)
         except SlipwayError as error:
             return error
         return found
@@ -253,13 +259,16 @@ class Session:
             raise NotFoundError(
                 f"{'.'.join(identifier)} is not in this slice",
                 "the model that makes it is not selected",
-                f"select it and what it needs, too: --select … +{self._model_name(identifier)}",
+                f"select it and what it needs, too: --select … +{model_name(self.manifest, identifier)}",
             )
 
     def stage(self, staged: StagedTable) -> None:
         """Take a table into the candidate, if ``check_case`` lets it, and write it down, each time anew."""
         with self.lock:
-            check_case(staged.identifier, {*self.staged, *self.locations(self.outputs)})
+            check_case(staged.identifier, {*self.staged, *self.locations(self.outputs)}, self.renamed)
+            if old := self.renamed.get(staged.identifier):
+                staged = replace(staged, base=None, registers=True)
+                retire_old_name(self, old)
             self.staged[staged.identifier] = staged
             self._stagings[staged.identifier] += 1
             count = self._stagings[staged.identifier]
@@ -268,20 +277,9 @@ class Session:
             f"candidate/{'.'.join(staged.identifier)}.json{f'.{count:06d}' if count > 1 else ''}",
             record_of(staged, self.release),
         )
-        if self._keeps_older_files(staged):
+        if keeps_older_files(staged, self.request.run_id):
             self.views.scan(staged.table)
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
-
-    def _keeps_older_files(self, staged: StagedTable) -> bool:
-        """Whether a candidate shows manifests that another run wrote, which may be damaged."""
-        current = staged.table.current_snapshot()
-        summary = current.summary.additional_properties if current and current.summary else {}
-        is_new = summary.get("slipway.run-id") == self.request.run_id
-        return staged.base is not None and not (is_new and summary.get("slipway.strategy") == "replace")
-
-    def _model_name(self, identifier: TableId) -> str:
-        nodes = self.manifest.nodes.values() if self.manifest else ()
-        return next((str(n.name) for n in nodes if (n.schema, n.alias) == identifier), identifier[1])
 
     def _may_read_whole(self, identifier: TableId) -> bool:
         return not (self.scratch and self.is_slice) or identifier[0] in INPUT_LAYERS

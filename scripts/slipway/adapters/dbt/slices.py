@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 _BOUNDARY_MACRO = "slice_predicate"
 
 
+def model_name(manifest: Any, table: tuple[str, str]) -> str:
+    """The model that makes a table, by which it is selected; the table's own name when there is none."""
+    nodes = manifest.nodes.values() if manifest else ()
+    return next((str(node.name) for node in nodes if (node.schema, node.alias) == table), table[1])
+
+
 def requested_slice(given: Mapping[str, Any], effective: Mapping[str, Any]) -> Any:
     """The slice of a run, None for the whole input.
 

@@ -9,7 +9,7 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.reading import check_whole
-from slipway.adapters.iceberg.tables import TableId, duckdb_path
+from slipway.adapters.iceberg.tables import StagedTable, TableId, duckdb_path
 from slipway.adapters.iceberg.types import literal, quote
 
 
@@ -64,3 +64,12 @@ class Views:
         """Rows of a query on the connection of the views."""
         with self._lock:
             return self.cursor.execute(sql).fetchall()
+
+
+def keeps_older_files(staged: StagedTable, run_id: str) -> bool:
+    """Whether a candidate shows manifests that another run wrote, which may be damaged."""
+    current = staged.table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    is_new = summary.get("slipway.run-id") == run_id
+    has_older = staged.base is not None or staged.registers
+    return has_older and not (is_new and summary.get("slipway.strategy") == "replace")

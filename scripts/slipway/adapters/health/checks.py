@@ -20,6 +20,7 @@ CHECKS: Sequence[Check] = (
     tables.released,
     tables.files,
     landing.counts,
+    tables.abandoned,
     runs.leases,
     runs.killed,
     runs.superseded,

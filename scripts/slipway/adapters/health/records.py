@@ -114,7 +114,8 @@ def _intent(at: Examination, key: str) -> WriteBeside | None:
         if candidate and all(record["release"] == number for record in candidate):
             moves = {
                 ".".join(record["table"]): Move(
-                    base=record["base"], metadata_location=record["metadata_location"]
+                    base=record["base"],
+                    metadata_location=None if record["retires"] else record["metadata_location"],
                 )
                 for record in candidate
             }
@@ -132,6 +133,9 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
     staged_at = before.published_at + timedelta(milliseconds=1) if before else datetime.fromtimestamp(0, UTC)
     for name, move in intent.tables.items():
         namespace, _, table = name.rpartition(".")
+        if move.metadata_location is None:
+            tables.pop(name, None)
+            continue
         loaded = at.tables.load((namespace, table), move.metadata_location)
         tables[name] = released_table(loaded, intent)
         staged_at = max(staged_at, datetime.fromtimestamp(loaded.metadata.last_updated_ms / 1000, UTC))
@@ -144,6 +148,12 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
         guarantee=guarantee(at.tables.catalog),
         tables=tables,
         rolls_back=intent.rolls_back,
+        retirement=intent.retirement,
+        retired={
+            name: move.base
+            for name, move in intent.tables.items()
+            if move.metadata_location is None and move.base
+        },
         returns_to=intent.returns_to,
         reason=intent.reason,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pyiceberg.table import Table
 
@@ -12,9 +13,10 @@ from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.reading import files_of, manifests_of
 from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
-from slipway.domain.errors import UnavailableError
+from slipway.domain.errors import DamagedError, UnavailableError
 from slipway.domain.health import Finding, Register, Tag
 from slipway.domain.release import Release, ReleasedTable
+from slipway.domain.run import Outcome
 
 
 def catalog(at: Examination) -> Iterator[Finding]:
@@ -46,6 +48,37 @@ def released(at: Examination) -> Iterator[Finding]:
     for name, table in sorted(newest.tables.items()):
         if name not in moving:
             yield from _table(at, newest, name, table)
+
+
+def abandoned(at: Examination) -> Iterator[Finding]:
+    """Published tables that the project of the last run does not make any more."""
+    newest, described = _newest(at), _described(at)
+    if newest is None or described is None:
+        return
+    made = {
+        f"{node['schema']}.{node.get('alias') or node['name']}"
+        for node in described.get("nodes", {}).values()
+        if node.get("resource_type") in ("model", "seed", "snapshot")
+    }
+    for name in newest.without_model(made):
+        if _id(name) in at.locations:
+            yield Finding(
+                name,
+                "no model makes it any more, and readers still see what was published",
+                f"take it away with slipway retire {name}, or, if another model continues it, set was: {name} there",
+            )
+
+
+def _described(at: Examination) -> dict[str, Any] | None:
+    """dbt's manifest of the newest run whose tables are published, or that found nothing new."""
+    for run_id in at.records.run_ids():
+        try:
+            manifest = at.records.manifest(run_id)
+            if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+                return at.records.dbt_manifest(run_id)
+        except DamagedError:  # found where records are examined
+            continue
+    return None
 
 
 def files(at: Examination) -> Iterator[Finding]:
@@ -93,7 +126,7 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
         yield Finding(
             name,
             f"release {newest.number} has it, and the catalog does not: another program dropped it",
-            f"if that was not meant, register it with its metadata file {table.metadata_location}",
+            f"if that was not meant, bring it back: slipway rollback --to {newest.number} --select {name}",
         )
         return
     try:

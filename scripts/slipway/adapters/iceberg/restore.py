@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import (
@@ -14,10 +16,11 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from slipway.adapters.iceberg.presence import missing_file
 from slipway.adapters.iceberg.snapshots import ReplaceAll
 from slipway.adapters.iceberg.staging import Staging
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
-from slipway.domain.errors import NotFoundError, UnavailableError
+from slipway.domain.errors import DamagedTableError, NotFoundError, UnavailableError
 
 
 def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> TableMetadata:
@@ -42,6 +45,55 @@ def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> T
     if snapshot_id is None or tables.load(identifier, newest).snapshot_by_id(snapshot_id) is None:
         raise _gone(identifier, f"snapshot {snapshot_id} has expired")
     return wanted
+
+
+def find_source(tables: Tables, identifier: TableId, sources: Sequence[str], goal: str) -> str:
+    """The newest metadata file from which a table that no catalog names can be brought back to an earlier state.
+
+    Every file of the wanted snapshot must be there: whoever dropped the table may have removed them.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        sources: metadata files, the newest first.
+        goal: the metadata file that shows the wanted state.
+
+    Raises:
+        NotFoundError: the wanted snapshot, its metadata file or a file of it is gone.
+    """
+    failure = _gone(identifier, "no record tells where it was")
+    for source in dict.fromkeys([*sources, goal]):
+        try:
+            find_state(tables, identifier, source, goal)
+        except NotFoundError as error:
+            failure = error
+            continue
+        except DamagedTableError as error:
+            failure = _gone(identifier, error.why)
+            continue
+        _check_files(tables, identifier, goal)
+        return source
+    raise failure
+
+
+def _check_files(tables: Tables, identifier: TableId, goal: str) -> None:
+    try:
+        lost = missing_file(tables.load(identifier, goal), tables.environment.catalog_properties)
+    except (FileNotFoundError, DamagedTableError) as error:
+        lost = str(error)
+    if lost:
+        raise _gone(identifier, f"its file {lost.rsplit('/', 1)[-1]} is not there any more")
+
+
+def retired(tables: Tables, identifier: TableId, location: str) -> StagedTable:
+    """A table that the catalog is not to name any more; nothing of it is written or removed.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        location: the metadata file that the catalog names.
+    """
+    return StagedTable(identifier, tables.load(identifier, location), base=location, retires=True)
 
 
 def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, release: str) -> StagedTable:

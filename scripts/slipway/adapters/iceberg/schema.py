@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -132,6 +133,12 @@ def documented(schema: Schema, docs: Mapping[str, str]) -> Schema:
 def same_schema(left: Schema, right: Schema) -> bool:
     """Whether two schemas have the same fields with the same ids, names and types, in the same order."""
     return left.as_struct() == right.as_struct()
+
+
+def fingerprint(schema: Schema) -> str:
+    """A hash of column names, ids and types in order."""
+    text = ";".join(f"{field.field_id}:{field.name}:{field.field_type}" for field in schema.fields)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def find_column(schema: Schema, text: str) -> ice.NestedField | None:

@@ -56,12 +56,16 @@ class StagedTable:
         table: the candidate state, loaded from its own metadata file.
         base: metadata location that the catalog named when the run began; None for a new table.
         updates: what leads from the base to the candidate, for catalogs that apply updates themselves.
+        retires: the catalog is not to name the table any more; ``table`` is its last state.
+        registers: a table with a history enters the catalog again, or under another name; it has no base.
     """
 
     identifier: TableId
     table: Table
     base: str | None
     updates: tuple[TableUpdate, ...] = field(default=(), repr=False)
+    retires: bool = False
+    registers: bool = False
 
     @property
     def snapshot_id(self) -> int | None:
@@ -154,7 +158,10 @@ class Tables:
         with self._lock:
             if metadata_location not in self._loaded:
                 self._loaded[metadata_location] = self._read(identifier, metadata_location, self.catalog)
-            return self._loaded[metadata_location]
+            found = self._loaded[metadata_location]
+            if found.name() != identifier:  # a table that is renamed has the metadata file of its old name
+                return Table(identifier, found.metadata, metadata_location, found.io, self.catalog)
+            return found
 
     def load_to_read(self, identifier: TableId, metadata_location: str) -> Table:
         """The same without a catalog, which need not be reachable then; raises as ``load`` does."""

@@ -56,7 +56,7 @@ def read_history(
     loaded, damaged = _loaded(tables, locations)
     policies = _policies(records, default, {release.run_id for release in releases})
     longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
-    published = {release.run_id for release in releases if not release.rolls_back}
+    published = {release.run_id for release in releases if release.by_run}
     runs: list[RecordedRun] = []
     candidates: list[Candidate] = []
     for run_id in records.run_ids():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
@@ -85,6 +86,8 @@ def _on(tables: Tables, item: StagedTable, location: str | None) -> StagedTable:
     base, current = tables.load(item.identifier, item.base), tables.load(item.identifier, location)
     if obstacle(base.metadata, current.metadata):
         return item
+    if item.retires:
+        return replace(item, table=current, base=location)
     transaction = Staging(current)
     try:
         transaction._stage(item.updates)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from pyiceberg.catalog import Catalog
 
-from slipway.adapters.iceberg.catalogs.absorb import obstacle, on_top
+from slipway.adapters.iceberg.catalogs.absorb import obstacle, on_top, stands_on
 from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.domain.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
@@ -121,6 +121,8 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
         return Position.BASE
     if location is None:
         return Position.ELSEWHERE
+    if move.metadata_location is None:
+        return Position.BASE if stands_on(tables, identifier, move.base, location) else Position.ELSEWHERE
     found = tables.load(identifier, location)
     now = found.metadata.current_snapshot_id
     if tag in found.metadata.refs:
@@ -136,6 +138,7 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
 
 
 def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, tag: str) -> None:
+    assert move.metadata_location is not None
     try:
         staged = tables.load(identifier, move.metadata_location).metadata
     except UnavailableError:  # what an earlier run staged in vain may have been removed

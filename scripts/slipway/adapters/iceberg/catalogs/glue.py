@@ -10,7 +10,7 @@ from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.catalogs.absorb import on_top, undone
+from slipway.adapters.iceberg.catalogs.absorb import on_top, stands_on, undone
 from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, TableId, Tables
 from slipway.domain.errors import ConfigError
@@ -47,12 +47,21 @@ class GlueMover(Mover):
         self._catalog = cast("GlueCatalog", tables.catalog)
 
     def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table."""
+        """From the base to the staged state; makes a new table, and drops one that is retired, which Glue cannot guard."""
+        if item.retires:
+            location = self._tables.locations({item.identifier}).get(item.identifier)
+            if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+                return False
+            self._catalog.drop_table(item.identifier)
+            return True
         if item.base is not None:
             if self._from_base(item):
                 return True
             (again,) = on_top(self._tables, [item])
             return again is not item and self._from_base(again)
+        return self._create(item)
+
+    def _create(self, item: StagedTable) -> bool:
         database, name = item.identifier
         described = _construct_table_input(
             name, item.table.metadata_location, item.table.properties, item.table.metadata
@@ -65,6 +74,8 @@ class GlueMover(Mover):
 
     def back(self, item: StagedTable, tag: str) -> bool:
         """From the staged state to the base; drops a new table, which Glue cannot guard by a version."""
+        if item.retires:
+            return self._create(item)
         if item.base is not None:
             if self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base)):
                 return True

@@ -129,6 +129,12 @@ class RestMover(UpdateMover):
 
     def forward_all(self, items: Sequence[StagedTable]) -> None:
         """By one request; what the server does not take so, one after the other."""
+        if any(
+            item.retires or item.registers for item in items
+        ):  # no server drops or registers by such a request
+            self.whole = False
+            super().forward_all(items)
+            return
         self._most = max(self._most, len(items))
         self.whole = self.whole and len(items) == self._most  # else some were moved without the others
         if len(items) > 1 and self._asks:

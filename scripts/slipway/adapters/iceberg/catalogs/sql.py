@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from sqlalchemy import ColumnElement, case, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,11 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
     in_order = sorted(staged, key=lambda one: one.identifier)  # one order for all: no deadlock
     with Session(sql.engine) as session:
         _keep_out_others(session)
-        for items in _parts([item for item in in_order if item.base is not None]):
+        for items in _parts([item for item in in_order if item.retires]):
+            if not _remove(session, sql, items):
+                session.rollback()
+                return _elsewhere(session, sql, items)
+        for items in _parts([item for item in in_order if item.base is not None and not item.retires]):
             if not _update(session, sql, items):
                 session.rollback()
                 return _elsewhere(session, sql, items)
@@ -64,6 +68,18 @@ def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> 
         .execution_options(synchronize_session=False)
     )
     return bool(moved.rowcount == len(items))
+
+
+def _remove(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
+    """Take tables out of the catalog, if each is still at its base."""
+    bases = [(*item.identifier, item.base) for item in items]
+    at_base = tuple_(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
+    removed: Any = session.execute(
+        delete(IcebergTables)
+        .where(IcebergTables.catalog_name == sql.name, at_base.in_(bases))
+        .execution_options(synchronize_session=False)
+    )
+    return bool(removed.rowcount == len(items))
 
 
 def _elsewhere(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> StagedTable:

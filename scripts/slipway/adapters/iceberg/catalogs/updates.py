@@ -33,6 +33,7 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
+from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.iceberg.catalogs.mover import Mover
 from slipway.adapters.iceberg.tables import StagedTable, Tables
 
@@ -47,17 +48,34 @@ class UpdateMover(Mover):
         self._tables = tables
 
     def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table."""
+        """From the base to the staged state; makes a new table, and drops one that is retired, which catalogs cannot guard."""
+        if item.retires:
+            return self._drop(item)
         if item.base is not None:
             return self._commit(item, forward(self._tables, item))
+        return self._register(item, item.table.metadata_location)
+
+    def _register(self, item: StagedTable, location: str) -> bool:
         try:
-            self._tables.catalog.register_table(item.identifier, item.table.metadata_location)
+            self._tables.catalog.register_table(item.identifier, location)
         except TableAlreadyExistsError:
+            return False
+        return True
+
+    def _drop(self, item: StagedTable) -> bool:
+        location = self._tables.locations({item.identifier}).get(item.identifier)
+        if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+            return False
+        try:
+            self._tables.catalog.drop_table(item.identifier)
+        except NoSuchTableError:
             return False
         return True
 
     def back(self, item: StagedTable, tag: str) -> bool:
         """From the staged state to the base; drops a new table, which catalogs cannot guard."""
+        if item.retires:
+            return self._register(item, item.base or "")
         if item.base is not None:
             return self._commit(item, backward(self._tables.load(item.identifier, item.base), item, tag))
         try:

@@ -1,0 +1,94 @@
+"""``slipway retire``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.services.retire import Retirement
+
+
+@click.command("retire")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE…")
+@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+@click.option("--reason", default="", help="Why; it is recorded.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.output("text", "json")
+@options.target
+@options.project_dir
+def command(
+    *,
+    tables: tuple[str, ...],
+    dry_run: bool,
+    reason: str,
+    yes: bool,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Take tables away from readers whose models are gone: layer.table, or patterns such as 'serving.old_*'.
+
+    All of them leave the catalog in one step, recorded as a release. slipway rollback brings them back; slipway maintain
+    removes their files when no release that is kept needs them. A table that a model or source of the project names is refused.
+    """
+    from slipway.services.project import find_project
+    from slipway.services.retire import propose, retire
+
+    project = find_project(project_dir)
+    proposal = propose(project, target, tables, dry=dry_run)
+    for line in (*proposal.healed, *proposal.notes):
+        output.message(line)
+    if output_ == "text":
+        _explain(proposal)
+    if dry_run:
+        if output_ == "json":
+            output.as_json(_record(proposal, None))
+        else:
+            output.message("nothing was changed: this is a dry run")
+        return
+    if not yes and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True)
+    release = retire(proposal, reason)
+    if output_ == "json":
+        output.as_json(_record(proposal, release.number))
+        return
+    back = f"slipway rollback --to {proposal.last.number} --target {release.target} brings them back"
+    output.result(
+        f"Release {release.number} in {release.target} retires {len(proposal.tables)} tables; {back}."
+    )
+
+
+def _explain(proposal: Retirement) -> None:
+    output.table(
+        ("table", "rows", "snapshot"),
+        [
+            (name, figures.number(table.rows), table.snapshot_id)
+            for name, table in sorted(proposal.tables.items(), key=lambda item: figures.by_layer(item[0]))
+        ],
+        right=("rows", "snapshot"),
+        optional=("snapshot",),
+    )
+    for exposure in proposal.exposures:
+        owner = f" of {exposure.owner}" if exposure.owner else ""
+        output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+
+
+def _record(proposal: Retirement, release: int | None) -> dict[str, Any]:
+    return {
+        "target": proposal.environment.name,
+        "release": release,
+        "tables": [
+            {"table": name, "snapshot": table.snapshot_id, "rows": table.rows}
+            for name, table in proposal.tables.items()
+        ],
+        "exposures": [
+            {"name": one.name, "type": one.kind, "owner": one.owner, "tables": one.tables}
+            for one in proposal.exposures
+        ],
+    }

@@ -1,0 +1,131 @@
+"""Tables whose model is gone: retired and brought back, renamed with their history, dropped by another program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyiceberg.catalog.sql import SqlCatalog
+
+if TYPE_CHECKING:
+    from tests.conftest import Workshop
+
+OLD = "models/serving/old.sql"
+LOG = """{{{{ config(materialized='incremental', incremental_strategy='append'{more}) }}}}
+select parcel from {{{{ ref('weights') }}}}
+"""
+
+
+def rows(workshop: Workshop, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = workshop.table(name).scan().to_arrow().to_pylist()
+    return found
+
+
+def drop(workshop: Workshop, name: str, *, purge: bool = False) -> None:
+    """Drop a table as another program does."""
+    catalog = SqlCatalog(
+        "dev",
+        uri=f"sqlite:///{workshop.home}/dev/catalog.db",
+        warehouse=f"file://{workshop.home}/dev/warehouse",
+    )
+    (catalog.purge_table if purge else catalog.drop_table)(name)
+    catalog.engine.dispose()
+
+
+def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
+    workshop.write(OLD, "select 7 as n")
+    workshop.run()
+    before = workshop.locations()["serving.old"]
+    said = workshop.refusal("retire", "serving.old", code=1)
+    assert said.startswith(f"serving.old cannot be retired: model old ({OLD}) makes it")
+    (workshop.project / OLD).unlink()
+    assert "no model makes serving.old any more" in workshop.slipway("run").err
+    assert "no model makes it any more" in workshop.slipway("doctor").out
+    assert "nothing was changed" in workshop.slipway("retire", "serving.old", "--dry-run").err
+    assert workshop.locations()["serving.old"] == before
+    said = workshop.refusal("retire", "serving.nothing", code=2)
+    assert said.startswith("serving.nothing: no table of a release has that name")
+
+    killed = workshop.start(
+        "retire",
+        "serving.o*",
+        "--yes",
+        "--reason",
+        "unused",
+        kill_before="slipway.adapters.records:Records.write_release",
+    ).wait()
+    assert killed.code is None
+    assert "serving.old" not in workshop.locations()
+    assert "was published and is now recorded" in workshop.slipway("run").err
+    (record,) = (one for one in workshop.releases() if one["retirement"])
+    assert (record["retired"], record["reason"]) == ({"serving.old": before}, "unused")
+    assert "serving.old" not in record["tables"]
+    assert "retires serving.old: unused" in workshop.answer("releases")
+    assert "has no table serving.old" in workshop.refusal("sql", "from serving.old", code=3)
+    assert workshop.answer("sql", "from serving.old", "--release", "1", "--output", "csv") == "n\n7\n"
+    assert "no model" not in workshop.slipway("run").err
+    assert workshop.slipway("doctor").code == 0
+    workshop.answer("maintain", "--older-than", "1h")
+
+    assert "comes back" in workshop.answer("rollback", "--yes")
+    assert rows(workshop, "serving.old") == [{"n": 7}]
+    assert "is retired" in workshop.answer("rollback", "--to", str(record["number"]), "--yes")
+    assert "serving.old" not in workshop.locations()
+    workshop.write(OLD, "select 8 as n")
+    workshop.run()
+    assert rows(workshop, "serving.old") == [{"n": 8}]
+
+
+def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
+    workshop.write("models/serving/log.sql", LOG.format(more=""))
+    workshop.run()
+    first = workshop.table("serving.log")
+    (workshop.project / "models/serving/log.sql").unlink()
+    workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
+    assert workshop.run()["outcome"] == "published"
+    journal = workshop.table("serving.journal")
+    assert "serving.log" not in workshop.locations()
+    assert journal.metadata.table_uuid == first.metadata.table_uuid
+    assert [one.snapshot_id for one in journal.snapshots()] == [one.snapshot_id for one in first.snapshots()]
+    assert len(rows(workshop, "serving.journal")) == 4  # an append that ran again would have doubled them
+    assert workshop.run()["outcome"] == "unchanged"
+    assert "retires serving.log" in workshop.answer("releases")
+
+    assert "comes back" in workshop.answer("rollback", "--to", "1", "--yes")
+    assert {"serving.log"} == {
+        name for name in workshop.locations() if name in ("serving.log", "serving.journal")
+    }
+    assert len(rows(workshop, "serving.log")) == 4
+    workshop.answer("rollback", "--to", "2", "--yes")
+    assert "serving.log" not in workshop.locations()
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    (workshop.project / "models/serving/journal.sql").unlink()
+    workshop.write("models/serving/diary.sql", LOG.format(more=", was='serving.journal'"))
+    (diary,) = (node for node in workshop.run()["nodes"] if node["table"] == "serving.diary")
+    assert (diary["change"], diary["stale"]) == ("built", "")  # the same code under another name
+    assert len(rows(workshop, "serving.diary")) == 4 + 5
+    assert workshop.table("serving.diary").metadata.table_uuid == first.metadata.table_uuid
+    assert workshop.slipway("doctor").code == 0
+    workshop.write("models/serving/log.sql", LOG.format(more=""))
+    workshop.write("models/serving/other.sql", LOG.format(more=", was='serving.log'"))
+    assert "other has was: serving.log, and log makes serving.log" in workshop.refusal("run", code=2)
+
+
+def test_rollback_after_another_program_dropped_a_table(workshop: Workshop) -> None:
+    workshop.run()
+    before = rows(workshop, "serving.depot_weights")
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    workshop.run()
+    drop(workshop, "serving.depot_weights")
+    assert "slipway rollback --to 2 --select serving.depot_weights" in workshop.slipway("doctor").out
+    workshop.answer("rollback", "--to", "2", "--select", "serving.depot_weights", "--yes")
+    assert len(rows(workshop, "serving.depot_weights")) == 2
+    drop(workshop, "serving.depot_weights")
+    workshop.answer("rollback", "--to", "1", "--yes")
+    assert rows(workshop, "serving.depot_weights") == before
+    drop(workshop, "serving.depot_weights", purge=True)
+    done = workshop.slipway("rollback", "--to", "2", "--yes")
+    assert done.code == 0, done
+    assert "serving.depot_weights cannot be brought back" in done.err
+    assert "The other tables can be rolled back" in done.err
+    assert len(rows(workshop, "curated.weights")) == 5
+    assert "shows part of release 2" in done.out
