@@ -347,3 +347,45 @@ def test_what_reaches_a_definition(keyed: tuple[Keyed, dict[str, str]]) -> None:
         after = project.keys(definitions=True)
         changed = {name for name in before if before[name] != after[name]}
         assert changed == {"later", "inlined", "inlines", "through_macro", "hooked", "with_var", "any_var"}
+
+
+def test_what_queries_may_call_is_in_their_keys(keyed: tuple[Keyed, dict[str, str]]) -> None:
+    """dbt functions, with what they call; and what is made when a run starts. In definitions, and so in node keys."""
+    project, _ = keyed
+    with project.restored():
+        project.write("functions/doubled.sql", "{{ inner('x') }} * 2\n")
+        project.write("functions/_f.yml", FUNCTION)
+        project.write(
+            "models/curated/calls.sql", "select {{ function('doubled') }}(n) as n from {{ ref('plain') }}\n"
+        )
+        project.write(
+            "own_macros/made.sql",
+            "{% macro made() %}{% do run_query('create macro m(x) as x') %}{% endmacro %}\n",
+        )
+        project.edit("dbt_project.yml", "on-run-start: [", 'on-run-start: ["{{ made() }}", ')
+        before = project.keys(definitions=True)
+        for name, old, new, reached in (
+            ("functions/doubled.sql", "* 2", "* 3", {"calls"}),
+            ("functions/_f.yml", "integer}]", "bigint}]", {"calls"}),
+            ("own_macros/inner.sql", "+ 1", "+ 2", {"calls", "through_macro", "hooked"}),
+            (
+                "own_macros/made.sql",
+                "as x'",
+                "as x + 1'",
+                {"plain", "later", "calls", "history", "inlines"},
+            ),
+        ):
+            project.edit(name, old, new)
+            after = project.keys(definitions=True)
+            changed = {one for one in before if before[one] != after[one]}
+            assert reached <= changed, name
+            assert len(reached) > 3 or changed == reached, name
+            before = after
+
+
+FUNCTION = """\
+functions:
+  - name: doubled
+    arguments: [{name: x, data_type: integer}]
+    returns: {data_type: integer}
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from slipway.adapters.dbt.node_key import manifest_node
+from slipway.adapters.dbt.node_key import definition_key, manifest_node
 from slipway.adapters.dbt.renames import made_under_new_name
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.domain.definitions import others, why_stale
@@ -80,11 +80,15 @@ def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     told = {"made_by": list(made_by)}
     if not may_be_stale(node):
         return noted.model_copy(update=told)
-    stale, kept = why_stale(others(made_by, noted.definition_key)), keep_of(node)
+    key = noted.definition_key
+    if noted.unique_id not in session.nodes:  # a retry took it over, and the code may have changed since
+        key = definition_key(manifest, noted.unique_id, session.vars)
+    stale, kept = why_stale(others(made_by, key)), keep_of(node)
     fix = fix_of(node, session.environment.name)
     return noted.model_copy(
         update={
             **told,
+            "definition_key": key,
             "stale": f"{stale}; {fix}" if stale and not kept else "",
             "kept": f"{stale}; kept: {kept}" if stale and kept else "",
         }

@@ -156,7 +156,7 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
     ) or _asks_for(node, scope.ignored)
     yield _hash(
         [
-            unique_id,
+            unique_id if scope.engine else "",  # a model that is renamed makes the same rows
             _own_code(node, code, list(own.values()), used, scope),
             _configuration(node, scope, whole=described),
             [_configuration(other, scope, whole=True) for other in _all(manifest)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
 
-from slipway.adapters.iceberg.write.request import Remade
+from slipway.adapters.iceberg.write.batches import BatchedTable
+from slipway.adapters.iceberg.write.request import Remade, WriteRequest
+from slipway.adapters.iceberg.write.windows import Window
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -56,3 +59,34 @@ def test_what_a_write_made(
     assert (remade is Remade.ALL) <= (not old or sql == BASE)
     if remade is Remade.NONE:
         assert len(old) == 2
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("days", [[1], [2], [1, 2]])
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_what_batches_made(lake: Lake, partitioned: bool, days: list[int], full: bool) -> None:
+    """Two batches that replace both days leave no row of before; but one file of both days is carried in part."""
+    lake.write(BASE, partitioned_by=["d"] if partitioned else [])
+    table = BatchedTable(lake.tables, lake.base, full=full)
+    found: list[Remade] = []
+
+    def confirm(_: int, made: Remade) -> dict[str, str]:
+        found.append(made)
+        return {}
+
+    for day in days:
+        start = dt.datetime(2024, 1, day, tzinfo=dt.UTC)
+        request = WriteRequest(
+            ("layer", "thing"),
+            NEW.format(f"2024-01-0{day}", day),
+            "microbatch",
+            run_id="run-2",
+            release="release-2",
+            partitioned_by=["d"] if partitioned else [],
+            confirm=confirm,
+        )
+        table.write(lake.connection.cursor(), request, Window("d", start, start + dt.timedelta(days=1)))
+    lake.base = table.stage(request).staged.table
+    old = [row for row in lake.by_duckdb() if row[2] == "old"]
+    assert found == [Remade.ALL if full or (partitioned and len(days) == 2) else Remade.SOME]
+    assert not old or found == [Remade.SOME]
