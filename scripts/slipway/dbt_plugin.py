@@ -34,6 +34,7 @@ from slipway.adapters.dbt import (
 )
 from slipway.adapters.dbt.first_build import own_columns
 from slipway.adapters.dbt.inputs import consumed
+from slipway.adapters.dbt.listings import check_listings
 from slipway.adapters.dbt.node_key import manifest_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.strategy import refuse_in_batches
@@ -168,14 +169,13 @@ class Plugin(BasePlugin):
         written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
         config["rebuild" if isinstance(written, str) else "response"] = written
 
+    def op_check_listings(self, relation: Any, config: dict[str, Any]) -> None:
+        """Refuse a query that asks DuckDB's catalog which tables there are."""
+        check_listings(thread_cursor(), config["name"], config["sql"])
+
     def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
         """Put a seed's rows into the in-memory database, to be written from there."""
-        declared = config["column_types"] or {}
-        seed = seeds.read_seed(relation.identifier, Path(config["path"]), config["delimiter"])
-        kinds = seeds.seed_types(seed, config["guessed"], declared)
-        named = {name.lower() for name in declared}
-        by_guess = [name.lower() not in named for name in seed.columns]
-        seeds.load_seed(thread_cursor(), config["loaded"], seed, kinds, by_guess)
+        seeds.load(thread_cursor(), relation.identifier, config)
 
     def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
         """Remember how the Python model that runs next is to be written."""

@@ -73,3 +73,43 @@ def test_a_correction_takes_a_row_from_its_old_day(project: Project) -> None:
     project.dbt("build", "--full-refresh")
     assert project.changes()["serving.daily"] == project.changes()["serving.merged"] == "same_content"
     assert state["serving.daily"] == project.state()["serving.daily"]
+
+
+ASKS = """
+{% set latest = ref('latest') %}
+{% if execute %}
+{% set columns = adapter.get_columns_in_relation(latest) | map(attribute='name') | join(' ') %}
+{% set there = adapter.get_relation(target.database, 'raw', 'readings') is not none and load_relation(latest) is not none %}
+{% set absent = adapter.get_relation(target.database, 'curated', 'nothing') is none %}
+{% set days = run_query('select count(*) from ' ~ latest).rows[0][0] %}
+{% endif %}
+select '{{ columns }}' as columns, {{ days }} as n, {{ there and absent }} as known
+"""
+LISTS = """
+{% if execute %} {% set found = run_query('select table_name from information_schema.tables').rows | length %} {% endif %}
+select {{ found }} as n
+"""
+
+
+def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
+    built.write("models/curated/latest.sql", "select 1 as k, 'a' as name")
+    built.write("models/serving/asks.sql", ASKS)
+    built.write("models/serving/lists.sql", "select table_name from information_schema.tables")
+    built.write("models/serving/lists_first.sql", LISTS)
+    built.write("models/serving/seen.sql", "{{ config(materialized='view') }} from duckdb_tables()")
+    built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
+    before = built.locations()
+    said = built.refused("build")
+    assert before == built.locations()
+    statuses = built.results()
+    assert {name for name, status in statuses.items() if status == "error"} == {
+        "lists",
+        "lists_first",
+        "seen",
+        "none_lost",
+    }
+    assert said.count("of DuckDB's catalog: there are only those that this run has read so far") >= 4
+    built.remove("models/serving/lists.sql", "models/serving/lists_first.sql", "models/serving/seen.sql")
+    built.remove("tests/dbt/none_lost.sql")
+    built.dbt("build")
+    assert built.rows("serving.asks", "columns", "n", "known") == [("k name", 1, True)]

@@ -8,5 +8,6 @@
         {%- do store_result('main', response=settings['response'], agate_table=settings['result']) -%}
         {{ return({'relations': []}) }}
     {%- endif -%}
+    {%- do slipway('check_listings', this, {'name': model.name, 'sql': compiled_code}) -%}
     {{ return(dbt.materialization_test_default()) }}
 {% endmaterialization %}

@@ -11,12 +11,14 @@ from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
+from slipway.adapters.dbt import describe
 from slipway.adapters.dbt.batches import is_built, is_last, window_of, write_batch
 from slipway.adapters.dbt.contracts import contract_of
 from slipway.adapters.dbt.definitions import state_of
 from slipway.adapters.dbt.event_times import check_inputs, filtered_inputs, notes
 from slipway.adapters.dbt.ingested import write_landed
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
+from slipway.adapters.dbt.listings import check_listings
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
 from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
 from slipway.adapters.dbt.renames import take_over
@@ -131,6 +133,7 @@ def write_node(
     noted = session.nodes[unique_id]
     base = session.base(identifier)
     state = state_of(session, node, noted, base)
+    check_listings(cursor, node.name, str(config["sql"]))
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)
@@ -138,8 +141,16 @@ def write_node(
             check_inputs(cursor, manifest, unique_id)
         full = bool(config.get("full_refresh")) or base is None
         last = is_last(manifest, unique_id, window)
-        cut = bool(filtered_inputs(manifest, unique_id))
-        model, rows = write_batch(session, cursor, request, state, window, full=full, last=last, cut=cut)
+        model, rows = write_batch(
+            session,
+            cursor,
+            request,
+            state,
+            window,
+            full=full,
+            last=last,
+            cut=bool(filtered_inputs(manifest, unique_id)),
+        )
 
         def stage() -> None:
             staged = model.stage()
@@ -201,30 +212,15 @@ def _request(
         partitioned_by=_listed(config.get("partitioned_by")),
         sorted_by=_listed(config.get("sorted_by")),
         on_schema_change=str(config.get("on_schema_change") or "ignore"),
-        table_properties=_table_properties(node, config),
+        table_properties=describe.table_properties(node, config),
         described=lambda remade: state.after(remade).summary(),
         confirm=lambda content, remade: state.after(remade).table_property(content),
-        column_docs=_column_docs(node),
+        column_docs=describe.column_docs(node),
         contract=contract_of(node),
         increments=tuple(session.increments[node.unique_id].values()),
         later=strategy_of(node) if node.config.materialized == "incremental" else "",
-        once=node.language == "python" if hasattr(node, "language") else False,
+        once=getattr(node, "language", "") == "python",
     )
-
-
-def _column_docs(node: Any) -> dict[str, str]:
-    """Column descriptions, where dbt's ``persist_docs`` asks for them."""
-    if not (node.config.persist_docs or {}).get("columns"):
-        return {}
-    return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
-
-
-def _table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
-    """``table_properties``, and the description as the property ``comment`` that other engines show."""
-    given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
-    if (node.config.persist_docs or {}).get("relation") and node.description:
-        return {"comment": " ".join(node.description.split()), **given}
-    return given
 
 
 def _kept(

@@ -1,8 +1,8 @@
-"""What dbt docs shows of a table, from Iceberg metadata alone."""
+"""Descriptions: what dbt docs shows of a table, from Iceberg metadata alone, and what a table shows of dbt's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pyiceberg.table import Table
@@ -84,3 +84,18 @@ def _when(timestamp_ms: int) -> str:
     from datetime import UTC, datetime
 
     return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def column_docs(node: Any) -> dict[str, str]:
+    """Column descriptions, where dbt's ``persist_docs`` asks for them."""
+    if not (node.config.persist_docs or {}).get("columns"):
+        return {}
+    return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
+
+
+def table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
+    """``table_properties``, and the description as the property ``comment`` that other engines show."""
+    given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
+    if (node.config.persist_docs or {}).get("relation") and node.description:
+        return {"comment": " ".join(node.description.split()), **given}
+    return given

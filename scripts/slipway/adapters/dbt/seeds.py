@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -32,6 +33,15 @@ class Seed:
     columns: list[str]
     rows: list[list[str]]
     lines: list[int]
+
+
+def load(cursor: duckdb.DuckDBPyConnection, name: str, config: Mapping[str, Any]) -> None:
+    """Make the table ``loaded`` of the file ``path``, by a seed's ``delimiter``, ``column_types`` and dbt's ``guessed`` types."""
+    declared = config["column_types"] or {}
+    seed = read_seed(name, Path(config["path"]), config["delimiter"])
+    kinds = seed_types(seed, config["guessed"], declared)
+    named = {name.lower() for name in declared}
+    load_seed(cursor, config["loaded"], seed, kinds, [name.lower() not in named for name in seed.columns])
 
 
 def read_seed(name: str, path: Path, delimiter: str = ",") -> Seed:
