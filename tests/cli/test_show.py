@@ -28,8 +28,9 @@ def test_run_is_explained(world: World) -> None:
     assert ["why", "every", "node", "and", "every", "test", "passed"] in text
     assert "landed: 2 new files, 5 rows; 1 set aside" in out
     # the file was set aside because two columns are not in its header
-    (aside,) = [line for line in out.splitlines() if "no-header.csv" in line]
+    aside, outstanding = [line for line in out.splitlines() if "no-header.csv" in line]
     assert aside.startswith("  parcels/no-header.csv (rejected): header differs")
+    assert outstanding.startswith("  parcels/no-header.csv: header differs")
     assert "tests: 4 expected = 4 executed + 0 carried + 0 not run; 0 failed, 0 warned" in out
     assert (
         "rows: 5 in raw.parcels = 4 in curated.weights + 1 quarantined (kg_is_a_number 1) + 0 deduplicated"
@@ -54,6 +55,7 @@ def test_unchanged_run_is_explained(world: World) -> None:
     assert "tests: 4 expected = 0 executed + 4 carried + 0 not run" in out
     assert out.count(" unchanged ") == 5
     assert "landed" not in out.split("freshness", maxsplit=1)[0]
+    assert "in the landing area and not in raw:\n  parcels/no-header.csv: header differs" in out
 
 
 def test_failed_run_names_what_failed(world: World) -> None:

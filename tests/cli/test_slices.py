@@ -89,6 +89,9 @@ def test_a_slice_holds_what_was_asked_for(published: Workshop, asked: str, found
 
 def test_plain_dbt_builds_a_slice_and_says_where(published: Workshop) -> None:
     published.land("later.csv", ("p8,S,2024-05-01,1",))  # a slice is cut from what is published
+    parcels_folder = published.folder / "landing" / "parcels"
+    (parcels_folder / "day-1.csv").unlink()  # raw has it: the producer may clean up
+    (parcels_folder / "day-2.csv").touch()
     output = published.dbt("build", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
     told = re.search(r"published release 1: 4 tables of run \S+ in scratch environment (\S+)", output)
     assert told is not None, output

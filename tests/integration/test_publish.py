@@ -191,7 +191,7 @@ def test_partial_builds_are_never_published(project: Project, option: str) -> No
 
 
 BEFORE_PUBLISHING = (
-    "slipway.adapters.landing:Landing._append",
+    "slipway.adapters.landing_ledger:Ledger._append",
     "slipway.adapters.iceberg.tables:Tables.stage",
     "slipway.adapters.records:Records.write",
     "slipway.adapters.iceberg.catalogs.sql:move",

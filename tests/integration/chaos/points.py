@@ -7,8 +7,8 @@ from __future__ import annotations
 
 LANDING = {
     "looking at a file": ("slipway.adapters.feed_files:FeedFiles.look", 1),
-    "counting its rows": ("slipway.adapters.feed_files:FeedFiles.count", 1),
-    "the ledger": ("slipway.adapters.landing:Landing._append", 1),
+    "counting its rows": ("slipway.adapters.feed_files:FeedFiles.check", 1),
+    "the ledger": ("slipway.adapters.landing_ledger:Ledger._append", 1),
     "the ledger's commit": ("pyiceberg.catalog.sql:SqlCatalog.commit_table", 1),
 }
 STAGING = {

@@ -72,7 +72,7 @@ class Shop:
         self.connection.register("landed", landed)
         self.connection.execute(
             f"create or replace table {self.relation('online_retail')} as select *, md5(_source_file) as _file_sha256, "
-            "timestamptz '2020-01-01 00:00:00+00' as _landed_at, 'run' as _run_id from landed"
+            "timestamptz '2030-01-01 00:00:00+00' as _landed_at, 'run' as _run_id from landed"
         )
 
     def seed(self, name: str) -> None:

@@ -48,6 +48,6 @@ def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]
             found = look.rows if isinstance(look.rows, str) else f"it holds {look.rows:,}"
             yield Finding(
                 f"raw.{feed.name}",
-                f"it has {rows:,} rows of the landed file {entry.path}, and {found}: rows of it were lost or misread",
+                f"it has {rows:,} {'row' if rows == 1 else 'rows'} of the landed file {entry.path}, and {found}: rows of it were lost or misread",
                 _FIX,
             )
