@@ -78,12 +78,15 @@ def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) 
     """
     loaded = parse_json(content, name)
     known: int = kind.model_fields["schema_version"].default
-    if (version := loaded.get("schema_version", known)) != known:
+    version = loaded.get("schema_version", known)
+    if isinstance(version, int) and version > known:
         raise ForeignError(
             f"{name} cannot be read",
-            f"it has schema version {version}, and this slipway reads {known}",
+            f"a newer slipway wrote it: it has schema version {version}, and this one reads up to {known}",
             "use the version of slipway that wrote it, or a later one",
         )
+    if not isinstance(version, int) or version < 1:
+        raise _damaged(name, f"its schema version is {version}")
     try:
         found = kind.model_validate_json(content)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,11 +12,13 @@ from slipway.adapters.objects import ObjectStore, object_store
 from slipway.adapters.record_files import read_dbt_manifest, read_record
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError
-from slipway.domain.manifest import Closed, RunManifest
-from slipway.domain.release import CandidateTable, Intent, Release
+from slipway.domain.manifest import Checksums, Closed, RunManifest
+from slipway.domain.release import CandidateTable, Intent, PreviousRelease, Release
 from slipway.domain.run import run_date
 
 ROOT = "_slipway"
+SEAL = "checksums.json"
+"""Name of the record in a run's folder that has the checksums of the others."""
 _OF_RELEASE = re.compile(r"releases/(\d{6,})\.\w+")
 _OF_TABLE = re.compile(r"(?P<table>[^/]+?)\.json(\.\d{6})?")
 
@@ -25,6 +28,7 @@ class Records:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        self._sums: dict[str, dict[str, str]] = {}
         self.store: ObjectStore = object_store(
             f"{environment.warehouse}/{ROOT}", environment.catalog_properties
         )
@@ -39,9 +43,14 @@ class Records:
 
     def write(self, run_id: str, name: str, content: bytes | str) -> None:
         """Create one object in a run's folder."""
-        self.store.create(
-            f"{self.folder(run_id)}/{name}", content.encode() if isinstance(content, str) else content
-        )
+        written = content.encode() if isinstance(content, str) else content
+        self.store.create(f"{self.folder(run_id)}/{name}", written)
+        self._sums.setdefault(run_id, {})[name] = hashlib.sha256(written).hexdigest()
+
+    def seal(self, run_id: str) -> None:
+        """Write down the checksums of what this process wrote in a run's folder, its run manifest among them."""
+        sums = Checksums(run_id=run_id, sha256=dict(sorted(self._sums.get(run_id, {}).items())))
+        self.write(run_id, SEAL, sums.model_dump_json(indent=1))
 
     def read(self, run_id: str, name: str) -> bytes:
         """Read one object of a run's folder.
@@ -248,6 +257,13 @@ class Records:
             except DamagedError as error:
                 damaged[_number(key)] = error
         return sorted(found, key=lambda release: release.published_at), damaged
+
+    def previous(self, last: Release | None) -> PreviousRelease | None:
+        """What the record of the next release says of the last one."""
+        if last is None:
+            return None
+        content = self.store.read(f"releases/{last.number:06d}.json")
+        return PreviousRelease(number=last.number, sha256=hashlib.sha256(content).hexdigest())
 
     def release_keys(self) -> list[str]:
         """Keys of all release records, in order of their number."""

@@ -207,6 +207,7 @@ def _record(
             for name, move in intent.tables.items()
             if move.metadata_location is None and move.base
         },
+        previous=records.previous(last),
     )
     records.write_release(cut)
     return cut
@@ -231,12 +232,14 @@ def shown(
         if identifier[0] in OUTSIDE:
             continue
         if intent and name in intent.tables:
-            found[name] = released_table(tables.load(identifier, location), intent)
+            found[name] = released_table(tables.load(identifier, location), intent, tables.checksum(location))
         elif before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
             try:
-                found[name] = released_table(tables.load(identifier, location), None)
+                found[name] = released_table(
+                    tables.load(identifier, location), None, tables.checksum(location)
+                )
             except UnavailableError:
                 if before and before.run_id:
                     raise
@@ -258,8 +261,10 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
+def released_table(table: Table, intent: Intent | None, checksum: str | None = None) -> ReleasedTable:
     """A table of the cut, and by the intent of what was published whether that changed it.
+
+    ``checksum`` is that of its metadata file.
 
     A run that built the same content leaves it at the snapshot of an earlier release.
     """
@@ -283,4 +288,5 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
         run_id=summary.get("slipway.run-id"),
         rewrites=rewrites,
         stale=read_state(table).stale,
+        metadata_sha256=checksum,
     )

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from slipway.domain.run import AHEAD, Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""What is written; older ones are read, too. Version 2 added the checksums of a run's records, and optional fields."""
 
 
 class Record(BaseModel):
@@ -266,6 +267,14 @@ class RunManifest(Record):
     release: int | None
     outcome: Outcome
     reason: str
+
+
+class Checksums(Record):
+    """What a run wrote down about itself: names of its records below its folder, to the sha256 of their bytes."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    sha256: dict[str, str]
 
 
 class Closed(Record):

@@ -58,7 +58,7 @@ class ReleasedTable(Record):
     """A table as a release shows it.
 
     ``rewrites`` is the snapshot whose rows a compaction put into other files, ``stale`` says why rows of the table are not
-    what the code makes that last ran.
+    what the code makes that last ran, and ``metadata_sha256`` is the checksum of the metadata file.
     """
 
     snapshot_id: str | None
@@ -69,6 +69,7 @@ class ReleasedTable(Record):
     run_id: str | None
     rewrites: str | None = None
     stale: str = ""
+    metadata_sha256: str | None = None
 
     @property
     def content(self) -> str | None:
@@ -94,12 +95,20 @@ class CandidateTable(Record):
     registers: bool = False
 
 
+class PreviousRelease(Record):
+    """The release record before another one, in order of publication: its number and the sha256 of its bytes."""
+
+    number: int
+    sha256: str
+
+
 class Release(Record):
     """A consistent cut of an environment: every published table after the release, changed or not.
 
     A rollback is a release, too. ``run_id`` is then the run of the release that it shows again, and ``returns_to`` that
     release, unless only some tables were rolled back. So is a retirement, whose ``run_id`` is that of the release before.
     ``retired`` are the tables that it took away, to the metadata files that the catalog named last.
+    ``previous`` tells when a record before it is changed or removed.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -115,6 +124,7 @@ class Release(Record):
     reason: str = ""
     retirement: bool = False
     retired: dict[str, str] = Field(default_factory=dict)
+    previous: PreviousRelease | None = None
 
     @property
     def by_run(self) -> bool:

@@ -221,6 +221,7 @@ def _write_records(session: Session, run_manifest: RunManifest, done: Invocation
             except UnavailableError as error:  # they are large; there may be room for what matters more
                 missing = error
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
+    records.seal(run_id)
     if missing:
         raise missing
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from slipway.adapters.health import landing, leftovers, publications, records, runs, surroundings, tables
+from slipway.adapters.health import (
+    agreement,
+    landing,
+    leftovers,
+    publications,
+    records,
+    runs,
+    surroundings,
+    tables,
+)
 from slipway.adapters.health.examination import Examination
 from slipway.domain.errors import DamagedError, SlipwayError
 from slipway.domain.health import Finding
@@ -15,12 +24,16 @@ CHECKS: Sequence[Check] = (
     tables.catalog,
     records.of_releases,
     records.of_runs,
+    agreement.seals,
+    agreement.releases,
+    agreement.tags,
     publications.interrupted,
     publications.holds,
     tables.released,
     tables.files,
     landing.counts,
     tables.abandoned,
+    agreement.states,
     runs.leases,
     runs.killed,
     runs.superseded,

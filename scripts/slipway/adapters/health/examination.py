@@ -92,6 +92,12 @@ class Examination:
         """Run id to its lease and what that is worth, of runs that publish and are under way or were killed."""
         return {found.lease.run_id: found for found in Leases(self.records).found()}
 
+    def may_be_alive(self, run_id: str) -> bool:
+        """Whether a run holds a live lease or its log, so that it may still be writing its records."""
+        if run_id in self.leases:
+            return self.leases[run_id].standing is Standing.LIVE
+        return any(map(is_held, self.environment.logs.parent.glob(f"*/{run_id}.jsonl")))
+
     def is_gone(self, run_id: str) -> bool:
         """Whether the process of a run is gone, as far as that can be told from here."""
         if run_id in self.leases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.catalogs.absorb import stands_on
 from slipway.adapters.records import Records
+from slipway.adapters.seals import seal_of
 from slipway.domain.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.domain.health import CloseRun, EndLease, Finding, KeepLog, Remove, Step
 from slipway.domain.lease import Standing
@@ -43,7 +45,10 @@ def killed(at: Examination) -> Iterator[Finding]:
 
 def _killed(at: Examination, run_id: str) -> Finding | None:
     try:
-        ended = at.records.manifest(run_id) is not None or at.records.closed(run_id) is not None
+        ended = any(
+            read(run_id) is not None
+            for read in (at.records.manifest, at.records.closed, partial(seal_of, at.records))
+        )
         staged = len(at.records.candidate(run_id))
     except DamagedError:  # told of where records are examined
         ended, staged = True, 0

@@ -140,9 +140,33 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
             f"its snapshot {current} is of no release: another program committed on top of release {newest.number}",
             "keep it with the next run, or have what is not meant removed by who made it",
         )
+    elif changed := _columns(at, name, table, loaded):
+        yield Finding(
+            name,
+            f"its columns are not those of release {newest.number}: {changed}",
+            "have what is not meant changed back by who made it, or build it again with slipway run --full-refresh",
+        )
     elif table.changed and newest.number and current is not None and str(current) == str(table.snapshot_id):
         # a compaction leaves the tag where it was: on the snapshot that the release made
         yield from _tag(newest, name, loaded, current)
+
+
+def _columns(at: Examination, name: str, table: ReleasedTable, loaded: Table) -> str:
+    """What another program did to the columns since a release, in words; empty for nothing, or when it is not known."""
+    if loaded.metadata_location == table.metadata_location:
+        return ""
+    try:
+        then = at.tables.load(_id(name), table.metadata_location).schema()
+    except UnavailableError:
+        return ""
+    before = {field.field_id: f"{field.name} {field.field_type}" for field in then.fields}
+    after = {field.field_id: f"{field.name} {field.field_type}" for field in loaded.schema().fields}
+    told = [
+        f"{before.get(key, 'no column')} is now {after.get(key, 'gone')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    return ", ".join(told)
 
 
 def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Finding]:
