@@ -84,11 +84,11 @@ def test_a_run_that_was_removed_as_a_whole(world: World) -> None:
     assert f"run {folder.name} has no run manifest" in found(world)[str(record(world, 2))]
 
 
-def commit(manifest: Any) -> None:
+def commit(manifest: dict[str, Any]) -> None:
     manifest["code"]["commit"] = "0" * 40
 
 
-def digest(manifest: Any) -> None:
+def digest(manifest: dict[str, Any]) -> None:
     manifest["nodes"][0]["digest"] = manifest["nodes"][1]["digest"]
 
 

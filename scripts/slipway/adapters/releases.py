@@ -232,14 +232,12 @@ def shown(
         if identifier[0] in OUTSIDE:
             continue
         if intent and name in intent.tables:
-            found[name] = released_table(tables.load(identifier, location), intent, tables.checksum(location))
+            found[name] = released_table(tables.load(identifier, location), intent)
         elif before and before.metadata_location == location:
             found[name] = before.model_copy(update={"changed": False})
         else:
             try:
-                found[name] = released_table(
-                    tables.load(identifier, location), None, tables.checksum(location)
-                )
+                found[name] = released_table(tables.load(identifier, location), None)
             except UnavailableError:
                 if before and before.run_id:
                     raise
@@ -261,10 +259,8 @@ def figures(table: Table | None) -> dict[str, int | None]:
     }
 
 
-def released_table(table: Table, intent: Intent | None, checksum: str | None = None) -> ReleasedTable:
+def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
     """A table of the cut, and by the intent of what was published whether that changed it.
-
-    ``checksum`` is that of its metadata file.
 
     A run that built the same content leaves it at the snapshot of an earlier release.
     """
@@ -288,5 +284,4 @@ def released_table(table: Table, intent: Intent | None, checksum: str | None = N
         run_id=summary.get("slipway.run-id"),
         rewrites=rewrites,
         stale=read_state(table).stale,
-        metadata_sha256=checksum,
     )

@@ -58,7 +58,7 @@ class ReleasedTable(Record):
     """A table as a release shows it.
 
     ``rewrites`` is the snapshot whose rows a compaction put into other files, ``stale`` says why rows of the table are not
-    what the code makes that last ran, and ``metadata_sha256`` is the checksum of the metadata file.
+    what the code makes that last ran.
     """
 
     snapshot_id: str | None
@@ -69,7 +69,6 @@ class ReleasedTable(Record):
     run_id: str | None
     rewrites: str | None = None
     stale: str = ""
-    metadata_sha256: str | None = None
 
     @property
     def content(self) -> str | None:

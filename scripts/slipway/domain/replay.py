@@ -12,6 +12,8 @@ from slipway.domain.manifest import Node, Record, RunManifest
 from slipway.domain.run import Outcome
 
 _INPUT_LAYERS = ("raw",)
+CHANGED = "its table does not hold the rows any more that the run recorded"
+GONE = "its table is not kept any more: compared with the digest that the run recorded"
 _REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 
 
@@ -133,13 +135,16 @@ def same_digest(recorded: Node, replayed: Node | None) -> bool:
     return replayed is not None and recorded.digest is not None and recorded.digest == replayed.digest
 
 
-def judge_replay(recorded: Node, replayed: Node | None, comparison: TableComparison | None) -> ReplayedTable:
-    """The verdict on one table.
+def judge_replay(
+    recorded: Node, replayed: Node | None, comparison: TableComparison | None, held: str | None
+) -> ReplayedTable:
+    """The verdict on one table: by the rows that it holds today, whatever was recorded of them.
 
     Args:
         recorded: what the run wrote down.
         replayed: what the replay wrote down, None when it did not build the table.
         comparison: of the rows, where the digests are not the same.
+        held: digest of the rows that the run's table holds today, None where it is not kept any more.
     """
     found = ReplayedTable(
         table=recorded.table or recorded.unique_id,
@@ -148,20 +153,24 @@ def judge_replay(recorded: Node, replayed: Node | None, comparison: TableCompari
         recorded=recorded.digest,
         replayed=replayed.digest if replayed else None,
     )
+    differs = held != recorded.digest and _same_algorithm(recorded.digest, held)
+    changed = GONE if held is None else CHANGED if differs else ""
+    recorded = recorded.model_copy(update={"digest": held or recorded.digest})
     if same_digest(recorded, replayed):
-        return found
+        return found.model_copy(update={"why": changed})
     if replayed is None or comparison is None:
         return found.model_copy(update={"verdict": ReplayVerdict.DIVERGED, "why": "it was not built"})
     if comparison.verdict is Verdict.WITHIN_TOLERANCE:
         return found.model_copy(update={"verdict": ReplayVerdict.WITHIN_TOLERANCE})
-    if comparison.verdict is Verdict.IDENTICAL and not _same_algorithm(recorded, replayed):
+    if comparison.verdict is Verdict.IDENTICAL and not _same_algorithm(recorded.digest, replayed.digest):
         return found
-    return found.model_copy(update={"verdict": ReplayVerdict.DIVERGED, "why": _first(comparison)})
+    told = [part for part in (changed, _first(comparison)) if part]
+    return found.model_copy(update={"verdict": ReplayVerdict.DIVERGED, "why": "; ".join(told)})
 
 
-def _same_algorithm(one: Node, other: Node) -> bool:
+def _same_algorithm(one: str | None, other: str | None) -> bool:
     """Digests of two versions of the engine cannot be compared; then the rows tell."""
-    names = {(node.digest or "").partition(":")[0] for node in (one, other)}
+    names = {(digest or "").partition(":")[0] for digest in (one, other)}
     return len(names) == 1
 
 

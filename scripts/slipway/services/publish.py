@@ -42,6 +42,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     from slipway.adapters.profile import Profile
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal, release
+    from slipway.adapters.seals import check_seal
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
@@ -56,6 +57,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
         raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
     if why := closed_gate(manifest, environment.mode, datetime.now(UTC)):
         raise SlipwayError(f"run {run_id} cannot be published", why, "run again")
+    check_seal(records, run_id, f"publication of run {run_id}")
     Holds(records).refuse(f"a publication in {environment.name}")
     candidate = records.candidate(run_id)
     staged = audited(tables, manifest, candidate)

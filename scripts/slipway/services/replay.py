@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.processes import temporary
-from slipway.domain.errors import NotFoundError, SlipwayError
+from slipway.domain.errors import DamagedTableError, NotFoundError, SlipwayError
 from slipway.domain.manifest import Node, RunManifest, Versions
 from slipway.domain.replay import (
     ReplayedTable,
@@ -83,9 +83,15 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
             tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
             again = build(what, {_SIDE: code})[_SIDE]
         done = {node.table: node for node in again.nodes if node.table}
-        compared = _compare(environment, folder, again, made, done)
+        held = _held(tables, environment, made)
+        as_held = {
+            name: node.model_copy(update={"digest": held.get(name, node.digest)})
+            for name, node in made.items()
+        }
+        compared = _compare(environment, folder, again, as_held, done)
         judged = [
-            judge_replay(node, done.get(name), compared.get(name)) for name, node in sorted(made.items())
+            judge_replay(node, done.get(name), compared.get(name), held.get(name))
+            for name, node in sorted(made.items())
         ]
         now = again.versions.model_copy(update={"lock_sha256": versions_of(project).lock_sha256})
         return _report(manifest, commit, judged, [*_differences(manifest.versions, now), *kept_by(manifest)])
@@ -95,7 +101,10 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
 
 def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[str, Any]]:
     """The manifest of a run, and dbt's."""
+    from slipway.adapters.seals import check_seal
+
     found = find_run(environment, run)
+    check_seal(found.records, found.run_id, f"replay of run {found.run_id}")
     manifest = found.records.manifest(found.run_id)
     if manifest is None:
         raise NotFoundError(
@@ -147,6 +156,38 @@ def _window(manifest: RunManifest, described: Mapping[str, Any]) -> tuple[dateti
         if described["nodes"][node.unique_id]["config"].get("incremental_strategy") == "microbatch"
     )
     return None if grown else (start, end)
+
+
+def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) -> dict[str, str]:
+    """The digest of the rows that tables of a run hold today, of those that are kept; each is read as a whole.
+
+    Raises:
+        DamagedTableError: a file of one cannot be read.
+    """
+    from slipway.adapters import engine
+    from slipway.adapters.iceberg.reading import data_files, scanning
+    from slipway.adapters.iceberg.tables import duckdb_path
+    from slipway.adapters.iceberg.types import literal
+    from slipway.adapters.iceberg.write.digest import digest_of
+
+    found = {}
+    connection = engine.connect(environment, environment.home)
+    try:
+        for name, node in made.items():
+            namespace, _, bare = name.rpartition(".")
+            try:
+                table = tables.load((namespace, bare), str(node.metadata_location))
+                data_files(table)
+            except DamagedTableError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    continue
+                raise
+            with scanning(connection, table):
+                scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+                found[name] = str(digest_of(connection, scan, table.schema()))
+    finally:
+        connection.close()
+    return found
 
 
 def _compare(

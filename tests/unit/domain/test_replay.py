@@ -54,7 +54,7 @@ MISSING = comparison(
 
 
 def test_equal_digests_need_no_look_at_the_rows() -> None:
-    assert judge_replay(node("a:1"), node("a:1"), None).verdict is ReplayVerdict.IDENTICAL
+    assert judge_replay(node("a:1"), node("a:1"), None, "a:1").verdict is ReplayVerdict.IDENTICAL
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,27 @@ def test_equal_digests_need_no_look_at_the_rows() -> None:
 def test_otherwise_the_rows_tell(
     recorded: str, replayed: str, found: TableComparison, verdict: str, why: str
 ) -> None:
-    judged = judge_replay(node(recorded), node(replayed), found)
+    judged = judge_replay(node(recorded), node(replayed), found, recorded)
     assert (judged.verdict, judged.why) == (verdict, why)
 
 
 def test_a_table_that_was_not_built() -> None:
-    judged = judge_replay(node("a:1"), None, None)
+    judged = judge_replay(node("a:1"), None, None, "a:1")
     assert (judged.verdict, judged.why, judged.replayed) == ("diverged", "it was not built", None)
+
+
+def test_the_rows_count_and_not_what_was_recorded_of_them() -> None:
+    changed = judge_replay(node("a:1"), node("a:1"), CHANGED, "a:2")
+    assert changed.verdict == "diverged"
+    assert changed.why.startswith("its table does not hold the rows any more that the run recorded; 1 of 2")
+    forged = judge_replay(node("a:9"), node("a:1"), None, "a:1")
+    assert (forged.verdict, forged.why != "") == ("identical", True)
+    gone = judge_replay(node("a:1"), node("a:1"), None, None)
+    assert (gone.verdict, "not kept any more" in gone.why) == ("identical", True)
 
 
 @pytest.mark.parametrize(("digest", "passed"), [("a:1", True), ("a:2", False)])
 def test_a_report_passes_when_every_table_does(digest: str, *, passed: bool) -> None:
-    tables = [judge_replay(node("a:1"), node(other), MISSING) for other in ("a:1", digest)]
+    tables = [judge_replay(node("a:1"), node(other), MISSING, "a:1") for other in ("a:1", digest)]
     report = ReplayReport(run_id="r", target="dev", commit="c", tables=tables, differences=[])
     assert report.passed is passed

@@ -15,7 +15,7 @@ from slipway.adapters.iceberg.snapshots import release_tags
 from slipway.adapters.record_files import REPAIRED
 from slipway.adapters.records import SEAL
 from slipway.adapters.seals import RESTORE, broken, made_anew, seal_of
-from slipway.domain.errors import DamagedError, UnavailableError
+from slipway.domain.errors import DamagedError, DamagedTableError, UnavailableError
 from slipway.domain.health import Finding, WriteBeside
 from slipway.domain.manifest import RunManifest
 from slipway.domain.release import Release, ReleasedTable
@@ -79,6 +79,8 @@ def tags(at: Examination) -> Iterator[Finding]:
 
 def states(at: Examination) -> Iterator[Finding]:
     """Metadata files that are not what the release recorded: of the newest release, or of all when all is looked at."""
+    if at.has_no_catalog:  # which is told, and whoever opens it makes it
+        return
     looked_at: set[str] = set()
     for release in reversed(at.releases[0] if at.deep else at.releases[0][-1:]):
         for name, table in sorted(release.tables.items()):
@@ -88,22 +90,21 @@ def states(at: Examination) -> Iterator[Finding]:
             namespace, _, bare = name.rpartition(".")
             try:
                 loaded = at.tables.load((namespace, bare), table.metadata_location)
-            except UnavailableError:  # removed by maintenance, or told where files are examined
+            except DamagedTableError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):  # or else removed by maintenance
+                    yield Finding(name, f"it cannot be read as a whole: {error.why}", RESTORE)
                 continue
-            found = at.tables.checksum(table.metadata_location)
-            if why := _difference(table, loaded, found):
+            if why := _difference(table, loaded):
                 yield Finding(name, f"its metadata {table.metadata_location} {why}", RESTORE)
 
 
-def _difference(table: ReleasedTable, loaded: Table, checksum: str | None) -> str:
+def _difference(table: ReleasedTable, loaded: Table) -> str:
     """What a release's table and its metadata file do not agree about; empty where they do."""
     current = loaded.metadata.current_snapshot_id
     if str(current) != str(table.snapshot_id):
         return f"shows snapshot {current}, and the release {table.snapshot_id}"
     if loaded.schema().schema_id != table.schema_id:
         return f"has schema {loaded.schema().schema_id}, and the release {table.schema_id}"
-    if table.metadata_sha256 and checksum and table.metadata_sha256 != checksum:
-        return "is not what was published: its checksum is another one"
     return ""
 
 
@@ -111,13 +112,14 @@ def _previous(at: Examination, release: Release) -> Iterator[str]:
     if release.previous is None:
         return
     key = f"releases/{release.previous.number:06d}.json"
-    sums = []
-    for name in (key, key + REPAIRED):
-        with suppress(FileNotFoundError):
-            sums.append(hashlib.sha256(at.records.store.read(name)).hexdigest())
-    if not sums:
+    if release.previous.number in at.releases[1] or at.records.has(key + REPAIRED):
+        return  # told where records are examined, or made anew since
+    try:
+        found = hashlib.sha256(at.records.store.read(key)).hexdigest()
+    except FileNotFoundError:
         yield f"the record before it, {key}, is missing"
-    elif release.previous.sha256 not in sums and release.previous.number not in at.releases[1]:
+        return
+    if found != release.previous.sha256:
         yield f"the record before it, {key}, is not what it was: its checksum is another one"
 
 
@@ -175,11 +177,11 @@ def _contradictions(release: Release, manifest: RunManifest) -> Iterator[str]:
 
 def _unrecorded(at: Examination, known: set[int]) -> Iterator[Finding]:
     """Runs that say they were published as a release of which there is no record."""
-    under_way = {intent.number for intent in at.intents}
+    known = known | _numbers(at)
     for run_id in run_ids(at):
         with suppress(DamagedError):
             manifest = at.records.manifest(run_id)
-            if manifest and manifest.release and manifest.release not in known | under_way:
+            if manifest and manifest.release and manifest.release not in known:
                 yield Finding(
                     f"{at.records.store.root}/releases/{manifest.release:06d}.json",
                     f"it is missing: run {run_id} was published as release {manifest.release}",

@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import duckdb
+
+from slipway.adapters import engine
 from slipway.adapters.belonging import catalog_file, is_unused
 from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.leases import Found, Leases
@@ -67,6 +70,11 @@ class Examination:
             if is_unused(self.tables):
                 return {}
             raise
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """A database that reads the environment's tables."""
+        return engine.connect(self.environment, self.environment.home)
 
     @cached_property
     def releases(self) -> tuple[list[Release], dict[int, DamagedError]]:

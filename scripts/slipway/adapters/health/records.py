@@ -156,4 +156,5 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
         },
         returns_to=intent.returns_to,
         reason=intent.reason,
+        previous=at.records.previous(before),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.adapters.belonging import LEDGER, elsewhere, lost
+from slipway.adapters.health import content
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content import current_content
 from slipway.adapters.iceberg.reading import files_of, manifests_of
@@ -91,7 +92,8 @@ def files(at: Examination) -> Iterator[Finding]:
         except UnavailableError as error:
             yield _broken(identifier, error.why)
             continue
-        yield from _files(at, identifier, table)
+        broken = list(_files(at, identifier, table))
+        yield from broken or (content.rows(at, table) if at.deep else ())
 
 
 def _newest(at: Examination) -> Release | None:

@@ -8,7 +8,6 @@ line breaks inside of strings: a file is either written so, or it is read as pyi
 from __future__ import annotations
 
 import gc
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,12 +80,7 @@ class _Line(Snapshot):
 
 
 def read(io: FileIO, location: str) -> TableMetadata:
-    """What a metadata file says; raises as ``read_with_sum`` does."""
-    return read_with_sum(io, location)[0]
-
-
-def read_with_sum(io: FileIO, location: str) -> tuple[TableMetadata, str]:
-    """What a metadata file says, and the sha256 of its bytes.
+    """What a metadata file says.
 
     Raises:
         OSError: it cannot be read.
@@ -96,15 +90,14 @@ def read_with_sum(io: FileIO, location: str) -> tuple[TableMetadata, str]:
     file = io.new_input(location)
     with file.open() as stream:
         content = stream.read()
-    checksum = hashlib.sha256(content).hexdigest()
     try:
         if not content.startswith(_BEGIN):
-            return FromInputFile.table_metadata(file), checksum
+            return FromInputFile.table_metadata(file)
         lines, _, rest = content.removeprefix(_BEGIN).partition(_END)
         with _all_is_kept():
             snapshots = [_Line.of(line, location) for line in lines.split(_BETWEEN)]
             metadata = TableMetadataUtil.parse_obj(from_json(b"{" + rest))
-            return metadata.model_copy(update={"snapshots": snapshots}), checksum
+            return metadata.model_copy(update={"snapshots": snapshots})
     except ValidationError as error:
         raise ValueError(str(error)) from error
 

@@ -97,7 +97,6 @@ class Tables:
         self.environment, self.renew = environment, renew
         self._lock = threading.RLock()
         self._loaded: dict[str, Table] = {}
-        self._sums: dict[str, str] = {}
         self._failure: UnavailableError | None = None
 
     @cached_property
@@ -164,10 +163,6 @@ class Tables:
                 return Table(identifier, found.metadata, metadata_location, found.io, self.catalog)
             return found
 
-    def checksum(self, metadata_location: str) -> str | None:
-        """The sha256 of a metadata file that was read here, None for any other; the names of those written here tell it."""
-        return self._sums.get(metadata_location)
-
     def load_to_read(self, identifier: TableId, metadata_location: str) -> Table:
         """The same without a catalog, which need not be reachable then; raises as ``load`` does."""
         return self._read(identifier, metadata_location, NoopCatalog(self.environment.name))
@@ -175,7 +170,7 @@ class Tables:
     def _read(self, identifier: TableId, metadata_location: str, catalog: Catalog) -> Table:
         io = self.io(metadata_location)
         with reading(f"metadata of {'.'.join(identifier)}", metadata_location):
-            metadata, self._sums[metadata_location] = metadata_file.read_with_sum(io, metadata_location)
+            metadata = metadata_file.read(io, metadata_location)
         return Table(identifier, metadata, metadata_location, io, catalog)
 
     def new(
