@@ -439,3 +439,25 @@ def test_rows_added_is_for_raw_tables(workshop: Workshop) -> None:
     done = workshop.slipway("run")
     assert done.code == 1, done
     assert "rows_added(curated.weights) cannot be told: it is made from raw.parcels" in done.out + done.err
+
+
+def test_the_reason_of_an_error_is_shown_also_of_a_batch(workshop: Workshop) -> None:
+    batched = (
+        "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='weighed_at',"
+        " begin='2024-05-01', batch_size='day') }}\n"
+        "select timestamp '2024-05-01' as weighed_at, error('the scales\x1b[31m are broken') as kg"
+    )
+    workshop.write("models/serving/batched.sql", batched)
+    workshop.write("models/serving/plain.sql", "select error('the lorry is late') as n")
+    done = workshop.slipway("run", "--select", "batched", "plain")
+    assert done.code == 1
+    for told in ("the scales\\x1b[31m are broken", "the lorry is late"):
+        assert told in done.err
+    shown = workshop.answer("show", "latest")
+    for name, told in (("batched", "the scales\\x1b[31m are broken"), ("plain", "the lorry is late")):
+        (line,) = [line for line in shown.splitlines() if f"model.parcels.{name}: " in line]
+        assert told in line
+    assert "\x1b" not in shown + done.err + done.out
+    manifest = workshop.manifests()[-1]
+    messages = {node["unique_id"]: node["message"] for node in manifest["nodes"]}
+    assert "the scales" in messages["model.parcels.batched"]

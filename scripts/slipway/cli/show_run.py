@@ -121,7 +121,7 @@ def _tables(nodes: list[Node]) -> None:
     )
     _list("notes", [f"{node.table}: {note}" for node in shown for note in node.notes])
     _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if node.volatile])
-    failed = [node for node in nodes if node.status in ("error", "fail", "runtime error")]
+    failed = [node for node in nodes if node.status in ("error", "fail", "runtime error", "partial success")]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 
 

@@ -18,6 +18,7 @@ from slipway.domain.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.domain.secrets import hide
 
 _QUIET = frozenset({"debug", "test"})
+_RAISED = frozenset({"GenericExceptionOnRun", "CatchableExceptionOnRun", "InternalErrorOnRun"})
 _NOTHING_BUILT = frozenset({"operation", "exposure"})
 
 
@@ -29,6 +30,8 @@ class EventStream:
         log: the file that lines are appended to while the run goes on.
         show: gets progress.
 
+    ``reasons`` are the first errors that were raised, by the unique id of their node.
+
     Raises:
         UnavailableError: the log cannot be written.
     """
@@ -39,6 +42,7 @@ class EventStream:
         self._file = _opened(log)
         hold(self._file)
         self._lock = threading.Lock()
+        self.reasons: dict[str, str] = {}
         self._ended, self._total = 0, 0
 
     def __call__(self, event: Any) -> None:
@@ -46,6 +50,8 @@ class EventStream:
         name, level = event.info.name, event.info.level
         if level not in _QUIET:
             self.write(str(event.info.msg), name, level, event.info.ts.ToJsonString(), _node(event))
+        if name in _RAISED:
+            self.reasons.setdefault(_node(event) or str(event.data.unique_id), str(event.data.exc).strip())
         if name == "LogStartLine":
             self._started(event.data)
         elif name == "NodeFinished":
@@ -85,7 +91,7 @@ class EventStream:
                 name=_name(info),
                 kind=info.resource_type,
                 status=result.status,
-                message=result.message,
+                message=with_reason(result.status, result.message, self.reasons.get(info.unique_id, "")),
                 seconds=float(result.execution_time),
                 at=self._ended,
                 total=max(self._total, self._ended),
@@ -116,6 +122,19 @@ def log_told_once(show: Callable[[Progress], None]) -> Iterator[None]:
         yield
     finally:
         logging.Handler.handleError = usual  # type: ignore[method-assign]
+
+
+def with_reason(status: str, message: str, reason: str) -> str:
+    """What dbt says of a node, with the first error of its batches: of those it says only how many failed.
+
+    Args:
+        status: dbt's.
+        message: dbt's.
+        reason: what was raised, empty where nothing was.
+    """
+    if not reason or status not in ("error", "partial success") or reason in message:
+        return message
+    return reason if message == "ERROR" else f"{message}: {reason}"
 
 
 def _opened(log: Path) -> IO[str]:

@@ -17,6 +17,7 @@ from slipway.adapters.dbt import evidence, slices
 from slipway.adapters.dbt.code_read import code_read
 from slipway.adapters.dbt.contracts import check_batched
 from slipway.adapters.dbt.definitions import judged
+from slipway.adapters.dbt.events import with_reason
 from slipway.adapters.dbt.invocation import Invocation
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.disk import writing_below
@@ -65,7 +66,7 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
     nodes = judged(session, done.manifest, evidence.nodes(session, done.results))
-    nodes = [node.model_copy(update={"message": hide(node.message)}) for node in nodes]
+    nodes = [node.model_copy(update={"message": hide(_told(node, done))}) for node in nodes]
     tests = evidence.tests(session, done.manifest, done.results)
     told = [test.model_copy(update={"message": hide(test.message)}) for test in tests.results]
     tests = tests.model_copy(update={"results": told})
@@ -243,3 +244,7 @@ def _without_secrets(run_results: bytes) -> bytes:
     for result in described["results"]:
         result["message"] = hide_in(result.get("message"))
     return json.dumps(described).encode()
+
+
+def _told(node: Node, done: Invocation) -> str:
+    return with_reason(node.status, node.message, done.reasons.get(node.unique_id, ""))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class Invocation:
         invocation_id: dbt's id.
         interrupted: by Ctrl-C.
         refusal: the first error of slipway's own, which dbt passes on as text alone.
+        reasons: the first error that each node raised, by unique id.
     """
 
     success: bool
@@ -57,6 +58,7 @@ class Invocation:
     interrupted: bool = False
     refusal: SlipwayError | None = None
     execution: Any = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def invoke(
@@ -93,6 +95,7 @@ def invoke(
         interrupted=interrupted.is_set() or isinstance(done.exception, KeyboardInterrupt),
         refusal=current.refusal,
         execution=done.result if results else None,
+        reasons=getattr(on_event, "reasons", {}),
     )
 
 
