@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -63,6 +64,30 @@ def test_sql_of_the_text_runs_in_duckdb_alone(world: World) -> None:
         load_extensions(connection)
         rows = connection.execute(f"select depot, kg::double from ({query}) order by depot").fetchall()
     assert rows == [("N", 5.75), ("S", 12.125)]
+
+
+def test_one_table_is_named(world: World) -> None:
+    text = world.answer("connect", "curated.weights")
+    assert 'slipway sql "from curated.weights limit 5"' in text
+    assert 'catalog.load_table("curated.weights").scan().to_arrow()' in text
+    assert "depot_weights" not in text
+    found = json.loads(world.answer("connect", "curated.weights", "-o", "json"))
+    assert "/curated/weights/metadata/" in found["metadata_location"]
+    catalog = load_catalog(**found["catalog"])
+    assert catalog.load_table(found["table"]).metadata_location == found["metadata_location"]
+    catalog.close()
+    done = world.slipway("connect", "curated.weight")
+    assert (done.code, done.out) == (3, "")
+    assert "has no table curated.weight: it is not published. perhaps curated.weights" in done.err
+
+
+def test_what_has_to_be_installed_is_said(world: World) -> None:
+    text = world.answer("connect")
+    assert f'# pip install "pyiceberg[pyarrow,sql-sqlite]=={version("pyiceberg")}"' in text
+    assert "set these variables" not in text
+    secrets = {**REMOTE, "PYICEBERG_CATALOG__PROD__URI": "postgres://ana:p%40ss@db.example:5433/lake"}
+    shown = json.loads(world.slipway("connect", "-t", "prod", "-o", "json", "--show-secrets", **secrets).out)
+    assert shown["uri"] == "postgresql://ana:p%40ss@db.example:5433/lake"
 
 
 def test_a_release_is_views_of_its_tables(world: World) -> None:

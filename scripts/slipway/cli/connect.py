@@ -3,39 +3,59 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from slipway.cli import figures, options, output
+from slipway.domain.secrets import MASK
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 if TYPE_CHECKING:
     from slipway.services.connect import Connection
 
 
 @click.command("connect")
+@click.argument("table", required=False)
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys.")
 @click.option("--release", "number", type=click.IntRange(min=1), help="The tables as a release left them.")
 @options.output("text", "json")
 @options.target
 @options.project_dir
 def command(
-    *, show_secrets: bool, number: int | None, output_: str, target: str | None, project_dir: Path | None
+    *,
+    table: str | None,
+    show_secrets: bool,
+    number: int | None,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
 ) -> None:
-    """How to open the published tables from pyiceberg, DuckDB and other engines.
+    """How to open the published tables from pyiceberg, DuckDB and other engines; of TABLE (layer.table), if one is named.
 
-    With --output json: the properties for pyiceberg's load_catalog, its name among them. With --release: views for
+    With --output json: the properties for pyiceberg's load_catalog, its name among them; with TABLE they are below catalog,
+    beside the table's metadata_location. With --release: views for
     DuckDB of all tables as they stood together, and the snapshot of each for other engines.
     """
     from slipway.services.connect import connection
 
-    wanted = output_ == "text" or number is not None
-    found = connection(project_dir, target, show_secrets=show_secrets, with_tables=wanted, release=number)
+    wanted = output_ == "text" or number is not None or table is not None
+    found = connection(
+        project_dir, target, show_secrets=show_secrets, with_tables=wanted, release=number, table=table
+    )
     if number is not None:
         _release(found, output_)
     elif output_ == "json":
-        output.as_json({"name": found.name, **found.properties}, exact=show_secrets)
+        named = {"name": found.name, **found.properties}
+        location = {name: one.metadata_location for name, one in found.tables.items()}
+        described = (
+            {"table": table, "metadata_location": location[table], "catalog": named} if table else named
+        )
+        output.as_json(described, exact=show_secrets)
     else:
         _explain(found, exact=show_secrets)
     if found.masks_secrets:
@@ -43,13 +63,15 @@ def command(
 
 
 def _explain(found: Connection, *, exact: bool) -> None:
-    released = [name for name in found.tables if not name.startswith("ops.")]
+    released = [name for name in found.tables if len(found.tables) == 1 or not name.startswith("ops.")]
     table = max(released, key=figures.by_layer, default=None)
     named = table or "layer.table"
     sections = {
-        "slipway (any table, or several as they stood together)": [f'slipway sql "from {named} limit 5"'],
+        "slipway (any table, or several as they stood together)": [
+            f"slipway sql {_shell(f'from {_relation(named)} limit 5')}"
+        ],
         "pyiceberg": _pyiceberg(found, named),
-        "DuckDB alone": _duckdb(named, found.tables[table].metadata_location)
+        "DuckDB alone": _duckdb(found, named, found.tables[table].metadata_location)
         if table
         else ["nothing is published yet"],
         "Spark with the Iceberg runtime": _lines(
@@ -75,7 +97,7 @@ def _release(found: Connection, form: str) -> None:
     is_s3 = any(version.metadata_location.startswith("s3") for version in found.tables.values())
     output.result(f"-- release {found.release} of {found.name} for DuckDB")
     for line in (
-        *_extensions(s3=is_s3),
+        *_extensions(found, s3=is_s3),
         *(f"create schema if not exists {_quoted(name)};" for name in schemas),
     ):
         output.result(line)
@@ -99,28 +121,75 @@ def _file(location: str) -> str:
     return "'" + location.removeprefix("file://").replace("'", "''") + "'"
 
 
-def _extensions(*, s3: bool) -> list[str]:
-    secret = ["create secret (type s3, provider credential_chain);"] if s3 else []
-    return ["install iceberg; load iceberg;", *secret]
+def _extensions(found: Connection, *, s3: bool) -> list[str]:
+    loaded = ["install iceberg; load iceberg;"]
+    if not s3:
+        return loaded
+    options = {"type": "s3", "provider": "credential_chain"}
+    if region := found.properties.get("s3.region"):
+        options["region"] = _literal(region)
+    endpoint = found.properties.get("s3.endpoint", "")
+    if endpoint and MASK not in endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        options |= {
+            "endpoint": _literal(host),
+            "url_style": "'path'",
+            "use_ssl": str(scheme != "http").lower(),
+        }
+    listed = ", ".join(f"{name} {value}" for name, value in options.items())
+    return [*loaded, "install httpfs; load httpfs; install aws; load aws;", f"create secret ({listed});"]
+
+
+def _shell(query: str) -> str:
+    return f"'{query}'" if '"' in query else f'"{query}"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _relation(table: str) -> str:
+    """A table's name as SQL: in quotes where it is no plain word."""
+    return ".".join(part if _PLAIN.fullmatch(part) else _quoted(part) for part in table.split("."))
 
 
 def _pyiceberg(found: Connection, table: str) -> list[str]:
-    properties = json.dumps(found.properties, indent=4).splitlines()
+    theirs = {name: value for name, value in found.properties.items() if not name.startswith("slipway.")}
+    secret = [name for name, value in theirs.items() if MASK in value]
+    properties = {name: value for name, value in theirs.items() if name not in secret}
+    written = json.dumps(properties, indent=4).splitlines()
+    given = [f"#   {_variable(found.name, name)}" for name in secret]
     return [
+        f'# pip install "pyiceberg[{",".join(_extras(found.properties))}]=={metadata.version("pyiceberg")}"',
+        *(["# secrets are not printed: set these variables, which pyiceberg reads"] if given else []),
+        *given,
         "from pyiceberg.catalog import load_catalog",
-        f'catalog = load_catalog("{found.name}", **{properties[0]}',
-        *properties[1:-1],
-        "})",
-        f'catalog.load_table("{table}").scan().to_arrow()',
+        f"catalog = load_catalog({json.dumps(found.name)}, **{written[0]}",
+        *written[1:-1],
+        "})" if len(written) > 1 else ")",
+        f"catalog.load_table({json.dumps(table)}).scan().to_arrow()",
     ]
 
 
-def _duckdb(table: str, metadata_location: str) -> list[str]:
+def _variable(target: str, name: str) -> str:
+    """The environment variable from which pyiceberg reads a property of a catalog."""
+    return f"PYICEBERG_CATALOG__{target}__{name.replace('.', '__').replace('-', '_')}".upper()
+
+
+def _extras(properties: dict[str, str]) -> list[str]:
+    """What pyiceberg needs besides itself to open the catalog and read the tables."""
+    if properties.get("type") == "sql":
+        return ["pyarrow", "sql-sqlite" if properties.get("uri", "").startswith("sqlite") else "sql-postgres"]
+    return ["pyarrow", *(["glue"] if properties.get("type") == "glue" else [])]
+
+
+def _duckdb(found: Connection, table: str, metadata_location: str) -> list[str]:
     return [
-        *_extensions(s3=metadata_location.startswith("s3")),
+        f"-- pip install duckdb=={metadata.version('duckdb')}, or the program duckdb of this version",
+        *_extensions(found, s3=metadata_location.startswith("s3")),
         f"from iceberg_scan({_file(metadata_location)});",
         "-- This file is one state of one table. The catalog knows the current one, in Python:",
-        f'--   catalog.load_table("{table}").metadata_location',
+        f"--   catalog.load_table({json.dumps(table)}).metadata_location",
         "-- Do not let DuckDB guess it from the folder: candidates that were not published are there, too.",
     ]
 

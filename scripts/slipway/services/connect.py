@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.adapters.connection import spark, trino
-from slipway.domain.cut import TableVersion
+from slipway.domain.cut import Cut, TableVersion
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.secrets import shown
@@ -43,15 +43,24 @@ def connection(
     show_secrets: bool,
     with_tables: bool = True,
     release: int | None = None,
+    table: str | None = None,
 ) -> Connection:
     """How to open an environment, with secrets masked unless they are asked for.
 
+    Args:
+        project_dir: folder of dbt_project.yml, None to look for it.
+        target: the environment.
+        show_secrets: do not mask them.
+        with_tables: find out which tables there are.
+        release: as a release left them.
+        table: the only table that is wanted, ``layer.table``.
+
     Raises:
-        NotFoundError: no such release was published.
+        NotFoundError: no such release or table was published.
     """
     environment = environment_of(project_dir, target)
     given = environment.catalog_properties
-    properties = {name: given[name] for name in sorted(given, key=_order)}
+    properties = {name: _usual(name, given[name]) for name in sorted(given, key=_order)}
     visible = properties if show_secrets else shown(properties)
     return Connection(
         name=environment.name,
@@ -59,9 +68,30 @@ def connection(
         masks_secrets=visible != properties,
         spark=spark(environment.name, visible, environment.warehouse),
         trino=trino(environment.name, visible, environment.warehouse),
-        tables=_tables(environment, release) if with_tables else {},
+        tables=_only(_tables(environment, release), table, environment) if with_tables else {},
         release=release,
     )
+
+
+def _usual(name: str, value: str) -> str:
+    """A property as other programs take it: SQLAlchemy does not know the short name of PostgreSQL."""
+    return value.replace("postgres://", "postgresql://", 1) if name == "uri" else value
+
+
+def _only(
+    tables: dict[str, TableVersion], name: str | None, environment: Environment
+) -> dict[str, TableVersion]:
+    if name is None:
+        return tables
+    if name not in tables:
+        close = Cut("", tables).close_to(name)
+        fix = (
+            f"perhaps {' or '.join(close)} is meant"
+            if close
+            else "list the tables with slipway sql 'show tables'"
+        )
+        raise NotFoundError(f"{environment.name} has no table {name}", "it is not published", fix)
+    return {name: tables[name]}
 
 
 def _order(name: str) -> tuple[bool, str]:

@@ -1,0 +1,63 @@
+"""The snippets of ``slipway connect`` for catalogs and stores that no test reaches."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from slipway.cli.connect import _duckdb, _explain, _pyiceberg
+from slipway.domain.cut import TableVersion
+from slipway.domain.secrets import shown
+from slipway.services.connect import Connection
+
+GIVEN = {
+    "type": "sql",
+    "uri": "postgresql://ana:p%40ss@db.example:5433/lake",
+    "warehouse": "s3://lake/prod",
+    "s3.endpoint": "http://store.example:9000",
+    "s3.region": "eu-west-1",
+    "s3.secret-access-key": "very-secret",
+    "slipway.multi-table-commit": "atomic",
+}
+
+
+def remote(**more: str) -> Connection:
+    location = "s3://lake/prod/dev/order/metadata/1.metadata.json"
+    return Connection(
+        "prod", shown({**GIVEN, **more}), True, None, None, {"dev.order-lines": TableVersion(location)}
+    )
+
+
+def test_secrets_are_variables_that_pyiceberg_reads() -> None:
+    lines = _pyiceberg(remote(), "dev.order-lines")
+    assert lines[0] == f'# pip install "pyiceberg[pyarrow,sql-postgres]=={version("pyiceberg")}"'
+    assert "#   PYICEBERG_CATALOG__PROD__URI" in lines
+    assert "#   PYICEBERG_CATALOG__PROD__S3__SECRET_ACCESS_KEY" in lines
+    text = "\n".join(lines)
+    assert not any(secret in text for secret in ("p%40ss", "ana", "very-secret", "***", "slipway"))
+    written: dict[str, object] = {}
+    call = text[text.index("catalog = load_catalog") : text.index("catalog.load_table")]
+    exec(call, {"load_catalog": lambda name, **given: written.update(given, name=name)})  # noqa: S102 - what a reader pastes
+    harmless = ("type", "warehouse", "s3.endpoint", "s3.region")
+    assert written == {"name": "prod", **{name: GIVEN[name] for name in harmless}}
+
+
+def test_extras_are_those_of_the_catalog() -> None:
+    assert "pyiceberg[pyarrow]==" in _pyiceberg(remote(type="rest", uri="https://catalog.example"), "a.b")[0]
+    assert "pyiceberg[pyarrow,glue]==" in _pyiceberg(remote(type="glue", uri=""), "a.b")[0]
+    assert "pyiceberg[pyarrow,sql-sqlite]==" in _pyiceberg(remote(uri="sqlite:////x/catalog.db"), "a.b")[0]
+
+
+def test_duckdb_is_told_where_the_store_is() -> None:
+    text = "\n".join(_duckdb(remote(), "dev.order-lines", "s3://lake/x's.metadata.json"))
+    assert "install httpfs; load httpfs; install aws; load aws;" in text
+    assert (
+        "create secret (type s3, provider credential_chain, region 'eu-west-1', endpoint 'store.example:9000',"
+        " url_style 'path', use_ssl false);"
+    ) in text
+    assert "from iceberg_scan('s3://lake/x''s.metadata.json');" in text
+
+
+def test_a_name_that_is_no_plain_word_is_quoted(capsys: object) -> None:
+    _explain(remote(), exact=False)
+    told = capsys.readouterr().out  # type: ignore[attr-defined]
+    assert """slipway sql 'from dev."order-lines" limit 5'""" in told
