@@ -119,7 +119,7 @@ def _landing(manifest: RunManifest) -> list[str]:
     if not aside:
         return waiting
     lines = [f"files set aside: {len(aside)} of {len(manifest.landed_files)} new ones"]
-    lines += [f"  {entry.path}: {entry.reason}" for entry in aside[:10]]
+    lines += [f"  {one_line(entry.path)}: {one_line(entry.reason)}" for entry in aside[:10]]
     return (
         lines
         + ([f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else [])

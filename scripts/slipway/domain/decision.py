@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from slipway.domain.environment import Environment, Mode
 from slipway.domain.run import Outcome
+from slipway.domain.texts import one_line
 
 Decision = tuple[Outcome, str]
 """An outcome and its reason in one line."""
@@ -96,7 +97,7 @@ def _of_other_code(facts: RunFacts) -> Decision | None:
 
 def set_aside_reason(paths: Sequence[str]) -> str:
     """Why files that are set aside stop a run or a publication, in one line."""
-    names = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
+    names = one_line(", ".join(paths[:3])) + (" …" if len(paths) > 3 else "")
     count = f"{len(paths)} landed files are" if len(paths) > 1 else "1 landed file is"
     return (
         f"{count} set aside and not in raw: {names}; land them corrected under the same names, "

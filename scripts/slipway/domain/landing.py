@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from slipway.domain.manifest import Outstanding
+from slipway.domain.texts import one_line
 
 _NAMED = 3
 
@@ -30,4 +31,4 @@ def outstanding_lines(found: Sequence[Outstanding], told: Collection[str] = ()) 
         lines.append(
             f"not a feed: {', '.join(others[:_NAMED])}{more} in the landing area; no contract describes it"
         )
-    return lines
+    return [one_line(line) for line in lines]  # a name with a line break in it is still one line

@@ -98,3 +98,28 @@ def test_rows_of_other_code_block_outside_exploration(change: dict[str, object])
         assert why == "serving.a is stale, and 1 more are stale: rebuild a"
     assert decide(facts)[0] is not Outcome.FAILED
     assert decide(replace(facts, environment=PROD, partial=True, staged=1))[0] is Outcome.DISCARDED
+
+
+@pytest.mark.parametrize(
+    ("environment", "scratch", "staged", "outcome"),
+    [
+        (DEV, False, 2, Outcome.PUBLISHED),
+        (CI, False, 2, Outcome.FAILED),
+        (STAGING, False, 0, Outcome.FAILED),
+        (PROD, False, 2, Outcome.FAILED),
+        (STAGING, True, 2, Outcome.PUBLISHED),
+    ],
+    ids=["exploratory", "scheduled", "scheduled and unchanged", "production", "a scratch environment"],
+)
+def test_files_that_are_set_aside_stop_runs_that_others_rely_on(
+    environment: Environment, *, scratch: bool, staged: int, outcome: Outcome
+) -> None:
+    aside = [f"orders/{day}.csv" for day in range(4)]
+    facts = replace(GOOD, environment=environment, scratch=scratch, staged=staged, set_aside=aside)
+    decided, why = decide(facts)
+    assert decided is outcome
+    if outcome is Outcome.FAILED:
+        assert (
+            "4 landed files are set aside and not in raw: orders/0.csv, orders/1.csv, orders/2.csv …" in why
+        )
+        assert "onRejectedFiles" in why

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slipway.domain.errors import ConfigError
-from slipway.domain.feed import Feed
+from slipway.domain.feed import Feed, OnRejected
 
 FEED = Feed("orders", ["id", "the text", "amount"])
 
@@ -148,3 +148,52 @@ def test_another_header_is_told_in_one_line(line: bytes, problem: str) -> None:
 )
 def test_names_are_matched_by_the_pattern(name: str, fits: bool) -> None:
     assert (FEED.name_problem(name) is None) is fits
+
+
+def test_what_is_allowed_of_rejected_files_is_a_custom_property() -> None:
+    given = [
+        {"property": "onRejectedFiles", "value": "warn"},
+        {"property": "ignoredFiles", "value": ["*.md", "old/*"]},
+    ]
+    feed = Feed.from_contract(contract(path="orders/*.csv", customProperties=given), "x")
+    assert feed is not None
+    assert feed.on_rejected is OnRejected.WARN
+    assert [feed.is_ignored(f"orders/{name}") for name in ("a.md", "b/a.md", "old/a.csv", "a.csv")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    plain = Feed.from_contract(contract(path="orders/*.csv"), "x")
+    assert plain is not None
+    assert plain.on_rejected is OnRejected.FAIL
+    assert plain.digest == feed.digest  # neither decides about a file
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("delimeter", ";", "customProperty delimeter: nothing reads it. write delimiter"),
+        ("onRejectedFile", "warn", "write onRejectedFiles"),
+        ("onRejectedFiles", "ignore", "it is fail or warn"),
+        ("quote", "§", "not an ASCII character"),
+        ("quote", ",", "other than the delimiter"),
+        ("delimiter", "\n", "not one character of a line"),
+    ],
+)
+def test_a_custom_property_that_would_have_no_effect_is_refused(name: str, value: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Feed.from_contract(contract(customProperties=[{"property": name, "value": value}]), "x")
+
+
+def test_a_file_with_another_delimiter_says_which_setting() -> None:
+    told = FEED.header_problem(b"id;the text;amount")
+    assert told is not None
+    assert "it is delimited by a semicolon, which the contract's customProperty delimiter has to say" in told
+
+
+def test_a_line_that_is_no_header_of_the_feed_is_not_repeated() -> None:
+    told = FEED.header_problem(b"root:x:0:0,hunter2,more")
+    assert told is not None
+    assert told.startswith("header differs: missing id, the text, amount; 3 unknown")
+    assert "hunter2" not in told
