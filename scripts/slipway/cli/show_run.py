@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
+from slipway.domain.texts import one_line
 
 if TYPE_CHECKING:
     from slipway.domain.manifest import LandedFile, Node, Outstanding, RunManifest, TestResult
@@ -92,7 +93,9 @@ def _landed(files: list[LandedFile]) -> None:
     output.line(
         f"\nlanded: {figures.plural(len(accepted), 'new file')}, {figures.plural(rows, 'row')}; {len(aside)} set aside"
     )
-    _list("", [f"{entry.path} ({entry.verdict}): {figures.one_line(entry.reason)}" for entry in aside])
+    _list(
+        "", [f"{one_line(entry.path)} ({entry.verdict}): {figures.one_line(entry.reason)}" for entry in aside]
+    )
 
 
 def _inputs(manifest: RunManifest) -> None:
@@ -106,7 +109,7 @@ def _outstanding(found: list[Outstanding]) -> None:
     if not found:
         return
     output.result("\nin the landing area and not in raw:")
-    _list("", [f"{item.path}: {figures.one_line(item.reason)}" for item in found])
+    _list("", [f"{one_line(item.path)}: {figures.one_line(item.reason)}" for item in found])
 
 
 def _tables(nodes: list[Node]) -> None:

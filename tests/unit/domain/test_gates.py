@@ -136,7 +136,11 @@ def test_gates_of_every_mode(changes: dict[str, Any], told: str) -> None:
 
 STRICT = {
     "set aside": (
-        {"outstanding": [Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file", blocks=True)]},
+        {
+            "outstanding": [
+                Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file", blocks=True)
+            ]
+        },
         "1 landed file is set aside and not in raw: parcels/a.csv",
     ),
     "not run": (
