@@ -74,9 +74,10 @@ def _explain(found: Connection, *, exact: bool) -> None:
         "DuckDB alone": _duckdb(found, named, found.tables[table].metadata_location)
         if table
         else ["nothing is published yet"],
-        "Spark with the Iceberg runtime": _lines(
-            found.spark, "this kind of catalog has no counterpart there"
-        ),
+        "Spark with the Iceberg runtime": [
+            *(_spark_jars(found) if found.spark else []),
+            *_lines(found.spark, "this kind of catalog has no counterpart there"),
+        ],
         "Trino (etc/catalog/*.properties)": _lines(
             found.trino, "out of reach: it needs a shared catalog and s3://"
         ),
@@ -192,6 +193,17 @@ def _duckdb(found: Connection, table: str, metadata_location: str) -> list[str]:
         f"--   catalog.load_table({json.dumps(table)}).metadata_location",
         "-- Do not let DuckDB guess it from the folder: candidates that were not published are there, too.",
     ]
+
+
+def _spark_jars(found: Connection) -> list[str]:
+    """Settings that bring what Spark needs; the runtime and the drivers of SQLite and S3 were tried with these versions."""
+    jars = ["org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"]
+    if found.properties.get("type") == "sql":
+        is_sqlite = found.properties.get("uri", "").startswith("sqlite")
+        jars.append("org.xerial:sqlite-jdbc:3.46.1.3" if is_sqlite else "org.postgresql:postgresql:42.7.4")
+    if any(key.endswith(".io-impl") for key in found.spark or {}):
+        jars.append("org.apache.iceberg:iceberg-aws-bundle:1.12.0")
+    return ["# pip install pyspark==4.1.4", f"spark.jars.packages={','.join(jars)}"]
 
 
 def _lines(settings: dict[str, str] | None, otherwise: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 
-from slipway.cli.connect import _duckdb, _explain, _pyiceberg
+from slipway.adapters.connection import spark
+from slipway.cli.connect import _duckdb, _explain, _pyiceberg, _spark_jars
 from slipway.domain.cut import TableVersion
 from slipway.domain.secrets import shown
 from slipway.services.connect import Connection
@@ -55,6 +57,13 @@ def test_duckdb_is_told_where_the_store_is() -> None:
         " url_style 'path', use_ssl false);"
     ) in text
     assert "from iceberg_scan('s3://lake/x''s.metadata.json');" in text
+
+
+def test_spark_is_told_what_it_needs() -> None:
+    found = replace(remote(), spark=spark("prod", GIVEN, GIVEN["warehouse"]))
+    (jars,) = (line for line in _spark_jars(found) if line.startswith("spark.jars.packages="))
+    names = [jar.split(":")[1] for jar in jars.partition("=")[2].split(",")]
+    assert names == ["iceberg-spark-runtime-4.1_2.13", "postgresql", "iceberg-aws-bundle"]
 
 
 def test_a_name_that_is_no_plain_word_is_quoted(capsys: object) -> None:
