@@ -185,6 +185,18 @@ def test_no_file_names_a_machine_or_a_package_registry() -> None:
     assert hits(REGISTRY, iter(files)) == []
 
 
+def test_tables_are_scanned_by_one_function() -> None:
+    """Which has read the manifests before: DuckDB takes a damaged one for an empty one. ``connect`` only prints the scan."""
+    scanning = {
+        path.name for path in SLIPWAY.rglob("*.py") if "iceberg_scan(" in path.read_text(encoding="utf-8")
+    }
+    assert scanning == {"scan.py", "connect.py"}
+    unchecked = {
+        path.name for path in SLIPWAY.rglob("*.py") if "scan_of(" in path.read_text(encoding="utf-8")
+    }
+    assert unchecked == {"scan.py", "views.py", "writer.py"}
+
+
 def test_modules_stay_readable_in_one_sitting() -> None:
     long = {
         f"{path.relative_to(ROOT)}: {lines} lines"

@@ -13,9 +13,8 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.adapters import engine
 from slipway.adapters.dbt.state import INPUTS, read_state
 from slipway.adapters.iceberg.content import current_content, snapshot_with
-from slipway.adapters.iceberg.reading import check_whole, scanning
-from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.reading import scanning
+from slipway.adapters.iceberg.scan import whole_scan
 from slipway.adapters.published import Published
 from slipway.domain.lineage import LANDING, Source, SourceFile, SourceFiles
 
@@ -53,12 +52,8 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
     snapshot = snapshot_with(table, source.version)
     if snapshot is None:  # expired
         return
-    scan = (
-        f"iceberg_scan({literal(duckdb_path(table.metadata_location))}, "
-        f"snapshot_from_id = {snapshot.snapshot_id})"
-    )
+    scan = whole_scan(table, snapshot)
     connection = engine.connect(published.environment, published.environment.home)
-    check_whole(table, snapshot)
     try:
         with scanning(connection, table):
             connection.execute(

@@ -9,9 +9,9 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg.reading import check_whole, find_damaged
-from slipway.adapters.iceberg.tables import Tables, duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.reading import find_damaged
+from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.published import Published
 from slipway.domain.cut import Cut
 from slipway.domain.errors import DamagedTableError, SlipwayError
@@ -38,7 +38,7 @@ def create_view(
     """
     schema, _, table = name.rpartition(".")
     identifier, version, tables = (schema, table), cut.tables[name], Tables(published.environment)
-    chosen, snapshot = "", None
+    snapshot = None
     try:
         loaded = tables.load_to_read(identifier, version.metadata_location)
     except DamagedTableError as error:
@@ -50,11 +50,9 @@ def create_view(
         snapshot = loaded.snapshot_by_id(int(version.snapshot_id or 0))
         if snapshot is None:
             raise
-        chosen = f", snapshot_from_id = {snapshot.snapshot_id}"
-    check_whole(loaded, snapshot)  # DuckDB would take a damaged manifest for an empty one, or end the process
+    scan = whole_scan(loaded, snapshot)
     opened.append(loaded)
-    location = literal(duckdb_path(loaded.metadata_location))
-    connection.execute(f"{create} from iceberg_scan({location}{chosen})")
+    connection.execute(f"{create} from {scan}")
 
 
 def damage_of(published: Published, opened: Sequence[Table], error: duckdb.Error) -> SlipwayError | None:

@@ -99,12 +99,9 @@ def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
 
 
 def _scan(tables: Tables, name: str, table: BuiltTable | None) -> str | None:
-    from slipway.adapters.iceberg.reading import check_whole
-    from slipway.adapters.iceberg.tables import duckdb_path
-    from slipway.adapters.iceberg.types import literal
+    from slipway.adapters.iceberg.scan import whole_scan
 
     if table is None:
         return None
     namespace, _, identifier = name.rpartition(".")
-    check_whole(tables.load_to_read((namespace, identifier), table.metadata_location))
-    return f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    return whole_scan(tables.load_to_read((namespace, identifier), table.metadata_location))

@@ -165,9 +165,8 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
         DamagedTableError: a file of one cannot be read.
     """
     from slipway.adapters import engine
-    from slipway.adapters.iceberg.reading import data_files, scanning
-    from slipway.adapters.iceberg.tables import duckdb_path
-    from slipway.adapters.iceberg.types import literal
+    from slipway.adapters.iceberg.reading import scanning
+    from slipway.adapters.iceberg.scan import whole_scan
     from slipway.adapters.iceberg.write.digest import digest_of
 
     found = {}
@@ -177,13 +176,12 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
             namespace, _, bare = name.rpartition(".")
             try:
                 table = tables.load((namespace, bare), str(node.metadata_location))
-                data_files(table)
+                scan = whole_scan(table)
             except DamagedTableError as error:
                 if isinstance(error.__cause__, FileNotFoundError):
                     continue
                 raise
             with scanning(connection, table):
-                scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
                 found[name] = str(digest_of(connection, scan, table.schema()))
     finally:
         connection.close()

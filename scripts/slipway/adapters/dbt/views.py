@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.adapters.iceberg.reading import check_whole
-from slipway.adapters.iceberg.tables import StagedTable, TableId, duckdb_path
-from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.iceberg.scan import scan_of, whole_scan
+from slipway.adapters.iceberg.tables import StagedTable, TableId
+from slipway.adapters.iceberg.types import quote
 
 
 class Views:
@@ -35,14 +35,13 @@ class Views:
         """
         location = table.metadata_location
         if location not in self._whole:
-            check_whole(table)
+            whole_scan(table)
             self._whole.add(location)
-        return f"iceberg_scan({literal(duckdb_path(location))})"
+        return scan_of(location)
 
     def table(self, database: str, identifier: TableId, metadata_location: str) -> None:
         """Show one metadata file of an Iceberg table under a relation's name."""
-        select = f"from iceberg_scan({literal(duckdb_path(metadata_location))})"
-        self.select(database, identifier, select, metadata_location)
+        self.select(database, identifier, f"from {scan_of(metadata_location)}", metadata_location)
 
     def select(self, database: str, identifier: TableId, select: str, version: str) -> None:
         """Show a query under a relation's name, unless this version of it is shown already."""

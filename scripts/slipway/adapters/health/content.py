@@ -10,8 +10,7 @@ from pyiceberg.table import Table
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content_names import RESTORE
 from slipway.adapters.iceberg.reading import damages, data_files
-from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.scan import whole_scan
 from slipway.adapters.iceberg.write.digest import digest_of, recorded
 from slipway.domain.health import Finding
 
@@ -25,7 +24,7 @@ def rows(at: Examination, table: Table) -> Iterator[Finding]:
     name, connection = ".".join(table.name()), at.connection
     files = data_files(table)
     wanted = recorded(table.current_snapshot())
-    scan = f"iceberg_scan({literal(duckdb_path(table.metadata_location))})"
+    scan = whole_scan(table)
     try:
         found = digest_of(connection, scan, table.schema()) if wanted else None
     except duckdb.Error:

@@ -9,9 +9,10 @@ from slipway.adapters.belonging import elsewhere
 from slipway.adapters.contracts import read_feeds
 from slipway.adapters.feed_files import FeedFiles
 from slipway.adapters.health.examination import Examination
-from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.reading import scanning
+from slipway.adapters.iceberg.scan import whole_scan
 from slipway.adapters.landing import Landing
+from slipway.domain.errors import DamagedTableError, UnavailableError
 from slipway.domain.feed import Feed
 from slipway.domain.health import Finding
 
@@ -34,9 +35,19 @@ def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]
     location = at.locations.get(("raw", feed.name))
     if location is None or not landing.ledger.accepted(feed.name):
         return
-    with engine.connect(at.environment, at.environment.home) as connection:
-        scan = f"iceberg_scan({literal(duckdb_path(location))})"
-        held = dict(connection.execute(f"select _file_sha256, count(*) from {scan} group by all").fetchall())
+    try:
+        table = at.tables.load(("raw", feed.name), location)
+        scan = whole_scan(table)
+    except UnavailableError:  # told of where files are examined
+        return
+    try:
+        with engine.connect(at.environment, at.environment.home) as connection, scanning(connection, table):
+            held = dict(
+                connection.execute(f"select _file_sha256, count(*) from {scan} group by all").fetchall()
+            )
+    except DamagedTableError as error:
+        yield Finding(f"raw.{feed.name}", f"it cannot be read as a whole: {error.why}", error.fix)
+        return
     files, latest = FeedFiles(landing.area), landing.ledger.latest(feed.name)
     for arrival in landing.area.arrivals(feed.name):
         entry = latest.get(arrival.info.key)

@@ -11,7 +11,7 @@ from slipway.adapters.belonging import LEDGER, elsewhere, lost
 from slipway.adapters.health import content
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content import current_content
-from slipway.adapters.iceberg.reading import files_of, manifests_of
+from slipway.adapters.iceberg.reading import check_whole, files_of, manifests_of
 from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
 from slipway.domain.errors import DamagedError, UnavailableError
@@ -193,6 +193,7 @@ def _files(at: Examination, identifier: TableId, table: Table) -> Iterator[Findi
     try:
         for manifest in manifests_of(current, table.io, ".".join(identifier)):
             wanted[manifest.manifest_path] = manifest.manifest_length
+        check_whole(table)
         if whole:
             wanted |= {file.file_path: file.file_size_in_bytes for file in files_of(table)}
     except UnavailableError as error:

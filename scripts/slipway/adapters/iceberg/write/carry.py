@@ -12,8 +12,8 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.schema import Schema
 
 from slipway.adapters.iceberg import schema
-from slipway.adapters.iceberg.tables import duckdb_path
-from slipway.adapters.iceberg.types import literal, quote
+from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.types import quote
 from slipway.adapters.iceberg.write.request import EVERYTHING, Increment, WriteRequest
 from slipway.adapters.iceberg.write.rewrite import Scratch, files_relation
 
@@ -170,9 +170,9 @@ def _scan(one: Increment) -> str:
     assert before is not None
     snapshot = table.snapshot_by_id(before)
     assert snapshot is not None
+    scan = whole_scan(table, snapshot)
     if snapshot.schema_id == table.metadata.current_schema_id:
-        path = literal(duckdb_path(table.metadata_location))
-        return f"iceberg_scan({path}, snapshot_from_id = {before})"
+        return scan
     manifests = snapshot.manifests(table.io)
     if any(manifest.content == ManifestContent.DELETES for manifest in manifests):
         raise NotCarriedError(f"{one.name} has delete files and another schema than before")

@@ -17,10 +17,10 @@ from pyiceberg.table.update import (
 
 from slipway.adapters import engine
 from slipway.adapters.iceberg import reading, schema
+from slipway.adapters.iceberg.scan import scan_of
 from slipway.adapters.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.adapters.iceberg.staging import Staging
-from slipway.adapters.iceberg.tables import Tables, duckdb_path
-from slipway.adapters.iceberg.types import literal
+from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.write import constraints, copy, rewrite
 from slipway.adapters.iceberg.write.carry import part_of
 from slipway.adapters.iceberg.write.delete_insert import by_delete_insert
@@ -126,7 +126,7 @@ class _Write:
         staged = self.tables.stage(table, transaction, new=self.base is None)
         self._lap("stage")
         if request.contract:
-            scan = f"iceberg_scan({literal(duckdb_path(staged.table.metadata_location))})"
+            scan = scan_of(staged.table.metadata_location)
             held = constraints.Held.of(self.base, full=self.full)
             new = rewrite.files_relation(added, target) if added else ""
             constraints.check_written(self.cursor, request.model, request.contract, written, new, scan, held)
