@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import json
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,28 +54,55 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load what is needed for Iceberg, from the installed packages or from DuckDB's repository."""
+    """Load what is needed for Iceberg, from the installed packages or from DuckDB's repository.
+
+    DuckDB keeps extensions and secrets below the user's home. Where there is none (containers, users of services), it gets an
+    empty folder, and extensions are loaded where their packages are.
+
+    Raises:
+        UnavailableError: an extension can be loaded from nowhere.
+    """
+    if not os.path.isdir(os.environ.get("HOME") or ""):  # noqa: PTH112 - a Path of nothing is the current folder
+        connection.execute(f"set home_directory = {literal(_empty_home())}")
     for name in EXTENSIONS:
         try:
             connection.execute(f"load {name}")
-            continue
-        except duckdb.Error:
-            pass
-        try:
-            from duckdb_extensions import import_extension
+        except duckdb.Error as error:
+            _load_from_elsewhere(connection, name, error)
 
-            import_extension(name)
-            connection.execute(f"load {name}")
-        except (ImportError, OSError, ValueError, duckdb.Error) as error:
-            try:
-                connection.execute(f"install {name}")
-                connection.execute(f"load {name}")
-            except duckdb.Error:
-                raise UnavailableError(
-                    f"DuckDB extension {name} cannot be loaded",
-                    str(error).split("\n", 1)[0],
-                    f"install the package duckdb-extension-{name} in the version of duckdb",
-                ) from error
+
+def _load_from_elsewhere(connection: duckdb.DuckDBPyConnection, name: str, first: duckdb.Error) -> None:
+    reason: Exception = first
+    for statement in (*_from_package(name), f"install {name}; load {name}"):
+        try:
+            connection.execute(statement)
+            return
+        except duckdb.Error as error:
+            reason = error
+    package = f"duckdb-extension-{name}"
+    raise UnavailableError(
+        f"DuckDB extension {name} cannot be loaded",
+        str(reason).split("\n", 1)[0],
+        f"install the package {package} in the version of duckdb",
+    ) from reason
+
+
+def _from_package(name: str) -> list[str]:
+    """Statements that load an extension from its installed package: kept below the home from then on, or else in place."""
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError:
+        return []
+    root = Path(str(package.__file__)).parent / "extensions" / f"v{duckdb.__version__}"
+    file = literal(str(root / f"{name}.duckdb_extension"))
+    return [f"install {file}; load {name}", f"load {file}"]
+
+
+@cache
+def _empty_home() -> str:
+    folder = tempfile.mkdtemp(prefix="slipway-home-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextmanager

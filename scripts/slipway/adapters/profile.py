@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from slipway.adapters.rendering import render
+from slipway.domain.addresses import check_places, check_ports
 from slipway.domain.environment import Environment, Mode, is_rest, local_catalog
 from slipway.domain.errors import ConfigError, NotFoundError
 from slipway.domain.names import Kind, nearest, shown, why_not
@@ -134,10 +135,10 @@ class Profile:
             properties.pop("warehouse", None)
         if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
             properties = {**_standard_aws(), **properties}
-        for key in (
-            "s3.endpoint",
-            "glue.endpoint",
-        ):  # the store takes keys, and clients name it in their errors
+        check_places(name, {"SLIPWAY_HOME": str(home), "SLIPWAY_WAREHOUSE": root, "SLIPWAY_LANDING": landing})
+        check_ports(name, properties)
+        # the store takes keys, and clients name it in their errors
+        for key in ("s3.endpoint", "glue.endpoint"):
             if key in properties:
                 properties[key] = without_user(properties[key])
         remember([*secrets_of(given), *secrets_of(properties), *_keys_of_the_shell()])
@@ -202,7 +203,7 @@ def _keys_of_the_shell() -> list[str]:
 
 
 def _has_pyiceberg_file() -> bool:
-    return any((folder / ".pyiceberg.yaml").is_file() for folder in (Path.home(), Path.cwd()))
+    return any((folder / ".pyiceberg.yaml").is_file() for folder in (_home(), Path.cwd()))
 
 
 def _is_local(name: str, given: Any) -> bool:
@@ -211,6 +212,14 @@ def _is_local(name: str, given: Any) -> bool:
     if given not in (None, True, False, ""):
         raise ConfigError(f"target {name} has local: {given}", fix="write true or false")
     return bool(given)
+
+
+def _home() -> Path:
+    """The user's home, or the current folder for a user without one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path.cwd()
 
 
 def _mode(name: str, text: str) -> Mode:

@@ -156,6 +156,12 @@ def _failed(error: BaseException) -> int:
         again = "nothing needs to be done again" if done else "make room, or write elsewhere, then run again"
         failure(f"slipway: {before}cannot write{where}: {error.strerror}. {again}.")
         return 5
+    if isinstance(error, PermissionError):
+        where = error.filename or "a file or folder"
+        failure(
+            f"slipway: cannot use {where}: {error.strerror or error}. check its owner and its permissions."
+        )
+        return 5
     text = " ".join(str(error).split()) or type(error).__name__
     failure(
         f"slipway: {before}unexpected {type(error).__name__}: {text}. Run with --debug for the traceback."

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     help="Build microbatch models up to this time, UTC.",
 )
 @click.option("--force", is_flag=True, help="Build also what is unchanged.")
-@click.option("--threads", type=click.IntRange(min=1), help="dbt threads. [default: the profile's]")
+@click.option("--threads", type=click.IntRange(1, 256), help="dbt threads. [default: the profile's]")
 @click.option(
     "--wait",
     type=click.IntRange(min=0),
