@@ -246,3 +246,41 @@ def test_corrections_are_carried(
     # what a strategy can do by itself is not built anew
     alone = {"overwrite-rows", "overwrite-aggregates", "overwrite-the-largest", "overwrite-two-fields"}
     assert found.carried == 4 if name in alone else found.carried < 4
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "carried"),
+    [
+        ("append", {}, True),
+        ("merge", {"unique_key": ["k"]}, True),
+        ("delete+insert", {"unique_key": ["k"]}, True),
+        (OVER, {"partitioned_by": ["k"]}, True),
+        (OVER, {"partitioned_by": ["day"]}, False),
+        (OVER, {}, False),
+    ],
+)
+def test_rows_that_were_added_replace_no_partition_that_has_others(
+    lakes: Iterator[Lake],
+    chained: duckdb.DuckDBPyConnection,
+    strategy: str,
+    options: dict[str, Any],
+    carried: bool,
+) -> None:
+    found = chain(lakes, chained, "merge")
+    up, down, relation = found.up, found.down, ("chain", "layer", "up")
+    row = "select {}::integer as k, date '2024-01-30' as day, 'run-{}' as _run_id"
+    up.write(row.format(1, 1), "append", snapshot_properties={"slipway.run-id": "run-1"})
+    down.write(f"select k, day from {up.scan}", **options)
+    consumed = current_content(up.table)
+    up.write(row.format(2, 2), "append", snapshot_properties={"slipway.run-id": "run-2"})
+    told = increment(relation, up.table, consumed)
+    part = f"select k, day from {up.scan} where {told.predicate}"
+    if not carried:
+        with pytest.raises(NotCarriedError, match="rows"):
+            down.write(part, strategy, increments=[told], **options)
+        return
+    down.write(part, strategy, increments=[told], **options)
+    assert [key for key, _ in down.by_duckdb()] == [1, 2]
+    # what cannot be told is never added to what is there
+    with pytest.raises(NotCarriedError, match=r"what changed in layer.up cannot be told"):
+        down.write(part, strategy, increments=[increment(relation, up.table, None)], **options)
