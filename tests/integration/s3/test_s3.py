@@ -34,6 +34,8 @@ class Told:
             lake.put("landing/parcels/", b"")  # as a console does it
         lake.put("landing/parcels/again.csv", lake.get("landing/parcels/day-2.csv"))
         lake.put("landing/parcels/broken.csv", b"parcel,depot\np9,N\n")
+        allowed = "    format: csv\n    customProperties: [{property: onRejectedFiles, value: warn}]\n"
+        workshop.edit("contracts/parcels.odcs.yaml", "    format: csv\n", allowed)
         self.first = workshop.run()
         self.after_first = lake.sizes()
         self.same = workshop.run()
