@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -17,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyiceberg.catalog.sql import SqlCatalog
-    from tests.integration.conftest import Project
+
+    from slipway.adapters.objects import object_store
+from tests.integration.conftest import Project
+
+from slipway.adapters.record_files import read_dbt_manifest
 
 FAILING_MODEL = "select error('the meter is broken') as site from {{ ref('consumption') }}\n"
 # holds a run until the file is there: what stands before it has been staged by then
@@ -394,6 +397,7 @@ def test_a_run_keeps_its_own_dbt_manifest_when_another_of_the_checkout_wrote_one
     assert run.wait().code == 0
     told = built.runs()[-2]  # it began before the other
     (stored,) = (built.home / "dev/warehouse/_slipway/runs").glob(f"*/{told['run_id']}/dbt/manifest.json")
-    described = json.loads(stored.read_bytes())
+    root = built.home / "dev/warehouse/_slipway"
+    described = read_dbt_manifest(object_store(str(root), {}), stored.relative_to(root).as_posix())
     assert described["metadata"]["invocation_id"] == told["invocation_id"] != other
     assert "model.meters.last" in described["nodes"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +20,7 @@ REPAIRED = ".repaired"
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
+_REST = "slipway_rest_sha256"
 _CHECK = "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
 
@@ -39,13 +43,52 @@ def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
 def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
     """dbt's manifest.json, or the copy of it that was put beside it when it was found damaged.
 
-    Source: dbt's schema of manifest.json, of which nodes and exposures are used.
+    Source: dbt's schema of manifest.json, of which nodes and exposures are used. All but its metadata is the same in run
+    after run, and kept once; an older slipway kept all of it with each run.
 
     Raises:
         FileNotFoundError: there is none.
         DamagedError: it is no manifest of dbt.
     """
-    return _read(store, key, _parse_dbt_manifest)
+    return _read(store, key, lambda content, name: _parse_dbt_manifest(store, content, name))
+
+
+def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
+    """What is kept of dbt's manifest.json.
+
+    Args:
+        content: the file as dbt wrote it.
+
+    Returns:
+        The key of what is kept once, below the records' root; that, compressed; and what each run keeps: dbt's metadata
+        and the checksum of the rest.
+    """
+    described: dict[str, Any] = json.loads(content)
+    metadata = described.pop("metadata", {})
+    rest = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
+    checksum = hashlib.sha256(rest).hexdigest()
+    own = json.dumps({"metadata": metadata, _REST: checksum}, indent=1).encode()
+    return _rest_key(checksum), gzip.compress(rest, mtime=0), own
+
+
+def _rest_key(checksum: str) -> str:
+    return f"dbt_manifests/{checksum}.json.gz"
+
+
+def _read_rest(store: ObjectStore, checksum: str) -> dict[str, Any]:
+    def parse(content: bytes, name: str) -> dict[str, Any]:
+        try:
+            rest = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise _damaged(name, f"it cannot be decompressed ({error})") from None
+        if hashlib.sha256(rest).hexdigest() != checksum:
+            raise _damaged(name, "it does not have the content that its name tells")
+        return parse_json(rest, name)
+
+    try:
+        return _read(store, _rest_key(checksum), parse)
+    except FileNotFoundError:
+        raise _damaged(f"{store.root}/{_rest_key(checksum)}", "it is missing") from None
 
 
 def _read(store: ObjectStore, key: str, parse: Callable[[bytes, str], _T]) -> _T:
@@ -60,8 +103,10 @@ def _read(store: ObjectStore, key: str, parse: Callable[[bytes, str], _T]) -> _T
         return parse(copy, f"{store.root}/{key}{REPAIRED}")
 
 
-def _parse_dbt_manifest(content: bytes, name: str) -> dict[str, Any]:
+def _parse_dbt_manifest(store: ObjectStore, content: bytes, name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = parse_json(content, name)
+    if isinstance(checksum := loaded.get(_REST), str):
+        loaded = {"metadata": loaded.get("metadata"), **_read_rest(store, checksum)}
     for part in ("nodes", "exposures"):
         found = loaded.get(part)
         if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from slipway.adapters.objects import ObjectStore, object_store
-from slipway.adapters.record_files import read_dbt_manifest, read_record
+from slipway.adapters.record_files import dbt_manifest_in_parts, read_dbt_manifest, read_record
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import Checksums, Closed, RunManifest
@@ -46,6 +46,13 @@ class Records:
         written = content.encode() if isinstance(content, str) else content
         self.store.create(f"{self.folder(run_id)}/{name}", written)
         self._sums.setdefault(run_id, {})[name] = hashlib.sha256(written).hexdigest()
+
+    def write_dbt_manifest(self, run_id: str, content: bytes) -> None:
+        """Keep dbt's manifest of a run: what is the same in other runs once for all of them."""
+        key, rest, own = dbt_manifest_in_parts(content)
+        with suppress(FileExistsError):
+            self.store.create(key, rest)
+        self.write(run_id, "dbt/manifest.json", own)
 
     def seal(self, run_id: str) -> None:
         """Write down the checksums of what this process wrote in a run's folder, its run manifest among them."""

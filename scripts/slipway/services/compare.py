@@ -81,7 +81,13 @@ def compare_builds(
 
 def scratch_manifest(scratch: Path, run_id: str) -> bytes:
     """dbt's manifest of the run that built a scratch environment."""
-    return next(scratch.glob(f"warehouse/_slipway/runs/*/{run_id}/dbt/manifest.json")).read_bytes()
+    from slipway.adapters.objects import object_store
+    from slipway.adapters.record_files import read_dbt_manifest
+
+    root = scratch / "warehouse" / "_slipway"
+    kept = next(root.glob(f"runs/*/{run_id}/dbt/manifest.json"))
+    found = read_dbt_manifest(object_store(str(root), {}), kept.relative_to(root).as_posix())
+    return json.dumps(found).encode()
 
 
 def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:

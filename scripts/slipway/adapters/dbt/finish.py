@@ -216,9 +216,10 @@ def _write_records(session: Session, run_manifest: RunManifest, done: Invocation
         if artifact is not None:
             content = _artifact(session.project, name, artifact, run_manifest)
             try:
-                records.write(
-                    run_id, f"dbt/{name}", _without_secrets(content) if "results" in name else content
-                )
+                if name == "manifest.json":
+                    records.write_dbt_manifest(run_id, content)
+                else:
+                    records.write(run_id, f"dbt/{name}", _without_secrets(content))
             except UnavailableError as error:  # they are large; there may be room for what matters more
                 missing = error
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
