@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog.sql import SqlCatalog
 
-    from slipway.adapters.objects import object_store
 from tests.integration.conftest import Project
 
+from slipway.adapters.objects import object_store
 from slipway.adapters.record_files import read_dbt_manifest
 
 FAILING_MODEL = "select error('the meter is broken') as site from {{ ref('consumption') }}\n"
