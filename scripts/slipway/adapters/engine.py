@@ -157,11 +157,13 @@ def execute(
             if statement.type not in _ENDS:
                 after()
     except BaseException:
-        if (
-            statements[0].type == StatementType.TRANSACTION
-        ):  # else every later statement of the connection fails, too
-            with suppress(duckdb.Error):
+        with suppress(duckdb.Error):
+            if statements[0].type == StatementType.TRANSACTION:  # else every later statement fails, too
                 cursor.rollback()
+            elif (
+                len(statements) > 1 and statements[0].type == StatementType.SET
+            ):  # takes its place inside of one
+                cursor.execute(statements[-1])
         raise
     return rows
 

@@ -131,17 +131,16 @@ def test_no_changed_byte_is_read(lake: Lake, file: Callable[[Table], Path]) -> N
 
 def test_a_bound_that_was_changed(lake: Lake) -> None:
     """The case that no count finds: DuckDB leaves out a file by its bounds, and a row is missing."""
-    lake.write("select 'needle' as name")
+    plain = {TableProperties.WRITE_AVRO_COMPRESSION: "null"}
+    lake.write("select 'needle' as name", table_properties=plain)
     path = manifest(lake.table)
     content = path.read_bytes()
-    assert content.count(b"needle") == 2 or b"zstd" in content or b"deflate" in content
-    if content.count(b"needle") == 2:
-        path.write_bytes(content.replace(b"needle", b"aeedle"))
-        assert lake.connection.execute(
-            f"select count(*) from {lake.scan} where name = 'needle'"
-        ).fetchall() == [(0,)]
-        with pytest.raises(DamagedTableError, match=path.name):
-            read(lake)
+    assert content.count(b"needle") == 2
+    path.write_bytes(content.replace(b"needle", b"aeedle"))
+    found = lake.connection.execute(f"select count(*) from {lake.scan} where name = 'needle'").fetchall()
+    assert found == [(0,)]
+    with pytest.raises(DamagedTableError, match=path.name):
+        read(lake)
 
 
 def test_a_damaged_table_is_written_again(lake: Lake) -> None:
