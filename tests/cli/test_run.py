@@ -462,3 +462,18 @@ def test_the_reason_of_an_error_is_shown_also_of_a_batch(workshop: Workshop) -> 
     manifest = workshop.manifests()[-1]
     messages = {node["unique_id"]: node["message"] for node in manifest["nodes"]}
     assert "the scales" in messages["model.parcels.batched"]
+
+
+@pytest.mark.long
+def test_names_of_files_do_not_steer_the_terminal(workshop: Workshop) -> None:
+    hostile = "day\x1b[2K\r\n9.csv"
+    workshop.land(hostile, ("p9,N,2024-05-09,1",), header="wrong\x1b[31m,header")
+    done = workshop.slipway("run")
+    shown = workshop.slipway("show", "latest")
+    plain = workshop.dbt("build")
+    for text in (done.out, done.err, shown.out, plain):
+        assert "\x1b[2K" not in text
+        assert "\x1b[31m" not in text
+        assert "\r" not in text
+    assert "day\\x1b[2K\\r\\n9.csv" in done.err
+    assert "day\\x1b[2K\\r\\n9.csv" in shown.out

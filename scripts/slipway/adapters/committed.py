@@ -20,7 +20,7 @@ from slipway.domain.errors import NotFoundError
 
 _LINK, _SUBMODULE = "120000", "160000"
 _MOST_LINKS = 40  # as Linux follows in one path
-# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+# Git LFS specification, "The Pointer"
 _LARGE_FILE = re.compile(
     rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n"
 )
