@@ -11,7 +11,7 @@ from slipway.adapters.belonging import LEDGER, elsewhere, lost
 from slipway.adapters.health import content
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content import current_content
-from slipway.adapters.iceberg.reading import check_whole, files_of, manifests_of
+from slipway.adapters.iceberg.reading import check_whole, files_of, manifests_of, rows_of
 from slipway.adapters.iceberg.tables import TableId, uri
 from slipway.adapters.objects import object_store
 from slipway.domain.errors import DamagedError, UnavailableError
@@ -93,7 +93,20 @@ def files(at: Examination) -> Iterator[Finding]:
             yield _broken(identifier, error.why)
             continue
         broken = list(_files(at, identifier, table))
-        yield from broken or (content.rows(at, table) if at.deep else ())
+        if broken or not (at.deep or identifier == LEDGER):
+            yield from broken
+        elif identifier == LEDGER:
+            yield from _ledger(table)
+        else:
+            yield from content.rows(at, table)
+
+
+def _ledger(table: Table) -> Iterator[Finding]:
+    """What keeps a run from reading the ledger."""
+    try:
+        rows_of(table)
+    except UnavailableError as error:
+        yield _broken(LEDGER, error.why)
 
 
 def _newest(at: Examination) -> Release | None:
