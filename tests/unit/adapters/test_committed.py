@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from dbt.artifacts.resources.base import FileHash
+from dbt.contracts.files import FilePath, SourceFile
 
 from slipway.adapters.code import code_of
 from slipway.adapters.committed import digest_of_folder
@@ -315,20 +317,29 @@ def test_profiles_elsewhere_are_recorded(
     assert code_of(repository.project).uncommitted == ["warehouse/target/profiles.yml: not in the commit"]
 
 
-def dbt_file(path: Path, content: str) -> SimpleNamespace:
-    checksum = SimpleNamespace(name="sha256", checksum=sha256(content.strip().encode()).hexdigest())
-    return SimpleNamespace(path=SimpleNamespace(absolute_path=str(path)), checksum=checksum)
+def parsed(repository: Repository, content: str, root: Path | None = None) -> SimpleNamespace:
+    """A manifest of dbt's with one file, parsed in a folder."""
+    path = FilePath("models", Path(MODEL).name, 0.0, str(root or repository.project))
+    file = SourceFile(path, FileHash.from_contents(content.strip()), "shop")
+    return SimpleNamespace(files={"a": file}, metadata=SimpleNamespace(project_name="shop"))
 
 
 def test_what_dbt_parsed_is_what_is_there(repository: Repository) -> None:
-    path = repository.project / MODEL
+    content = (repository.project / MODEL).read_text()
     begun = code_of(repository.project)
-    files = {"a": dbt_file(path, path.read_text())}
-    assert not code_read(begun, repository.project, SimpleNamespace(files=files), []).dirty
-    files = {"a": dbt_file(path, "select 5 as id")}
-    code = code_read(begun, repository.project, SimpleNamespace(files=files), [])
+    assert not code_read(begun, repository.project, parsed(repository, content), []).dirty
+    code = code_read(begun, repository.project, parsed(repository, "select 5 as id"), [])
     assert code.dirty
     assert "dbt parsed another content" in code.unknown
+
+
+def test_a_parse_of_a_project_that_was_moved_is_of_its_files(repository: Repository, tmp_path: Path) -> None:
+    content = (repository.project / MODEL).read_text()
+    begun = code_of(repository.project)
+    moved = parsed(repository, content, tmp_path / "before")
+    assert not code_read(begun, repository.project, moved, []).dirty
+    changed = parsed(repository, "select 5 as id", tmp_path / "before")
+    assert code_read(begun, repository.project, changed, []).dirty
 
 
 def imported(name: str, path: Path) -> ModuleType:

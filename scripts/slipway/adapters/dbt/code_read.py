@@ -31,7 +31,7 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
         manifest: dbt's, None where it could not parse.
         imported: the modules of this process.
     """
-    files = {Path(file.path.absolute_path): file for file in getattr(manifest, "files", {}).values()}
+    files = _parsed(manifest, project) if manifest else {}
     ours = {path: file for path, file in files.items() if not _is_installed(path)}
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     modules = {
@@ -41,6 +41,18 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
     }
     changed = [*_parsed_otherwise(ours), *_compiled_otherwise(modules)]
     return settled(begun, code_of(project, [*ours, *modules]), changed)
+
+
+def _parsed(manifest: Any, project: Path) -> dict[Path, Any]:
+    """The files that dbt has parsed, where they are now: a parse taken over from a project that was moved names its old folder."""
+    own = manifest.metadata.project_name
+    before = {file.path.project_root for file in manifest.files.values() if file.project_name == own}
+    found = {}
+    for file in manifest.files.values():
+        path = Path(file.path.absolute_path)
+        root = next((root for root in before if path.is_relative_to(os.path.normpath(root))), None)
+        found[project / path.relative_to(os.path.normpath(root)) if root else path] = file
+    return found
 
 
 def _parsed_otherwise(files: dict[Path, Any]) -> Iterator[Finding]:
