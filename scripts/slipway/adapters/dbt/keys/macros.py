@@ -31,6 +31,7 @@ SHIMS = frozenset(
         "pin",
         "ref",
         "rows_added",
+        "run_query",
         "slice_predicate",
         "slipway",
         "source",
