@@ -11,8 +11,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DataFile,
@@ -32,6 +30,8 @@ from slipway.domain.errors import DamagedTableError, SlipwayError, UnavailableEr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import pyarrow as pa
 
 use_safe_decoder()
 
@@ -202,6 +202,9 @@ def rows_of(table: Table) -> pa.Table:
     except SlipwayError:
         raise
     except Exception:
+        import pyarrow as pa  # slow to import, and reading commands start without it
+        import pyarrow.parquet as pq
+
         for file in data_files(table):
             with (
                 reading(f"data of {'.'.join(table.name())}", file.file_path),
