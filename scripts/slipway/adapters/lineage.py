@@ -13,8 +13,7 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.adapters import engine
 from slipway.adapters.dbt.state import INPUTS, read_state
 from slipway.adapters.iceberg.content import current_content, snapshot_with
-from slipway.adapters.iceberg.reading import scanning
-from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.scan import scanning, whole_scan
 from slipway.adapters.published import Published
 from slipway.domain.lineage import LANDING, Source, SourceFile, SourceFiles
 

@@ -9,8 +9,7 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.adapters import engine
-from slipway.adapters.iceberg.reading import find_damaged
-from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.scan import find_damaged, whole_scan
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.published import Published
 from slipway.domain.cut import Cut

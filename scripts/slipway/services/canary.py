@@ -14,7 +14,7 @@ from slipway.adapters.processes import temporary
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
-from slipway.domain.replay import is_history
+from slipway.domain.replayable import is_history
 from slipway.services.builds import Build, build
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 

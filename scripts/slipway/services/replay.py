@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Any
 from slipway.adapters.processes import temporary
 from slipway.domain.errors import DamagedTableError, NotFoundError, SlipwayError
 from slipway.domain.manifest import Node, RunManifest, Versions
-from slipway.domain.replay import (
-    ReplayedTable,
-    ReplayReport,
-    ReplayVerdict,
-    inputs_of,
-    judge_replay,
-    kept_by,
-    made_by,
-    same_digest,
-    selection_of,
-    why_not_replayable,
-)
+from slipway.domain.replay import ReplayedTable, ReplayReport, ReplayVerdict, judge_replay, same_digest
+from slipway.domain.replayable import inputs_of, kept_by, made_by, selection_of, why_not_replayable
 from slipway.services.builds import Build, build
 from slipway.services.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.services.environments import environment_of, find_run
@@ -165,8 +155,7 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
         DamagedTableError: a file of one cannot be read.
     """
     from slipway.adapters import engine
-    from slipway.adapters.iceberg.reading import scanning
-    from slipway.adapters.iceberg.scan import whole_scan
+    from slipway.adapters.iceberg.scan import scanning, whole_scan
     from slipway.adapters.iceberg.write.digest import digest_of
 
     found = {}

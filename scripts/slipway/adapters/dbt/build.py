@@ -34,7 +34,7 @@ from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
 from slipway.adapters.releases import figures
 from slipway.domain.errors import SlipwayError
 from slipway.domain.manifest import Node
-from slipway.domain.replay import is_history
+from slipway.domain.replayable import is_history
 
 
 @dataclass

@@ -9,8 +9,8 @@ from pyiceberg.table import Table
 
 from slipway.adapters.health.examination import Examination
 from slipway.adapters.iceberg.content_names import RESTORE
-from slipway.adapters.iceberg.reading import damages, data_files
-from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.reading import data_files
+from slipway.adapters.iceberg.scan import damages, whole_scan
 from slipway.adapters.iceberg.write.digest import digest_of, recorded
 from slipway.domain.health import Finding
 

@@ -9,8 +9,7 @@ from slipway.adapters.belonging import elsewhere
 from slipway.adapters.contracts import read_feeds
 from slipway.adapters.feed_files import FeedFiles
 from slipway.adapters.health.examination import Examination
-from slipway.adapters.iceberg.reading import scanning
-from slipway.adapters.iceberg.scan import whole_scan
+from slipway.adapters.iceberg.scan import scanning, whole_scan
 from slipway.adapters.landing import Landing
 from slipway.domain.errors import DamagedTableError, UnavailableError
 from slipway.domain.feed import Feed

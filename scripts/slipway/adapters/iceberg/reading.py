@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import duckdb
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DataFile,
@@ -29,8 +28,6 @@ from slipway.adapters.iceberg.content_names import RESTORE, is_named
 from slipway.domain.errors import DamagedTableError, SlipwayError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pyarrow as pa
 
 use_safe_decoder()
@@ -220,58 +217,6 @@ def rows_of(table: Table) -> pa.Table:
         why = f"it says total-records {summary['total-records']}, and {len(rows)} rows were read"
         raise damaged(what, table.metadata_location, why)
     return rows
-
-
-@contextmanager
-def scanning(cursor: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
-    """Tell of what goes wrong while DuckDB reads data files of a table.
-
-    Args:
-        cursor: the connection that reads; it is used to find out which file it is.
-        table: the table.
-
-    Raises:
-        DamagedTableError: a data file is missing or damaged.
-    """
-    try:
-        yield
-    except duckdb.Error as error:
-        if damage := find_damaged(cursor, table):
-            raise damage from error
-        raise
-
-
-def find_damaged(cursor: duckdb.DuckDBPyConnection, table: Table) -> DamagedTableError | None:
-    """The first file of a table that cannot be read, None when all of them can; each is read as a whole.
-
-    Raises:
-        UnavailableError: the store does not answer.
-    """
-    try:
-        files = data_files(table)
-    except DamagedTableError as error:
-        return error
-    return next(damages(cursor, table, files), None)
-
-
-def damages(
-    cursor: duckdb.DuckDBPyConnection, table: Table, files: Iterable[DataFile]
-) -> Iterator[DamagedTableError]:
-    """Data files that cannot be read as a whole, or hold another number of rows than their manifest says."""
-    from slipway.adapters.iceberg.write.rewrite import files_relation
-
-    what = f"data of {'.'.join(table.name())}"
-    for file in files:
-        try:
-            relation = files_relation([file], table.schema())
-            counted = cursor.execute(f"select count(*), bit_xor(hash(one)) from {relation} as one").fetchone()
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split("\n\n", 1)[0].split())
-            yield damaged(what, file.file_path, reason.partition("Error: ")[2] or reason)
-        else:
-            if counted and counted[0] != file.record_count:
-                why = f"it has {counted[0]} rows, and its manifest says {file.record_count}"
-                yield damaged(what, file.file_path, why)
 
 
 def _first_line(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from slipway.domain.maintenance.history import (
 from slipway.domain.maintenance.retention import Retention, parse_retention
 from slipway.domain.manifest import RunManifest
 from slipway.domain.release import Release
-from slipway.domain.replay import inputs_of, made_by, why_not_replayable
+from slipway.domain.replayable import inputs_of, made_by, why_not_replayable
 from slipway.domain.run import Outcome, started_at
 
 _PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED)

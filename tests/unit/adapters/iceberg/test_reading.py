@@ -13,7 +13,8 @@ from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table
 
 from slipway.adapters.iceberg.avro import check_container
-from slipway.adapters.iceberg.reading import damages, data_files, find_damaged, reading, rows_of
+from slipway.adapters.iceberg.reading import data_files, reading, rows_of
+from slipway.adapters.iceberg.scan import damages, find_damaged
 from slipway.domain.errors import DamagedTableError, UnavailableError
 
 
