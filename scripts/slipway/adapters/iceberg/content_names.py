@@ -124,11 +124,31 @@ class NamedOutput(OutputFile):
 
 
 def write_named(files: FileIO, location: str, part: str, content: bytes) -> str:
-    """Write a file under a name in which a part is replaced by the name of its content, and return where it is."""
+    """Write a file under a name in which a part is replaced by the name of its content, and return where it is.
+
+    A file that is there already is the same one: two processes that expire the same snapshots in one millisecond write
+    it, or one of them was stopped while it did. Which of the two moves the table is decided by the catalog.
+    """
     named = location.replace(part, name_of(content))
-    with files.new_output(named).create() as stream:
-        stream.write(content)
+    try:
+        _write(files, named, content, overwrite=False)
+    except FileExistsError:
+        if not _holds(files, named, content):
+            _write(files, named, content, overwrite=True)
     return named
+
+
+def _write(files: FileIO, location: str, content: bytes, *, overwrite: bool) -> None:
+    with files.new_output(location).create(overwrite=overwrite) as stream:
+        stream.write(content)
+
+
+def _holds(files: FileIO, location: str, content: bytes) -> bool:
+    try:
+        with files.new_input(location).open() as stream:
+            return bool(stream.read() == content)
+    except DamagedTableError:
+        return False
 
 
 class _Content(io.BytesIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import uuid
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table, TableProperties
 
+from slipway.adapters.iceberg import staging
+from slipway.adapters.iceberg.catalogs.commit import publish
 from slipway.adapters.iceberg.content_names import check, is_named, name_of
 from slipway.adapters.iceberg.reading import check_whole
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.iceberg.write.compact import Shorten, stage_shortened
-from slipway.domain.errors import DamagedTableError
+from slipway.domain.errors import ConflictError, DamagedTableError
 
 if TYPE_CHECKING:
     from tests.unit.adapters.iceberg.conftest import Lake
@@ -172,3 +175,39 @@ def test_a_table_of_another_program(lake: Lake) -> None:
     read(lake)
     assert is_named(lake.table.metadata_location)
     lake.check([(1,), (1,), (2,)])
+
+
+class Still(dt.datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> Still:
+        return cls(2100, 1, 1, tzinfo=tz)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_same_content_in_one_millisecond_is_one_file(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """Two processes maintain a table at once: both write the same metadata, and one of them moves the table."""
+    catalog = lake.tables.catalog
+    catalog.create_namespace_if_not_exists("layer")
+    for number in range(2):
+        lake.write(f"select {number}::bigint as k")
+    catalog.register_table(NAMED, lake.table.metadata_location)
+    first, second = [snapshot.snapshot_id for snapshot in lake.table.metadata.snapshots]
+    shorten = Shorten(NAMED, lake.table.metadata_location, (), [first], ["release-1"])
+    monkeypatch.setattr(staging, "datetime", Still)
+    one = stage_shortened(lake.connection, lake.tables, shorten, "x")
+    path = metadata(one.table)
+    written = path.read_bytes()
+    if stopped:  # the other one, while it wrote the file
+        path.write_bytes(written[:100])
+    two = stage_shortened(lake.connection, lake.tables, shorten, "x")
+    assert two.table.metadata_location == one.table.metadata_location
+    assert path.read_bytes() == written
+    publish(lake.tables, [one])
+    with pytest.raises(ConflictError, match="moved"):
+        publish(lake.tables, [two])
+    left = Tables(lake.tables.environment).load_to_read(NAMED, lake.tables.locations()[NAMED])
+    assert [snapshot.snapshot_id for snapshot in left.metadata.snapshots] == [second]
