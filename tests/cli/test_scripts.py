@@ -333,3 +333,60 @@ def test_a_lock_holds_what_was_asked_for(name: str) -> None:
     names = {requirement.partition("==")[0] for requirement in locked(f"{name}.lock")}
     assert asked
     assert {package.lower().replace("_", "-") for package in asked} <= names
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    mine = ["-c", "user.name=Ana", "-c", "user.email=ana@example.org", "-c", "init.defaultBranch=main"]
+    return subprocess.run(["git", *mine, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    """A repository whose second commit brings the hook along; its first is like those of other people."""
+    folder = tmp_path / "repository"
+    (folder / "scripts" / "hooks").mkdir(parents=True)
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Whatever was there before")
+    shutil.copy2(ROOT / "scripts" / "hooks" / "commit-msg", folder / "scripts" / "hooks")
+    git(folder, "add", ".")
+    assert git(folder, "commit", "--quiet", "--message", "ci: check subjects of commits").returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("subject", "why"),
+    [
+        pytest.param("Refuse an empty key", "begin with a prefix", id="no-prefix"),
+        pytest.param("fix refuse an empty key", "begin with a prefix", id="no-colon"),
+        pytest.param("fix: Refuse an empty key", "a small letter", id="capital"),
+        pytest.param("fix: refused an empty key", "imperative", id="past"),
+        pytest.param("fix: refusing an empty key", "imperative", id="gerund"),
+        pytest.param("fix: refuse " + 61 * "x", "73 characters", id="long"),
+    ],
+)
+def test_a_subject_of_another_kind_is_refused(history: Path, subject: str, why: str) -> None:
+    git(history, "config", "core.hooksPath", "scripts/hooks")
+    refused = git(history, "commit", "--allow-empty", "--message", subject)
+    assert refused.returncode == 1
+    assert why in refused.stderr
+    git(history, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", subject)
+    late = subprocess.run(
+        ["scripts/hooks/commit-msg", "--all"], cwd=history, capture_output=True, text=True, check=False
+    )
+    assert late.returncode == 1
+    assert late.stderr.count("commit-msg:") == 1
+    assert why in late.stderr
+
+
+def test_usual_subjects_pass(history: Path) -> None:
+    git(history, "config", "core.hooksPath", "scripts/hooks")
+    for subject in (
+        "fix(landing)!: refuse " + 50 * "x",
+        "feat: embed the plot",
+        'Revert "fix: refuse"',
+        "fixup! fix: a",
+    ):
+        assert git(history, "commit", "--quiet", "--allow-empty", "--message", subject).returncode == 0, (
+            subject
+        )
+    assert subprocess.run(["scripts/hooks/commit-msg", "--all"], cwd=history, check=False).returncode == 0
