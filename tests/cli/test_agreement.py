@@ -107,7 +107,7 @@ def test_a_run_manifest_that_was_changed(world: World, change: Callable[[Any], N
 def test_other_records_of_a_run(world: World) -> None:
     candidate = run_folder(world, 2) / f"candidate/{WEIGHTS}.json"
     edit(candidate, lambda content: content.update(snapshot_id="1"))
-    results = run_folder(world, 1) / "dbt/run_results.json"
+    results = run_folder(world, 1) / "dbt/run_results.json.gz"
     results.unlink()
     assert set(found(world)) == {str(candidate)}
     assert set(found(world, "--deep")) == {str(candidate), str(results)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -147,7 +148,7 @@ def test_a_run_that_was_killed(world: World) -> None:
     assert f"  close run {log.stem}: its process was killed\n" in text.out
     assert {"KeepLog", "CloseRun"} <= {*repaired(world)}
     assert world.workshop.published() == before
-    assert (folder / "log.jsonl").read_bytes() == lines
+    assert gzip.decompress((folder / "log.jsonl.gz").read_bytes()) == lines
     assert not log.exists()
     newest = json.loads(world.answer("runs", "-o", "json"))[0]
     assert (newest["run_id"], newest["outcome"]) == (log.stem, "killed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import platform
@@ -320,10 +321,13 @@ def test_an_unchanged_run_writes_its_manifest_and_nothing_else(told: Told) -> No
 def test_the_folder_of_a_run_holds_manifest_log_and_dbts_artifacts(told: Told) -> None:
     for run in told.workshop.manifests():
         found = folder(told.workshop, run["run_id"])
-        for name in ("manifest.json", "run_results.json"):
-            artifact = json.loads((found / "dbt" / name).read_text(encoding="utf-8"))
+        own = (found / "dbt/manifest.json").read_bytes()
+        for content in (own, gzip.decompress((found / "dbt/run_results.json.gz").read_bytes())):
+            artifact = json.loads(content)
             assert artifact["metadata"]["invocation_id"] == run["invocation_id"]
-        lines = [json.loads(line) for line in (found / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = [
+            json.loads(line) for line in gzip.decompress((found / "log.jsonl.gz").read_bytes()).splitlines()
+        ]
         assert {line["run_id"] for line in lines} == {run["run_id"]}
         assert {"time", "level", "event", "message"} <= set.intersection(*(set(line) for line in lines))
         named = {line["node"] for line in lines if "node" in line}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,10 @@ class Records:
         written = content.encode() if isinstance(content, str) else content
         self.store.create(f"{self.folder(run_id)}/{name}", written)
         self._sums.setdefault(run_id, {})[name] = hashlib.sha256(written).hexdigest()
+
+    def write_compressed(self, run_id: str, name: str, content: bytes) -> None:
+        """Create one object in a run's folder, compressed; it is named ``<name>.gz``."""
+        self.write(run_id, f"{name}.gz", gzip.compress(content, mtime=0))
 
     def write_dbt_manifest(self, run_id: str, content: bytes) -> None:
         """Keep dbt's manifest of a run: what is the same in other runs once for all of them."""

@@ -145,7 +145,7 @@ def _ended(
             manifest = finish.conclude(session, done)
         finally:
             try:
-                session.records.write(request.run_id, "log.jsonl", events.close())
+                session.records.write_compressed(request.run_id, "log.jsonl", events.close())
                 events.path.unlink(missing_ok=True)
             except (OSError, UnavailableError) as error:  # it must not hide how the run ended
                 show(Note(f"the log is left in {events.path}: {error}"))

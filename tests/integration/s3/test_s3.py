@@ -99,7 +99,7 @@ def test_the_run_manifest_is_right_about_the_objects(told: Told) -> None:
         found = {
             key.split("/", 5)[5] for key in told.after_last if manifest["run_id"] in key and folder in key
         }
-        assert {"run_manifest.json", "log.jsonl", "dbt/manifest.json", "dbt/run_results.json"} <= found
+        assert {"run_manifest.json", "log.jsonl.gz", "dbt/manifest.json", "dbt/run_results.json.gz"} <= found
 
 
 def test_bytes_read_are_counted(told: Told) -> None:

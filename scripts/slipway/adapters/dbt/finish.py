@@ -219,7 +219,7 @@ def _write_records(session: Session, run_manifest: RunManifest, done: Invocation
                 if name == "manifest.json":
                     records.write_dbt_manifest(run_id, content)
                 else:
-                    records.write(run_id, f"dbt/{name}", _without_secrets(content))
+                    records.write_compressed(run_id, f"dbt/{name}", _without_secrets(content))
             except UnavailableError as error:  # they are large; there may be room for what matters more
                 missing = error
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))

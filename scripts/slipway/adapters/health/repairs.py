@@ -9,6 +9,7 @@ from pathlib import Path
 from slipway.adapters import git
 from slipway.adapters.code import who
 from slipway.adapters.health.examination import Examination
+from slipway.adapters.health.runs import LOG, kept_log
 from slipway.adapters.iceberg.catalogs.commit import writing
 from slipway.adapters.iceberg.tables import Tables
 from slipway.adapters.leases import Leases
@@ -82,11 +83,11 @@ def _tag(tables: Tables, step: Tag) -> None:
 def _keep_log(at: Examination, step: KeepLog) -> None:
     """The log of a run that has one already, which is another, gets a name of its own."""
     content = Path(step.path).read_bytes()
-    for name in ("log.jsonl", "log.jsonl.killed"):
+    for name in (LOG, f"{LOG}.killed"):
         try:
-            at.records.write(step.run_id, name, content)
+            at.records.write_compressed(step.run_id, name, content)
         except FileExistsError:
-            if at.records.read(step.run_id, name) != content:
+            if kept_log(at.records, step.run_id, name) != content:
                 continue
         Path(step.path).unlink()
         return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,6 +20,8 @@ from slipway.domain.health import CloseRun, EndLease, Finding, KeepLog, Remove, 
 from slipway.domain.lease import Standing
 from slipway.domain.run import Outcome
 
+LOG = "log.jsonl"
+"""Name of a run's log among its records, where it is compressed."""
 NEWEST = 50
 """Runs whose records are read, unless all are wanted."""
 
@@ -64,11 +69,20 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
 
 
 def _log_step(at: Examination, run_id: str, log: Path) -> Step:
-    try:
-        kept = at.records.read(run_id, "log.jsonl")
-    except NotFoundError:
-        return KeepLog(run_id, str(log))
-    return Remove(str(log)) if log.read_bytes() == kept else KeepLog(run_id, str(log))
+    return (
+        Remove(str(log))
+        if kept_log(at.records, run_id, LOG) == log.read_bytes()
+        else KeepLog(run_id, str(log))
+    )
+
+
+def kept_log(records: Records, run_id: str, name: str) -> bytes | None:
+    """A log among the records of a run, which an older slipway did not compress; None where there is none that can be read."""
+    for kept in (f"{name}.gz", name):
+        with suppress(NotFoundError, OSError, EOFError, zlib.error):
+            content = records.read(run_id, kept)
+            return gzip.decompress(content) if kept.endswith(".gz") else content
+    return None
 
 
 def superseded(at: Examination) -> Iterator[Finding]:
