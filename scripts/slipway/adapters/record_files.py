@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -21,6 +22,10 @@ REPAIRED = ".repaired"
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 _REST = "slipway_rest_sha256"
+DBT_MANIFESTS = "dbt_manifests"
+"""Folder of what is the same in dbt's manifests of several runs."""
+SHARED_AGAIN_AFTER = timedelta(days=1)
+"""A run that names a stored manifest which is older writes it again, so that nobody removes it as unused."""
 _CHECK = "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
 
@@ -37,7 +42,12 @@ def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
         FileNotFoundError: there is no such record.
         DamagedError: it is no record of a version this program knows, or belongs elsewhere.
     """
-    return _read(store, key, lambda content, name: parse_record(kind, content, name, **expected))
+
+    def parse(content: bytes, name: str) -> _R:
+        plain = _decompressed(content, name) if key.endswith(".gz") else content
+        return parse_record(kind, plain, name, **expected)
+
+    return _read(store, key, parse)
 
 
 def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
@@ -71,16 +81,46 @@ def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
     return _rest_key(checksum), gzip.compress(rest, mtime=0), own
 
 
+def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
+    """Keep what is the same in dbt's manifests once; one that was not written for a day is written again.
+
+    Args:
+        store: where records are.
+        content: the file as dbt wrote it.
+
+    Returns:
+        What each run keeps.
+
+    Raises:
+        UnavailableError: the store cannot be written.
+    """
+    key, rest, own = dbt_manifest_in_parts(content)
+    try:
+        store.create(key, rest)
+    except FileExistsError:
+        here = [item.modified for item in store.entries(DBT_MANIFESTS) if item.key == key]
+        if not here or store.clock() - here[0] > SHARED_AGAIN_AFTER:
+            store.replace(key, rest)
+    return own
+
+
+def rest_of(content: bytes, name: str) -> str:
+    """The key of the stored manifest that a run's own names; empty for one of an older slipway, which is whole.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    checksum = parse_json(content, name).get(_REST)
+    return _rest_key(checksum) if isinstance(checksum, str) else ""
+
+
 def _rest_key(checksum: str) -> str:
-    return f"dbt_manifests/{checksum}.json.gz"
+    return f"{DBT_MANIFESTS}/{checksum}.json.gz"
 
 
 def _read_rest(store: ObjectStore, checksum: str) -> dict[str, Any]:
     def parse(content: bytes, name: str) -> dict[str, Any]:
-        try:
-            rest = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise _damaged(name, f"it cannot be decompressed ({error})") from None
+        rest = _decompressed(content, name)
         if hashlib.sha256(rest).hexdigest() != checksum:
             raise _damaged(name, "it does not have the content that its name tells")
         return parse_json(rest, name)
@@ -89,6 +129,13 @@ def _read_rest(store: ObjectStore, checksum: str) -> dict[str, Any]:
         return _read(store, _rest_key(checksum), parse)
     except FileNotFoundError:
         raise _damaged(f"{store.root}/{_rest_key(checksum)}", "it is missing") from None
+
+
+def _decompressed(content: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(name, f"it cannot be decompressed ({error})") from None
 
 
 def _read(store: ObjectStore, key: str, parse: Callable[[bytes, str], _T]) -> _T:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from slipway.adapters.objects import ObjectStore, object_store
-from slipway.adapters.record_files import dbt_manifest_in_parts, read_dbt_manifest, read_record
+from slipway.adapters.record_files import keep_dbt_manifest, read_dbt_manifest, read_record
+from slipway.adapters.removed import run_ids, why_missing
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, NotFoundError
 from slipway.domain.manifest import Checksums, Closed, RunManifest
@@ -54,10 +55,7 @@ class Records:
 
     def write_dbt_manifest(self, run_id: str, content: bytes) -> None:
         """Keep dbt's manifest of a run: what is the same in other runs once for all of them."""
-        key, rest, own = dbt_manifest_in_parts(content)
-        with suppress(FileExistsError):
-            self.store.create(key, rest)
-        self.write(run_id, "dbt/manifest.json", own)
+        self.write(run_id, "dbt/manifest.json", keep_dbt_manifest(self.store, content))
 
     def seal(self, run_id: str) -> None:
         """Write down the checksums of what this process wrote in a run's folder, its run manifest among them."""
@@ -111,9 +109,8 @@ class Records:
         return found
 
     def run_ids(self) -> Iterator[str]:
-        """Ids of all runs, newest first, one date folder at a time."""
-        for day in reversed(self.store.folders("runs")):
-            yield from reversed(self.store.folders(f"runs/{day}"))
+        """Ids of all runs, newest first, one date folder at a time; without those that retention removed."""
+        return run_ids(self.store)
 
     def manifest(self, run_id: str) -> RunManifest | None:
         """A run's manifest, None when the run did not come to write one.
@@ -162,7 +159,9 @@ class Records:
             raise NotFoundError("there is no run yet", fix="start one with slipway run")
         matching = [run_id for run_id in self.run_ids() if text and text in run_id]
         if len(matching) != 1:
-            why = f"{len(matching)} runs match" if matching else "no such run"
+            why = (
+                f"{len(matching)} runs match" if matching else why_missing(self.store, text) or "no such run"
+            )
             raise NotFoundError(f"run {text}", why, "list runs with slipway runs")
         return matching[0]
 

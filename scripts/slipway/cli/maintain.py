@@ -58,9 +58,9 @@ def command(
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """Put small files together, let old snapshots expire, and remove files that nothing names.
+    """Put small files together, let old snapshots expire, and remove files and records of runs that nothing needs.
 
-    What rollback, replay and candidates need is kept: keep_days and keep_releases say how much. Readers see the same
+    What rollback, replay and candidates need is kept: keep_days and keep_releases say how much, keep_run_days how long records. Readers see the same
     rows before and after. It may run beside runs, and be killed at any moment. Exit code 1 when the rows of a table came
     out otherwise: it is left as it was. Exit code 6 when a file of a table is missing or damaged: that table is left
     alone, and the others are maintained.
@@ -111,13 +111,27 @@ def _explain(plan: Plan, written: int | None) -> None:
 
 
 def _told(step: Step) -> tuple[str, str, str]:
-    from slipway.domain.maintenance.steps import Compact, Expire
+    from slipway.domain.maintenance.steps import Compact, Expire, Forget
+    from slipway.domain.run import run_date
 
     if isinstance(step, Compact):
         many = f"{figures.plural(step.files, 'file')} to about {len(step.bins):,}"
         return "compact", many, figures.size(step.size)
     if isinstance(step, Expire):
         return "expire", figures.plural(len(step.snapshots), "snapshot"), ""
+    if isinstance(step, Forget):
+        if not step.runs:
+            return (
+                "remove",
+                f"{figures.plural(len(step.objects), 'manifest')} of dbt",
+                figures.size(step.size),
+            )
+        span = " to ".join(dict.fromkeys(run_date(run_id) for run_id in (step.runs[0], step.runs[-1])))
+        return (
+            "remove",
+            f"records of {figures.plural(len(step.runs), 'run')}, {span}",
+            figures.size(step.size),
+        )
     metadata = sum(one.is_metadata for one in step.objects)
     many = f"{figures.plural(len(step.objects) - metadata, 'data file')}, {metadata:,} of metadata"
     return "remove", many, figures.size(step.size)
@@ -140,7 +154,7 @@ def _record(target: str, plan: Plan, written: int | None) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    from slipway.domain.maintenance.steps import Compact, Expire
+    from slipway.domain.maintenance.steps import Compact, Expire, Forget
 
     if isinstance(step, Compact):
         files = [[file.path for file in one.files] for one in step.bins]
@@ -151,5 +165,6 @@ def _step(step: Step) -> dict[str, Any]:
         "table": step.table,
         "step": "remove",
         "bytes": step.size,
+        **({"runs": step.runs} if isinstance(step, Forget) else {}),
         "files": [one.location for one in step.objects],
     }

@@ -269,6 +269,13 @@ class RunManifest(Record):
     reason: str
 
 
+class RemovedRuns(Record):
+    """Runs whose records retention removed: id to the day on which it did, ``YYYY-MM-DD``."""
+
+    schema_version: int = SCHEMA_VERSION
+    runs: dict[str, str]
+
+
 class Checksums(Record):
     """What a run wrote down about itself: names of its records below its folder, to the sha256 of their bytes."""
 

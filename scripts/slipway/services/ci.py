@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.adapters.processes import temporary
+from slipway.adapters.released_nodes import is_table, looked_at, tables_of
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 from slipway.domain.manifest import RunManifest
@@ -142,13 +143,9 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
             f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
         )
     nodes = described["nodes"]
-    unseen = {unique_id for unique_id, node in nodes.items() if _is_table(node)}
-    for release in reversed(releases):
-        if not unseen:
-            break
-        manifest = records.manifest(release.run_id)
-        found = unseen.intersection(node.unique_id for node in manifest.nodes) if manifest else set()
-        older = records.dbt_manifest(release.run_id) if found and release.run_id != against.run_id else None
+    unseen = tables_of(nodes)
+    for run_id, found in looked_at(records, releases, unseen.copy()):
+        older = records.dbt_manifest(run_id) if run_id != against.run_id else None
         nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
         unseen -= found
     for unique_id in unseen:
@@ -156,13 +153,8 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
     return described
 
 
-def _is_table(node: Mapping[str, Any]) -> bool:
-    kind = (node.get("config") or {}).get("materialized")
-    return node["resource_type"] in ("model", "seed", "snapshot") and kind not in ("ephemeral", "view")
-
-
 def _names(described: Mapping[str, Any]) -> set[str]:
-    return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if _is_table(node)}
+    return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if is_table(node)}
 
 
 def to_markdown(result: CiResult) -> str:

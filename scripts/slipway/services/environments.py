@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slipway.adapters.profile import Profile, find_project
 from slipway.adapters.records import Records
+from slipway.adapters.removed import why_missing
 from slipway.domain.environment import Environment
 from slipway.domain.errors import NotFoundError
 
@@ -52,7 +53,8 @@ def find_run(environment: Environment, text: str) -> FoundRun:
         raise NotFoundError(
             f"run {text} is not unique", f"{len(found)} runs match: {some}", "give more of the id"
         )
-    raise NotFoundError(f"there is no run {text} in {environment.name}", fix="list runs with slipway runs")
+    why = why_missing(records.store, text)
+    raise NotFoundError(f"there is no run {text} in {environment.name}", why, "list runs with slipway runs")
 
 
 def _all_runs(environment: Environment) -> Iterator[FoundRun]:

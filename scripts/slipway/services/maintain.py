@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.domain.environment import Environment
 from slipway.domain.errors import ConflictError, SlipwayError, UnavailableError
-from slipway.domain.maintenance.steps import Delete, Left, Plan, chosen, plan
+from slipway.domain.maintenance.steps import Delete, Forget, Left, Plan, chosen, plan
 from slipway.domain.run import new_run_id
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def propose_in(
     from slipway.adapters.engine import Secret
     from slipway.adapters.holds import Holds
     from slipway.adapters.iceberg.tables import Tables
+    from slipway.adapters.maintenance.runs import find_forgettable
     from slipway.adapters.maintenance.survey import layout_of, survey
     from slipway.adapters.records import Records
     from slipway.adapters.releases import heal
@@ -123,6 +124,9 @@ def propose_in(
     whole = [name for name in names if name in history.tables and name not in history.damaged]
     layouts = {name: layout_of(tables, history, name) for name in whole}
     planned = plan(history, names, layouts, found.folders, found.there)
+    if not only:
+        forget, left = find_forgettable(records, history, variables)
+        planned = replace(planned, steps=[*planned.steps, *forget], left=[*planned.left, *left])
     return Proposal(environment, planned, found, settings, healed)
 
 
@@ -140,6 +144,8 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     from slipway.adapters.iceberg.tables import Tables
     from slipway.adapters.iceberg.write.compact import RowsDifferError
     from slipway.adapters.maintenance.apply import apply_commit, apply_delete, commits
+    from slipway.adapters.maintenance.runs import apply_forget
+    from slipway.adapters.records import Records
 
     environment, found, steps = proposal.environment, proposal.found, proposal.plan.steps
     tables = Tables(environment, Secret(environment).renew)
@@ -167,6 +173,8 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     for step in steps:
         if isinstance(step, Delete):
             apply_delete(tables, found.roots[step.table], step)
+        elif isinstance(step, Forget):
+            apply_forget(Records(environment), step, new_run_id(datetime.now(UTC)), found.history)
     gone = {one.table for one in moved}
-    done = [step for step in steps if isinstance(step, Delete) or step.table not in gone]
+    done = [step for step in steps if isinstance(step, Delete | Forget) or step.table not in gone]
     return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written, differ)

@@ -145,6 +145,8 @@ def _run(at: Examination, release: Release) -> Iterator[str]:
         return
     try:
         manifest = at.records.manifest(release.run_id)
+        if manifest is None and release.run_id in at.removed:
+            return
         if manifest is None:
             known = at.records.closed(release.run_id) or seal_of(at.records, release.run_id)
             if not known and not at.may_be_alive(release.run_id) and not _is_told(at, release.run_id):

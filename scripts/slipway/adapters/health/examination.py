@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,6 +16,7 @@ from slipway.adapters.iceberg.tables import TableId, Tables
 from slipway.adapters.leases import Found, Leases
 from slipway.adapters.processes import is_held
 from slipway.adapters.records import Records
+from slipway.adapters.removed import removed_runs
 from slipway.domain.environment import Environment
 from slipway.domain.errors import DamagedError, UnavailableError
 from slipway.domain.lease import Standing
@@ -80,6 +81,14 @@ class Examination:
     def releases(self) -> tuple[list[Release], dict[int, DamagedError]]:
         """Releases whose records can be read, and the others by number."""
         return self.records.readable_releases()
+
+    @cached_property
+    def removed(self) -> Collection[str]:
+        """Runs of which retention removed the records; empty when a list of them cannot be read."""
+        try:
+            return removed_runs(self.records.store)
+        except DamagedError:  # told where records are examined
+            return ()
 
     @cached_property
     def intents(self) -> list[Intent]:

@@ -11,6 +11,7 @@ from slipway.adapters.holds import Holds
 from slipway.adapters.iceberg.catalogs.commit import guarantee
 from slipway.adapters.record_files import REPAIRED, parse_record
 from slipway.adapters.releases import released_table
+from slipway.adapters.removed import removed_runs
 from slipway.domain.errors import DamagedError, ForeignError, SlipwayError
 from slipway.domain.health import Finding, WriteBeside
 from slipway.domain.manifest import Code
@@ -38,6 +39,7 @@ def of_releases(at: Examination) -> Iterator[Finding]:
             made = None if isinstance(error, ForeignError) else _intent(at, key)
             yield Finding(found.where, found.what, found.fix, [made] if made else [])
     yield from _told(lambda: Holds(at.records).current())
+    yield from _told(lambda: removed_runs(at.records.store))
 
 
 def of_runs(at: Examination) -> Iterator[Finding]:

@@ -191,6 +191,11 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
             Superseded(file, max(moment, shown.get(after, moment)))
             for (file, _), (after, moment) in zip(entries, following, strict=False)
         ],
+        made_by={
+            made
+            for one in metadata.snapshots
+            if one.summary and (made := one.summary.additional_properties.get("slipway.run-id"))
+        },
     )
 
 

@@ -38,6 +38,7 @@ class TableHistory:
         refs: tags and branches, to the snapshot that they name.
         release_tags: those of the refs that releases made.
         log: the metadata files before, oldest first.
+        made_by: runs that made its snapshots.
     """
 
     location: str
@@ -46,6 +47,7 @@ class TableHistory:
     refs: Mapping[str, str] = field(default_factory=dict)
     release_tags: Collection[str] = ()
     log: Sequence[Superseded] = ()
+    made_by: Collection[str] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.domain.maintenance.history import Candidate, History, RecordedRun, State
+from slipway.domain.maintenance.retention import Retention
 from slipway.domain.release import Release
 from slipway.domain.rollback import shown_by
 from slipway.domain.run import Outcome
@@ -102,9 +103,20 @@ def _current(history: History, table: str) -> Iterator[Kept]:
 
 
 def _released(history: History, table: str) -> Iterator[Kept]:
-    policy, releases = history.policy(table), history.releases
+    releases, reached = history.releases, window(history, history.policy(table))
     recent = {one.number for one in shown_since(releases, history.now - history.older_than)}
-    window = {one.number for one in shown_since(releases, history.now - policy.period)} | recent
+    let_go = _let_go(history, table)
+    for release in releases:
+        if release.number in reached and (found := release.tables.get(table)):
+            state = State(found.metadata_location, found.snapshot_id)
+            whole = release.number in recent and state.location not in let_go
+            yield Kept(state, f"release {release.number}", whole)
+
+
+def window(history: History, policy: Retention) -> set[int]:
+    """Numbers of the releases that a policy keeps."""
+    releases, longest = history.releases, max(policy.period, history.older_than)
+    reached = {one.number for one in shown_since(releases, history.now - longest)}
     by_number = {release.number: release for release in releases}
     newest: list[int] = []
     for release in reversed(releases):
@@ -112,13 +124,8 @@ def _released(history: History, table: str) -> Iterator[Kept]:
         if number not in newest and len(newest) < policy.releases:
             newest.append(number)
         if number in newest or release.number in newest:
-            window.add(release.number)
-    let_go = _let_go(history, table)
-    for release in releases:
-        if release.number in window and (found := release.tables.get(table)):
-            state = State(found.metadata_location, found.snapshot_id)
-            whole = release.number in recent and state.location not in let_go
-            yield Kept(state, f"release {release.number}", whole)
+            reached.add(release.number)
+    return reached
 
 
 def _let_go(history: History, table: str) -> set[str]:

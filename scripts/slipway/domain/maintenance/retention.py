@@ -1,4 +1,4 @@
-"""How much of a table's history is kept: ``keep_days`` and ``keep_releases``, in a model's meta or as vars of the project."""
+"""How much is kept: of tables by ``keep_days`` and ``keep_releases`` (meta or vars), of records by ``keep_run_days`` (vars)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 from slipway.domain.errors import ConfigError
 
 KEYS = ("keep_days", "keep_releases")
-_LEAST = {"keep_days": 0, "keep_releases": 1}
+RUN_KEY = "keep_run_days"
+RUN_DAYS = 90
+"""How long records of runs are kept, unless the project says otherwise."""
+_LEAST = {"keep_days": 0, "keep_releases": 1, RUN_KEY: 0}
 _MOST = 36_500  # a hundred years, or as many releases: more is a way to say for ever
 
 
@@ -47,6 +50,16 @@ def parse_retention(of: str, settings: Mapping[str, Any], default: Retention) ->
     return Retention(
         default.days if days is None else days, default.releases if releases is None else releases
     )
+
+
+def run_days(variables: Mapping[str, Any]) -> int:
+    """How many days the records of runs are kept that nothing needs, by the project's vars.
+
+    Raises:
+        ConfigError: a value that is not a whole number, too small, or too large.
+    """
+    days = _number("vars of dbt_project.yml", RUN_KEY, variables.get(RUN_KEY))
+    return RUN_DAYS if days is None else days
 
 
 def _number(of: str, key: str, value: object) -> int | None:

@@ -76,7 +76,27 @@ class Delete:
         return sum(one.size for one in self.objects)
 
 
-Step = Compact | Expire | Delete
+@dataclass(frozen=True)
+class Forget:
+    """Records that nothing needs any more.
+
+    Args:
+        table: the folder that they are in, below the warehouse.
+        runs: the runs of which they are all records; empty for stored manifests of dbt.
+        objects: what is removed, by its key below the records' root.
+    """
+
+    table: str
+    runs: tuple[str, ...]
+    objects: tuple[Found, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes that are won."""
+        return sum(one.size for one in self.objects)
+
+
+Step = Compact | Expire | Delete | Forget
 
 
 @dataclass(frozen=True)
@@ -136,7 +156,7 @@ class Plan:
     @property
     def size(self) -> int:
         """Bytes that are won."""
-        return sum(step.size for step in self.steps if isinstance(step, Delete))
+        return sum(step.size for step in self.steps if isinstance(step, Delete | Forget))
 
 
 def chosen(names: Collection[str], patterns: Collection[str]) -> list[str]:

@@ -1,0 +1,62 @@
+"""Records of runs that retention removed: the commands say so, and doctor tells them from records that were lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import World
+
+OLD = "20200101T000000Z-0000000a"
+THEN = 1_577_836_800  # seconds, the same day
+
+
+def copied(world: World, name: str) -> Path:
+    """The records of a run as if it had run long ago, unchanged since."""
+    (here,) = world.warehouse.glob(f"_slipway/runs/*/{world.runs[name]}")
+    folder = world.warehouse / f"_slipway/runs/2020-01-01/{OLD}"
+    shutil.copytree(here, folder)
+    manifest = json.loads((folder / "run_manifest.json").read_bytes()) | {"run_id": OLD, "release": None}
+    (folder / "run_manifest.json").write_text(json.dumps(manifest))
+    seal = json.loads((folder / "checksums.json").read_bytes()) | {"run_id": OLD}
+    seal["sha256"]["run_manifest.json"] = hashlib.sha256(
+        (folder / "run_manifest.json").read_bytes()
+    ).hexdigest()
+    (folder / "checksums.json").write_text(json.dumps(seal))
+    for path in folder.rglob("*"):
+        os.utime(path, (THEN, THEN))
+    return folder
+
+
+def test_old_records_go_and_every_command_says_so(world: World) -> None:
+    before = {path: path.read_bytes() for path in world.warehouse.glob("_slipway/r*/**/*") if path.is_file()}
+    healthy = world.slipway("doctor", "--deep").out
+    folder = copied(world, next(iter(world.runs)))
+    there = sorted(path.relative_to(world.warehouse / "_slipway").as_posix() for path in folder.rglob("*.*"))
+    planned = json.loads(world.answer("maintain", "--dry-run", "-o", "json"))
+    (step,) = [one for one in planned["steps"] if one["table"] == "_slipway/runs"]
+    assert (step["step"], step["runs"], sorted(step["files"])) == ("remove", [OLD], there)
+    assert folder.exists()
+    done = world.slipway("maintain")
+    assert "records of 1 run, 2020-01-01" in done.out
+    assert not folder.exists()
+    # all others are as they were
+    assert {path: path.read_bytes() for path in before} == before
+    for argv in (("show", OLD), ("replay", OLD), ("publish", OLD)):
+        found = world.slipway(*argv)
+        assert found.code == 3
+        assert f"retention removed the records of run {OLD}" in found.err
+    assert world.slipway("doctor", "--deep").out == healthy  # with the killed run of this world
+    assert OLD not in healthy
+
+
+@pytest.mark.long
+def test_what_retention_did_not_remove_is_missed(world: World) -> None:
+    run_id = json.loads(world.answer("releases", "-o", "json"))[0]["run_id"]
+    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
+    shutil.rmtree(folder)
+    assert f"run {run_id} has no run manifest" in world.slipway("doctor").out
