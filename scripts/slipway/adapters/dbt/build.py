@@ -20,6 +20,7 @@ from slipway.adapters.dbt.ingested import write_landed
 from slipway.adapters.dbt.inputs import identifier_of, inputs_of
 from slipway.adapters.dbt.listings import check_listings
 from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_key
+from slipway.adapters.dbt.partial_groups import looked_at
 from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
 from slipway.adapters.dbt.renames import take_over
 from slipway.adapters.dbt.session import Session
@@ -168,6 +169,7 @@ def write_node(
             rows_written=rows,
         )
     try:
+        request = looked_at(session.volatility, node, request, (node.database, *identifier))
         result = write_landed(session, cursor, manifest, node, base, request)
     except NotCarriedError as error:
         check_rebuild(node, str(error))

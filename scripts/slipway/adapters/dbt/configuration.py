@@ -19,6 +19,7 @@ OWN_KEYS = (
     "conserves",
     "incremental_predicates",
     "on_code_change",
+    "on_partial_groups",
     "partitioned_by",
     "predicates",
     "slipway_contract",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway.adapters.dbt.definitions import keep_of
+from slipway.adapters.dbt.partial_groups import allowed_of
 from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS, listed
 from slipway.domain.errors import ConfigError
 
@@ -21,6 +22,7 @@ def check_incremental(node: Any) -> None:
     """
     config = node.config
     keep_of(node)
+    allowed_of(node)
     keys = [key for key in _given(config) if key.startswith("merge_")]
     if "merge_returning_columns" in keys:
         raise ConfigError(

@@ -76,6 +76,26 @@ class Volatility:
             except duckdb.Error as error:
                 return f"it cannot be looked into: {_first_line(str(error))}"
 
+    def plan(self, sql: str, named: str) -> dict[str, Any]:
+        """The bound plan of a query, with conditions in it that stand for others.
+
+        Args:
+            sql: the query as the run has it.
+            named: the same, with those conditions.
+
+        Raises:
+            duckdb.Error: it cannot be bound in a database that has nothing but the columns of the tables that it reads.
+        """
+        with self._lock:
+            if self._own is None:
+                self._own = self._own_functions()
+            self._prepare(sql, self._own, set())
+            answer = self._one("json_serialize_plan", named)
+            if answer.get("error") or len(answer["plans"]) != 1:
+                raise duckdb.BinderException(answer.get("error_message", "several statements"))
+            found: dict[str, Any] = answer["plans"][0]
+            return found
+
     def forget(self) -> None:
         """Ask anew which functions were made in the run's database: a hook may have made some."""
         with self._lock:

@@ -31,12 +31,14 @@ class Part:
         query: the schema of its result.
         target: the schema of the table.
         increments: the inputs that it was given a part of, or nothing of.
+        direct: it gives the rows that it reads of them, and no groups.
     """
 
     sql: str
     query: Schema
     target: Schema
     increments: Sequence[Increment]
+    direct: bool = False
 
     @property
     def added(self) -> Increment | None:
@@ -90,6 +92,38 @@ class Part:
             name = _partitions(self.increments)[0].name
             raise NotCarriedError(f"{count} keys are not in the changed partitions of {name} any more")
 
+    def check_matched(self, scratch: Scratch, matched: str, keys: Sequence[str], source: str = "") -> None:
+        """Refuse to replace rows that the query did not give before: a full build would have them, and the new ones.
+
+        Args:
+            scratch: where temporary tables go.
+            matched: a query of the rows of the table that go because of their keys.
+            keys: SQL of the columns or expressions that identify a row.
+            source: one of the query's result, in the same columns, where a row that comes again is no other one.
+
+        Raises:
+            NotCarriedError: there are such rows.
+        """
+        if not self.direct or self.is_nothing:
+            return
+        listed = ", ".join(keys)
+        replaced = scratch.table(f"as ({matched}) except all ({source})" if source else f"as {matched}")
+        if scratch.cursor.execute(f"select 1 from {replaced} limit 1").fetchone() is None:
+            return
+        if earlier := self.earlier_result(scratch):
+            lost = f"(select {listed} from {replaced}) except all (select {listed} from {earlier})"
+        else:
+            lost = f"select {listed} from {replaced}"
+        count, *_ = scratch.cursor.execute(f"select count(*) from ({lost})").fetchone() or (0,)
+        if count:
+            raise NotCarriedError(
+                f"{count} rows would be replaced that come of rows of {self._name} which the query does not read"
+            )
+
+    @property
+    def _name(self) -> str:
+        return next(one.name for one in self.increments if one.is_part)
+
     def earlier_result(self, scratch: Scratch) -> str | None:
         """What the query gives on the inputs of before, as a temporary table in the columns of ``target``.
 
@@ -132,7 +166,7 @@ def part_of(request: WriteRequest, query: Schema, target: Schema) -> Part | None
         if one.predicate == EVERYTHING and (one.table is not None or request.strategy == "append"):
             raise NotCarriedError(f"what changed in {one.name} cannot be told")
     parts = [one for one in request.increments if one.predicate != EVERYTHING]
-    return Part(request.sql, query, target, parts) if parts else None
+    return Part(request.sql, query, target, parts, request.direct) if parts else None
 
 
 def _partitions(increments: Sequence[Increment]) -> list[Increment]:

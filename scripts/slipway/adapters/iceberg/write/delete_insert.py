@@ -82,6 +82,9 @@ def by_delete_insert(
         return Rewrite([], f"from {source}")
     columns_of_table = ", ".join(f"{DEST}.{quote(field.name)}" for field in schema.fields)
     rows_of_table = f"(select *, {added} from {files_relation(removed, schema)}) as {DEST}"
+    if part:
+        matched = f"select {columns_of_table} from {rows_of_table} semi join {other} on {condition}"
+        part.check_matched(scratch, matched, ours)
     kept = f"select {columns_of_table} from {rows_of_table} anti join {other} on {condition}"
     return Rewrite(removed, f"({kept}) union all by name (from {source})")
 

@@ -81,7 +81,7 @@ class _Merge:
         self.using = listed(request.merge.get("merge_on_using_columns"))
         self.keys = self._keys(query)
         names = {field.name.lower() for field in query.fields}
-        shared = [field.name for field in schema.fields if field.name.lower() in names]
+        self.shared = shared = [field.name for field in schema.fields if field.name.lower() in names]
         complete = len(shared) == len(schema.fields)
         self.clauses: MergeClauses = merge_clauses(
             request.merge, shared, complete=complete, model=request.model
@@ -153,12 +153,22 @@ class _Merge:
         removed = self._touched(candidates, hits)
         if not removed:
             return Rewrite([], f"from {self.source}")
+        self._check_replaced(removed)
         kept = (
             f"select {DEST}.* from {files_relation(removed, self.schema)} as {DEST} "
             f"anti join {self.source} as {SOURCE} {self.join}"
         )
         new = f"select {SOURCE}.* from {self.source} as {SOURCE} left join {hits} as hits on {self._key_equal('hits')}"
         return Rewrite(removed, f"({kept}) union all by name ({new})")
+
+    def _check_replaced(self, files: Sequence[DataFile]) -> None:
+        if not self.part or not files:
+            return
+        columns = ", ".join(quote(name) for name in self.shared)
+        rows = f"select {columns} from {files_relation(files, self.schema)} as {DEST}"
+        keys = [quote(field.name) for field in self.keys]
+        matched = f"{rows} semi join {self.source} as {SOURCE} {self.join}"
+        self.part.check_matched(self.scratch, matched, keys, f"select {columns} from {self.source}")
 
     def _merge(self, candidates: Sequence[DataFile]) -> Rewrite:
         """MERGE INTO a copy of the rows of the files that it changes."""
@@ -167,6 +177,7 @@ class _Merge:
         if candidates:
             hits = self._hits(candidates, any_of(self.clauses.matched))
             touched = {file.file_path: file for file in self._touched(candidates, hits)}
+            self._check_replaced(list(touched.values()))
             if self.clauses.by_source:
                 touched |= {file.file_path: file for file in self._without_source()}
             source = self._source_of(hits, candidates, touched)

@@ -188,6 +188,8 @@ def _check_whole(
     sources = {column.source.lower() for column in partition if str(column.transform) in ("identity", "day")}
     for one in part.increments:
         field = top_level(schema, one.column) if one.column and one.is_part else None
+        if field is None and one.is_part and part.direct:
+            raise NotCarriedError(f"partitions have rows of {one.name} that the query does not read")
         if field is None or field.name.lower() in sources:
             continue
         name = quote(field.name)

@@ -89,6 +89,7 @@ class WriteRequest:
         column_docs: descriptions that become the columns' comments.
         contract: enforced contract, if any.
         increments: the inputs that the query reads a part of.
+        direct: the query gives the rows that it reads of its increments, and no groups of them.
         later: where this write replaces the table, the strategy of the runs to come.
         once: the query can be run only once, as one over what a Python model yields.
     """
@@ -111,6 +112,7 @@ class WriteRequest:
     increments: Sequence[Increment] = ()
     described: Callable[[Remade], dict[str, str]] = lambda _: {}
     confirm: Callable[[int, Remade], dict[str, str]] = lambda *_: {}
+    direct: bool = False
     later: str = ""
     once: bool = False
 

@@ -15,4 +15,4 @@ from {{ ref('readings') }}
 {%- if is_incremental() %}
 where {{ rows_added(ref('readings')) }}
 {%- endif %}
-qualify row_number() over (partition by meter, read_on order by _source_file desc, _source_line desc) = 1
+qualify row_number() over (partition by meter, read_on order by _landed_at desc, _source_file desc, _source_line desc) = 1
