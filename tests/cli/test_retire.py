@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
@@ -129,3 +133,59 @@ def test_rollback_after_another_program_dropped_a_table(workshop: Workshop) -> N
     assert "The other tables can be rolled back" in done.err
     assert len(rows(workshop, "curated.weights")) == 5
     assert "shows part of release 2" in done.out
+
+
+@pytest.mark.long
+def test_maintenance_after_a_rename(workshop: Workshop) -> None:
+    """The old name and the new one share a folder; what rollback needs of the old one stays, and the rest goes."""
+    workshop.write("models/serving/log.sql", LOG.format(more=""))
+    workshop.run()
+    (workshop.project / "models/serving/log.sql").unlink()
+    workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
+    workshop.run()
+    for number in range(3, 8):
+        workshop.land(f"day-{number}.csv", (f"p{number + 3},S,2024-05-0{number},10.125",))
+        workshop.run()
+    now = rows(workshop, "serving.journal")
+    aged(workshop)
+    done = json.loads(workshop.answer("maintain", "--older-than", "1h", "-o", "json"))
+    assert "serving.journal" in {step["table"] for step in done["steps"] if step["step"] == "compact"}
+    aged(workshop)
+    workshop.answer("maintain", "--older-than", "1h")
+    assert sorted(map(str, rows(workshop, "serving.journal"))) == sorted(map(str, now))
+    assert workshop.slipway("doctor", "--deep").code == 0
+    workshop.answer("rollback", "--to", "1", "--yes")
+    assert len(rows(workshop, "serving.log")) == 4
+    aged(workshop)
+    workshop.answer("maintain", "--older-than", "1h")
+    assert len(rows(workshop, "serving.log")) == 4
+    workshop.answer("rollback", "--to", "7", "--yes")
+    assert sorted(map(str, rows(workshop, "serving.journal"))) == sorted(map(str, now))
+    assert workshop.slipway("doctor", "--deep").code == 0
+
+
+@pytest.mark.long
+def test_a_renaming_run_that_failed_is_continued(workshop: Workshop) -> None:
+    workshop.write("models/serving/log.sql", LOG.format(more=""))
+    workshop.run()
+    (workshop.project / "models/serving/log.sql").unlink()
+    workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
+    broken = "select 1 / (select count(*) from {{ ref('journal') }} where parcel = 'x')::int as n, error('no') as e"
+    workshop.write("models/serving/after.sql", broken)
+    assert workshop.slipway("run").code == 1
+    assert "serving.journal" not in workshop.locations()
+    assert len(rows(workshop, "serving.log")) == 4
+    workshop.write("models/serving/after.sql", "select count(*) as n from {{ ref('journal') }}")
+    workshop.dbt("retry")
+    assert "serving.log" not in workshop.locations()
+    assert len(rows(workshop, "serving.journal")) == 4
+    assert rows(workshop, "serving.after") == [{"n": 4}]
+    assert workshop.slipway("doctor").code == 0
+
+
+def aged(workshop: Workshop) -> None:
+    """Let all files of the warehouse look as if they had been written long ago."""
+    then = time.time() - 10 * 86_400
+    for path in workshop.warehouse().rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, then))
