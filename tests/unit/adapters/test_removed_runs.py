@@ -180,3 +180,11 @@ def test_a_stored_manifest_is_written_again_when_it_is_a_day_old(records: Record
         assert sum(old[path] != now[path] for path in now) == rewritten
         old = now
     assert timedelta(hours=1) < SHARED_AGAIN_AFTER < timedelta(days=2)
+
+
+def test_lists_are_put_together(records: Records) -> None:
+    note_removed(records.store, "a", [OLD], "2024-09-01")
+    note_removed(records.store, "b", [OTHER], "2024-09-02")
+    note_removed(records.store, "c", [OLD], "2024-09-03")  # which says nothing new
+    assert removed_runs(records.store) == {OLD: "2024-09-01", OTHER: "2024-09-02"}
+    assert [item.key for item in records.store.entries("removed")] == ["removed/b.json.gz"]
