@@ -170,8 +170,9 @@ class Plugin(BasePlugin):
         config["rebuild" if isinstance(written, str) else "response"] = written
 
     def op_check_listings(self, relation: Any, config: dict[str, Any]) -> None:
-        """Refuse a query that asks DuckDB's catalog which tables there are."""
+        """Refuse a query that asks DuckDB's catalog which tables there are, and note what one of a node's Jinja depends on."""
         check_listings(thread_cursor(), config["name"], config["sql"])
+        self.session.volatility.note(config.get("rendering", ""), config["sql"])
 
     def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
         """Put a seed's rows into the in-memory database, to be written from there."""

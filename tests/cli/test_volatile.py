@@ -15,6 +15,17 @@ TESTS = {
 }
 STAMPED = "select depot, now() as at from {{ ref('weights') }}\n"
 SIZED = "select depot, sized(kg) as size from {{ ref('weights') }}\n"
+COUNTED = "select {{ late() }} as late, depot from {{ ref('weights') }}\n"
+DATED = "select '{{ run_started_at }}' as at, depot from {{ ref('weights') }}\n"
+OF_TABLE = """{% set found = run_query('select count(*) from ' ~ ref('weights')) %}
+select depot, {{ found.columns[0].values()[0] if execute else 0 }} as every from {{ ref('weights') }}
+"""
+LATE = """
+{% macro late() %}
+    {%- set found = run_query("select count(*) from read_csv('FILE', header = true) where late") -%}
+    {{ found.columns[0].values()[0] if execute else 0 }}
+{%- endmacro %}
+"""
 SIZES = """
 {% macro sizes() %}
     {% do run_query("create or replace macro sized(kg) as kg * 2") %}
@@ -35,6 +46,10 @@ def test_nothing_that_may_come_out_differently_is_carried(workshop: Workshop) ->
     )
     workshop.write("models/serving/stamped.sql", STAMPED)
     workshop.write("models/serving/sized.sql", SIZED)
+    workshop.write("models/serving/counted.sql", COUNTED)
+    workshop.write("models/serving/dated.sql", DATED)
+    workshop.write("models/serving/of_table.sql", OF_TABLE)
+    workshop.write("macros/late.sql", LATE.replace("FILE", str(file)))
     workshop.write("macros/sizes.sql", SIZES)
     workshop.edit(
         "dbt_project.yml",
@@ -50,6 +65,9 @@ def test_nothing_that_may_come_out_differently_is_carried(workshop: Workshop) ->
     assert found(first, "nodes", "volatile") == {
         "stamped": "it calls now",
         "sized": "it calls sized, which is no function of DuckDB's own",
+        "counted": "a query that its Jinja runs depends on more: it cannot be bound without what surrounds it: Cannot access "
+        f'file "{file}" - file system operations are disabled by configuration',
+        "dated": "its Jinja uses run_started_at",
     }
 
     # nothing landed, and the file says that it is late

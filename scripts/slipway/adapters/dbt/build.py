@@ -23,10 +23,10 @@ from slipway.adapters.dbt.node_key import definition_key, manifest_node, node_ke
 from slipway.adapters.dbt.partial_groups import looked_at
 from slipway.adapters.dbt.rebuild import as_allowed, check_rebuild
 from slipway.adapters.dbt.renames import take_over
+from slipway.adapters.dbt.rendered import volatile_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.state import TableState, read_state
 from slipway.adapters.dbt.strategy import check_incremental, merge_keys_of, predicates_of, strategy_of
-from slipway.adapters.dbt.volatility import volatile_of
 from slipway.adapters.iceberg.schema import fingerprint
 from slipway.adapters.iceberg.tables import TableId
 from slipway.adapters.iceberg.write.carry import NotCarriedError
@@ -67,7 +67,7 @@ def unchanged(
     identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session, manifest, unique_id)
     key = node_key(manifest, unique_id, inputs, session.vars)
     state = TableState(key, inputs)
-    volatile = volatile_of(session.volatility, manifest_node(manifest, unique_id), config.get("query"))
+    volatile = volatile_node(session.volatility, manifest, unique_id, config.get("query"))
     force = force or bool(volatile)
     with session.lock:
         if identifier not in session.batched:

@@ -19,6 +19,7 @@ from slipway.adapters.dbt.inputs import inputs_of
 from slipway.adapters.dbt.keys.engine import engine
 from slipway.adapters.dbt.names import check_names
 from slipway.adapters.dbt.node_key import manifest_node, node_key
+from slipway.adapters.dbt.rendered import volatile_node
 from slipway.adapters.dbt.session import Session
 from slipway.adapters.dbt.turn import wait_for_turn
 from slipway.adapters.holds import Holds
@@ -116,7 +117,7 @@ def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> b
         return False
     if "freshness" in node.tags:
         return False  # it looks at the landing area
-    if why := session.volatility.why(test_query(node.config, sql)):
+    if why := volatile_node(session.volatility, manifest, unique_id, test_query(node.config, sql)):
         session.volatility.tests[unique_id] = why
         return False
     carried = session.carried_tests.get(unique_id) == key

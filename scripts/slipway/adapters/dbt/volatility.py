@@ -59,11 +59,13 @@ class Volatility:
 
     Attributes:
         tests: what was found of the session's tests, by unique id.
+        rendered: what was found of the queries that nodes ran while they were rendered, by unique id.
     """
 
     def __init__(self, views: Views) -> None:
         self._views = views
         self.tests: dict[str, str] = {}
+        self.rendered: dict[str, str] = {}
         self._lock = threading.Lock()
         self._made: dict[_Name, str] = {}
         self._own: frozenset[str] | None = None
@@ -95,6 +97,16 @@ class Volatility:
                 raise duckdb.BinderException(answer.get("error_message", "several statements"))
             found: dict[str, Any] = answer["plans"][0]
             return found
+
+    def note(self, unique_id: str, sql: str) -> None:
+        """Look at a query that a node ran while it was rendered.
+
+        Args:
+            unique_id: the node; empty for a query of no node's Jinja.
+            sql: the query.
+        """
+        if unique_id and (why := self.why(sql)):
+            self.rendered[unique_id] = why
 
     def forget(self) -> None:
         """Ask anew which functions were made in the run's database: a hook may have made some."""
