@@ -11,11 +11,10 @@ from benchmarks.lake import COMPRESSION, SCHEMA, Lake
 from benchmarks.measure import Contender, alone, interleaved, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
-from slipway.adapters.iceberg.catalogs.commit import publish
-from slipway.adapters.iceberg.write.compact import Shorten, stage_shortened
-from slipway.adapters.maintenance.survey import layout_of
-from slipway.domain.maintenance.compaction import pack
-from slipway.domain.maintenance.history import History, TableHistory
+from slipway.engines.duckdb.compact import Shorten, stage_shortened
+from slipway.iceberg.catalogs.commit import publish
+from slipway.maintenance.retention import History, TableHistory, pack
+from slipway.maintenance.survey import layout_of
 
 NAME = "compaction"
 ROWS = 2_000  # of a file

@@ -9,12 +9,12 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.adapters import engine
-from slipway.adapters.iceberg.catalogs.commit import publish
-from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.write.request import WriteRequest, WriteResult
-from slipway.adapters.iceberg.write.writer import write
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.request import WriteRequest, WriteResult
+from slipway.engines.duckdb.writer import write
+from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.iceberg.catalogs.commit import publish
+from slipway.iceberg.tables import Tables
 
 SCHEMA = "serving"
 COMPRESSION = {"write.parquet.compression-level": "3"}

@@ -27,11 +27,11 @@ import pyarrow as pa
 from benchmarks.measure import alone
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
-from slipway.adapters import engine, spill
-from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.engines.duckdb import engine, spill
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.iceberg.tables import Tables
 
 NAME = "memory"
 DAYS = 1000

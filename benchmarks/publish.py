@@ -13,15 +13,15 @@ from benchmarks.lake import SCHEMA, Lake
 from benchmarks.measure import Measured
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
-from slipway.adapters.iceberg.tables import StagedTable, Tables
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.adapters.records import Records
-from slipway.adapters.releases import release
-from slipway.domain.environment import Environment
-from slipway.domain.errors import ConflictError
-from slipway.domain.manifest import Code
-from slipway.domain.release import Intent
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.environments.environment import Environment
+from slipway.errors import ConflictError
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.records.release_records import Intent
+from slipway.records.run_manifest import Code
+from slipway.records.store import Records
+from slipway.releases.publication import release
 
 NAME = "publish"
 GOAL = 1.0

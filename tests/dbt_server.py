@@ -68,7 +68,7 @@ def preload() -> None:
         "pyiceberg.io.pyarrow",
         "rich.table",
         "slipway.cli.run",
-        "slipway.dbt_plugin",
+        "slipway.dbt.plugin",
         "sqlalchemy.dialects.sqlite",
     ):
         importlib.import_module(name)
@@ -84,7 +84,7 @@ def verify_extensions_once() -> None:
     """
     import duckdb
 
-    from slipway.adapters.engine import load_extensions
+    from slipway.engines.duckdb.engine import load_extensions
 
     real = duckdb.connect
     with real(config={"threads": 1}) as connection:
@@ -213,12 +213,12 @@ def die(seconds: float) -> None:
 
 
 CLOCKS = (
-    "slipway.services.run",
-    "slipway.services.rollback",
-    "slipway.adapters.releases",
-    "slipway.adapters.dbt.finish",
-    "slipway.adapters.dbt.session",
-    "slipway.adapters.iceberg.staging",
+    "slipway.dbt.start",
+    "slipway.releases.roll_back",
+    "slipway.releases.publication",
+    "slipway.dbt.conclude",
+    "slipway.dbt.session",
+    "slipway.iceberg.staging",
     "pyiceberg.table.update",
 )
 """Modules that ask for the time of day by ``datetime``; everything else asks ``time.time``."""

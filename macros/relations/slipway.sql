@@ -1,5 +1,5 @@
 {#
-    One operation of the slipway plugin (scripts/slipway/dbt_plugin.py). `config` is filled in with its answer.
+    One operation of the slipway plugin (scripts/slipway/dbt/plugin.py). `config` is filled in with its answer.
 #}
 {% macro slipway(operation, relation, config) %}
     {%- do adapter.store_relation('slipway', relation, [], operation, 'iceberg', config) -%}

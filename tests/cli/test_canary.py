@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway.domain.manifest import Node
-from slipway.services.canary import _not_rebuilt
+from slipway.canary.two_versions import _not_rebuilt
+from slipway.records.run_manifest import Node
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop

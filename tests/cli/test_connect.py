@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 from pyiceberg.catalog import load_catalog
 
-from slipway.adapters.engine import load_extensions
+from slipway.engines.duckdb.engine import load_extensions
 
 if TYPE_CHECKING:
     from pathlib import Path

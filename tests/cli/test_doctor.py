@@ -20,9 +20,9 @@ import pytest
 from tests.cli.conftest import World
 from tests.conftest import static
 
-from slipway.adapters.health import runs
-from slipway.adapters.health.examination import Examination
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.doctor import record_checks
+from slipway.doctor.examination import Examination
+from slipway.environments.environment import Environment, Mode, local_catalog
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
@@ -134,7 +134,7 @@ def test_a_publication_that_was_not_recorded(world: World) -> None:
 def test_a_run_that_was_killed(world: World) -> None:
     landed = world.folder / "landing" / "parcels" / "day-4.csv"
     world.workshop.land(landed.name, ("p7,N,2024-05-04,2",))
-    killed = world.workshop.start("run", kill_before="slipway.adapters.dbt.finish:release").wait()
+    killed = world.workshop.start("run", kill_before="slipway.dbt.conclude:release").wait()
     landed.unlink()
     assert killed.code is None, killed
     (log,) = (world.home / "logs" / "dev").iterdir()
@@ -166,8 +166,8 @@ def test_a_run_that_is_under_way_is_no_finding(world: World) -> None:
 
 
 def test_a_run_has_its_log_locked(world: World) -> None:
-    from slipway.adapters.dbt.events import EventStream
-    from slipway.adapters.processes import is_held
+    from slipway.dbt.events import EventStream
+    from slipway.processes import is_held
 
     events = EventStream("run", world.home / "logs" / "run.jsonl", print)
     assert is_held(events.path)
@@ -390,7 +390,7 @@ def test_files_that_are_missing_or_of_another_size(world: World) -> None:
 
 
 def test_a_hold_whose_rollback_never_came(world: World) -> None:
-    before = "slipway.adapters.records:Records.write_intent"
+    before = "slipway.records.store:Records.write_intent"
     killed = world.workshop.start("rollback", "--hold", "--reason", "wrong", kill_before=before).wait()
     assert killed.code is None, killed
     where, what = told(world)
@@ -575,7 +575,7 @@ def test_runs_of_another_target_are_left_to_it(world: World) -> None:
     workshop = world.workshop
     workshop.settings["DBT_TARGET"] = "ci"
     try:
-        assert workshop.start("run", kill_before="slipway.adapters.dbt.finish:release").wait().code is None
+        assert workshop.start("run", kill_before="slipway.dbt.conclude:release").wait().code is None
         assert workshop.slipway("run", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}").code == 0
     finally:
         del workshop.settings["DBT_TARGET"]
@@ -583,7 +583,7 @@ def test_runs_of_another_target_are_left_to_it(world: World) -> None:
     (log,) = (world.home / "logs" / "ci").iterdir()
     assert findings(world) == []
     later = Examination(environment(world), workshop.project, datetime.now(UTC) + timedelta(days=2))
-    assert list(runs.scratch(later)) == []
+    assert list(record_checks.scratch(later)) == []
     repaired(world)
     assert scratch.is_dir()
     assert log.is_file()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cli.conftest import World
 
-from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.write import compact
-from slipway.adapters.iceberg.write.copy import copy
-from slipway.adapters.maintenance.history import read_history
-from slipway.adapters.records import Records
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.engines.duckdb import compact
+from slipway.engines.duckdb.copying import copy
+from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.iceberg.tables import Tables
+from slipway.maintenance.survey import read_history
+from slipway.records.store import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,9 +178,9 @@ def test_orphans_and_what_is_said(small: Workshop) -> None:
 @pytest.mark.parametrize(
     "before",
     [
-        "slipway.adapters.iceberg.catalogs.sql:move",
-        "slipway.adapters.maintenance.apply:_bytes_added",
-        "slipway.adapters.objects:LocalStore.delete",
+        "slipway.iceberg.catalogs.sql_catalog:move",
+        "slipway.maintenance.apply:_bytes_added",
+        "slipway.storage.objects:LocalStore.delete",
     ],
     ids=["before a commit", "after a commit", "before files go"],
 )

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.maintenance.history import read_history
-from slipway.adapters.records import Records
-from slipway.domain.environment import Environment, Mode, local_catalog
-from slipway.domain.maintenance.protection import busy, kept
+from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.iceberg.tables import Tables
+from slipway.maintenance.protection import busy, kept
+from slipway.maintenance.survey import read_history
+from slipway.records.store import Records
 
 if TYPE_CHECKING:
     from tests.conftest import Workshop
@@ -193,7 +193,7 @@ def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> 
 
 @pytest.mark.long
 def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
-    done = prod.start("run", "--target", "prod", kill_before="slipway.adapters.dbt.finish:conclude").wait()
+    done = prod.start("run", "--target", "prod", kill_before="slipway.dbt.conclude:conclude").wait()
     assert done.code is None
     message = refused(prod, "latest", "prod", code=3)
     assert "it never came to its end" in message
@@ -207,7 +207,7 @@ def test_there_is_no_such_run(prod: Workshop) -> None:
 @pytest.mark.long
 def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Workshop) -> None:
     run = prod.run("--target", "prod")
-    kill = "slipway.adapters.records:Records.write_release"
+    kill = "slipway.records.store:Records.write_release"
     done = prod.start("publish", run["run_id"], "--target", "prod", kill_before=kill).wait()
     assert done.code is None
     assert prod.published("prod").keys() == ALL  # whole, though not recorded yet
@@ -223,7 +223,7 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
 def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) -> None:
     run = prod.run("--target", "prod")["run_id"]
     done = prod.start(
-        "publish", run, "--target", "prod", kill_before="slipway.adapters.releases:publish"
+        "publish", run, "--target", "prod", kill_before="slipway.releases.publication:publish"
     ).wait()
     assert (done.code, prod.published("prod")) == (None, {})
     with sqlite3.connect(prod.home / "prod" / "catalog.db") as other:  # someone else holds the catalog

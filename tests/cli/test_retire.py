@@ -55,7 +55,7 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
         "--yes",
         "--reason",
         "unused",
-        kill_before="slipway.adapters.records:Records.write_release",
+        kill_before="slipway.records.store:Records.write_release",
     ).wait()
     assert killed.code is None
     assert "serving.old" not in workshop.locations()

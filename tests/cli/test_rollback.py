@@ -255,7 +255,7 @@ def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
     built.run()
     second = contents(built)
     built.land("day-4.csv", ("p8,N,2024-05-04,1",))
-    record = "slipway.adapters.records:Records.write_release"
+    record = "slipway.records.store:Records.write_release"
     assert built.start("run", kill_before=record).wait().code is None
     third = contents(built)
     assert third != second
@@ -278,7 +278,7 @@ def test_a_killed_rollback_is_healed(built: Workshop) -> None:
     first = contents(built)
     built.land("day-3.csv", DAY_3)
     built.run()
-    done = built.start("rollback", kill_before="slipway.adapters.records:Records.write_release").wait()
+    done = built.start("rollback", kill_before="slipway.records.store:Records.write_release").wait()
     assert done.code is None
     assert contents(built) == first
     healed = built.slipway("rollback", "--to", "2")

@@ -401,8 +401,9 @@ def test_files_are_read_only_when_it_is_allowed(world: World, query: str, tmp_pa
 
 def test_the_engine_itself_is_shut(world: World) -> None:
     """Without the names of functions, too: DuckDB has nothing to show, and reads tables of the warehouse alone."""
-    from slipway.adapters import engine, sandbox
-    from slipway.domain.environment import Environment, Mode
+    from slipway.engines.duckdb import engine
+    from slipway.environments.environment import Environment, Mode
+    from slipway.query import sandbox
 
     environment = Environment("dev", Mode.EXPLORATORY, f"file://{world.warehouse}", {}, "", world.home)
     with pytest.MonkeyPatch.context() as patch:

@@ -15,16 +15,17 @@ from pydantic import BaseModel
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
-from slipway.adapters import landing_ledger
-from slipway.adapters.dbt.strategy import STRATEGIES
-from slipway.adapters.iceberg import partitioning
-from slipway.adapters.iceberg.types import duckdb_type, iceberg_type
-from slipway.adapters.iceberg.write.merge_clauses import MERGE_KEYS
+from slipway import errors
 from slipway.cli.main import cli
 from slipway.cli.reference import reference
-from slipway.domain import errors, manifest, release
-from slipway.domain.errors import ConfigError, ContractError
-from slipway.domain.run import Outcome
+from slipway.dbt.configuration import STRATEGIES
+from slipway.engines.duckdb.merge_clauses import MERGE_KEYS
+from slipway.errors import ConfigError, ContractError
+from slipway.iceberg import partitioning
+from slipway.iceberg.types import duckdb_type, iceberg_type
+from slipway.landing import ledger
+from slipway.records import release_records, run_manifest
+from slipway.records.run_manifest import Outcome
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Page
@@ -91,17 +92,17 @@ def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError
 @pytest.mark.parametrize(
     "model",
     [
-        manifest.RunManifest,
-        manifest.Code,
-        manifest.Versions,
-        manifest.InputSnapshot,
-        manifest.LandedFile,
-        manifest.Node,
-        manifest.Definition,
-        manifest.Tests,
-        manifest.TestResult,
-        manifest.Freshness,
-        manifest.Conservation,
+        run_manifest.RunManifest,
+        run_manifest.Code,
+        run_manifest.Versions,
+        run_manifest.InputSnapshot,
+        run_manifest.LandedFile,
+        run_manifest.Node,
+        run_manifest.Definition,
+        run_manifest.Tests,
+        run_manifest.TestResult,
+        run_manifest.Freshness,
+        run_manifest.Conservation,
     ],
 )
 def test_run_manifest(pages: dict[str, Page], model: type[BaseModel]) -> None:
@@ -116,16 +117,16 @@ def test_outcomes(pages: dict[str, Page]) -> None:
 
 def test_release_record(pages: dict[str, Page]) -> None:
     rows = pages["docs/reference/warehouse.md"].rows("field", "type", "meaning")
-    assert [row[:2] for row in rows] == fields(release.Release) + fields(release.ReleasedTable)
+    assert [row[:2] for row in rows] == fields(release_records.Release) + fields(
+        release_records.ReleasedTable
+    )
 
 
 def test_ledger(pages: dict[str, Page]) -> None:
     page = pages["docs/reference/landing.md"]
-    assert [
-        row[0] for row in page.section("The ledger").rows("column", "content")
-    ] == landing_ledger._SCHEMA.names
+    assert [row[0] for row in page.section("The ledger").rows("column", "content")] == ledger._SCHEMA.names
     verdicts = {row[0] for row in page.rows("verdict", "when", "then")}
-    assert verdicts == set(get_args(manifest.LandedFile.model_fields["verdict"].annotation))
+    assert verdicts == set(get_args(run_manifest.LandedFile.model_fields["verdict"].annotation))
 
 
 def test_types(pages: dict[str, Page]) -> None:

@@ -73,7 +73,7 @@ def a_failed_run(workshop: Workshop) -> None:
 
 def a_killed_run(workshop: Workshop) -> None:
     workshop.land("day-4.csv", REPAIRED)
-    assert workshop.start("run", kill_before="slipway.adapters.dbt.finish:conclude").wait().code is None
+    assert workshop.start("run", kill_before="slipway.dbt.conclude:conclude").wait().code is None
 
 
 def another_run(workshop: Workshop) -> None:
@@ -110,7 +110,7 @@ def damaged(workshop: Workshop) -> None:
 
 def not_recorded(workshop: Workshop) -> None:
     workshop.land("day-4.csv", REPAIRED)
-    killed = workshop.start("run", kill_before="slipway.adapters.records:Records.write_release").wait()
+    killed = workshop.start("run", kill_before="slipway.records.store:Records.write_release").wait()
     assert killed.code is None
 
 

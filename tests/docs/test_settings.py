@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from slipway.adapters.profile import Profile
-from slipway.domain.environment import Mode
+from slipway.environments.environment import Mode
+from slipway.environments.profiles import Profile
 
 if TYPE_CHECKING:
     import pytest
@@ -85,7 +85,7 @@ def test_the_example_of_a_target_is_one(
     pages: dict[str, Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = pages["docs/reference/settings.md"]
-    outputs = yaml.safe_load(page.block("yaml", "slipway.dbt_plugin"))
+    outputs = yaml.safe_load(page.block("yaml", "slipway.dbt.plugin"))
     (tmp_path / "dbt_project.yml").write_text("name: mine\nprofile: slipway\n", encoding="utf-8")
     profiles = yaml.safe_dump({"slipway": {"outputs": outputs}})
     (tmp_path / "profiles.yml").write_text(profiles, encoding="utf-8")

@@ -20,7 +20,7 @@ from tests.conftest import Commands, Output, Running, put_back
 from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
-from slipway.adapters.engine import load_extensions, prepare
+from slipway.engines.duckdb.engine import load_extensions, prepare
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

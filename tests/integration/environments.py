@@ -13,18 +13,18 @@ from typing import Any
 import duckdb
 from pyiceberg.catalog import Catalog, load_catalog
 
-from slipway.adapters import engine
-from slipway.adapters.candidates import record_of
-from slipway.adapters.halfway import seen
-from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.adapters.records import Records
-from slipway.adapters.releases import heal, release
-from slipway.domain.environment import Environment, Mode
-from slipway.domain.manifest import Code
-from slipway.domain.release import Intent
-from slipway.domain.release import Release as ReleaseRecord
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.environments.environment import Environment, Mode
+from slipway.iceberg.tables import TableId, Tables
+from slipway.records.release_records import Intent
+from slipway.records.release_records import Release as ReleaseRecord
+from slipway.records.run_manifest import Code
+from slipway.records.store import Records
+from slipway.releases.candidates import record_of
+from slipway.releases.publication import heal, release
+from slipway.releases.published import seen
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE01", "AWS_SECRET_ACCESS_KEY": "example"}
 CODE = Code(commit=None, dirty=True)

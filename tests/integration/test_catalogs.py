@@ -19,18 +19,18 @@ from sqlalchemy.orm import Session
 from tests.integration.environments import CODE, Place, place
 from tests.integration.rest_catalog import serving
 
-from slipway.adapters.candidates import record_of
-from slipway.adapters.iceberg.catalogs.glue import GlueMover
-from slipway.adapters.iceberg.catalogs.updates import UpdateMover
-from slipway.adapters.iceberg.restore import find_source, retired, stage_state
-from slipway.adapters.iceberg.tables import TableId, Tables
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.adapters.records import Records
-from slipway.adapters.releases import release
-from slipway.domain.errors import ConflictError, UnavailableError
-from slipway.domain.release import Intent
-from slipway.domain.release import Release as ReleaseRecord
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.errors import ConflictError, UnavailableError
+from slipway.iceberg.catalogs.glue_catalog import GlueMover
+from slipway.iceberg.catalogs.updates import UpdateMover
+from slipway.iceberg.restoring import find_source, retired, stage_state
+from slipway.iceberg.tables import TableId, Tables
+from slipway.records.release_records import Intent
+from slipway.records.release_records import Release as ReleaseRecord
+from slipway.records.store import Records
+from slipway.releases.candidates import record_of
+from slipway.releases.publication import release
 
 
 class Killed(BaseException):

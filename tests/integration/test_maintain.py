@@ -13,23 +13,22 @@ from pyiceberg.table import StaticTable, Table
 from tests.integration.environments import CODE, Place, place
 from tests.integration.rest_catalog import serving
 
-from slipway.adapters.candidates import record_of
-from slipway.adapters.health import tables as health_of_tables
-from slipway.adapters.health.examination import Examination
-from slipway.adapters.iceberg.tables import StagedTable, duckdb_path
-from slipway.adapters.iceberg.types import literal
-from slipway.adapters.iceberg.write import compact, copy
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.adapters.maintenance import apply
-from slipway.adapters.maintenance.locations import canonical
-from slipway.adapters.maintenance.survey import find_orphans
-from slipway.adapters.objects import object_store
-from slipway.adapters.releases import release
-from slipway.domain.errors import ConflictError
-from slipway.domain.maintenance.steps import OLDER_THAN, Compact, Delete, Expire
-from slipway.domain.release import Intent, Release
-from slipway.services.maintain import Maintained, Proposal, maintain, propose_in
+from slipway.doctor import table_checks as health_of_tables
+from slipway.doctor.examination import Examination
+from slipway.engines.duckdb import compact, copying
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.errors import ConflictError
+from slipway.iceberg.tables import StagedTable, duckdb_path
+from slipway.iceberg.types import literal
+from slipway.maintenance import apply
+from slipway.maintenance.apply import Maintained, Proposal, maintain, propose_in
+from slipway.maintenance.steps import OLDER_THAN, Compact, Delete, Expire
+from slipway.maintenance.survey import find_orphans
+from slipway.records.release_records import Intent, Release
+from slipway.releases.candidates import record_of
+from slipway.releases.publication import release
+from slipway.storage.objects import canonical, object_store
 
 TABLE = "raw.events"
 FILES = 5
@@ -299,7 +298,7 @@ def test_rows_that_changed_on_the_way_are_not_published(
     history(sqlite)
     before = sqlite.tables.locations()
     monkeypatch.setattr(
-        compact, "copy", lambda cursor, select, to: copy.copy(cursor, f"{select} where id <> 101", to)
+        compact, "copy", lambda cursor, select, to: copying.copy(cursor, f"{select} where id <> 101", to)
     )
     maintained = done(sqlite)
     (left,) = maintained.plan.left

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from tests.integration.conftest import ROOT, Project
 
-from slipway.adapters.dbt.keys.macros import SHIMS
-from slipway.adapters.dbt.keys.python import own_module
-from slipway.adapters.dbt.node_key import definition_key, node_key, tables_read
-from slipway.adapters.profile import Profile
+from slipway.dbt.keys.jinja_code import SHIMS
+from slipway.dbt.keys.node_key import definition_key, node_key, tables_read
+from slipway.dbt.keys.python_code import own_module
+from slipway.environments.profiles import Profile
 
 FILES = {
     "models/curated/plain.sql": "select 1 as n, 'a -- b' as t\n",

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 from tests.integration.conftest import Project
 
-from slipway.adapters.objects import object_store
-from slipway.adapters.record_files import read_dbt_manifest
+from slipway.records.record_files import read_dbt_manifest
+from slipway.storage.objects import object_store
 
 FAILING_MODEL = "select error('the meter is broken') as site from {{ ref('consumption') }}\n"
 # holds a run until the file is there: what stands before it has been staged by then
@@ -194,10 +194,10 @@ def test_partial_builds_are_never_published(project: Project, option: str) -> No
 
 
 BEFORE_PUBLISHING = (
-    "slipway.adapters.landing_ledger:Ledger._append",
-    "slipway.adapters.iceberg.tables:Tables.stage",
-    "slipway.adapters.records:Records.write",
-    "slipway.adapters.iceberg.catalogs.sql:move",
+    "slipway.landing.ledger:Ledger._append",
+    "slipway.iceberg.tables:Tables.stage",
+    "slipway.records.store:Records.write",
+    "slipway.iceberg.catalogs.sql_catalog:move",
     "sqlalchemy.orm:Session.commit",
 )
 
@@ -224,7 +224,7 @@ def test_a_kill_before_publishing_changes_nothing_for_readers(project: Project) 
 
 @pytest.mark.long
 def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> None:
-    project.killed("slipway.adapters.records:Records.write_release", "build")
+    project.killed("slipway.records.store:Records.write_release", "build")
     assert len(project.locations()) == 5
     assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 0.25]
     assert project.releases() == []
@@ -232,7 +232,7 @@ def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> 
     assert [release["number"] for release in project.releases()] == [1]
 
     project.readings("day-3.csv", "m3,2024-05-03,1,")
-    project.killed("slipway.adapters.dbt.finish:_write_records", "build")
+    project.killed("slipway.dbt.conclude:_write_records", "build")
     assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
     assert "nothing changed" in project.dbt("build")
     first, second = project.releases()

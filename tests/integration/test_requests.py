@@ -10,11 +10,11 @@ import pytest
 from tests.integration.environments import Place, place
 from tests.integration.proxy import Proxy, running
 
-from slipway.adapters.candidates import record_of
-from slipway.adapters.iceberg.tables import Tables, duckdb_path
-from slipway.adapters.iceberg.types import literal
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.iceberg.tables import Tables, duckdb_path
+from slipway.iceberg.types import literal
+from slipway.releases.candidates import record_of
 
 pytestmark = pytest.mark.server
 

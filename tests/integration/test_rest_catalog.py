@@ -12,10 +12,10 @@ from tests.integration.environments import Place, place
 from tests.integration.rest_catalog import Handler, RestServer, serving
 from tests.integration.test_catalogs import ONE, TWO, killed_at
 
-from slipway.adapters import publication
-from slipway.adapters.iceberg.catalogs.rest import RestMover
-from slipway.adapters.iceberg.tables import Tables
-from slipway.domain.errors import ConfigError, UnavailableError
+from slipway.errors import ConfigError, UnavailableError
+from slipway.iceberg.catalogs.rest_catalog import RestMover
+from slipway.iceberg.tables import Tables
+from slipway.releases import write_ahead
 
 REQUEST = "all tables in one request, "
 SPACES = "/v1/namespaces"
@@ -32,7 +32,7 @@ def server() -> Iterator[RestServer]:
 def rest(
     server: RestServer, tmp_path: Path, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    monkeypatch.setattr(publication, "_PAUSES", (0, 0, 0))
+    monkeypatch.setattr(write_ahead, "_PAUSES", (0, 0, 0))
     return place(f"file://{tmp_path}/w", duck, type="rest", uri=server.uri)
 
 

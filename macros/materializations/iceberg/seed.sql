@@ -1,5 +1,5 @@
 {#
-    A seed is read in dbt's own dialect (scripts/slipway/adapters/dbt/seeds.py), put into the in-memory database, then
+    A seed is read in dbt's own dialect (scripts/slipway/dbt/seeds.py), put into the in-memory database, then
     written like any table. dbt's guess of types is taken for columns that column_types does not name.
 #}
 {% materialization seed, adapter='duckdb' %}

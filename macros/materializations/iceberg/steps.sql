@@ -18,7 +18,7 @@
 
 
 def materialize(df, con):
-    from slipway import dbt_plugin
+    from slipway.dbt import plugin
 
-    dbt_plugin.current().write_python('{{ settings.python_call }}', df, con)
+    plugin.current().write_python('{{ settings.python_call }}', df, con)
 {% endmacro %}

@@ -1,1 +1,1 @@
-"""Commands: parse, call one service, hand the result to output."""
+"""The command line: a module for each command, which parses, calls one room, and hands the result to ``render``."""

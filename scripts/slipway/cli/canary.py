@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
-from slipway.cli.comparison import write_reports
+from slipway.cli import options
+from slipway.cli.render import output
+from slipway.cli.render.comparison_files import write_reports
 
 
 @click.command("canary")
@@ -37,8 +38,8 @@ def command(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.services.canary import CanaryOptions, canary
-    from slipway.services.project import find_project
+    from slipway.canary.two_versions import CanaryOptions, canary
+    from slipway.environments.profiles import find_project
 
     request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)
     if output_dir:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 
 @click.command("ci")
@@ -26,9 +27,9 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
     else to the tables of the target's last release, builds in a throw-away environment, and writes the Markdown
     for the pull request. Exit code 1 when something fails or differs undeclared.
     """
-    from slipway.cli.progress import show_progress
-    from slipway.services.ci import ci, to_markdown
-    from slipway.services.project import find_project
+    from slipway.ci.slim_ci import ci, to_markdown
+    from slipway.cli.render.progress_line import show_progress
+    from slipway.environments.profiles import find_project
 
     options.made(output_dir)
     with show_progress() as show:
@@ -45,7 +46,7 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
 def _as_json(result: object) -> str:
     import json
 
-    from slipway.services.ci import CiResult
+    from slipway.ci.slim_ci import CiResult
 
     assert isinstance(result, CiResult)
     parts = {"run": result.run, "comparison": result.report, "against": result.against}

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import figures, options, output
-from slipway.domain.secrets import MASK
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+from slipway.cli import options
+from slipway.cli.render import figures, output
+from slipway.secrets import MASK
 
 if TYPE_CHECKING:
-    from slipway.services.connect import Connection
+    from slipway.query.connections import Connection
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @click.command("connect")
@@ -41,7 +43,7 @@ def command(
     beside the table's metadata_location. With --release: views for
     DuckDB of all tables as they stood together, and the snapshot of each for other engines.
     """
-    from slipway.services.connect import connection
+    from slipway.query.connections import connection
 
     wanted = output_ == "text" or number is not None or table is not None
     found = connection(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.health import Step
-    from slipway.services.doctor import Diagnosis, Done
+    from slipway.doctor.diagnose import Diagnosis, Done
+    from slipway.doctor.findings import Step
+
 
 FOUND = 6
 
@@ -29,8 +31,8 @@ def command(*, fix: bool, deep: bool, output_: str, target: str | None, project_
     Records of runs and releases are never changed or deleted: what replaces a damaged one is written beside it. Exit
     code 6 says that something is left: all that was found, or with --fix what only a person can decide.
     """
-    from slipway.services.doctor import examine, repair
-    from slipway.services.project import find_project
+    from slipway.doctor.diagnose import examine, repair
+    from slipway.environments.profiles import find_project
 
     diagnosis = examine(find_project(project_dir), target, deep=deep)
     done = repair(diagnosis, output.message) if fix else None

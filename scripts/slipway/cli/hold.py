@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 
 @click.command("hold")
@@ -16,7 +17,7 @@ from slipway.cli import options, output
 @options.project_dir
 def command(*, lift: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Tell whether the environment is on hold, or lift the hold that slipway rollback --hold placed."""
-    from slipway.services.hold import current_hold, lift_hold
+    from slipway.releases.holds import current_hold, lift_hold
 
     release = None
     if lift:

@@ -12,7 +12,7 @@ import sys
 import click
 
 from slipway import __version__
-from slipway.cli import output
+from slipway.cli.render import output
 
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -105,7 +105,7 @@ def _open_streams() -> None:
 
 def _mask_logs() -> None:
     """Have what libraries log on stderr go through the same masks as messages."""
-    from slipway.cli.output import LogHandler
+    from slipway.cli.render.output import LogHandler
 
     others = [handler for handler in logging.root.handlers if type(handler) is not logging.StreamHandler]
     if not any(isinstance(handler, LogHandler) for handler in others):
@@ -139,8 +139,8 @@ def _interrupted(ended: list[int]) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    from slipway.cli.output import failure
-    from slipway.domain.errors import SlipwayError
+    from slipway.cli.render.output import failure
+    from slipway.errors import SlipwayError
 
     if os.environ.get("SLIPWAY_DEBUG", "0") not in ("", "0"):
         import traceback

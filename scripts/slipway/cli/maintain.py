@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.maintenance.steps import Plan, Step
+    from slipway.maintenance.steps import Plan, Step
+
 
 _UNITS = {"h": "hours", "d": "days"}
 _LEAST = timedelta(hours=1)
@@ -65,8 +67,8 @@ def command(
     out otherwise: it is left as it was. Exit code 6 when a file of a table is missing or damaged: that table is left
     alone, and the others are maintained.
     """
-    from slipway.services.maintain import maintain, propose
-    from slipway.services.project import find_project
+    from slipway.environments.profiles import find_project
+    from slipway.maintenance.apply import maintain, propose
 
     project = find_project(project_dir)
     proposal = propose(project, target, " ".join(select).split(), older_than, dry_run=dry_run)
@@ -111,8 +113,8 @@ def _explain(plan: Plan, written: int | None) -> None:
 
 
 def _told(step: Step) -> tuple[str, str, str]:
-    from slipway.domain.maintenance.steps import Compact, Expire, Forget
-    from slipway.domain.run import run_date
+    from slipway.maintenance.steps import Compact, Expire, Forget
+    from slipway.records.run_manifest import run_date
 
     if isinstance(step, Compact):
         many = f"{figures.plural(step.files, 'file')} to about {len(step.bins):,}"
@@ -154,7 +156,7 @@ def _record(target: str, plan: Plan, written: int | None) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    from slipway.domain.maintenance.steps import Compact, Expire, Forget
+    from slipway.maintenance.steps import Compact, Expire, Forget
 
     if isinstance(step, Compact):
         files = [[file.path for file in one.files] for one in step.bins]

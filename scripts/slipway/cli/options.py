@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from slipway.domain.errors import UsageError
+from slipway.errors import UsageError
 
 if TYPE_CHECKING:
     from click.parser import _OptionParser, _ParsingState
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,7 +110,7 @@ def parse_vars(text: str | None) -> dict[str, Any]:
 
     import yaml
 
-    from slipway.domain.errors import UsageError
+    from slipway.errors import UsageError
 
     try:
         value = yaml.safe_load(text or "{}")

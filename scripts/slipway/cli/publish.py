@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 
 @click.command("publish")
@@ -30,8 +31,8 @@ def command(run: str, target: str | None, wait: int, output_: str, project_dir: 
 
     RUN is a run id, a unique part of one, or latest.
     """
-    from slipway.services.project import find_project
-    from slipway.services.publish import publish_run
+    from slipway.environments.profiles import find_project
+    from slipway.runs.publish_staged import publish_run
 
     release = publish_run(find_project(project_dir), target, run, wait)
     output.done(f"release {release.number} of run {release.run_id} is published")

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.release import Release
+    from slipway.records.release_records import Release
+
 
 _NAMED = 3  # changed tables that are named; the rest is counted
 
@@ -27,7 +29,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
 
     A release is a consistent cut: read it with slipway sql --release. * marks a work tree with uncommitted changes.
     """
-    from slipway.services.inspect import list_releases, unfinished
+    from slipway.runs.history import list_releases, unfinished
 
     releases, damaged = list_releases(project_dir, target, limit)
     for line in [*damaged, *unfinished(project_dir, target)]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.replay import ReplayReport
+    from slipway.replay.replay_verdict import ReplayReport
 
 
 @click.command("replay")
@@ -25,8 +26,8 @@ def command(run: str, output_: str, target: str | None, project_dir: Path | None
     RUN is a run id, a unique part of one, or latest. It is built in a scratch environment that is removed
     afterwards; nothing is published. Exit code 1 when a table diverged or an input expired.
     """
-    from slipway.services.project import find_project
-    from slipway.services.replay import replay
+    from slipway.environments.profiles import find_project
+    from slipway.replay.rebuild import replay
 
     report = replay(find_project(project_dir), target, run, output.message)
     if output_ == "json":

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.services.retire import Retirement
+    from slipway.releases.retirement import Retirement
 
 
 @click.command("retire")
@@ -37,11 +38,12 @@ def command(
     All of them leave the catalog in one step, recorded as a release. slipway rollback brings them back; slipway maintain
     removes their files when no release that is kept needs them. A table that a model or source of the project names is refused.
     """
-    from slipway.services.project import find_project
-    from slipway.services.retire import propose, retire
+    from slipway.dbt.invocation import parse
+    from slipway.environments.profiles import find_project
+    from slipway.releases.retirement import propose, retire
 
     project = find_project(project_dir)
-    proposal = propose(project, target, tables, dry=dry_run)
+    proposal = propose(project, target, tables, parse, dry=dry_run)
     for line in (*proposal.healed, *proposal.notes):
         output.message(line)
     if output_ == "text":

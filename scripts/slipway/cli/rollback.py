@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.domain.rollback import Step
-    from slipway.services.rollback import Proposal
+    from slipway.releases.roll_back import Proposal
+    from slipway.releases.rollback_rules import Step
 
 
 @click.command("rollback")
@@ -42,8 +43,8 @@ def command(
     The same command goes forward: name a later release with --to. What is withdrawn is kept. The next run builds
     again from the landed files, so correct the code or the files first, or use --hold.
     """
-    from slipway.services.project import find_project
-    from slipway.services.rollback import keep, propose, roll_back
+    from slipway.environments.profiles import find_project
+    from slipway.releases.roll_back import keep, propose, roll_back
 
     project = find_project(project_dir)
     proposal = propose(project, target, number, " ".join(select).split(), dry=dry_run)

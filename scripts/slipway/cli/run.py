@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 if TYPE_CHECKING:
-    from slipway.domain.manifest import RunManifest
+    from slipway.records.run_manifest import RunManifest
 
 
 @click.command("run")
@@ -72,9 +73,9 @@ def command(
     In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
     is built in a scratch environment.
     """
-    from slipway.cli.progress import show_progress
-    from slipway.services.project import find_project
-    from slipway.services.run import RunOptions, run
+    from slipway.cli.render.progress_line import show_progress
+    from slipway.dbt.start import RunOptions, run
+    from slipway.environments.profiles import find_project
 
     if (event_time_start is None) != (event_time_end is None):
         raise click.UsageError("--event-time-start and --event-time-end go together: give both or none.")
@@ -120,8 +121,8 @@ def _program() -> str:
 
 
 def _report(done: object, form: str, target: str | None) -> None:
-    from slipway.cli.run_report import report
-    from slipway.services.run import Run
+    from slipway.cli.render.run_report import report
+    from slipway.dbt.start import Run
 
     assert isinstance(done, Run)
     if form == "json":

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import figures, options, output
+from slipway.cli import options
+from slipway.cli.render import figures, output
 
 if TYPE_CHECKING:
-    from slipway.services.inspect import RunLine
+    from slipway.runs.history import RunLine
+
 
 _HEADERS = (
     "run", "started (UTC)", "outcome", "release", "built", "same", "pass", "warn", "fail", "carried", "seconds", "commit",
@@ -34,7 +36,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     as killed. One whose manifest is damaged is unreadable. built, same and stale count
     tables, pass to carried count tests; * marks a work tree with uncommitted changes.
     """
-    from slipway.services.inspect import list_runs
+    from slipway.runs.history import list_runs
 
     runs = list_runs(project_dir, target, limit)
     if output_ == "json":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 
 @click.command("show")
@@ -20,25 +21,24 @@ def command(what: str, output_: str, target: str | None, project_dir: Path | Non
     A run is its id, a unique part of it, or latest. A table is layer.table, or its name alone where that is unique.
     With --output json a run is its run manifest.
     """
-    from slipway.services.explain import explain
-    from slipway.services.inspect import RunDetails, unfinished
+    from slipway.runs.history import RunDetails, explain, unfinished
 
     found = explain(project_dir, target, what)
     for line in unfinished(project_dir, target):
         output.message(line)
     if isinstance(found, RunDetails):
-        from slipway.cli import show_run
+        from slipway.cli.render import run_screen
 
         if output_ == "json":
-            output.as_json(show_run.record(found))
+            output.as_json(run_screen.record(found))
         else:
-            show_run.show(found)
+            run_screen.show(found)
     else:
-        from slipway.cli import show_table
+        from slipway.cli.render import table_screen
 
         for line in found.notes:
             output.message(line)
         if output_ == "json":
-            output.as_json(show_table.record(found))
+            output.as_json(table_screen.record(found))
         else:
-            show_table.show(found)
+            table_screen.show(found)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 
 @click.group("site")
@@ -26,8 +27,8 @@ def command() -> None:
 @options.project_dir
 def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""
-    from slipway.services.project import find_project
-    from slipway.services.site import build_site
+    from slipway.environments.profiles import find_project
+    from slipway.site.docs_site import build_site
 
     site = build_site(find_project(project_dir), target, options.made(output_dir))
     output.line(f"{site.index}: {site.tables} tables. Open it in a browser.")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import options
+from slipway.cli.render import output
 
 FORMATS = ("text", "csv", "json", "parquet")
 _COMMENT = re.compile(r"--(\s|.*\n)")
@@ -51,9 +52,9 @@ def command(
     Tables are layer.table: slipway sql "select count(*) from raw.events". "show tables" lists what is there, and
     a lone - reads the query from standard input. Only queries that read are run; they see no file, URL, setting or secret.
     """
-    from slipway.cli import tabular
-    from slipway.domain.errors import UsageError
-    from slipway.services.query import query as run_query
+    from slipway.cli.render import tabular
+    from slipway.errors import UsageError
+    from slipway.query.queries import query as run_query
 
     if output_ == "parquet" and sys.stdout.isatty():
         raise UsageError(

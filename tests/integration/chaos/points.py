@@ -6,47 +6,47 @@
 from __future__ import annotations
 
 LANDING = {
-    "looking at a file": ("slipway.adapters.feed_files:FeedFiles.look", 1),
-    "counting its rows": ("slipway.adapters.feed_files:FeedFiles.check", 1),
-    "the ledger": ("slipway.adapters.landing_ledger:Ledger._append", 1),
+    "looking at a file": ("slipway.landing.feed_files:FeedFiles.look", 1),
+    "counting its rows": ("slipway.landing.feed_files:FeedFiles.check", 1),
+    "the ledger": ("slipway.landing.ledger:Ledger._append", 1),
     "the ledger's commit": ("pyiceberg.catalog.sql:SqlCatalog.commit_table", 1),
 }
 STAGING = {
-    "a number": ("slipway.adapters.records:Records.reserve", 1),
-    "data files": ("slipway.adapters.iceberg.write.copy:_Copy._execute", 4),
+    "a number": ("slipway.records.store:Records.reserve", 1),
+    "data files": ("slipway.engines.duckdb.copying:_Copy._execute", 4),
     "a manifest": ("pyiceberg.manifest:ManifestWriter.__exit__", 6),
     "a manifest list": ("pyiceberg.manifest:ManifestListWriter.__exit__", 5),
-    "a metadata file": ("slipway.adapters.iceberg.tables:Tables.stage", 4),
-    "a candidate's record": ("slipway.adapters.dbt.session:Session.stage", 4),
+    "a metadata file": ("slipway.iceberg.tables:Tables.stage", 4),
+    "a candidate's record": ("slipway.dbt.session:Session.stage", 4),
 }
 PUBLISHING = {
-    "the end of dbt": ("slipway.adapters.dbt.finish:conclude", 1),
-    "the intent": ("slipway.adapters.records:Records.write_intent", 1),
-    "publishing": ("slipway.adapters.releases:publish", 1),
+    "the end of dbt": ("slipway.dbt.conclude:conclude", 1),
+    "the intent": ("slipway.records.store:Records.write_intent", 1),
+    "publishing": ("slipway.releases.publication:publish", 1),
     "a row of the transaction": ("sqlalchemy.orm:Session.execute", 9),
     "a commit": ("sqlalchemy.orm:Session.commit", 2),
 }
 RECORDING = {
-    "the release record": ("slipway.adapters.records:Records.write_release", 1),
-    "the cut": ("slipway.adapters.releases:shown", 1),
-    "the run's records": ("slipway.adapters.dbt.finish:_write_records", 1),
-    "the log": ("slipway.adapters.dbt.events:EventStream.close", 1),
+    "the release record": ("slipway.records.store:Records.write_release", 1),
+    "the cut": ("slipway.releases.publication:shown", 1),
+    "the run's records": ("slipway.dbt.conclude:_write_records", 1),
+    "the log": ("slipway.dbt.events:EventStream.close", 1),
     "any record": ("os:link", 11),
     "any record on the disk": ("os:fsync", 11),
 }
 RUN = LANDING | STAGING | PUBLISHING | RECORDING
 HEALING = {
-    "healing": ("slipway.adapters.dbt.session:heal", 1),
-    "what became of it": ("slipway.adapters.releases:positions", 1),
-    "its record": ("slipway.adapters.releases:_record", 1),
+    "healing": ("slipway.dbt.session:heal", 1),
+    "what became of it": ("slipway.releases.publication:positions", 1),
+    "its record": ("slipway.releases.publication:_record", 1),
     "the first record": ("os:link", 1),
 }
 ROLLBACK = {
-    "staging a state": ("slipway.adapters.iceberg.restore:stage_state", 4),
-    "its record": ("slipway.adapters.records:Records.write_rollback", 4),
-    "the intent": ("slipway.adapters.records:Records.write_intent", 1),
+    "staging a state": ("slipway.iceberg.restoring:stage_state", 4),
+    "its record": ("slipway.records.store:Records.write_rollback", 4),
+    "the intent": ("slipway.records.store:Records.write_intent", 1),
     "a row of the transaction": ("sqlalchemy.orm:Session.execute", 6),
     "the commit": ("sqlalchemy.orm:Session.commit", 1),
-    "the release record": ("slipway.adapters.records:Records.write_release", 1),
+    "the release record": ("slipway.records.store:Records.write_release", 1),
     "any record": ("os:link", 7),
 }

@@ -80,7 +80,7 @@ def test_every_place_of_healing(new_trials: Callable[[int], Trials], when: str) 
             trials.more(new=True)
             was = trials.store.catalog()
             assert (
-                trials.workshop.start("run", kill_before="slipway.adapters.releases:_record").wait().code
+                trials.workshop.start("run", kill_before="slipway.releases.publication:_record").wait().code
                 is None
             )
             trials.check("after the first kill", was)

@@ -54,7 +54,7 @@ def test_runs_are_published_rolled_back_and_healed(
     assert workshop.run()["outcome"] == "unchanged"
 
     lake.put("landing/parcels/day-3.csv", DAY_3)
-    request = "slipway.adapters.iceberg.catalogs.rest:ServedCatalog.commit_several#1"
+    request = "slipway.iceberg.catalogs.rest_catalog:ServedCatalog.commit_several#1"
     assert workshop.start("run", kill_before=request).wait().code is None
     assert rows(lake, reference_server) == first
     assert workshop.run()["outcome"] == "published"

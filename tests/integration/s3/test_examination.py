@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slipway.adapters.health import surroundings
-from slipway.adapters.health.examination import Examination
-from slipway.adapters.profile import Profile
+from slipway.doctor import environment_checks
+from slipway.doctor.examination import Examination
+from slipway.environments.profiles import Profile
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
@@ -35,7 +35,7 @@ def test_a_lake(
         at = Examination(
             Profile(workshop.project).environment("staging"), workshop.project, now + timedelta(hours=hours)
         )
-        found = [item.what for item in surroundings.clock(at)]
+        found = [item.what for item in environment_checks.clock(at)]
         assert found[0].startswith("the store's clock says ")
         assert len(found) == (2 if hours < 0 else 1)  # the release is in the future of a clock that is slow
 

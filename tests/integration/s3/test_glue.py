@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert asked(lake) == ({"landed": 5, "served": 4}, "1 row from staging\n")
 
     lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n")
-    forward = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
+    forward = "slipway.iceberg.catalogs.glue_catalog:GlueMover.forward"
     assert workshop.start("run", kill_before=f"{forward}#3").wait().code is None
     half = locations(lake)
     assert len({name for name in ALL if half[name] != first[name]}) == 2
@@ -133,7 +133,7 @@ def test_a_name_that_glue_knows_as_something_else(lake: Lake) -> None:
     assert locations(lake) == {**first, "serving.older": None}
 
     client.delete_table(DatabaseName="serving", Name="older")
-    forward = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
+    forward = "slipway.iceberg.catalogs.glue_catalog:GlueMover.forward"
     assert workshop.start("run", kill_before=f"{forward}#2").wait().code is None
     assert sum(location != first.get(name) for name, location in locations(lake).items()) == 1
     client.create_table(**describe)

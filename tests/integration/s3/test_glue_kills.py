@@ -33,7 +33,7 @@ SPARE = len(REGIONS) - 4
 """From here on they are for test_every_table."""
 SEEDS = range(min(int(os.environ.get("SLIPWAY_CHAOS_SEEDS", "2")), SPARE))
 COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcels) from serving.depot_weights) as served"
-FORWARD = "slipway.adapters.iceberg.catalogs.glue:GlueMover.forward"
+FORWARD = "slipway.iceberg.catalogs.glue_catalog:GlueMover.forward"
 
 
 class Glue:

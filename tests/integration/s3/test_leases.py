@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 
-from slipway.adapters.leases import Leases
-from slipway.adapters.objects import S3Store, object_store
-from slipway.adapters.records import Records
-from slipway.domain.environment import Environment, Mode
-from slipway.domain.lease import EXPIRES, Standing
+from slipway.environments.environment import Environment, Mode
+from slipway.records.store import Records
+from slipway.releases.lease_rules import EXPIRES, Standing
+from slipway.releases.leases import Leases
+from slipway.storage.objects import S3Store, object_store
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake

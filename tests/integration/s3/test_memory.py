@@ -8,11 +8,11 @@ import boto3
 import pytest
 from tests.integration.s3.conftest import READ, access
 
-from slipway.adapters import engine
-from slipway.adapters.iceberg.tables import Tables
-from slipway.adapters.iceberg.write.request import WriteRequest
-from slipway.adapters.iceberg.write.writer import write
-from slipway.domain.environment import Environment, Mode, local_catalog
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import write
+from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.iceberg.tables import Tables
 
 pytestmark = pytest.mark.server
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.metadata import version
 
-from slipway.adapters.connection import spark
 from slipway.cli.connect import _duckdb, _explain, _pyiceberg, _spark_jars
-from slipway.domain.cut import TableVersion
-from slipway.domain.secrets import shown
-from slipway.services.connect import Connection
+from slipway.query.connections import Connection, spark
+from slipway.releases.cut import TableVersion
+from slipway.secrets import shown
 
 GIVEN = {
     "type": "sql",

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.adapters.query import Column, QueryResult
-from slipway.cli import output, tabular
-from slipway.domain.cut import Cut
+from slipway.cli.render import output, tabular
+from slipway.query.queries import Column, QueryResult
+from slipway.releases.cut import Cut
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 # capsys is emptied by every example

@@ -1,1 +1,0 @@
-"""The only code that imports dbt, duckdb, pyiceberg or boto3."""

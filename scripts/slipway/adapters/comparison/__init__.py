@@ -1,1 +1,0 @@
-"""Two relations compared inside DuckDB: by key, or as multisets of whole rows."""

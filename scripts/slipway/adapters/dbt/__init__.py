@@ -1,1 +1,0 @@
-"""dbt: one invocation as a build session, its node keys and its events."""

@@ -1,1 +1,0 @@
-"""Checks of ``slipway doctor``, and how what they find is repaired."""

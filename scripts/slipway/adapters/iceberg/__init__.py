@@ -1,1 +1,0 @@
-"""Iceberg tables written by DuckDB and committed by pyiceberg."""

@@ -1,1 +1,0 @@
-"""How each kind of catalog is made to show what was staged."""

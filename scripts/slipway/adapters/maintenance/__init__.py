@@ -1,1 +1,0 @@
-"""What maintenance looks at, and how its steps are carried out."""

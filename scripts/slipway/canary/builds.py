@@ -1,0 +1,173 @@
+"""Several versions of the code built at the same time, each by its own ``slipway run`` in a scratch environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.code.git import install, of_version
+from slipway.environments.environment import Environment
+from slipway.errors import SlipwayError
+from slipway.records.run_manifest import NOTHING_SELECTED, Node, Outcome, RunManifest
+
+_POLL = 0.05  # seconds
+_GRACE = 10.0  # seconds that an interrupted build has to end by itself
+
+
+@dataclass(frozen=True)
+class Build:
+    """What to build.
+
+    Args:
+        project: folder of dbt_project.yml as it is now, whose packages and profiles are taken where a version has none.
+        environment: whose settings and pinned inputs are used.
+        folder: gets a folder per version, which is its scratch environment; pins.json in it names the inputs.
+        vars: dbt variables.
+        select: dbt selectors.
+        exclude: dbt selectors.
+        window: from when to when microbatch models are built, None for all of their time.
+    """
+
+    project: Path
+    environment: Environment
+    folder: Path
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    window: tuple[datetime, datetime] | None = None
+
+
+def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
+    """Build versions side by side; the first that fails ends the others.
+
+    Args:
+        what: what to build.
+        versions: name to the folder of that version's dbt_project.yml.
+
+    Returns:
+        Name to run manifest, without versions in which the selection names no node.
+
+    Raises:
+        SlipwayError: a version does not build, with the reason it gave; or the selection names no node in any of them.
+    """
+    for side, project in versions.items():
+        if not (project / "dbt_project.yml").is_file():
+            raise SlipwayError(f"{side} does not build", "it has no dbt_project.yml", "name another version")
+    with _running(what, versions) as processes:
+        done: dict[str, RunManifest | None] = {}
+        while len(done) < len(processes):
+            for side, process in processes.items():
+                if side not in done and process.poll() is not None:
+                    done[side] = _manifest(side, what.folder / side)
+            time.sleep(_POLL)
+    if not (built := {side: manifest for side, manifest in done.items() if manifest}):
+        raise SlipwayError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
+    return built
+
+
+@contextmanager
+def _running(what: Build, versions: Mapping[str, Path]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The processes of all versions; none is left behind."""
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for side, project in versions.items():
+            processes[side] = _start(what, side, project)
+        yield processes
+    finally:
+        for process in processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in processes.values():
+            try:
+                process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
+    """Run that version in a process of its own, with its own code on the path."""
+    folder = what.folder / side
+    folder.mkdir()
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(project / "scripts"),
+        "SLIPWAY_HOME": str(what.environment.home),
+        "SLIPWAY_LANDING": what.environment.landing,
+        "SLIPWAY_SCRATCH": str(folder),
+        "SLIPWAY_PINS": str(what.folder / "pins.json"),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+    }
+    if "SLIPWAY_WAREHOUSE" in variables:  # relative to the folder that was asked from, not to that version's
+        variables["SLIPWAY_WAREHOUSE"] = what.environment.warehouse
+    variables.pop("DBT_PROJECT_DIR", None)
+    if profiles := variables.pop("DBT_PROFILES_DIR", None):
+        variables["DBT_PROFILES_DIR"] = str(of_version(what.project, project, Path(profiles)))
+    install(what.project, project)
+    command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json"]
+    command += ["--target", what.environment.name]
+    command += [part for selector in what.select for part in ("--select", selector)]
+    command += [part for selector in what.exclude for part in ("--exclude", selector)]
+    if what.window:
+        start, end = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" for moment in what.window)
+        command += ["--event-time-start", start, "--event-time-end", end]
+    if what.vars:
+        command += ["--vars", json.dumps(what.vars, default=str)]
+    with _out(folder).open("wb") as out, _err(folder).open("wb") as err:
+        return subprocess.Popen(command, cwd=project, env=variables, stdout=out, stderr=err)
+
+
+def _manifest(side: str, folder: Path) -> RunManifest | None:
+    from pydantic import ValidationError
+
+    try:
+        printed = json.loads(_out(folder).read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        told = _err(folder).read_text(encoding="utf-8").strip().splitlines() or ["no message"]
+        if NOTHING_SELECTED in told[-1]:
+            return None
+        raise SlipwayError(
+            f"{side} does not build", told[-1].removeprefix("slipway: "), "run it alone with slipway run"
+        ) from None
+    printed.pop("folder", None)
+    try:
+        manifest = RunManifest.model_validate(printed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"its run manifest has another form ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        raise SlipwayError(f"{side} cannot be compared", why, "name a later version") from None
+    if manifest.outcome is not Outcome.PUBLISHED:
+        raise SlipwayError(f"{side} does not build", _reason(manifest), "run it alone with slipway run")
+    return manifest
+
+
+def _reason(manifest: RunManifest) -> str:
+    """Why a run failed, with the first message of a node or a test that did."""
+    failed: list[Node] = [node for node in manifest.nodes if node.status == "error"]
+    messages = [node.message for node in failed]
+    messages += [test.message for test in manifest.tests.results if test.status in ("fail", "error")]
+    if not messages:
+        return manifest.reason
+    lines = [line.strip() for line in messages[0].splitlines() if line.strip()]
+    if len(lines) > 1 and " Error in " in lines[0]:  # dbt's first line says only where
+        del lines[0]
+    return f"{manifest.reason}: {' '.join(lines)[:300]}"
+
+
+def _out(folder: Path) -> Path:
+    return folder / "run.json"
+
+
+def _err(folder: Path) -> Path:
+    return folder / "run.log"

@@ -1,0 +1,165 @@
+"""Canary: two versions of the code on the same pinned inputs, each in a scratch environment, compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.canary.builds import Build, build
+from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.environments.environment import Environment
+from slipway.errors import NotFoundError
+from slipway.processes import temporary
+from slipway.records.run_manifest import RunManifest
+from slipway.runs.replayable import is_history
+
+if TYPE_CHECKING:
+    from slipway.comparison.report import ComparisonReport
+    from slipway.records.store import Records
+
+
+_INPUT_LAYERS = ("raw",)
+
+
+@dataclass(frozen=True)
+class CanaryOptions:
+    """What to compare.
+
+    Args:
+        project: folder of dbt_project.yml, the head version.
+        target: whose published inputs are read.
+        base: git ref of the other version, None for the default.
+        vars: dbt variables for both, with the slice.
+        select: dbt selectors for both.
+        keep: leave the scratch environments behind.
+    """
+
+    project: Path
+    target: str | None = None
+    base: str | None = None
+    vars: dict[str, Any] = field(default_factory=dict)
+    select: Sequence[str] = ()
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Canary:
+    """The comparison, and the folder that was kept, if it was."""
+
+    report: ComparisonReport
+    kept: Path | None
+
+
+def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
+    """Build both versions and compare every table.
+
+    Raises:
+        NotFoundError: nothing is published to build from, there is no such base, or no git repository.
+        SlipwayError: a version does not build; its own message is passed on.
+    """
+    from slipway.code import git
+    from slipway.comparison.report import make_report
+    from slipway.environments.profiles import Profile
+
+    environment = Profile(options.project).environment(options.target)
+    pins = _pins(environment)
+    commit, where = (
+        (git.resolve(options.project, options.base), options.base)
+        if options.base
+        else git.default_base(options.project)
+    )
+    tell(f"base is {commit[:12]}, {where}")
+    folder = temporary("canary", keep=options.keep)
+    try:
+        pin_file = folder / "pins.json"
+        pin_file.write_text(json.dumps(pins), encoding="utf-8")
+        what = Build(options.project, environment, folder, options.vars, options.select)
+        with git.worktree(options.project, commit, folder / "code") as base_project:
+            tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
+            manifests = build(what, {"base": base_project, "head": options.project})
+        base, head = manifests.get("base"), manifests.get("head")
+        side, told = (
+            ("head", head) if head else ("base", manifests["base"])
+        )  # what is selected may be in one alone
+        comparisons = compare_builds(
+            _tables(base),
+            _tables(head),
+            scratch_manifest(folder / side, told.run_id),
+            environment,
+            datetime.now(UTC).date(),
+        )
+        context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
+        context |= {"inputs": ", ".join(f"{name} at {_snapshot(told, name)}" for name in sorted(pins))}
+        context |= _not_rebuilt(base, head) if base and head else {}
+        report = make_report(
+            comparisons, title="Canary", base=commit[:12], head=_head_name(options.project), context=context
+        )
+        return Canary(report, folder if options.keep else None)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pins(environment: Environment) -> dict[str, str]:
+    from slipway.iceberg.tables import Tables
+    from slipway.records.store import Records
+    from slipway.releases.published import seen
+
+    records = Records(environment)
+    shown = {
+        ".".join(identifier): location
+        for identifier, location in seen(Tables(environment), records).locations.items()
+    }
+    found = {name: location for name, location in shown.items() if name.partition(".")[0] in _INPUT_LAYERS}
+    if not found:
+        raise NotFoundError(
+            f"no input is published in {environment.name}",
+            "a canary builds from published raw tables",
+            "slipway run",
+        )
+    return found | {name: shown[name] for name in _histories(records) & shown.keys()}
+
+
+def _histories(records: Records) -> set[str]:
+    """Tables of dbt's snapshots as the last release that has dbt's manifest knows them: no input holds their history."""
+    for release in reversed(records.releases()):
+        if described := records.dbt_manifest(release.run_id):
+            nodes = described["nodes"].items()
+            return {f"{node['schema']}.{node['alias']}" for unique_id, node in nodes if is_history(unique_id)}
+    return set()
+
+
+def _tables(manifest: RunManifest | None) -> dict[str, BuiltTable]:
+    return {
+        node.table: BuiltTable.of(node)
+        for node in (manifest.nodes if manifest else ())
+        if node.table and node.metadata_location and node.change != "pinned"
+    }
+
+
+def _snapshot(manifest: RunManifest, table: str) -> str:
+    found = [item.snapshot_id for item in manifest.inputs if item.table.endswith(f".{table}")]
+    return f"snapshot {found[0]}" if found else "no snapshot"
+
+
+def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
+    """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
+    before = {node.unique_id: node.definition_key for node in base.nodes if node.change == "pinned"}
+    touched = sorted(
+        node.table or node.unique_id
+        for node in head.nodes
+        if node.change == "pinned" and before.get(node.unique_id) != node.definition_key
+    )
+    return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}
+
+
+def _head_name(project: Path) -> str:
+    from slipway.code.versions import code_of
+
+    code = code_of(project)
+    return f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"

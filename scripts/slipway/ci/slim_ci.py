@@ -1,0 +1,243 @@
+"""Slim CI: build what a change touches against the released state, test it, compare it with what is published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.environments.environment import Environment
+from slipway.errors import NotFoundError
+from slipway.processes import temporary
+from slipway.records.release_records import Release
+from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.releases.lookup import is_table, looked_at, tables_of
+from slipway.runs.progress import Note, Progress
+
+if TYPE_CHECKING:
+    from slipway.comparison.report import ComparisonReport
+    from slipway.records.store import Records
+
+
+_VIEWS = "config.materialized:view"  # of published views there is nothing to read
+
+
+@dataclass(frozen=True)
+class CiResult:
+    """What came of a change.
+
+    Args:
+        run: the run of the changed nodes, None when nothing is touched.
+        report: the comparison with what is published; None when there was nothing to compare. Tables of models that are gone
+            are compared, too.
+        against: the release that the change was compared with.
+        stale: published tables with rows that other code made and that a run would not make again, and what the release needs.
+        kept: such tables whose rows are declared to stay, with the reason.
+    """
+
+    run: RunManifest | None
+    report: ComparisonReport | None
+    against: Release
+    stale: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything built and passed, and every difference is declared."""
+        # unchanged: a test alone differs
+        built = self.run is None or self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
+        return built and not self.nothing_looked_at and (self.report is None or self.report.passed)
+
+    @property
+    def nothing_looked_at(self) -> str:
+        """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
+        if self.run is None or self.report is not None or self.run.tests.executed:
+            return ""
+        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change == "pinned"]
+        if not inputs:
+            return ""
+        return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
+
+
+def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
+    """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the published tables.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment whose last release is the state to compare with.
+        show: gets progress.
+
+    Raises:
+        NotFoundError: the environment has no release.
+    """
+    from slipway.dbt.evidence import target_path
+    from slipway.dbt.outdated import changed
+    from slipway.dbt.start import NothingSelectedError, RunOptions, run
+    from slipway.environments.profiles import Profile
+    from slipway.records.store import Records
+
+    environment = Profile(project).environment(target)
+    records = Records(environment)
+    releases = records.releases()
+    if not releases:
+        raise NotFoundError(
+            f"{environment.name} has no release to compare with",
+            "slim CI builds what differs from one",
+            "publish one with slipway run, or build everything with dbt build --target ci",
+        )
+    against = releases[-1]
+    described = _released_code(records, releases)
+    folder = temporary("ci")
+    try:
+        state = folder / "state"
+        state.mkdir()
+        (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
+        show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
+        pins = {name: table.metadata_location for name, table in against.tables.items()}
+        differing = changed(project, environment, pins)
+        touched = ["state:modified", *differing.selectors]
+        of_other_code = {"stale": differing.stale, "kept": differing.kept}
+        try:
+            done = run(
+                RunOptions(
+                    project=project,
+                    target=environment.name,
+                    select=[*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)],
+                    scratch=folder / "scratch",
+                    pins=pins,
+                    state=state,
+                    command=["slipway", "ci"],
+                ),
+                show,
+            )
+        except NothingSelectedError:
+            head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
+            report = _compare(None, against, described, head, environment)
+            return CiResult(None, report, against, **of_other_code)
+        head = scratch_manifest(folder / "scratch", done.manifest.run_id)
+        report = _compare(done.manifest, against, described, head, environment)
+        return CiResult(done.manifest, report, against, **of_other_code)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, Any]:
+    """dbt's manifest of the last release, each node in it as the last release built or looked at it.
+
+    A release of a part says nothing of the code of the other tables. What no release ever looked at is left out, so that it
+    counts as new.
+
+    Raises:
+        NotFoundError: the run of the last release has no manifest of dbt.
+    """
+    against = releases[-1]
+    described = records.dbt_manifest(against.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
+        )
+    nodes = described["nodes"]
+    unseen = tables_of(nodes)
+    for run_id, found in looked_at(records, releases, unseen.copy()):
+        older = records.dbt_manifest(run_id) if run_id != against.run_id else None
+        nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
+        unseen -= found
+    for unique_id in unseen:
+        del nodes[unique_id]
+    return described
+
+
+def _names(described: Mapping[str, Any]) -> set[str]:
+    return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if is_table(node)}
+
+
+def to_markdown(result: CiResult) -> str:
+    """The comment for a pull request: what was built, what its tests say, what differs."""
+    from slipway.comparison.report import Style, nothing_compared
+    from slipway.comparison.report import to_markdown as report_to_markdown
+
+    style = Style(markdown=True)
+    against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
+    if result.run is None:
+        if result.report is None:
+            told = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+            return "\n".join([told, *_of_other_code(result)])
+        verdict = "passed" if result.passed else "failed"
+        told = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
+        return "\n".join([told, *_of_other_code(result)]) + report_to_markdown(result.report)
+    tests = result.run.tests
+    nothing = style.words(
+        result.nothing_looked_at or (nothing_compared(result.report) if result.report is not None else "")
+    )
+    lines = [
+        f"### Slipway: {'passed' if result.passed else 'failed'}{f', {nothing}' if nothing else ''}",
+        "",
+        f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
+        "",
+        f"- tables built: {sum(node.change in ('built', 'same_content') for node in result.run.nodes)}",
+        f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
+    ]
+    pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change == "pinned")
+    lines += [f"- not rebuilt, although selected: {pinned}, an input is taken as published"] if pinned else []
+    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
+    lines += [f"  - {style.value(test.name)}: {style.words(test.message)}" for test in failed]
+    errors = [node for node in result.run.nodes if node.status == "error"]
+    lines += [
+        f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}" for node in errors
+    ]
+    lines += ["", *_of_other_code(result)]
+    if result.report is not None:
+        lines.append(report_to_markdown(result.report))
+    return "\n".join(lines)
+
+
+def _of_other_code(result: CiResult) -> list[str]:
+    """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
+    from slipway.comparison.report import Style
+
+    lines, style = [], Style(markdown=True)
+    if result.stale:
+        lines += ["#### What the release needs", ""]
+        lines += [
+            f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.stale.items())
+        ]
+        lines.append("")
+    lines += [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.kept.items())]
+    return [*lines, ""] if result.kept else lines
+
+
+def _compare(
+    manifest: RunManifest | None,
+    against: Release,
+    described: Mapping[str, Any],
+    dbt_manifest: bytes,
+    environment: Environment,
+) -> ComparisonReport | None:
+    """What was built beside what is published, and what is published of models that are gone."""
+    from slipway.comparison.report import make_report
+
+    head = {
+        node.table: BuiltTable.of(node)
+        for node in (manifest.nodes if manifest and manifest.outcome is Outcome.PUBLISHED else ())
+        if node.table and node.metadata_location and node.change != "pinned"
+    }
+    compared = {*head, *(_names(described) - _names(json.loads(dbt_manifest)))}
+    base = {
+        name: BuiltTable(table.metadata_location)
+        for name, table in against.tables.items()
+        if name in compared
+    }
+    if not head and not base:
+        return None
+    comparisons = compare_builds(base, head, dbt_manifest, environment, datetime.now(UTC).date())
+    return make_report(
+        comparisons,
+        title="Difference from what is published",
+        base=f"release {against.number}",
+        head="this change",
+    )

@@ -1,0 +1,69 @@
+"""Figures and names as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slipway.records.run_manifest import Node
+
+
+_CHANGES = {
+    "built": "built",
+    "unchanged": "unchanged",
+    "same_content": "same content",
+    "pinned": "as published",
+}
+_LAYERS = ("landing", "raw", "reference", "curated", "quarantine", "serving")
+
+
+def number(value: int | None) -> str:
+    """A count with separators, empty when it is not known."""
+    return "" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in binary units, empty when not known."""
+    if value is None:
+        return ""
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def moment(value: datetime | None) -> str:
+    """A time in UTC to the second, without its zone; the heading says UTC."""
+    return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def commit(value: str | None, dirty: bool | None) -> str:
+    """The first digits of a commit, with ``*`` when the work tree had changes that are not in it."""
+    return f"{value[:8]}{'*' if dirty else ''}" if value else "none"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and what is counted."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def one_line(text: str, length: int = 200) -> str:
+    """Text on one line, cut where it is long."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else f"{flat[: length - 1]}…"
+
+
+def change(node: Node) -> str:
+    """What became of a table; that rows of it are not what its code makes goes before that nothing changed."""
+    if node.stale:
+        return "built, stale" if node.change == "built" else "stale"
+    return _CHANGES.get(node.change, node.status)
+
+
+def by_layer(table: str) -> tuple[int, str]:
+    """A sort key for tables: in the order in which data passes through the layers."""
+    layer = table.split(".", 1)[0]
+    return (_LAYERS.index(layer) if layer in _LAYERS else len(_LAYERS), table)

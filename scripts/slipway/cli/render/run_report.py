@@ -1,0 +1,186 @@
+"""What ``slipway run`` prints at the end: what was built, where it is, and what to try next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from slipway.cli.render import figures
+from slipway.records.run_manifest import Outcome, outstanding_lines
+from slipway.secrets import one_line
+
+if TYPE_CHECKING:
+    from slipway.dbt.start import Run
+    from slipway.records.run_manifest import Node, RunManifest
+
+
+_SOME = 5  # tests of a kind that are named; the rest is counted
+
+
+def report(done: Run, target: str | None = None, program: str = "slipway") -> str:
+    """The end of a run as text.
+
+    Args:
+        done: the run.
+        target: the target that was named on the command line; what to try next names it, too.
+        program: how the command is called.
+    """
+    manifest = done.manifest
+    lines = [
+        "",
+        *_tables(manifest),
+        *_of_other_code(manifest),
+        *_notes(manifest),
+        *_tests(manifest),
+        *_conservation(manifest),
+        *_landing(manifest),
+        "",
+    ]
+    lines.append(_headline(manifest))
+    lines += [f"  run        {manifest.run_id}", f"  records    {done.folder}"]
+    lines += [f"  warehouse  {done.environment.warehouse}", ""]
+    lines += _next_steps(manifest, f" --target {target}" if target else "", program)
+    return "\n".join(one_line(line) for line in lines)
+
+
+def _tables(manifest: RunManifest) -> list[str]:
+    nodes = [node for node in manifest.nodes if node.table]
+    if not nodes:
+        return []
+    width = max(len(node.table or "") for node in nodes)
+    lines = [
+        f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
+    ]
+    return lines + [_table(node, width) for node in sorted(nodes, key=lambda node: _layer(node.table or ""))]
+
+
+def _notes(manifest: RunManifest) -> list[str]:
+    said = [f"  {node.table or node.unique_id}: {note}" for node in manifest.nodes for note in node.notes]
+    return ["", "notes:", *said] if said else []
+
+
+def _table(node: Node, width: int) -> str:
+    change = figures.change(node)
+    cells = f"{node.table:<{width}}  {change:<12}  {_number(node.rows_after):>11}"
+    if node.change == "built":
+        cells += f"  {_number(node.rows_added):>9}  {_number(node.rows_removed):>9}  {_bytes(node.bytes_written):>9}"
+        cells += f"  {node.seconds:>6.2f}"
+    return cells.rstrip()
+
+
+def _of_other_code(manifest: RunManifest) -> list[str]:
+    found = [
+        (word, node.table, why)
+        for node in manifest.nodes
+        for word, why in (("stale", node.stale), ("kept", node.kept), ("always built", node.volatile))
+        if why
+    ]
+    return ["", *(f"{word}: {table}: {why}" for word, table, why in found)] if found else []
+
+
+def _tests(manifest: RunManifest) -> list[str]:
+    tests = manifest.tests
+    if not tests.expected:
+        return []
+    parts = [f"{tests.executed} executed", f"{tests.carried} carried from an earlier run"]
+    parts += [
+        f"{count} {word}" for count, word in ((tests.not_run, "not run"), (tests.warned, "warned")) if count
+    ]
+    lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
+    volatile = [test for test in tests.results if test.volatile]
+    lines += [f"  never carried: {test.name}: {_first(test.volatile)}" for test in volatile[:_SOME]]
+    if len(volatile) > _SOME:
+        lines.append(f"  … and {len(volatile) - _SOME} more that are never carried")
+    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
+    return lines + [f"  {test.status:<5} {test.name}: {_first(test.message)}" for test in failed]
+
+
+def _conservation(manifest: RunManifest) -> list[str]:
+    lines = []
+    for item in manifest.conservation:
+        rules = (
+            f" ({', '.join(f'{rule} {count}' for rule, count in item.by_rule.items())})"
+            if item.by_rule
+            else ""
+        )
+        lines.append(
+            f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
+            f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} repeated"
+        )
+    return lines
+
+
+def _landing(manifest: RunManifest) -> list[str]:
+    aside = [entry for entry in manifest.landed_files if entry.verdict != "accepted"]
+    waiting = outstanding_lines(manifest.outstanding, {entry.path for entry in aside[:10]})
+    if any(item.feed for item in manifest.outstanding):
+        waiting.append(f"  all of them: slipway show {manifest.run_id}")
+    if not aside:
+        return waiting
+    lines = [f"files set aside: {len(aside)} of {len(manifest.landed_files)} new ones"]
+    lines += [f"  {one_line(entry.path)}: {one_line(entry.reason)}" for entry in aside[:10]]
+    return (
+        lines
+        + ([f"  … and {len(aside) - 10} more: slipway show {manifest.run_id}"] if len(aside) > 10 else [])
+        + waiting
+    )
+
+
+def _headline(manifest: RunManifest) -> str:
+    where = f" in a scratch environment: {manifest.scratch}" if manifest.scratch else f" in {manifest.target}"
+    match manifest.outcome:
+        case Outcome.PUBLISHED:
+            changed = sum(node.change in ("built", "same_content") for node in manifest.nodes)
+            if manifest.scratch:
+                return f"Built {changed} tables{where}"
+            return f"Published release {manifest.release}, {changed} tables{where}."
+        case Outcome.UNCHANGED:
+            return f"Nothing changed{where}: no release."
+    return f"Not published ({manifest.outcome}){where}: {manifest.reason.rstrip('.')}."
+
+
+def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
+    if manifest.outcome is Outcome.FAILED:
+        return [
+            f"Look closer:  {program} show {manifest.run_id}{target}",
+            "Nothing that readers see has changed.",
+        ]
+    if manifest.scratch:
+        return [f"Remove it with:  rm -r {shlex.quote(manifest.scratch)}"]
+    if manifest.outcome is Outcome.STAGED:
+        return [f"Look closer:  {program} show {manifest.run_id}{target}"]
+    tables = [node.table for node in manifest.nodes if node.table and node.table.startswith("serving.")]
+    table = min(tables, default=None)
+    if table is None:
+        return []
+    return [
+        "Try next:",
+        f'  {program} sql{target} "select * from {table} limit 5"',
+        f"  {program} show {table}{target}",
+        f"  {program} connect{target}",
+    ]
+
+
+def _layer(table: str) -> tuple[int, str]:
+    order = ("reference", "raw", "curated", "quarantine", "serving")
+    layer = table.split(".", 1)[0]
+    return (order.index(layer) if layer in order else len(order), table)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return ""
+    size = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return ""
+
+
+def _first(text: str) -> str:
+    return " ".join(text.split())[:160]

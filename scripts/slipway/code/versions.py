@@ -1,0 +1,213 @@
+"""The code and the software a run is made with."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import platform
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slipway import __version__
+from slipway.code.commits import Commit, Finding, commit_of, digest_of_folder, files_below, status
+from slipway.errors import NotFoundError, UnavailableError
+from slipway.records.run_manifest import Code, Versions
+
+# dbt's own defaults (dbt_project.yml reference), and where slipway's contracts are
+_FOLDERS = {
+    "model-paths": ["models"],
+    "seed-paths": ["seeds"],
+    "snapshot-paths": ["snapshots"],
+    "test-paths": ["tests"],
+    "analysis-paths": ["analyses"],
+    "macro-paths": ["macros"],
+    "function-paths": ["functions"],
+    "docs-paths": [],
+    "asset-paths": [],
+}
+_CONTRACTS = "contracts"
+_FILES = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "packages.yml",
+    "dependencies.yml",
+    "package-lock.yml",
+    "selectors.yml",
+    ".dbtignore",
+    "requirements.lock",
+)
+PINNED = "package_digests"
+"""The variable of dbt_project.yml that says which content of installed packages is meant."""
+_SHOWN = 20
+
+
+def code_of(project: Path, read: Iterable[Path] = ()) -> Code:
+    """Commit and state of the project's code: every file that dbt and slipway read, against what the commit holds.
+
+    Args:
+        project: folder of dbt_project.yml.
+        read: further files that were read, absolute paths.
+    """
+    packages = _packages(project)
+    try:
+        commit = commit_of(project)
+        findings = dict(_findings(commit, project.resolve(), packages, read))
+        findings |= {name: why for name, why in status(project) if name not in findings}
+    except (NotFoundError, UnavailableError) as error:
+        why = ": ".join(part for part in (error.what, error.why) if part)
+        return Code(commit=None, dirty=True, problem=why, packages=_digests(packages))
+    installed = {name: folder for name, folder in packages.items() if not commit.holds_any(folder)}
+    digests = _digests(installed)
+    pinned = _described(project, "vars").get(PINNED) or {}
+    return Code(
+        commit=commit.id,
+        dirty=bool(findings),
+        branch=commit.branch,
+        uncommitted=[f"{name}: {why}" for name, why in sorted(findings.items())[:_SHOWN]],
+        packages=digests,
+        unpinned=[name for name, digest in digests.items() if pinned.get(name) != digest],
+        profiles_sha256=_profiles_outside(commit.top),
+    )
+
+
+def settled(begun: Code, now: Code, changed: Iterable[Finding]) -> Code:
+    """The code of a run that is over: it is that of a commit only if it was from its beginning to its end.
+
+    Args:
+        begun: the code as the run began.
+        now: the same at its end.
+        changed: files that were read with other content than they have now.
+    """
+    findings = [*now.uncommitted, *(f"{name}: {why}" for name, why in changed)]
+    if now.commit != begun.commit:
+        findings.append(f"HEAD: another commit than when the run began ({(now.commit or 'none')[:12]})")
+    known = dict.fromkeys([*begun.uncommitted, *findings])
+    unpinned = dict.fromkeys([*begun.unpinned, *now.unpinned])
+    unpinned |= {name: None for name in now.packages if begun.packages.get(name) != now.packages[name]}
+    return begun.model_copy(
+        update={
+            "dirty": begun.dirty or now.dirty or bool(findings),
+            "uncommitted": list(known)[:_SHOWN],
+            "packages": {**begun.packages, **now.packages},
+            "unpinned": list(unpinned),
+        }
+    )
+
+
+def _findings(
+    commit: Commit, project: Path, packages: Mapping[str, Path], read: Iterable[Path]
+) -> Iterator[Finding]:
+    yield from commit.changed(project)
+    installed = [folder for folder in packages.values() if not commit.holds_any(folder)]
+    outside = _profiles_file()
+    for path in dict.fromkeys([*_read_by_name(project), *packages_files(packages, installed), *read]):
+        if any(path.is_relative_to(folder) for folder in installed):
+            continue  # known by their digest
+        if path == outside and not path.is_relative_to(commit.top):
+            continue
+        if found := commit.finding(path):
+            yield found
+
+
+def packages_files(packages: Mapping[str, Path], installed: Iterable[Path]) -> Iterator[Path]:
+    """Files of packages that are in the repository."""
+    known = set(installed)
+    yield from files_below(folder for folder in packages.values() if folder not in known)
+
+
+def _read_by_name(project: Path) -> Iterator[Path]:
+    """Files that dbt and slipway look for in a project, those of them that are there."""
+    described = _project(project)
+    folders = {_CONTRACTS}
+    for key, usual in _FOLDERS.items():
+        given = described.get(key)
+        folders |= {
+            str(name) for name in (given if isinstance(given, list) else usual) if "{{" not in str(name)
+        }
+    places = [
+        *(project / name for name in _FILES),
+        *(Path(os.path.normpath(project / name)) for name in folders),
+    ]
+    if profiles := _profiles_file():
+        places.append(profiles)
+    yield from files_below(place for place in places if place.exists() or place.is_symlink())
+
+
+def _profiles_file() -> Path | None:
+    folder = os.environ.get("DBT_PROFILES_DIR")
+    return Path(folder).resolve() / "profiles.yml" if folder else None
+
+
+def _profiles_outside(top: Path) -> str | None:
+    path = _profiles_file()
+    if path is None or path.is_relative_to(top) or not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _packages(project: Path) -> dict[str, Path]:
+    """Folders of the dbt packages that are installed, by name; those that are links, at the place they lead to."""
+    folder = project / str(_project(project).get("packages-install-path") or "dbt_packages")
+    try:
+        return {entry.name: entry.resolve() for entry in sorted(folder.iterdir()) if entry.is_dir()}
+    except OSError:
+        return {}
+
+
+def _digests(packages: Mapping[str, Path]) -> dict[str, str]:
+    return {name: digest_of_folder(folder) for name, folder in packages.items()}
+
+
+def _project(project: Path) -> dict[str, Any]:
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        described = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+        return described if isinstance(described, dict) else {}
+    return {}
+
+
+def _described(project: Path, key: str) -> dict[str, Any]:
+    found = _project(project).get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def versions_of(project: Path) -> Versions:
+    """Versions of what shapes a result, and the digest of the lock file."""
+    lock = project / "requirements.lock"
+    return Versions(
+        slipway=__version__,
+        python=platform.python_version(),
+        dbt=_version("dbt-core"),
+        dbt_duckdb=_version("dbt-duckdb"),
+        duckdb=_version("duckdb"),
+        pyiceberg=_version("pyiceberg"),
+        pyarrow=_version("pyarrow"),
+        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        image_digest=os.environ.get("SLIPWAY_IMAGE_DIGEST"),
+    )
+
+
+def who() -> str:
+    """The user that runs this, or the CI job's actor."""
+    try:
+        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for the user
+        return f"uid {os.getuid()}"
+
+
+def host() -> str:
+    """The machine's name."""
+    return socket.gethostname()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,300 @@
+"""Compare two relations row by row by a unique key, or as multisets of whole rows; and where differences concentrate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.comparison.relations import Column, Pair, Profile, as_text, emptiness, quote, read_side
+from slipway.comparison.results import (
+    ColumnComparison,
+    Coverage,
+    Example,
+    Method,
+    RowCounts,
+    Segment,
+    Side,
+    TableComparison,
+)
+
+_MIN_ROWS = 10
+_MAX_VALUES = 100
+_MIN_LIFT = 2
+_MAX_SEGMENTS = 3
+_TYPES = ("VARCHAR", "BOOLEAN", "DATE", "TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+
+
+def find_segments(
+    pair: Pair, table: str, keys: Sequence[Column], unchanged: Sequence[Column], *, all_rows: int
+) -> tuple[Segment, ...]:
+    """Values that more than half of the rows beyond tolerance share, twice as common there as in the tables.
+
+    Args:
+        pair: the relations.
+        table: the differing rows, as the keyed comparison keeps them.
+        keys: key columns, ``k<n>`` in ``table``.
+        unchanged: value columns that are equal wherever both sides have the row.
+        all_rows: rows of both relations together.
+    """
+    values = {key: f"k{key.index}" for key in keys}
+    values |= {column: f"coalesce({column.head}, {column.base})" for column in unchanged}
+    values = {
+        column: value
+        for column, value in values.items()
+        if {column.base_type, column.head_type} <= set(_TYPES)
+    }
+    if not values:
+        return ()
+    distinct = ", ".join(f"approx_count_distinct({value})" for value in values.values())
+    ((differing, *cardinalities),) = pair.fetch(f"select count(*), {distinct} from {table} where not within")
+    few = [column for column, n in zip(values, cardinalities, strict=True) if n <= _MAX_VALUES]
+    if differing < _MIN_ROWS or not few:
+        return ()
+    modes = ", ".join(f"mode({values[column]})" for column in few)
+    (tops,) = pair.fetch(f"select {modes} from {table} where not within")
+    found = []
+    for column, top in zip(few, tops, strict=True):
+        segment = _segment(pair, table, column, values[column], top, differing, all_rows)
+        if segment is not None:
+            found.append(segment)
+    return tuple(sorted(found, key=lambda segment: (segment.table_share, -segment.rows))[:_MAX_SEGMENTS])
+
+
+def _segment(
+    pair: Pair, table: str, column: Column, value: str, top: object, differing: int, all_rows: int
+) -> Segment | None:
+    ((rows, text),) = pair.fetch(
+        f"select count(*), any_value(cast({value} as varchar)) from {table} where not within and {value} = $1",
+        [top],
+    )
+    # More than half: then the most frequent value is unique and the answer the same in every run.
+    if 2 * rows <= differing:
+        return None
+    in_tables = sum(
+        pair.fetch(f"select count(*) from {relation} where {quote(column.name)} = $1", [top])[0][0]
+        for _, relation in pair.sides
+    )
+    share = in_tables / all_rows
+    if rows / differing < _MIN_LIFT * share:
+        return None
+    return Segment(column=column.name, value=text, rows=rows, of_rows=differing, table_share=share)
+
+
+def compare_as_multiset(name: str, pair: Pair) -> TableComparison:
+    """Count rows with their multiplicity; a changed row is one removed and one added.
+
+    A column's ``matching`` is the size of the intersection of its values as multisets, out of as many as the
+    smaller side has rows. Tolerances cannot be applied, because no row has a counterpart.
+    """
+    base, head = pair.profiles()
+    if not pair.columns:
+        coverage = Coverage(method=Method.NONE, notes=("no column is left to compare",))
+        return TableComparison(
+            name=name, coverage=coverage, base=Side(rows=base.rows), head=Side(rows=head.rows)
+        )
+    with pair.temporary(_unequal_counts(pair)) as table:
+        ((added, removed),) = pair.fetch(
+            f"select coalesce(sum(greatest(-surplus, 0)), 0), coalesce(sum(greatest(surplus, 0)), 0) from {table}"
+        )
+        columns = tuple(_column(pair, table, column, base, head) for column in pair.columns)
+        added_examples = pair.row_examples(table, pair.columns, "v", "surplus < 0") if added else ()
+        removed_examples = pair.row_examples(table, pair.columns, "v", "surplus > 0") if removed else ()
+    notes = ["tolerances need a key and were not applied"] * any(column.tolerance for column in pair.columns)
+    return TableComparison(
+        name=name,
+        coverage=Coverage(
+            method=Method.MULTISET,
+            columns=tuple(column.name for column in pair.columns),
+            notes=(*notes, *emptiness(base, head)),
+        ),
+        base=Side(rows=base.rows),
+        head=Side(rows=head.rows),
+        rows=RowCounts(added=added, removed=removed, identical=base.rows - removed),
+        columns=columns,
+        added_examples=added_examples,
+        removed_examples=removed_examples,
+    )
+
+
+def _unequal_counts(pair: Pair) -> str:
+    """SQL of the distinct rows that one side has more often; ``surplus`` is base's count minus head's."""
+    values = ", ".join(f"v{column.index}" for column in pair.columns)
+    base = read_side(pair.base, pair.columns, "base", "1 as occurrence", alias="v")
+    head = read_side(pair.head, pair.columns, "head", "-1 as occurrence", alias="v")
+    return f"""
+        select {values}, sum(occurrence)::bigint as surplus
+        from (select * from {base} union all select * from {head})
+        group by {values}
+        having surplus <> 0
+    """
+
+
+def _column(pair: Pair, table: str, column: Column, base: Profile, head: Profile) -> ColumnComparison:
+    # Rows that both sides have as often cancel out in every projection, so the rest is enough.
+    ((unmatched,),) = pair.fetch(f"""
+        select coalesce(sum(greatest(surplus, 0)), 0)
+        from (select sum(surplus) as surplus from {table} group by v{column.index})
+    """)
+    compared = min(base.rows, head.rows)
+    matching = base.rows - int(unmatched)
+    return ColumnComparison(
+        name=column.name,
+        type=column.head_type,
+        compared=compared,
+        matching=matching,
+        match_rate=matching / compared if compared else None,
+        base_nulls=base.nulls[column.index],
+        head_nulls=head.nulls[column.index],
+        unit=column.unit,
+    )
+
+
+_BOTH = "in_base and in_head"
+
+
+def compare_by_key(name: str, pair: Pair, keys: Sequence[Column]) -> TableComparison:
+    """Join the two sides once and count on the rows that differ; a NULL in the key matches NULL.
+
+    Args:
+        name: the table's name in the result.
+        pair: the relations.
+        keys: columns whose values occur once on each side.
+    """
+    values = [column for column in pair.columns if column not in keys]
+    base, head = pair.profiles()
+    with pair.temporary(_differing_rows(pair, keys, values)) as table:
+        rows = _row_counts(pair, table, base)
+        columns = _columns(pair, table, keys, values, (base, head), compared=base.rows - rows.removed)
+        unchanged = [
+            value for value, column in zip(values, columns, strict=True) if column.matching == column.compared
+        ]
+        segments = find_segments(pair, table, keys, unchanged, all_rows=base.rows + head.rows)
+        added = pair.row_examples(table, keys, "k", "not in_base") if rows.added else ()
+        removed = pair.row_examples(table, keys, "k", "not in_head") if rows.removed else ()
+    notes = [
+        f"key column {key.name} has NULLs ({base.nulls[key.index]:,} in base, {head.nulls[key.index]:,} in head),"
+        " which match each other"
+        for key in keys
+        if base.nulls[key.index] or head.nulls[key.index]
+    ]
+    return TableComparison(
+        name=name,
+        coverage=Coverage(
+            method=Method.KEY,
+            key=tuple(key.name for key in keys),
+            columns=tuple(column.name for column in pair.columns),
+            notes=(*notes, *emptiness(base, head)),
+        ),
+        base=Side(rows=base.rows),
+        head=Side(rows=head.rows),
+        rows=rows,
+        columns=columns,
+        added_examples=added,
+        removed_examples=removed,
+        segments=segments,
+    )
+
+
+def _differing_rows(pair: Pair, keys: Sequence[Column], values: Sequence[Column]) -> str:
+    """SQL of the rows that are not the same on both sides.
+
+    Columns: ``in_base``, ``in_head``, ``within`` (on both sides, and every difference is tolerated), keys as
+    ``k<n>``, values as ``b<n>`` and ``h<n>``.
+    """
+    key_items = ", ".join(f"coalesce({key.base}, {key.head}) as k{key.index}" for key in keys)
+    value_items = "".join(f", {column.base}, {column.head}" for column in values)
+    differs = " or ".join(["base_row is null", "head_row is null", *(column.differs for column in values)])
+    tolerated = " and ".join(f"(not {column.differs} or {column.tolerated})" for column in values) or "false"
+    return f"""
+        select
+            base_row is not null as in_base,
+            head_row is not null as in_head,
+            in_base and in_head and {tolerated} as within,
+            {key_items}{value_items}
+        from {read_side(pair.base, pair.columns, "base", "true as base_row", alias="b")} as base_side
+        full outer join {read_side(pair.head, pair.columns, "head", "true as head_row", alias="h")} as head_side
+            on {" and ".join(f"not {key.differs}" for key in keys)}
+        where {differs}
+    """
+
+
+def _row_counts(pair: Pair, table: str, base: Profile) -> RowCounts:
+    ((added, removed, changed, within),) = pair.fetch(f"""
+        select
+            count(*) filter (not in_base),
+            count(*) filter (not in_head),
+            count(*) filter ({_BOTH} and not within),
+            count(*) filter (within)
+        from {table}
+    """)
+    return RowCounts(
+        added=added,
+        removed=removed,
+        changed=changed,
+        within_tolerance=within,
+        identical=base.rows - removed - changed - within,
+    )
+
+
+def _columns(
+    pair: Pair,
+    table: str,
+    keys: Sequence[Column],
+    values: Sequence[Column],
+    profiles: tuple[Profile, Profile],
+    *,
+    compared: int,
+) -> tuple[ColumnComparison, ...]:
+    """Statistics of each value column, all from one pass over the differing rows."""
+    items = [
+        item
+        for column in values
+        for item in (
+            f"count(*) filter ({column.differs})",
+            f"count(*) filter ({column.tolerated})",
+            f"max({column.distance}) filter ({column.differs})" if column.has_distance else "null",
+            f"max({column.relative_distance}) filter ({column.differs})" if column.has_distance else "null",
+        )
+    ]
+    (stats,) = pair.fetch(f"select {', '.join(items)} from {table} where {_BOTH}") if items else ((),)
+    base, head = profiles
+    columns = []
+    for position, column in enumerate(values):
+        unequal, tolerated, absolute, relative = stats[4 * position : 4 * position + 4]
+        columns.append(
+            ColumnComparison(
+                name=column.name,
+                type=column.head_type,
+                compared=compared,
+                matching=compared - unequal,
+                within_tolerance=tolerated,
+                tolerance=column.tolerance,
+                match_rate=(compared - unequal) / compared if compared else None,
+                base_nulls=base.nulls[column.index],
+                head_nulls=head.nulls[column.index],
+                largest_absolute_change=absolute,
+                largest_relative_change=relative,
+                unit=column.unit,
+                examples=_examples(pair, table, keys, column) if unequal else (),
+            )
+        )
+    return tuple(columns)
+
+
+def _examples(pair: Pair, table: str, keys: Sequence[Column], column: Column) -> tuple[Example, ...]:
+    by_key = [f"k{key.index}" for key in keys]
+    order = [
+        f"{column.tolerated}",
+        *([f"{column.distance} desc nulls last"] if column.has_distance else ()),
+        *by_key,
+    ]
+    rows = pair.fetch(f"""
+        select {", ".join(as_text(value) for value in (column.base, column.head, *by_key))}
+        from {table}
+        where {_BOTH} and {column.differs}
+        order by {", ".join(order)}
+        limit {pair.examples}
+    """)
+    names = [key.name for key in keys]
+    return tuple(
+        Example(base=base, head=head, key=dict(zip(names, key, strict=True))) for base, head, *key in rows
+    )

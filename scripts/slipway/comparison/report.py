@@ -1,0 +1,455 @@
+"""The comparisons of one run as a record, as Markdown for a pull request, and as plain text."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.comparison.results import (
+    ColumnComparison,
+    Difference,
+    DifferenceKind,
+    Method,
+    Row,
+    TableComparison,
+    Verdict,
+)
+from slipway.comparison.verdict import fails, is_evidence, passed
+from slipway.secrets import visible
+
+_MAX_VALUE = 60
+_MAX_WORDS = 300
+_UNIT = 1024
+_EXPONENT_FROM = 1e15
+_NOTIFYING = re.compile(r"([@#])(?=\w)")
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How text of a table or of a person goes into a report: as Markdown, or as it is."""
+
+    markdown: bool
+
+    def value(self, text: str | None) -> str:
+        """A value or an identifier, on one line and cut to 60 characters."""
+        if text is None:
+            return "NULL"
+        shown = "".join(" " if unicodedata.category(sign) in {"Cc", "Zl", "Zp"} else sign for sign in text)
+        shown = visible(shown)
+        if len(shown) > _MAX_VALUE:
+            shown = shown[: _MAX_VALUE - 1] + "…"
+        if not self.markdown:
+            return shown if shown.strip() else f"'{shown}'"
+        if not shown.strip():
+            return f"'{shown}'"
+        # a code span ends at a run of as many backticks as began it
+        fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+        space = " " if shown[0] == "`" or shown[-1] == "`" else ""
+        # A table cell ends at a bare pipe even inside a code span.
+        return f"{fence}{space}{shown}{space}{fence}".replace("|", "\\|")
+
+    def words(self, text: str) -> str:
+        """A sentence, on one line and cut to 300 characters, in which nothing is read as Markdown."""
+        text = visible(" ".join(text.split()))
+        if len(text) > _MAX_WORDS:
+            text = text[: _MAX_WORDS - 1] + "…"
+        if not self.markdown:
+            return text
+        text = _MARKDOWN_SIGNS.sub(r"\\\1", text)
+        # GitHub makes mentions, references and links of plain text, too, and of what is escaped
+        return _NOTIFYING.sub("\\1\u2060", text.replace("://", ":\\/\\/").replace("www.", "www\\."))
+
+    def strong(self, text: str) -> str:
+        """An emphasised word."""
+        return f"**{text}**" if self.markdown else text
+
+
+def count(number: int | None) -> str:
+    """A whole number with separators; a dash where there is none."""
+    return "-" if number is None else f"{number:,}"
+
+
+def match_rate(rate: float | None) -> str:
+    """A share in per cent, rounded down, so that 100 % means all of them."""
+    if rate is None:
+        return "-"
+    percent = math.floor(rate * 10_000) / 100
+    return f"{percent:.10g} %" if percent or not rate else "< 0.01 %"
+
+
+def percentage(fraction: float) -> str:
+    """A share in per cent with two digits."""
+    return f"{100 * fraction:.2g} %"
+
+
+def largest_change(column: ColumnComparison) -> str:
+    """The largest change of a column with its unit and size relative to base; empty without a distance."""
+    absolute, relative = column.largest_absolute_change, column.largest_relative_change
+    if absolute is None:
+        return ""
+    text = f"largest change {_number(absolute)}"
+    if column.unit:
+        text += f" {column.unit}"
+    return text if relative is None else f"{text} ({_number(100 * relative, digits=3)} %)"
+
+
+def cost_line(
+    base_seconds: float | None, head_seconds: float | None, base_bytes: float | None, head_bytes: float | None
+) -> str:
+    """Run time and bytes of base and head; empty when neither side has any."""
+    parts = []
+    if base_seconds is not None or head_seconds is not None:
+        parts.append(
+            " → ".join("-" if value is None else f"{value:,.1f} s" for value in (base_seconds, head_seconds))
+        )
+    if base_bytes is not None or head_bytes is not None:
+        parts.append(
+            " → ".join("-" if value is None else _bytes(value) for value in (base_bytes, head_bytes))
+        )
+    return ", ".join(parts)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], align: str, style: Style) -> list[str]:
+    """A table's lines: Markdown, or columns filled up with spaces.
+
+    Args:
+        headings: one per column.
+        rows: cells as text.
+        align: ``l`` or ``r`` per column.
+        style: which of both.
+    """
+    if style.markdown:
+        rule = [":---" if side == "l" else "---:" for side in align]
+        return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
+    widths = [max(len(row[position]) for row in (headings, *rows)) for position in range(len(headings))]
+    return [
+        "  ".join(
+            cell.ljust(width) if side == "l" else cell.rjust(width)
+            for cell, width, side in zip(cells, widths, align, strict=True)
+        ).rstrip()
+        for cells in (headings, *rows)
+    ]
+
+
+def _number(value: float, digits: int = 6) -> str:
+    """A number with as many digits as tell something, whole above a million."""
+    return f"{value:,.0f}" if 10**digits <= abs(value) < _EXPONENT_FROM else f"{value:,.{digits}g}"
+
+
+def _bytes(value: float) -> str:
+    amount = value
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < _UNIT:
+            return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= _UNIT
+    return f"{amount:,.1f} TiB"
+
+
+_MAX_DIFFERENCES = 12
+_MAX_EXAMPLES = 3
+_MAX_ROW_VALUES = 6
+
+
+def summary(table: TableComparison, style: Style) -> list[str]:
+    """Cells: table, verdict, rows base → head, added, removed, changed, identical, worst column."""
+    verdict = style.strong(table.verdict.words) if fails(table) else table.verdict.words
+    rows = f"{count(table.base.rows)} → {count(table.head.rows)}"
+    if table.coverage.method is Method.NONE:
+        reason = "; ".join(style.words(note) for note in table.coverage.notes)
+        return [style.value(table.name), verdict, rows, "-", "-", "-", "-", reason]
+    counts = table.rows
+    changed = count(counts.changed) if table.coverage.method is Method.KEY else "-"
+    if counts.within_tolerance:
+        changed += f" + {count(counts.within_tolerance)} tolerated"
+    worst = table.worst_column
+    return [
+        style.value(table.name),
+        verdict,
+        rows,
+        count(counts.added),
+        count(counts.removed),
+        changed,
+        count(counts.identical),
+        f"{style.value(worst.name)} {_match(worst)}" if worst else "",
+    ]
+
+
+def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
+    """Lines with their depth: every difference with its explanation and examples; empty when there is none."""
+    if table.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARED, Verdict.NO_EVIDENCE) and not table.notes:
+        return []
+    lines: list[tuple[int, str]] = []
+    for difference in table.differences[:_MAX_DIFFERENCES]:
+        lines += _difference(table, difference, style)
+    if len(table.differences) > _MAX_DIFFERENCES:
+        lines.append(
+            (0, f"{len(table.differences) - _MAX_DIFFERENCES} more differences: see the JSON report")
+        )
+    for column in table.columns:
+        if column.within_tolerance:
+            amount = f"{count(column.within_tolerance)} within tolerance"
+            lines.append((0, f"{style.value(column.name)}: {amount}, {largest_change(column)}"))
+    for segment in table.segments:
+        share = f"{segment.rows:,} of {segment.of_rows:,} differing rows"
+        value = f"{style.value(segment.column)} = {style.value(segment.value)}"
+        lines.append((0, f"{share} have {value}, which {percentage(segment.table_share)} of all rows have"))
+    lines += [(0, style.words(note)) for note in table.notes]
+    cost = cost_line(table.base.seconds, table.head.seconds, table.base.bytes, table.head.bytes)
+    return lines + ([(0, f"built in {cost}")] if lines and cost else [])
+
+
+def _difference(table: TableComparison, difference: Difference, style: Style) -> Iterator[tuple[int, str]]:
+    text = style.words(difference.detail)
+    column = next((column for column in table.columns if column.name == difference.column), None)
+    if difference.kind is DifferenceKind.VALUES_CHANGED and column is not None:
+        text += f" ({_match(column)})"
+    if column is not None and column.base_nulls != column.head_nulls:
+        text += f", NULLs {count(column.base_nulls)} → {count(column.head_nulls)}"
+    if difference.explained_by is None:
+        yield 0, f"{style.strong('not explained')}: {text}"
+    else:
+        yield 0, f"expected ({style.words(difference.explained_by)}): {text}"
+    if difference.kind is DifferenceKind.ROWS_ADDED:
+        yield from _rows(table.added_examples, style)
+    elif difference.kind is DifferenceKind.ROWS_REMOVED:
+        yield from _rows(table.removed_examples, style)
+    elif difference.kind is DifferenceKind.VALUES_CHANGED and column is not None:
+        for example in column.examples[:_MAX_EXAMPLES]:
+            yield 1, f"{_row(example.key, style)}: {style.value(example.base)} → {style.value(example.head)}"
+
+
+def _rows(examples: Sequence[Row], style: Style) -> Iterator[tuple[int, str]]:
+    for row in examples[:_MAX_EXAMPLES]:
+        yield 1, _row(row, style)
+
+
+def _row(row: Row, style: Style) -> str:
+    """Values with their names, the first few of a wide row."""
+    shown = [
+        f"{style.words(name)} {style.value(value)}" for name, value in list(row.items())[:_MAX_ROW_VALUES]
+    ]
+    return ", ".join(shown) + (" …" if len(row) > len(shown) else "")
+
+
+def _match(column: ColumnComparison) -> str:
+    """Match rate, and the largest change where the type has one."""
+    text = f"{match_rate(column.match_rate)} match"
+    change = largest_change(column)
+    return f"{text}, {change}" if change else text
+
+
+_ORDER = (
+    Verdict.DIFFERENT,
+    Verdict.NOT_COMPARED,
+    Verdict.NO_EVIDENCE,
+    Verdict.EXPLAINED,
+    Verdict.WITHIN_TOLERANCE,
+    Verdict.IDENTICAL,
+)
+_HEADINGS = (
+    "table",
+    "verdict",
+    "rows base → head",
+    "added",
+    "removed",
+    "changed",
+    "identical",
+    "worst column",
+)
+_ALIGN = "llrrrrrl"
+# Up to here every table has a line; in longer runs those without a difference are named together.
+_SMALL_RUN = 10
+# What fits a pull request's comment (65,536 characters on GitHub); the JSON report has everything.
+_MAX_ROWS = 50
+_MAX_NOTES = 20
+_MAX_CHARACTERS = 60_000
+
+
+class ComparisonReport(BaseModel):
+    """Everything that was compared in one run.
+
+    Args:
+        title: what was run, for the heading.
+        base: what the base side is (a ref, a release); ``head`` likewise.
+        context: further facts such as the slice, by label.
+        passed: whether nothing unexplained was found.
+        tables: the judged comparisons, failing ones first, then by name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    title: str
+    base: str
+    head: str
+    context: dict[str, str] = Field(default_factory=dict)
+    passed: bool
+    tables: tuple[TableComparison, ...]
+
+
+def make_report(
+    comparisons: Sequence[TableComparison],
+    *,
+    title: str = "Comparison",
+    base: str = "base",
+    head: str = "head",
+    context: Mapping[str, str] | None = None,
+) -> ComparisonReport:
+    """The record of a run's judged comparisons."""
+    return ComparisonReport(
+        title=title,
+        base=base,
+        head=head,
+        context=dict(context or {}),
+        passed=passed(comparisons),
+        tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
+    )
+
+
+def to_dict(report: ComparisonReport) -> dict[str, Any]:
+    """The report as JSON values; the field names are those of ``ComparisonReport`` and its parts."""
+    return report.model_dump(mode="json")
+
+
+def headline(report: ComparisonReport) -> str:
+    """The outcome in one line, with the number of tables for each verdict."""
+    if why := nothing_compared(report):
+        return f"failed, {why}"
+    verdicts = Counter(table.verdict for table in report.tables)
+    counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
+    return f"{'passed' if report.passed else 'failed'}, {_tables(len(report.tables))} ({', '.join(counts)})"
+
+
+def nothing_compared(report: ComparisonReport) -> str:
+    """Why a report is no evidence of anything; empty where rows were compared, or something fails by itself."""
+    if not report.tables:
+        return "nothing was compared: no table was built on either side"
+    if is_evidence(report.tables) or any(fails(table) for table in report.tables):
+        return ""
+    number = _tables(len(report.tables))
+    return f"nothing was compared: {number} without a row on either side; publish data to compare on, or widen the slice"
+
+
+def to_markdown(report: ComparisonReport) -> str:
+    """One screen for a pull request: the tables, and below them what differs, folded."""
+    style = Style(markdown=True)
+    lines = [f"### {style.words(report.title)}: {headline(report)}", "", *_facts(report, style), ""]
+    lines += _tables_with_verdicts(report, style)
+    notes = coverage_notes(report, style) or ["no column was left out"]
+    if len(notes) > _MAX_NOTES:
+        notes = [*notes[:_MAX_NOTES], f"{len(notes) - _MAX_NOTES} more: see the JSON report"]
+    coverage = _folded(f"Coverage: {coverage_line(report)}", [f"- {note}" for note in notes])
+    room = _MAX_CHARACTERS - len("\n".join([*lines, *coverage]))
+    left_out = 0
+    for table in report.tables:
+        if found := details(table, style):
+            block = _folded(
+                f"What differs in {html.escape(Style(markdown=False).value(table.name))}",
+                [f"{'  ' * depth}- {line}" for depth, line in found],
+            )
+            room -= len("\n".join(block)) + 1
+            if room > 0:
+                lines += block
+            else:
+                left_out += 1
+    if left_out:
+        lines += [f"What differs in {_tables(left_out)} more: see the JSON report.", ""]
+    return "\n".join([*lines, *coverage])
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def to_text(report: ComparisonReport) -> str:
+    """The same for a terminal or a log."""
+    style = Style(markdown=False)
+    lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
+    lines += _tables_with_verdicts(report, style)
+    for table in report.tables:
+        if found := details(table, style):
+            lines += [style.value(table.name), *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
+    lines += [f"Coverage: {coverage_line(report)}"]
+    return "\n".join([*lines, *(f"  {line}" for line in coverage_notes(report, style)), ""])
+
+
+def coverage_line(report: ComparisonReport) -> str:
+    """How many tables were compared, and how."""
+    empty = sum(table.verdict is Verdict.NO_EVIDENCE for table in report.tables)
+    methods = Counter(
+        table.coverage.method for table in report.tables if table.verdict is not Verdict.NO_EVIDENCE
+    )
+    compared = methods[Method.KEY] + methods[Method.MULTISET]
+    how = [
+        f"{methods[method]} {label}"
+        for method, label in ((Method.KEY, "by key"), (Method.MULTISET, "as whole rows without a key"))
+        if methods[method]
+    ]
+    told = f"{compared} of {_tables(len(report.tables))} compared" + (f" ({', '.join(how)})" if how else "")
+    return f"{told}, no evidence of {empty} without a row on either side" if empty else told
+
+
+def coverage_notes(report: ComparisonReport, style: Style) -> list[str]:
+    """What was left out or compared in another way than declared, and why."""
+    ignored: dict[str, int] = {}
+    notes = []
+    for table in report.tables:
+        for column, reason in table.coverage.not_compared.items():
+            if reason == "ignored":
+                ignored[column] = ignored.get(column, 0) + 1
+            elif column not in {**table.schema_changes.added, **table.schema_changes.removed}:
+                notes.append(f"{style.value(table.name)}, {style.value(column)}: {style.words(reason)}")
+        notes += [f"{style.value(table.name)}: {style.words(note)}" for note in table.coverage.notes]
+    if ignored:
+        names = ", ".join(f"{style.value(column)} in {_tables(n)}" for column, n in sorted(ignored.items()))
+        notes.append(f"ignored columns: {names}")
+    return notes
+
+
+def _facts(report: ComparisonReport, style: Style) -> list[str]:
+    """What was compared with what, and what building both took where it is known for every table."""
+    facts = {"base": report.base, "head": report.head, **report.context}
+    lines = [" · ".join(f"{label} {style.value(value)}" for label, value in facts.items())]
+    cost = cost_line(
+        _total([table.base.seconds for table in report.tables]),
+        _total([table.head.seconds for table in report.tables]),
+        _total([table.base.bytes for table in report.tables]),
+        _total([table.head.bytes for table in report.tables]),
+    )
+    # An empty line, or Markdown would run both together.
+    return lines + (["", f"built in {cost}"] if cost else [])
+
+
+def _total(amounts: Sequence[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known and len(known) == len(amounts) else None
+
+
+def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
+    """The table of tables; in a long run those without any difference are only named."""
+    shown = list(report.tables)
+    if len(shown) > _SMALL_RUN:
+        shown = [table for table in shown if table.verdict is not Verdict.IDENTICAL]
+    named = [table for table in report.tables if table not in shown]
+    lines = []
+    if shown:
+        rows = [summary(table, style) for table in shown[:_MAX_ROWS]]
+        lines += [*table(_HEADINGS, rows, _ALIGN, style), ""]
+    if len(shown) > _MAX_ROWS:
+        lines += [f"{_tables(len(shown) - _MAX_ROWS)} more: see the JSON report.", ""]
+    if named:
+        lines += [f"identical: {', '.join(style.value(table.name) for table in named)}", ""]
+    return lines
+
+
+def _tables(number: int) -> str:
+    return f"{number} {'table' if number == 1 else 'tables'}"

@@ -1,0 +1,215 @@
+"""The result of comparing one table with another version of itself."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.comparison.policy import Tolerance
+
+Row = dict[str, str | None]
+
+
+class Verdict(StrEnum):
+    """What a comparison says about a table."""
+
+    IDENTICAL = "identical"
+    WITHIN_TOLERANCE = "within_tolerance"
+    EXPLAINED = "explained"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not_compared"
+    NO_EVIDENCE = "no_evidence"
+
+    @property
+    def words(self) -> str:
+        """The verdict in a sentence."""
+        return self.value.replace("_", " ")
+
+
+class Method(StrEnum):
+    """How rows were matched."""
+
+    KEY = "key"
+    MULTISET = "multiset"
+    NONE = "none"
+
+
+class DifferenceKind(StrEnum):
+    """The kinds of difference that need an explanation."""
+
+    TABLE_ADDED = "table_added"
+    TABLE_REMOVED = "table_removed"
+    COLUMN_ADDED = "column_added"
+    COLUMN_REMOVED = "column_removed"
+    TYPE_CHANGED = "type_changed"
+    ROWS_ADDED = "rows_added"
+    ROWS_REMOVED = "rows_removed"
+    VALUES_CHANGED = "values_changed"
+    ROWS_NOT_COMPARED = "rows_not_compared"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Side(_Record):
+    """One version of the table; what building it cost is filled in by whoever built it."""
+
+    exists: bool = True
+    rows: int | None = None
+    seconds: float | None = None
+    bytes: int | None = None
+
+
+class TypeChange(_Record):
+    """A column whose type is not the same on both sides."""
+
+    column: str
+    base: str
+    head: str
+
+
+class SchemaChanges(_Record):
+    """Columns that only one side has (name to type) or that changed their type."""
+
+    added: dict[str, str] = Field(default_factory=dict)
+    removed: dict[str, str] = Field(default_factory=dict)
+    type_changed: tuple[TypeChange, ...] = ()
+
+
+class RowCounts(_Record):
+    """Rows by what happened to them; in a row ``within_tolerance`` every change is tolerated."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    within_tolerance: int = 0
+    identical: int = 0
+
+
+class Example(_Record):
+    """One changed value, as text."""
+
+    key: Row
+    base: str | None
+    head: str | None
+
+
+class ColumnComparison(_Record):
+    """One column over the rows that both sides have.
+
+    Args:
+        compared: number of value pairs.
+        matching: pairs that are equal.
+        within_tolerance: unequal pairs that the tolerance allows.
+        tolerance: the bounds that were applied.
+        match_rate: ``matching / compared``; None when nothing was compared.
+        base_nulls: NULL values in all rows of base; ``head_nulls`` likewise.
+        largest_absolute_change: of finite pairs, in ``unit``; None for types without a distance.
+        largest_relative_change: ``|head - base| / |base|`` where base is not zero.
+        unit: days or seconds for dates and timestamps.
+        examples: pairs beyond the tolerance first, the largest change on top.
+    """
+
+    name: str
+    type: str
+    compared: int
+    matching: int
+    within_tolerance: int = 0
+    tolerance: Tolerance | None = None
+    match_rate: float | None = None
+    base_nulls: int = 0
+    head_nulls: int = 0
+    largest_absolute_change: float | None = None
+    largest_relative_change: float | None = None
+    unit: str | None = None
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def different(self) -> int:
+        """Pairs that are neither equal nor tolerated."""
+        return self.compared - self.matching - self.within_tolerance
+
+
+class Segment(_Record):
+    """A value that most differing rows share although few rows of the table have it.
+
+    Args:
+        rows: differing rows with this value; ``of_rows`` all differing rows.
+        table_share: fraction of all rows that have the value.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    of_rows: int
+    table_share: float
+
+
+class Coverage(_Record):
+    """What the comparison looked at, and what it did not, by column name with the reason."""
+
+    method: Method
+    key: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    not_compared: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Difference(_Record):
+    """One thing that is not the same, and the declared reason that covers it, if any."""
+
+    kind: DifferenceKind
+    detail: str
+    column: str | None = None
+    explained_by: str | None = None
+
+
+class TableComparison(_Record):
+    """The comparison of one table: facts, then the verdict that :func:`slipway.comparison.verdict.judge` reached on them."""
+
+    name: str
+    coverage: Coverage
+    base: Side = Side()
+    head: Side = Side()
+    schema_changes: SchemaChanges = SchemaChanges()
+    rows: RowCounts = RowCounts()
+    columns: tuple[ColumnComparison, ...] = ()
+    added_examples: tuple[Row, ...] = ()
+    removed_examples: tuple[Row, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    verdict: Verdict = Verdict.NOT_COMPARED
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows were looked at on either side; without any, a comparison says nothing about the code."""
+        sides = (side for side in (self.base, self.head) if side.exists)
+        return self.coverage.method is not Method.NONE and any(side.rows for side in sides)
+
+    @property
+    def worst_column(self) -> ColumnComparison | None:
+        """The column with most values beyond tolerance, else most tolerated ones; None when all match."""
+        changed = [column for column in self.columns if column.matching < column.compared]
+        return max(changed, key=lambda column: (column.different, column.within_tolerance), default=None)
+
+    def with_cost(
+        self,
+        *,
+        base_seconds: float | None = None,
+        base_bytes: int | None = None,
+        head_seconds: float | None = None,
+        head_bytes: int | None = None,
+    ) -> Self:
+        """The same comparison with what building each side took."""
+        base = self.base.model_copy(update={"seconds": base_seconds, "bytes": base_bytes})
+        head = self.head.model_copy(update={"seconds": head_seconds, "bytes": head_bytes})
+        return self.model_copy(update={"base": base, "head": head})
+
+
+def not_compared(name: str, reason: str) -> TableComparison:
+    """A table that could not be compared; it fails the run, because nothing is known about it."""
+    return TableComparison(name=name, coverage=Coverage(method=Method.NONE, notes=(reason,)))

@@ -1,0 +1,325 @@
+"""Names and configuration of nodes, all of it checked before anything is landed or built."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from slipway.dbt.definitions import keep_of
+from slipway.dbt.partial_groups import allowed_of
+from slipway.dbt.renames import rename_problems
+from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, listed
+from slipway.environments.environment import Environment
+from slipway.errors import ConfigError
+from slipway.names import Kind, nearest, shown, twins, why_not, why_not_together
+
+STRATEGIES = ("append", "merge", "delete+insert", "insert_overwrite", "microbatch")
+_PREDICATES = ("incremental_predicates", "predicates")
+_TAKE_PREDICATES = ("merge", "delete+insert", "microbatch")
+
+
+def check_incremental(node: Any) -> None:
+    """Refuse a strategy that is not known, and keys that the strategy would ignore or cannot do without.
+
+    Raises:
+        ConfigError: the first thing that is wrong.
+    """
+    config = node.config
+    keep_of(node)
+    allowed_of(node)
+    keys = [key for key in _given(config) if key.startswith("merge_")]
+    if "merge_returning_columns" in keys:
+        raise ConfigError(
+            f"{node.name}: merge_returning_columns", "nothing reads the rows it would return", "remove it"
+        )
+    unknown = sorted(set(keys) - set(MERGE_KEYS))
+    if unknown:
+        raise ConfigError(
+            f"{node.name}: {', '.join(unknown)}", "no such key", f"use one of {', '.join(MERGE_KEYS)}"
+        )
+    keys += [key for key in _PREDICATES if config.get(key)]
+    if config.materialized != "incremental":
+        _refuse_keys(node, keys, f"a {config.materialized}")
+        return
+    strategy = strategy_of(node)
+    if strategy not in STRATEGIES:
+        raise ConfigError(
+            f"{node.name}: incremental_strategy {strategy}", "unknown", f"use one of {', '.join(STRATEGIES)}"
+        )
+    if strategy != "merge":
+        _refuse_keys(node, [key for key in keys if key in MERGE_KEYS], strategy)
+    if strategy not in _TAKE_PREDICATES:
+        _refuse_keys(node, [key for key in keys if key in _PREDICATES], strategy)
+    _check_key(node, strategy)
+
+
+def refuse_in_batches(node: Any) -> None:
+    """Refuse the conditions of increments in a ``microbatch`` model, whose batches replace windows of time as a whole.
+
+    Raises:
+        ConfigError: the model is one.
+    """
+    if strategy_of(node) == "microbatch":
+        raise ConfigError(
+            f"{node.name}: rows_added and partitions_changed have no place in a microbatch model",
+            "a batch replaces its window of time, and would lose the rows that they leave out",
+            "remove the condition; dbt gives each batch its window of every input with an event_time",
+        )
+
+
+def strategy_of(node: Any) -> str:
+    """The strategy of an incremental model: as configured, else by whether it has a key."""
+    chosen = node.config.get("incremental_strategy")
+    return str(chosen or ("merge" if _has_key(node) else "append"))
+
+
+def predicates_of(node: Any) -> list[str]:
+    """``incremental_predicates``, also under the shorter name that the adapter knows.
+
+    Raises:
+        ConfigError: it is no text or list of texts.
+    """
+    given = node.config.get("predicates") or node.config.get("incremental_predicates")
+    texts = given if isinstance(given, list | tuple) else [given] if given else []
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ConfigError(
+            f"{node.name}: incremental_predicates is {given!r}", "", "give a text or a list of texts"
+        )
+    return listed(texts)
+
+
+def merge_keys_of(node: Any) -> dict[str, Any]:
+    """The merge configuration of a node."""
+    return {key: node.config.get(key) for key in MERGE_KEYS if node.config.get(key)}
+
+
+def _check_key(node: Any, strategy: str) -> None:
+    config = node.config
+    if strategy == "merge" and not _has_key(node):
+        raise ConfigError(f"{node.name}: merge needs unique_key", "none is set", "set it or use append")
+    if strategy == "delete+insert" and not config.get("unique_key"):
+        raise ConfigError(
+            f"{node.name}: delete+insert needs unique_key", "none is set", "set it or use append"
+        )
+    if strategy == "microbatch" and config.get("unique_key"):
+        raise ConfigError(
+            f"{node.name}: unique_key has no effect with microbatch",
+            "a batch replaces the rows of its time",
+            "remove it, or use merge",
+        )
+    if strategy == "microbatch" and not config.get("event_time"):
+        raise ConfigError(
+            f"{node.name}: microbatch needs event_time", "none is set", "name the column that says when"
+        )
+
+
+def _has_key(node: Any) -> bool:
+    return bool(node.config.get("unique_key") or node.config.get("merge_on_using_columns"))
+
+
+def _refuse_keys(node: Any, keys: list[str], what: str) -> None:
+    if keys:
+        raise ConfigError(f"{node.name}: {', '.join(keys)} has no effect with {what}", "", "remove it")
+
+
+def _given(config: Any) -> list[str]:
+    return [key for key, value in config.to_dict(omit_none=True).items() if value not in (None, [], {}, "")]
+
+
+OWN_KEYS = (
+    "compare_expected",
+    "compare_key",
+    "compare_tolerance",
+    "conserves",
+    "incremental_predicates",
+    "on_code_change",
+    "on_partial_groups",
+    "partitioned_by",
+    "predicates",
+    "slipway_contract",
+    "sorted_by",
+    "table_properties",
+    *MERGE_KEYS,
+)
+"""Keys that mean something here and are no fields of dbt's configuration."""
+_OTHER_ADAPTERS = {
+    "partition_by": "partitioned_by",
+    "partition_columns": "partitioned_by",
+    "partitions": "partitioned_by",
+    "partitioning": "partitioned_by",
+    "cluster_by": "sorted_by",
+    "clustered_by": "sorted_by",
+    "order_by": "sorted_by",
+    "sort": "sorted_by",
+    "sort_by": "sorted_by",
+    "sort_order": "sorted_by",
+    "tblproperties": "table_properties",
+    "properties": "table_properties",
+    "primary_key": "unique_key",
+    "incremental_predicate": "incremental_predicates",
+    "full-refresh": "full_refresh",
+}
+_SCHEMA_CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+_LISTS = ("unique_key", "partitioned_by", "sorted_by")
+_ALIKE = 0.82  # a key of a macro of the project's own is rarely so close to one of ours
+_INCREMENTS = re.compile(r"\b(?:rows_added|partitions_changed)\s*\(")
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+
+
+def check_configuration(manifest: Any, selected: Iterable[str]) -> None:
+    """Refuse a run if the configuration of a node that it is to build cannot be carried out.
+
+    Args:
+        manifest: dbt's.
+        selected: unique ids of what the run selects.
+
+    Raises:
+        ConfigError: one message for all nodes and keys.
+    """
+    found = []
+    for unique_id in sorted(selected):
+        node = manifest.nodes.get(unique_id)
+        if node is not None and node.resource_type in ("model", "seed", "snapshot"):
+            found += list(problems(node))
+    if found:
+        count = "1 setting of a node" if len(found) == 1 else f"{len(found)} settings of nodes"
+        raise ConfigError(f"{count} cannot be carried out", "; ".join(found))
+
+
+def problems(node: Any) -> Iterator[str]:
+    """What is wrong with the configuration of a node, each as a sentence with the key, the value, and what to write."""
+    yield from _unknown(node)
+    yield from _of_other_types(node)
+    if node.resource_type != "model":
+        return
+    try:
+        check_incremental(node)
+        predicates_of(node)
+    except ConfigError as error:
+        yield error.line().rstrip(".")
+    if node.config.materialized == "incremental":
+        yield from _increments(node)
+
+
+def _unknown(node: Any) -> Iterator[str]:
+    known = {field.name for field in fields(node.config)} | set(OWN_KEYS)
+    for key in node.config.extra if hasattr(node.config, "extra") else node.config._extra:
+        if key in known or key.startswith(("merge_", "config_keys_", "meta_keys_")):
+            continue  # those of merge are looked at with the strategy
+        near = difflib.get_close_matches(key.lower(), sorted(known), 1, _ALIKE)
+        meant = _OTHER_ADAPTERS.get(key.lower()) or (near[0] if near else None)
+        if meant:
+            yield f"{node.name}: {key} has no effect here: write {meant}"
+
+
+def _of_other_types(node: Any) -> Iterator[str]:
+    config = node.config
+    for key in _LISTS:
+        value = config.get(key)
+        texts = value if isinstance(value, list | tuple) else [value]
+        if value is not None and not all(isinstance(text, str) and text.strip() for text in texts):
+            yield f"{node.name}: {key} is {value!r}: write a text or a list of texts"
+    if (given := config.get("table_properties")) is not None and not isinstance(given, Mapping):
+        yield f"{node.name}: table_properties is {given!r}: write a mapping of names to values"
+    change = config.get("on_schema_change")
+    if change is not None and change not in _SCHEMA_CHANGES:
+        near = difflib.get_close_matches(str(change), _SCHEMA_CHANGES, 1, 0.3)
+        meant = f"write {near[0]}" if near else f"use one of {', '.join(_SCHEMA_CHANGES)}"
+        others = f", or one of {', '.join(_SCHEMA_CHANGES)}" if near else ""
+        yield f"{node.name}: on_schema_change is {change!r}, which is unknown: {meant}{others}"
+
+
+def _increments(node: Any) -> Iterator[str]:
+    strategy = strategy_of(node)
+    if strategy != "microbatch":
+        for key in ("batch_size", "begin"):
+            if node.config.get(key) is not None:
+                yield f"{node.name}: {key} has no effect with {strategy}: remove it, or use microbatch"
+    if strategy == "append" and node.config.get("unique_key"):
+        yield (
+            f"{node.name}: unique_key has no effect with append, which adds rows whatever their key is: use merge, or name the key"
+            " that comparisons find rows by in compare_key"
+        )
+    if _INCREMENTS.search(_COMMENT.sub("", getattr(node, "raw_code", "") or "")):
+        try:
+            refuse_in_batches(node)
+        except ConfigError as error:
+            yield error.line().rstrip(".")
+
+
+_TABLES = ("model", "seed", "snapshot")
+_LOWER_CASE = ("glue",)
+"""Kinds of catalogs that keep names in lower case."""
+
+
+def check_names(manifest: Any, environment: Environment) -> None:
+    """Refuse a project in which a node's table, layer, database or declared column cannot have its name.
+
+    Args:
+        manifest: dbt's.
+        environment: where the tables go; a scratch environment has the rules of the target that it is of.
+
+    Raises:
+        ConfigError: one message for all of them, each with the reason and the nearest name that is allowed.
+    """
+    lower_case = environment.catalog_properties.get("type") in _LOWER_CASE
+    nodes = [node for node in manifest.nodes.values() if _has_table(node)]
+    found = [
+        problem for node in nodes for problem in _problems(node, environment.name, lower_case=lower_case)
+    ]
+    found += [
+        f"{other} and {name} differ only in upper and lower case, which DuckDB does not tell apart: give one of them another alias"
+        for other, name in twins(sorted({f"{node.schema}.{node.alias}" for node in nodes}))
+    ]
+    found += rename_problems(nodes)
+    if found:
+        count = "1 name" if len(found) == 1 else f"{len(found)} names"
+        raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
+
+
+def tables_of(manifest: Any) -> set[str]:
+    """``layer.table`` of every node that makes a table.
+
+    Args:
+        manifest: dbt's.
+    """
+    return {f"{node.schema}.{node.alias}" for node in manifest.nodes.values() if _has_table(node)}
+
+
+def _has_table(node: Any) -> bool:
+    return node.resource_type in _TABLES and node.config.materialized != "ephemeral"
+
+
+def _problems(node: Any, target: str, *, lower_case: bool) -> Iterator[str]:
+    where = f"{node.resource_type} {shown(node.name)} ({shown(node.original_file_path)})"
+    if node.database != target:
+        yield (
+            f"{where} has database {shown(str(node.database))}: tables of a run go to the database of its target, {target};"
+            " remove the database from its configuration"
+        )
+    both_allowed = True
+    for kind, key, name in ((Kind.LAYER, "schema", node.schema), (Kind.TABLE, "alias", node.alias)):
+        if why := why_not(kind, name, lower_case=lower_case):
+            both_allowed = False
+            yield (
+                f"{where} has the {kind} name {shown(name)}: {why}; call it {nearest(kind, name, lower_case=lower_case)}"
+                f" (config {key})"
+            )
+    if both_allowed and (why := why_not_together(node.schema, node.alias)):
+        yield f"{where} has the name {node.schema}.{node.alias}: {why}; give it a shorter alias"
+    yield from _column_problems(node, where)
+
+
+def _column_problems(node: Any, where: str) -> Iterator[str]:
+    contract = getattr(node.config, "contract", None)
+    if not ((contract and contract.enforced) or node.config.get("slipway_contract")):
+        return
+    declared = [column.name for column in node.columns.values()]
+    for name in declared:
+        if why := why_not(Kind.COLUMN, name):
+            yield f"{where} declares the column {shown(name)}: {why}; call it {nearest(Kind.COLUMN, name)}"
+    for other, name in twins(declared):
+        yield f"{where} declares the columns {other} and {name}, which are one name to DuckDB: give one of them another name"

@@ -1,0 +1,143 @@
+"""Descriptions: what dbt shows of a table, from Iceberg metadata alone, and what a table shows of dbt's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.dbt.inputs import identifier_of
+from slipway.dbt.session import Session
+from slipway.iceberg.types import duckdb_type, literal, quote
+from slipway.releases.publication import figures
+
+_FIXED = (
+    "table_database",
+    "table_schema",
+    "table_name",
+    "table_type",
+    "table_comment",
+    "column_name",
+    "column_index",
+    "column_type",
+    "column_comment",
+    "table_owner",
+)
+_STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run")
+
+
+def catalog_query(session: Session, relations: Iterable[Any]) -> str:
+    """A query whose rows are what ``dbt docs generate`` wants for every table of the relations' schemas."""
+    rows = []
+    for database, schema in sorted({(relation.database, relation.schema) for relation in relations}):
+        if session.is_environment(database):
+            for name in session.names(database, schema):
+                table = session.current(database, (schema, name))
+                if table is not None:
+                    rows += list(_rows(database, schema, name, table))
+    columns = [*_FIXED]
+    for statistic in _STATISTICS:
+        columns += [f"stats:{statistic}:{part}" for part in ("label", "value", "description", "include")]
+    names = ", ".join(f'"{column}"' for column in columns)
+    if not rows:
+        nothing = ", ".join(f'null as "{column}"' for column in columns)
+        return f"select {nothing} limit 0"
+    return f"select * from (values {', '.join(rows)}) as catalog({names})"
+
+
+def _rows(database: str, schema: str, name: str, table: Table) -> Iterator[str]:
+    statistics = ", ".join(
+        f"{literal(label)}, {literal(value)}, {literal(description)}, true"
+        for label, value, description in _statistics(table)
+    )
+    for at, field in enumerate(table.schema().fields, start=1):
+        kind = duckdb_type(field.field_type)
+        fixed = ", ".join(
+            [
+                *map(literal, (database, schema, name, "ICEBERG TABLE", "", field.name)),
+                str(at),
+                *map(literal, (kind, field.doc or "", "")),
+            ]
+        )
+        yield f"({fixed}, {statistics})"
+
+
+def _statistics(table: Table) -> list[tuple[str, str, str]]:
+    counts, current = figures(table), table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    # plain numbers where dbt docs formats them by their id; a snapshot id as text, agate would make a float of it
+    return [
+        ("Rows", str(counts["rows"] or 0), "Rows in the current snapshot"),
+        ("Size", str(counts["bytes"] or 0), "Bytes of the live data files"),
+        ("Files", str(counts["files"] or 0), "Live data files"),
+        ("Snapshot", f"#{current.snapshot_id}" if current else "none", "Current Iceberg snapshot"),
+        (
+            "Written",
+            _when(current.timestamp_ms) if current else "never",
+            "When the snapshot was written, UTC",
+        ),
+        ("Run", summary.get("slipway.run-id", "unknown"), "The run that wrote the snapshot"),
+    ]
+
+
+def _when(timestamp_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def column_docs(node: Any) -> dict[str, str]:
+    """Column descriptions, where dbt's ``persist_docs`` asks for them."""
+    if not (node.config.persist_docs or {}).get("columns"):
+        return {}
+    return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
+
+
+def table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
+    """``table_properties``, and the description as the property ``comment`` that other engines show."""
+    given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
+    if (node.config.persist_docs or {}).get("relation") and node.description:
+        return {"comment": " ".join(node.description.split()), **given}
+    return given
+
+
+def own_columns(session: Session, cursor: duckdb.DuckDBPyConnection, manifest: Any, relation: Any) -> str:
+    """A query with the columns that ``this`` is to have in the unit test that is running; empty for every other table.
+
+    These are the columns of the table, if there is one, and those that a first build would add.
+
+    Args:
+        session: the run.
+        cursor: the thread's connection.
+        manifest: dbt's manifest.
+        relation: the table that dbt asks about.
+    """
+    from dbt_common.events.contextvars import get_node_info
+
+    identifier = (relation.schema, relation.identifier)
+    test = manifest.unit_tests.get(str(get_node_info().get("unique_id")))
+    tested = test.depends_on.nodes[0] if test else ""
+    if not tested or identifier_of(manifest, tested) != identifier:
+        return ""
+    first = f"(\n{_compiled(manifest, tested)}\n)"
+    if session.current(session.environment.name, identifier) is None:
+        return f"select * from {first}"
+    known = {str(name).lower() for name in cursor.sql(f"select * from {relation.render()} limit 0").columns}
+    new = [name for name in cursor.sql(f"select * from {first} limit 0").columns if name.lower() not in known]
+    added = "".join(f", added.{quote(name)}" for name in new)
+    return f"select own.*{added} from {relation.render()} as own{f', {first} as added' if new else ''}"
+
+
+def _compiled(manifest: Any, unique_id: str) -> str:
+    """A model's query as its first build would run it."""
+    from dbt.adapters.factory import FACTORY
+    from dbt.compilation import Compiler
+
+    node = deepcopy(manifest.nodes[unique_id])
+    node.compiled, node.compiled_code, node.extra_ctes, node.extra_ctes_injected = False, None, [], False
+    config: Any = FACTORY.adapters["duckdb"].config  # type: ignore[attr-defined]
+    done = Compiler(config).compile_node(node, manifest, write=False)
+    return str(done.compiled_code)

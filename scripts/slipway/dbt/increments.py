@@ -1,0 +1,218 @@
+"""What came in since a model last read a table, told by Iceberg's snapshots instead of by a clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, NestedField, StringType
+
+from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
+from slipway.errors import ConfigError
+from slipway.iceberg.reading import entries_of, manifests_of
+from slipway.iceberg.schema import top_level
+from slipway.iceberg.snapshots import content_of
+from slipway.iceberg.tables import ancestors
+from slipway.iceberg.types import literal, quote
+from slipway.releases.table_state import read_state
+
+
+def increment(
+    relation: tuple[str, str, str], table: Table | None, consumed: str | None, column: str | None = None
+) -> Increment:
+    """What a model's query is given of an input, with what a write has to know of it.
+
+    Args:
+        relation: database, schema and identifier of the input.
+        table: the input as this run reads it, None for what is no Iceberg table.
+        consumed: the content that was read last.
+        column: of ``partitions_changed``; None for ``rows_added``.
+
+    Raises:
+        ConfigError: the input has no such column.
+    """
+    snapshots = since(table, consumed)
+    values: set[object] | None = None
+    if column is None:
+        predicate = rows_added(table, consumed)
+    else:
+        values = _changed_values(table, snapshots, column)
+        predicate = _said(table, column, values)
+    return Increment(
+        relation=relation,
+        table=table,
+        before=_before(table, consumed),
+        predicate=predicate,
+        column=column,
+        values=frozenset(values or ()),
+        appended=snapshots is not None and all(_is_append(snapshot) for snapshot in snapshots),
+    )
+
+
+def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
+    """Snapshots that changed a table after the consumed one, None when that cannot be told, as of what is no Iceberg table.
+
+    A compaction changes nothing, whichever it is of.
+    """
+    if table is None:
+        return None
+    if (current := table.current_snapshot()) is None:
+        return []
+    if not consumed or not consumed.isdigit():
+        return None
+    line = ancestors(table, current.snapshot_id)
+    contents = [content_of(snapshot) for snapshot in line]
+    if consumed not in contents:
+        return None
+    return [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
+
+
+def check_raw(table: Table | None, name: str) -> None:
+    """Refuse a table that was made from others: its rows may carry ``_run_id``, but not that of the run that wrote them.
+
+    Raises:
+        ConfigError: it is such a table.
+    """
+    made_from = read_state(table).inputs
+    if others := [one for one in made_from if not one.startswith("landing.")]:
+        raise ConfigError(
+            f"rows_added({name}) cannot be told",
+            f"it is made from {others[0]}, and the _run_id of its rows is not of the run that wrote them",
+            "read the raw table, or use partitions_changed",
+        )
+
+
+def rows_added(table: Table | None, consumed: str | None) -> str:
+    """A predicate for the rows that runs appended since, by ``_run_id``.
+
+    Returns:
+        ``_run_id in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    snapshots = since(table, consumed)
+    if snapshots is None:
+        return EVERYTHING
+    runs = []
+    for snapshot in snapshots:
+        summary = snapshot.summary
+        if summary is None or summary.operation not in (Operation.APPEND, Operation.REPLACE):
+            return EVERYTHING
+        if summary.operation is Operation.APPEND:
+            run = summary.additional_properties.get("slipway.run-id")
+            if not run:
+                return EVERYTHING
+            runs.append(run)
+    return f"_run_id in ({', '.join(literal(run) for run in sorted(set(runs)))})" if runs else NOTHING
+
+
+def partitions_changed(table: Table | None, consumed: str | None, column: str) -> str:
+    """A predicate for the partitions whose files were added or removed since.
+
+    Args:
+        table: the table as this run reads it.
+        consumed: the snapshot that was read last.
+        column: a column of type date, integer or text that the table is partitioned by as it is.
+
+    Returns:
+        ``column in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    return _said(table, column, _changed_values(table, since(table, consumed), column))
+
+
+def _changed_values(
+    table: Table | None, snapshots: Sequence[Snapshot] | None, column: str
+) -> set[object] | None:
+    """Values of a partition column whose files were added or removed, None when that cannot be told."""
+    if snapshots is None or table is None:
+        return None
+    if not snapshots:
+        return set()
+    _field(table, column)
+    at = _position(table, column)
+    if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
+        return None
+    values: set[object] = set()
+    name = ".".join(table.name())
+    for snapshot in snapshots:
+        for manifest in manifests_of(snapshot, table.io, name):
+            if manifest.added_snapshot_id != snapshot.snapshot_id:
+                continue
+            if manifest.partition_spec_id != table.spec().spec_id:
+                return None
+            for entry in entries_of(manifest, table.io, name, discard_deleted=False):
+                if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
+                    values.add(entry.data_file.partition[at])
+    return values
+
+
+def _said(table: Table | None, column: str, values: set[object] | None) -> str:
+    if values is None or table is None:
+        return EVERYTHING
+    return _predicate(column, values, _field(table, column).field_type)
+
+
+def _before(table: Table | None, consumed: str | None) -> int | None:
+    """The snapshot with the content that was read last."""
+    current = table.current_snapshot() if table else None
+    if table is None or current is None:
+        return None
+    line = ancestors(table, current.snapshot_id)
+    return next((one.snapshot_id for one in line if content_of(one) == consumed), None)
+
+
+def _field(table: Table, column: str) -> NestedField:
+    found = top_level(table.schema(), column)
+    if found is None:
+        have = ", ".join(field.name for field in table.schema().fields)
+        raise ConfigError(
+            f"partitions_changed({'.'.join(table.name()[-2:])}) names {column}",
+            "no such column",
+            f"use one of {have}",
+        )
+    return found
+
+
+def _is_append(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
+
+
+def _is_compaction(snapshot: Snapshot) -> bool:
+    return content_of(snapshot) != str(snapshot.snapshot_id)
+
+
+def _position(table: Table, column: str) -> int | None:
+    schema = table.schema()
+    for at, field in enumerate(table.spec().fields):
+        source = schema.find_field(field.source_id)
+        exact = isinstance(field.transform, IdentityTransform) or (
+            isinstance(field.transform, DayTransform) and isinstance(source.field_type, DateType)
+        )
+        if (
+            source.name.lower() == column.lower()
+            and exact
+            and isinstance(source.field_type, DateType | IntegerType | LongType | StringType)
+        ):
+            return at
+    return None
+
+
+def _replaced_everything(snapshot: Snapshot) -> bool:
+    summary = snapshot.summary
+    return summary is None or summary.additional_properties.get("slipway.strategy") == "replace"
+
+
+def _predicate(column: str, values: set[object], kind: IcebergType) -> str:
+    known = sorted((value for value in values if value is not None), key=str)
+    parts = [f"{quote(column)} in ({', '.join(_literal(value, kind) for value in known)})"] if known else []
+    if None in values:
+        parts.append(f"{quote(column)} is null")
+    return f"({' or '.join(parts)})" if parts else NOTHING
+
+
+def _literal(value: object, kind: IcebergType) -> str:
+    if isinstance(kind, DateType) and isinstance(value, int):  # kept as days since 1970-01-01
+        return f"date '{dt.date(1970, 1, 1) + dt.timedelta(days=value)}'"
+    return literal(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,131 @@
+"""dbt is invoked from here alone, in this process, one invocation at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import SlipwayError
+from slipway.processes import queries_end
+from slipway.records.run_manifest import RunRequest
+from slipway.secrets import known
+
+if TYPE_CHECKING:
+    from slipway.dbt.session import Session
+
+
+# dbt's first line of an error: its kind, and where it happened
+_HEADING = re.compile(r"\A\s*(?:\w+ )+Error(?: in [^\n]*)?\n")
+
+
+@dataclass
+class _Current:
+    """What the plugin and the caller of dbt tell each other."""
+
+    request: RunRequest | None = None
+    session: Session | None = None
+    refusal: SlipwayError | None = None
+
+
+current = _Current()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How a dbt command ended.
+
+    Args:
+        success: dbt's own verdict.
+        results: dbt's results, one per node; empty when it did not come to run any.
+        manifest: dbt's manifest, None when the project could not be parsed.
+        execution: dbt's run results as one object; None when it did not come to have any, or not yet.
+        error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
+        invocation_id: dbt's id.
+        interrupted: by Ctrl-C.
+        refusal: the first error of slipway's own, which dbt passes on as text alone.
+        reasons: the first error that each node raised, by unique id.
+    """
+
+    success: bool
+    results: Sequence[Any]
+    manifest: Any
+    error: str
+    invocation_id: str
+    interrupted: bool = False
+    refusal: SlipwayError | None = None
+    execution: Any = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def invoke(
+    arguments: Sequence[str],
+    project: Path,
+    request: RunRequest | None,
+    on_event: Callable[[Any], None] | None = None,
+) -> Invocation:
+    """Run one dbt command quietly.
+
+    Args:
+        arguments: the command and its options, without those for project and profile.
+        project: folder of dbt_project.yml.
+        request: what the run is for; None for commands that build nothing.
+        on_event: gets every dbt event.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.invocation import get_invocation_id
+
+    full = _quietly(arguments, project)
+    current.request, current.session, current.refusal = request, None, None
+    try:
+        with queries_end() as interrupted:
+            done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
+    finally:
+        current.request = None
+    results = list(getattr(done.result, "results", None) or [])
+    return Invocation(
+        success=bool(done.success),
+        results=results,
+        manifest=getattr(session(), "manifest", None),
+        error=_one_line(done.exception),
+        invocation_id=str(get_invocation_id()),
+        interrupted=interrupted.is_set() or isinstance(done.exception, KeyboardInterrupt),
+        refusal=current.refusal,
+        execution=done.result if results else None,
+        reasons=getattr(on_event, "reasons", {}),
+    )
+
+
+def parse(project: Path, target: str) -> Any:
+    """dbt's manifest of a project as it is now; None if dbt cannot parse it, which the command that follows will tell."""
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner().invoke(_quietly(["parse", "--target", target], project)).result
+
+
+def _quietly(arguments: Sequence[str], project: Path) -> list[str]:
+    quiet = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors"]
+    profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
+    return [*quiet, *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
+
+
+def session() -> Session | None:
+    """The session of the last invocation, None when dbt did not come to open its database."""
+    return current.session
+
+
+def _one_line(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    text = str(getattr(error, "msg", None) or error)
+    return " ".join(_HEADING.sub("", text).split())
+
+
+def mask_secrets() -> None:
+    """Have dbt mask what slipway does in its messages and log file, as it does the values of ``DBT_ENV_SECRET…``."""
+    from dbt_common.context import get_invocation_context
+
+    get_invocation_context().env_secrets.extend(known())

@@ -1,0 +1,306 @@
+"""Node keys: what a node's result depends on, as one hash.
+
+Same inputs, same code, same configuration, same engine give the same key. Compiled SQL is not used: it
+differs between a first and an incremental run of one and the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.factory import FACTORY
+
+from slipway.dbt.keys import jinja_code
+from slipway.dbt.keys.engine_key import engine
+from slipway.dbt.keys.jinja_code import (
+    SHIMS,
+    exact,
+    function_macros,
+    macros_of,
+    materialization,
+    named_macros,
+    without_config,
+)
+from slipway.dbt.keys.python_code import own_code, python_parts
+from slipway.dbt.keys.sql_code import sql_form
+from slipway.engines.duckdb.spill import ONCE
+
+# what says nothing about the result: documentation, and what is checked or compared about it
+_IGNORED_CONFIG = frozenset(
+    {
+        "access",
+        "compare_expected",
+        "compare_key",
+        "compare_tolerance",
+        "conserves",
+        "docs",
+        "enabled",
+        "group",
+        "meta",
+        "packages",
+        "tags",
+        "was",
+    }
+)
+
+# what decides how rows are stored, found, checked and described, not what is in them
+_LAYOUT = frozenset(
+    {
+        "batch_size",
+        "begin",
+        "concurrent_batches",
+        "contract",
+        "full_refresh",
+        "lookback",
+        "on_code_change",
+        "on_schema_change",
+        "partitioned_by",
+        "persist_docs",
+        "slipway_contract",
+        "sorted_by",
+        "table_properties",
+    }
+)
+
+_BUSINESS_TIME = "as_of"
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What counts.
+
+    Args:
+        ignored: keys of the configuration that do not.
+        engine: what carries out the code, how rows are stored and what is checked.
+    """
+
+    ignored: frozenset[str]
+    engine: bool
+
+
+_NODE = _Scope(_IGNORED_CONFIG, engine=True)
+_DEFINITION = _Scope(_IGNORED_CONFIG | _LAYOUT, engine=False)
+_CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
+_WAS = re.compile(r"""(?<=[(,\s])was\s*=\s*(?:'[^']*'|"[^"]*")\s*,\s*|,\s*was\s*=\s*(?:'[^']*'|"[^"]*")""")
+
+
+def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:
+    """The key of a node.
+
+    Args:
+        manifest: dbt's manifest.
+        unique_id: the node.
+        upstream: unique id of every table it reads to the snapshot it reads.
+        variables: dbt's vars as the run has them.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    codes = sorted(set(_code(manifest, unique_id, variables, _NODE)))
+    return _hash([codes, dict(sorted(upstream.items())), _settings(), engine()])[:32]
+
+
+def definition_key(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> str:
+    """The key of what a node makes of its inputs: a node key without data, engine, layout and business time.
+
+    Args:
+        manifest: dbt's manifest.
+        unique_id: the node.
+        variables: dbt's vars as the run has them.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    given = {name: value for name, value in variables.items() if name != _BUSINESS_TIME}
+    return _hash([sorted(set(_code(manifest, unique_id, given, _DEFINITION))), _settings()])[:32]
+
+
+def tables_read(manifest: Any, unique_id: str) -> list[str]:
+    """Unique ids of the tables a node reads, through ephemeral models and views."""
+    found: dict[str, None] = {}
+    for dependency in _dependencies(manifest_node(manifest, unique_id)):
+        node = manifest_node(manifest, dependency)
+        if node is None or not hasattr(node, "config"):
+            continue
+        if _is_inlined(node):
+            found.update(dict.fromkeys(tables_read(manifest, dependency)))
+        elif node.resource_type in ("model", "seed", "snapshot", "source"):
+            found[dependency] = None
+    return list(found)
+
+
+def manifest_node(manifest: Any, unique_id: str) -> Any:
+    """A node, source or function of dbt's manifest, None when there is none."""
+    return (
+        manifest.nodes.get(unique_id) or manifest.sources.get(unique_id) or manifest.functions.get(unique_id)
+    )
+
+
+def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _Scope) -> Iterator[str]:
+    """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
+    node = manifest_node(manifest, unique_id)
+    makers = function_macros(manifest) if node.resource_type == "function" else []
+    macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node), *makers]))
+    own = {name: sql for name, sql in macros.items() if manifest.macros[name].name not in SHIMS}
+    macros = macros if scope.engine else own
+    how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
+    hooks = [
+        hook.sql for name in ("pre_hook", "post_hook") for hook in getattr(node.config, name, None) or []
+    ]
+    is_jinja = node.resource_type != "seed" and getattr(node, "language", "sql") == "sql"
+    code = without_config(node.raw_code) if is_jinja and not scope.engine else node.raw_code
+    sources = [*([code] if is_jinja else []), *hooks, *macros.values()]
+    used = jinja_code.variables(variables, sources), jinja_code.environment(os.environ, sources)
+    described = jinja_code.describes_itself(
+        [*([code] if is_jinja else []), *hooks, *own.values()], scope.ignored
+    ) or _asks_for(node, scope.ignored)
+    yield _hash(
+        [
+            unique_id if scope.engine else "",  # a model that is renamed makes the same rows
+            _own_code(node, code, list(own.values()), used, scope),
+            _configuration(node, scope, whole=described),
+            [_configuration(other, scope, whole=True) for other in _all(manifest)]
+            if jinja_code.graph(sources)
+            else None,
+            used,
+            jinja_code.target(_target(), sources),
+            *_signature(node),
+        ]
+    )
+    for name, sql in {**how, **macros}.items():
+        yield _hash([name, exact(sql)])
+    if node.resource_type in ("model", "snapshot", "test"):
+        yield from _started_with(manifest)
+    for dependency in _dependencies(node):
+        if _is_inlined(manifest_node(manifest, dependency)):
+            yield from _code(manifest, dependency, variables, scope)
+
+
+def _is_inlined(node: Any) -> bool:
+    """Whether what a node does counts as code of those that read it: ephemeral models, views and functions."""
+    if node is None:
+        return False
+    kind = getattr(node, "config", None) and node.config.get("materialized")
+    return node.resource_type == "function" or (
+        node.resource_type == "model" and kind in ("ephemeral", "view")
+    )
+
+
+def _started_with(manifest: Any) -> Iterator[str]:
+    """Hashes of the project's own ``on-run-start`` hooks: macros, types and settings that they make are there for every node."""
+    for unique_id, node in sorted(manifest.nodes.items()):
+        if node.resource_type == "operation" and "on-run-start" in node.tags:
+            macros = {
+                name: sql
+                for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)])
+                if manifest.macros[name].name not in SHIMS
+            }
+            if macros or "on_run_begin" not in node.raw_code:
+                yield _hash([unique_id, exact(node.raw_code), {n: exact(sql) for n, sql in macros.items()}])
+
+
+def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
+    """The node's code without what cannot change its result: comments, and the layout where that is certain."""
+    if node.resource_type == "seed":
+        path = Path(node.root_path or ".") / node.original_file_path
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if getattr(node, "language", "sql") == "python":
+        return python_parts(code, os.environ, versions=scope.engine)
+    return sql_form(_without_former_name(code), macros, values)
+
+
+def _without_former_name(code: str) -> str:
+    """Code without ``was`` in its ``config(…)``: the name that a table had before says nothing about its rows."""
+    return _CONFIG.sub(lambda found: _WAS.sub("", found[0]), code)
+
+
+def _signature(node: Any) -> list[object]:
+    """Arguments and result of a function."""
+    if node.resource_type != "function":
+        return []
+    return [[one.to_dict() for one in node.arguments], node.returns.to_dict()]
+
+
+def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
+    """Configuration, columns and constraints; what says nothing about the result only where the code may read it."""
+    config = node.config.to_dict(omit_none=True)
+    documented = whole or any((config.get("persist_docs") or {}).values())
+    ignored: frozenset[str] = frozenset() if whole else scope.ignored
+    if not (scope.engine or whole):
+        return [{name: value for name, value in config.items() if name not in ignored}]
+    columns = [
+        [
+            column.name,
+            column.data_type,
+            column.quote,
+            _told(column.constraints),
+            column.description if documented else "",
+        ]
+        for column in node.columns.values()
+    ]
+    tested = getattr(node, "test_metadata", None)
+    return [
+        {name: value for name, value in config.items() if name not in ignored},
+        columns,
+        _told(getattr(node, "constraints", [])),
+        tested.to_dict() if tested else None,
+        [node.description, [column.meta for column in node.columns.values()]] if documented else None,
+    ]
+
+
+def _asks_for(node: Any, names: Collection[str]) -> bool:
+    """Whether a Python model asks ``dbt.config`` for one of some names, or for ``meta``: dbt notes what it asks for."""
+    asked = node.config.get("config_keys_used") or []
+    return bool(node.config.get("meta_keys_used")) or not set(names).isdisjoint(asked)
+
+
+def _all(manifest: Any) -> Iterator[Any]:
+    """Everything of which ``graph`` tells the configuration."""
+    for _, node in sorted({**manifest.nodes, **manifest.sources}.items()):
+        if getattr(node, "config", None) is not None:
+            yield node
+
+
+def _told(constraints: Sequence[Any]) -> list[Any]:
+    return [constraint.to_dict(omit_none=True) for constraint in constraints]
+
+
+def _target() -> dict[str, Any]:
+    """What ``target`` holds in Jinja."""
+    adapter = FACTORY.adapters.get("duckdb")
+    return dict(adapter.config.to_target_dict()) if adapter else {}  # type: ignore[attr-defined]
+
+
+def _settings() -> dict[str, Any]:
+    """DuckDB's settings in the profile, such as its time zone, and plugins of the project's own, which may make functions.
+
+    Limits and folders shape no row.
+    """
+    adapter = FACTORY.adapters.get("duckdb")
+    credentials = adapter.config.credentials if adapter else None  # type: ignore[attr-defined]
+    given = {
+        **(getattr(credentials, "settings", None) or {}),
+        **(getattr(credentials, "config_options", None) or {}),
+    }
+    return {
+        name: value for name, value in given.items() if name not in ONCE and not name.endswith("_directory")
+    } | {
+        f"plugin {plugin.module}": code
+        for plugin in getattr(credentials, "plugins", None) or []
+        if (code := own_code(plugin.module))
+    }
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _dependencies(node: Any) -> list[str]:
+    return list(getattr(node.depends_on, "nodes", []))  # a seed depends on macros only

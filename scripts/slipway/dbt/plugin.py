@@ -1,0 +1,290 @@
+"""The dbt-duckdb plugin: hooks only.
+
+Macros reach it through ``adapter.store_relation('slipway', relation, [], <operation>, 'iceberg', config)``;
+``config`` is a dict that an operation fills in with its answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+from dbt.adapters.factory import FACTORY
+from dbt.flags import get_flags
+from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.invocation import get_invocation_id
+
+from slipway.dbt import build, conclude, describe, frames, hooks, increments, invocation, outdated, seeds
+from slipway.dbt.configuration import refuse_in_batches
+from slipway.dbt.describe import own_columns
+from slipway.dbt.inputs import consumed
+from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.session import Session
+from slipway.dbt.volatility import check_listings
+from slipway.engines.duckdb import engine, spill
+from slipway.environments.profiles import Profile
+from slipway.errors import ContractError, SlipwayError
+from slipway.records.run_manifest import RunRequest, new_run_id
+
+_current: Plugin | None = None
+
+
+def current() -> Plugin:
+    """The plugin instance of this process, for code that dbt runs without a handle on it."""
+    assert _current is not None
+    return _current
+
+
+class Plugin(BasePlugin):
+    """Keeps one session per dbt invocation and hands every operation to it."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Called by dbt-duckdb once per process; opens nothing yet."""
+        global _current
+        _current = self
+        self._lock = threading.RLock()
+        self._session: Session | None = None
+        self._invocation: str | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._attached: set[str] = set()
+        self._python: dict[str, dict[str, Any]] = {}
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Called before dbt's database is opened: memory, threads and the folder to spill to."""
+        flags = get_flags()
+        with contextlib.suppress(SlipwayError):  # told by configure_connection
+            profile = Profile(hooks.project_dir(flags), Path(flags.PROFILES_DIR))
+            spill.configure(creds.settings, config, profile.environment(creds.database).home)
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
+        self._connection = conn
+        self._attached = set()
+        try:
+            session = self._new_session(conn)
+            hooks.check_project(session)  # before dbt makes a schema in DuckDB for each layer
+            engine.prepare(conn)
+            session.secret.renew(conn)
+            invocation.mask_secrets()
+            conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
+        except SlipwayError as error:
+            invocation.current.refusal = invocation.current.refusal or error
+            raise DbtRuntimeError(error.line()) from error
+
+    @property
+    def session(self) -> Session:
+        """The session of the running invocation; a new one begins when dbt is invoked again."""
+        with self._lock:
+            if self._connection is None:
+                self._connect()
+            assert self._connection is not None
+            if self._session is None or self._invocation != get_invocation_id():
+                self._new_session(self._connection)
+            assert self._session is not None
+            return self._session
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Carry out one operation of the macros; an error is the node's error."""
+        assert target_config.location is not None
+        operation = getattr(self, f"op_{target_config.location.path}")
+        try:
+            self.session.secret.renew(thread_cursor())
+            with spill.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
+                operation(target_config.relation, target_config.config)
+        except SlipwayError as error:
+            invocation.current.refusal = invocation.current.refusal or error
+            raise DbtRuntimeError(error.line()) from error
+        except duckdb.Error as error:
+            raise DbtRuntimeError(str(error)) from error
+
+    def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
+        """on-run-start: land files, take over a failed candidate on retry."""
+        self.session.manifest = self.manifest
+        try:
+            config["messages"] = hooks.begin(self.session)
+        except BaseException:  # a run that did not begin has no end either
+            self.session.leave()
+            raise
+
+    def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
+        """on-run-end: publish what passed, write the records."""
+        if not self.session.request.managed:
+            try:
+                config["messages"] = conclude.finish(self.session, self.manifest, config["results"])
+            finally:
+                self.session.leave()
+
+    def op_list(self, relation: Any, config: dict[str, Any]) -> None:
+        """Tables that exist in a schema, for dbt's relation cache."""
+        if self.session.is_environment(relation.database):
+            config["names"] = self.session.names(relation.database, relation.schema)
+
+    def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether a model has a table to add to: its own environment's, not one it may merely read."""
+        identifier = (relation.schema, relation.identifier)
+        config["exists"] = (
+            identifier not in self.session.rebuilt and self.session.base(identifier) is not None
+        )
+
+    def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
+        """Make a referenced table readable as this run sees it."""
+        if self.session.is_environment(relation.database):
+            self._attach(relation.database)
+            self.session.pin(relation.database, (relation.schema, relation.identifier))
+        if config.get("columns"):
+            config["columns"] = own_columns(self.session, thread_cursor(), self.manifest, relation)
+
+    def op_staged(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether this run has built a table, which is then read whatever ``--defer`` says."""
+        deferred = getattr(get_flags(), "DEFER", False)
+        config["staged"] = deferred and (relation.schema, relation.identifier) in self.session.staged
+
+    def op_has_columns_from_data(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether DuckDB has to look at data to know the columns of a query."""
+        config["has_columns_from_data"] = len(thread_cursor().extract_statements(config["sql"])) > 1
+
+    def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
+        """Decide whether a node has to be built."""
+        force = bool(config.get("full_refresh")) or self.session.request.force
+        config["response"] = build.unchanged(self.session, self.manifest, config, force=force)
+
+    def op_write(self, relation: Any, config: dict[str, Any]) -> None:
+        """Write a model's query as a staged table."""
+        written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
+        config["rebuild" if isinstance(written, str) else "response"] = written
+
+    def op_check_listings(self, relation: Any, config: dict[str, Any]) -> None:
+        """Refuse a query that asks DuckDB's catalog which tables there are, and note what one of a node's Jinja depends on."""
+        check_listings(thread_cursor(), config["name"], config["sql"])
+        self.session.volatility.note(config.get("rendering", ""), config["sql"])
+
+    def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
+        """Put a seed's rows into the in-memory database, to be written from there."""
+        seeds.load(thread_cursor(), relation.identifier, config)
+
+    def op_expect_python(self, relation: Any, config: dict[str, Any]) -> None:
+        """Remember how the Python model that runs next is to be written."""
+        self._python[config["python_call"]] = config
+
+    def write_python(self, call: str, frame: Any, connection: Any) -> None:
+        """Write what a Python model returned; called from the compiled model, where an error is told by a traceback."""
+        config = self._python.pop(call)
+        unique_id = config["unique_id"]
+        cursor = getattr(connection, "_cursor", connection)
+        refused: list[ContractError] = []
+        try:
+            refused = frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
+            self.session.secret.renew(cursor)
+            config["sql"] = "from __slipway_frame"
+            with spill.limits(unique_id.rpartition(".")[2]):
+                config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
+        except SlipwayError as error:
+            config["refused"] = error
+        except duckdb.Error as error:
+            config["refused"] = refused[0] if refused else error
+        finally:
+            cursor.unregister("__slipway_frame")
+
+    def op_python_written(self, relation: Any, config: dict[str, Any]) -> None:
+        """Tell of a refusal in one line, now that dbt has left the Python model."""
+        if error := config.pop("refused", None):
+            raise error
+
+    def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
+        """When a feed last brought a file that was accepted."""
+        config["landed_at"] = self.session.landing.ledger.last_landed_at(relation.identifier)
+
+    def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
+        """A predicate for rows appended to a table since a model read it.
+
+        Raises:
+            ConfigError: its rows carry the ``_run_id`` of other runs than those that wrote them.
+        """
+        table, _ = self._since(relation, config)
+        increments.check_raw(table, f"{relation.schema}.{relation.identifier}")
+        self._increment(relation, config)
+
+    def op_partitions_changed(self, relation: Any, config: dict[str, Any]) -> None:
+        """A predicate for partitions of a table that changed since a model read it."""
+        self._increment(relation, config)
+
+    def _increment(self, relation: Any, config: dict[str, Any]) -> None:
+        refuse_in_batches(manifest_node(self.manifest, config["unique_id"]))
+        table, consumed = self._since(relation, config)
+        name = (relation.database, relation.schema, relation.identifier)
+        found = increments.increment(name, table, consumed, config.get("column"))
+        self.session.increments[config["unique_id"]][(*name, config.get("column"))] = found
+        config["predicate"] = found.predicate
+
+    def op_rebuild(self, relation: Any, config: dict[str, Any]) -> None:
+        """Prepare for the query of a full build: until it is written, the model has no table to add to."""
+        config["ctes"] = outdated.begin_rebuild(self.session, self.manifest, config["unique_id"])
+
+    def op_with_ctes(self, relation: Any, config: dict[str, Any]) -> None:
+        """Put the ephemeral models that a query reads in front of it, as dbt does."""
+        config["sql"] = outdated.with_ctes(config["sql"], config["ctes"])
+
+    def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether a data test passed before on the same tables with the same code."""
+        config["carried"] = hooks.test_carried(
+            self.session, self.manifest, config["unique_id"], config["sql"]
+        )
+        if config["carried"]:
+            config["response"], config["result"] = hooks.carried_result()
+
+    def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
+        """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
+        config["sql"] = describe.catalog_query(self.session, config["relations"])
+
+    @property
+    def manifest(self) -> Any:
+        """dbt's manifest, which the adapter keeps to resolve macros."""
+        return FACTORY.adapters["duckdb"].get_macro_resolver()
+
+    def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
+        source, this = (relation.schema, relation.identifier), config["this"]
+        known = self.session.is_environment(relation.database)
+        table = self.session.current(relation.database, source) if known else None
+        return table, consumed(self.session, (this.schema, this.identifier), relation.database, source)
+
+    def _attach(self, database: str) -> None:
+        with self._lock:
+            assert self._connection is not None
+            if database not in self._attached:
+                self._connection.execute(f"attach if not exists ':memory:' as \"{database}\"")
+                self._attached.add(database)
+
+    def _connect(self) -> None:
+        """``test``, ``show`` and ``docs`` reach the plugin before dbt has opened its database."""
+        thread_cursor()
+
+    def _new_session(self, connection: duckdb.DuckDBPyConnection) -> Session:
+        flags, request = get_flags(), invocation.current.request
+        if request is None:
+            now = datetime.now(UTC)
+            request = RunRequest(
+                new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line()
+            )
+        assert self.creds is not None
+        if self._session:
+            self._session.leave()
+        profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
+        self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
+        self._session.builds = hooks.builds()
+        self._session.manifest = self.manifest
+        self._invocation = get_invocation_id()
+        invocation.current.session = self._session
+        return self._session
+
+
+def thread_cursor() -> duckdb.DuckDBPyConnection:
+    """The connection of the calling dbt thread; opens it when it is not open yet."""
+    handle = FACTORY.adapters["duckdb"].connections.get_thread_connection().handle
+    wrapped = handle.cursor()
+    return wrapped._cursor  # type: ignore[no-any-return]

@@ -1,0 +1,168 @@
+"""Tables under a new name: what a model's ``was`` says, and how the table is taken over as it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
+from slipway.errors import ConfigError
+from slipway.iceberg.restoring import retired
+from slipway.iceberg.snapshots import confirm_snapshot
+from slipway.iceberg.staging import Staging
+from slipway.iceberg.tables import TableId
+from slipway.records.run_manifest import Definition
+from slipway.releases.candidates import record_of
+from slipway.releases.table_state import TableState, read_state
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+    from slipway.dbt.session import Session
+
+
+_TABLES = ("model", "seed", "snapshot")
+
+
+class _With:
+    """dbt's manifest with one node more; the manifest itself is shared by threads."""
+
+    def __init__(self, manifest: Any, unique_id: str, node: Any) -> None:
+        self._manifest, self.nodes = manifest, {**manifest.nodes, unique_id: node}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manifest, name)
+
+
+def was(node: Any) -> TableId | None:
+    """The table that a node continues under another name, ``layer.table`` or a table of its own layer; None without.
+
+    Raises:
+        ConfigError: it is no name.
+    """
+    given = node.config.get("was") if node.resource_type in _TABLES else None
+    if given is None:
+        return None
+    layer, _, name = str(given).rpartition(".")
+    if not name or not isinstance(given, str):
+        raise ConfigError(f"{node.name}: was is {given!r}", "it names no table", "write table or layer.table")
+    return layer or node.schema, name
+
+
+def rename(manifest: Any, locations: dict[TableId, str]) -> dict[TableId, TableId]:
+    """Tables that a project has under a new name, to the name that the catalog has them under.
+
+    Args:
+        manifest: dbt's, None when the project is not known.
+        locations: what the catalog names; the new names are added, with what the old ones show.
+    """
+    found: dict[TableId, TableId] = {}
+    for node in manifest.nodes.values() if manifest else ():
+        new = (node.schema, getattr(node, "alias", ""))
+        if (old := was(node)) and old in locations and new not in locations:
+            found[new] = old
+    locations |= {new: locations[old] for new, old in found.items()}
+    return found
+
+
+def former_name(manifest: Any, table: TableId) -> TableId | None:
+    """The name that a table had before, as its model says."""
+    nodes = manifest.nodes.values() if manifest else ()
+    return next(
+        (old for node in nodes if (node.schema, getattr(node, "alias", "")) == table and (old := was(node))),
+        None,
+    )
+
+
+def rename_problems(nodes: Sequence[Any]) -> Iterator[str]:
+    """What is wrong with ``was`` in a project."""
+    makers = {(node.schema, node.alias): node for node in nodes}
+    heirs: dict[TableId, Any] = {}
+    for node in nodes:
+        if (old := was(node)) is None:
+            continue
+        name = ".".join(old)
+        if old in makers:
+            yield f"{node.name} has was: {name}, and {makers[old].name} makes {name}: remove one of them"
+        if old in heirs:
+            yield f"{node.name} and {heirs[old].name} both have was: {name}: only one of them can continue the table"
+        heirs[old] = node
+
+
+def _former_keys(session: Session, unique_id: str, inputs: Mapping[str, str]) -> set[str]:
+    """Node keys that a renamed node would have under its former name: by another file name, alias or layer.
+
+    Args:
+        session: the run.
+        unique_id: the node.
+        inputs: what it reads, as for ``node_key``.
+    """
+    before = {".".join(new): ".".join(old) for new, old in session.renamed.items()}
+    read = {before.get(table, table): content for table, content in inputs.items()}
+    return {
+        node_key(manifest, called, read, session.vars) for manifest, called in _formerly(session, unique_id)
+    }
+
+
+def made_under_new_name(
+    session: Session, node: Any, key: str, known: Sequence[Definition]
+) -> tuple[Definition, ...]:
+    """What made the rows of a table; of a renamed one, code that differs only in the name is the present code.
+
+    Args:
+        session: the run.
+        node: the node.
+        key: its definition key.
+        known: what the table says.
+    """
+    if (node.schema, node.alias) not in session.renamed:
+        return tuple(known)
+    same = {
+        definition_key(manifest, called, session.vars)
+        for manifest, called in _formerly(session, node.unique_id)
+    }
+    return tuple(one.model_copy(update={"key": key}) if one.key in same else one for one in known)
+
+
+def _formerly(session: Session, unique_id: str) -> Iterator[tuple[Any, str]]:
+    """Manifests in which a node has its former name, with its unique id there."""
+    node = manifest_node(session.manifest, unique_id)
+    layer, name = session.renamed[node.schema, node.alias]
+    ids = dict.fromkeys((unique_id, f"{unique_id.rpartition('.')[0]}.{name}"))
+    aliases = dict.fromkeys((node.config.get("alias"), None, name))
+    for called, alias, schema in product(ids, aliases, dict.fromkeys((node.config.get("schema"), layer))):
+        twin = copy.copy(node)
+        twin.config = node.config.replace(alias=alias, schema=schema)
+        yield _With(session.manifest, called, twin), called
+
+
+def retire_old_name(session: Session, old: TableId) -> None:
+    """Take it into a run's candidate that the catalog is not to name a table's old name any more."""
+    if old not in session.retired:
+        session.retired[old] = retired(session.outputs, old, session.locations(session.outputs)[old])
+        content = record_of(session.retired[old], session.release)
+        session.records.write(session.request.run_id, f"candidate/{'.'.join(old)}.json", content)
+
+
+def take_over(session: Session, unique_id: str, base: Table, state: TableState) -> Table | None:
+    """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
+
+    It is not built otherwise: a model that appends would add what the table has already.
+
+    Args:
+        session: the run.
+        unique_id: the node.
+        base: under its new name, as the old one shows it.
+        state: what it is to remember.
+    """
+    known = read_state(base)
+    if known.node_key not in _former_keys(session, unique_id, state.inputs):
+        return None
+    transaction = Staging(base)
+    confirm_snapshot(transaction, session.release_tag, replace(state, batches=known.batches).table_property)
+    staged = session.outputs.stage(base, transaction, new=False)
+    session.stage(staged)
+    return staged.table

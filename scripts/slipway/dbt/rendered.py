@@ -1,0 +1,82 @@
+"""What Jinja code looks at while it is rendered that no key covers: the clock, the invocation, results of SQL.
+
+The compiled SQL holds only the value that was found, so its plan cannot say that the value may be another one next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from slipway.dbt.keys.jinja_code import SHIMS, macros_of, named_macros, tags
+from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.volatility import Volatility, volatile_of
+
+_OF_THE_RUN = frozenset({"invocation_id", "run_started_at"})
+_OF_MODULES = frozenset({"now", "today", "utcnow"})
+# SQL by other ways than run_query, whose queries are looked at one by one
+_RUNS_SQL = frozenset({"add_query", "load_result", "statement"})
+_RUN_BY_ADAPTER = frozenset({"execute"})
+
+
+def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: str | None) -> str:
+    """What else than its key a node's result depends on, in words; empty if nothing.
+
+    Args:
+        volatility: of the session.
+        manifest: dbt's manifest.
+        unique_id: the node.
+        query: its compiled SQL, None for what has none.
+    """
+    for name in _with_inlined(manifest, unique_id):
+        if used := looked_at(_sources(manifest, manifest_node(manifest, name))):
+            return f"its Jinja uses {', '.join(used)}"
+        if told := volatility.rendered.get(name, ""):
+            return f"a query that its Jinja runs depends on more: {told}"
+    return volatile_of(volatility, manifest_node(manifest, unique_id), query)
+
+
+def looked_at(sources: Iterable[str]) -> list[str]:
+    """Names in Jinja code whose values differ between two runs with the same key, sorted."""
+    found: set[str] = set()
+    for source in sources:
+        parts = [tag.tokens for tag in tags(source)]
+        has_modules = any(("name", "modules") in tokens for tokens in parts)
+        for tokens in parts:
+            for at, (kind, text) in enumerate(tokens):
+                before = tokens[at - 1][1] if at else ""
+                if kind != "name" or (before == "." and text in _OF_THE_RUN | _RUNS_SQL - {"add_query"}):
+                    continue
+                if (
+                    text in _OF_THE_RUN | _RUNS_SQL
+                    or (has_modules and before == "." and text in _OF_MODULES)
+                    or (before == "." and text in _RUN_BY_ADAPTER and tokens[at - 2][1] == "adapter")
+                ):
+                    found.add(text)
+    return sorted(found)
+
+
+def _sources(manifest: Any, node: Any) -> Iterator[str]:
+    """The Jinja of a node that shapes its rows: its own, its hooks' and that of macros of the project and of packages."""
+    if node.resource_type == "seed" or getattr(node, "language", "sql") != "sql":
+        return
+    yield node.raw_code
+    for name in ("pre_hook", "post_hook"):
+        yield from (hook.sql for hook in getattr(node.config, name, None) or [])
+    for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]):
+        if manifest.macros[name].name not in SHIMS:
+            yield sql
+
+
+def _with_inlined(manifest: Any, unique_id: str) -> Iterator[str]:
+    """A node, and the ephemeral models and views that it reads."""
+    waiting, known = [unique_id], set[str]()
+    while waiting:
+        name = waiting.pop()
+        node = manifest_node(manifest, name)
+        kind = getattr(node, "config", None) and node.config.get("materialized")
+        if name in known or (name != unique_id and kind not in ("ephemeral", "view")):
+            continue
+        known.add(name)
+        yield name
+        waiting += getattr(getattr(node, "depends_on", None), "nodes", [])

@@ -1,0 +1,230 @@
+"""Run: land, build, test, publish, and write it all down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.environments.environment import Environment, Mode
+from slipway.errors import SlipwayError, UnavailableError
+from slipway.records.run_manifest import NOTHING_SELECTED, RunManifest, RunRequest, new_run_id
+from slipway.runs.progress import Note, Progress
+
+if TYPE_CHECKING:
+    from slipway.dbt.events import EventStream
+    from slipway.dbt.invocation import Invocation
+    from slipway.dbt.session import Session
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment, None for the profile's default.
+        select: dbt selectors.
+        exclude: dbt selectors.
+        vars: dbt variables.
+        full_refresh: rebuild incremental models from nothing.
+        event_time_start: microbatch models are built from this time on, UTC.
+        event_time_end: microbatch models are built up to this time.
+        force: build also what is unchanged.
+        threads: dbt threads, None for the profile's.
+        scratch: build in this folder instead of the environment's own tables.
+        pins: inputs fixed to metadata locations, ``schema.table`` to location.
+        state: folder with dbt's manifest to compare with; sets ``--defer --state``.
+        command: the command line, for the record.
+        wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
+    """
+
+    project: Path
+    target: str | None = None
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    vars: dict[str, Any] = field(default_factory=dict)
+    full_refresh: bool = False
+    event_time_start: datetime | None = None
+    event_time_end: datetime | None = None
+    force: bool = False
+    threads: int | None = None
+    scratch: Path | None = None
+    pins: dict[str, str] | None = None
+    state: Path | None = None
+    command: Sequence[str] = ()
+    wait: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that came to an end, and where its records are."""
+
+    manifest: RunManifest
+    folder: str
+    environment: Environment
+
+
+class NothingSelectedError(SlipwayError):
+    """The selection names no node, so there is no run."""
+
+
+def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
+    """Build the selection and publish it if everything passed.
+
+    Raises:
+        NothingSelectedError: the selection names no node.
+        SlipwayError: the run could not begin, or dbt could not parse the project; nothing was built.
+        KeyboardInterrupt: Ctrl-C; recorded, nothing published.
+        ConflictError: other runs on the same tables took too long, so that nothing was built; or someone else
+            published a table of the run, which is recorded; nothing was published.
+        UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
+    """
+    from slipway.dbt import invocation
+    from slipway.dbt.events import EventStream, log_told_once
+    from slipway.dbt.slices import requested_slice
+    from slipway.environments.profiles import Profile
+    from slipway.processes import too_late
+
+    environment = Profile(options.project).environment(options.target)
+    sliced = requested_slice(options.vars, options.vars) is not None
+    _check_code(environment, options, show, kept=not (options.scratch or sliced))
+    now = datetime.now(UTC)
+    request = RunRequest(
+        run_id=new_run_id(now),
+        started_at=now,
+        managed=True,
+        force=options.force,
+        vars=options.vars,
+        scratch=str(options.scratch) if options.scratch else None,
+        pins=options.pins,
+        command=list(options.command),
+        wait=options.wait,
+    )
+    log = environment.logs / f"{request.run_id}.jsonl"
+    events = EventStream(request.run_id, log, show)
+    with log_told_once(show):
+        done = invocation.invoke(_arguments(options), options.project, request, events)
+    session = invocation.session()
+    try:
+        return _ended(session, done, events, request, show)
+    finally:
+        if session:
+            with too_late():  # whoever ended it here would read that nothing was published
+                session.leave()
+
+
+def _ended(
+    session: Session | None,
+    done: Invocation,
+    events: EventStream,
+    request: RunRequest,
+    show: Callable[[Progress], None],
+) -> Run:
+    from slipway.dbt import conclude
+    from slipway.processes import too_late
+
+    if session is None or not session.begun:
+        events.close()
+        events.path.unlink(missing_ok=True)
+        if done.interrupted:
+            raise KeyboardInterrupt
+        if done.refusal:
+            raise done.refusal
+        if done.success:
+            raise NothingSelectedError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
+        raise SlipwayError(
+            "the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log"
+        )
+    with too_late():
+        try:
+            manifest = conclude.conclude(session, done)
+        finally:
+            try:
+                session.records.write_compressed(request.run_id, "log.jsonl", events.close())
+                events.path.unlink(missing_ok=True)
+            except (OSError, UnavailableError) as error:  # it must not hide how the run ended
+                show(Note(f"the log is left in {events.path}: {error}"))
+    _tell_abandoned(session, show)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
+        raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
+    return Run(manifest, session.records.location(request.run_id), session.target_environment)
+
+
+def _tell_abandoned(session: Session, show: Callable[[Progress], None]) -> None:
+    """Name published tables that no model of the project makes any more: they look current, and never will be again."""
+    from slipway.dbt.configuration import tables_of
+
+    if session.scratch or session.manifest is None:
+        return
+    with suppress(SlipwayError):  # a record that is damaged is told elsewhere
+        released = session.records.last_release()
+        if released and (found := released.without_model(tables_of(session.manifest))):
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            show(
+                Note(
+                    f"no model makes {', '.join(found[:3])}{more} any more, and readers still see what was published:"
+                    f" slipway retire {' '.join(found[:3])}"
+                )
+            )
+
+
+def _arguments(options: RunOptions) -> list[str]:
+    import json
+
+    # dbt parses a project anew when a target is named that was not before, were it the same one
+    arguments = ["build", *(["--target", options.target] if options.target else [])]
+    for name, values in (("--select", options.select), ("--exclude", options.exclude)):
+        arguments += [name, *values] if values else []
+    if options.vars:
+        arguments += ["--vars", json.dumps(options.vars, default=str)]
+    if options.full_refresh:
+        arguments.append("--full-refresh")
+    for name, value in (
+        ("--event-time-start", options.event_time_start),
+        ("--event-time-end", options.event_time_end),
+    ):
+        arguments += [name, value.strftime("%Y-%m-%dT%H:%M:%S")] if value else []
+    if options.threads:
+        arguments += ["--threads", str(options.threads)]
+    if options.state:
+        arguments += ["--defer", "--state", str(options.state)]
+    return arguments
+
+
+def _check_code(
+    environment: Environment, options: RunOptions, show: Callable[[Progress], None], *, kept: bool
+) -> None:
+    """A production run is of a commit that others can find again; any other run says when there is no commit.
+
+    Args:
+        environment: where it runs.
+        options: of the run.
+        show: gets the note.
+        kept: what is built is for readers, not for a scratch environment.
+
+    Raises:
+        SlipwayError: it is a production run, and no commit holds all of its code.
+    """
+    from slipway.code.versions import code_of
+
+    code = code_of(options.project)
+    if kept and environment.mode is Mode.PRODUCTION and (why := code.unknown):
+        way = "commit or remove it"
+        if code.commit and not code.dirty:
+            way = "add the digest there when you have looked at the package, or commit the package"
+        raise SlipwayError(f"a run in {environment.name} needs a clean work tree at a commit", why, way)
+    if kept and code.commit is None:
+        show(Note(f"no commit holds this code ({code.problem}): this run cannot be replayed"))
+
+
+def _first_failure(done: Invocation) -> str:
+    for result in done.results:
+        if str(result.status) in ("error", "fail"):
+            return " ".join(str(result.message).split())
+    return "dbt stopped before the first node"

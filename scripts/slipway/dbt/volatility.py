@@ -1,0 +1,310 @@
+"""Whether a query depends on more than what is in its key: a clock, chance, files, listings of tables.
+
+It is bound a second time, in an empty database of its own that has nothing but the columns of the tables that the query reads. What
+cannot be bound there needs something that no key covers; what can be is a plan in which macros and views are expanded and nothing
+is computed yet, so that DuckDB's catalogue says of each function in it whether its result may change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from slipway.dbt.keys.python_code import python_volatile
+from slipway.errors import ConfigError
+from slipway.iceberg.types import literal, quote
+
+if TYPE_CHECKING:
+    from slipway.dbt.views import Views
+
+
+_MAY_LIST = re.compile(
+    r"\b(?:show|information_schema|duckdb_\w+|pragma_\w+|pg_\w+|sqlite_\w+)\b", re.IGNORECASE
+)
+_LISTS = frozenset(
+    f"DUCKDB_{what}"
+    for what in (
+        "COLUMNS",
+        "CONSTRAINTS",
+        "DATABASES",
+        "DEPENDENCIES",
+        "INDEXES",
+        "SCHEMAS",
+        "SEQUENCES",
+        "TABLES",
+        "VIEWS",
+    )
+)
+
+
+def check_listings(cursor: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+    """Refuse a query that lists tables, columns, views, schemas or databases.
+
+    What the query names is only the reason to look; its plan says what it does, also through views of DuckDB's own.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if not _MAY_LIST.search(sql):
+        return
+    try:
+        rows = cursor.execute(f"explain (format json) {sql}").fetchall()
+        functions = {
+            function for _, plan in rows for node in json.loads(plan) for function in _functions(node)
+        }
+    except (
+        duckdb.Error,
+        json.JSONDecodeError,
+    ):  # what cannot be planned cannot be run, and that is told then
+        return
+    if found := sorted(functions & _LISTS):
+        raise ConfigError(
+            f"{name} lists {' and '.join(one.removeprefix('DUCKDB_').lower() for one in found)} of DuckDB's catalog",
+            "there are only those that this run has read so far, not what is published",
+            "name the tables with ref or source; adapter.get_relation and adapter.get_columns_in_relation answer from the "
+            "Iceberg catalog, and slipway sql lists what is published",
+        )
+
+
+def _functions(plan: dict[str, Any]) -> Iterator[str]:
+    yield str((plan.get("extra_info") or {}).get("Function", ""))
+    for child in plan.get("children", ()):
+        yield from _functions(child)
+
+
+_Name = tuple[str, str, str]
+
+# rows of these follow from their arguments alone; every other table function looks at files, settings or the catalog
+_PURE_TABLES = frozenset(
+    {
+        "generate_series",
+        "json_each",
+        "json_tree",
+        "range",
+        "repeat",
+        "repeat_row",
+        "seq_scan",
+        "summary",
+        "unnest",
+    }
+)
+# of which the catalogue says that they do not change
+_CHANGING = frozenset({"current_localtime", "current_localtimestamp", "current_setting", "getvariable"})
+_BY_CHANCE = frozenset({"reservoir_quantile"})
+# DuckDB puts it around each subquery that may have one row only
+_HARMLESS = frozenset({"error"})
+_BOUND = frozenset({"BOUND_FUNCTION", "BOUND_AGGREGATE", "BOUND_WINDOW"})
+_PART = r'(?:"(?:[^"]|"")*"|\w+)'
+_VIEW = re.compile(
+    rf"\s*create (?:temp(?:orary)? )?view {_PART}(?:\.{_PART})*\s*(?:\([^)]*\))? as ", re.IGNORECASE
+)
+_MOST = 3
+
+
+class Volatility:
+    """Looks at the queries of one session; threads take turns.
+
+    Args:
+        views: what the session has made readable.
+
+    Attributes:
+        tests: what was found of the session's tests, by unique id.
+        rendered: what was found of the queries that nodes ran while they were rendered, by unique id.
+    """
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self.tests: dict[str, str] = {}
+        self.rendered: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._made: dict[_Name, str] = {}
+        self._own: frozenset[str] | None = None
+
+    def why(self, sql: str) -> str:
+        """What else a query depends on, in words; empty if nothing."""
+        with self._lock:
+            try:
+                return self._why(sql)
+            except duckdb.Error as error:
+                return f"it cannot be looked into: {_first_line(str(error))}"
+
+    def plan(self, sql: str, named: str) -> dict[str, Any]:
+        """The bound plan of a query, with conditions in it that stand for others.
+
+        Args:
+            sql: the query as the run has it.
+            named: the same, with those conditions.
+
+        Raises:
+            duckdb.Error: it cannot be bound in a database that has nothing but the columns of the tables that it reads.
+        """
+        with self._lock:
+            if self._own is None:
+                self._own = self._own_functions()
+            self._prepare(sql, self._own, set())
+            answer = self._one("json_serialize_plan", named)
+            if answer.get("error") or len(answer["plans"]) != 1:
+                raise duckdb.BinderException(answer.get("error_message", "several statements"))
+            found: dict[str, Any] = answer["plans"][0]
+            return found
+
+    def note(self, unique_id: str, sql: str) -> None:
+        """Look at a query that a node ran while it was rendered.
+
+        Args:
+            unique_id: the node; empty for a query of no node's Jinja.
+            sql: the query.
+        """
+        if unique_id and (why := self.why(sql)):
+            self.rendered[unique_id] = why
+
+    def forget(self) -> None:
+        """Ask anew which functions were made in the run's database: a hook may have made some."""
+        with self._lock:
+            self._own = None
+
+    def _why(self, sql: str) -> str:
+        if self._own is None:  # DuckDB takes many milliseconds to list its functions
+            self._own = self._own_functions()
+        own = self._own
+        told = self._prepare(sql, own, set())
+        if told:
+            return told
+        answer = self._one("json_serialize_plan", sql)
+        if answer.get("error"):
+            return f"it cannot be bound without what surrounds it: {_first_line(answer.get('error_message', ''))}"
+        names = sorted(set(self._changing(answer)))
+        return f"it calls {', '.join(names[:_MOST])}" if names else ""
+
+    def _prepare(self, sql: str, own: frozenset[str], within: set[_Name]) -> str:
+        """Make what a query reads, through views; what makes it depend on more than that."""
+        answer = self._one("json_serialize_sql", sql)
+        if answer.get("error"):
+            return f"it is no query that can be looked into: {_first_line(answer.get('error_message', ''))}"
+        for node in _walk(answer):
+            called = str(node.get("function_name", "")).lower()
+            if called in own:
+                return f"it calls {called}, which is no function of DuckDB's own"
+            if called in _CHANGING:
+                return f"it calls {called}"
+            if node.get("type") != "BASE_TABLE" or not node.get("catalog_name"):
+                continue
+            name = (str(node["catalog_name"]), str(node["schema_name"]), str(node["table_name"]))
+            if name not in within and (told := self._make(name, own, {*within, name})):
+                return told
+        return ""
+
+    def _make(self, name: _Name, own: frozenset[str], within: set[_Name]) -> str:
+        """A table with the columns of one that this run reads, or the view itself where it is one of the project's."""
+        version = self._views.version(name)
+        if version is not None:
+            if self._made.get(name) != version:
+                self._create("table", name, f"({', '.join(self._columns(name))})")
+                self._made[name] = version
+            return ""
+        found = self._views.query(
+            f"select sql from duckdb_views() where not internal and {_where(name, 'view_name')}"
+        )
+        if not found:
+            return ""  # it cannot be bound, which says it
+        text = _VIEW.sub("", str(found[0][0]), count=1).rstrip().removesuffix(";")
+        if told := self._prepare(text, own, within):
+            return told
+        if self._made.get(name) != text:
+            self._create("view", name, f"as {text}")
+            self._made[name] = text
+        return ""
+
+    def _create(self, what: str, name: _Name, definition: str) -> None:
+        database, schema, relation = (quote(part) for part in name)
+        self._database.execute(f"attach if not exists ':memory:' as {database}")
+        self._database.execute(f"create schema if not exists {database}.{schema}")
+        self._database.execute(
+            f"drop table if exists {database}.{schema}.{relation}"
+        ) if what == "table" else None
+        self._database.execute(f"create or replace {what} {database}.{schema}.{relation} {definition}")
+
+    def _columns(self, name: _Name) -> list[str]:
+        rows = self._views.query(
+            f"select column_name, data_type from duckdb_columns() where {_where(name, 'table_name')} order by column_index"
+        )
+        return [f"{quote(str(column))} {kind}" for column, kind in rows]
+
+    def _own_functions(self) -> frozenset[str]:
+        """Names of functions and macros that somebody made in the run's database; they go before DuckDB's."""
+        rows = self._views.query("select distinct function_name from duckdb_functions() where not internal")
+        return frozenset(str(row[0]).lower() for row in rows)  # not by SQL: ``lower`` may be among them
+
+    def _changing(self, plan: object) -> Iterator[str]:
+        for node in _walk(plan):
+            kind, name = node.get("type"), str(node.get("name", ""))
+            if node.get("expression_class") in _BOUND:
+                once = (
+                    name == "age" and len(node.get("children", ())) == 1
+                )  # until midnight of the day that it is
+                if once or name in _BY_CHANCE or name in self._unstable:
+                    yield name
+            elif kind == "LOGICAL_GET" and name not in _PURE_TABLES:
+                yield name
+            elif kind == "LOGICAL_SAMPLE" and node["sample_options"].get("seed", -1) < 0:
+                yield "sample without repeatable"
+
+    @cached_property
+    def _unstable(self) -> frozenset[str]:
+        rows = self._database.execute(
+            "select distinct function_name from duckdb_functions() where stability <> 'CONSISTENT' or has_side_effects"
+        ).fetchall()
+        return (frozenset(str(row[0]) for row in rows) | _CHANGING) - _HARMLESS
+
+    @cached_property
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        made = duckdb.connect(":memory:")
+        made.execute("set enable_external_access = false")
+        made.execute("set python_enable_replacements = false")
+        return made
+
+    def _one(self, function: str, sql: str) -> dict[str, Any]:
+        # not as a parameter: for one of those DuckDB imports pandas
+        row = self._database.execute(f"select {function}({literal(sql)})").fetchone()
+        assert row is not None
+        found: dict[str, Any] = json.loads(row[0])
+        return found
+
+
+def volatile_of(volatility: Volatility, node: Any, query: str | None) -> str:
+    """What else than its key a node's result depends on; a seed depends on nothing else.
+
+    Args:
+        volatility: of the session.
+        node: the node.
+        query: its compiled SQL, None for what has none.
+    """
+    if query:
+        return volatility.why(query)
+    return python_volatile(node.raw_code) if getattr(node, "language", "") == "python" else ""
+
+
+def _walk(value: object) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON document."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _where(name: _Name, column: str) -> str:
+    return f"database_name = {literal(name[0])} and schema_name = {literal(name[1])} and {column} = {literal(name[2])}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,179 @@
+"""Checks of what surrounds tables: store and clock, interrupted publications, holds, files of processes that are gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from slipway.code import git
+from slipway.doctor.examination import Examination
+from slipway.doctor.findings import Finding, Heal, PruneWorktrees, Remove
+from slipway.engines.duckdb import spill
+from slipway.environments.profiles import Profile
+from slipway.errors import DamagedError
+from slipway.iceberg.catalogs.next_step import Position
+from slipway.maintenance.steps import OLDER_THAN
+from slipway.maintenance.survey import find_orphans
+from slipway.processes import PREFIX, is_alive
+from slipway.records.release_records import Intent
+from slipway.releases.holds import Holds
+from slipway.releases.publication import check_store
+from slipway.releases.published import check_file
+from slipway.releases.write_ahead import positions
+from slipway.storage.objects import UNFINISHED
+from slipway.storage.s3 import answering, is_s3, s3_access, split
+
+_APART = timedelta(minutes=1)
+
+
+def conditional_writes(at: Examination) -> Iterator[Finding]:
+    """A store that does not keep what is written once."""
+    if at.has_no_catalog:  # which is told, and whoever asks for its kind would make it
+        return
+    if told := check_store(at.tables, at.records):
+        what, _, fix = told.partition(": ")
+        yield Finding(at.records.store.root, what.removeprefix(f"{at.records.store.root} "), fix)
+
+
+def clock(at: Examination) -> Iterator[Finding]:
+    """A clock that disagrees with the store's, or with the newest release."""
+    if is_s3(at.environment.warehouse):
+        bucket, _ = split(at.environment.warehouse)
+        with answering(at.environment.warehouse):
+            answer = s3_access(at.environment.catalog_properties).client.list_objects_v2(
+                Bucket=bucket, MaxKeys=1
+            )
+        theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        if abs(apart := theirs - at.now) > _APART:
+            yield _wrong(f"the store's clock says {theirs:%Y-%m-%d %H:%M:%S} UTC, {abs(apart)} from it")
+    newest = max((release.published_at for release in at.releases[0]), default=at.now)
+    if newest - at.now > _APART:
+        yield _wrong(
+            f"the newest release was published at {newest:%Y-%m-%d %H:%M:%S} UTC, which is in the future"
+        )
+
+
+def _wrong(what: str) -> Finding:
+    return Finding(
+        "clock of this machine", what, "set it: releases are ordered by time, and landed files are dated"
+    )
+
+
+def interrupted(at: Examination) -> Iterator[Finding]:
+    """Releases that were published in part, or as a whole and not recorded."""
+    if not at.intents:
+        return
+    try:
+        check_file(at.records)
+    except DamagedError:  # told of where the catalog is examined; nothing can be said of these without it
+        return
+    for intent in at.intents:
+        if what := _state(at, intent):
+            yield Finding(
+                f"release {intent.number} of run {intent.run_id}",
+                what,
+                "the next run or publication does it, too",
+                [Heal()],
+            )
+
+
+def holds(at: Examination) -> Iterator[Finding]:
+    """A hold that was placed by a rollback which never moved anything."""
+    try:
+        hold = Holds(at.records).current()
+    except DamagedError:  # told of where records are examined
+        return
+    found, damaged = at.releases
+    known = {release.number for release in found} | damaged.keys() | {item.number for item in at.intents}
+    if hold and hold.release not in known:
+        yield Finding(
+            f"hold of {hold.placed_at:%Y-%m-%d %H:%M} UTC",
+            f"{hold.who} placed it with release {hold.release}, which was never published: {hold.reason}",
+            "roll back, or lift it with slipway hold --lift",
+        )
+
+
+def _state(at: Examination, intent: Intent) -> str:
+    found = positions(at.tables, intent, at.locations)
+    shown = [name for name, where in found.items() if where.shows_release]
+    if len(shown) == len(found):
+        return "it is published and not recorded"
+    if shown:
+        return f"it is published in part: {', '.join(shown)} of {len(found)} tables"
+    if at.records.is_taken_back(intent.number):
+        return "it is taken back and not closed"
+    if Position.ELSEWHERE in found.values():
+        return "it was not published, and another was published since"
+    return ""  # not begun: its process may be about to; a later publication closes it
+
+
+_OWNED = re.compile(rf"{PREFIX}(?P<purpose>\w+)-(?P<pid>\d+)-\w+")
+_STILL_WRITTEN = timedelta(hours=1)
+
+
+def spilled(at: Examination) -> Iterator[Finding]:
+    """What DuckDB spilled for a process that was killed."""
+    for path in spill.left_over(spill.parent_of(at.environment.home)):
+        yield _left(path, "what a killed process spilled")
+
+
+def comparisons(at: Examination) -> Iterator[Finding]:
+    """Folders of a canary, a replay or slim CI that was killed, and git's knowledge of work trees in them."""
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+        owner = _OWNED.fullmatch(path.name)
+        if not owner or is_alive(int(owner["pid"])):
+            continue
+        with suppress(FileNotFoundError):
+            if path.stat().st_uid != os.getuid():
+                continue
+            yield _left(path, f"the builds of a {owner['purpose']} that was killed")
+    gone = [tree for tree in git.worktrees(at.project) if _is_ours(tree) and not _is_used(tree)]
+    for tree in gone:
+        yield Finding(
+            f"work tree {tree}",
+            "git knows it, and its folder is of a process that is gone",
+            "run git worktree prune",
+            [PruneWorktrees(str(at.project))],
+        )
+
+
+def half_written(at: Examination) -> Iterator[Finding]:
+    """Files of records that a process was writing when it was killed; on S3 there are none."""
+    root = Path(at.records.store.root.removeprefix("file://"))
+    if not root.is_dir():
+        return
+    for path in sorted(root.rglob(f"{UNFINISHED}*")):
+        with suppress(FileNotFoundError):  # it was written meanwhile
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if at.now - written > _STILL_WRITTEN:
+                yield _left(path, "a record that a killed process did not come to write")
+
+
+def orphans(at: Examination) -> Iterator[Finding]:
+    """Files of tables that nothing names, by runs that died or whose tables were replaced; looked for when all files are."""
+    if not at.deep or not at.locations:
+        return
+    variables = Profile(at.project).vars
+    for found in find_orphans(at.tables, at.records, variables, at.now, OLDER_THAN):
+        count, size = len(found.objects), found.size
+        what = f"{count} {'file' if count == 1 else 'files'} of {size:,} bytes that nothing names any more"
+        yield Finding(found.table, what, "slipway maintain removes them")
+
+
+def _left(path: Path, what: str) -> Finding:
+    return Finding(str(path), what, "delete it", [Remove(str(path))])
+
+
+def _is_ours(tree: Path) -> bool:
+    return any(_OWNED.fullmatch(part) for part in tree.parts)
+
+
+def _is_used(tree: Path) -> bool:
+    owned = [found for part in tree.parts if (found := _OWNED.fullmatch(part))]
+    return any(is_alive(int(found["pid"])) for found in owned)

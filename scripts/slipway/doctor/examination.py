@@ -1,0 +1,126 @@
+"""What the checks look at: one environment, asked once for each thing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+
+from slipway.engines.duckdb import engine
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedError, UnavailableError
+from slipway.iceberg.tables import TableId, Tables
+from slipway.processes import is_held
+from slipway.records.release_records import Intent, Release
+from slipway.records.removed import removed_runs
+from slipway.records.run_manifest import started_at
+from slipway.records.store import Records
+from slipway.releases.lease_rules import Standing
+from slipway.releases.leases import Found, Leases
+from slipway.releases.published import catalog_file, is_unused
+
+LONG_AGO = timedelta(hours=24)
+"""A run that began earlier and of which nothing else is known is taken for dead."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One environment under examination.
+
+    Args:
+        environment: the environment.
+        project: folder of dbt_project.yml.
+        now: the time, UTC.
+        deep: look at the records of every run and at every data file, too.
+    """
+
+    environment: Environment
+    project: Path
+    now: datetime
+    deep: bool = False
+
+    @cached_property
+    def records(self) -> Records:
+        """The environment's records."""
+        return Records(self.environment)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The environment's tables, through a catalog that is opened without being made."""
+        properties = {**self.environment.catalog_properties, "init_catalog_tables": "false"}
+        return Tables(replace(self.environment, catalog_properties=properties))
+
+    @property
+    def has_no_catalog(self) -> bool:
+        """Whether the catalog is a file that is not there; whoever opens it makes it."""
+        file = catalog_file(self.environment)
+        return file is not None and not file.is_file()
+
+    @cached_property
+    def locations(self) -> Mapping[TableId, str]:
+        """What the catalog names; nothing, when there is none, or it was never used."""
+        if self.has_no_catalog:
+            return {}
+        try:
+            return self.tables.locations()
+        except UnavailableError:
+            if is_unused(self.tables):
+                return {}
+            raise
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """A database that reads the environment's tables."""
+        return engine.connect(self.environment, self.environment.home)
+
+    @cached_property
+    def releases(self) -> tuple[list[Release], dict[int, DamagedError]]:
+        """Releases whose records can be read, and the others by number."""
+        return self.records.readable_releases()
+
+    @cached_property
+    def removed(self) -> Collection[str]:
+        """Runs of which retention removed the records; empty when a list of them cannot be read."""
+        try:
+            return removed_runs(self.records.store)
+        except DamagedError:  # told where records are examined
+            return ()
+
+    @cached_property
+    def intents(self) -> list[Intent]:
+        """Publications that neither came to their end nor were withdrawn; empty when one cannot be read."""
+        try:
+            return self.records.open_intents()
+        except DamagedError:  # told where records are examined
+            return []
+
+    @cached_property
+    def logs(self) -> dict[str, Path]:
+        """Run id to its log, of runs that are under way or were killed on this machine."""
+        found = self.environment.logs.glob("*.jsonl")
+        return {path.stem: path for path in sorted(found)}
+
+    @cached_property
+    def leases(self) -> dict[str, Found]:
+        """Run id to its lease and what that is worth, of runs that publish and are under way or were killed."""
+        return {found.lease.run_id: found for found in Leases(self.records).found()}
+
+    def may_be_alive(self, run_id: str) -> bool:
+        """Whether a run holds a live lease or its log, so that it may still be writing its records."""
+        if run_id in self.leases:
+            return self.leases[run_id].standing is Standing.LIVE
+        return any(map(is_held, self.environment.logs.parent.glob(f"*/{run_id}.jsonl")))
+
+    def is_gone(self, run_id: str) -> bool:
+        """Whether the process of a run is gone, as far as that can be told from here."""
+        if run_id in self.leases:
+            return self.leases[run_id].standing is not Standing.LIVE
+        logs = list(self.environment.logs.parent.glob(f"*/{run_id}.jsonl"))  # perhaps another target's
+        if logs:
+            return not any(map(is_held, logs))
+        began = started_at(run_id)
+        return began is None or self.now - began > LONG_AGO

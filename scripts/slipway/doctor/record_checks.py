@@ -1,0 +1,491 @@
+"""Checks of records: damaged ones, runs whose process is gone, and records that contradict each other or the tables."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.table import Table
+
+from slipway.doctor.examination import Examination
+from slipway.doctor.findings import CloseRun, EndLease, Finding, KeepLog, Remove, Step, WriteBeside
+from slipway.errors import (
+    DamagedError,
+    DamagedTableError,
+    ForeignError,
+    NotFoundError,
+    SlipwayError,
+    UnavailableError,
+)
+from slipway.iceberg.catalogs.commit import guarantee
+from slipway.iceberg.catalogs.updates import stands_on
+from slipway.iceberg.snapshots import release_tags
+from slipway.records.checksums import RESTORE, broken, made_anew, seal_of
+from slipway.records.record_files import REPAIRED, parse_record
+from slipway.records.release_records import Intent, Move, Release, ReleasedTable
+from slipway.records.removed import removed_runs
+from slipway.records.run_manifest import Code, Outcome, RunManifest
+from slipway.records.store import SEAL, Records
+from slipway.releases.holds import Holds
+from slipway.releases.lease_rules import Standing
+from slipway.releases.publication import released_table
+
+LOG = "log.jsonl"
+"""Name of a run's log among its records, where it is compressed."""
+NEWEST = 50
+"""Runs whose records are read, unless all are wanted."""
+
+
+def run_ids(at: Examination) -> list[str]:
+    """The runs to look at, newest first."""
+    return list(islice(at.records.run_ids(), None if at.deep else NEWEST))
+
+
+def leases(at: Examination) -> Iterator[Finding]:
+    """Leases of runs that are gone; the next run on the same tables takes them over."""
+    for run_id, found in at.leases.items():
+        if found.standing is not Standing.LIVE:
+            why = "its process is gone" if found.standing is Standing.DEAD else "nobody renews it"
+            steps = [EndLease(run_id)]
+            yield Finding(f"lease of run {run_id}", why, "the next run on its tables takes it over", steps)
+
+
+def killed(at: Examination) -> Iterator[Finding]:
+    """Runs that have no run manifest, or a log that nobody writes any more."""
+    known = run_ids(at)
+    for run_id in [*known, *(name for name in at.logs if name not in known)]:
+        if at.is_gone(run_id) and (found := _killed(at, run_id)):
+            yield found
+
+
+def _killed(at: Examination, run_id: str) -> Finding | None:
+    try:
+        ended = any(
+            read(run_id) is not None
+            for read in (at.records.manifest, at.records.closed, partial(seal_of, at.records))
+        )
+        staged = len(at.records.candidate(run_id))
+    except DamagedError:  # told of where records are examined
+        ended, staged = True, 0
+    steps: list[Step] = []
+    if run_id in at.logs:
+        steps.append(_log_step(at, run_id, at.logs[run_id]))
+    if not ended:
+        steps.append(CloseRun(run_id, "its process was killed"))
+    if not steps:
+        return None
+    what = "its log was left behind" if ended else f"its process was killed; it had staged {staged} tables"
+    return Finding(f"run {run_id}", what, "readers are not affected; run again", steps)
+
+
+def _log_step(at: Examination, run_id: str, log: Path) -> Step:
+    return (
+        Remove(str(log))
+        if kept_log(at.records, run_id, LOG) == log.read_bytes()
+        else KeepLog(run_id, str(log))
+    )
+
+
+def kept_log(records: Records, run_id: str, name: str) -> bytes | None:
+    """A log among the records of a run, which an older slipway did not compress; None where there is none that can be read."""
+    for kept in (f"{name}.gz", name):
+        with suppress(NotFoundError, OSError, EOFError, zlib.error):
+            content = records.read(run_id, kept)
+            return gzip.decompress(content) if kept.endswith(".gz") else content
+    return None
+
+
+def superseded(at: Examination) -> Iterator[Finding]:
+    """The newest staged run, when a table that it builds on was published by another since."""
+    released = {release.run_id for release in at.releases[0]}
+    for run_id in run_ids(at):
+        try:
+            manifest = at.records.manifest(run_id)
+            if manifest is None or manifest.outcome is not Outcome.STAGED or run_id in released:
+                continue
+            if at.records.closed(run_id) is not None:
+                return
+            candidate = at.records.candidate(run_id)
+        except DamagedError:
+            continue
+        moved = [".".join(record["table"]) for record in candidate if not _can_follow(at, record)]
+        if moved:
+            yield _superseded(run_id, moved)
+        return
+
+
+def _can_follow(at: Examination, record: Mapping[str, Any]) -> bool:
+    namespace, name = record["table"]
+    now = at.locations.get((namespace, name))
+    try:
+        return now == record["metadata_location"] or stands_on(
+            at.tables, (namespace, name), record["base"], now
+        )
+    except UnavailableError:
+        return False
+
+
+def _superseded(run_id: str, moved: Sequence[str]) -> Finding:
+    return Finding(
+        f"run {run_id}",
+        f"it is staged and cannot be published any more: another published {', '.join(moved)} since",
+        "run again, and publish that run",
+        [CloseRun(run_id, f"another run published {', '.join(moved)} since")],
+    )
+
+
+def scratch(at: Examination) -> Iterator[Finding]:
+    """Scratch environments of slices whose process was killed."""
+    folder = at.environment.home / "scratch"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not at.is_gone(path.name) or path.name in at.logs:
+            continue  # with a log it is a finding of its own, and this one after it
+        try:
+            ended = Records(at.environment.scratch(path)).manifest(path.name) is not None
+        except DamagedError:  # of another target, whose slice may be whole; or told to nobody, and kept
+            ended = True
+        if not ended:
+            yield Finding(
+                f"scratch environment {path}",
+                "the run that made it was killed",
+                "nothing of it was published; delete it",
+                [Remove(str(path))],
+            )
+
+
+def finding(error: DamagedError) -> Finding:
+    """What a record that cannot be read is told as, whoever reads it."""
+    where, _, what = error.what.partition(" cannot be ")
+    return Finding(where, f"cannot be {what}: {error.why}", error.fix)
+
+
+def of_releases(at: Examination) -> Iterator[Finding]:
+    """Release records, write-ahead records and holds."""
+    _, damaged = at.releases
+    for number, error in damaged.items():
+        found = finding(error)
+        made = None if isinstance(error, ForeignError) else _made_anew(at, number)
+        yield Finding(found.where, found.what, found.fix, [made] if made else [])
+    for key in at.records.open_keys():
+        try:
+            at.records.read_intent(key)
+        except DamagedError as error:
+            found = finding(error)
+            made = None if isinstance(error, ForeignError) else _intent(at, key)
+            yield Finding(found.where, found.what, found.fix, [made] if made else [])
+    yield from _told(lambda: Holds(at.records).current())
+    yield from _told(lambda: removed_runs(at.records.store))
+
+
+def of_runs(at: Examination) -> Iterator[Finding]:
+    """Run manifests, candidate records and dbt's manifests."""
+    shown = {release.run_id for release in at.releases[0][-1:]}
+    for run_id in run_ids(at):
+        yield from _told(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
+        yield from _told(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
+        yield from _told(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
+        if at.deep or run_id in shown:  # dbt's are large
+            yield from _told(lambda run_id=run_id: at.records.dbt_manifest(run_id))  # type: ignore[misc]
+
+
+def _told(read: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        read()
+    except DamagedError as error:
+        yield finding(error)
+
+
+def _made_anew(at: Examination, number: int) -> WriteBeside | None:
+    """The release record that follows from the record before it and the write-ahead record.
+
+    None where something else is missing.
+    """
+    if at.has_no_catalog:
+        return None
+    key = f"releases/{number:06d}.json"
+    try:
+        intent = at.records.intent(number)
+        if intent is None or at.records.has(f"{key}{REPAIRED}"):
+            return None
+        made = _release(at, intent, _before(at, intent))
+    except SlipwayError:
+        return None
+    text = made.model_dump_json(indent=1)
+    parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
+    return WriteBeside(key + REPAIRED, text)
+
+
+def _before(at: Examination, intent: Intent) -> Release | None:
+    """The last release that showed all tables of a publication as they were before it."""
+    bases = {name: move.base for name, move in intent.tables.items()}
+    alike = [
+        release
+        for release in at.releases[0]
+        if all(_location(release, name) == base for name, base in bases.items())
+    ]
+    if alike:
+        return alike[-1]
+    # another program set a property in between: the one with the number before
+    lower = [release for release in at.releases[0] if release.number < intent.number]
+    return max(lower, key=lambda release: release.number, default=None)
+
+
+def _location(release: Release, name: str) -> str | None:
+    known = release.tables.get(name)
+    return known.metadata_location if known else None
+
+
+def _intent(at: Examination, key: str) -> WriteBeside | None:
+    """The write-ahead record that follows from the candidate with its number; what was published is then found out.
+
+    None for a rollback, whose candidate does not say what it returns to, and where a record is missing.
+    """
+    number = int(key.rpartition("/")[2].partition(".")[0])
+    if at.records.has(f"{key}{REPAIRED}"):
+        return None
+    for run_id in run_ids(at):
+        try:
+            candidate, manifest = at.records.candidate(run_id), at.records.manifest(run_id)
+        except DamagedError:
+            continue
+        if candidate and all(record["release"] == number for record in candidate):
+            moves = {
+                ".".join(record["table"]): Move(
+                    base=record["base"],
+                    metadata_location=None if record["retires"] else record["metadata_location"],
+                )
+                for record in candidate
+            }
+            code = manifest.code if manifest else Code(commit=None, dirty=True)
+            made = Intent(number=number, run_id=run_id, code=code, tables=moves)
+            return WriteBeside(key + REPAIRED, made.model_dump_json(indent=1))
+    return None
+
+
+def _release(at: Examination, intent: Intent, before: Release | None) -> Release:
+    tables = {
+        name: table.model_copy(update={"changed": False})
+        for name, table in (before.tables if before else {}).items()
+    }
+    staged_at = before.published_at + timedelta(milliseconds=1) if before else datetime.fromtimestamp(0, UTC)
+    for name, move in intent.tables.items():
+        namespace, _, table = name.rpartition(".")
+        if move.metadata_location is None:
+            tables.pop(name, None)
+            continue
+        loaded = at.tables.load((namespace, table), move.metadata_location)
+        tables[name] = released_table(loaded, intent)
+        staged_at = max(staged_at, datetime.fromtimestamp(loaded.metadata.last_updated_ms / 1000, UTC))
+    return Release(
+        number=intent.number,
+        run_id=intent.run_id,
+        target=at.environment.name,
+        published_at=staged_at,
+        code=intent.code,
+        guarantee=guarantee(at.tables.catalog),
+        tables=tables,
+        rolls_back=intent.rolls_back,
+        retirement=intent.retirement,
+        retired={
+            name: move.base
+            for name, move in intent.tables.items()
+            if move.metadata_location is None and move.base
+        },
+        returns_to=intent.returns_to,
+        reason=intent.reason,
+        previous=at.records.previous(before),
+    )
+
+
+_NUMBER = re.compile(r"releases/(\d+)\.")
+
+
+def seals(at: Examination) -> Iterator[Finding]:
+    """Records of runs that are not what the run wrote; dbt's large ones only when all is looked at."""
+    for run_id in run_ids(at):
+        where = at.records.location(run_id)
+        with suppress(DamagedError):  # told where records are examined
+            for name, why in broken(at.records, run_id, large=at.deep):
+                yield Finding(f"{where}/{name}", why, RESTORE)
+            if made := made_anew(at.records, run_id):
+                key = f"{at.records.folder(run_id)}/{SEAL}"
+                what = "it is missing: it was removed, or the run was killed before it wrote it"
+                yield Finding(f"{where}/{SEAL}", what, RESTORE, [WriteBeside(key, made)])
+
+
+def releases(at: Examination) -> Iterator[Finding]:
+    """Release records beside their runs, their write-ahead records and the record before them."""
+    known = {release.number for release in at.releases[0]} | at.releases[1].keys()
+    for release in at.releases[0]:
+        where = f"{at.records.store.root}/releases/{release.number:06d}.json"
+        for why in (*_previous(at, release), *_intended(at, release), *_run(at, release)):
+            yield Finding(where, why, RESTORE)
+    yield from _unrecorded(at, known)
+
+
+def tags(at: Examination) -> Iterator[Finding]:
+    """Tags of releases in the published tables that no record is of, or that name another snapshot than it does."""
+    found = {release.number: release for release in at.releases[0]}
+    ended = _numbers(at)
+    lost: dict[int, list[str]] = {}
+    for identifier, location in sorted(at.locations.items()):
+        name = ".".join(identifier)
+        try:
+            metadata = at.tables.load(identifier, location).metadata
+            named = {tag: metadata.refs[tag].snapshot_id for tag in release_tags(metadata)}
+        except UnavailableError:  # told where files are examined
+            continue
+        for tag, snapshot_id in named.items():
+            number = int(tag.removeprefix("release-"))
+            if number not in ended:
+                lost.setdefault(number, []).append(name)
+            elif (table := _table(found.get(number), name)) and str(snapshot_id) not in _shows(table):
+                yield Finding(
+                    name,
+                    f"its tag {tag} names snapshot {snapshot_id}, and the record of release {number} snapshot "
+                    f"{table.snapshot_id}",
+                    f"restore releases/{number:06d}.json from a copy, or tag the right snapshot",
+                )
+    for number, names in sorted(lost.items()):
+        yield Finding(
+            f"{at.records.store.root}/releases/{number:06d}.json",
+            f"it is missing: {', '.join(names)} has the tag of release {number}, which was published",
+            "restore it from a copy",
+        )
+
+
+def states(at: Examination) -> Iterator[Finding]:
+    """Metadata files that are not what the release recorded: of the newest release, or of all when all is looked at."""
+    if at.has_no_catalog:  # which is told, and whoever opens it makes it
+        return
+    looked_at: set[str] = set()
+    for release in reversed(at.releases[0] if at.deep else at.releases[0][-1:]):
+        for name, table in sorted(release.tables.items()):
+            if table.metadata_location in looked_at:
+                continue
+            looked_at.add(table.metadata_location)
+            namespace, _, bare = name.rpartition(".")
+            try:
+                loaded = at.tables.load((namespace, bare), table.metadata_location)
+            except DamagedTableError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):  # or else removed by maintenance
+                    yield Finding(name, f"it cannot be read as a whole: {error.why}", RESTORE)
+                continue
+            if why := _difference(table, loaded):
+                yield Finding(name, f"its metadata {table.metadata_location} {why}", RESTORE)
+
+
+def _difference(table: ReleasedTable, loaded: Table) -> str:
+    """What a release's table and its metadata file do not agree about; empty where they do."""
+    current = loaded.metadata.current_snapshot_id
+    if str(current) != str(table.snapshot_id):
+        return f"shows snapshot {current}, and the release {table.snapshot_id}"
+    if loaded.schema().schema_id != table.schema_id:
+        return f"has schema {loaded.schema().schema_id}, and the release {table.schema_id}"
+    return ""
+
+
+def _previous(at: Examination, release: Release) -> Iterator[str]:
+    if release.previous is None:
+        return
+    key = f"releases/{release.previous.number:06d}.json"
+    if release.previous.number in at.releases[1] or at.records.has(key + REPAIRED):
+        return  # told where records are examined, or made anew since
+    try:
+        found = hashlib.sha256(at.records.store.read(key)).hexdigest()
+    except FileNotFoundError:
+        yield f"the record before it, {key}, is missing"
+        return
+    if found != release.previous.sha256:
+        yield f"the record before it, {key}, is not what it was: its checksum is another one"
+
+
+def _intended(at: Examination, release: Release) -> Iterator[str]:
+    with suppress(DamagedError):
+        intent = at.records.intent(release.number)
+        if intent is None:
+            yield "its write-ahead record is missing"
+            return
+        if intent.run_id != release.run_id:
+            yield f"it is of run {release.run_id}, and its write-ahead record of run {intent.run_id}"
+        for name, move in intent.tables.items():
+            shown = release.tables.get(name)
+            if move.metadata_location is None and shown is None:
+                continue  # it was retired
+            if shown is None or shown.metadata_location != move.metadata_location:
+                found = shown.metadata_location if shown else "nothing"
+                yield f"it names {found} for {name}, and its write-ahead record {move.metadata_location}"
+
+
+def _run(at: Examination, release: Release) -> Iterator[str]:
+    if not release.by_run:
+        return
+    try:
+        manifest = at.records.manifest(release.run_id)
+        if manifest is None and release.run_id in at.removed:
+            return
+        if manifest is None:
+            known = at.records.closed(release.run_id) or seal_of(at.records, release.run_id)
+            if not known and not at.may_be_alive(release.run_id) and not _is_told(at, release.run_id):
+                yield f"run {release.run_id} has no run manifest, and nothing says that it was killed"
+            return
+    except DamagedError:  # told where records are examined
+        return
+    yield from _contradictions(release, manifest)
+
+
+def _is_told(at: Examination, run_id: str) -> bool:
+    """Whether a run without a manifest is told of as one that was killed."""
+    return at.is_gone(run_id) and run_id in run_ids(at)
+
+
+def _contradictions(release: Release, manifest: RunManifest) -> Iterator[str]:
+    """What a release and the manifest of its run do not agree about."""
+    of = f"the manifest of run {release.run_id}"
+    if manifest.code.commit != release.code.commit:
+        yield f"it is of commit {release.code.commit}, and {of} of commit {manifest.code.commit}"
+    if manifest.release not in (None, release.number):
+        yield f"{of} says that it became release {manifest.release}"
+    for node in manifest.nodes:
+        shown = release.tables.get(node.table or "")
+        if shown is None or not shown.changed or node.change not in ("built", "same_content"):
+            continue
+        if node.candidate_snapshot != shown.snapshot_id:
+            yield f"it shows snapshot {shown.snapshot_id} of {node.table}, and {of} says {node.candidate_snapshot}"
+
+
+def _unrecorded(at: Examination, known: set[int]) -> Iterator[Finding]:
+    """Runs that say they were published as a release of which there is no record."""
+    known = known | _numbers(at)
+    for run_id in run_ids(at):
+        with suppress(DamagedError):
+            manifest = at.records.manifest(run_id)
+            if manifest and manifest.release and manifest.release not in known:
+                yield Finding(
+                    f"{at.records.store.root}/releases/{manifest.release:06d}.json",
+                    f"it is missing: run {run_id} was published as release {manifest.release}",
+                    "restore it from a copy",
+                )
+
+
+def _numbers(at: Examination) -> set[int]:
+    """Numbers of which there is a record, a write-ahead record, or the note that they were withdrawn."""
+    return {int(found[1]) for key in at.records.publications() if (found := _NUMBER.match(key))}
+
+
+def _table(release: Release | None, name: str) -> ReleasedTable | None:
+    table = release.tables.get(name) if release else None
+    return table if table and table.changed else None
+
+
+def _shows(table: ReleasedTable) -> set[str]:
+    return {str(one) for one in (table.snapshot_id, table.rewrites) if one}

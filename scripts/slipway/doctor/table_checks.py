@@ -1,0 +1,326 @@
+"""Checks of tables: the newest release and what the catalog names, their files, their rows, and landed files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.doctor.examination import Examination
+from slipway.doctor.findings import Finding, Register, Tag
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.digest import digest_of, recorded
+from slipway.engines.duckdb.scan import damages, scanning, whole_scan
+from slipway.errors import DamagedError, DamagedTableError, UnavailableError
+from slipway.iceberg.content_names import RESTORE
+from slipway.iceberg.reading import check_whole, data_files, files_of, manifests_of, rows_of
+from slipway.iceberg.snapshots import current_content
+from slipway.iceberg.tables import TableId, uri
+from slipway.landing.feed_files import FeedFiles
+from slipway.landing.feeds import Feed, read_feeds
+from slipway.landing.land import Landing
+from slipway.records.release_records import Release, ReleasedTable
+from slipway.records.run_manifest import Outcome
+from slipway.releases.published import LEDGER, elsewhere, lost
+from slipway.storage.objects import object_store
+
+
+def rows(at: Examination, table: Table) -> Iterator[Finding]:
+    """Data files of a table that cannot be read, and rows that are not those that were written.
+
+    Raises:
+        DamagedTableError: its metadata is missing or damaged.
+    """
+    name, connection = ".".join(table.name()), at.connection
+    files = data_files(table)
+    wanted = recorded(table.current_snapshot())
+    scan = whole_scan(table)
+    try:
+        found = digest_of(connection, scan, table.schema()) if wanted else None
+    except duckdb.Error:
+        found = None
+    if wanted and found == wanted:
+        return
+    told = False
+    for damage in damages(connection, table, files):
+        told = True
+        yield Finding(name, f"it cannot be read as a whole: {damage.why}", RESTORE)
+    if wanted and found and not told:
+        yield Finding(
+            name,
+            f"its rows are not those that were written: their digest is {found}, and {wanted} was recorded",
+            "restore its data files from a copy, or build it again with slipway run --full-refresh",
+        )
+
+
+def catalog(at: Examination) -> Iterator[Finding]:
+    """A catalog that is gone, or of another environment."""
+    if where := elsewhere(at.environment, at.locations):
+        yield Finding(
+            f"the catalog of {at.environment.name}",
+            f"it is of another environment: its tables are in {where}, and the warehouse is {at.environment.warehouse}",
+            "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
+        )
+    elif newest := _lost_release(at):
+        error = lost(at.records, "it names no table")
+        steps = [
+            Register(name, table.metadata_location)
+            for name, table in sorted(newest.tables.items())
+            if _is_there(at, table)
+        ]
+        yield Finding(error.what, error.why, error.fix, steps)
+
+
+def released(at: Examination) -> Iterator[Finding]:
+    """Tables that are not as the newest release left them."""
+    newest = _newest(at)
+    if newest is None or _lost_release(at) or elsewhere(at.environment, at.locations):
+        return
+    if len(at.intents) < len(at.records.open_keys()):  # what one of them moves is not known
+        return
+    moving = {name for intent in at.intents for name in intent.tables}
+    for name, table in sorted(newest.tables.items()):
+        if name not in moving:
+            yield from _table(at, newest, name, table)
+
+
+def abandoned(at: Examination) -> Iterator[Finding]:
+    """Published tables that the project of the last run does not make any more."""
+    newest, described = _newest(at), _described(at)
+    if newest is None or described is None:
+        return
+    made = {
+        f"{node['schema']}.{node.get('alias') or node['name']}"
+        for node in described.get("nodes", {}).values()
+        if node.get("resource_type") in ("model", "seed", "snapshot")
+    }
+    for name in newest.without_model(made):
+        if _id(name) in at.locations:
+            yield Finding(
+                name,
+                "no model makes it any more, and readers still see what was published",
+                f"take it away with slipway retire {name}, or, if another model continues it, set was: {name} there",
+            )
+
+
+def _described(at: Examination) -> dict[str, Any] | None:
+    """dbt's manifest of the newest run whose tables are published, or that found nothing new."""
+    for run_id in at.records.run_ids():
+        try:
+            manifest = at.records.manifest(run_id)
+            if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+                return at.records.dbt_manifest(run_id)
+        except DamagedError:  # found where records are examined
+            continue
+    return None
+
+
+def files(at: Examination) -> Iterator[Finding]:
+    """Files that current snapshots name and that are missing, or of another size."""
+    if elsewhere(at.environment, at.locations):
+        return
+    for identifier, location in sorted(at.locations.items()):
+        try:
+            table = at.tables.load(identifier, location)
+        except UnavailableError as error:
+            yield _broken(identifier, error.why)
+            continue
+        broken = list(_files(at, identifier, table))
+        if broken or not (at.deep or identifier == LEDGER):
+            yield from broken
+        elif identifier == LEDGER:
+            yield from _ledger(table)
+        else:
+            yield from rows(at, table)
+
+
+def _ledger(table: Table) -> Iterator[Finding]:
+    """What keeps a run from reading the ledger."""
+    try:
+        rows_of(table)
+    except UnavailableError as error:
+        yield _broken(LEDGER, error.why)
+
+
+def _newest(at: Examination) -> Release | None:
+    """The release that was published last; None where that may be one whose record cannot be read.
+
+    A number is given when a run stages its first table, so that one with a lower number may have been published later.
+    """
+    found, damaged = at.releases
+    if not found:
+        return None
+    newest = found[-1]
+    surely_older = min(release.number for release in found[-2:])
+    return None if any(number > surely_older for number in damaged) else newest
+
+
+def _lost_release(at: Examination) -> Release | None:
+    """The newest release, of a catalog that names none of its tables."""
+    newest = _newest(at)
+    if newest is None or any(_id(name) in at.locations for name in newest.tables):
+        return None
+    return newest
+
+
+def _is_there(at: Examination, table: ReleasedTable) -> bool:
+    location = table.metadata_location
+    return bool(at.tables.io(location).new_input(location).exists())
+
+
+def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) -> Iterator[Finding]:
+    location = at.locations.get(_id(name))
+    if location is None:
+        yield Finding(
+            name,
+            f"release {newest.number} has it, and the catalog does not: another program dropped it",
+            f"if that was not meant, bring it back: slipway rollback --to {newest.number} --select {name}",
+        )
+        return
+    try:
+        loaded = at.tables.load(_id(name), location)
+    except UnavailableError:  # told of where files are examined
+        return
+    current = loaded.metadata.current_snapshot_id
+    if current_content(loaded) != table.content:
+        yield Finding(
+            name,
+            f"its snapshot {current} is of no release: another program committed on top of release {newest.number}",
+            "keep it with the next run, or have what is not meant removed by who made it",
+        )
+    elif changed := _columns(at, name, table, loaded):
+        yield Finding(
+            name,
+            f"its columns are not those of release {newest.number}: {changed}",
+            "have what is not meant changed back by who made it, or build it again with slipway run --full-refresh",
+        )
+    elif table.changed and newest.number and current is not None and str(current) == str(table.snapshot_id):
+        # a compaction leaves the tag where it was: on the snapshot that the release made
+        yield from _tag(newest, name, loaded, current)
+
+
+def _columns(at: Examination, name: str, table: ReleasedTable, loaded: Table) -> str:
+    """What another program did to the columns since a release, in words; empty for nothing, or when it is not known."""
+    if loaded.metadata_location == table.metadata_location:
+        return ""
+    try:
+        then = at.tables.load(_id(name), table.metadata_location).schema()
+    except UnavailableError:
+        return ""
+    before = {field.field_id: f"{field.name} {field.field_type}" for field in then.fields}
+    after = {field.field_id: f"{field.name} {field.field_type}" for field in loaded.schema().fields}
+    told = [
+        f"{before.get(key, 'no column')} is now {after.get(key, 'gone')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    return ", ".join(told)
+
+
+def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Finding]:
+    tag = f"release-{newest.number}"
+    ref = table.metadata.refs.get(tag)
+    if ref is None or ref.snapshot_id != current:
+        what = f"points to snapshot {ref.snapshot_id}" if ref else "is not there"
+        yield Finding(
+            name,
+            f"tag {tag} {what}: expiring snapshots could take what the release shows",
+            f"tag snapshot {current}",
+            [Tag(name, current, tag)],
+        )
+
+
+def _files(at: Examination, identifier: TableId, table: Table) -> Iterator[Finding]:
+    current = table.current_snapshot()
+    if current is None:
+        return
+    whole = at.deep or identifier == LEDGER  # a run reads all of the ledger, and nothing else of its files
+    wanted: dict[str, int] = {}
+    try:
+        for manifest in manifests_of(current, table.io, ".".join(identifier)):
+            wanted[manifest.manifest_path] = manifest.manifest_length
+        check_whole(table)
+        if whole:
+            wanted |= {file.file_path: file.file_size_in_bytes for file in files_of(table)}
+    except UnavailableError as error:
+        yield _broken(identifier, error.why)
+        return
+    root = uri(table.metadata.location.rstrip("/"))
+    there = _sizes(at, root, "" if whole else "metadata")
+    for path, size in sorted(wanted.items()):
+        found = there.get(uri(path))
+        if not uri(path).startswith(f"{root}/"):
+            continue  # another program put it elsewhere, where nothing was listed
+        if found is None:
+            yield _broken(identifier, f"{path} is missing")
+        elif found != size:
+            yield _broken(identifier, f"{path} has {found} bytes, not {size}")
+
+
+def _sizes(at: Examination, root: str, folder: str) -> dict[str, int]:
+    """Every file below a table's folder, by one listing."""
+    store = object_store(root, at.environment.catalog_properties)
+    return {f"{root}/{item.key}": item.size for item in store.entries(folder)}
+
+
+def _broken(identifier: TableId, why: str) -> Finding:
+    return Finding(
+        ".".join(identifier),
+        f"it cannot be read as a whole: {why}",
+        "restore the file from a copy, or show an earlier release with slipway rollback",
+    )
+
+
+def _id(name: str) -> TableId:
+    namespace, _, table = name.rpartition(".")
+    return namespace, table
+
+
+_FIX = (
+    "land a corrected copy of it: raw takes that as a new file, and rows that it has already repeat; "
+    "slipway rollback withdraws what was published"
+)
+
+
+def counts(at: Examination) -> Iterator[Finding]:
+    """Files of which raw holds another number of rows than they have records; read only with ``--deep``."""
+    if not at.deep or at.has_no_catalog or elsewhere(at.environment, at.locations):
+        return
+    landing = Landing(at.tables, read_feeds(at.project))
+    for feed in landing.feeds.values():
+        yield from _of_feed(at, landing, feed)
+
+
+def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]:
+    location = at.locations.get(("raw", feed.name))
+    if location is None or not landing.ledger.accepted(feed.name):
+        return
+    try:
+        table = at.tables.load(("raw", feed.name), location)
+        scan = whole_scan(table)
+    except UnavailableError:  # told of where files are examined
+        return
+    try:
+        with engine.connect(at.environment, at.environment.home) as connection, scanning(connection, table):
+            held = dict(
+                connection.execute(f"select _file_sha256, count(*) from {scan} group by all").fetchall()
+            )
+    except DamagedTableError as error:
+        yield Finding(f"raw.{feed.name}", f"it cannot be read as a whole: {error.why}", error.fix)
+        return
+    files, latest = FeedFiles(landing.area), landing.ledger.latest(feed.name)
+    for arrival in landing.area.arrivals(feed.name):
+        entry = latest.get(arrival.info.key)
+        if entry is None or entry.sha256 not in held:
+            continue
+        look = files.look(feed, arrival)
+        rows = held[entry.sha256]
+        if look.sha256 == entry.sha256 and look.rows != rows:
+            found = look.rows if isinstance(look.rows, str) else f"it holds {look.rows:,}"
+            yield Finding(
+                f"raw.{feed.name}",
+                f"it has {rows:,} {'row' if rows == 1 else 'rows'} of the landed file {entry.path}, and {found}: rows of it were lost or misread",
+                _FIX,
+            )

@@ -1,1 +1,0 @@
-"""What slipway knows without touching anything: pure types and rules."""

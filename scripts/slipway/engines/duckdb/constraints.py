@@ -1,0 +1,277 @@
+"""Contracts: what a query must look like before, and hold after, it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+
+from slipway.engines.duckdb.metrics import WrittenFile, null_count
+from slipway.errors import ConfigError, ContractError
+from slipway.iceberg.types import quote
+
+HELD = "slipway.constraints"
+
+Question = tuple[str, str]
+"""What a constraint is called, and an aggregate that counts the rows that break it."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """An enforced dbt contract.
+
+    Args:
+        columns: name to declared data type, None where a column has no type.
+        not_null: columns without NULL.
+        unique: sets of columns without duplicates (NULLs do not count, as in SQL).
+        checks: SQL conditions that no row may break.
+    """
+
+    columns: dict[str, str | None]
+    not_null: Sequence[str] = ()
+    unique: Sequence[Sequence[str]] = ()
+    checks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """Constraints that a snapshot was checked for, as its summary says; a snapshot of another tool says nothing.
+
+    Args:
+        everything: there are no rows but the new ones.
+    """
+
+    not_null: frozenset[str] = frozenset()
+    unique: frozenset[tuple[str, ...]] = frozenset()
+    checks: frozenset[str] = frozenset()
+    everything: bool = False
+
+    @classmethod
+    def by(cls, contract: Contract | None) -> Held:
+        """What holds once a contract was checked."""
+        if contract is None:
+            return cls()
+        return cls(
+            frozenset(column.lower() for column in contract.not_null),
+            frozenset(_named(columns) for columns in contract.unique),
+            frozenset(contract.checks),
+        )
+
+    @classmethod
+    def of(cls, table: Table | None, *, full: bool) -> Held:
+        """What holds for the rows that a write leaves where they are."""
+        if table is None or full:
+            return cls(everything=True)
+        current = table.current_snapshot()
+        text = current.summary.additional_properties.get(HELD) if current and current.summary else None
+        known = json.loads(text) if text else {}
+        return cls(
+            frozenset(known.get("not_null", ())),
+            frozenset(map(tuple, known.get("unique", ()))),
+            frozenset(known.get("check", ())),
+        )
+
+    def is_unique(self, columns: Sequence[str]) -> bool:
+        """Whether a set of columns was looked at and has no duplicates."""
+        return _named(columns) in self.unique
+
+    def summary(self) -> dict[str, str]:
+        """The property of the snapshot's summary that ``of`` reads."""
+        told = {
+            "not_null": sorted(self.not_null),
+            "unique": sorted(self.unique),
+            "check": sorted(self.checks),
+        }
+        known = {key: values for key, values in told.items() if values}
+        return {HELD: json.dumps(known)} if known else {}
+
+
+@dataclass
+class Violations:
+    """Everything that was found, reported at once."""
+
+    model: str
+    found: list[str] = field(default_factory=list)
+
+    def raise_any(self) -> None:
+        """Raise one ContractError that names them all, if there are any."""
+        if self.found:
+            raise ContractError(
+                f"{self.model} breaks its contract",
+                "; ".join(self.found),
+                "fix the model or change the contract",
+            )
+
+
+def check_shape(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    contract: Contract,
+    columns: Sequence[tuple[str, DuckDBPyType]],
+) -> None:
+    """Compare names and exact types of a query with the contract.
+
+    Raises:
+        ContractError: one message with every difference.
+    """
+    violations = Violations(model)
+    declared = {name.lower(): (name, kind) for name, kind in contract.columns.items()}
+    have = {name.lower(): kind for name, kind in columns}
+    spelled = {name.lower(): name for name, _ in columns}
+    for lowered, (name, wanted) in declared.items():
+        if lowered not in have:
+            violations.found.append(f"column {name} is declared and not in the query")
+        elif spelled[lowered] != name:
+            violations.found.append(
+                f"column {spelled[lowered]} is declared as {name}, and other readers tell upper from lower case"
+            )
+        elif wanted and (expected := _normal(cursor, wanted, model, name)) != str(have[lowered]):
+            violations.found.append(f"{name} is {have[lowered]}, declared {expected}")
+    violations.found += [
+        f"column {name} is in the query and not declared"
+        for name, _ in columns
+        if name.lower() not in declared
+    ]
+    violations.raise_any()
+
+
+def check_written(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    contract: Contract,
+    written: Sequence[WrittenFile],
+    new: str,
+    candidate: str,
+    held: Held,
+) -> None:
+    """Check constraints on the table as it is going to be.
+
+    Args:
+        cursor: where to run the scans.
+        model: for messages.
+        contract: the constraints.
+        written: the new files; their NULL counts are free.
+        new: a relation over the new files, not asked when there are none.
+        candidate: a relation over the whole candidate table.
+        held: what held for every row that is not in ``written``; of what concerns rows alone nothing is looked at again.
+
+    Raises:
+        ContractError: one message with every violation.
+        ConfigError: a constraint that is no SQL for this table.
+    """
+    if held.everything and not written:
+        return
+    violations = Violations(model)
+    of_all = _unique(contract, frozenset() if written else held.unique)
+    of_new: list[Question] = []
+    for column in contract.not_null:
+        known = held.everything or column.lower() in held.not_null
+        count = null_count(written, column) if known else None
+        if count is None:
+            question = (f"not_null {column}", f"count(*) filter (where {quote(column)} is null)")
+            (of_new if known else of_all).append(question)
+        elif count:
+            violations.found.append(f"not_null {column}: {count} rows")
+    for condition in contract.checks:
+        known = condition in held.checks
+        if not written and known:
+            continue
+        alone = known and "select" not in condition.lower()  # a subquery may look at other rows
+        question = (f"check {condition}", f"count(*) filter (where not ({condition}))")
+        (of_new if alone else of_all).append(question)
+    if held.everything:
+        of_all, of_new = of_all + of_new, []
+    violations.found += _broken(cursor, model, of_all, candidate)
+    violations.found += _broken(cursor, model, of_new if written else [], new)
+    violations.raise_any()
+
+
+def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
+    """Check on the whole table what cannot be told of rows alone.
+
+    Args:
+        cursor: where to run the scan.
+        model: for messages.
+        contract: the constraints.
+        candidate: a relation over the whole candidate table.
+
+    Raises:
+        ContractError: one message with every violation.
+        ConfigError: a constraint that is no SQL for this table.
+    """
+    violations = Violations(model)
+    violations.found += _broken(cursor, model, _unique(contract), candidate)
+    violations.raise_any()
+
+
+def _unique(contract: Contract, known: frozenset[tuple[str, ...]] = frozenset()) -> list[Question]:
+    asked = []
+    for columns in contract.unique:
+        if _named(columns) in known:
+            continue
+        listed = ", ".join(quote(column) for column in columns)
+        complete = " and ".join(f"{quote(column)} is not null" for column in columns)
+        counted = f"count(*) filter (where {complete}) - count(distinct ({listed})) filter (where {complete})"
+        asked.append((f"unique {', '.join(columns)}", counted))
+    return asked
+
+
+def _broken(
+    cursor: duckdb.DuckDBPyConnection, model: str, asked: Sequence[Question], relation: str
+) -> list[str]:
+    if not asked:
+        return []
+    counts = _counts(cursor, model, [expression for _, expression in asked], relation)
+    return [f"{label}: {count} rows" for (label, _), count in zip(asked, counts, strict=True) if count]
+
+
+def _counts(
+    cursor: duckdb.DuckDBPyConnection, model: str, expressions: Sequence[str], relation: str
+) -> Sequence[int]:
+    try:
+        row = cursor.execute(f"select {', '.join(expressions)} from {relation}").fetchone()
+    except (duckdb.BinderException, duckdb.ParserException) as error:
+        raise ConfigError(
+            f"{model}: its constraints cannot be checked",
+            str(error).split("\n", 1)[0],
+            "correct the constraint's columns or expression",
+        ) from None
+    assert row is not None
+    return row
+
+
+def check_required(schema: Schema, written: Sequence[WrittenFile]) -> None:
+    """Refuse NULL in columns that another tool made required.
+
+    Raises:
+        ContractError: there are some.
+    """
+    for column in schema.fields:
+        if column.required and (count := null_count(written, column.name)):
+            raise ContractError(
+                f"column {column.name} is required in the table and NULL in {count} rows",
+                "another tool made it so",
+                "filter or fill them, or run with --full-refresh",
+            )
+
+
+def _named(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(column.lower() for column in columns))
+
+
+def _normal(cursor: duckdb.DuckDBPyConnection, kind: str, model: str, column: str) -> str:
+    try:
+        row = cursor.execute(f"select typeof(null::{kind})").fetchone()
+    except duckdb.Error:
+        raise ContractError(
+            f"{model}: column {column} declares data_type {kind}",
+            "DuckDB has no such type",
+            "use a DuckDB type name",
+        ) from None
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,283 @@
+"""DuckDB as the engine: in memory, with the extensions that read and write Iceberg and S3."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from duckdb import StatementType
+
+from slipway.engines.duckdb import spill
+from slipway.environments.environment import Environment
+from slipway.errors import ConfigError, UnavailableError
+from slipway.iceberg.types import literal
+from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
+
+EXTENSIONS = ("httpfs", "avro", "iceberg")
+UPLOAD_PART = 10_000_000
+"""Bytes of a part of an upload to S3, which each file that is being written holds in memory.
+
+By itself DuckDB takes a ten-thousandth of 800 GB, so that a partitioned write of a dozen files exhausts a gigabyte.
+"""
+_UPLOAD_PARTS = 10_000  # of a file, the most that S3 allows
+_ENDS = (StatementType.TRANSACTION, StatementType.SET)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the extensions and fix the time zone of a fresh connection.
+
+    Raises:
+        UnavailableError: an extension is neither installed as a package nor can be downloaded.
+    """
+    load_extensions(connection)
+    connection.execute("set global TimeZone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    # the type of a pandas column of objects is that of all of them: by a sample, what does not fit would be rounded
+    connection.execute(f"set global pandas_analyze_sample = {2**63 - 1}")
+    name = "s3_uploader_max_filesize"
+    found = connection.execute(
+        f"select value = '800GB' from duckdb_settings() where name = '{name}'"
+    ).fetchone()
+    if found and found[0]:  # else the profile says otherwise
+        connection.execute(f"set global {name} = '{UPLOAD_PART * _UPLOAD_PARTS} bytes'")
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load what is needed for Iceberg, from the installed packages or from DuckDB's repository.
+
+    DuckDB keeps extensions and secrets below the user's home. Where there is none (containers, users of services), it gets an
+    empty folder, and extensions are loaded where their packages are.
+
+    Raises:
+        UnavailableError: an extension can be loaded from nowhere.
+    """
+    if not os.path.isdir(os.environ.get("HOME") or ""):  # noqa: PTH112 - a Path of nothing is the current folder
+        connection.execute(f"set home_directory = {literal(_empty_home())}")
+    for name in EXTENSIONS:
+        try:
+            connection.execute(f"load {name}")
+        except duckdb.Error as error:
+            _load_from_elsewhere(connection, name, error)
+
+
+def _load_from_elsewhere(connection: duckdb.DuckDBPyConnection, name: str, first: duckdb.Error) -> None:
+    reason: Exception = first
+    for statement in (*_from_package(name), f"install {name}; load {name}"):
+        try:
+            connection.execute(statement)
+            return
+        except duckdb.Error as error:
+            reason = error
+    package = f"duckdb-extension-{name}"
+    raise UnavailableError(
+        f"DuckDB extension {name} cannot be loaded",
+        str(reason).split("\n", 1)[0],
+        f"install the package {package} in the version of duckdb",
+    ) from reason
+
+
+def _from_package(name: str) -> list[str]:
+    """Statements that load an extension from its installed package: kept below the home from then on, or else in place."""
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError:
+        return []
+    root = Path(str(package.__file__)).parent / "extensions" / f"v{duckdb.__version__}"
+    file = literal(str(root / f"{name}.duckdb_extension"))
+    return [f"install {file}; load {name}", f"load {file}"]
+
+
+@cache
+def _empty_home() -> str:
+    folder = tempfile.mkdtemp(prefix="slipway-home-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def setting(cursor: duckdb.DuckDBPyConnection, name: str, value: str | int) -> Iterator[None]:
+    """Change a setting of a connection until the block is left."""
+    (before,) = cursor.execute(f"select current_setting('{name}')").fetchone() or (None,)
+    cursor.execute(f"set session {name} = {literal(str(value))}")
+    try:
+        yield
+    finally:
+        cursor.execute(f"set session {name} = {literal(str(before))}")
+
+
+def result_of(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection:
+    """Run one statement up to its result, and return the connection that holds it.
+
+    DuckDB makes several statements of one that has a PIVOT whose columns come from the data: before it, types for these columns;
+    around a COPY, CREATE or EXPLAIN, also a transaction. ``cursor.execute(sql)`` gives the result of the last of them, which for a
+    COPY is that of the commit: no rows.
+
+    Raises:
+        ConfigError: the text holds more than one statement.
+        duckdb.Error: a statement failed.
+    """
+    statements, main = _expanded(cursor, sql)
+    for statement in statements[: main + 1]:
+        cursor.execute(statement)
+    return cursor
+
+
+def execute(
+    cursor: duckdb.DuckDBPyConnection, sql: str, after: Callable[[], None] = lambda: None
+) -> list[tuple[Any, ...]]:
+    """Run one statement with all that DuckDB makes of it, and return the rows of its result; see ``result_of``.
+
+    Args:
+        cursor: the connection.
+        sql: the statement.
+        after: called after each statement that moved rows, to note what it cost.
+
+    Raises:
+        ConfigError: the text holds more than one statement.
+        duckdb.Error: a statement failed; the transaction that DuckDB began around it is undone.
+    """
+    statements, main = _expanded(cursor, sql)
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for at, statement in enumerate(statements):
+            cursor.execute(statement)
+            if at == main:
+                rows = cursor.fetchall()
+            if statement.type not in _ENDS:
+                after()
+    except BaseException:
+        with suppress(duckdb.Error):
+            if statements[0].type == StatementType.TRANSACTION:  # else every later statement fails, too
+                cursor.rollback()
+            elif (
+                len(statements) > 1 and statements[0].type == StatementType.SET
+            ):  # takes its place inside of one
+                cursor.execute(statements[-1])
+        raise
+    return rows
+
+
+def _expanded(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[Sequence[duckdb.Statement], int]:
+    """The statements that DuckDB makes of one, and which of them has its result."""
+    statements = cursor.extract_statements(sql)
+    own = written(statements)
+    if len(own) != 1:
+        raise ConfigError(
+            "a query is not one statement",
+            f"DuckDB reads {len(own)} in it",
+            "write one SELECT, with parentheses that match",
+        )
+    return statements, own[0]
+
+
+def written(statements: Sequence[duckdb.Statement]) -> list[int]:
+    """Which of the statements that DuckDB extracted from a text stand there.
+
+    The others, which have no text of their own, are those that it adds: the begin and the end of a transaction, or the settings
+    that take their place inside of one, and the types that a later statement needs.
+    """
+    ends = [not one.query and one.type in _ENDS for one in statements] + [True]
+    added = [
+        end or (not one.query and one.type == StatementType.CREATE and not ends[at + 1])
+        for at, (one, end) in enumerate(zip(statements, ends, strict=False))
+    ]
+    return [at for at, is_added in enumerate(added) if not is_added]
+
+
+def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Have DuckDB count the bytes that statements of this connection read, without printing anything."""
+    cursor.execute("pragma enable_profiling = 'no_output'")
+    cursor.execute('pragma custom_profiling_settings = \'{"TOTAL_BYTES_READ": "true"}\'')
+    cursor.execute("select 1")  # before the first statement there is no count, which is not the same as none
+
+
+def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that the last statement read from files and the object store; None where they are not counted."""
+    try:
+        found = json.loads(cursor.get_profiling_information(format="json"))
+    except (duckdb.Error, json.JSONDecodeError):
+        return None
+    read = found.get("total_bytes_read")
+    return int(read) if read is not None else None
+
+
+def connect(
+    environment: Environment,
+    home: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    once: Mapping[str, str] | None = None,
+    with_keys: bool = False,
+) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database that can read the environment's tables and spills below a home.
+
+    Args:
+        environment: whose tables.
+        home: where to spill, None for nowhere.
+        settings: DuckDB's, of the target; its limits among them count.
+        once: settings that have to be there when the database is opened.
+        with_keys: keys for S3 are needed, also where the warehouse is elsewhere.
+    """
+    config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
+    config |= {key: value for key, value in (settings or {}).items() if key in spill.ONCE}
+    connection = duckdb.connect(":memory:", config={**config, **(once or {})})
+    prepare(connection)
+    Secret(environment, always=with_keys).renew(connection)
+    return connection
+
+
+class Secret:
+    """The warehouse's bucket in DuckDB: region, endpoint and the keys of the moment.
+
+    Args:
+        environment: whose warehouse.
+        landing: also for the landing area, which may be in S3 while the warehouse is not.
+        always: wherever both are.
+    """
+
+    def __init__(self, environment: Environment, *, landing: bool = False, always: bool = False) -> None:
+        self._properties = environment.catalog_properties
+        self._needed = always or is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
+        self._known: tuple[Keys | None] | None = None
+        self._lock = threading.Lock()
+
+    def renew(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Hand over the keys of the moment, if they are others than before.
+
+        Raises:
+            UnavailableError: keys have expired and cannot be renewed.
+        """
+        if not self._needed:
+            return
+        access = s3_access(self._properties)
+        with self._lock:
+            keys = access.keys()
+            if self._known != (keys,):
+                connection.execute(_secret_statement(access, keys))
+                self._known = (keys,)
+
+
+def _secret_statement(access: S3Access, keys: Keys | None) -> str:
+    options = {"type": "s3"}
+    if access.region:
+        options["region"] = access.region
+    if keys:
+        options |= {"key_id": keys[0], "secret": keys[1]}
+        if keys[2]:
+            options["session_token"] = keys[2]
+    if access.endpoint:
+        scheme, _, host = access.endpoint.rpartition("://")
+        options |= {"endpoint": host, "use_ssl": str(scheme != "http").lower(), "url_style": "path"}
+    listed = ", ".join(f"{key} {literal(value)}" for key, value in options.items())
+    return f"create or replace secret slipway_warehouse ({listed})"

@@ -1,0 +1,305 @@
+"""COPY's RETURN_STATS as Iceberg data files with column metrics, with the NaN counts that it lacks.
+
+A wrong bound silently loses rows, so whatever is not certain is left out: no upper bound for floats that may
+be NaN (which sorts last in DuckDB), no bounds inside lists and maps, and long values are cut as the Iceberg
+specification says, with the upper bound rounded up.
+
+COPY's statistics tell of the last row group alone. But DuckDB leaves the bounds of a row group out of the
+footer when it holds a NaN, so that only files with such a row group are read, and only their float columns.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Context, Decimal
+from typing import Any
+
+import duckdb
+from pyiceberg import types as ice
+from pyiceberg.conversions import to_bytes
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import Schema
+from pyiceberg.typedef import Record
+
+from slipway.iceberg.schema import parquet_schema
+from slipway.iceberg.types import exact, literal, quote
+
+BOUND_LENGTH = 64
+_STATS_CUT = 256  # DuckDB cuts the text of a statistic here, without saying so
+_EPOCH = datetime(1970, 1, 1)
+_WIDE = Context(prec=38)
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One row of RETURN_STATS.
+
+    Args:
+        path: location of the file as COPY wrote it.
+        records: number of rows.
+        size: bytes.
+        statistics: column path to DuckDB's statistics, values as text.
+        partition: helper column to partition value as text.
+    """
+
+    path: str
+    records: int
+    size: int
+    statistics: Mapping[str, Mapping[str, str]]
+    partition: Mapping[str, str | None]
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> WrittenFile:
+        """Read a row ``(filename, count, size, footer size, column statistics, partition keys)``."""
+        return cls(row[0], int(row[1]), int(row[2]), row[4] or {}, row[5] or {})
+
+
+@dataclass
+class _Metrics:
+    sizes: dict[int, int] = field(default_factory=dict)
+    values: dict[int, int] = field(default_factory=dict)
+    nulls: dict[int, int] = field(default_factory=dict)
+    lower: dict[int, bytes] = field(default_factory=dict)
+    upper: dict[int, bytes] = field(default_factory=dict)
+
+
+def data_file(
+    written: WrittenFile,
+    location: str,
+    schema: Schema,
+    spec_id: int,
+    partition: Record,
+    nans: Mapping[int, int],
+    sort_order_id: int | None = None,
+) -> DataFile:
+    """The Iceberg data file for what COPY wrote.
+
+    Args:
+        written: the row of RETURN_STATS.
+        location: the file's URI.
+        schema: the schema whose ids the file carries.
+        spec_id: the partition spec.
+        partition: its values in the order of the spec.
+        nans: field id to number of NaN; a float that is not named may hold any.
+        sort_order_id: the order of its rows.
+    """
+    metrics = _metrics(written, schema, nans)
+    result = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        record_count=written.records,
+        file_size_in_bytes=written.size,
+        column_sizes=metrics.sizes,
+        value_counts=metrics.values,
+        null_value_counts=metrics.nulls,
+        nan_value_counts=dict(nans),
+        lower_bounds=metrics.lower,
+        upper_bounds=metrics.upper,
+        key_metadata=None,
+        split_offsets=None,
+        equality_ids=None,
+        sort_order_id=sort_order_id,
+    )
+    result.spec_id = spec_id
+    return result
+
+
+def null_count(written: Sequence[WrittenFile], column: str) -> int | None:
+    """NULLs in a top-level column over all files; None for a nested column, of which only the parts are counted."""
+    key, total = ('"' + column.replace('"', '""') + '"').lower(), 0
+    for file in written:
+        found = [stats for path, stats in file.statistics.items() if path.lower() == key]
+        if not found:
+            return None
+        total += int(found[0]["null_count"])
+    return total
+
+
+def _metrics(written: WrittenFile, schema: Schema, nans: Mapping[int, int]) -> _Metrics:
+    leaves = dict(_leaves(schema))
+    result = _Metrics()
+    for path, stats in written.statistics.items():
+        leaf, bounded = leaves[_split(path)]
+        number = leaf.field_id
+        result.sizes[number] = int(stats["column_size_bytes"])
+        if not bounded:
+            continue
+        result.values[number] = int(stats["num_values"])
+        result.nulls[number] = int(stats["null_count"])
+        if (low := _bound(leaf.field_type, stats.get("min"), upper=False)) is not None:
+            result.lower[number] = low
+        if isinstance(leaf.field_type, ice.FloatType | ice.DoubleType) and nans.get(number) != 0:
+            continue
+        if (high := _bound(leaf.field_type, stats.get("max"), upper=True)) is not None:
+            result.upper[number] = high
+    return result
+
+
+def _leaves(schema: Schema) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
+    def walk(
+        item: ice.NestedField, path: tuple[str, ...], *, bounded: bool
+    ) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
+        match item.field_type:
+            case ice.StructType(fields=fields):
+                for child in fields:
+                    yield from walk(child, (*path, child.name), bounded=bounded)
+            case ice.ListType() as kind:
+                yield from walk(kind.element_field, (*path, "element"), bounded=False)
+            case ice.MapType() as kind:
+                yield from walk(kind.key_field, (*path, "key"), bounded=False)
+                yield from walk(kind.value_field, (*path, "value"), bounded=False)
+            case _:
+                yield path, (item, bounded)
+
+    for top in schema.fields:
+        yield from walk(top, (top.name,), bounded=True)
+
+
+def _split(path: str) -> tuple[str, ...]:
+    """``"a"."b""c"`` as its parts."""
+    parts, current, quoted, at = [], "", False, 0
+    while at < len(path):
+        char = path[at]
+        if char == '"' and quoted and path[at + 1 : at + 2] == '"':
+            current, at = current + '"', at + 1
+        elif char == '"':
+            quoted = not quoted
+        elif char == "." and not quoted:
+            parts.append(current)
+            current = ""
+        else:
+            current += char
+        at += 1
+    return (*parts, current)
+
+
+def _bound(kind: ice.IcebergType, text: str | None, *, upper: bool) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        match kind:
+            case ice.StringType():
+                return _cut_text(text, upper=upper)
+            case ice.BinaryType():
+                return _cut_bytes(bytes.fromhex(text), stats_cut=len(text) >= _STATS_CUT, upper=upper)
+            case ice.UUIDType():
+                return uuid.UUID(text).bytes
+            case ice.FloatType() | ice.DoubleType():
+                return _float_bound(kind, float(text), upper=upper)
+        return to_bytes(kind, _python_value(kind, text))  # type: ignore[arg-type]
+    except (ValueError, ArithmeticError, OverflowError):
+        # Extremes that Python cannot hold ("infinity", years before Christ): no bound is always right.
+        return None
+
+
+def _python_value(kind: ice.IcebergType, text: str) -> Any:
+    match kind:
+        case ice.BooleanType():
+            return text in ("1", "true")
+        case ice.IntegerType() | ice.LongType():
+            return int(text)
+        case ice.DecimalType():
+            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), context=_WIDE)
+        case ice.DateType():
+            return (date.fromisoformat(text) - _EPOCH.date()).days
+        case ice.TimeType():
+            moment = datetime.combine(_EPOCH, time.fromisoformat(text))
+        case ice.TimestampType() | ice.TimestamptzType():
+            moment = datetime.fromisoformat(text)
+            if offset := moment.utcoffset():
+                moment -= offset
+            moment = moment.replace(tzinfo=None)
+        case _:
+            raise ValueError(f"no bounds for {kind}")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _float_bound(kind: ice.IcebergType, value: float, *, upper: bool) -> bytes | None:
+    if math.isnan(value):
+        return None
+    zero = 0.0 if upper else -0.0  # equal to DuckDB, not to every reader
+    return to_bytes(kind, zero if value == 0 else value)  # type: ignore[arg-type]
+
+
+def _cut_text(text: str, *, upper: bool) -> bytes | None:
+    cut = len(text.encode()) >= _STATS_CUT or len(text) > BOUND_LENGTH
+    kept = text[:BOUND_LENGTH] if cut else text
+    if not (cut and upper):
+        return kept.encode()
+    for at in range(len(kept) - 1, -1, -1):
+        point = ord(kept[at]) + 1
+        if 0xD800 <= point <= 0xDFFF:
+            point = 0xE000
+        if point <= 0x10FFFF:
+            return (kept[:at] + chr(point)).encode()
+    return None
+
+
+def _cut_bytes(value: bytes, *, stats_cut: bool, upper: bool) -> bytes | None:
+    cut = stats_cut or len(value) > BOUND_LENGTH
+    kept = value[:BOUND_LENGTH] if cut else value
+    if not (cut and upper):
+        return kept
+    for at in range(len(kept) - 1, -1, -1):
+        if kept[at] != 0xFF:
+            return kept[:at] + bytes([kept[at] + 1])
+    return None
+
+
+NanCounts = Mapping[str, Mapping[int, int]]
+"""Path of a file to field id to number of NaN."""
+
+
+def nan_counts(
+    cursor: duckdb.DuckDBPyConnection, written: Sequence[WrittenFile], schema: Schema
+) -> NanCounts:
+    """NaN of every float and double that has bounds: columns and fields of structs, not what is in lists and maps.
+
+    Args:
+        cursor: where the files can be read.
+        written: files of ``schema``.
+        schema: their columns and field ids.
+    """
+    floats = dict(_floats(schema))
+    if not written or not floats:
+        return {}
+    found = {file.path: dict.fromkeys(floats, 0) for file in written}
+    suspects = cursor.execute(
+        f"select distinct file_name from parquet_metadata([{_listed(list(found))}]) "
+        "where type in ('FLOAT', 'DOUBLE') and stats_min is null and coalesce(stats_null_count, 0) < num_values"
+    ).fetchall()
+    if suspects:
+        paths = [str(row[0]) for row in suspects]
+        counted = ", ".join(f"count(*) filter (where isnan({expression}))" for expression in floats.values())
+        relation = (
+            f"read_parquet([{_listed(paths)}], hive_partitioning = false, schema = {parquet_schema(schema)}, "
+            "filename = '__slipway_file')"
+        )
+        rows = cursor.execute(f"select __slipway_file, {counted} from {relation} group by all").fetchall()
+        found |= {path: dict(zip(floats, counts, strict=True)) for path, *counts in rows}
+    return found
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(literal(exact(path)) for path in paths)
+
+
+def _floats(schema: Schema) -> Iterator[tuple[int, str]]:
+    """Field id and SQL of every float that is a column or inside structs alone."""
+
+    def walk(field: ice.NestedField, expression: str) -> Iterator[tuple[int, str]]:
+        match field.field_type:
+            case ice.FloatType() | ice.DoubleType():
+                yield field.field_id, expression
+            case ice.StructType(fields=children):
+                for child in children:
+                    yield from walk(child, f"struct_extract({expression}, {literal(child.name)})")
+
+    for column in schema.fields:
+        yield from walk(column, quote(column.name))

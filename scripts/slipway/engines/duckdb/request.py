@@ -1,0 +1,186 @@
+"""What a materialization asks the writer for and gets back, and what the one snapshot of it did to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, TableUpdate
+
+from slipway.engines.duckdb.constraints import Contract
+from slipway.engines.duckdb.digest import Digest
+from slipway.iceberg.reading import entries_of, manifests_of
+from slipway.iceberg.tables import StagedTable, TableId
+
+
+class Remade(StrEnum):
+    """Which rows of a table a write made: every one that is there now, some, or none, because nothing changed."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+    @staticmethod
+    def of(*, whole: bool, same: bool) -> Remade:
+        """By whether no row is left from before, and whether the content is what it was."""
+        if whole:
+            return Remade.ALL
+        return Remade.NONE if same else Remade.SOME
+
+
+STRATEGIES = ("replace", "append", "merge", "delete+insert", "insert_overwrite")
+
+
+EVERYTHING = "true"
+NOTHING = "false"
+
+
+@dataclass(frozen=True)
+class Increment:
+    """The part of an input that a model's query was given.
+
+    Args:
+        relation: database, schema and identifier, as they stand in the compiled query.
+        table: the input as this run reads it, None for what is no Iceberg table.
+        before: the snapshot that the model's table was built from.
+        predicate: the condition in the query: ``true`` where it could not be said what changed.
+        column: of ``partitions_changed``, the column that the input is partitioned by; None for ``rows_added``.
+        values: the partitions that the condition names, as Iceberg keeps their values.
+        appended: since ``before`` rows were only added.
+    """
+
+    relation: tuple[str, str, str]
+    table: Table | None
+    before: int | None
+    predicate: str
+    column: str | None = None
+    values: frozenset[object] = frozenset()
+    appended: bool = False
+
+    @property
+    def name(self) -> str:
+        """The input in messages."""
+        return ".".join(self.relation[1:])
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the query was given a part of the input that holds something."""
+        return self.predicate not in (EVERYTHING, NOTHING)
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """What a materialization asks for.
+
+    Args:
+        identifier: namespace and name.
+        sql: the query, or a relation in FROM-first form.
+        strategy: one of ``STRATEGIES``; ``replace`` for full builds.
+        run_id: the run, part of file names.
+        release: name of the tag that the snapshot gets.
+        unique_key: columns that identify a row; for ``delete+insert`` also SQL expressions.
+        predicates: SQL conditions beside the key, for ``merge`` and ``delete+insert``.
+        merge: the keys of ``merge_clauses.MERGE_KEYS`` that are set.
+        snapshot_properties: for the snapshot's summary.
+        described: more of them, by which rows the write made.
+        confirm: table properties to set for the snapshot that brought the content, whether it is new or not, and by which rows
+            the write made.
+        column_docs: descriptions that become the columns' comments.
+        contract: enforced contract, if any.
+        increments: the inputs that the query reads a part of.
+        direct: the query gives the rows that it reads of its increments, and no groups of them.
+        later: where this write replaces the table, the strategy of the runs to come.
+        once: the query can be run only once, as one over what a Python model yields.
+    """
+
+    identifier: TableId
+    sql: str
+    strategy: str
+    run_id: str
+    release: str
+    unique_key: Sequence[str] = ()
+    predicates: Sequence[str] = ()
+    merge: Mapping[str, Any] = field(default_factory=dict)
+    partitioned_by: Sequence[str] = ()
+    sorted_by: Sequence[str] = ()
+    on_schema_change: str = "ignore"
+    table_properties: dict[str, str] = field(default_factory=dict)
+    snapshot_properties: dict[str, str] = field(default_factory=dict)
+    column_docs: Mapping[str, str] = field(default_factory=dict)
+    contract: Contract | None = None
+    increments: Sequence[Increment] = ()
+    described: Callable[[Remade], dict[str, str]] = lambda _: {}
+    confirm: Callable[[int, Remade], dict[str, str]] = lambda *_: {}
+    direct: bool = False
+    later: str = ""
+    once: bool = False
+
+    @property
+    def model(self) -> str:
+        """The table's name in messages."""
+        return ".".join(self.identifier)
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """A staged table and what it cost; ``same_content`` when no snapshot was needed."""
+
+    staged: StagedTable
+    same_content: bool
+    rows_written: int
+    bytes_written: int
+    bytes_read: int | None
+    files_added: int
+    files_removed: int
+    bytes_removed: int
+    digest: Digest
+    seconds: dict[str, float]
+
+
+def own_changes(candidate: Table, base: Table | None) -> tuple[list[DataFile], list[DataFile]]:
+    """Data files that a candidate's snapshot added and removed, none when it has the base's."""
+    current, before = candidate.current_snapshot(), base.current_snapshot() if base else None
+    added: list[DataFile] = []
+    removed: list[DataFile] = []
+    if current is None or (before is not None and current.snapshot_id == before.snapshot_id):
+        return added, removed
+    name = ".".join(candidate.name())
+    for manifest in manifests_of(current, candidate.io, name):
+        if manifest.added_snapshot_id != current.snapshot_id:
+            continue
+        for entry in entries_of(manifest, candidate.io, name, discard_deleted=False):
+            if entry.snapshot_id != current.snapshot_id:
+                continue
+            if entry.status == ManifestEntryStatus.ADDED:
+                added.append(entry.data_file)
+            elif entry.status == ManifestEntryStatus.DELETED:
+                removed.append(entry.data_file)
+    return added, removed
+
+
+def other_updates(candidate: StagedTable) -> tuple[TableUpdate, ...]:
+    """The updates of a candidate that are about its schema, partitioning and properties."""
+    return tuple(
+        update
+        for update in candidate.updates
+        if not isinstance(update, AddSnapshotUpdate | SetSnapshotRefUpdate)
+    )
+
+
+def without_snapshots(table: Table) -> Table:
+    """A table that was never published, as it was before its snapshot was made."""
+    emptied: dict[str, object] = {
+        "snapshots": [],
+        "refs": {},
+        "current_snapshot_id": None,
+        "snapshot_log": [],
+        "metadata_log": [],
+    }
+    if table.metadata.format_version > 1:
+        emptied["last_sequence_number"] = 0
+    metadata = table.metadata.model_copy(update=emptied)
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)

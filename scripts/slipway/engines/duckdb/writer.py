@@ -1,0 +1,242 @@
+"""One model's result becomes one staged Iceberg snapshot, after a look at what later runs need of its configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+from pyiceberg.manifest import DataFile
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.update import (
+    TableUpdate,
+)
+
+from slipway.engines.duckdb import constraints, copying, engine, rewrite
+from slipway.engines.duckdb import unique_keys as matching
+from slipway.engines.duckdb.carry import part_of
+from slipway.engines.duckdb.delete_insert import by_delete_insert, match
+from slipway.engines.duckdb.digest import DIGEST, Digest, recorded
+from slipway.engines.duckdb.layout import Destination
+from slipway.engines.duckdb.merge import by_merge
+from slipway.engines.duckdb.merge_clauses import DEST, SOURCE, listed, merge_clauses
+from slipway.engines.duckdb.overwrite import by_partition
+from slipway.engines.duckdb.request import STRATEGIES, Remade, WriteRequest, WriteResult
+from slipway.engines.duckdb.rewrite import explained
+from slipway.engines.duckdb.scan import scan_of
+from slipway.engines.duckdb.target import new_table, target_updates
+from slipway.errors import ConfigError
+from slipway.iceberg import reading, schema
+from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
+from slipway.iceberg.staging import Staging
+from slipway.iceberg.tables import Tables
+from slipway.iceberg.types import quote
+
+
+def check_later(
+    cursor: duckdb.DuckDBPyConnection, request: WriteRequest, target: Schema, select: str
+) -> None:
+    """Refuse keys and predicates of ``merge`` and ``delete+insert`` that a table of this schema does not have.
+
+    Args:
+        cursor: the connection that the query runs on.
+        request: the model's configuration.
+        target: the schema of the table.
+        select: the query, in the columns and types of the table; it is bound and not run.
+
+    Raises:
+        ConfigError: a key or a predicate cannot be used.
+    """
+    if request.later not in ("merge", "delete+insert"):
+        return
+    using = listed(request.merge.get("merge_on_using_columns"))
+    what, chosen = ("merge_on_using_columns", using) if using else ("unique_key", request.unique_key)
+    if not chosen:
+        raise ConfigError(
+            f"{request.model}: {request.later} needs unique_key", "none is set", "set it or use append"
+        )
+    if request.later == "merge":
+        keys = [quote(field.name) for field in matching.key_columns(target, chosen, what, request.model)]
+    else:
+        fields = [(entry, matching.key_column(target, entry)) for entry in chosen]
+        for entry, field in fields:
+            if field is None and matching.is_list(target, entry):
+                matching.key_columns(target, [entry], what, request.model)
+        keys = [quote(field.name) if field else f"({entry})" for entry, field in fields]
+    added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(keys))
+    rows = f"(select *, {added} from ({select}))"
+    if request.later == "merge":
+        parts = [f"{SOURCE}.{key} = {DEST}.{key}" for key in keys]
+        joined = f"join {rows} as {SOURCE} on {' and '.join(f'({part})' for part in (*parts, *request.predicates))}"
+    else:
+        other, condition = match(f"({select})", len(keys), added, request.predicates)
+        joined = f"semi join {other} on {condition}"
+    with explained(replace(request, strategy=request.later)):
+        cursor.execute(f"explain select 1 from {rows} as {DEST} {joined}")
+
+
+def write(
+    cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest
+) -> WriteResult:
+    """Run a model's query and stage its result on top of ``base``.
+
+    Raises:
+        ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+        ConfigError: partitioning, sorting or strategy cannot be carried out.
+        NotCarriedError: the strategy cannot bring the table to where a full build would; nothing was written.
+    """
+    if request.strategy not in STRATEGIES:
+        raise ConfigError(
+            f"{request.model}: strategy {request.strategy}", "unknown", f"use {', '.join(STRATEGIES)}"
+        )
+    return _Write(cursor, tables, base, request).run()
+
+
+def columns_of(cursor: duckdb.DuckDBPyConnection, source: str) -> list[tuple[str, DuckDBPyType]]:
+    """Names and types of a query's columns; in a subquery DuckDB calls a second ``id`` ``id_1``, so that is asked."""
+    relation = cursor.sql(f"from {source}")
+    names = relation.columns
+    if any(name.rpartition("_")[2].isdigit() for name in names):
+        names = [row[0] for row in cursor.execute(f"describe {source}").fetchall()]
+    return list(zip(names, relation.types, strict=True))
+
+
+def summary_of(request: WriteRequest, digest: Digest, remade: Remade, *, full: bool) -> dict[str, str]:
+    """What a snapshot says of itself."""
+    return {
+        **request.snapshot_properties,
+        **request.described(remade),
+        "slipway.run-id": request.run_id,
+        "slipway.strategy": "replace" if full else request.strategy,
+        DIGEST: str(digest),
+        **constraints.Held.by(request.contract).summary(),
+    }
+
+
+class _Write:
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, tables: Tables, base: Table | None, request: WriteRequest
+    ) -> None:
+        self.cursor, self.tables, self.base, self.request = cursor, tables, base, request
+        self.full = base is None or request.strategy == "replace"
+        self.seconds: dict[str, float] = {}
+        self.bytes_read: int | None = 0
+        self._started = time.perf_counter()
+
+    def run(self) -> WriteResult:
+        request = self.request
+        source = f"(\n{request.sql}\n)"
+        columns = columns_of(self.cursor, source)
+        if request.contract:
+            constraints.check_shape(self.cursor, request.model, request.contract, columns)
+        query = schema.query_schema(columns)
+        updates: tuple[TableUpdate, ...] = ()
+        if self.base is None:
+            table = new_table(self.tables, request, query)
+        else:
+            table = self.base
+            updates = target_updates(table.metadata, request, query, full=self.full)
+        transaction = Staging(table)
+        transaction._stage(updates)
+        target = transaction.table_metadata.schema()
+        to = Destination.of(transaction, request)
+        self.partition = to.partition
+        self._lap("plan")
+        spec = transaction.table_metadata.spec()
+        with rewrite.Scratch(self.cursor) as scratch:
+            change = self._change(scratch, source, query, target, spec)
+            self._count_read()
+            self._lap("match")
+            self.tables.renew(self.cursor)
+            written = copying.copy(self.cursor, change.select, to, self._count_read)
+        self._lap("copy")
+        self.tables.renew(self.cursor)
+        added = copying.data_files(self.cursor, written, to)
+        digest, same = self._digest(target, added, change.removed)
+        self._lap("digest")
+        remade = Remade.of(
+            whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
+            same=same,
+        )
+        same = same and not updates and reading.stands(self.base, full=self.full)
+        if not same:
+            properties = summary_of(request, digest, remade, full=self.full)
+            add_snapshot(transaction, added, change.removed, properties, full=self.full)
+        confirm_snapshot(transaction, request.release, lambda content: request.confirm(content, remade))
+        staged = self.tables.stage(table, transaction, new=self.base is None)
+        self._lap("stage")
+        if request.contract:
+            scan = scan_of(staged.table.metadata_location)
+            held = constraints.Held.of(self.base, full=self.full)
+            new = rewrite.files_relation(added, target) if added else ""
+            constraints.check_written(self.cursor, request.model, request.contract, written, new, scan, held)
+            self._lap("constraints")
+        return WriteResult(
+            staged=staged,
+            same_content=same,
+            rows_written=sum(file.records for file in written),
+            bytes_written=sum(file.size for file in written),
+            bytes_read=self.bytes_read,
+            files_added=0 if same else len(added),
+            files_removed=0 if same else len(change.removed),
+            bytes_removed=0 if same else sum(file.file_size_in_bytes for file in change.removed),
+            digest=digest,
+            seconds=self.seconds,
+        )
+
+    def _change(
+        self, scratch: rewrite.Scratch, source: str, query: Schema, target: Schema, spec: PartitionSpec
+    ) -> rewrite.Rewrite:
+        request, base = self.request, self.base
+        select = schema.casts(query, target, source)
+        if self.full or base is None:
+            names = [field.name for field in query.fields]
+            merge_clauses(
+                request.merge, names, complete=True, model=request.model
+            )  # refused before it is used
+            check_later(self.cursor, request, target, select)
+            return rewrite.Rewrite([], select)
+        part = part_of(request, query, target)
+        match request.strategy:
+            case "merge":
+                own = schema.own_casts(query, target, source)
+                with rewrite.explained(request):
+                    return by_merge(scratch, base, target, query, own, request, part)
+            case "delete+insert":
+                with rewrite.explained(request):
+                    return by_delete_insert(scratch, base, target, select, request, part)
+            case "insert_overwrite":
+                return by_partition(scratch, base, target, select, self.partition, spec, part)
+        if part:
+            part.check_append(self.cursor)
+        return rewrite.Rewrite([], select)
+
+    def _digest(
+        self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
+    ) -> tuple[Digest, bool]:
+        """The digest of the table after the write, and whether its content is what it was."""
+        new = rewrite.files_digest(self.cursor, added, target)
+        if self.base is None:
+            return new, False
+        before = recorded(self.base.current_snapshot())
+        if self.full:
+            return new, new == before
+        other_rows = not schema.same_schema(self.base.schema(), target)
+        if before is None or other_rows:  # a row's hash depends on all its columns and their types
+            files = rewrite.readable_files(self.cursor, self.base)
+            before = rewrite.files_digest(self.cursor, files, target)
+        old = rewrite.files_digest(self.cursor, removed, target)
+        return before + new - old, new == old
+
+    def _count_read(self) -> None:
+        read = engine.bytes_read(self.cursor)
+        self.bytes_read = None if read is None or self.bytes_read is None else self.bytes_read + read
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._started, 4)
+        self._started = now

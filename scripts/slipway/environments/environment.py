@@ -1,0 +1,127 @@
+"""An environment: a dbt target, that is one Iceberg catalog, one warehouse, one set of credentials; and what its settings may name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from slipway.errors import ConfigError
+from slipway.secrets import address, one_line
+
+
+class Mode(StrEnum):
+    """What is enforced in an environment (docs/explanation/modes.md)."""
+
+    EXPLORATORY = "exploratory"
+    SCHEDULED = "scheduled"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where one dbt target keeps its tables.
+
+    Args:
+        name: the dbt target, also the database in relation names and the catalog's name.
+        mode: what is enforced.
+        warehouse: root of the tables and of slipway's own records, a URI without a trailing slash.
+        catalog_properties: properties for ``pyiceberg.catalog.load_catalog``; ``warehouse`` among them is the root, but
+            with a REST catalog the name by which the server knows one of its warehouses.
+        landing: root of the landing area, one folder per feed.
+        home: the local folder for scratch environments.
+        publishes_from_dbt: whether plain ``dbt`` commands publish what they built.
+    """
+
+    name: str
+    mode: Mode
+    warehouse: str
+    catalog_properties: dict[str, str] = field(repr=False)
+    landing: str
+    home: Path
+    publishes_from_dbt: bool = False
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs of runs that are under way; targets share a home."""
+        return self.home / "logs" / self.name
+
+    def scratch(self, folder: Path) -> Environment:
+        """An environment of the same name whose catalog and warehouse live in ``folder`` alone.
+
+        It keeps the access to the object store, because the landing area may be there.
+        """
+        store = {
+            key: value for key, value in self.catalog_properties.items() if key.startswith(("s3.", "client."))
+        }
+        return Environment(
+            name=self.name,
+            mode=Mode.EXPLORATORY,
+            warehouse=f"file://{folder}/warehouse",
+            catalog_properties={**store, **local_catalog(folder)},
+            landing=self.landing,
+            home=self.home,
+            publishes_from_dbt=True,
+        )
+
+
+def is_rest(properties: Mapping[str, str]) -> bool:
+    """Whether catalog properties are those of a REST catalog, as pyiceberg infers it."""
+    return properties.get("type", "rest" if properties.get("uri", "").startswith("http") else "") == "rest"
+
+
+def local_catalog(folder: Path) -> dict[str, str]:
+    """Properties of a SqlCatalog on SQLite with its warehouse, both below ``folder``."""
+    return {
+        "type": "sql",
+        "uri": f"sqlite:///{folder}/catalog.db",
+        "warehouse": f"file://{folder}/warehouse",
+    }
+
+
+_HIGHEST_PORT = 65_535
+
+
+def check_places(target: str, places: Mapping[str, str]) -> None:
+    """Refuse folders and prefixes with signs that end a line or a name in the programs that get them.
+
+    Args:
+        target: for the message.
+        places: setting to path or URI.
+
+    Raises:
+        ConfigError: one has a control character or a double quote in its name.
+    """
+    for setting, place in places.items():
+        wrong = next((sign for sign in place if sign == '"' or one_line(sign) != sign), None)
+        if wrong is not None:
+            raise ConfigError(
+                f"{setting} of target {target} is {one_line(place)}",
+                f"DuckDB and Iceberg cannot use a path with {one_line(wrong)} in it",
+                f"choose another folder with {setting}",
+            )
+
+
+def check_ports(target: str, properties: Mapping[str, str]) -> None:
+    """Refuse addresses whose port is none.
+
+    Args:
+        target: for the message.
+        properties: of its catalog.
+
+    Raises:
+        ConfigError: a port is not a number up to 65,535.
+    """
+    for key, value in properties.items():
+        scheme, found, rest = value.partition("://")
+        if not found or scheme in ("file", "s3", "s3a", "s3n") or scheme.startswith("sqlite"):
+            continue
+        authority = rest.partition("?")[0].rpartition("@")[2].partition("/")[0]
+        port = authority.rpartition("]")[2].partition(":")[2]
+        if port and not (port.isascii() and port.isdecimal() and int(port) <= _HIGHEST_PORT):
+            raise ConfigError(
+                f"{key} of target {target} is {address(value)}",
+                f"its port is {one_line(port)}, which is no number up to {_HIGHEST_PORT:,}",
+                "correct it in profiles.yml or in its PYICEBERG_CATALOG__ variable",
+            )

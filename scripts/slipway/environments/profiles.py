@@ -1,0 +1,310 @@
+"""Environments from profiles.yml: the same file, Jinja and ``env_var`` that dbt reads, without loading dbt.
+
+Expressions that use ``env_var`` alone, as nearly all do, are rendered without loading dbt itself, which takes seconds. For all others dbt's renderer
+of profiles is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slipway.environments.environment import (
+    Environment,
+    Mode,
+    check_places,
+    check_ports,
+    is_rest,
+    local_catalog,
+)
+from slipway.errors import ConfigError, NotFoundError
+from slipway.names import Kind, nearest, shown, why_not
+from slipway.secrets import remember, secrets_of, without_user
+
+_JINJA = re.compile(r"{[{%#]")
+_OWN = frozenset({"env_var"})
+
+
+def render(value: Any, where: str = "profiles.yml") -> Any:
+    """A value of a profile with its Jinja rendered as dbt renders it, in lists and mappings, too.
+
+    Args:
+        value: what stands in the file.
+        where: the file in messages.
+
+    Raises:
+        ConfigError: an environment variable is not set, or the text is not Jinja.
+    """
+    if isinstance(value, dict):
+        return {key: render(item, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [render(item, where) for item in value]
+    if isinstance(value, str) and _JINJA.search(value):
+        return _rendered(value, where)
+    return value
+
+
+def _rendered(text: str, where: str) -> Any:
+    import jinja2.meta
+    from dbt_common.clients.jinja import get_environment, get_template, render_template
+    from dbt_common.exceptions import DbtBaseException
+
+    def env_var(name: str, default: Any = None) -> Any:
+        found = os.environ.get(name, default)
+        if found is None:
+            raise ConfigError(
+                f"{where} needs {name}", "the environment variable is not set", f"export {name}=…"
+            )
+        return found
+
+    try:
+        names = jinja2.meta.find_undeclared_variables(get_environment(native=True).parse(text))
+        if names <= _OWN:
+            given = {"env_var": env_var}
+            return render_template(get_template(text, given, native=True), given)
+        return _by_dbt(text)
+    except (jinja2.TemplateError, DbtBaseException) as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        raise ConfigError(
+            f"{where} has {text}", " ".join(str(error).split()), "correct it as dbt's Jinja has it"
+        ) from None
+
+
+def _by_dbt(text: str) -> Any:
+    from dbt.config.renderer import ProfileRenderer
+    from dbt_common.context import get_invocation_context, set_invocation_context
+
+    try:
+        get_invocation_context()
+    except LookupError:
+        set_invocation_context(os.environ)
+    return ProfileRenderer({}).render_value(text)
+
+
+PLUGIN = "slipway.dbt.plugin"
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The dbt project that contains a folder.
+
+    Raises:
+        NotFoundError: no dbt_project.yml in it or above it.
+    """
+    origin = (start or Path(os.environ.get("DBT_PROJECT_DIR") or ".")).resolve()
+    for folder in (origin, *origin.parents):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    raise NotFoundError(
+        f"no dbt project at {origin}", "there is no dbt_project.yml here or above", "cd into the project"
+    )
+
+
+class Profile:
+    """The project's profile: its targets as environments.
+
+    Args:
+        project: folder of dbt_project.yml.
+        profiles_dir: folder of profiles.yml; default the project's.
+
+    ``vars`` are the variables that dbt_project.yml declares.
+
+    Raises:
+        ConfigError: the file is missing or not a profile.
+    """
+
+    def __init__(self, project: Path, profiles_dir: Path | None = None) -> None:
+        self.project = project
+        folder = profiles_dir or Path(os.environ.get("DBT_PROFILES_DIR") or project)
+        described = _read(project / "dbt_project.yml")
+        name = render(described.get("profile", ""), "dbt_project.yml")
+        declared = described.get("vars") or {}
+        self.vars: dict[str, Any] = {**declared, **(declared.get(described.get("name")) or {})}
+        profiles = _read(folder / "profiles.yml")
+        if name not in profiles:
+            raise ConfigError(
+                f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml"
+            )
+        self._profile: dict[str, Any] = profiles[name] or {}
+
+    @property
+    def default_target(self) -> str:
+        """The target used when none is named."""
+        return str(render(os.environ.get("DBT_TARGET") or self._profile.get("target", "dev")))
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of all targets."""
+        return list(self._profile.get("outputs", {}))
+
+    def environment(self, target: str | None = None) -> Environment:
+        """The environment of a target.
+
+        Raises:
+            ConfigError: no such target, or it lacks what it needs.
+        """
+        target = target or self.default_target
+        outputs = self._profile.get("outputs", {})
+        if target not in outputs:
+            raise ConfigError(f"no target {target} in profiles.yml", fix=f"use one of {', '.join(outputs)}")
+        if why := why_not(Kind.TARGET, target):
+            raise ConfigError(
+                f"target {shown(target)} of profiles.yml cannot have this name",
+                why,
+                f"call it {nearest(Kind.TARGET, target)}",
+            )
+        return self._environment(target, render(_plugin_config(outputs[target], target)))
+
+    def settings(self, target: str | None = None) -> dict[str, Any]:
+        """DuckDB's ``settings`` of a target."""
+        output = self._profile.get("outputs", {}).get(target or self.default_target, {})
+        return dict(render(output.get("settings") or {}))
+
+    def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
+        home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
+        if home.exists() and not home.is_dir():
+            raise ConfigError(
+                f"{home} is not a folder", "it is to hold what runs leave", "choose another SLIPWAY_HOME"
+            )
+        if _ESCAPE.search(str(home)):
+            raise ConfigError(
+                f"{home} has % and two digits in its name",
+                "the catalog's URI would lead elsewhere",
+                "choose another folder with SLIPWAY_HOME",
+            )
+        mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
+        given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
+        given |= _pyiceberg_config(name)
+        warehouse = self._place("SLIPWAY_WAREHOUSE", config.get("warehouse") or given.get("warehouse"))
+        local = mode is Mode.EXPLORATORY or _is_local(name, config.get("local"))
+        if not local and not (warehouse and given.get("uri", given.get("type"))):
+            raise ConfigError(
+                f"target {name} has no {'warehouse' if not warehouse else 'catalog'}",
+                "it is not kept on this machine",
+                f"set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
+            )
+        properties = {**(local_catalog(home / name) if local else {}), **given}
+        root = (warehouse or properties["warehouse"]).rstrip("/")
+        root = root if "://" in root else f"file://{root}"
+        if any(sign in root for sign in "#?"):
+            raise ConfigError(
+                f"warehouse {root} has # or ? in its name",
+                "they end a path in the locations of Iceberg tables",
+                "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
+            )
+        landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
+        if not is_rest(properties):
+            properties["warehouse"] = root
+        elif "warehouse" not in given:  # such a server has names of its own for its warehouses
+            properties.pop("warehouse", None)
+        if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
+            properties = {**_standard_aws(), **properties}
+        check_places(name, {"SLIPWAY_HOME": str(home), "SLIPWAY_WAREHOUSE": root, "SLIPWAY_LANDING": landing})
+        check_ports(name, properties)
+        # the store takes keys, and clients name it in their errors
+        for key in ("s3.endpoint", "glue.endpoint"):
+            if key in properties:
+                properties[key] = without_user(properties[key])
+        remember([*secrets_of(given), *secrets_of(properties), *_keys_of_the_shell()])
+        return Environment(
+            name=name,
+            mode=mode,
+            warehouse=root,
+            catalog_properties=properties,
+            landing=landing.rstrip("/"),
+            home=home,
+            publishes_from_dbt=local,
+        )
+
+    def _place(self, variable: str, otherwise: str | None) -> str:
+        """A path or URI from the environment, else from the profile; empty when there is neither.
+
+        A relative path in a variable is relative to the current folder, as for any command; one in the
+        profile, and a default, to the project.
+        """
+        given = os.environ.get(variable)
+        text = str(given or otherwise or "")
+        if not text or "://" in text:
+            return text
+        path = Path(text).expanduser()
+        return os.path.normpath((Path.cwd() if given else self.project) / path)
+
+
+def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
+    for plugin in output.get("plugins") or []:
+        if plugin.get("module") == PLUGIN:
+            return dict(plugin.get("config") or {})
+    raise ConfigError(
+        f"target {target} does not use {PLUGIN}", fix="add it to the target's plugins in profiles.yml"
+    )
+
+
+def _pyiceberg_config(name: str) -> dict[str, str]:
+    """What pyiceberg itself would read for this catalog from its file and PYICEBERG_CATALOG__*."""
+    if not any(key.startswith("PYICEBERG_") for key in os.environ) and not _has_pyiceberg_file():
+        return {}
+    from pyiceberg.utils.config import Config
+
+    found = Config().get_catalog_config(name) or {}
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _standard_aws() -> dict[str, str]:
+    """The standard AWS variables that boto3 and pyiceberg do not read by themselves; keys stay with the AWS chain."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return {
+        name: value
+        for name, value in (("s3.endpoint", endpoint), ("s3.region", region), ("client.region", region))
+        if value
+    }
+
+
+def _keys_of_the_shell() -> list[str]:
+    """Secrets among the variables that AWS programs and DuckDB read, which errors of theirs may quote."""
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    return [os.environ[name] for name in names if os.environ.get(name)]
+
+
+def _has_pyiceberg_file() -> bool:
+    return any((folder / ".pyiceberg.yaml").is_file() for folder in (_home(), Path.cwd()))
+
+
+def _is_local(name: str, given: Any) -> bool:
+    if isinstance(given, str) and given.strip().lower() in ("true", "false"):
+        return given.strip().lower() == "true"
+    if given not in (None, True, False, ""):
+        raise ConfigError(f"target {name} has local: {given}", fix="write true or false")
+    return bool(given)
+
+
+def _home() -> Path:
+    """The user's home, or the current folder for a user without one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path.cwd()
+
+
+def _mode(name: str, text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        raise ConfigError(f"target {name} has mode {text}", fix=f"use {', '.join(Mode)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing", fix="run in the project or set DBT_PROFILES_DIR") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML", " ".join(str(error).split())) from None
+    return loaded if isinstance(loaded, dict) else {}

@@ -1,0 +1,247 @@
+"""Publishing to a catalog: all tables in one step where it can, else one by one, each guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+from pyiceberg.catalog import Catalog
+
+from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
+from slipway.iceberg.catalogs.next_step import Position
+from slipway.iceberg.catalogs.updates import Mover, obstacle, on_top, stands_on
+from slipway.iceberg.tables import Moved, StagedTable, TableId, Tables
+from slipway.records.release_records import Move
+
+if TYPE_CHECKING:
+    from slipway.iceberg.catalogs.rest_catalog import ServedCatalog
+
+
+_ATTEMPTS = 5
+"""Others may change a table's properties again and again."""
+
+ONE_TRANSACTION = "all tables in one database transaction"
+ONE_REQUEST = (
+    "all tables in one request, which the server applies whole or not at all, as its configuration says"
+)
+UNPROVEN = (
+    "all tables in one request, finished or undone by the next command if interrupted; whether readers other than"
+    " slipway may see a mixture meanwhile is not known of this server"
+)
+ONE_BY_ONE = (
+    "one table after the other, finished or undone by the next command if interrupted;"
+    " readers other than slipway may see a mixture meanwhile"
+)
+
+
+def guarantee(catalog: Catalog, *, whole: bool = False) -> str:
+    """What readers may rely on while a release is published.
+
+    Args:
+        catalog: where.
+        whole: whether one request was for all of its tables.
+    """
+    if is_atomic(catalog):
+        return ONE_TRANSACTION
+    if not whole:
+        return ONE_BY_ONE
+    return ONE_REQUEST if cast("ServedCatalog", catalog).says_atomic else UNPROVEN
+
+
+def is_atomic(catalog: Catalog) -> bool:
+    """Whether several tables are known to become visible at once, so that no write-ahead record has to lead."""
+    return type(catalog).__name__ == "SqlCatalog"
+
+
+def cannot_hold(catalog: Catalog) -> str:
+    """Why a catalog cannot hold releases; empty for those that can."""
+    if getattr(catalog, "is_nessie", False):
+        return (
+            "Nessie keeps neither tags nor earlier snapshots in a table's metadata, so releases could neither be"
+            " recognised nor rolled back"
+        )
+    return ""
+
+
+def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
+    """Make the staged state of every table current at once, in a SQL catalog.
+
+    Returns:
+        What the catalog shows from then on.
+
+    Raises:
+        ConflictError: a table is no longer where the run started from; nothing was published.
+        UnavailableError: the catalog cannot be written.
+    """
+    from slipway.iceberg.catalogs import sql_catalog
+
+    create_namespaces(tables, staged)
+    refused = staged[0]
+    for _ in range(_ATTEMPTS):
+        with writing(tables):
+            moved = sql_catalog.move(tables.catalog, staged)
+        if isinstance(moved, Moved):
+            return moved
+        refused, before = moved, staged
+        staged = on_top(tables, before)
+        if all(one is other for one, other in zip(before, staged, strict=True)):
+            break
+    raise conflict(tables, refused.identifier, refused.base)
+
+
+def mover(tables: Tables) -> Mover:
+    """How tables of the environment's catalog are moved."""
+    match type(tables.catalog).__name__:
+        case "GlueCatalog":
+            from slipway.iceberg.catalogs.glue_catalog import GlueMover
+
+            return GlueMover(tables)
+        case "ServedCatalog":
+            from slipway.iceberg.catalogs.rest_catalog import RestMover
+
+            return RestMover(tables)
+    from slipway.iceberg.catalogs.updates import UpdateMover
+
+    return UpdateMover(tables)
+
+
+def position(tables: Tables, identifier: TableId, move: Move, location: str | None, tag: str) -> Position:
+    """Where a table of a publication is, of which the catalog names this metadata file, or none.
+
+    Where it is another file than those that the publication names, the tag and the current snapshot tell: catalogs that
+    apply updates write files of their own, and other programs may have set a property.
+
+    Raises:
+        UnavailableError: the table shows the release without its tag.
+    """
+    if location == move.metadata_location:
+        return Position.STAGED
+    if location == move.base:
+        return Position.BASE
+    if location is None:
+        return Position.ELSEWHERE
+    if move.metadata_location is None:
+        return Position.BASE if stands_on(tables, identifier, move.base, location) else Position.ELSEWHERE
+    found = tables.load(identifier, location)
+    now = found.metadata.current_snapshot_id
+    if tag in found.metadata.refs:
+        staged = tables.load(identifier, move.metadata_location)
+        return Position.STAGED if now == staged.metadata.current_snapshot_id else Position.BEYOND
+    base = tables.load(identifier, move.base).metadata if move.base else None
+    if base and not obstacle(base, found.metadata):
+        return Position.BASE
+    keeps_what_is_staged = type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog")
+    if not (keeps_what_is_staged or now is None or (base and base.snapshot_by_id(now))):
+        _refuse_lost_tag(tables, identifier, move, now, tag)
+    return Position.ELSEWHERE
+
+
+def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, tag: str) -> None:
+    assert move.metadata_location is not None
+    try:
+        staged = tables.load(identifier, move.metadata_location).metadata
+    except UnavailableError:  # what an earlier run staged in vain may have been removed
+        return
+    if staged.current_snapshot_id == now:
+        raise UnavailableError(
+            f"{'.'.join(identifier)} was published without its tag {tag}",
+            "the server does not keep tags, so releases could neither be recognised nor rolled back",
+            "use another catalog",
+        )
+
+
+def create_namespaces(tables: Tables, staged: Sequence[StagedTable]) -> None:
+    """Make the namespaces of new tables.
+
+    Raises:
+        UnavailableError: the catalog cannot be written.
+    """
+    for namespace in sorted({item.identifier[0] for item in staged if item.base is None}):
+        create_namespace(tables, namespace)
+
+
+def create_namespace(tables: Tables, namespace: str) -> None:
+    """Make a namespace, unless it is there; another process may make it at the same moment.
+
+    Raises:
+        UnavailableError: the catalog cannot be written.
+    """
+    with writing(tables):
+        try:
+            tables.catalog.create_namespace_if_not_exists(namespace)
+        except Exception:
+            there = False
+            with suppress(Exception):  # why it could not be made says more than why this is not known
+                there = tables.catalog.namespace_exists(namespace)
+            if not there:
+                raise
+
+
+def conflict(tables: Tables, identifier: TableId, base: str | None) -> ConflictError:
+    """The refusal of a publication because of a table that someone else moved, or made.
+
+    Args:
+        tables: the environment.
+        identifier: the table.
+        base: metadata file that the run started from, None when there was no table.
+    """
+    location = tables.locations({identifier}).get(identifier)
+    why = (
+        hindrance(tables, identifier, base, location)
+        or "someone else changed it, or let snapshots expire that this needs"
+    )
+    return ConflictError(
+        f"nothing was published: {'.'.join(identifier)} moved", why, "run again on top of it"
+    )
+
+
+def hindrance(tables: Tables, identifier: TableId, base: str | None, location: str | None) -> str:
+    """Why a table cannot be published that was staged on a base; empty when it can.
+
+    Args:
+        tables: the environment.
+        identifier: the table.
+        base: metadata file that the run started from, None when there was no table.
+        location: the one that the catalog names now.
+    """
+    if location == base:
+        return ""
+    if location is None:
+        return "it was dropped since the run began"
+    now = tables.load(identifier, location).metadata
+    if base is None:
+        return (
+            f"someone else created it, its current snapshot is now {now.current_snapshot_id}, not of this run"
+        )
+    return obstacle(tables.load(identifier, base).metadata, now)
+
+
+@contextmanager
+def writing(tables: Tables) -> Iterator[None]:
+    """Tell in one line that a catalog cannot be written.
+
+    Raises:
+        UnansweredError: it may have done what it was asked for.
+        UnavailableError: it refuses or does not answer.
+    """
+    try:
+        yield
+    except SlipwayError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
+        kind = UnansweredError if _is_unsure(tables.catalog, error) else UnavailableError
+        raise kind(
+            f"catalog of {tables.environment.name} cannot be written",
+            reason,
+            "check that it is running, that you may write to it and that nobody locks it, then run again",
+        ) from error
+
+
+def _is_unsure(catalog: Catalog, error: Exception) -> bool:
+    if type(catalog).__name__ != "ServedCatalog":
+        return False
+    from slipway.iceberg.catalogs.rest_catalog import is_unsure
+
+    return is_unsure(error)

@@ -1,0 +1,118 @@
+"""AWS Glue: the pointer of one table is moved if Glue still holds the version that was read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, cast
+
+from pyiceberg.catalog import METADATA_LOCATION, Catalog
+from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.table import Table
+
+from slipway.errors import ConfigError
+from slipway.iceberg.catalogs.updates import Mover, on_top, stands_on, undone
+from slipway.iceberg.tables import StagedTable, TableId, Tables
+
+
+def check_name(catalog: Catalog, identifier: TableId) -> None:
+    """Refuse a name for a new table that Glue would fold, or that it has for something that is no Iceberg table.
+
+    Raises:
+        ConfigError: it would be kept under another name, or not at all.
+    """
+    name = ".".join(identifier)
+    if name != name.lower():
+        raise ConfigError(
+            f"{name} cannot be a table in Glue",
+            "Glue keeps names in lower case",
+            "give the model an alias and a schema in lower case",
+        )
+    with suppress(NoSuchTableError):
+        held = cast("GlueCatalog", catalog)._get_glue_table(*identifier)
+        if held.get("Parameters", {}).get("table_type", "").lower() != "iceberg":
+            raise ConfigError(
+                f"{name} cannot be a table in Glue",
+                "Glue has something else under this name, which is no Iceberg table",
+                "give the model another alias, or remove what is there",
+            )
+
+
+class GlueMover(Mover):
+    """Moves single tables by their version."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._catalog = cast("GlueCatalog", tables.catalog)
+
+    def forward(self, item: StagedTable) -> bool:
+        """From the base to the staged state; makes a new table, and drops one that is retired, which Glue cannot guard."""
+        if item.retires:
+            location = self._tables.locations({item.identifier}).get(item.identifier)
+            if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+                return False
+            self._catalog.drop_table(item.identifier)
+            return True
+        if item.base is not None:
+            if self._from_base(item):
+                return True
+            (again,) = on_top(self._tables, [item])
+            return again is not item and self._from_base(again)
+        return self._create(item)
+
+    def _create(self, item: StagedTable) -> bool:
+        database, name = item.identifier
+        described = _construct_table_input(
+            name, item.table.metadata_location, item.table.properties, item.table.metadata
+        )
+        try:
+            self._catalog._create_glue_table(database, name, described)
+        except TableAlreadyExistsError:
+            return False
+        return True
+
+    def back(self, item: StagedTable, tag: str) -> bool:
+        """From the staged state to the base; drops a new table, which Glue cannot guard by a version."""
+        if item.retires:
+            return self._create(item)
+        if item.base is not None:
+            if self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base)):
+                return True
+            location = self._tables.locations({item.identifier}).get(item.identifier)
+            goal = undone(self._tables, item, location, tag) if location else None
+            if location is None or goal is None:
+                return False
+            return self._move(item.identifier, self._tables.load(item.identifier, location), goal)
+        if self._holding(item.identifier, item.table.metadata_location) is None:
+            return False
+        self._catalog.drop_table(item.identifier)
+        return True
+
+    def _from_base(self, item: StagedTable) -> bool:
+        assert item.base is not None
+        return self._move(item.identifier, self._tables.load(item.identifier, item.base), item.table)
+
+    def _move(self, identifier: TableId, origin: Table, to: Table) -> bool:
+        held = self._holding(identifier, origin.metadata_location)
+        if held is None:
+            return False
+        # Glue shows the table's properties among its parameters: those of the state that is left go
+        held["Parameters"] = {
+            key: value for key, value in held["Parameters"].items() if key not in origin.properties
+        }
+        described = _construct_table_input(
+            identifier[1], to.metadata_location, to.properties, to.metadata, held, origin.metadata_location
+        )
+        try:
+            self._catalog._update_glue_table(*identifier, described, held["VersionId"])
+        except (CommitFailedException, NoSuchTableError):
+            return False
+        return True
+
+    def _holding(self, identifier: TableId, location: str) -> Any:
+        """What Glue holds of a table, None unless it names this metadata file."""
+        try:
+            held = self._catalog._get_glue_table(*identifier)
+        except NoSuchTableError:
+            return None
+        return held if held.get("Parameters", {}).get(METADATA_LOCATION) == location else None

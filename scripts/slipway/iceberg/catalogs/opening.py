@@ -1,0 +1,112 @@
+"""Opening a catalog of any kind with what pyiceberg and SQLAlchemy leave open, and asking it where its tables are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from slipway.environments.environment import Environment, is_rest
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.catalog.glue import GlueCatalog
+
+    from slipway.iceberg.tables import TableId
+
+
+_CONNECT_TIMEOUT = 10  # seconds
+LOCK_TIMEOUT = 30
+"""Seconds that one process waits for another that writes to a SQL catalog."""
+_ATTEMPTS = 5
+
+
+def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Catalog:
+    """The environment's catalog, and the folder and tables of a SQL catalog that are not there yet.
+
+    Args:
+        environment: whose it is.
+        properties: as ``connectable`` returns them.
+
+    Raises:
+        Exception: what pyiceberg and the drivers below it raise.
+    """
+    scheme, _, path = properties.get("uri", "").partition(":///")
+    if scheme == "sqlite" and not path.startswith("file:"):
+        Path(path.partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
+    if is_rest(properties):
+        from slipway.iceberg.catalogs.rest_catalog import ServedCatalog
+
+        return ServedCatalog(environment.name, **properties)
+    from pyiceberg.catalog import load_catalog
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            return load_catalog(environment.name, **properties)
+        except Exception as error:
+            # another process made the tables after this one had looked for them
+            if "already exists" not in str(error) or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def connectable(properties: Mapping[str, str]) -> dict[str, str]:
+    """The same properties, with what SQLAlchemy leaves open for PostgreSQL and SQLite.
+
+    An address without a driver means one that need not be installed, and a driver waits for ever for a PostgreSQL
+    server that does not answer, and but five seconds for another process that writes to SQLite.
+    """
+    uri = properties.get("uri", "")
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return dict(properties)
+    if scheme in ("postgres", "postgresql"):
+        driver = "psycopg" if find_spec("psycopg") and not find_spec("psycopg2") else "psycopg2"
+        scheme = f"postgresql+{driver}"
+    if scheme.startswith("postgresql"):
+        rest = _with(rest, "connect_timeout", _CONNECT_TIMEOUT)
+    elif scheme == "sqlite":
+        rest = _with(rest, "timeout", LOCK_TIMEOUT)
+    return {**properties, "uri": f"{scheme}://{rest}"}
+
+
+def _with(address: str, name: str, value: int) -> str:
+    if f"{name}=" in address.partition("?")[2]:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}{name}={value}"
+
+
+def locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableId, str]:
+    """Namespace and name of every table, or of those that are asked for, to its current metadata file."""
+    kind = type(catalog).__name__
+    if kind == "SqlCatalog":
+        from slipway.iceberg.catalogs import sql_catalog
+
+        return sql_catalog.locations(catalog)
+    if kind == "GlueCatalog":
+        return _glue_locations(cast("GlueCatalog", catalog))
+    from pyiceberg.exceptions import NoSuchTableError
+
+    if only is None:
+        listed = (name for namespace in catalog.list_namespaces() for name in catalog.list_tables(namespace))
+        only = [(".".join(name[:-1]), name[-1]) for name in listed]
+    found = {}
+    for namespace, name in only:
+        with suppress(NoSuchTableError):  # dropped since it was listed
+            found[namespace, name] = catalog.load_table(f"{namespace}.{name}").metadata_location
+    return found
+
+
+def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
+    """What the listing of each database says; Glue holds tables of other formats and tools, too."""
+    found = {}
+    for (database,) in catalog.list_namespaces():
+        for page in catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database):
+            for table in page["TableList"]:
+                parameters = table.get("Parameters", {})
+                location = parameters.get("metadata_location")
+                if location and parameters.get("table_type", "").lower() == "iceberg":
+                    found[database, table["Name"]] = location
+    return found

@@ -1,0 +1,284 @@
+"""Catalogs that apply updates and write metadata files of their own, and releases put on top of commits of other programs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
+    AddSchemaUpdate,
+    AddSnapshotUpdate,
+    AddSortOrderUpdate,
+    AssertCreate,
+    AssertCurrentSchemaId,
+    AssertDefaultSortOrderId,
+    AssertDefaultSpecId,
+    AssertLastAssignedFieldId,
+    AssertLastAssignedPartitionId,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    AssignUUIDUpdate,
+    RemovePropertiesUpdate,
+    RemoveSnapshotRefUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSortOrderUpdate,
+    SetDefaultSpecUpdate,
+    SetLocationUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableRequirement,
+    TableUpdate,
+    UpgradeFormatVersionUpdate,
+)
+
+from slipway.iceberg.staging import Staging
+from slipway.iceberg.tables import StagedTable, TableId, Tables
+
+
+class Mover(ABC):
+    """Moves single tables, each only if it still is where it is expected; False when it is not.
+
+    ``whole`` says that until now nothing was moved but all tables that were asked for, at once.
+    """
+
+    whole = False
+
+    @abstractmethod
+    def forward(self, item: StagedTable) -> bool:
+        """From the base to the staged state; makes a new table."""
+
+    @abstractmethod
+    def back(self, item: StagedTable, tag: str) -> bool:
+        """From the staged state, which carries the tag, to the base; drops a new table."""
+
+    def forward_all(self, items: Sequence[StagedTable]) -> None:
+        """As many as can be, in this order, until one is not where it is expected."""
+        for item in items:
+            if not self.forward(item):
+                return
+
+
+def obstacle(base: TableMetadata, now: TableMetadata) -> str:
+    """Why what was staged on a state of a table cannot be put on a later one; empty when it can.
+
+    Rows, schema, partitioning and order must be as they were. Sequence numbers, too: those of the staged snapshot stand
+    in its files.
+    """
+    if now.table_uuid != base.table_uuid:
+        return "it was dropped and made again since the run began"
+    if now.current_snapshot_id != base.current_snapshot_id:
+        return f"its current snapshot is now {now.current_snapshot_id}, not of this run"
+    if not same(base, now, "last_sequence_number"):
+        known = {snapshot.snapshot_id for snapshot in base.snapshots}
+        others = [snapshot.snapshot_id for snapshot in now.snapshots if snapshot.snapshot_id not in known]
+        return f"someone committed snapshot {', '.join(map(str, others)) or 'unknown'} beside its main branch"
+    for what, unchanged in (
+        ("schema", same(base, now, "schemas", "current_schema_id", "last_column_id")),
+        ("partitioning", same(base, now, "partition_specs", "default_spec_id", "last_partition_id")),
+        ("sort order", same(base, now, "sort_orders", "default_sort_order_id")),
+        ("format version", same(base, now, "format_version")),
+        ("location", same(base, now, "location")),
+    ):
+        if not unchanged:
+            return f"its {what} was changed by someone else"
+    return ""
+
+
+def stands_on(tables: Tables, identifier: TableId, base: str | None, now: str | None) -> bool:
+    """Whether what was staged on a metadata file can be published on what the catalog names now.
+
+    Raises:
+        UnavailableError: one of the two cannot be read.
+    """
+    if base == now:
+        return True
+    if base is None or now is None:
+        return False
+    one, other = (tables.load(identifier, location).metadata for location in (base, now))
+    return not obstacle(one, other)
+
+
+def on_top(tables: Tables, staged: Sequence[StagedTable]) -> list[StagedTable]:
+    """The same changes, staged on what the catalog names now where only such commits came between; the rest as it is."""
+    now = tables.locations({item.identifier for item in staged})
+    return [_on(tables, item, now.get(item.identifier)) for item in staged]
+
+
+def undone(tables: Tables, item: StagedTable, location: str, tag: str) -> Table | None:
+    """A table without the release and with what others did to it since; None when they changed its rows.
+
+    Args:
+        tables: the environment.
+        item: the staged table.
+        location: the metadata file that the catalog names.
+        tag: the release's.
+    """
+    current = tables.load(item.identifier, location)
+    if item.base is None or obstacle(item.table.metadata, current.metadata):
+        return None
+    transaction = Staging(current)
+    try:
+        transaction._stage(backward(tables.load(item.identifier, item.base), item, tag)[1])
+    except ValueError:  # the snapshots that it would go back to have expired
+        return None
+    return tables.stage(current, transaction, new=False).table
+
+
+def _on(tables: Tables, item: StagedTable, location: str | None) -> StagedTable:
+    if item.base is None or location is None or location == item.base:
+        return item
+    base, current = tables.load(item.identifier, item.base), tables.load(item.identifier, location)
+    if obstacle(base.metadata, current.metadata):
+        return item
+    if item.retires:
+        return replace(item, table=current, base=location)
+    transaction = Staging(current)
+    try:
+        transaction._stage(item.updates)
+    except ValueError:  # snapshots that it names have expired
+        return item
+    return tables.stage(current, transaction, new=False)
+
+
+def same(one: TableMetadata, other: TableMetadata, *names: str) -> bool:
+    """Whether two states of a table agree in fields, which not every format version has."""
+    return all(getattr(one, name, None) == getattr(other, name, None) for name in names)
+
+
+Change = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
+"""What must be true of a table, and what is then done to it."""
+
+
+class UpdateMover(Mover):
+    """Moves single tables by updates."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def forward(self, item: StagedTable) -> bool:
+        """From the base to the staged state; makes a new table, and drops one that is retired, which catalogs cannot guard."""
+        if item.retires:
+            return self._drop(item)
+        if item.base is not None:
+            return self._commit(item, forward(self._tables, item))
+        return self._register(item, item.table.metadata_location)
+
+    def _register(self, item: StagedTable, location: str) -> bool:
+        try:
+            self._tables.catalog.register_table(item.identifier, location)
+        except TableAlreadyExistsError:
+            return False
+        return True
+
+    def _drop(self, item: StagedTable) -> bool:
+        location = self._tables.locations({item.identifier}).get(item.identifier)
+        if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+            return False
+        try:
+            self._tables.catalog.drop_table(item.identifier)
+        except NoSuchTableError:
+            return False
+        return True
+
+    def back(self, item: StagedTable, tag: str) -> bool:
+        """From the staged state to the base; drops a new table, which catalogs cannot guard."""
+        if item.retires:
+            return self._register(item, item.base or "")
+        if item.base is not None:
+            return self._commit(item, backward(self._tables.load(item.identifier, item.base), item, tag))
+        try:
+            current = self._tables.catalog.load_table(item.identifier).current_snapshot()
+            if (current.snapshot_id if current else None) != item.snapshot_id:
+                return False
+            self._tables.catalog.drop_table(item.identifier)
+        except NoSuchTableError:
+            return False
+        return True
+
+    def _commit(self, item: StagedTable, change: Change) -> bool:
+        try:
+            table = self._tables.catalog.load_table(item.identifier)
+            self._tables.catalog.commit_table(table, *change)
+        except (CommitFailedException, NoSuchTableError):
+            return False
+        return True
+
+
+def forward(tables: Tables, item: StagedTable) -> Change:
+    """What leads from the base, or from nothing, to the staged state."""
+    if item.base is None:
+        return (AssertCreate(),), _everything(item.table.metadata)
+    base = tables.load(item.identifier, item.base)
+    return (*_at(base), *_shaped_as(base.metadata)), item.updates
+
+
+def backward(base: Table, item: StagedTable, tag: str) -> Change:
+    """What leads from the staged state back to what the base shows."""
+    was, now = base.metadata, item.table.metadata
+    updates: list[TableUpdate] = [RemoveSnapshotRefUpdate(ref_name=tag)]
+    current = base.current_snapshot()
+    if current is None:
+        updates.append(RemoveSnapshotRefUpdate(ref_name=MAIN_BRANCH))
+    elif current.snapshot_id != item.snapshot_id:
+        updates.append(_main(current.snapshot_id))
+    if was.current_schema_id != now.current_schema_id:
+        updates.append(SetCurrentSchemaUpdate(schema_id=was.current_schema_id))
+    if was.default_spec_id != now.default_spec_id:
+        updates.append(SetDefaultSpecUpdate(spec_id=was.default_spec_id))
+    if removed := sorted(now.properties.keys() - was.properties.keys()):
+        updates.append(RemovePropertiesUpdate(removals=removed))
+    if changed := {k: v for k, v in was.properties.items() if now.properties.get(k) != v}:
+        updates.append(SetPropertiesUpdate(updates=changed))
+    requirements = (*_at(item.table), AssertRefSnapshotId(ref=tag, snapshot_id=now.refs[tag].snapshot_id))
+    return requirements, tuple(updates)
+
+
+def _at(table: Table) -> tuple[TableRequirement, ...]:
+    current = table.current_snapshot()
+    return (
+        AssertTableUUID(uuid=table.metadata.table_uuid),
+        AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id if current else None),
+    )
+
+
+def _shaped_as(base: TableMetadata) -> tuple[TableRequirement, ...]:
+    """What else the updates rest on; properties are not among it."""
+    return (
+        AssertCurrentSchemaId(current_schema_id=base.current_schema_id),
+        AssertLastAssignedFieldId(last_assigned_field_id=base.last_column_id),
+        AssertDefaultSpecId(default_spec_id=base.default_spec_id),
+        AssertLastAssignedPartitionId(last_assigned_partition_id=base.last_partition_id),
+        AssertDefaultSortOrderId(default_sort_order_id=base.default_sort_order_id),
+    )
+
+
+def _main(snapshot_id: int) -> TableUpdate:
+    return _ref(MAIN_BRANCH, SnapshotRefType.BRANCH, snapshot_id)
+
+
+def _ref(name: str, kind: SnapshotRefType, snapshot_id: int) -> TableUpdate:
+    return SetSnapshotRefUpdate(ref_name=name, type=kind.value, snapshot_id=snapshot_id)  # type: ignore[call-arg]
+
+
+def _everything(metadata: TableMetadata) -> tuple[TableUpdate, ...]:
+    """Updates that make a table out of nothing; a new table has one schema, spec and order, as they were staged."""
+    return (
+        AssignUUIDUpdate(uuid=metadata.table_uuid),
+        UpgradeFormatVersionUpdate(format_version=metadata.format_version),
+        AddSchemaUpdate(schema=metadata.schema()),  # type: ignore[call-arg]
+        SetCurrentSchemaUpdate(schema_id=-1),
+        AddPartitionSpecUpdate(spec=metadata.spec()),
+        SetDefaultSpecUpdate(spec_id=-1),
+        AddSortOrderUpdate(sort_order=metadata.sort_orders[-1]),
+        SetDefaultSortOrderUpdate(sort_order_id=-1),
+        SetLocationUpdate(location=metadata.location),
+        SetPropertiesUpdate(updates=dict(metadata.properties)),
+        *(AddSnapshotUpdate(snapshot=snapshot) for snapshot in metadata.snapshots),
+        *(_ref(name, ref.snapshot_ref_type, ref.snapshot_id) for name, ref in metadata.refs.items()),
+    )

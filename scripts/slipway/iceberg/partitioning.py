@@ -1,0 +1,175 @@
+"""Partition transforms: dbt's ``partitioned_by`` as an Iceberg partition spec and as SQL for COPY.
+
+The formulas follow the Iceberg table specification, "Partition Transforms"; bucket and truncate come
+with DuckDB's iceberg extension.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyiceberg import transforms
+from pyiceberg import types as ice
+from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+
+from slipway.errors import ConfigError
+from slipway.iceberg.schema import find_column, top_level
+from slipway.iceberg.types import quote
+
+_CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
+_BIGINT_DIGITS = (10, 18)  # decimals of so many digits are kept in 64 bits
+_TIMED = ("year", "month", "day", "hour")
+_MOST = 2**31 - 1  # parameters of transforms are ints
+
+
+@dataclass(frozen=True)
+class PartitionColumn:
+    """One partition field: what it is called, what it is computed from, and how."""
+
+    name: str
+    source: str
+    transform: transforms.Transform[Any, Any]
+    source_type: ice.IcebergType
+    expression: str
+
+    @property
+    def result_type(self) -> ice.IcebergType:
+        """The Iceberg type of the partition value."""
+        return self.transform.result_type(self.source_type)
+
+
+def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[PartitionColumn]:
+    """Read ``partitioned_by`` entries such as ``day(ordered_at)`` or ``bucket(16, id)``.
+
+    Raises:
+        ConfigError: an unknown transform, a column that is not there, or a type it cannot take.
+    """
+    columns = [_parse_one(entry, schema, model) for entry in partitioned_by]
+    seen: set[str] = set()
+    for column in columns:
+        if column.name.lower() in seen:
+            raise ConfigError(f"{model}: partitioned_by names {column.source} twice", fix="name it once")
+        seen.add(column.name.lower())
+    decimals = [column.source for column in columns if isinstance(column.source_type, ice.DecimalType)]
+    if len(decimals) > 1:
+        raise ConfigError(
+            f"{model}: partitioned_by has two fields on decimal columns ({', '.join(decimals)})",
+            "DuckDB's reader ends the process on such tables",
+            "keep one of them",
+        )
+    return columns
+
+
+def spec_for(
+    columns: Sequence[PartitionColumn], schema: Schema, used: Iterable[PartitionSpec]
+) -> PartitionSpec:
+    """The partition spec for the columns; fields that the table ever had keep their ids."""
+    fields_used = [field for spec in used for field in spec.fields]
+    known = {(f.source_id, str(f.transform)): f.field_id for f in fields_used}
+    following = max([PARTITION_FIELD_ID_START - 1, *known.values()])
+    fields = []
+    for column in columns:
+        source = top_level(schema, column.source)
+        assert source is not None, "found when it was parsed"
+        source_id = source.field_id
+        field_id = known.get((source_id, str(column.transform)))
+        if field_id is None:
+            following += 1
+            field_id = following
+        fields.append(
+            PartitionField(
+                source_id=source_id, field_id=field_id, transform=column.transform, name=column.name
+            )
+        )
+    return PartitionSpec(*fields)
+
+
+def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
+    match = _CALL.match(entry) if find_column(schema, entry) is None else None
+    name, number, source = (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry)
+    field = find_column(schema, source)
+    if field is None:
+        have = ", ".join(f.name for f in schema.fields)
+        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}")
+    transform, expression = _transform(name, number, field, entry, model)
+    if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
+        raise ConfigError(
+            f"{model}: partitioned_by {entry}",
+            f"{name} cannot be used on {field.name} of type {field.field_type}",
+            "choose another transform or column",
+        )
+    suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
+    # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
+    prefix = field.name if field.name.isascii() else f"column_{field.field_id}"
+    name = f"{prefix}{suffix}"
+    # Iceberg wants another name than any column's, but for a field that is the column itself
+    while name != field.name and find_column(schema, name) is not None:
+        name += "_partition"
+    return PartitionColumn(name, field.name, transform, field.field_type, expression)
+
+
+def _transform(
+    name: str, number: str | None, field: ice.NestedField, entry: str, model: str
+) -> tuple[transforms.Transform[Any, Any], str]:
+    column = quote(field.name)
+    if number is not None and int(number) < 1:
+        raise ConfigError(f"{model}: partitioned_by {entry}", f"{number} is too small", "use at least 1")
+    if number is not None and int(number) > _MOST:
+        raise ConfigError(
+            f"{model}: partitioned_by {entry}", f"{number} is too large", f"use at most {_MOST}"
+        )
+    match name, number:
+        case "identity", None:
+            return transforms.IdentityTransform(), column
+        case ("bucket", str()):
+            return transforms.BucketTransform(
+                int(number or 0)
+            ), f"iceberg_bucket({number}::integer, {column})"
+        case ("truncate", str()):
+            return transforms.TruncateTransform(
+                int(number or 0)
+            ), f"iceberg_truncate({number}::integer, {column})"
+        case (part, None) if part in _TIMED:
+            return _timed(part, field)
+    raise ConfigError(
+        f"{model}: partitioned_by {entry}",
+        "unknown transform",
+        "use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
+    )
+
+
+def _timed(part: str, field: ice.NestedField) -> tuple[transforms.Transform[Any, Any], str]:
+    value = quote(field.name)
+    if isinstance(field.field_type, ice.TimestamptzType):
+        value = f"({value} at time zone 'UTC')"
+    transform: transforms.Transform[Any, Any] = {
+        "year": transforms.YearTransform(),
+        "month": transforms.MonthTransform(),
+        "day": transforms.DayTransform(),
+        "hour": transforms.HourTransform(),
+    }[part]
+    match part:
+        case "day":
+            return transform, f"{value}::date"
+        case "hour":
+            return transform, f"datediff('hour', timestamp '1970-01-01', {value}::timestamp)"
+    return transform, f"datediff('{part}', date '1970-01-01', {value}::date)"
+
+
+def _unsafe(transform: transforms.Transform[Any, Any], kind: ice.IcebergType) -> bool:
+    """Combinations for which DuckDB's value is not the specification's, so that one reader loses rows."""
+    if isinstance(kind, ice.UUIDType):
+        return True
+    if isinstance(transform, transforms.TruncateTransform):
+        if isinstance(kind, ice.BinaryType):
+            return True  # COPY names partitions by text
+        # DuckDB's reader truncates a decimal as if it had 64 bits: it ends on shorter ones and misses rows of longer ones
+        if isinstance(kind, ice.DecimalType) and not _BIGINT_DIGITS[0] <= kind.precision <= _BIGINT_DIGITS[1]:
+            return True
+    return isinstance(transform, transforms.IdentityTransform) and isinstance(
+        kind, ice.FloatType | ice.DoubleType | ice.BinaryType | ice.StructType | ice.ListType | ice.MapType
+    )

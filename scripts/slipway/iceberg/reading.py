@@ -1,0 +1,285 @@
+"""Reading the files of tables: whatever is wrong with one is an error that names it.
+
+Sources: the Avro specification, "Object Container Files"; pyiceberg's ``avro.file``. Its compiled decoder follows a damaged
+length out of its buffer, which ends the process; the one in Python is as fast for manifests (85 µs an entry against 68). And
+a file that ends in the middle of a block reads as if that block had never been written.
+
+Manifests are decoded here before DuckDB scans them: its own decoder ends the process when it meets a damaged one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pyiceberg.avro import file as avro_file
+from pyiceberg.avro.decoder import BinaryDecoder, StreamingBinaryDecoder
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+)
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
+from slipway.iceberg.content_names import RESTORE, is_named
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+_MAGIC = b"Obj\x01"
+_SYNC = 16  # bytes of the marker after the header and after each block
+
+
+class _Decoder(StreamingBinaryDecoder):
+    def skip(self, n: int) -> None:
+        if n < 0:  # it would read the same again, perhaps for ever
+            raise ValueError(f"it has a part of {n} bytes")
+        super().skip(n)
+
+
+def use_safe_decoder() -> None:
+    """Have pyiceberg decode Avro files by the functions below."""
+    avro_file.new_decoder = _decoder  # type: ignore[attr-defined, assignment]
+
+
+def _decoder(content: bytes) -> BinaryDecoder:
+    """A decoder of a file, or of a block of one."""
+    if content.startswith(_MAGIC):
+        check_container(content)
+    return _Decoder(content)
+
+
+def check_container(content: bytes) -> None:
+    """Check that a file consists of whole blocks to its end.
+
+    Raises:
+        ValueError: it does not, or has no header.
+        EOFError: it ends before its header does.
+    """
+    decoder = StreamingBinaryDecoder(content)
+    if decoder.read(len(_MAGIC)) != _MAGIC:
+        raise ValueError("it is no Avro file")
+    while (
+        entries := decoder.read_int()
+    ):  # the header's map, in blocks; a negative count is followed by a size
+        if entries < 0:
+            entries = -entries
+            decoder.read_int()
+        for _ in range(2 * entries):
+            decoder.read_bytes()
+    sync = decoder.read(_SYNC)
+    while decoder.tell() < len(content):
+        try:
+            decoder.read_int()
+            decoder.read_bytes()
+            marker = decoder.read(_SYNC)
+        except EOFError:
+            raise ValueError("it ends in the middle of a block") from None
+        if marker != sync:
+            raise ValueError("a block does not end where it should")
+
+
+use_safe_decoder()
+
+
+@contextmanager
+def reading(what: str, location: str) -> Iterator[None]:
+    """Tell of what goes wrong while one file of a table is read and understood.
+
+    Args:
+        what: what it is and of which table, as in ``metadata of serving.orders``.
+        location: the file.
+
+    Raises:
+        DamagedTableError: it is missing, or its content is none of Iceberg's.
+        UnavailableError: the store does not answer, or does not let us read it.
+    """
+    try:
+        yield
+    except SlipwayError:
+        raise
+    except FileNotFoundError as error:
+        raise damaged(what, location, "it is missing") from error
+    except OSError as error:
+        if error.errno is None:
+            raise damaged(what, location, _first_line(error)) from error
+        raise UnavailableError(
+            f"{what} cannot be read", f"{location}: {_first_line(error)}", "check the warehouse"
+        ) from error
+    except Exception as error:
+        raise damaged(what, location, _first_line(error)) from error
+
+
+def damaged(what: str, location: str, why: str) -> DamagedTableError:
+    """The refusal for a file of a table that is not as it was written."""
+    return DamagedTableError(f"{what} cannot be read", f"{location}: {why}", RESTORE)
+
+
+def manifests_of(snapshot: Snapshot, io: FileIO, table: str) -> list[ManifestFile]:
+    """The manifests of a snapshot.
+
+    Args:
+        snapshot: the snapshot.
+        io: access to its files.
+        table: ``layer.table``, for messages.
+
+    Raises:
+        DamagedTableError: the manifest list is missing or damaged.
+        UnavailableError: it cannot be read.
+    """
+    with reading(f"manifest list of {table}", snapshot.manifest_list):
+        return list(snapshot.manifests(io))
+
+
+def entries_of(
+    manifest: ManifestFile, io: FileIO, table: str, *, discard_deleted: bool = True
+) -> list[ManifestEntry]:
+    """What a manifest names; as many files as the manifest list says.
+
+    Raises:
+        DamagedTableError: the manifest is missing or damaged.
+        UnavailableError: it cannot be read.
+    """
+    what = f"manifest of {table}"
+    with reading(what, manifest.manifest_path):
+        found = manifest.fetch_manifest_entry(io, discard_deleted=False)
+    added, existing = manifest.added_files_count, manifest.existing_files_count
+    live = [entry for entry in found if entry.status != ManifestEntryStatus.DELETED]
+    if added is not None and existing is not None and len(live) != added + existing:
+        why = f"it names {len(live)} files, and the manifest list says {added + existing}"
+        raise damaged(what, manifest.manifest_path, why)
+    return live if discard_deleted else found
+
+
+def data_files(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
+    """Likewise, without delete files."""
+    return [file for file in files_of(table, snapshot) if file.content == DataFileContent.DATA]
+
+
+def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
+    """The files that a snapshot consists of, if those of data hold as many rows as it says.
+
+    Args:
+        table: the table as its metadata describes it.
+        snapshot: one of its snapshots; by default the current one, if there is any.
+
+    Raises:
+        DamagedTableError: a file of its metadata is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return []
+    name = ".".join(table.name())
+    manifests = manifests_of(snapshot, table.io, name)
+    read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
+    files = [entry.data_file for entry in chain.from_iterable(read)]
+    of_data = [file for file in files if file.content == DataFileContent.DATA]
+    _check_totals(table, snapshot, sum(file.record_count for file in of_data), len(of_data))
+    return files
+
+
+def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
+    """Check that the manifests of a snapshot are what was written, and name as many rows as it says.
+
+    Those whose names tell their content are compared with them. Where all are, none is decoded, and what their list says of them counts.
+
+    Args:
+        table: the table as its metadata describes it.
+        snapshot: one of its snapshots; by default the current one, if there is any.
+
+    Raises:
+        DamagedTableError: a file of its metadata is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return
+    name = ".".join(table.name())
+    manifests = manifests_of(snapshot, table.io, name)
+    if not all(map(is_named, (snapshot.manifest_list, *(one.manifest_path for one in manifests)))):
+        files_of(table, snapshot)
+        return
+
+    def read(manifest: ManifestFile) -> None:
+        location = manifest.manifest_path
+        with reading(f"manifest of {name}", location), table.io.new_input(location).open():
+            pass
+
+    list(ExecutorFactory.get_or_create().map(read, manifests))
+    of_data = [one for one in manifests if one.content == ManifestContent.DATA]
+    rows = sum((one.added_rows_count or 0) + (one.existing_rows_count or 0) for one in of_data)
+    files = sum((one.added_files_count or 0) + (one.existing_files_count or 0) for one in of_data)
+    _check_totals(table, snapshot, rows, files)
+
+
+def stands(table: Table | None, *, full: bool) -> bool:
+    """Whether equal rows may leave a table as it is: what a full build replaces has to be whole, or it is written again."""
+    if not full or table is None:
+        return True
+    try:
+        check_whole(table)
+    except DamagedTableError:
+        return False
+    return True
+
+
+def _check_totals(table: Table, snapshot: Snapshot, rows: int, files: int) -> None:
+    """Compare what manifests name of data with what a snapshot's summary says; delete files do not change that."""
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    for key, found in (("total-records", rows), ("total-data-files", files)):
+        if (said := summary.get(key)) is not None and said != str(found):
+            raise damaged(
+                f"metadata of {'.'.join(table.name())}",
+                table.metadata_location,
+                f"snapshot {snapshot.snapshot_id} says {key} {said}, and its manifests name {found}",
+            )
+
+
+def rows_of(table: Table) -> pa.Table:
+    """All rows of a small table, as many as its snapshot says; manifests are decoded once.
+
+    Raises:
+        DamagedTableError: a file of it is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    try:
+        rows = table.scan().to_arrow()
+    except SlipwayError:
+        raise
+    except Exception:
+        import pyarrow as pa  # slow to import, and reading commands start without it
+        import pyarrow.parquet as pq
+
+        for file in data_files(table):
+            with (
+                reading(f"data of {'.'.join(table.name())}", file.file_path),
+                table.io.new_input(file.file_path).open() as stream,
+            ):
+                pq.read_table(pa.BufferReader(stream.read()))
+        raise
+    current = table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    if summary.get("total-records", str(len(rows))) != str(len(rows)):
+        files_of(table)  # tells which file it is, if it is one of the metadata
+        what = f"metadata of {'.'.join(table.name())}"
+        why = f"it says total-records {summary['total-records']}, and {len(rows)} rows were read"
+        raise damaged(what, table.metadata_location, why)
+    return rows
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n", 1)[0]
+    if isinstance(error, EOFError) or not text:
+        return "it ends too early"
+    return text

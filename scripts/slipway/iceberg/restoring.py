@@ -1,0 +1,181 @@
+"""An earlier state of a table staged again: whether its files are there, and everything that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import (
+    RemovePropertiesUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSortOrderUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+)
+
+from slipway.errors import DamagedTableError, NotFoundError, UnavailableError
+from slipway.iceberg.reading import files_of
+from slipway.iceberg.snapshots import ReplaceAll
+from slipway.iceberg.staging import Staging
+from slipway.iceberg.tables import StagedTable, TableId, Tables, uri
+from slipway.storage.objects import object_store
+
+
+def missing_file(table: Table, properties: Mapping[str, str]) -> str | None:
+    """A data file of a table's current snapshot that is gone, None when all are there.
+
+    The table's folder is listed; only files that stand elsewhere are asked for one by one.
+
+    Args:
+        table: the table as its metadata describes it.
+        properties: of the catalog, for access to the store.
+
+    Raises:
+        DamagedTableError: a manifest is gone or damaged.
+    """
+    files = files_of(table)
+    if not files:
+        return None
+    root = uri(f"{table.location()}/data")
+    there = {f"{root}/{item.key}" for item in object_store(root, properties).entries("")}
+    wanted = sorted({file.file_path for file in files})
+    absent = (path for path in wanted if uri(path) not in there)
+    return next((path for path in absent if not table.io.new_input(path).exists()), None)
+
+
+def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> TableMetadata:
+    """The metadata that shows an earlier state of a table, if the table can go back there.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names, which knows all snapshots.
+        goal: the metadata file that shows the wanted state.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    try:
+        wanted = tables.load(identifier, goal).metadata
+    except UnavailableError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise _gone(identifier, f"{goal.rsplit('/', 1)[-1]} is not there any more") from None
+        raise
+    snapshot_id = wanted.current_snapshot_id
+    if snapshot_id is None or tables.load(identifier, newest).snapshot_by_id(snapshot_id) is None:
+        raise _gone(identifier, f"snapshot {snapshot_id} has expired")
+    return wanted
+
+
+def find_source(tables: Tables, identifier: TableId, sources: Sequence[str], goal: str) -> str:
+    """The newest metadata file from which a table that no catalog names can be brought back to an earlier state.
+
+    Every file of the wanted snapshot must be there: whoever dropped the table may have removed them.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        sources: metadata files, the newest first.
+        goal: the metadata file that shows the wanted state.
+
+    Raises:
+        NotFoundError: the wanted snapshot, its metadata file or a file of it is gone.
+    """
+    failure = _gone(identifier, "no record tells where it was")
+    for source in dict.fromkeys([*sources, goal]):
+        try:
+            find_state(tables, identifier, source, goal)
+        except NotFoundError as error:
+            failure = error
+            continue
+        except DamagedTableError as error:
+            failure = _gone(identifier, error.why)
+            continue
+        _check_files(tables, identifier, goal)
+        return source
+    raise failure
+
+
+def _check_files(tables: Tables, identifier: TableId, goal: str) -> None:
+    try:
+        lost = missing_file(tables.load(identifier, goal), tables.environment.catalog_properties)
+    except (FileNotFoundError, DamagedTableError) as error:
+        lost = str(error)
+    if lost:
+        raise _gone(identifier, f"its file {lost.rsplit('/', 1)[-1]} is not there any more")
+
+
+def retired(tables: Tables, identifier: TableId, location: str) -> StagedTable:
+    """A table that the catalog is not to name any more; nothing of it is written or removed.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        location: the metadata file that the catalog names.
+    """
+    return StagedTable(identifier, tables.load(identifier, location), base=location, retires=True)
+
+
+def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, release: str) -> StagedTable:
+    """Stage a table as an earlier metadata file showed it; what came later stays in its history.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names.
+        goal: the metadata file that shows the wanted state.
+        release: name of the tag that the snapshot gets.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    wanted = find_state(tables, identifier, newest, goal)
+    transaction = Staging(tables.load(identifier, newest))
+    transaction._stage(_updates(transaction.table_metadata, wanted, release))
+    return tables.stage(transaction._table, transaction, new=False)
+
+
+def stage_empty(tables: Tables, identifier: TableId, newest: str, release: str) -> StagedTable:
+    """Stage a table without rows, which every reader can read; what it holds stays in its history.
+
+    Args:
+        tables: the environment.
+        identifier: namespace and name.
+        newest: the metadata file that the catalog names.
+        release: name of the tag that the snapshot gets.
+    """
+    table = tables.load(identifier, newest)
+    transaction = Staging(table)
+    ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()
+    current = transaction.table_metadata.current_snapshot_id
+    transaction._stage((SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=current),))  # type: ignore[call-arg]
+    return tables.stage(table, transaction, new=False)
+
+
+def _updates(have: TableMetadata, wanted: TableMetadata, release: str) -> tuple[TableUpdate, ...]:
+    snapshot_id = wanted.current_snapshot_id
+    updates: list[TableUpdate] = [
+        SetSnapshotRefUpdate(ref_name=MAIN_BRANCH, type="branch", snapshot_id=snapshot_id),  # type: ignore[call-arg]
+        SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=snapshot_id),  # type: ignore[call-arg]
+    ]
+    if have.current_schema_id != wanted.current_schema_id:
+        updates.append(SetCurrentSchemaUpdate(schema_id=wanted.current_schema_id))
+    if have.default_spec_id != wanted.default_spec_id:
+        updates.append(SetDefaultSpecUpdate(spec_id=wanted.default_spec_id))
+    if have.default_sort_order_id != wanted.default_sort_order_id:
+        updates.append(SetDefaultSortOrderUpdate(sort_order_id=wanted.default_sort_order_id))
+    if changed := {
+        key: value for key, value in wanted.properties.items() if have.properties.get(key) != value
+    }:
+        updates.append(SetPropertiesUpdate(updates=changed))
+    if dropped := [key for key in have.properties if key not in wanted.properties]:
+        updates.append(RemovePropertiesUpdate(removals=dropped))
+    return tuple(updates)
+
+
+def _gone(identifier: TableId, why: str) -> NotFoundError:
+    return NotFoundError(f"{'.'.join(identifier)} cannot be brought back", why, "choose a later release")

@@ -1,0 +1,267 @@
+"""Tables of one environment: what the catalog names, and metadata that it does not know yet.
+
+A candidate table is ordinary Iceberg metadata in the warehouse that no catalog points to. Until it is
+published nobody who asks the catalog can see any of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table.sorting import SortOrder
+from pyiceberg.table.update import TableUpdate
+
+from slipway.environments.environment import Environment
+from slipway.errors import SlipwayError, UnavailableError
+from slipway.iceberg import metadata_file
+from slipway.iceberg.catalogs.opening import connectable, locations, open_catalog
+from slipway.iceberg.reading import reading
+from slipway.iceberg.staging import Staging
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyiceberg.catalog import Catalog
+
+
+_FILE_IO = "slipway.iceberg.file_io.StoreFileIO"
+
+FORMAT_VERSION = 2
+"""What is written; readers take an older one, too."""
+
+TableId = tuple[str, str]
+"""Namespace and name of a table."""
+
+
+@dataclass
+class StagedTable:
+    """A table of a candidate.
+
+    Args:
+        identifier: namespace and name.
+        table: the candidate state, loaded from its own metadata file.
+        base: metadata location that the catalog named when the run began; None for a new table.
+        updates: what leads from the base to the candidate, for catalogs that apply updates themselves.
+        retires: the catalog is not to name the table any more; ``table`` is its last state.
+        registers: a table with a history enters the catalog again, or under another name; it has no base.
+    """
+
+    identifier: TableId
+    table: Table
+    base: str | None
+    updates: tuple[TableUpdate, ...] = field(default=(), repr=False)
+    retires: bool = False
+    registers: bool = False
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The snapshot that publishing makes current."""
+        current = self.table.current_snapshot()
+        return current.snapshot_id if current else None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a catalog shows right after tables were moved, and when that was, UTC."""
+
+    locations: dict[TableId, str]
+    at: datetime
+
+
+class Tables:
+    """The tables of one environment, as its catalog and its warehouse hold them.
+
+    Args:
+        environment: whose they are.
+        renew: gives a connection of DuckDB the store's keys of the moment; called before statements that may come
+            long after the ones before.
+    """
+
+    def __init__(
+        self, environment: Environment, renew: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None
+    ) -> None:
+        self.environment, self.renew = environment, renew
+        self._lock = threading.RLock()
+        self._loaded: dict[str, Table] = {}
+        self._failure: UnavailableError | None = None
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The pyiceberg catalog, opened on first use.
+
+        Raises:
+            UnavailableError: it cannot be opened.
+        """
+        if self._failure:  # every thread asks, and each attempt may take its time
+            raise self._failure
+        environment = self.environment
+        try:
+            return open_catalog(environment, self._properties)
+        except SlipwayError:
+            raise
+        except Exception as error:
+            self._failure = UnavailableError(
+                f"catalog of {environment.name} cannot be opened",
+                _first_line(error),
+                f"check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
+            )
+            raise self._failure from error
+
+    def locations(self, only: Collection[TableId] | None = None) -> dict[TableId, str]:
+        """Current metadata location of every table, read in one consistent query where the catalog can.
+
+        No metadata file is opened, except by REST catalogs, whose answer to a name is the whole table.
+
+        Args:
+            only: tables to ask for, where the catalog is asked for one after the other.
+
+        Raises:
+            UnavailableError: the catalog cannot be read.
+        """
+        with self._lock, self._reading():
+            return locations(self.catalog, only)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except SlipwayError:
+            raise
+        except Exception as error:
+            raise UnavailableError(
+                f"catalog of {self.environment.name} cannot be read",
+                _first_line(error),
+                "check that it is running and the credentials are right",
+            ) from error
+
+    def load(self, identifier: TableId, metadata_location: str) -> Table:
+        """The table as one metadata file describes it; the catalog is not asked.
+
+        Raises:
+            DamagedTableError: the metadata file is missing or damaged.
+            UnavailableError: it cannot be read.
+        """
+        with self._lock:
+            if metadata_location not in self._loaded:
+                self._loaded[metadata_location] = self._read(identifier, metadata_location, self.catalog)
+            found = self._loaded[metadata_location]
+            if found.name() != identifier:  # a table that is renamed has the metadata file of its old name
+                return Table(identifier, found.metadata, metadata_location, found.io, self.catalog)
+            return found
+
+    def load_to_read(self, identifier: TableId, metadata_location: str) -> Table:
+        """The same without a catalog, which need not be reachable then; raises as ``load`` does."""
+        return self._read(identifier, metadata_location, NoopCatalog(self.environment.name))
+
+    def _read(self, identifier: TableId, metadata_location: str, catalog: Catalog) -> Table:
+        io = self.io(metadata_location)
+        with reading(f"metadata of {'.'.join(identifier)}", metadata_location):
+            metadata = metadata_file.read(io, metadata_location)
+        return Table(identifier, metadata, metadata_location, io, catalog)
+
+    def new(
+        self,
+        identifier: TableId,
+        schema: Schema,
+        spec: PartitionSpec,
+        order: SortOrder,
+        properties: dict[str, str],
+    ) -> Table:
+        """A table that exists nowhere yet: fresh field ids, a location, and no metadata file.
+
+        Raises:
+            ConfigError: the catalog could not keep it under its name.
+            UnavailableError: the catalog cannot be read.
+        """
+        if type(self.catalog).__name__ == "GlueCatalog":
+            from slipway.iceberg.catalogs.glue_catalog import check_name
+
+            with self._reading():
+                check_name(self.catalog, identifier)
+        location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
+        metadata = new_table_metadata(schema, spec, order, location, properties)
+        unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+        return Table(identifier, metadata, unwritten, self.io(location), self.catalog)
+
+    def stage(self, table: Table, transaction: Staging, *, new: bool) -> StagedTable:
+        """Write the metadata file that a transaction leads to, without telling the catalog."""
+        metadata = transaction.metadata_after(None if new else table.metadata_location)
+        version = 0 if new else _version(table.metadata_location) + 1
+        wanted = f"{metadata.location}/metadata/{version:05d}-{{}}.metadata.json"
+        location = metadata_file.write(table.io, wanted, metadata)
+        staged = Table(table.name(), metadata, location, table.io, self.catalog)
+        with self._lock:
+            self._loaded[location] = staged
+        return StagedTable(
+            (".".join(table.name()[:-1]), table.name()[-1]),
+            staged,
+            None if new else table.metadata_location,
+            transaction._updates,
+        )
+
+    def io(self, location: str) -> FileIO:
+        """File access for a location with the catalog's credentials."""
+        return load_file_io(self._properties, location)
+
+    @property
+    def _properties(self) -> dict[str, str]:
+        """The environment's properties, with what pyiceberg and SQLAlchemy leave open."""
+        given = connectable(self.environment.catalog_properties)
+        return {"py-io-impl": _FILE_IO, **given}
+
+
+def ancestors(table: Table, snapshot_id: int | None) -> Sequence[Snapshot]:
+    """The snapshot and its parents, newest first, as far as they are still known."""
+    known = {snapshot.snapshot_id: snapshot for snapshot in table.snapshots()}
+    found = []
+    current = known.get(snapshot_id) if snapshot_id is not None else None
+    while current is not None:
+        found.append(current)
+        parent = current.parent_snapshot_id
+        current = known.get(parent) if parent is not None else None
+    return found
+
+
+def duckdb_path(location: str) -> str:
+    """A location as DuckDB takes it: local files without their scheme."""
+    return location.removeprefix("file://")
+
+
+def uri(path: str) -> str:
+    """A path as Iceberg metadata names it: local files with their scheme."""
+    return path if "://" in path else f"file://{path}"
+
+
+def _folder(name: str) -> str:
+    """A name as a folder: signs that a location could not have are replaced, and the name's hash keeps it apart.
+
+    Never one that leads elsewhere (``..``), that programs take for hidden (``.x``, ``_x``), or that is slipway's own.
+    """
+    plain = re.sub(r"^[._]+|[^\w .+=@-]", "_", name)[:100]
+    if not plain or plain.startswith("_"):
+        plain = f"x{plain}"
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _version(metadata_location: str) -> int:
+    head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
+    return int(head) if head.isdigit() else 0
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,0 +1,207 @@
+"""DuckDB types and their Iceberg v2 counterparts.
+
+Types that Iceberg cannot hold are either mapped to one that keeps every value (and the query is cast
+before it is written) or refused. Nothing is narrowed silently. The mapping is documented in
+docs/reference/types.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from duckdb.sqltypes import DuckDBPyType
+from pyiceberg import types as ice
+
+from slipway.errors import ContractError
+
+_PATTERN = re.compile(r"([\[*?])")
+
+_FIELD_ID = "__duckdb_field_id"  # what COPY calls a struct's own id in FIELD_IDS
+
+_PRIMITIVES: dict[str, ice.PrimitiveType] = {
+    "boolean": ice.BooleanType(),
+    "tinyint": ice.IntegerType(),
+    "smallint": ice.IntegerType(),
+    "integer": ice.IntegerType(),
+    "utinyint": ice.IntegerType(),
+    "usmallint": ice.IntegerType(),
+    "uinteger": ice.LongType(),
+    "bigint": ice.LongType(),
+    "ubigint": ice.DecimalType(20, 0),
+    "hugeint": ice.DecimalType(38, 0),
+    "uhugeint": ice.DecimalType(38, 0),
+    "float": ice.FloatType(),
+    "double": ice.DoubleType(),
+    "varchar": ice.StringType(),
+    "enum": ice.StringType(),
+    "bit": ice.StringType(),
+    "blob": ice.BinaryType(),
+    "uuid": ice.UUIDType(),
+    "date": ice.DateType(),
+    "time": ice.TimeType(),
+    "timestamp": ice.TimestampType(),
+    "timestamp_s": ice.TimestampType(),
+    "timestamp_ms": ice.TimestampType(),
+    "timestamp with time zone": ice.TimestamptzType(),
+}
+
+_SQL: dict[type[ice.IcebergType], str] = {
+    ice.BooleanType: "BOOLEAN",
+    ice.IntegerType: "INTEGER",
+    ice.LongType: "BIGINT",
+    ice.FloatType: "FLOAT",
+    ice.DoubleType: "DOUBLE",
+    ice.StringType: "VARCHAR",
+    ice.BinaryType: "BLOB",
+    ice.UUIDType: "UUID",
+    ice.DateType: "DATE",
+    ice.TimeType: "TIME",
+    ice.TimestampType: "TIMESTAMP",
+    ice.TimestamptzType: "TIMESTAMP WITH TIME ZONE",
+}
+
+REFUSED: dict[str, str] = {
+    "interval": "store its parts or seconds as a number",
+    "timestamp_ns": "cast it to TIMESTAMP; Iceberg keeps microseconds",
+    "time_ns": "cast it to TIME; Iceberg keeps microseconds",
+    "time with time zone": "cast it to TIME or VARCHAR",
+    "bignum": "cast it to DECIMAL or VARCHAR",
+    "union": "store each member in a column of its own",
+    "variant": "cast it to JSON or to a struct",
+    "geometry": "store it as BLOB with ST_AsWKB or as VARCHAR with ST_AsText",
+    "type": "cast it to VARCHAR",
+}
+"""What to do instead, by DuckDB's name of a type that is refused."""
+
+
+def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.IcebergType:
+    """The Iceberg type that holds every value of a DuckDB type.
+
+    Args:
+        kind: the DuckDB type.
+        column: the column it belongs to, for the message.
+        ids: field ids for nested fields, consumed depth first.
+
+    Raises:
+        ContractError: Iceberg v2 has no type that could hold it.
+    """
+    match kind.id:
+        case "decimal":
+            parts = _parts(kind)
+            return ice.DecimalType(int(parts["precision"]), int(parts["scale"]))
+        case "struct":
+            children: list[tuple[str, Any]] = list(kind.children)
+            if unusable := [name for name, _ in children if name in ("", _FIELD_ID)]:
+                raise ContractError(
+                    f"column {column} has a struct field " + (unusable[0] or "without a name"),
+                    "its values could not be told from others",
+                    "name it, for example with struct_pack(a := 1)",
+                )
+            named = [(name, next(ids), child) for name, child in children]
+            return ice.StructType(
+                *(
+                    ice.NestedField(field_id, name, iceberg_type(child, f"{column}.{name}", ids))
+                    for name, field_id, child in named
+                )
+            )
+        case "list" | "array":
+            element_id = next(ids)
+            return ice.ListType(
+                element_id, iceberg_type(_parts(kind)["child"], column, ids), element_required=False
+            )
+        case "map":
+            key_id, value_id = next(ids), next(ids)
+            parts = _parts(kind)
+            return ice.MapType(
+                key_id,
+                iceberg_type(parts["key"], f"{column}.key", ids),
+                value_id,
+                iceberg_type(parts["value"], f"{column}.value", ids),
+                value_required=False,
+            )
+    found = _PRIMITIVES.get(kind.id)
+    if found is None:
+        fix = REFUSED.get(kind.id, "cast it to a type that Iceberg has")
+        raise ContractError(f"column {column} has type {kind}", "Iceberg v2 has no such type", fix)
+    return found
+
+
+def _parts(kind: DuckDBPyType) -> dict[str, Any]:
+    return dict(kind.children)
+
+
+def duckdb_type(kind: ice.IcebergType) -> str:
+    """The DuckDB type, as SQL text, that an Iceberg type is read as."""
+    match kind:
+        case ice.DecimalType():
+            return f"DECIMAL({kind.precision},{kind.scale})"
+        case ice.FixedType():
+            return "BLOB"
+        case ice.StructType():
+            return (
+                "STRUCT("
+                + ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields)
+                + ")"
+            )
+        case ice.ListType():
+            return f"{duckdb_type(kind.element_type)}[]"
+        case ice.MapType():
+            return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.value_type)})"
+    return _SQL[type(kind)]
+
+
+def quote(name: str) -> str:
+    """An SQL identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def exact(path: str) -> str:
+    """A path for ``read_csv`` and ``read_parquet``, which would take ``[1]``, ``*`` and ``?`` for patterns."""
+    return _PATTERN.sub(r"[\1]", path)
+
+
+def same_type(left: ice.IcebergType, right: ice.IcebergType) -> bool:
+    """Whether two types are equal when their field ids are left out."""
+    return shape(left) == shape(right)
+
+
+def shape(kind: ice.IcebergType) -> object:
+    """A type without its field ids, comparable and hashable."""
+    match kind:
+        case ice.StructType():
+            return ("struct", tuple((f.name, shape(f.field_type)) for f in kind.fields))
+        case ice.ListType():
+            return ("list", shape(kind.element_type))
+        case ice.MapType():
+            return ("map", shape(kind.key_type), shape(kind.value_type))
+    return str(kind)
+
+
+_PROMOTIONS: dict[type[ice.IcebergType], Callable[[ice.IcebergType, ice.IcebergType], bool]] = {
+    ice.IntegerType: lambda _, new: isinstance(new, ice.LongType),
+    ice.FloatType: lambda _, new: isinstance(new, ice.DoubleType),
+    ice.DecimalType: lambda old, new: (
+        isinstance(old, ice.DecimalType)
+        and isinstance(new, ice.DecimalType)
+        and old.scale == new.scale
+        and old.precision <= new.precision
+    ),
+}
+
+
+def promotable(old: ice.IcebergType, new: ice.IcebergType) -> bool:
+    """Whether Iceberg allows ``old`` to become ``new`` under the same field id.
+
+    Source: the Iceberg table specification, "Schema Evolution".
+    """
+    if same_type(old, new):
+        return True
+    rule = _PROMOTIONS.get(type(old))
+    return bool(rule and rule(old, new))

@@ -1,0 +1,183 @@
+"""What is in a landing area: a folder that producers write to, where nothing but plain files is ever opened.
+
+A link could lead to a password file, a device that never ends, or the environment of this process, and a pipe would be
+waited for. So links are followed only to files of the landing area itself, and only regular files are opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any, Protocol
+
+from slipway.errors import ConfigError, NotFoundError
+from slipway.storage.objects import ObjectInfo, S3Store, object_store, unlisted
+from slipway.storage.s3 import is_s3
+
+_OUTSIDE = "is a link that leads out of the landing area; links are followed only to files in it"
+_FOLDER = "is a link to a folder, which is not followed: land the files themselves"
+_DANGLING = "is a link that leads nowhere"
+_SPECIAL = "is no regular file but a pipe, a socket or a device, and is not opened"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Something in a feed's folder, and why it is not opened; empty where it is a file like any."""
+
+    info: ObjectInfo
+    obstacle: str = ""
+
+
+class LandingArea(Protocol):
+    """Where producers put files, one folder a feed."""
+
+    root: str
+
+    def check(self) -> None:
+        """Raise NotFoundError where there is no such place."""
+
+    def arrivals(self, feed: str) -> list[Arrival]:
+        """Everything in a feed's folder, sorted by key, without what is hidden."""
+
+    def others(self) -> list[str]:
+        """Names of files and folders at the top, folders with a slash at the end, without what is hidden."""
+
+    def open(self, key: str) -> Any:
+        """A context manager around a binary stream of a file; raises OSError."""
+
+
+def landing_area(root: str, properties: Mapping[str, str]) -> LandingArea:
+    """The landing area at a root: a path, ``file://…`` or ``s3://bucket/prefix``.
+
+    Raises:
+        ConfigError: another kind of address.
+    """
+    if is_s3(root):
+        return _Prefix(root, properties)
+    object_store(root, properties)  # refuses other kinds of address
+    return _Folder(root)
+
+
+class _Folder:
+    """A landing area that is a folder; it may itself be a link, because whoever runs slipway named it."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._folder = Path(root.removeprefix("file://"))
+
+    def check(self) -> None:
+        if not self._folder.exists():
+            raise NotFoundError(
+                f"the landing area {self._folder} does not exist",
+                "SLIPWAY_LANDING, or landing in profiles.yml, names it",
+                f"correct the setting, or make the folder: mkdir -p '{self._folder}'",
+            )
+        if not self._folder.is_dir():
+            raise ConfigError(
+                f"the landing area {self._folder} is not a folder",
+                "it has one folder for each feed",
+                "correct SLIPWAY_LANDING",
+            )
+
+    def arrivals(self, feed: str) -> list[Arrival]:
+        """Everything in a feed's folder.
+
+        Raises:
+            UnavailableError: a folder cannot be listed; what it holds would seem not to be there.
+        """
+        base = self._folder / feed
+        if not os.path.lexists(base):
+            return []
+        if base.is_symlink():
+            return [Arrival(self._info(base, base.lstat()), self._obstacle(base) or _FOLDER)]
+        return sorted(self._below(base), key=lambda found: found.info.key)
+
+    def others(self) -> list[str]:
+        return sorted(
+            f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+            for entry in os.scandir(self._folder)
+            if not is_hidden(entry.name)
+        )
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Any]:
+        path = self._folder / key
+        if obstacle := self._obstacle(path):
+            raise OSError(obstacle)
+        # what is put into its place meanwhile is neither followed nor waited for
+        handle = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            if not S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(_SPECIAL)
+            yield stream
+
+    def _below(self, folder: Path) -> Iterator[Arrival]:
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            unlisted(error)
+            return
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            path = Path(entry.path)
+            with suppress(FileNotFoundError):  # gone meanwhile
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._below(path)
+                else:
+                    obstacle = self._obstacle(path)
+                    yield Arrival(self._info(path, path.lstat() if obstacle else path.stat()), obstacle)
+
+    def _obstacle(self, path: Path) -> str:
+        """Why a path is not opened, empty where it leads to a regular file of this landing area."""
+        mode = path.lstat().st_mode
+        if S_ISLNK(mode):
+            real = os.path.realpath(path)
+            if os.path.commonpath([real, os.path.realpath(self._folder)]) != os.path.realpath(self._folder):
+                return _OUTSIDE
+            try:
+                mode = Path(real).stat().st_mode
+            except OSError as error:
+                return f"{_DANGLING}: {error.strerror}"
+            if S_ISDIR(mode):
+                return _FOLDER
+        return "" if S_ISREG(mode) else _SPECIAL
+
+    def _info(self, path: Path, stat: os.stat_result) -> ObjectInfo:
+        key = path.relative_to(self._folder).as_posix()
+        # a name that is not UTF-8 is shown, and cannot be opened
+        shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+        return ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified)
+
+
+class _Prefix(S3Store):
+    """A landing area in S3, where there are only objects."""
+
+    def check(self) -> None:
+        """Nothing: a prefix without objects cannot be told from one that is misspelt."""
+
+    def arrivals(self, feed: str) -> list[Arrival]:
+        return [
+            Arrival(info)
+            for info in self.entries(feed)
+            if not any(is_hidden(part) for part in info.key.split("/")[1:])
+        ]
+
+    def others(self) -> list[str]:
+        found: list[str] = []
+        for page in self._pages("", Delimiter="/"):
+            found += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
+            found += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+        names = [name.removeprefix(self._prefix) for name in found]
+        return sorted(name for name in names if not is_hidden(name))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant to be looked at (yet)."""
+    return name.startswith((".", "_"))

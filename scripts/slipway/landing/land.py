@@ -1,0 +1,324 @@
+"""Landing: files that arrived are checked against their feed's contract and entered in a ledger; what is outstanding is said.
+
+The ledger, ``ops.landed_files``, records arrivals and verdicts outside releases. A file is *ingested*
+when its sha256 is in the published raw table, so after a rollback it is simply not ingested any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+import duckdb
+
+from slipway.errors import ConflictError, UnavailableError
+from slipway.iceberg.tables import Tables
+from slipway.landing.area import Arrival, landing_area
+from slipway.landing.feed_files import FeedFiles, Look
+from slipway.landing.feeds import Feed, OnRejected
+from slipway.landing.ledger import Ledger
+from slipway.records.run_manifest import LandedFile, Outstanding
+
+Verdict = Literal["accepted", "rejected", "duplicate"]
+Ingested = Callable[[str], Collection[str]]
+"""Checksums of the contents that the raw table of a feed holds."""
+_ATTEMPTS = 20
+_PAUSE = 0.05  # seconds before the second attempt; longer before each further one
+_MOMENT = timedelta(microseconds=1)
+
+
+class _Known(NamedTuple):
+    """What is known of a feed before its files are looked at.
+
+    ``latest`` is path to its last entry, ``accepted`` content to the entry that accepted it, ``first`` content to a path
+    that holds it now, and ``ingested`` tells the contents in raw.
+    """
+
+    latest: Mapping[str, LandedFile]
+    accepted: Mapping[str, LandedFile]
+    first: dict[str, str]
+    ingested: Ingested
+
+    def is_open(self, feed: Feed, before: LandedFile) -> bool:
+        """Whether a file has to be looked at again because the contract has changed since."""
+        if before.contract == feed.digest:
+            return False
+        pending = before.sha256 in self.accepted and before.sha256 not in self.ingested(feed.name)
+        return before.verdict == "rejected" or pending
+
+
+class Found(NamedTuple):
+    """Contents that were looked for in the landing area: files that hold them, and entries of those that are gone."""
+
+    files: list[LandedFile]
+    missing: list[LandedFile]
+
+
+class Landing:
+    """The landing area of an environment and its ledger."""
+
+    def __init__(self, tables: Tables, feeds: Sequence[Feed]) -> None:
+        self.feeds = {feed.name: feed for feed in feeds}
+        self.area = landing_area(tables.environment.landing, tables.environment.catalog_properties)
+        self.ledger = Ledger(tables)
+        self._files = FeedFiles(self.area)
+        self._given: dict[str, list[LandedFile]] = {}
+        self.empty: dict[str, str] = {}
+        """Feeds for which nothing was there to land, and where it was looked for."""
+        self.changing: dict[str, set[str]] = {}
+        """Feed to paths of files that changed while they were read."""
+
+    def land(
+        self, connection: duckdb.DuckDBPyConnection, run_id: str, now: datetime, ingested: Ingested
+    ) -> list[LandedFile]:
+        """Check what is new in every feed's folder and enter it in the ledger.
+
+        Returns:
+            The new entries.
+
+        Raises:
+            NotFoundError: there is no such landing area.
+            ConflictError: others kept writing to the ledger at the same moment.
+            UnavailableError: the ledger cannot be written, or a file of the store cannot be read.
+        """
+        if self.feeds:
+            self.area.check()
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSE * attempt)
+            # the ledger's order is that of landing, also when this clock is behind that of an earlier run
+            last = [entry.landed_at + _MOMENT for entry in self.ledger.entries()[-1:]]
+            then = max([now, *last])
+            entries = [
+                entry
+                for feed in self.feeds.values()
+                for entry in self._check(connection, feed, run_id, then, ingested)
+            ]
+            if not entries or self.ledger.add(entries):
+                return entries
+            self.ledger.read_again()
+        raise ConflictError(
+            "landing was not recorded", "other runs kept landing files at the same time", "run again"
+        )
+
+    def find(self, feed: str, contents: Collection[str]) -> Found:
+        """Where accepted contents are in the landing area now, in the order of landing.
+
+        A content that was replaced under its own name by another is neither found nor missing: it was corrected.
+        """
+        if not contents:
+            return Found([], [])
+        there, latest = self.there(feed), self.ledger.latest(feed)
+        holders: dict[str, str] = {}
+        for path, entry in sorted(latest.items(), key=lambda item: (item[1].verdict != "accepted", item[0])):
+            if entry.verdict != "rejected" and there.get(path) == (entry.size_bytes, entry.etag):
+                holders.setdefault(entry.sha256, path)
+        files, missing = [], []
+        for entry in sorted(self.ledger.accepted(feed).values(), key=lambda one: (one.landed_at, one.path)):
+            if entry.sha256 not in contents:
+                continue
+            if (holder := holders.get(entry.sha256)) is not None:
+                now = latest[holder]
+                same = {"path": holder, "size_bytes": now.size_bytes, "etag": now.etag}
+                files.append(entry.model_copy(update=same))
+            elif latest[entry.path].sha256 == entry.sha256:
+                missing.append(entry)
+        return Found(files, missing)
+
+    def select(self, feed: str, files: Sequence[LandedFile], run_id: str) -> str:
+        """A query over accepted files: the contract's columns as text, and where each row came from."""
+        self._given[feed] = list(files)
+        return self._files.select(self.feeds[feed], files, run_id)
+
+    def given(self, feed: str) -> list[LandedFile]:
+        """The files of which this run reads the rows."""
+        return self._given.get(feed, [])
+
+    def settle(self, feed: str) -> None:
+        """Forget the files that were given out of a feed: they are read, and were then still what they had been."""
+        self._given.pop(feed, None)
+
+    def changed(self, feed: str) -> list[str]:
+        """Paths of given files that hold something else now: their rows would be taken for those of what landed."""
+        return [path for path, state in self._moved(feed) if state is not None]
+
+    def moved(self, feed: str) -> list[str]:
+        """Paths of given files that were replaced or removed since."""
+        return [path for path, _ in self._moved(feed)]
+
+    def replaced(self) -> str:
+        """Which of the files that were given out and are not settled hold something else by now, in words."""
+        found = [path for feed in self._given for path in self.changed(feed)]
+        names = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
+        return f"{names} was replaced while the run was under way; run again" if found else ""
+
+    def _moved(self, feed: str) -> list[tuple[str, tuple[int, str] | None]]:
+        files = self.given(feed)
+        there = self.there(feed) if files else {}
+        states = [(entry, there.get(entry.path)) for entry in files]
+        return [(entry.path, now) for entry, now in states if now != (entry.size_bytes, entry.etag)]
+
+    def there(self, feed: str) -> dict[str, tuple[int, str]]:
+        """Path to size and tag of what is in a feed's folder now."""
+        return {arrival.info.key: _state(arrival) for arrival in self._arrivals(self.feeds[feed])}
+
+    def _arrivals(self, feed: Feed) -> list[Arrival]:
+        return [one for one in self.area.arrivals(feed.name) if not feed.is_ignored(one.info.key)]
+
+    def _check(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        run_id: str,
+        now: datetime,
+        ingested: Ingested,
+    ) -> list[LandedFile]:
+        known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
+        entries, broken = [], []
+        for arrival, look in self._new(feed, known):
+            try:
+                verdict, rows, reason = self._decide(connection, feed, arrival, look, known)
+            except UnavailableError as error:  # perhaps only because it is gone again
+                broken.append((arrival, error))
+                continue
+            if verdict == "accepted":
+                known.first[look.sha256] = arrival.info.key
+            entries.append(
+                LandedFile(
+                    feed=feed.name,
+                    path=arrival.info.key,
+                    size_bytes=arrival.info.size,
+                    etag=arrival.info.etag,
+                    sha256=look.sha256,
+                    rows=rows,
+                    verdict=verdict,
+                    reason=reason,
+                    landed_at=now,
+                    run_id=run_id,
+                    contract=feed.digest,
+                )
+            )
+        return self._settled(feed, entries, broken)
+
+    def _settled(
+        self, feed: Feed, entries: list[LandedFile], broken: Sequence[tuple[Arrival, UnavailableError]]
+    ) -> list[LandedFile]:
+        """Entries of files that are still what was looked at; the others wait for the next run."""
+        if not entries and not broken:
+            return []
+        there = self.there(feed.name)
+        for arrival, error in broken:
+            if there.get(arrival.info.key) == _state(arrival):
+                raise error
+        moved = {entry.path for entry in entries if there.get(entry.path) != (entry.size_bytes, entry.etag)}
+        moved |= {arrival.info.key for arrival, _ in broken}
+        self.changing[feed.name] = moved & there.keys()
+        gone = {entry.sha256 for entry in entries if entry.path in moved and entry.verdict == "accepted"}
+        # a copy of what waits was called a duplicate of it; it is looked at again by the next run, too
+        return [entry for entry in entries if entry.path not in moved and entry.sha256 not in gone]
+
+    def _decide(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        arrival: Arrival,
+        look: Look,
+        known: _Known,
+    ) -> tuple[Verdict, int | None, str]:
+        """Verdict, rows and reason."""
+        key = arrival.info.key
+        problem: str | None = _hindrance(feed, arrival, look) or feed.header_problem(look.header)
+        if problem or isinstance(look.rows, str):
+            return "rejected", None, problem or str(look.rows)
+        if look.sha256 in known.first:
+            return "duplicate", None, f"same content as {known.first[look.sha256]}"
+        before, later = known.accepted.get(look.sha256), known.latest.get(key)
+        if before and later and (later.sha256, later.contract) == (look.sha256, feed.digest):
+            return "duplicate", None, f"same content as {key} had"
+        if before and look.sha256 in known.ingested(feed.name):
+            reason = (
+                f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
+            )
+            if later and later.sha256 != look.sha256:
+                reason += f"; what landed as {key} since then stays the newest"
+            return "duplicate", None, reason
+        if problem := self._files.check(connection, feed, key, look.rows):
+            return "rejected", None, problem
+        return "accepted", look.rows, ""
+
+    def _new(self, feed: Feed, known: _Known) -> list[tuple[Arrival, Look]]:
+        """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""
+        arrivals = self._arrivals(feed)
+        if not arrivals:
+            self.empty[feed.name] = f"{self.area.root}/{feed.name}"
+        looks: list[tuple[Arrival, Look]] = []
+        for arrival in arrivals:
+            before = known.latest.get(arrival.info.key)
+            if before and _state(arrival) == (before.size_bytes, before.etag):
+                if before.sha256 and not known.is_open(feed, before):
+                    if before.verdict != "rejected" and before.sha256 in known.accepted:
+                        known.first.setdefault(before.sha256, before.path)
+                    continue
+                look = self._files.look(feed, arrival)
+                if not before.sha256 and _hindrance(feed, arrival, look) == before.reason:
+                    continue
+            else:
+                look = self._files.look(feed, arrival)
+            looks.append((arrival, look))
+        return looks
+
+
+def _hindrance(feed: Feed, arrival: Arrival, look: Look) -> str:
+    """Why a file is set aside whatever its first line is."""
+    named = feed.name_problem(arrival.info.key.rsplit("/", 1)[-1])
+    return arrival.obstacle or named or look.unreadable
+
+
+def _state(arrival: Arrival) -> tuple[int, str]:
+    return arrival.info.size, arrival.info.etag
+
+
+_GONE = "it is gone, and nothing took its place"
+_CHANGED = "it changed after it was accepted, and waits for the next run"
+_VANISHED = "it was accepted, and is gone before it was ingested"
+_CHANGES = "it changes while it is read, and waits for the next run"
+
+
+def outstanding(landing: Landing, missing: Callable[[str], Sequence[LandedFile]]) -> list[Outstanding]:
+    """What is outstanding in every feed's folder, and what else is in the landing area.
+
+    Args:
+        landing: the landing area after it was looked at.
+        missing: accepted files of a feed that were not ingested and cannot be read any more.
+    """
+    found = [item for feed in landing.feeds.values() for item in _of_feed(landing, feed, missing(feed.name))]
+    if landing.feeds:
+        found += [
+            Outstanding(path=name, reason="no contract describes it as a feed")
+            for name in landing.area.others()
+            if name.rstrip("/") not in landing.feeds
+        ]
+    return found
+
+
+def _of_feed(landing: Landing, feed: Feed, missing: Sequence[LandedFile]) -> list[Outstanding]:
+    there, accepted = landing.there(feed.name), landing.ledger.accepted(feed.name)
+    blocks = feed.on_rejected is OnRejected.FAIL
+    found: list[tuple[str, str, datetime | None, bool]] = []
+    for path, entry in landing.ledger.latest(feed.name).items():
+        if entry.verdict != "rejected" or entry.sha256 in accepted or feed.is_ignored(path):
+            continue
+        # what has another name was not expected, so that it can be removed and forgotten
+        if path in there or not feed.name_problem(path.rsplit("/", 1)[-1]):
+            reason = entry.reason if path in there else f"{entry.reason}; {_GONE}"
+            found.append((path, reason, entry.landed_at, blocks))
+    for entry in missing:
+        changed = entry.path in there
+        reason = _CHANGED if changed else _VANISHED
+        found.append((entry.path, reason, entry.landed_at, blocks and not changed))
+    found += [(path, _CHANGES, None, False) for path in sorted(landing.changing.get(feed.name, ()))]
+    return [
+        Outstanding(feed=feed.name, path=path, reason=reason, since=since, blocks=each)
+        for path, reason, since, each in sorted(found, key=lambda item: item[0])
+    ]

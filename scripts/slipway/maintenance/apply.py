@@ -1,0 +1,279 @@
+"""Maintenance: compact files, expire snapshots, remove orphan files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from slipway.engines.duckdb.compact import Shorten, stage_shortened
+from slipway.engines.duckdb.spill import limits
+from slipway.environments.environment import Environment
+from slipway.errors import ConflictError, SlipwayError, UnavailableError
+from slipway.iceberg.catalogs.commit import conflict, is_atomic, mover, publish, writing
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.maintenance.retention import History
+from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
+from slipway.maintenance.survey import identifier_of
+from slipway.records.run_manifest import new_run_id
+from slipway.storage.objects import canonical, object_store
+
+if TYPE_CHECKING:
+    from slipway.maintenance.survey import Survey
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The steps that change what the catalog names of one table."""
+
+    table: str
+    compact: Compact | None = None
+    expire: Expire | None = None
+
+
+def commits(steps: Iterable[Step]) -> list[Commit]:
+    """The steps that are committed together, one commit for each table."""
+    found: dict[str, Commit] = {}
+    for step in steps:
+        before = found.get(step.table, Commit(step.table))
+        if isinstance(step, Compact):
+            found[step.table] = Commit(step.table, step, before.expire)
+        elif isinstance(step, Expire):
+            found[step.table] = Commit(step.table, before.compact, step)
+    return list(found.values())
+
+
+def apply_commit(
+    cursor: duckdb.DuckDBPyConnection, tables: Tables, history: History, commit: Commit, name: str
+) -> int:
+    """Write what a table is going to be and move the catalog's pointer to it, if it is where it was.
+
+    Args:
+        cursor: a connection that reads the warehouse.
+        tables: the environment.
+        history: what the plan was made from.
+        commit: what is to be done.
+        name: the beginning of new files' names.
+
+    Returns:
+        Bytes of the data files that were written.
+
+    Raises:
+        ConflictError: someone else moved the table; nothing of it was changed.
+        UnavailableError: the catalog or the store cannot be written.
+    """
+    what = Shorten(
+        identifier_of(commit.table),
+        history.tables[commit.table].location,
+        [[file.path for file in one.files] for one in commit.compact.bins] if commit.compact else [],
+        [int(snapshot) for snapshot in commit.expire.snapshots] if commit.expire else [],
+        commit.expire.tags if commit.expire else [],
+    )
+    with limits(commit.table):
+        staged = stage_shortened(cursor, tables, what, name)
+    if is_atomic(tables.catalog):
+        publish(tables, [staged])
+    else:
+        with writing(tables):
+            moved = mover(tables).forward(staged)
+        if not moved:
+            raise conflict(tables, staged.identifier, staged.base)
+    return _bytes_added(staged) if commit.compact else 0
+
+
+def apply_delete(tables: Tables, root: str, step: Delete) -> None:
+    """Remove objects, metadata files first: what they lead to is never missing from one that is still there.
+
+    Args:
+        tables: the environment.
+        root: the table's folder.
+        step: what is removed.
+    """
+    base = f"{canonical(root)}/"
+    keys = [one.location.removeprefix(base) for one in step.objects]
+    store = object_store(root, tables.environment.catalog_properties)
+    for part in _in_order(keys):
+        store.delete(part)
+
+
+def _bytes_added(staged: StagedTable) -> int:
+    current = staged.table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    return int(summary.get("added-files-size", "0"))
+
+
+def _in_order(keys: Sequence[str]) -> list[list[str]]:
+    def rank(key: str) -> int:
+        if key.endswith(".metadata.json"):
+            return 0
+        if key.startswith("metadata/"):
+            return 1 if "/snap-" in f"/{key}" else 2
+        return 3
+
+    return [[key for key in keys if rank(key) == number] for number in range(4)]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What maintenance is going to do.
+
+    Args:
+        environment: where.
+        plan: the steps, and how far back one can go afterwards.
+        found: what the plan was made from.
+        settings: DuckDB's, of the target.
+        healed: lines about publications that were finished or undone before.
+    """
+
+    environment: Environment
+    plan: Plan
+    found: Survey
+    settings: Mapping[str, Any]
+    healed: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What was done.
+
+    Args:
+        plan: with the steps that were carried out, and with the tables that moved meanwhile among those left alone.
+        bytes_written: bytes of the files that small ones became.
+        differ: tables whose rows came out otherwise; they are left alone, and something is wrong.
+    """
+
+    plan: Plan
+    bytes_written: int
+    differ: Sequence[str] = ()
+
+
+def propose(
+    project: Path,
+    target: str | None,
+    only: Sequence[str],
+    older_than: timedelta,
+    *,
+    dry_run: bool,
+) -> Proposal:
+    """Find out what there is to do; publications that died are healed first, unless it is a dry run.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment.
+        only: names or patterns of tables, all when empty.
+        older_than: how long files are left alone.
+        dry_run: nothing is changed.
+
+    Raises:
+        NotFoundError: there is no catalog yet.
+        UsageError: a pattern names no table.
+        UnavailableError: the catalog or the store cannot be read.
+        SlipwayError: the environment is on hold, or a record cannot be read.
+    """
+    from slipway.environments.profiles import Profile
+    from slipway.releases.published import Published
+
+    profile = Profile(project)
+    environment = profile.environment(target)
+    Published(environment).now()  # raises where nothing was ever published
+    settings, now = profile.settings(target), datetime.now(UTC)
+    return propose_in(environment, profile.vars, settings, only, older_than, now, dry_run=dry_run)
+
+
+def propose_in(
+    environment: Environment,
+    variables: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    only: Sequence[str],
+    older_than: timedelta,
+    now: datetime,
+    *,
+    dry_run: bool,
+) -> Proposal:
+    """The same for an environment that is known.
+
+    Args:
+        environment: where.
+        variables: the vars of dbt_project.yml.
+        settings: DuckDB's, of the target.
+        only: names or patterns of tables, all when empty.
+        older_than: how long files are left alone.
+        now: the moment that ages are counted from.
+        dry_run: nothing is changed.
+    """
+    from slipway.engines.duckdb.engine import Secret
+    from slipway.iceberg.tables import Tables
+    from slipway.maintenance.run_records import find_forgettable
+    from slipway.maintenance.survey import layout_of, survey
+    from slipway.records.store import Records
+    from slipway.releases.holds import Holds
+    from slipway.releases.publication import heal
+
+    records, tables = Records(environment), Tables(environment, Secret(environment).renew)
+    healed: list[str] = []
+    if not dry_run:
+        Holds(records).refuse(f"maintenance of {environment.name}")
+        healed = heal(tables, records)
+    found = survey(tables, records, variables, now, older_than)
+    history = found.history
+    names = chosen(history.names(), only)
+    whole = [name for name in names if name in history.tables and name not in history.damaged]
+    layouts = {name: layout_of(tables, history, name) for name in whole}
+    planned = plan(history, names, layouts, found.folders, found.there)
+    if not only:
+        forget, left = find_forgettable(records, history, variables)
+        planned = replace(planned, steps=[*planned.steps, *forget], left=[*planned.left, *left])
+    return Proposal(environment, planned, found, settings, healed)
+
+
+def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
+    """Carry it out: each table is committed by itself, if it is where it was; then files are removed.
+
+    Args:
+        proposal: the plan.
+        tell: gets lines for the person who watches.
+
+    Raises:
+        UnavailableError: the catalog or the store cannot be written; what was done until then is whole.
+    """
+    from slipway.engines.duckdb.compact import RowsDifferError
+    from slipway.engines.duckdb.engine import Secret, connect
+    from slipway.iceberg.tables import Tables
+    from slipway.maintenance.run_records import apply_forget
+    from slipway.records.store import Records
+
+    environment, found, steps = proposal.environment, proposal.found, proposal.plan.steps
+    tables = Tables(environment, Secret(environment).renew)
+    name = f"{new_run_id(found.history.now)}-compacted"
+    moved: list[Left] = []
+    differ: list[str] = []
+    written = 0
+    todo = commits(steps)
+    if todo:
+        connection = connect(environment, environment.home, proposal.settings)
+        try:
+            for commit in todo:
+                tell(f"{commit.table} …")
+                try:
+                    written += apply_commit(connection, tables, found.history, commit, name)
+                except ConflictError as error:
+                    moved.append(Left(commit.table, f"it moved meanwhile: {error.why}"))
+                except UnavailableError:
+                    raise
+                except SlipwayError as error:
+                    moved.append(Left(commit.table, error.line()))
+                    differ += [commit.table] if isinstance(error, RowsDifferError) else []
+        finally:
+            connection.close()
+    for step in steps:
+        if isinstance(step, Delete):
+            apply_delete(tables, found.roots[step.table], step)
+        elif isinstance(step, Forget):
+            apply_forget(Records(environment), step, new_run_id(datetime.now(UTC)), found.history)
+    gone = {one.table for one in moved}
+    done = [step for step in steps if isinstance(step, Delete | Forget) or step.table not in gone]
+    return Maintained(replace(proposal.plan, steps=done, left=[*proposal.plan.left, *moved]), written, differ)

@@ -1,0 +1,396 @@
+"""Queries over published tables: DuckDB in memory, one view per table that a query names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.scan import find_damaged, whole_scan
+from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, UsageError
+from slipway.iceberg.tables import Tables
+from slipway.iceberg.types import literal, quote
+from slipway.query import sandbox
+from slipway.releases.cut import Cut
+from slipway.releases.lookup import environment_of, find_run
+from slipway.releases.published import Published
+
+_OF_A_FILE = re.compile(
+    r"\.parquet|magic|compress|zstd|snappy|thrift|protocol|corrupt|footer|page|no such file", re.IGNORECASE
+)
+"""Words of DuckDB's errors that may be about a damaged file, which not all of them name."""
+
+
+def create_view(
+    connection: duckdb.DuckDBPyConnection,
+    published: Published,
+    cut: Cut,
+    name: str,
+    create: str,
+    opened: list[Table],
+) -> None:
+    """Make a view of a table of a cut, and note the table as opened.
+
+    Raises:
+        DamagedTableError: its metadata or a manifest is missing or damaged.
+        UnavailableError: it cannot be read.
+    """
+    schema, _, table = name.rpartition(".")
+    identifier, version, tables = (schema, table), cut.tables[name], Tables(published.environment)
+    snapshot = None
+    try:
+        loaded = tables.load_to_read(identifier, version.metadata_location)
+    except DamagedTableError as error:
+        # The metadata file is gone: the table's present metadata may still know the snapshot.
+        now = published.locations.get(identifier) if version.snapshot_id else None
+        if not now or now == version.metadata_location or not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        loaded = tables.load_to_read(identifier, now)
+        snapshot = loaded.snapshot_by_id(int(version.snapshot_id or 0))
+        if snapshot is None:
+            raise
+    scan = whole_scan(loaded, snapshot)
+    opened.append(loaded)
+    connection.execute(f"{create} from {scan}")
+
+
+def damage_of(published: Published, opened: Sequence[Table], error: duckdb.Error) -> SlipwayError | None:
+    """Which file of the tables that were opened an error is about, None when it is about none."""
+    if not _OF_A_FILE.search(str(error)):
+        return None
+    connection = engine.connect(published.environment, published.environment.home)
+    try:
+        return next(filter(None, (find_damaged(connection, table) for table in opened)), None)
+    finally:
+        connection.close()
+
+
+_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_EXPLAIN = re.compile(rf"^{_COMMENTS}explain\b(\s*analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE | re.DOTALL)
+_SHOW_TABLES = re.compile(rf"^{_COMMENTS}show\s+tables{_COMMENTS};?{_COMMENTS}$", re.IGNORECASE | re.DOTALL)
+_LISTS_TABLES = re.compile(r"\b(show|information_schema|duckdb_\w+|pg_\w+|sqlite_master)\b", re.IGNORECASE)
+_MISSING = re.compile(r"Table with name \"?(.+?)\"? does not exist")
+_MISSING_CATALOG = re.compile(r"Catalog \"(.+?)\" does not exist")
+_FORBIDDEN = re.compile(r"Cannot access (?:file|directory) \"(.+?)\"")
+_ROWS_AT_ONCE = 5_000
+_UNNAMED = "__slipway"
+_NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))")
+
+T = TypeVar("T")
+Damage = Callable[[duckdb.Error], SlipwayError | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result: its name and DuckDB type."""
+
+    name: str
+    type: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are read from the right."""
+        return _NUMBER.fullmatch(self.type) is not None
+
+
+class QueryResult:
+    """Rows of a query; they can be taken once, as rows or as Parquet.
+
+    Args:
+        cut: what was queried.
+        connection: the connection that holds the result.
+        damage: finds the file that an error of DuckDB is about.
+        is_plan: the result is an EXPLAIN.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        connection: duckdb.DuckDBPyConnection,
+        damage: Damage = lambda _: None,
+        *,
+        is_plan: bool,
+    ) -> None:
+        self.cut, self.is_plan, self._damage = cut, is_plan, damage
+        self.columns = [Column(str(name), str(kind)) for name, kind, *_ in connection.description or []]
+        self._connection = connection
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows as Python values, fetched in portions; times with a zone are in UTC."""
+        with _one_line(self.cut, self._damage):
+            while portion := _interruptible(
+                self._connection, lambda: self._connection.fetchmany(_ROWS_AT_ONCE)
+            ):
+                yield from portion
+
+    def write_parquet(self, stream: IO[bytes]) -> int:
+        """Write one Parquet file, compressed with zstd.
+
+        Returns:
+            How many rows it has.
+        """
+        import pyarrow.parquet as pq
+
+        count = 0
+        with _one_line(self.cut, self._damage):
+            reader = self._connection.to_arrow_reader(100_000)
+            with pq.ParquetWriter(stream, reader.schema, compression="zstd") as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+                    count += batch.num_rows
+        return count
+
+
+def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) -> QueryResult:
+    """Run one reading query over the tables of a cut, addressed as ``layer.table`` or ``target.layer.table``.
+
+    Args:
+        published: the environment.
+        cut: its tables.
+        sql: the query.
+        files: it may read files and URLs that it names itself.
+
+    Raises:
+        UsageError: the text is not one query that reads, or names a column or function that is not there.
+        NotFoundError: it names a table that the cut does not have.
+        UnavailableError: files cannot be read.
+        SlipwayError: the query failed while it ran.
+    """
+    opened: list[Table] = []
+    damage = partial(damage_of, published, opened)
+    with _one_line(cut, damage, sql):
+        is_plan = _check(sql)
+        sandbox.check_names(sql, files=files)
+        environment = published.environment
+        connection = engine.connect(
+            environment, environment.home, once=sandbox.CONFIG, with_keys=files and "s3" in sql.lower()
+        )
+        unreadable = _open(connection, published, cut, sql, _database(environment.name, cut), opened)
+        locations = [version.metadata_location for version in cut.tables.values()]
+        sandbox.shut(connection, environment, locations, files=files)
+        if _SHOW_TABLES.match(sql):
+            sql = _table_list(cut)
+        try:
+            _interruptible(connection, lambda: engine.result_of(connection, sql))
+        except duckdb.Error as error:
+            for failure in unreadable:
+                raise failure from None
+            if not _asks_for(error, environment.name, cut):
+                raise
+            _open(connection, published, cut, sql, environment.name, opened)
+            _interruptible(connection, lambda: engine.result_of(connection, sql))
+    return QueryResult(cut, connection, damage, is_plan=is_plan)
+
+
+def _database(target: str, cut: Cut) -> str:
+    """The database that holds the views: the target's name, unless a layer has it, too.
+
+    ``staging.orders`` would then be a table of the database or of the layer, and DuckDB refuses to choose. A query that says
+    ``staging.staging.orders`` asks for the database, and gets it then.
+    """
+    layers = {layer.lower() for layer, _, _ in _split(cut)}
+    return _UNNAMED if target.lower() in layers else target
+
+
+def _asks_for(error: duckdb.Error, target: str, cut: Cut) -> bool:
+    missing = _MISSING_CATALOG.search(str(error))
+    return bool(missing and missing[1].lower() == target.lower() and _database(target, cut) != target)
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Let DuckDB work in a thread of its own: in the main one it may notice Ctrl-C only after minutes."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        done = pool.submit(work)
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            while not done.done():  # again, should it not have begun when it was told to stop
+                connection.interrupt()
+                wait([done], timeout=0.1)
+            raise
+
+
+def _check(sql: str) -> bool:
+    """Whether the text is an EXPLAIN; raises UsageError unless it is one query that only reads."""
+    statements = duckdb.extract_statements(sql)
+    own = engine.written(statements)
+    if not own:
+        raise UsageError("there is no query", "the text is empty", "give one, for example 'show tables'")
+    if len(own) > 1:
+        raise UsageError(
+            "only one query at a time", f"{len(own)} statements were given", "run them one by one"
+        )
+    kind = statements[own[0]].type.name
+    if kind == "EXPLAIN" and (prefix := _EXPLAIN.match(sql)):
+        _check(sql[prefix.end() :])
+        return True
+    if kind != "SELECT":
+        raise UsageError(
+            f"{kind.replace('_', ' ')} is refused",
+            "published tables are only read here",
+            "use SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN; models change tables",
+        )
+    return False
+
+
+def _open(
+    connection: duckdb.DuckDBPyConnection,
+    published: Published,
+    cut: Cut,
+    sql: str,
+    called: str,
+    opened: list[Table],
+) -> list[SlipwayError]:
+    """Make a view of every table that the query may read, in a database of this name, which becomes the current one.
+
+    Returns:
+        Why tables could not be opened; this matters only if the query then fails, because it may not read them.
+    """
+    database = quote(called)
+    connection.execute(f"attach if not exists ':memory:' as {database}")
+    connection.execute(f"use {database}")
+    all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)
+    unreadable = []
+    for name in sorted(cut.tables) if all_of_them else cut.mentioned_in(sql):
+        schema, _, table = name.rpartition(".")
+        connection.execute(f"create schema if not exists {database}.{quote(schema)}")
+        try:
+            view = f"create view {database}.{quote(schema)}.{quote(table)} as "
+            create_view(connection, published, cut, name, view, opened)
+        except SlipwayError as error:
+            unreadable.append(error)
+    return unreadable
+
+
+def _table_list(cut: Cut) -> str:
+    """A query for ``show tables``: DuckDB's own lists one schema only."""
+    rows = ", ".join(f"({literal(layer)}, {literal(table)})" for layer, _, table in _split(cut))
+    return f'select * from (values {rows}) as tables(layer, "table")'
+
+
+def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
+    return (name.rpartition(".") for name in sorted(cut.tables))
+
+
+@contextmanager
+def _one_line(cut: Cut, damage: Damage, sql: str = "") -> Iterator[None]:
+    """Turn DuckDB's errors into refusals."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise damage(error) or _refusal(error, cut, sql) from None
+
+
+def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
+    """A DuckDB error as one line, with the exit code of its kind."""
+    reason = _reason(error)
+    if isinstance(error, duckdb.PermissionException) and (path := _FORBIDDEN.search(reason)):
+        return sandbox.reads_files(path[1])
+    if isinstance(error, duckdb.CatalogException) and (found := _MISSING.search(str(error))):
+        if sandbox.names_file(found[1]):
+            return sandbox.reads_files(found[1])
+        return _no_table(_full_name(found[1], sql), cut)
+    if found := _MISSING_CATALOG.search(str(error)):
+        return NotFoundError(
+            f"{found[1]} is not what is queried", f"this is {cut.label}", f"add --target {found[1]}"
+        )
+    if isinstance(error, duckdb.IOException):
+        return UnavailableError(
+            "the query could not read a file", reason, "check that it is there and readable"
+        )
+    if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
+        return UsageError("the query cannot be understood", reason, "correct it")
+    return SlipwayError("the query failed", reason)
+
+
+def _no_table(name: str, cut: Cut) -> NotFoundError:
+    if not any(table.partition(".")[0] != "ops" for table in cut.tables):
+        return NotFoundError(
+            f"{cut.label} has no table {name}", "nothing is published yet", "start with slipway run"
+        )
+    close = cut.close_to(name)
+    fix = (
+        f"perhaps {' or '.join(close)} is meant"
+        if close
+        else "list the tables with slipway sql 'show tables'"
+    )
+    return NotFoundError(f"{cut.label} has no table {name}", fix=fix)
+
+
+def _full_name(name: str, sql: str) -> str:
+    """A table's name as the query writes it: DuckDB leaves out the layer when that exists."""
+    found = re.search(rf'((?:"[^"]+"|\w+)\s*\.\s*)*"?{re.escape(name)}"?', sql)
+    return found[0].replace('"', "") if found else name
+
+
+def _reason(error: duckdb.Error) -> str:
+    """The first paragraph of DuckDB's message on one line, without its kind."""
+    text = " ".join(str(error).split("\n\nLINE", 1)[0].split())
+    return re.sub(r"^[A-Z][\w ]{1,30} Error: ", "", text)
+
+
+__all__ = ["QueryResult", "query"]
+
+
+def query(
+    sql: str,
+    *,
+    project_dir: Path | None = None,
+    target: str | None = None,
+    release: int | None = None,
+    run: str | None = None,
+    as_of: str | None = None,
+    files: bool = False,
+) -> QueryResult:
+    """Run one reading query.
+
+    Args:
+        sql: the query in DuckDB's SQL; tables are ``layer.table``.
+        project_dir: the dbt project.
+        target: the environment.
+        release: read the tables as this release left them.
+        run: read what this run built and read: an id, a unique part of it or ``latest``.
+        as_of: read the last release at or before this time, ISO 8601; UTC where it names no zone.
+        files: it may read files and URLs that it names itself.
+
+    Raises:
+        UsageError: more than one of ``release``, ``run`` and ``as_of``, or not a reading query.
+        NotFoundError: there is no such release, run or table.
+    """
+    if sum(value is not None for value in (release, run, as_of)) > 1:
+        raise UsageError("--release, --run and --as-of exclude each other", fix="give one of them")
+    environment = environment_of(project_dir, target)
+    if run is not None:
+        found = find_run(environment, run)
+        published = Published(found.records.environment)
+        return run_query(published, published.candidate(found.run_id), sql, files=files)
+    published = Published(environment)
+    return run_query(published, _cut(published, release, as_of), sql, files=files)
+
+
+def _cut(published: Published, release: int | None, as_of: str | None) -> Cut:
+    if release is not None:
+        return published.release(release)
+    return published.now() if as_of is None else published.as_of(_moment(as_of))
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--as-of {text} is not a time",
+            "it is read as ISO 8601",
+            "write 2011-08-31T12:00:00 or add +02:00",
+        ) from None

@@ -1,0 +1,166 @@
+"""What a query of a person may do: read the tables that it is given, and nothing else of the machine.
+
+DuckDB itself refuses files, URLs and changes of settings ("Securing DuckDB"); settings that hold keys are emptied, so that
+there is nothing to see. The functions that show settings and secrets are refused by name as well, which gives the better message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+import duckdb
+
+from slipway.environments.environment import Environment
+from slipway.errors import UsageError
+from slipway.iceberg.tables import duckdb_path
+from slipway.iceberg.types import literal
+from slipway.storage.s3 import is_s3
+
+CONFIG = {"allow_unredacted_secrets": "false"}
+"""What has to be set before the database is opened."""
+_HOLDING_KEYS = "name like '%secret\\_access\\_key' escape '\\' or name like '%access\\_key\\_id' escape '\\' \
+or name like '%session\\_token' escape '\\' or name like '%password' or name like '%connection\\_string' escape '\\'"
+_SETTINGS = frozenset(
+    {"duckdb_settings", "current_setting", "pg_settings", "getenv", "duckdb_logs", "duckdb_logs_parsed"}
+)
+_SECRETS = frozenset({"duckdb_secrets", "which_secret"})
+_HIDDEN_SQL = frozenset({"query", "json_execute_serialized_sql"})
+_FILES = frozenset(
+    [
+        "read_csv",
+        "read_csv_auto",
+        "sniff_csv",
+        "read_json",
+        "read_json_auto",
+        "read_json_objects",
+        "read_json_objects_auto",
+        "read_ndjson",
+        "read_ndjson_auto",
+        "read_ndjson_objects",
+        "read_parquet",
+        "parquet_scan",
+        "parquet_metadata",
+        "parquet_file_metadata",
+        "parquet_full_metadata",
+        "parquet_kv_metadata",
+        "parquet_schema",
+        "parquet_bloom_probe",
+        "read_text",
+        "read_blob",
+        "read_avro",
+        "read_duckdb",
+        "glob",
+        "iceberg_scan",
+        "iceberg_metadata",
+        "iceberg_snapshots",
+        "iceberg_column_stats",
+        "iceberg_partition_stats",
+        "iceberg_to_ducklake",
+        "sqlite_scan",
+        "postgres_scan",
+        "mysql_scan",
+        "read_xlsx",
+        "st_read",
+        "delta_scan",
+    ]
+)
+_WORD = re.compile(r"""\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[\w$]+""")
+_FILE_ENDS = (
+    ".csv",
+    ".tsv",
+    ".parquet",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".gz",
+    ".zst",
+    ".avro",
+    ".xlsx",
+    ".db",
+    ".duckdb",
+)
+
+
+def check_names(sql: str, *, files: bool) -> None:
+    """Refuse a query that asks for settings, secrets, files or hidden SQL by the name of a function.
+
+    Args:
+        sql: the query.
+        files: it may read files.
+
+    Raises:
+        UsageError: it does.
+    """
+    words = _names(sql)
+    for (before, _), (name, _) in pairwise(words):
+        if before in ("from", "join") and names_file(name.strip("'")) and not files:
+            raise reads_files(name.strip("'"))
+    for name, called in words:
+        if name == "pg_settings" or (called and name in _SETTINGS):
+            raise UsageError(f"{name} is refused", "settings may hold secrets", "query tables")
+        if called and name in _SECRETS:
+            raise UsageError(f"{name} is refused", "secrets are not shown", "query tables")
+        if called and name in _HIDDEN_SQL:
+            raise UsageError(
+                f"{name} is refused", "it runs SQL that is not in the query", "write that SQL itself"
+            )
+        if called and name in _FILES and not files:
+            raise reads_files(name)
+
+
+def reads_files(what: str) -> UsageError:
+    """The refusal of a query that reads a file or URL."""
+    return UsageError(
+        f"{what} is refused",
+        "published tables are queried here, not files or URLs",
+        "allow it with --allow-files",
+    )
+
+
+def names_file(name: str) -> bool:
+    """Whether the name of a table that does not exist is that of a file."""
+    return "/" in name or name.lower().endswith(_FILE_ENDS)
+
+
+def shut(
+    connection: duckdb.DuckDBPyConnection, environment: Environment, locations: Iterable[str], *, files: bool
+) -> None:
+    """Leave a connection nothing but files of the warehouse and of tables; irreversible.
+
+    Args:
+        connection: with its extensions, secrets and settings.
+        environment: whose warehouse.
+        locations: metadata files of tables, which may be elsewhere.
+        files: it may read all files and URLs.
+    """
+    found = connection.execute(f"select name from duckdb_settings() where {_HOLDING_KEYS}").fetchall()
+    for (name,) in found:
+        connection.execute(f"set global {name} = ''")
+    if not files:
+        folders = {environment.warehouse, *(location.rpartition("/metadata/")[0] for location in locations)}
+        places = sorted({one for folder in folders if folder for one in _spellings(duckdb_path(folder))})
+        connection.execute(f"set allowed_directories = [{', '.join(map(literal, places))}]")
+        connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+def _spellings(folder: str) -> list[str]:
+    folder = folder.rstrip("/") + "/"
+    if not is_s3(folder):
+        return [folder]
+    return [f"{scheme}://{folder.partition('://')[2]}" for scheme in ("s3", "s3a", "s3n")]
+
+
+def _names(sql: str) -> list[tuple[str, bool]]:
+    """Identifiers of a query without their quotes, each with whether a parenthesis follows."""
+    encoded = sql.encode()
+    words = []
+    for start, _ in duckdb.tokenize(sql):  # starts are bytes; a comment belongs to the word before it
+        found = _WORD.match(encoded[start:].decode("utf-8", "replace"))
+        words.append(found[0] if found else encoded[start : start + 1].decode("utf-8", "replace"))
+    return [
+        (word.strip('"').replace('""', '"').lower(), following == "(")
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+    ]

@@ -1,0 +1,216 @@
+"""Reading one record: whatever is wrong with it is told in one line that names it, and nothing is guessed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from slipway.errors import DamagedError, ForeignError
+from slipway.records.run_manifest import Record
+from slipway.storage.objects import ObjectStore
+
+REPAIRED = ".repaired"
+"""A good copy of a damaged record lies beside it under its name and this."""
+
+_T = TypeVar("_T")
+_R = TypeVar("_R", bound=Record)
+_REST = "slipway_rest_sha256"
+DBT_MANIFESTS = "dbt_manifests"
+"""Folder of what is the same in dbt's manifests of several runs."""
+SHARED_AGAIN_AFTER = timedelta(days=1)
+"""A run that names a stored manifest which is older writes it again, so that nobody removes it as unused."""
+_CHECK = "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
+
+
+def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object) -> _R:
+    """A record, or the copy of it that was put beside it when it was found damaged.
+
+    Args:
+        store: where it is.
+        kind: what it is.
+        key: its key.
+        expected: fields that its place tells as well.
+
+    Raises:
+        FileNotFoundError: there is no such record.
+        DamagedError: it is no record of a version this program knows, or belongs elsewhere.
+    """
+
+    def parse(content: bytes, name: str) -> _R:
+        plain = _decompressed(content, name) if key.endswith(".gz") else content
+        return parse_record(kind, plain, name, **expected)
+
+    return _read(store, key, parse)
+
+
+def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
+    """dbt's manifest.json, or the copy of it that was put beside it when it was found damaged.
+
+    Source: dbt's schema of manifest.json, of which nodes and exposures are used. All but its metadata is the same in run
+    after run, and kept once; an older slipway kept all of it with each run.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is no manifest of dbt.
+    """
+    return _read(store, key, lambda content, name: _parse_dbt_manifest(store, content, name))
+
+
+def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
+    """What is kept of dbt's manifest.json.
+
+    Args:
+        content: the file as dbt wrote it.
+
+    Returns:
+        The key of what is kept once, below the records' root; that, compressed; and what each run keeps: dbt's metadata
+        and the checksum of the rest.
+    """
+    described: dict[str, Any] = json.loads(content)
+    metadata = described.pop("metadata", {})
+    rest = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
+    checksum = hashlib.sha256(rest).hexdigest()
+    own = json.dumps({"metadata": metadata, _REST: checksum}, indent=1).encode()
+    return _rest_key(checksum), gzip.compress(rest, mtime=0), own
+
+
+def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
+    """Keep what is the same in dbt's manifests once; one that was not written for a day is written again.
+
+    Args:
+        store: where records are.
+        content: the file as dbt wrote it.
+
+    Returns:
+        What each run keeps.
+
+    Raises:
+        UnavailableError: the store cannot be written.
+    """
+    key, rest, own = dbt_manifest_in_parts(content)
+    try:
+        store.create(key, rest)
+    except FileExistsError:
+        here = [item.modified for item in store.entries(DBT_MANIFESTS) if item.key == key]
+        if not here or store.clock() - here[0] > SHARED_AGAIN_AFTER:
+            store.replace(key, rest)
+    return own
+
+
+def rest_of(content: bytes, name: str) -> str:
+    """The key of the stored manifest that a run's own names; empty for one of an older slipway, which is whole.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    checksum = parse_json(content, name).get(_REST)
+    return _rest_key(checksum) if isinstance(checksum, str) else ""
+
+
+def _rest_key(checksum: str) -> str:
+    return f"{DBT_MANIFESTS}/{checksum}.json.gz"
+
+
+def _read_rest(store: ObjectStore, checksum: str) -> dict[str, Any]:
+    def parse(content: bytes, name: str) -> dict[str, Any]:
+        rest = _decompressed(content, name)
+        if hashlib.sha256(rest).hexdigest() != checksum:
+            raise _damaged(name, "it does not have the content that its name tells")
+        return parse_json(rest, name)
+
+    try:
+        return _read(store, _rest_key(checksum), parse)
+    except FileNotFoundError:
+        raise _damaged(f"{store.root}/{_rest_key(checksum)}", "it is missing") from None
+
+
+def _decompressed(content: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(name, f"it cannot be decompressed ({error})") from None
+
+
+def _read(store: ObjectStore, key: str, parse: Callable[[bytes, str], _T]) -> _T:
+    content = store.read(key)
+    try:
+        return parse(content, f"{store.root}/{key}")
+    except DamagedError as damaged:
+        try:
+            copy = store.read(key + REPAIRED)
+        except FileNotFoundError:
+            raise damaged from None
+        return parse(copy, f"{store.root}/{key}{REPAIRED}")
+
+
+def _parse_dbt_manifest(store: ObjectStore, content: bytes, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = parse_json(content, name)
+    if isinstance(checksum := loaded.get(_REST), str):
+        loaded = {"metadata": loaded.get("metadata"), **_read_rest(store, checksum)}
+    for part in ("nodes", "exposures"):
+        found = loaded.get(part)
+        if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+            raise _damaged(name, f"its {part} are none of dbt's")
+    return loaded
+
+
+def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) -> _R:
+    """The content of a record.
+
+    Raises:
+        DamagedError: it cannot be read, or has another value in a field that is expected.
+        ForeignError: it is of another version or environment.
+    """
+    loaded = parse_json(content, name)
+    known: int = kind.model_fields["schema_version"].default
+    version = loaded.get("schema_version", known)
+    if isinstance(version, int) and version > known:
+        raise ForeignError(
+            f"{name} cannot be read",
+            f"a newer slipway wrote it: it has schema version {version}, and this one reads up to {known}",
+            "use the version of slipway that wrote it, or a later one",
+        )
+    if not isinstance(version, int) or version < 1:
+        raise _damaged(name, f"its schema version is {version}")
+    try:
+        found = kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for field, value in expected.items():
+        if (here := getattr(found, field)) != value:
+            kind_of_error = ForeignError if field == "target" else DamagedError
+            raise kind_of_error(f"{name} cannot be used", f"its {field} is {here}, not {value}", _CHECK)
+    return found
+
+
+def parse_json(content: bytes, name: str) -> dict[str, object]:
+    """A JSON object.
+
+    Raises:
+        DamagedError: it is none.
+    """
+    if not content.strip():
+        raise _damaged(name, "it is empty")
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(name, f"it is no JSON ({str(error).splitlines()[0]})") from None
+    if not isinstance(loaded, dict):
+        raise _damaged(name, "it is no JSON object")
+    return loaded
+
+
+def _damaged(name: str, why: str) -> DamagedError:
+    return DamagedError(
+        f"{name} cannot be read",
+        why,
+        f"put a good copy beside it as {name.rpartition('/')[2]}{REPAIRED}; slipway doctor tells what else is damaged",
+    )

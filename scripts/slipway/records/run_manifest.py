@@ -1,0 +1,408 @@
+"""The run manifest: what a run is called, and the one file that says what it read, wrote, ran with and proved."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.secrets import one_line
+
+NOTHING_SELECTED = "the selection names no node"
+"""Why there is nothing to do; other processes tell it by this text."""
+
+
+def new_run_id(now: datetime) -> str:
+    """A run id that sorts by start time: ``20110831T120000Z-1f2e3d4c``.
+
+    Args:
+        now: an aware datetime.
+    """
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def run_date(run_id: str) -> str:
+    """The date folder of a run, ``YYYY-MM-DD``, from its id."""
+    return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
+
+
+def started_at(run_id: str) -> datetime | None:
+    """When a run began, as its id says; None for what is no run id."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+AHEAD = timedelta(minutes=5)
+"""Clocks differ by less; what is later than this is from a clock that was wrong."""
+
+
+def happened_at(noted: datetime, run_id: str, now: datetime) -> datetime | None:
+    """When a run did something; None when only a clock that was ahead says so.
+
+    Moments of later runs are pushed behind such a one, to keep their order; their ids still tell when they began.
+
+    Args:
+        noted: the moment that was written down.
+        run_id: the run that did it.
+        now: an aware datetime.
+    """
+    for moment in (noted, started_at(run_id)):
+        if moment is not None and moment <= now + AHEAD:
+            return moment
+    return None
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    PUBLISHED = "published"
+    STAGED = "staged"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DISCARDED = "discarded"
+
+
+@dataclass
+class RunRequest:
+    """What the caller asked of one dbt invocation.
+
+    Args:
+        run_id: the id the run will have.
+        started_at: when it was asked for, UTC.
+        managed: the ``slipway`` command publishes and writes the records itself after dbt returned.
+        force: build also what is unchanged.
+        vars: dbt's ``--vars``.
+        scratch: folder of a scratch environment to build in, instead of the target's own.
+        pins: ``schema.table`` to metadata location, inputs fixed by the caller.
+        command: the command line, for the record.
+        wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
+    """
+
+    run_id: str
+    started_at: datetime
+    managed: bool = False
+    force: bool = False
+    vars: dict[str, Any] = field(default_factory=dict)
+    scratch: str | None = None
+    pins: dict[str, str] | None = None
+    command: list[str] = field(default_factory=list)
+    wait: float | None = None
+
+
+SCHEMA_VERSION = 2
+"""What is written; older ones are read, too. Version 2 added the checksums of a run's records, and optional fields."""
+
+
+class Record(BaseModel):
+    """A record that is written once and refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Code(Record):
+    """The code a run was made with.
+
+    ``dirty``: a file that was read is not as the commit holds it, the first of which are in ``uncommitted``. ``problem``: why
+    there is no commit. ``packages``: digests of installed dbt packages, which no commit holds; the committed
+    ``package_digests`` do not name those in ``unpinned``. ``profiles_sha256``: of a profiles.yml outside of the repository.
+    """
+
+    commit: str | None
+    dirty: bool
+    branch: str | None = None
+    problem: str = ""
+    uncommitted: list[str] = []
+    packages: dict[str, str] = {}
+    unpinned: list[str] = []
+    profiles_sha256: str | None = None
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody else can find this code again; empty when everybody can."""
+        if self.commit is None:
+            return self.problem or "it is not in a git repository"
+        if self.dirty:
+            return self.uncommitted[0] if self.uncommitted else "there are uncommitted changes"
+        if self.unpinned:
+            name = self.unpinned[0]
+            return (
+                f"no commit holds the installed package {name} ({self.packages.get(name, 'which is gone')}), and "
+                "package_digests in the vars of dbt_project.yml does not name that digest"
+            )
+        return ""
+
+
+class Versions(Record):
+    """The environment a run was made in."""
+
+    slipway: str
+    python: str
+    dbt: str
+    dbt_duckdb: str
+    duckdb: str
+    pyiceberg: str
+    pyarrow: str
+    lock_sha256: str | None
+    image_digest: str | None
+
+
+class Options(Record):
+    """What a run was asked to build, beside its variables; times are UTC."""
+
+    select: list[str] = Field(default_factory=list)
+    exclude: list[str] = Field(default_factory=list)
+    full_refresh: bool = False
+    event_time_start: datetime | None = None
+    event_time_end: datetime | None = None
+
+
+class InputSnapshot(Record):
+    """A table that was read as it stood when the run began."""
+
+    table: str
+    snapshot_id: str | None
+    schema_id: int
+    rows: int | None
+    metadata_location: str
+
+
+class LandedFile(Record):
+    """A file that arrived, and what was decided about it; sizes in bytes."""
+
+    feed: str
+    path: str
+    size_bytes: int
+    etag: str
+    sha256: str
+    rows: int | None
+    verdict: Literal["accepted", "rejected", "duplicate"]
+    reason: str
+    landed_at: datetime
+    run_id: str
+    contract: str | None = None
+
+
+class Definition(Record):
+    """Code that made rows of a table: the key of the definition, and the run and commit that it was first used in.
+
+    The key is empty for rows of which it is not recorded.
+    """
+
+    key: str = ""
+    commit: str | None = None
+    dirty: bool = False
+    run_id: str | None = None
+
+
+class Outstanding(Record):
+    """Something in the landing area, or that was there, whose rows are not in raw, and why.
+
+    ``blocks`` means that runs fail in scheduled and production environments until it is dealt with.
+    """
+
+    feed: str | None = None
+    path: str
+    reason: str
+    since: datetime | None = None
+    blocks: bool = False
+
+
+class Node(Record):
+    """What happened to one node; bytes as DuckDB counted them, seconds of wall time.
+
+    ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
+    for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
+    """
+
+    unique_id: str
+    table: str | None
+    status: str
+    change: Literal["built", "unchanged", "same_content", "pinned", "none"]
+    message: str = ""
+    node_key: str | None = None
+    definition_key: str | None = None
+    made_by: list[Definition] = Field(default_factory=list)
+    stale: str = ""
+    kept: str = ""
+    volatile: str = ""
+    base_snapshot: str | None = None
+    candidate_snapshot: str | None = None
+    metadata_location: str | None = None
+    schema_id: int | None = None
+    schema_fingerprint: str | None = None
+    rows_before: int | None = None
+    rows_after: int | None = None
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    files: int | None = None
+    files_added: int | None = None
+    files_removed: int | None = None
+    bytes_total: int | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    digest: str | None = None
+    seconds: float = 0.0
+    phases: dict[str, float] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
+class TestResult(Record):
+    """A data or unit test.
+
+    ``carried`` means it passed before on the same tables and code, ``volatile`` says what else its query depends on, so that
+    it never is.
+    """
+
+    __test__ = False
+
+    unique_id: str
+    status: str
+    carried: bool = False
+    failures: int | None = None
+    key: str | None = None
+    tables: list[str] = Field(default_factory=list)
+    message: str = ""
+    volatile: str = ""
+
+    @property
+    def name(self) -> str:
+        """The test's name: a unit test's id ends with it, a data test's has a hash behind it."""
+        parts = self.unique_id.split(".")
+        return parts[-1] if parts[0] == "unit_test" else parts[2]
+
+
+class Tests(Record):
+    """Tests the selection asks for, and what became of each: expected = executed + carried + not run."""
+
+    __test__ = False
+
+    expected: int
+    executed: int
+    carried: int
+    not_run: int
+    failed: int
+    warned: int
+    results: list[TestResult] = Field(default_factory=list)
+
+
+class Freshness(Record):
+    """When a feed last brought a file, against the thresholds of its dbt source (seconds, None for none)."""
+
+    source: str
+    last_landed_at: datetime | None
+    age_seconds: float | None
+    warn_after_seconds: float | None = None
+    error_after_seconds: float | None = None
+
+    @property
+    def status(self) -> Literal["pass", "warn", "error"]:
+        """Whether the feed is fresh; a feed that never brought a file has no age and is not, nor has one from the future."""
+        known = self.age_seconds is not None and self.age_seconds >= -AHEAD.total_seconds()
+        age = self.age_seconds if self.age_seconds is not None and known else float("inf")
+        if self.error_after_seconds is not None and age > self.error_after_seconds:
+            return "error"
+        return "warn" if self.warn_after_seconds is not None and age > self.warn_after_seconds else "pass"
+
+
+class Conservation(Record):
+    """Rows landed = rows curated + rows quarantined + rows deduplicated."""
+
+    raw: str
+    curated: str
+    quarantine: str
+    landed: int
+    curated_rows: int
+    quarantined_rows: int
+    deduplicated: int
+    by_rule: dict[str, int]
+
+
+class RunManifest(Record):
+    """Everything about one run; times are UTC."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    invocation_id: str
+    target: str
+    mode: str
+    scratch: str | None
+    who: str
+    host: str
+    started_at: datetime
+    finished_at: datetime
+    command: list[str]
+    vars: dict[str, Any]
+    options: Options = Field(default_factory=Options)
+    as_of: str | None
+    code: Code
+    versions: Versions
+    inputs: list[InputSnapshot]
+    landed_files: list[LandedFile]
+    outstanding: list[Outstanding] = Field(default_factory=list)
+    nodes: list[Node]
+    tests: Tests
+    freshness: list[Freshness]
+    conservation: list[Conservation]
+    release: int | None
+    outcome: Outcome
+    reason: str
+
+
+class RemovedRuns(Record):
+    """Runs whose records retention removed: id to the day on which it did, ``YYYY-MM-DD``."""
+
+    schema_version: int = SCHEMA_VERSION
+    runs: dict[str, str]
+
+
+class Checksums(Record):
+    """What a run wrote down about itself: names of its records below its folder, to the sha256 of their bytes."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    sha256: dict[str, str]
+
+
+class Closed(Record):
+    """The end of a run that did not come to write its manifest, or whose candidate will not be published."""
+
+    schema_version: int = SCHEMA_VERSION
+    closed_at: datetime
+    who: str
+    reason: str
+
+
+_NAMED = 3
+
+
+def outstanding_lines(found: Sequence[Outstanding], told: Collection[str] = ()) -> list[str]:
+    """Lines for every run until it is dealt with: how many there are, and the first of them with their reasons.
+
+    Args:
+        found: what is outstanding.
+        told: paths of files whose reasons were printed already.
+    """
+    files = [item for item in found if item.feed]
+    lines = []
+    if files:
+        lines.append(
+            f"outstanding: {len(files)} landed {'file is' if len(files) == 1 else 'files are'} not in raw"
+        )
+        old = [item for item in files if item.path not in told]
+        lines += [f"  {item.path}: {item.reason}" for item in old[:_NAMED]]
+        lines += [f"  … and {len(old) - _NAMED} more"] if len(old) > _NAMED else []
+    if others := [item.path for item in found if not item.feed]:
+        more = " …" if len(others) > _NAMED else ""
+        lines.append(
+            f"not a feed: {', '.join(others[:_NAMED])}{more} in the landing area; no contract describes it"
+        )
+    return [one_line(line) for line in lines]  # a name with a line break in it is still one line

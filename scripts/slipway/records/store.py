@@ -1,0 +1,298 @@
+"""Records of runs and releases in the warehouse, under ``_slipway/``: written once, never changed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedError, NotFoundError
+from slipway.records.record_files import keep_dbt_manifest, read_dbt_manifest, read_record
+from slipway.records.release_records import CandidateTable, Intent, PreviousRelease, Release
+from slipway.records.removed import run_ids, why_missing
+from slipway.records.run_manifest import Checksums, Closed, RunManifest, run_date
+from slipway.storage.objects import ObjectStore, object_store
+
+ROOT = "_slipway"
+SEAL = "checksums.json"
+"""Name of the record in a run's folder that has the checksums of the others."""
+_OF_RELEASE = re.compile(r"releases/(\d{6,})\.\w+")
+_OF_TABLE = re.compile(r"(?P<table>[^/]+?)\.json(\.\d{6})?")
+
+
+class Records:
+    """Run folders and release records of one environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._sums: dict[str, dict[str, str]] = {}
+        self.store: ObjectStore = object_store(
+            f"{environment.warehouse}/{ROOT}", environment.catalog_properties
+        )
+
+    def folder(self, run_id: str) -> str:
+        """The run's folder, relative to the records' root."""
+        return f"runs/{run_date(run_id)}/{run_id}"
+
+    def location(self, run_id: str) -> str:
+        """The run's folder as a URI."""
+        return f"{self.store.root}/{self.folder(run_id)}"
+
+    def write(self, run_id: str, name: str, content: bytes | str) -> None:
+        """Create one object in a run's folder."""
+        written = content.encode() if isinstance(content, str) else content
+        self.store.create(f"{self.folder(run_id)}/{name}", written)
+        self._sums.setdefault(run_id, {})[name] = hashlib.sha256(written).hexdigest()
+
+    def write_compressed(self, run_id: str, name: str, content: bytes) -> None:
+        """Create one object in a run's folder, compressed; it is named ``<name>.gz``."""
+        self.write(run_id, f"{name}.gz", gzip.compress(content, mtime=0))
+
+    def write_dbt_manifest(self, run_id: str, content: bytes) -> None:
+        """Keep dbt's manifest of a run: what is the same in other runs once for all of them."""
+        self.write(run_id, "dbt/manifest.json", keep_dbt_manifest(self.store, content))
+
+    def seal(self, run_id: str) -> None:
+        """Write down the checksums of what this process wrote in a run's folder, its run manifest among them."""
+        sums = Checksums(run_id=run_id, sha256=dict(sorted(self._sums.get(run_id, {}).items())))
+        self.write(run_id, SEAL, sums.model_dump_json(indent=1))
+
+    def read(self, run_id: str, name: str) -> bytes:
+        """Read one object of a run's folder.
+
+        Raises:
+            NotFoundError: the run has no such object.
+        """
+        try:
+            return self.store.read(f"{self.folder(run_id)}/{name}")
+        except FileNotFoundError:
+            raise NotFoundError(f"run {run_id} has no {name}", fix="list runs with slipway runs") from None
+
+    def candidate(self, run_id: str) -> list[dict[str, Any]]:
+        """The staged tables that a run wrote down, each as it was in the end.
+
+        Raises:
+            DamagedError: one of them cannot be read.
+        """
+        return self._staged(f"{self.folder(run_id)}/candidate")
+
+    def write_rollback(self, number: int, table: str, content: str) -> None:
+        """Write down a table that was staged for a rollback or a retirement."""
+        self.store.create(f"rollbacks/{number:06d}/{table}.json", content.encode())
+
+    def staged_for(self, intent: Intent) -> list[dict[str, Any]]:
+        """The staged tables that a publication is of: a run's, or those of a rollback or retirement."""
+        if not intent.by_run:
+            return self._staged(f"rollbacks/{intent.number:06d}")
+        return self.candidate(intent.run_id)
+
+    def _staged(self, folder: str) -> list[dict[str, Any]]:
+        last: dict[str, str] = {}
+        for item in self.store.entries(folder):
+            if named := _OF_TABLE.fullmatch(item.key.removeprefix(f"{folder}/")):
+                last[named["table"]] = item.key
+        found = []
+        for table, key in last.items():
+            record = read_record(self.store, CandidateTable, key)
+            if ".".join(record.table) != table:
+                raise DamagedError(
+                    f"{self.store.root}/{key} cannot be used",
+                    f"it is of {'.'.join(record.table)}",
+                    "run again",
+                )
+            found.append(record.model_dump())
+        return found
+
+    def run_ids(self) -> Iterator[str]:
+        """Ids of all runs, newest first, one date folder at a time; without those that retention removed."""
+        return run_ids(self.store)
+
+    def manifest(self, run_id: str) -> RunManifest | None:
+        """A run's manifest, None when the run did not come to write one.
+
+        Raises:
+            DamagedError: the file is not this run's manifest in a version this program knows.
+        """
+        key, target = f"{self.folder(run_id)}/run_manifest.json", self.environment.name
+        try:
+            return read_record(self.store, RunManifest, key, run_id=run_id, target=target)
+        except FileNotFoundError:
+            return None
+
+    def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
+        """dbt's manifest.json of a run, None when it was not kept.
+
+        Raises:
+            DamagedError: the file is no manifest of dbt.
+        """
+        try:
+            return read_dbt_manifest(self.store, f"{self.folder(run_id)}/dbt/manifest.json")
+        except FileNotFoundError:
+            return None
+
+    def close(self, run_id: str, closed: Closed) -> None:
+        """Write down that a run which did not come to its end is not going to."""
+        with suppress(FileExistsError):
+            self.write(run_id, "closed.json", closed.model_dump_json(indent=1))
+
+    def closed(self, run_id: str) -> Closed | None:
+        """Why a run is not going to come to its end, None when nobody said so."""
+        try:
+            return read_record(self.store, Closed, f"{self.folder(run_id)}/closed.json")
+        except FileNotFoundError:
+            return None
+
+    def find_run(self, text: str) -> str:
+        """The run that an id, a unique part of it or ``latest`` names.
+
+        Raises:
+            NotFoundError: none or several.
+        """
+        if text == "latest":
+            for run_id in self.run_ids():
+                return run_id
+            raise NotFoundError("there is no run yet", fix="start one with slipway run")
+        matching = [run_id for run_id in self.run_ids() if text and text in run_id]
+        if len(matching) != 1:
+            why = (
+                f"{len(matching)} runs match" if matching else why_missing(self.store, text) or "no such run"
+            )
+            raise NotFoundError(f"run {text}", why, "list runs with slipway runs")
+        return matching[0]
+
+    def reserve(self) -> int:
+        """Take the next release number; it is not given out again even when it is never used."""
+        number = max((_number(key) for key in self._keys("")), default=0) + 1
+        while True:
+            try:
+                self.store.create(f"releases/{number:06d}.reserved", b"")
+                return number
+            except FileExistsError:
+                number += 1
+
+    def write_intent(self, intent: Intent) -> None:
+        """Say that a release is about to be published; again when an earlier attempt did not come to its end."""
+        key = f"releases/{intent.number:06d}.publishing"
+        try:
+            self.store.create(key, intent.model_dump_json(indent=1).encode())
+        except FileExistsError:
+            if self.read_intent(key).run_id != intent.run_id:
+                raise
+
+    def take_back(self, number: int) -> None:
+        """Say that a release of which tables were moved is going to be taken back, by whoever goes on with it."""
+        with suppress(FileExistsError):
+            self.store.create(f"releases/{number:06d}.withdrawing", b"")
+
+    def is_taken_back(self, number: int) -> bool:
+        """Whether a release is going to be taken back."""
+        try:
+            self.store.read(f"releases/{number:06d}.withdrawing")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def withdraw(self, number: int, kept: Sequence[str] = ()) -> None:
+        """Say that a release was not published after all, except tables that could not be put back."""
+        with suppress(FileExistsError):
+            self.store.create(f"releases/{number:06d}.withdrawn", "\n".join(kept).encode())
+
+    def publications(self) -> list[str]:
+        """Keys of everything that tells of publications: another list means that one began or ended meanwhile."""
+        return [key for key in self._keys("") if not key.endswith(".reserved")]
+
+    def open_intents(self) -> list[Intent]:
+        """Releases that were to be published, and neither recorded nor withdrawn.
+
+        Raises:
+            DamagedError: one of them cannot be read, so it is not known what was published.
+        """
+        return [self.read_intent(key) for key in self.open_keys()]
+
+    def open_keys(self) -> list[str]:
+        """Keys of what ``open_intents`` reads."""
+        keys = self.publications()
+        ended = {_number(key) for key in keys if key.endswith((".json", ".withdrawn"))}
+        return [key for key in keys if key.endswith(".publishing") and _number(key) not in ended]
+
+    def intent(self, number: int) -> Intent | None:
+        """The write-ahead record of a release, None when there is none."""
+        try:
+            return self.read_intent(f"releases/{number:06d}.publishing")
+        except FileNotFoundError:
+            return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is a record with a key."""
+        return any(item.key == key for item in self.store.entries(key.rpartition("/")[0]))
+
+    def write_release(self, release: Release) -> None:
+        """Record a release that was published; one that another command recorded meanwhile stays as it is."""
+        with suppress(FileExistsError):
+            self.store.create(
+                f"releases/{release.number:06d}.json", release.model_dump_json(indent=1).encode()
+            )
+
+    def last_release(self) -> Release | None:
+        """The recorded release of the highest number.
+
+        Raises:
+            DamagedError: its record cannot be read.
+        """
+        keys = self.release_keys()
+        return self._release(keys[-1]) if keys else None
+
+    def releases(self) -> list[Release]:
+        """Published releases in the order they were published.
+
+        Raises:
+            DamagedError: the record of one cannot be read.
+        """
+        found, damaged = self.readable_releases()
+        for error in damaged.values():
+            raise error
+        return found
+
+    def readable_releases(self) -> tuple[list[Release], dict[int, DamagedError]]:
+        """Published releases whose records can be read, in the order they were published; the others by number."""
+        found: list[Release] = []
+        damaged: dict[int, DamagedError] = {}
+        for key in self.release_keys():
+            try:
+                found.append(self._release(key))
+            except DamagedError as error:
+                damaged[_number(key)] = error
+        return sorted(found, key=lambda release: release.published_at), damaged
+
+    def previous(self, last: Release | None) -> PreviousRelease | None:
+        """What the record of the next release says of the last one."""
+        if last is None:
+            return None
+        content = self.store.read(f"releases/{last.number:06d}.json")
+        return PreviousRelease(number=last.number, sha256=hashlib.sha256(content).hexdigest())
+
+    def release_keys(self) -> list[str]:
+        """Keys of all release records, in order of their number."""
+        return self._keys(".json")
+
+    def _keys(self, suffix: str) -> list[str]:
+        """Keys of what there is about releases; what others put into the folder is none of it."""
+        keys = (item.key for item in self.store.entries("releases"))
+        named = [key for key in keys if _OF_RELEASE.fullmatch(key) and key.endswith(suffix)]
+        return sorted(named, key=lambda key: (_number(key), key))
+
+    def read_intent(self, key: str) -> Intent:
+        """The write-ahead record with a key."""
+        return read_record(self.store, Intent, key, number=_number(key))
+
+    def _release(self, key: str) -> Release:
+        target = self.environment.name
+        return read_record(self.store, Release, key, number=_number(key), target=target)
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].partition(".")[0])

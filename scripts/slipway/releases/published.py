@@ -1,0 +1,343 @@
+"""What an environment shows its readers: now, while a publication is under way, in a release, or in a candidate.
+
+Reading makes nothing: where there is no catalog yet, none is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedError, NotFoundError, UnavailableError
+from slipway.iceberg.catalogs.commit import is_atomic
+from slipway.iceberg.catalogs.next_step import is_half_way
+from slipway.iceberg.tables import TableId, Tables
+from slipway.records.release_records import Intent, Release
+from slipway.records.store import Records
+from slipway.releases.cut import Cut, TableVersion
+from slipway.releases.write_ahead import positions
+
+LEDGER: TableId = ("ops", "landed_files")
+"""Made by slipway where the warehouse is, so its place tells whose catalog it is."""
+OUTSIDE = frozenset({"ops"})
+"""Namespaces that are written outside of releases."""
+_SQLITE = "sqlite:///"
+
+
+def catalog_file(environment: Environment) -> Path | None:
+    """The file of a catalog that is one."""
+    prefix, found, rest = environment.catalog_properties.get("uri", "").partition(_SQLITE)
+    path = rest.partition("?")[0]
+    return (
+        Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
+    )
+
+
+def check_file(records: Records) -> None:
+    """Refuse to make a new catalog in the place of one that is gone.
+
+    Raises:
+        DamagedError: releases are recorded, and there is no catalog.
+    """
+    file = catalog_file(records.environment)
+    if file is not None and not file.is_file() and records.release_keys():
+        raise lost(records, f"there is no file {file}")
+
+
+def check_catalog(tables: Tables, records: Records, now: Mapping[TableId, str]) -> None:
+    """Refuse a catalog that lost all tables, or is of another warehouse.
+
+    Args:
+        tables: the environment.
+        records: its records.
+        now: what the catalog names.
+
+    Raises:
+        DamagedError: it is such a catalog.
+    """
+    if where := elsewhere(records.environment, now):
+        raise DamagedError(
+            f"the catalog of {records.environment.name} is of another environment",
+            f"its tables are in {where}, and the warehouse is {records.environment.warehouse}",
+            "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
+        )
+    # asked again: the first release may have been published and recorded since the catalog was
+    if not _released(now) and records.release_keys() and not _released(tables.locations()):
+        raise lost(records, "the catalog names no table")
+
+
+def elsewhere(environment: Environment, now: Mapping[TableId, str]) -> str:
+    """The warehouse that a catalog is of, when it is not the environment's; empty otherwise."""
+    location = now.get(LEDGER, "")
+    root, found, _ = location.partition(f"/{'/'.join(LEDGER)}/")
+    return root if found and _plain(root) != _plain(environment.warehouse) else ""
+
+
+def lost(records: Records, why: str) -> DamagedError:
+    """The refusal where releases are recorded that the catalog knows nothing of.
+
+    Raises:
+        DamagedError: they are another environment's.
+    """
+    records.last_release()
+    newest = records.release_keys()[-1]
+    return DamagedError(
+        f"the catalog of {records.environment.name} is gone",
+        f"{why}, and {records.store.root}/{newest} is of a release",
+        "restore it, check that it is the right one, or have slipway doctor --fix enter the tables of that release",
+    )
+
+
+def is_unused(tables: Tables) -> bool:
+    """Whether a SQL catalog can be reached and was never used."""
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    catalog = tables.catalog
+    try:
+        return isinstance(catalog, SqlCatalog) and not inspect(catalog.engine).has_table("iceberg_tables")
+    except SQLAlchemyError:
+        return False
+
+
+def _released(now: Mapping[TableId, str]) -> bool:
+    return any(namespace not in OUTSIDE for namespace, _ in now)
+
+
+def _plain(location: str) -> str:
+    return location.removeprefix("file://").replace("s3a://", "s3://", 1).rstrip("/")
+
+
+_LOOKS = 5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One consistent cut of an environment.
+
+    Args:
+        locations: metadata file of every table.
+        unfinished: publications that are half-way and left out.
+    """
+
+    locations: dict[TableId, str]
+    unfinished: Sequence[Intent] = ()
+
+
+def seen(tables: Tables, records: Records) -> Seen:
+    """The tables as the last whole publication left them.
+
+    A catalog that is listed table by table is looked at again when something was published meanwhile.
+
+    Raises:
+        UnavailableError: the catalog or the records cannot be read.
+    """
+    if is_atomic(tables.catalog):
+        return Seen(tables.locations())
+    before, found = records.publications(), Seen({})
+    for _ in range(_LOOKS):
+        found = _without_unfinished(tables, tables.locations(), records.open_intents())
+        after = records.publications()
+        if after == before:
+            break
+        before = after
+    return found
+
+
+def unfinished(tables: Tables, records: Records) -> list[Intent]:
+    """Publications that are half-way; the catalog is asked only if one was begun and not ended."""
+    intents = records.open_intents()
+    if not intents or is_atomic(tables.catalog):
+        return []
+    return list(_without_unfinished(tables, tables.locations(), intents).unfinished)
+
+
+def warning(intent: Intent) -> str:
+    """What a reader is told of a publication that is half-way."""
+    return (
+        f"release {intent.number} of run {intent.run_id} is published in part; the next run or publication"
+        " finishes or undoes it"
+    )
+
+
+def _without_unfinished(tables: Tables, now: Mapping[TableId, str], intents: Sequence[Intent]) -> Seen:
+    locations, found = dict(now), []
+    for intent in intents:
+        if not is_half_way(positions(tables, intent, now).values()):
+            continue
+        found.append(intent)
+        for name, move in intent.tables.items():
+            namespace, _, table = name.rpartition(".")
+            locations.pop((namespace, table), None)
+            if move.base is not None:
+                locations[namespace, table] = move.base
+    return Seen(locations, found)
+
+
+class Published:
+    """The readable side of one environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.records = Records(environment)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The environment's tables, through a catalog that is opened without being made.
+
+        Raises:
+            NotFoundError: there is no catalog, so nothing was ever published.
+        """
+        properties = self.environment.catalog_properties
+        check_file(self.records)
+        file = catalog_file(self.environment)
+        if file is not None and not file.is_file():
+            raise self._nothing(f"there is no catalog at {file}")
+        return Tables(
+            replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"})
+        )
+
+    @cached_property
+    def locations(self) -> dict[TableId, str]:
+        """Current metadata of every table, asked once: one consistent cut.
+
+        Raises:
+            NotFoundError: nothing was ever published.
+            DamagedError: the catalog is not that of the releases that are recorded.
+            UnavailableError: the catalog cannot be read.
+        """
+        return self._seen.locations
+
+    @cached_property
+    def _seen(self) -> Seen:
+        try:
+            found = seen(self.tables, self.records)
+        except UnavailableError:
+            if is_unused(self.tables):
+                if self.records.release_keys():
+                    raise lost(self.records, "the catalog is empty") from None
+                raise self._nothing("its catalog is empty") from None
+            raise
+        if not found.locations and found.unfinished:
+            raise self._nothing(warning(found.unfinished[0]))
+        check_catalog(self.tables, self.records, found.locations)
+        if not found.locations:
+            raise self._nothing("its catalog names no table")
+        return found
+
+    def now(self) -> Cut:
+        """What is published at this moment; while a publication is half-way, what was before it."""
+        name = self.environment.name
+        told = [f"{warning(intent)}: shown is what was before it" for intent in self._seen.unfinished]
+        return Cut(
+            name,
+            {".".join(table): TableVersion(location) for table, location in self.locations.items()},
+            "; ".join(told),
+        )
+
+    def unfinished(self) -> list[str]:
+        """What is to be told of publications that are half-way, and of records of them that cannot be read."""
+        try:
+            return [warning(intent) for intent in unfinished(self.tables, self.records)]
+        except NotFoundError:
+            return []
+        except DamagedError as error:
+            return [error.line()]
+
+    def release(self, number: int) -> Cut:
+        """The tables as a release left them.
+
+        Raises:
+            NotFoundError: no such release was published.
+            DamagedError: its record cannot be read.
+        """
+        releases, damaged = self.records.readable_releases()
+        for release in releases:
+            if release.number == number:
+                return _cut_of(release)
+        if number in damaged:
+            raise damaged[number]
+        if not releases and not damaged:
+            raise self._nothing("there is no release")
+        known = ", ".join(str(release.number) for release in releases[-5:])
+        raise NotFoundError(
+            f"{self.environment.name} has no release {number}",
+            f"the last ones are {known}",
+            "list them with slipway releases",
+        )
+
+    def as_of(self, moment: datetime) -> Cut:
+        """The last release that was published at or before a moment.
+
+        Args:
+            moment: an aware datetime.
+
+        Raises:
+            NotFoundError: the first release came later.
+            DamagedError: the record of a release cannot be read, so it is not known when it was published.
+        """
+        releases = self.records.releases()
+        if not releases:
+            raise self._nothing("there is no release")
+        earlier = [release for release in releases if release.published_at <= moment]
+        if not earlier:
+            first = releases[0]
+            raise NotFoundError(
+                f"{self.environment.name} had no release at {_second(moment)}",
+                f"release {first.number} is the first, published at {_second(first.published_at)}",
+                "give a later time",
+            )
+        return _cut_of(earlier[-1])
+
+    def candidate(self, run_id: str) -> Cut:
+        """What a run built, whether it was published or not, beside what it read and found unchanged.
+
+        Raises:
+            NotFoundError: the run came to no table.
+        """
+        tables: dict[str, TableVersion] = {}
+        manifest = self.records.manifest(run_id)
+        if manifest is not None:
+            for read in manifest.inputs:
+                name = read.table.removeprefix(f"{self.environment.name}.")
+                tables[name] = TableVersion(read.metadata_location, read.snapshot_id)
+            for node in manifest.nodes:
+                if node.table and node.metadata_location:
+                    tables[node.table] = TableVersion(node.metadata_location, node.candidate_snapshot)
+        for staged in self.records.candidate(run_id):
+            if staged["retires"]:
+                continue
+            tables[".".join(staged["table"])] = TableVersion(
+                staged["metadata_location"], staged["snapshot_id"]
+            )
+        if not tables:
+            raise NotFoundError(
+                f"run {run_id} has no tables", "it ended before it built one", f"see slipway show {run_id}"
+            )
+        return Cut(f"run {run_id}", tables)
+
+    def _nothing(self, why: str) -> NotFoundError:
+        return NotFoundError(
+            f"nothing is published in {self.environment.name} yet",
+            why,
+            f"build and publish with slipway run --target {self.environment.name}",
+        )
+
+
+def _cut_of(release: Release) -> Cut:
+    return Cut(
+        f"release {release.number} of {release.target}",
+        {
+            name: TableVersion(table.metadata_location, table.snapshot_id)
+            for name, table in release.tables.items()
+        },
+    )
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

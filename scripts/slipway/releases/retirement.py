@@ -1,0 +1,180 @@
+"""Retire: take tables away from readers whose models are gone, as a release that a rollback takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.environments.environment import Environment, Mode
+from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.records.release_records import Intent, Release, ReleasedTable
+from slipway.records.run_manifest import Code
+from slipway.releases.rollback_rules import Exposure, affected, chosen_tables, ours, refuse_foreign
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+    from slipway.records.store import Records
+
+
+Parse = Callable[[Path, str], "Manifest | None"]
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """What is going to be retired.
+
+    Args:
+        environment: where.
+        tables: ``layer.table`` to its state.
+        code: of the project, which has no model of these tables.
+        last: the release before.
+        exposures: who reads these tables.
+        notes: what of all this is not known, and why.
+        healed: publications of dead processes that were recorded, finished or undone first, a line each.
+    """
+
+    environment: Environment
+    tables: dict[str, ReleasedTable]
+    code: Code
+    last: Release
+    exposures: Sequence[Exposure] = ()
+    notes: Sequence[str] = ()
+    healed: Sequence[str] = ()
+
+
+def propose(
+    project: Path, target: str | None, names: Sequence[str], parse: Parse, *, dry: bool = False
+) -> Retirement:
+    """Find out what would be retired; nothing is.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment.
+        names: tables, or patterns of them.
+        parse: makes dbt's manifest of a project for a target, None where dbt cannot parse it.
+        dry: nothing at all is written, not even the end of a publication whose process died.
+
+    Raises:
+        UsageError: a pattern names no published table of a release.
+        NotFoundError: nothing was published yet.
+        ConflictError: another program committed to a table, and that would be hidden.
+        SlipwayError: a model or a source of the project has one of the tables, dbt cannot parse the project, or the
+            environment is production and the work tree is not a commit.
+        DamagedError: a record cannot be read, or the catalog is not the environment's.
+    """
+    from slipway.code.versions import code_of
+    from slipway.environments.profiles import Profile
+    from slipway.iceberg.tables import Tables
+    from slipway.records.store import Records
+    from slipway.releases.publication import heal, shown, unrecorded
+    from slipway.releases.published import check_catalog, check_file
+
+    environment = Profile(project).environment(target)
+    code = code_of(project)
+    _refuse_unknown_code(environment, code)
+    records, tables = Records(environment), Tables(environment)
+    check_file(records)
+    if dry and (found := unrecorded(tables, records)):
+        raise SlipwayError(
+            f"what would be retired is not known: readers see {found[0]}, and it is not recorded",
+            "its process died, or is about to record it",
+            "run slipway doctor --fix, then ask again",
+        )
+    healed = [] if dry else heal(tables, records)
+    releases = records.releases()
+    if not releases:
+        raise NotFoundError(
+            "nothing can be retired", "there is no release yet", "publish one with slipway run"
+        )
+    locations = tables.locations()
+    check_catalog(tables, records, locations)
+    now = shown(tables, locations, releases[-1])
+    chosen = sorted(chosen_tables(ours(releases) & now.keys(), names, ""))
+    if len(chosen) == len(now):
+        raise SlipwayError(
+            "nothing was retired",
+            "the catalog would name no table, which is taken for a catalog that is gone",
+            "leave one of the tables",
+        )
+    for name in chosen:
+        refuse_foreign(name, now[name], releases, "retired")
+    _refuse_in_use(parse(project, environment.name), environment, chosen)
+    exposures, notes = _exposures(records, releases[-1], chosen)
+    return Retirement(
+        environment, {name: now[name] for name in chosen}, code, releases[-1], exposures, notes, healed
+    )
+
+
+def retire(proposal: Retirement, reason: str) -> Release:
+    """Take the tables out of the catalog in one step, recorded as a release; their files stay until maintenance.
+
+    Raises:
+        SlipwayError: the environment is on hold; nothing was changed.
+        ConflictError: a table moved since the proposal was made; nothing was changed.
+        UnavailableError: the catalog or the store cannot be written.
+    """
+    from slipway.iceberg.restoring import retired
+    from slipway.iceberg.tables import Tables
+    from slipway.processes import too_late
+    from slipway.records.store import Records
+    from slipway.releases.candidates import record_of
+    from slipway.releases.holds import Holds
+    from slipway.releases.publication import heal, release
+
+    records, tables = Records(proposal.environment), Tables(proposal.environment)
+    Holds(records).refuse(f"a retirement in {proposal.environment.name}")
+    heal(tables, records)
+    number = records.reserve()
+    staged = []
+    for name, table in proposal.tables.items():
+        namespace, _, identifier = name.rpartition(".")
+        staged.append(retired(tables, (namespace, identifier), table.metadata_location))
+        records.write_rollback(number, name, record_of(staged[-1], number))
+    intent = Intent(
+        number=number, run_id=proposal.last.run_id, code=proposal.code, reason=reason, retirement=True
+    )
+    with too_late():
+        return release(tables, records, staged, intent)
+
+
+def _refuse_unknown_code(environment: Environment, code: Code) -> None:
+    """That no model makes a table is said of a commit in production, as a run there is of one."""
+    if environment.mode is Mode.PRODUCTION and (why := code.unknown):
+        raise SlipwayError(
+            f"a retirement in {environment.name} needs a clean work tree at a commit",
+            why,
+            "commit the project without the models of these tables first",
+        )
+
+
+def _refuse_in_use(manifest: Manifest | None, environment: Environment, names: Collection[str]) -> None:
+    if manifest is None:
+        raise SlipwayError(
+            "nothing was retired",
+            "dbt cannot parse the project, so its models are not known",
+            "see dbt parse",
+        )
+    for node in manifest.nodes.values():
+        if node.resource_type in ("model", "seed", "snapshot") and f"{node.schema}.{node.alias}" in names:
+            raise SlipwayError(
+                f"{node.schema}.{node.alias} cannot be retired",
+                f"{node.resource_type} {node.name} ({node.original_file_path}) makes it, and the next run would make it again",
+                "remove or disable that first",
+            )
+    for source in manifest.sources.values():
+        if f"{source.schema}.{source.identifier}" in names and source.database == environment.name:
+            raise SlipwayError(
+                f"{source.schema}.{source.identifier} cannot be retired",
+                f"source {source.source_name}.{source.name} ({source.original_file_path}) reads it",
+                "remove that first",
+            )
+
+
+def _exposures(records: Records, last: Release, names: Collection[str]) -> tuple[list[Exposure], list[str]]:
+    try:
+        return affected(records.dbt_manifest(last.run_id) or {}, names), []
+    except DamagedError as error:
+        return [], [f"who reads the tables is not known: {error.line()}"]

@@ -1,0 +1,4 @@
+"""Replay: a run built again from what it recorded.
+
+Imports ``canary``, ``comparison`` and what is below them. Start with ``rebuild``.
+"""

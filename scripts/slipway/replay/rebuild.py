@@ -1,0 +1,234 @@
+"""Replay: build a run again at its commit, from the inputs that it recorded, and compare."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.canary.builds import Build, build
+from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.errors import DamagedTableError, NotFoundError, SlipwayError
+from slipway.processes import temporary
+from slipway.records.run_manifest import Node, RunManifest, Versions
+from slipway.releases.lookup import environment_of, find_run
+from slipway.replay.replay_verdict import (
+    ReplayedTable,
+    ReplayReport,
+    ReplayVerdict,
+    judge_replay,
+    same_digest,
+)
+from slipway.runs.replayable import inputs_of, kept_by, made_by, selection_of, why_not_replayable
+
+if TYPE_CHECKING:
+    from slipway.comparison.results import TableComparison
+    from slipway.environments.environment import Environment
+    from slipway.iceberg.tables import Tables
+
+
+_SIDE = "replay"
+_TESTS = ("resource_type:test", "resource_type:unit_test")  # rows are compared, whatever was tested
+
+
+def replay(project: Path, target: str | None, run: str, tell: Callable[[str], None]) -> ReplayReport:
+    """Build a run again in a scratch environment and compare every table with what it recorded.
+
+    Raw tables are inputs: they are taken at the snapshot that the run left them at, and so are dbt's snapshots, whose
+    history nothing else holds. Everything else is built from nothing, so tables that the run built in increments have to
+    come to the same rows in one go.
+
+    Args:
+        project: folder of dbt_project.yml, in a git repository that has the commit.
+        target: the environment that has the run.
+        run: a run id, a unique part of one, or ``latest``.
+        tell: gets lines for the person who watches.
+
+    Raises:
+        NotFoundError: there is no such run, or git does not know its commit.
+        SlipwayError: the run cannot be replayed, or its code does not build any more.
+    """
+    from slipway.code import git
+    from slipway.code.versions import versions_of
+    from slipway.iceberg.tables import Tables
+
+    environment = environment_of(project, target)
+    manifest, described = _manifest(environment, run)
+    commit = git.resolve(project, str(manifest.code.commit))
+    tables = Tables(environment)
+    pins, expired = _pins(tables, manifest)
+    made = made_by(manifest)
+    if expired:
+        lost = [_expired(node, expired) for node in made.values()]
+        return _report(manifest, commit, lost, [])
+    folder = temporary("replay")
+    try:
+        (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
+        what = Build(
+            project,
+            environment,
+            folder,
+            manifest.vars,
+            selection_of(manifest, described),
+            _TESTS,
+            _window(manifest, described),
+        )
+        with git.worktree(project, commit, folder / "code") as code:
+            tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
+            again = build(what, {_SIDE: code})[_SIDE]
+        done = {node.table: node for node in again.nodes if node.table}
+        held = _held(tables, environment, made)
+        as_held = {
+            name: node.model_copy(update={"digest": held.get(name, node.digest)})
+            for name, node in made.items()
+        }
+        compared = _compare(environment, folder, again, as_held, done)
+        judged = [
+            judge_replay(node, done.get(name), compared.get(name), held.get(name))
+            for name, node in sorted(made.items())
+        ]
+        now = again.versions.model_copy(update={"lock_sha256": versions_of(project).lock_sha256})
+        return _report(manifest, commit, judged, [*_differences(manifest.versions, now), *kept_by(manifest)])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[str, Any]]:
+    """The manifest of a run, and dbt's."""
+    from slipway.records.checksums import check_seal
+
+    found = find_run(environment, run)
+    check_seal(found.records, found.run_id, f"replay of run {found.run_id}")
+    manifest = found.records.manifest(found.run_id)
+    if manifest is None:
+        raise NotFoundError(
+            f"run {found.run_id} cannot be replayed", "it never came to its end", "choose another"
+        )
+    if why := why_not_replayable(manifest):
+        raise SlipwayError(
+            f"run {found.run_id} cannot be replayed", why, "choose a run that passed at a commit"
+        )
+    described = found.records.dbt_manifest(found.run_id)
+    if described is None:
+        raise NotFoundError(
+            f"run {found.run_id} cannot be replayed", "it has no manifest of dbt", "choose another"
+        )
+    return manifest, described
+
+
+def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
+    """Metadata files of the inputs by table, and the inputs that are gone."""
+    wanted = {name: location for name, (location, _) in inputs_of(manifest).items()}
+    return wanted, [name for name, location in wanted.items() if not _is_there(tables, name, location)]
+
+
+def _is_there(tables: Tables, name: str, location: str) -> bool:
+    """Whether a table can be read whole as a run left it: metadata, manifests, and every data file."""
+    from slipway.errors import UnavailableError
+    from slipway.iceberg.restoring import missing_file
+
+    namespace, _, table = name.rpartition(".")
+    try:
+        found = tables.load((namespace, table), location)
+        return missing_file(found, tables.environment.catalog_properties) is None
+    except UnavailableError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
+    except FileNotFoundError:
+        return False
+
+
+def _window(manifest: RunManifest, described: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    """The window of event time that a run was given, None where its microbatch tables hold more than that."""
+    start, end = manifest.options.event_time_start, manifest.options.event_time_end
+    if not (start and end):
+        return None
+    grown = any(
+        node.base_snapshot and not manifest.options.full_refresh
+        for node in manifest.nodes
+        if described["nodes"][node.unique_id]["config"].get("incremental_strategy") == "microbatch"
+    )
+    return None if grown else (start, end)
+
+
+def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) -> dict[str, str]:
+    """The digest of the rows that tables of a run hold today, of those that are kept; each is read as a whole.
+
+    Raises:
+        DamagedTableError: a file of one cannot be read.
+    """
+    from slipway.engines.duckdb import engine
+    from slipway.engines.duckdb.digest import digest_of
+    from slipway.engines.duckdb.scan import scanning, whole_scan
+
+    found = {}
+    connection = engine.connect(environment, environment.home)
+    try:
+        for name, node in made.items():
+            namespace, _, bare = name.rpartition(".")
+            try:
+                table = tables.load((namespace, bare), str(node.metadata_location))
+                scan = whole_scan(table)
+            except DamagedTableError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    continue
+                raise
+            with scanning(connection, table):
+                found[name] = str(digest_of(connection, scan, table.schema()))
+    finally:
+        connection.close()
+    return found
+
+
+def _compare(
+    environment: Environment,
+    folder: Path,
+    again: RunManifest,
+    made: Mapping[str, Node],
+    done: Mapping[str, Node],
+) -> dict[str, TableComparison]:
+    """Comparisons of the tables whose digests are not the same."""
+    other = [name for name, node in made.items() if name in done and not same_digest(node, done[name])]
+    if not other:
+        return {}
+    found = compare_builds(
+        {name: BuiltTable.of(made[name]) for name in other},
+        {name: BuiltTable.of(done[name]) for name in other},
+        scratch_manifest(folder / _SIDE, again.run_id),
+        environment,
+        datetime.now(UTC).date(),
+    )
+    return {comparison.name: comparison for comparison in found}
+
+
+def _expired(node: Node, inputs: list[str]) -> ReplayedTable:
+    return ReplayedTable(
+        table=node.table or node.unique_id,
+        verdict=ReplayVerdict.INPUT_EXPIRED,
+        rows=node.rows_after,
+        recorded=node.digest,
+        why=f"{', '.join(sorted(inputs))} is not there any more as the run read it",
+    )
+
+
+def _differences(then: Versions, now: Versions) -> list[str]:
+    before, after = then.model_dump(), now.model_dump()
+    return [
+        f"{name}: {before[name]} then, {after[name]} now" for name in before if before[name] != after[name]
+    ]
+
+
+def _report(
+    manifest: RunManifest, commit: str, tables: list[ReplayedTable], differences: list[str]
+) -> ReplayReport:
+    return ReplayReport(
+        run_id=manifest.run_id,
+        target=manifest.target,
+        commit=commit,
+        tables=sorted(tables, key=lambda table: table.table),
+        differences=differences,
+    )

@@ -1,1 +1,0 @@
-"""One verb each: land, run, query, inspect, canary, ci, site."""

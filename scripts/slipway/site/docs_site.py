@@ -1,0 +1,86 @@
+"""The documentation site: dbt docs with lineage, and row counts and snapshots from Iceberg, as one file.
+
+Descriptions, SQL and comments are texts of many people. In the page they are data: the JSON cannot end its script element, and the
+page's policy lets only the scripts of dbt's page run (W3C, "Content Security Policy Level 3": hashes of inline scripts), whatever
+dbt's page does with a text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import SlipwayError
+
+_PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
+_SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile("[<>&\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the site is, and how many tables it describes."""
+
+    index: Path
+    tables: int
+
+
+def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
+    """Write ``index.html``, which opens without a server or a network.
+
+    Raises:
+        SlipwayError: dbt cannot generate the docs.
+    """
+    import json
+
+    from slipway.dbt import evidence, invocation
+    from slipway.environments.profiles import Profile
+
+    environment = Profile(project).environment(target)
+    done = invocation.invoke(["docs", "generate", "--target", environment.name], project, None)
+    built = evidence.target_path(project)
+    if not done.success:
+        raise SlipwayError(
+            "the site was not built", done.error or "dbt docs generate failed", "run dbt docs generate"
+        )
+    index, catalog = output_dir / "index.html", (built / "catalog.json").read_text(encoding="utf-8")
+    manifest = (built / "manifest.json").read_text(encoding="utf-8")
+    page = _page((built / "index.html").read_text(encoding="utf-8"), manifest, catalog)
+    index.write_text(page, encoding="utf-8", newline="")
+    return Site(index, len(json.loads(catalog)["nodes"]))
+
+
+def _page(template: str, manifest: str, catalog: str) -> str:
+    """dbt's page with both documents in it.
+
+    Raises:
+        SlipwayError: it is not the page of a dbt that this was made for.
+    """
+    parts = _PLACES.split(template)
+    if parts[1::2] != ["MANIFEST", "CATALOG"]:
+        raise SlipwayError(
+            "the site was not built", "dbt's page has another form", "use the dbt of requirements.lock"
+        )
+    page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]]).replace(
+        "\r\n", "\n"
+    )
+    scripts = [found[1] for found in _SCRIPT.finditer(page)]
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    # dbt's page makes functions of its own templates
+    policy = f"script-src {hashes} 'unsafe-eval'; worker-src blob:; object-src 'none'; base-uri 'none'; frame-src 'none'"
+    head, found, rest = page.partition("<head>")
+    if not found:
+        raise SlipwayError(
+            "the site was not built", "dbt's page has no head", "use the dbt of requirements.lock"
+        )
+    return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
+
+
+def in_script(document: str) -> str:
+    """JSON that means the same and cannot be taken for the end of a script, a comment or a line of JavaScript."""
+    return _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", document)

@@ -1,0 +1,224 @@
+"""What a condition of increments has to do with a query's result, told from DuckDB's plan."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pytest
+
+from slipway.dbt.partial_plan import Rows, marked, rows_of
+
+ADDED, CHANGED = "_run_id in ('a', 'b')", "(\"day\" in (date '2024-01-01'))"
+
+
+@pytest.fixture(scope="module")
+def connection() -> duckdb.DuckDBPyConnection:
+    made = duckdb.connect()
+    made.execute("create table r (day date, x int, k int, _landed_at timestamp, _run_id varchar)")
+    made.execute("create table s (k int, n varchar); create table this (k int, day date, total int)")
+    return made
+
+
+def told(connection: duckdb.DuckDBPyConnection, query: str, key: str) -> Rows:
+    sql = query.replace("ADDED", ADDED).replace("CHANGED", CHANGED)
+    text = marked(sql, {ADDED: "_run_id", CHANGED: '"day"'}).replace("'", "''")
+    row = connection.execute(f"select json_serialize_plan('{text}')").fetchone()
+    assert row is not None
+    plan = json.loads(row[0])
+    assert not plan["error"], plan
+    return rows_of(plan["plans"][0], ("memory", "main", "this"), [key])
+
+
+GROUPS = (
+    ("""select day,sum(x) from r where ADDED group by day""", "day"),
+    ("""select k,sum(x) from r where CHANGED group by k""", "k"),
+    ("""select date_trunc('month',day),sum(x) from r where CHANGED group by 1""", "k"),
+    ("""select day, k, sum(x) from r where CHANGED group by rollup(day,k)""", "k"),
+    ("""select k,x from r where not (ADDED)""", "k"),
+    ("""select k,x from r where ADDED or k=1""", "k"),
+    ("""select k,sum(x) filter (where ADDED) from r group by k""", "k"),
+    (
+        """
+        with c as (select * from r where ADDED),
+        d as (select *, row_number() over (partition by k order by _landed_at desc, x) as n from c)
+        select k,x,n from d where n<3
+        """,
+        "k",
+    ),
+    (
+        """
+        select k,x from r where ADDED
+        qualify row_number() over (partition by k order by x desc)=1
+        """,
+        "k",
+    ),
+    (
+        """
+        select k,x from r where ADDED
+        qualify row_number() over (partition by day order by _landed_at desc)=1
+        """,
+        "k",
+    ),
+    ("""select distinct on (k) * from r where ADDED order by k, x desc""", "k"),
+    ("""select k from r where ADDED limit 3""", "k"),
+    ("""select s.k, x from s left join (select * from r where ADDED) r using (k)""", "k"),
+    ("""select s.n, sum(x) from r join s using (k) where ADDED group by n""", "k"),
+    ("""select a.k, b.x from (from r where ADDED) a join (from r where ADDED) b using (k)""", "k"),
+    (
+        """
+        with c as (select k, sum(x) as x from r where ADDED group by k)
+        select c.k, s.n, c.x from s join c using (k)
+        """,
+        "k",
+    ),
+    ("""select k, sum(x) from r where ADDED and day > (select max(day) from this) group by k""", "k"),
+    (
+        """
+        select day, sum(x) from (select day, x from r where CHANGED
+        union all select day, x from r) group by day
+        """,
+        "k",
+    ),
+    ("""select k, x, lag(x) over (order by day) from r where CHANGED""", "k"),
+    ("""select k, (select max(x) from r where ADDED) from s""", "k"),
+    ("""select k, (select max(x) from r q where q.k=r.k) from r where ADDED""", "k"),
+    ("""select r.k, q.x from r join r q using (k) where r.ADDED""", "k"),
+    ("""select k from s except select k from r where ADDED""", "k"),
+    (
+        """
+        with recursive t as (select k from r where ADDED
+        union all select k+1 from t where k<3)
+        select * from t
+        """,
+        "k",
+    ),
+    ("""select s.n, count(*) from r asof join s on r.k>=s.k where ADDED group by n""", "k"),
+    ("""select k, count(distinct x) from r where ADDED group by all having count(*)>1""", "k"),
+    ("""select median(x) as k from r where ADDED""", "k"),
+)
+
+ROWS = (
+    ("""select day,sum(x) from r where CHANGED group by day""", "day"),
+    ("""select day as d,sum(x) from (select day, x from r where CHANGED and k>1) group by d""", "d"),
+    ("""select k,x from r where ADDED""", "k"),
+    ("""select r.k,x from r where r.ADDED""", "k"),
+    (
+        """
+        select k,x from r where CHANGED
+        qualify row_number() over (partition by day order by x desc)=1
+        """,
+        "k",
+    ),
+    ("""select distinct k, x from r where ADDED""", "k"),
+    ("""select r.k, n from r join s using (k) where ADDED""", "k"),
+    ("""select r.k, s.n from r left join s using (k) where ADDED""", "k"),
+    ("""select s.n, day, sum(x) from s join r using (k) where CHANGED group by n, day""", "k"),
+    ("""select k, x from r where ADDED and not exists (select 1 from s where s.k=r.k)""", "k"),
+    (
+        """
+        select day, sum(x) from (select day, x from r where CHANGED
+        union all select day, k from r where CHANGED) group by day
+        """,
+        "k",
+    ),
+    ("""select k, x, sum(x) over (partition by day) from r where CHANGED""", "k"),
+    ("""select k, unnest([1,2]) from r where ADDED order by k""", "k"),
+)
+
+LATEST = (
+    (
+        """
+        with c as (select * from r where ADDED)
+        select k,x from c
+        qualify row_number() over (partition by k order by _landed_at desc, x)=1
+        """,
+        "k",
+    ),
+    (
+        """
+        with c as (select * from r where ADDED),
+        d as (select *, row_number() over (partition by k order by _landed_at desc, x) as n from c)
+        select k,x from d where n=1
+        """,
+        "k",
+    ),
+    ("""select distinct on (k) * from r where ADDED order by k, _landed_at desc""", "k"),
+)
+
+CHOSEN = (
+    (
+        """
+        with c as (select distinct k from r where ADDED)
+        select r.k, sum(x) from r where k in (select k from c) group by k
+        """,
+        "k",
+    ),
+    (
+        """
+        with c as (select distinct k from r where ADDED)
+        select r.k, sum(x) from r join c using (k) group by r.k
+        """,
+        "k",
+    ),
+    (
+        """
+        with c as (select k, sum(x) as x from r where ADDED group by k)
+        select c.k, c.x + coalesce(t.total,0) from c left join this t using (k)
+        """,
+        "k",
+    ),
+    (
+        """
+        select r.k, x from r left join this on this.k=r.k where ADDED and this.k is null
+        qualify row_number() over (partition by r.k order by x)=1
+        """,
+        "k",
+    ),
+    (
+        """
+        with c as (select k, day from r where CHANGED),
+        d as (select day from c union distinct select day
+        from this where k in (select k from c))
+        select k, sum(x) from r
+        where day in (select day from d) and k in (select k from c) group by k
+        """,
+        "k",
+    ),
+)
+
+
+@pytest.mark.parametrize(("query", "key"), GROUPS)
+def test_rows_that_are_not_read_may_belong_to_a_group(
+    connection: duckdb.DuckDBPyConnection, query: str, key: str
+) -> None:
+    found = told(connection, query, key)
+    assert found.kind.name == "GROUPS"
+    assert found.why
+
+
+@pytest.mark.parametrize(("query", "key"), ROWS)
+def test_each_row_comes_of_rows_that_are_read(
+    connection: duckdb.DuckDBPyConnection, query: str, key: str
+) -> None:
+    found = told(connection, query, key)
+    assert found.kind.name == "ROWS"
+    assert not found.why
+
+
+@pytest.mark.parametrize(("query", "key"), LATEST)
+def test_the_latest_row_of_a_key_takes_the_place_of_the_one_before(
+    connection: duckdb.DuckDBPyConnection, query: str, key: str
+) -> None:
+    found = told(connection, query, key)
+    assert found.kind.name == "LATEST"
+    assert not found.why
+
+
+@pytest.mark.parametrize(("query", "key"), CHOSEN)
+def test_the_condition_only_chooses_what_is_read(
+    connection: duckdb.DuckDBPyConnection, query: str, key: str
+) -> None:
+    found = told(connection, query, key)
+    assert found.kind.name == "CHOSEN"
+    assert not found.why

@@ -1,0 +1,32 @@
+"""Jinja code whose rendered text differs between two runs with the same key."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.dbt.rendered import looked_at
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("select '{{ run_started_at }}' as t", ["run_started_at"]),
+        ("select '{{ run_started_at.strftime(\"%Y\") }}' as t", ["run_started_at"]),
+        ("{% set d = modules.datetime %}select '{{ d.date.today() }}'", ["today"]),
+        ("select '{{ modules.datetime.datetime.utcnow() }}'", ["utcnow"]),
+        ("select '{{ invocation_id }}'", ["invocation_id"]),
+        (
+            "{% call statement('s', fetch_result=true) %}select 1{% endcall %}{{ load_result('s') }}",
+            ["load_result", "statement"],
+        ),
+        ("{% set r = adapter.execute('select 1', fetch=true) %}", ["execute"]),
+        # DuckDB sees these itself, in the compiled SQL
+        ("select now(), 'run_started_at' from {{ ref('a') }}", []),
+        ("{# run_started_at #} select 1 -- statement", []),
+        ("{% if execute %}{{ modules.re.sub('a', 'b', 'now') }}{% endif %}", []),
+        ("{% set r = run_query('select 1') %}", []),
+        ("{{ config(materialized='table') }} select {{ var('now') }}", []),
+    ],
+)
+def test_what_jinja_looks_at(code: str, names: list[str]) -> None:
+    assert looked_at([code]) == names

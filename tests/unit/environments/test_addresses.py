@@ -1,0 +1,39 @@
+"""Places and ports that no program below could use are refused before anything is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.environments.environment import check_places, check_ports
+from slipway.errors import ConfigError
+
+
+@pytest.mark.parametrize("sign", ["\t", "\n", "\r", "\x1b", '"', "\u2028", "\x7f"])
+def test_places_that_break_a_line_or_a_name_are_refused_on_one_line(sign: str) -> None:
+    with pytest.raises(ConfigError, match="SLIPWAY_HOME of target dev") as raised:
+        check_places("dev", {"SLIPWAY_HOME": f"/data/a{sign}b"})
+    assert raised.value.exit_code == 2
+    assert raised.value.line().splitlines() == [raised.value.line()]
+
+
+def test_other_places_are_taken() -> None:
+    check_places("dev", {"SLIPWAY_HOME": "/data/it's [ours] & 東京", "SLIPWAY_LANDING": "s3://lake/in/"})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://h:port/x", "postgresql+psycopg2://a:b@h:54x/lake", "https://h:99999", "http://[::1]:y/", "http://h:-1/", "http://h:²"],
+)  # fmt: skip
+def test_ports_that_are_none_are_refused(uri: str) -> None:
+    with pytest.raises(ConfigError, match="which is no number up to 65,535") as raised:
+        check_ports("dev", {"uri": uri})
+    assert "a:b" not in raised.value.line()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://h:8181/x", "postgresql://a:b:c@h:5432/l", "postgresql://a:p/w@h/l", "https://h", "http://[::1]:80/", "http://h:/",
+     "sqlite:////a:b/c.db", "file:///a:b", "s3://a:b/c", "in-memory"],
+)  # fmt: skip
+def test_other_addresses_are_taken(uri: str) -> None:
+    check_ports("dev", {"uri": uri})

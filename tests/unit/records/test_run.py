@@ -1,0 +1,44 @@
+"""When a run did something, whatever a clock said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.records.run_manifest import AHEAD, Freshness, happened_at, new_run_id
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+def test_a_clock_that_was_in_2106_once() -> None:
+    later = datetime(2106, 1, 1, tzinfo=UTC)
+    assert happened_at(later, new_run_id(later), NOW) is None
+    # the next run's files are entered behind it, and did not land then
+    earlier = NOW - timedelta(hours=3)
+    assert happened_at(later + timedelta(microseconds=1), new_run_id(earlier), NOW) == earlier
+    assert happened_at(earlier, "no run id", NOW) == earlier
+
+
+@given(noted=MOMENTS, began=MOMENTS, now=MOMENTS)
+def test_it_is_never_in_the_future(noted: datetime, began: datetime, now: datetime) -> None:
+    found = happened_at(noted, new_run_id(began), now)
+    assert found is None or found <= now + AHEAD
+    if noted <= now:
+        assert found == noted
+
+
+def test_what_landed_in_the_future_is_not_fresh() -> None:
+    def status(age: float | None) -> str:
+        one = Freshness(source="x", last_landed_at=NOW, age_seconds=age, error_after_seconds=60)
+        return one.status
+
+    assert [status(age) for age in (10, 61, None, -1, -AHEAD.total_seconds() - 1)] == [
+        "pass",
+        "error",
+        "error",
+        "pass",
+        "error",
+    ]

@@ -1,0 +1,198 @@
+"""What is asked once more before a staged run is published."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from slipway.environments.environment import Mode
+from slipway.records.run_manifest import (
+    Code,
+    Conservation,
+    Freshness,
+    Node,
+    Outcome,
+    Outstanding,
+    RunManifest,
+    TestResult,
+    Tests,
+    Versions,
+)
+from slipway.runs.decision import closed_gate
+
+NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
+LANDED = NOW - timedelta(hours=30)
+
+
+def result(status: str, name: str = "a_test", **more: Any) -> TestResult:  # noqa: ANN401
+    return TestResult(unique_id=f"test.parcels.{name}", status=status, **more)
+
+
+def counted(*results: TestResult, **counts: int) -> Tests:
+    not_run = sum(one.status in ("not run", "skipped") for one in results)
+    carried = sum(one.carried for one in results)
+    counts_of = {
+        "expected": len(results),
+        "executed": len(results) - not_run - carried,
+        "carried": carried,
+        "not_run": not_run,
+        "failed": 0,
+        "warned": 0,
+    }
+    return Tests(**(counts_of | counts), results=list(results))
+
+
+def fresh(hours: float | None) -> list[Freshness]:
+    """A feed that brought its last file thirty hours ago, when it was one hour old, and may be so many hours old."""
+    allowed = hours * 3600 if hours else None
+    return [
+        Freshness(
+            source="landing.parcels", last_landed_at=LANDED, age_seconds=3600, error_after_seconds=allowed
+        )
+    ]
+
+
+def conserved(
+    landed: int = 5, curated: int = 3, quarantined: int = 1, deduplicated: int = 1
+) -> list[Conservation]:
+    return [
+        Conservation(
+            raw="raw.parcels",
+            curated="c",
+            quarantine="q",
+            landed=landed,
+            curated_rows=curated,
+            quarantined_rows=quarantined,
+            deduplicated=deduplicated,
+            by_rule={},
+        )
+    ]
+
+
+def manifest(**changes: Any) -> RunManifest:  # noqa: ANN401
+    nothing = dict.fromkeys(Versions.model_fields, "")
+    given: dict[str, Any] = {
+        "run_id": "r",
+        "invocation_id": "i",
+        "target": "prod",
+        "mode": "production",
+        "scratch": None,
+        "who": "ada",
+        "host": "h",
+        "started_at": NOW,
+        "finished_at": NOW,
+        "command": [],
+        "vars": {},
+        "as_of": None,
+        "code": Code(commit="c0ffee", dirty=False),
+        "versions": Versions(**nothing),
+        "inputs": [],
+        "landed_files": [],
+        "nodes": [Node(unique_id="m", table="raw.parcels", status="success", change="built")],
+        "tests": counted(result("pass"), result("warn"), result("pass", carried=True)),
+        "freshness": fresh(None),
+        "conservation": conserved(),
+        "release": None,
+        "outcome": Outcome.STAGED,
+        "reason": "prod publishes on approval",
+    }
+    return RunManifest(**(given | changes))
+
+
+def test_what_passed_may_be_published() -> None:
+    for mode in Mode:
+        assert closed_gate(manifest(), mode, NOW) == ""
+    assert closed_gate(manifest(freshness=fresh(31)), Mode.PRODUCTION, NOW) == ""
+    assert closed_gate(manifest(conservation=[], freshness=[]), Mode.PRODUCTION, NOW) == ""
+    allowed = [Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file")]
+    assert closed_gate(manifest(outstanding=allowed), Mode.PRODUCTION, NOW) == ""
+
+
+ALWAYS = {
+    "outcome": ({"outcome": Outcome.FAILED, "reason": "1 of 2 nodes failed"}, "failed: 1 of 2 nodes failed"),
+    "node": (
+        {"nodes": [Node(unique_id="m", table="raw.parcels", status="error", change="built")]},
+        "raw.parcels was not built",
+    ),
+    "failed": ({"tests": counted(result("fail", "weights"))}, "weights failed"),
+    "unknown status": ({"tests": counted(result("", "weights"))}, "weights failed"),
+    "fewer results": ({"tests": counted(result("pass"), expected=2, executed=2)}, "do not add up"),
+    "wrong count": ({"tests": counted(result("not run"), executed=1, not_run=0)}, "do not add up"),
+    "rows appeared": (
+        {"conservation": conserved(5, 5, 1, -1)},
+        "more rows came out of raw.parcels than landed",
+    ),
+    "rows do not add up": ({"conservation": conserved(9)}, "more rows came out of raw.parcels than landed"),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), ALWAYS.values(), ids=ALWAYS.keys())
+def test_gates_of_every_mode(changes: dict[str, Any], told: str) -> None:
+    for mode in Mode:
+        assert told in closed_gate(manifest(**changes), mode, NOW)
+
+
+STRICT = {
+    "set aside": (
+        {
+            "outstanding": [
+                Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file", blocks=True)
+            ]
+        },
+        "1 landed file is set aside and not in raw: parcels/a.csv",
+    ),
+    "not run": (
+        {"tests": counted(result("pass"), result("not run"))},
+        "1 tests of what was built were not run",
+    ),
+    "stale since": (
+        {"freshness": fresh(29)},
+        "landing.parcels brought its last file of this run at 2024-05-01 06:00 UTC, which is longer ago than its source",
+    ),
+    "landed by a clock that was ahead": (
+        {
+            "freshness": [
+                Freshness(
+                    source="landing.x",
+                    last_landed_at=datetime(2106, 1, 1, tzinfo=UTC),
+                    age_seconds=1,
+                    error_after_seconds=1,
+                )
+            ]
+        },
+        "landing.x brought its last file by a clock that said 2106-01-01 00:00 UTC: how old it is is not known",
+    ),
+    "never fresh": (
+        {
+            "freshness": [
+                Freshness(source="landing.x", last_landed_at=None, age_seconds=None, error_after_seconds=1)
+            ]
+        },
+        "landing.x never brought a file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), STRICT.values(), ids=STRICT.keys())
+def test_gates_where_others_rely_on_it(changes: dict[str, Any], told: str) -> None:
+    for mode in (Mode.SCHEDULED, Mode.PRODUCTION):
+        assert told in closed_gate(manifest(**changes), mode, NOW)
+    assert closed_gate(manifest(**changes), Mode.EXPLORATORY, NOW) == ""
+
+
+@pytest.mark.parametrize("code", [Code(commit="c0ffee", dirty=True), Code(commit=None, dirty=False)])
+def test_production_wants_a_commit(code: Code) -> None:
+    assert "uncommitted changes" in closed_gate(manifest(code=code), Mode.PRODUCTION, NOW)
+    assert closed_gate(manifest(code=code), Mode.SCHEDULED, NOW) == ""
+
+
+def test_rows_of_other_code_are_not_published_after_all() -> None:
+    node = Node(
+        unique_id="model.p.a", table="serving.a", status="success", change="built", stale="rebuild it"
+    )
+    staged = manifest(nodes=[node])
+    assert closed_gate(staged, Mode.PRODUCTION, NOW) == "serving.a is stale: rebuild it"
+    assert closed_gate(staged, Mode.SCHEDULED, NOW) == "serving.a is stale: rebuild it"
+    assert closed_gate(staged, Mode.EXPLORATORY, NOW) == ""
