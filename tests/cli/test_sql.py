@@ -399,6 +399,67 @@ def test_files_are_read_only_when_it_is_allowed(world: World, query: str, tmp_pa
         assert world.slipway("sql", query.format(file=file), "--allow-files").code == 0
 
 
+IN_THE_WAREHOUSE = [
+    "select * from raw.parcels, '{file}'",
+    'select * from raw.parcels cross join "{file}"',
+    "select * from raw.parcels, lateral (from '{file}')",
+    "select * from raw.parcels where exists (from reference.depots, '{file}')",
+    "with a as (select * from range(1), '{file}') from a",
+    "from query_table('{file}')",
+    "from query_table(['{file}'])",
+    "from query('from ''{file}''')",
+    "pivot '{file}' on password using count(*)",
+    "unpivot '{file}' on password",
+    "describe '{file}'",
+    "show '{file}'",
+    "summarize '{file}'",
+    "from (summarize '{file}')",
+    "explain analyze from '{file}'",
+    "from range(1), 'file://{file}'",
+    "from range(1), '{folder}/*.csv'",
+    "from range(1), '{folder}/_slipway/../stored.csv'",
+    "from sniff_csv('{file}')",
+    "from glob('{folder}/*')",
+    "from \"read_text\"('{file}')",
+    "from system.main.read_text('{file}')",
+    "create macro m() as table from read_text('{file}')",
+    "prepare p as from '{file}'",
+    "copy (from '{file}') to '{folder}/x.csv'",
+    "attach '{file}' as a (type sqlite)",
+    "install '{file}'",
+    "load '{file}'",
+]
+
+
+def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -> None:
+    """The engine decides by the file it would open, so that it does not matter how a query leads there."""
+    from slipway.errors import SlipwayError
+    from slipway.query.queries import query as run_query
+
+    file = world.warehouse / "stored.csv"
+    file.write_text("user,password\nada,markedpassword\n")
+    read: dict[str, object] = {}
+    refused: dict[str, str] = {}
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in world.env().items():
+                patch.setenv(name, value)
+            for query in IN_THE_WAREHOUSE:
+                text = query.format(file=file, folder=world.warehouse)
+                try:
+                    read[query] = list(run_query(text, project_dir=world.workshop.project).rows())
+                except SlipwayError as error:
+                    refused[query] = str(error)
+            allowed = run_query(f"from range(1), '{file}'", project_dir=world.workshop.project, files=True)
+            assert list(allowed.rows()) == [(0, "ada", "markedpassword")]
+    finally:
+        file.unlink()
+    assert read == {}
+    for query, reason in refused.items():
+        assert " is refused" in reason, (query, reason)
+        assert "marked" not in reason
+
+
 def test_the_engine_itself_is_shut(world: World) -> None:
     """Without the names of functions, too: DuckDB has nothing to show, and reads tables of the warehouse alone."""
     from slipway.engines.duckdb import engine
@@ -412,7 +473,7 @@ def test_the_engine_itself_is_shut(world: World) -> None:
         connection = engine.connect(environment, once=sandbox.CONFIG)
         shown = "select count(*) from duckdb_settings() where contains(lower(value), 'marked')"
         assert connection.execute(shown).fetchone() == (3,)
-        sandbox.shut(connection, environment, [], files=False)
+        sandbox.shut(connection, [], files=False)
         assert connection.execute(shown).fetchone() == (0,)
     for statement in (
         "from read_text('/etc/hostname')",

@@ -189,6 +189,29 @@ def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
     return files
 
 
+def locations_of(table: Table, snapshot: Snapshot | None = None) -> list[str]:
+    """Locations of all files that a scan of a snapshot reads: of metadata, data and deletes.
+
+    Args:
+        table: the table as its metadata describes it.
+        snapshot: one of its snapshots; by default the current one, if there is any.
+
+    Raises:
+        DamagedTableError: a file of its metadata is missing or damaged.
+        UnavailableError: one cannot be read.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return [table.metadata_location]
+    manifests = manifests_of(snapshot, table.io, ".".join(table.name()))
+    return [
+        table.metadata_location,
+        snapshot.manifest_list,
+        *(one.manifest_path for one in manifests),
+        *(one.file_path for one in files_of(table, snapshot)),
+    ]
+
+
 def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
     """Check that the manifests of a snapshot are what was written, and name as many rows as it says.
 

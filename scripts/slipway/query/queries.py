@@ -18,6 +18,7 @@ from pyiceberg.table import Table
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import find_damaged, whole_scan
 from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, UsageError
+from slipway.iceberg.reading import locations_of
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal, quote
 from slipway.query import sandbox
@@ -38,8 +39,13 @@ def create_view(
     name: str,
     create: str,
     opened: list[Table],
-) -> None:
+    *,
+    list_files: bool,
+) -> list[str]:
     """Make a view of a table of a cut, and note the table as opened.
+
+    Returns:
+        The locations of all files that the view reads, if they are asked for.
 
     Raises:
         DamagedTableError: its metadata or a manifest is missing or damaged.
@@ -62,6 +68,7 @@ def create_view(
     scan = whole_scan(loaded, snapshot)
     opened.append(loaded)
     connection.execute(f"{create} from {scan}")
+    return locations_of(loaded, snapshot) if list_files else []
 
 
 def damage_of(published: Published, opened: Sequence[Table], error: duckdb.Error) -> SlipwayError | None:
@@ -167,6 +174,7 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
         SlipwayError: the query failed while it ran.
     """
     opened: list[Table] = []
+    reads: list[str] = []
     damage = partial(damage_of, published, opened)
     with _one_line(cut, damage, sql):
         is_plan = _check(sql)
@@ -175,9 +183,16 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
         connection = engine.connect(
             environment, environment.home, once=sandbox.CONFIG, with_keys=files and "s3" in sql.lower()
         )
-        unreadable = _open(connection, published, cut, sql, _database(environment.name, cut), opened)
-        locations = [version.metadata_location for version in cut.tables.values()]
-        sandbox.shut(connection, environment, locations, files=files)
+        unreadable = _open(
+            connection,
+            published,
+            cut,
+            sql,
+            _database(environment.name, cut),
+            opened,
+            None if files else reads,
+        )
+        sandbox.shut(connection, reads, files=files)
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)
         try:
@@ -250,8 +265,11 @@ def _open(
     sql: str,
     called: str,
     opened: list[Table],
+    reads: list[str] | None = None,
 ) -> list[SlipwayError]:
     """Make a view of every table that the query may read, in a database of this name, which becomes the current one.
+
+    The locations of all files of their snapshots are added to ``reads``, unless that is None.
 
     Returns:
         Why tables could not be opened; this matters only if the query then fails, because it may not read them.
@@ -266,9 +284,13 @@ def _open(
         connection.execute(f"create schema if not exists {database}.{quote(schema)}")
         try:
             view = f"create view {database}.{quote(schema)}.{quote(table)} as "
-            create_view(connection, published, cut, name, view, opened)
+            list_files = reads is not None
+            found = create_view(connection, published, cut, name, view, opened, list_files=list_files)
         except SlipwayError as error:
             unreadable.append(error)
+        else:
+            if reads is not None:
+                reads += found
     return unreadable
 
 

@@ -2,6 +2,7 @@
 
 DuckDB itself refuses files, URLs and changes of settings ("Securing DuckDB"); settings that hold keys are emptied, so that
 there is nothing to see. The functions that show settings and secrets are refused by name as well, which gives the better message.
+Files are allowed one by one, never a folder: the warehouse also holds records of runs, candidates and what models stored there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from itertools import pairwise
 
 import duckdb
 
-from slipway.environments.environment import Environment
 from slipway.errors import UsageError
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import literal
@@ -124,33 +124,29 @@ def names_file(name: str) -> bool:
     return "/" in name or name.lower().endswith(_FILE_ENDS)
 
 
-def shut(
-    connection: duckdb.DuckDBPyConnection, environment: Environment, locations: Iterable[str], *, files: bool
-) -> None:
-    """Leave a connection nothing but files of the warehouse and of tables; irreversible.
+def shut(connection: duckdb.DuckDBPyConnection, locations: Iterable[str], *, files: bool) -> None:
+    """Leave a connection nothing but the files of the tables that it is given; irreversible.
 
     Args:
         connection: with its extensions, secrets and settings.
-        environment: whose warehouse.
-        locations: metadata files of tables, which may be elsewhere.
+        locations: all files of the snapshots that are queried.
         files: it may read all files and URLs.
     """
     found = connection.execute(f"select name from duckdb_settings() where {_HOLDING_KEYS}").fetchall()
     for (name,) in found:
         connection.execute(f"set global {name} = ''")
     if not files:
-        folders = {environment.warehouse, *(location.rpartition("/metadata/")[0] for location in locations)}
-        places = sorted({one for folder in folders if folder for one in _spellings(duckdb_path(folder))})
-        connection.execute(f"set allowed_directories = [{', '.join(map(literal, places))}]")
+        paths = sorted({one for location in locations for one in _spellings(location)})
+        connection.execute(f"set allowed_paths = [{', '.join(map(literal, paths))}]")
         connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 
 
-def _spellings(folder: str) -> list[str]:
-    folder = folder.rstrip("/") + "/"
-    if not is_s3(folder):
-        return [folder]
-    return [f"{scheme}://{folder.partition('://')[2]}" for scheme in ("s3", "s3a", "s3n")]
+def _spellings(location: str) -> set[str]:
+    """One file as DuckDB may ask for it, by whichever name its metadata has."""
+    if not is_s3(location):
+        return {location, duckdb_path(location)}
+    return {f"{scheme}://{location.partition('://')[2]}" for scheme in ("s3", "s3a", "s3n")}
 
 
 def _names(sql: str) -> list[tuple[str, bool]]:
