@@ -155,7 +155,7 @@ def test_added_and_removed_models_are_differences(published: Workshop) -> None:
         report = canary(published, "--select", selected, code=1)
         found = table(report, f"serving.{selected}")
         assert (found["base"]["exists"], found["head"]["exists"]) == exists
-    assert "nothing to do" in published.refusal("canary", "--select", "nothing", code=1)
+    assert "Nothing to do" in published.refusal("canary", "--select", "nothing", code=1)
 
 
 @pytest.mark.long
@@ -219,12 +219,12 @@ def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
 
 
 def test_refusals(workshop: Workshop) -> None:
-    assert workshop.refusal("canary", code=3).startswith("no input is published in dev")
+    assert workshop.refusal("canary", code=3).startswith("No input is published in dev")
     workshop.run()
     message = workshop.refusal("canary", code=3)
     assert "not a git repository" in message
     workshop.commit()
-    assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("no commit nowhere")
+    assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("No commit nowhere")
     assert "no commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
     assert not list(workshop.temporary.iterdir())
 
@@ -264,7 +264,7 @@ def test_interrupted(published: Workshop, to: str) -> None:
             os.killpg(running.pid, signal.SIGKILL)
     assert time.monotonic() - began < 30
     assert (running.returncode, out) == (130, ""), err
-    assert err.splitlines()[-1] == "slipway: interrupted; nothing was published."
+    assert err.splitlines()[-1] == "slipway: Interrupted. Nothing was published."
     assert no_trace(published)
 
 

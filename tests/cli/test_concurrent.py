@@ -144,9 +144,9 @@ def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Worksho
     message = built.refusal("run", "--select", "held", "depots", "--wait", "0", code=4)
     (run,) = leases(built)
     assert re.fullmatch(
-        rf"a run in dev is refused: serving\.held is taken by run {run.stem} of \S+ on {socket.gethostname()}"
+        rf"A run in dev is refused: serving\.held is taken by run {run.stem} of \S+ on {socket.gethostname()}"
         rf" \(process {first.pid}\), since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC\."
-        r" wait longer with --wait or SLIPWAY_WAIT, or end that run\.",
+        r" Wait longer with --wait or SLIPWAY_WAIT, or end that run\.",
         message,
     )
     assert "serving.held is taken" in built.refusal("run", "--select", "held", code=4, SLIPWAY_WAIT="0")
@@ -209,7 +209,7 @@ def test_a_paused_run_whose_lease_was_taken_does_no_harm(built: Workshop) -> Non
     woken = first.wait()
     assert woken.code == 4, woken
     assert re.search(
-        r"nothing was published: \S+ moved: its current snapshot is now \d+, not of this run", woken.err
+        r"Nothing was published: \S+ moved: its current snapshot is now \d+, not of this run", woken.err
     )
     assert built.published() == before
     assert built.table("raw.parcels").scan().to_arrow().num_rows == 6

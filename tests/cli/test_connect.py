@@ -78,7 +78,7 @@ def test_one_table_is_named(world: World) -> None:
     catalog.close()
     done = world.slipway("connect", "curated.weight")
     assert (done.code, done.out) == (3, "")
-    assert "has no table curated.weight: it is not published. perhaps curated.weights" in done.err
+    assert "has no table curated.weight: it is not published. Perhaps curated.weights" in done.err
 
 
 def test_what_has_to_be_installed_is_said(world: World) -> None:

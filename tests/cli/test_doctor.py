@@ -292,10 +292,10 @@ def test_records_of_runs_are_told_with_their_place(world: World) -> None:
 def test_a_catalog_that_was_deleted_gets_its_tables_again(world: World) -> None:
     before, catalog = world.workshop.published(), world.home / "dev" / "catalog.db"
     catalog.unlink()
-    assert told(world)[0] == "the catalog of dev is gone"
+    assert told(world)[0] == "The catalog of dev is gone"
     for command in (["sql", "show tables"], ["rollback"], ["show", WEIGHTS], ["connect"]):
         line = world.refusal(*command, code=6)
-        assert line.startswith(f"the catalog of dev is gone: there is no file {catalog}"), line
+        assert line.startswith(f"The catalog of dev is gone: there is no file {catalog}"), line
     assert not catalog.exists()
     assert {*repaired(world)} == {"Register"}
     assert world.workshop.published() == before
@@ -307,14 +307,14 @@ def test_a_catalog_that_was_emptied(world: World) -> None:
     connection.execute("delete from iceberg_tables")
     connection.commit()
     connection.close()
-    assert told(world)[0] == "the catalog of dev is gone"
+    assert told(world)[0] == "The catalog of dev is gone"
     line = world.workshop.refusal("run", code=6)
-    assert line.startswith("the catalog of dev is gone: the catalog names no table, and ")
+    assert line.startswith("The catalog of dev is gone: the catalog names no table, and ")
     assert world.workshop.published() == {}
     assert len(world.workshop.releases()) == 2
     (world.home / "dev" / "catalog.db").unlink()
     line = world.workshop.refusal("run", code=6)
-    assert line.startswith("the catalog of dev is gone: there is no file "), line
+    assert line.startswith("The catalog of dev is gone: there is no file "), line
     assert not (world.home / "dev" / "catalog.db").exists()
     assert {*repaired(world)} == {"Register"}
     assert world.workshop.run()["outcome"] == "unchanged"
@@ -331,7 +331,7 @@ def test_a_catalog_of_another_environment(world: World) -> None:
         world.workshop.refusal("run", code=6, **other),
     ]
     for line in lines:
-        assert line.startswith(f"the catalog of dev is of another environment: {what}"), line
+        assert line.startswith(f"The catalog of dev is of another environment: {what}"), line
     assert not [path for path in world.folder.glob("elsewhere/**/*") if path.is_file()]
 
 
@@ -412,7 +412,7 @@ def test_a_catalog_that_cannot_be_read_is_a_finding_beside_others(world: World) 
     (world.home / "dev" / "catalog.db").write_bytes(b"no database" * 100)
     release_record(world, 1).write_bytes(b"")
     found = {item["where"] for item in findings(world)}
-    assert found == {"catalog of dev cannot be opened", f"file://{release_record(world, 1)}"}
+    assert found == {"Catalog of dev cannot be opened", f"file://{release_record(world, 1)}"}
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_a_catalog_that_is_only_read(world: World) -> None:
     }
     before = world.workshop.locations()
     line = world.workshop.refusal("run", code=5, **only_read)
-    assert "catalog of dev cannot be written: attempt to write a readonly database" in line
+    assert "Catalog of dev cannot be written: attempt to write a readonly database" in line
     done = world.slipway("rollback", **only_read)
     assert done.code == 5, done
     assert "cannot be written: attempt to write a readonly database" in done.err

@@ -31,8 +31,8 @@ def test_a_report_that_cannot_be_written(built: Workshop) -> None:
     assert code == 5, err
     run = built.releases()[-1]["run_id"]
     assert err.splitlines()[-1] == (
-        f"slipway: release 2 of run {run} is published; what comes after it failed: cannot write: "
-        "No space left on device. nothing needs to be done again."
+        f"slipway: Release 2 of run {run} is published; what comes after it failed: cannot write: "
+        "No space left on device. Nothing needs to be done again."
     )
     code, _, err = started(built, "rollback", output=FULL)
     assert (code, len(built.releases())) == (5, 2), err  # what it would do cannot be shown, so it is not done

@@ -214,7 +214,7 @@ def test_a_candidate_that_may_still_be_published(built: Workshop) -> None:
 
 @pytest.mark.long
 def test_refusals(workshop: Workshop) -> None:
-    assert "nothing is published in dev yet" in workshop.refusal("maintain", code=3)
+    assert "Nothing is published in dev yet" in workshop.refusal("maintain", code=3)
     done = workshop.slipway("maintain", "--older-than", "5m")
     assert (done.code, "5m is no age: write hours or days, 1h at least" in done.err) == (2, True)
     keep(workshop, keep_days=-1)

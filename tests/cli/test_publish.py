@@ -99,7 +99,7 @@ def test_a_dirty_tree_is_refused_in_production(prod: Workshop) -> None:
     prod.edit(WEIGHT_MODEL, "    sum(kg) as kg", "    max(kg) as kg")
     message = prod.refusal("run", "--target", "prod", code=1)
     assert message.startswith(
-        f"a run in prod needs a clean work tree at a commit: {WEIGHT_MODEL}: not as the commit holds it"
+        f"A run in prod needs a clean work tree at a commit: {WEIGHT_MODEL}: not as the commit holds it"
     )
     assert not prod.warehouse("prod").exists()
 
@@ -201,7 +201,7 @@ def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
 
 def test_there_is_no_such_run(prod: Workshop) -> None:
     assert refused(prod, "20240501", "prod", code=3).startswith("run 20240501: no such run")
-    assert refused(prod, "latest", "prod", code=3).startswith("there is no run yet")
+    assert refused(prod, "latest", "prod", code=3).startswith("There is no run yet")
 
 
 @pytest.mark.long
@@ -231,7 +231,7 @@ def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) 
         message = prod.refusal("publish", run, "--target", "prod", code=5)
         other.rollback()
     other.close()
-    assert message.startswith("catalog of prod cannot be written: database is locked")
+    assert message.startswith("Catalog of prod cannot be written: database is locked")
     assert prod.published("prod") == {}
     prod.answer("publish", run, "--target", "prod")
     assert prod.published("prod").keys() == ALL
@@ -326,7 +326,7 @@ GATES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "a test that failed": (
         lambda run: run["tests"]["results"][0].update(status="fail"),
-        " failed. run again.",
+        " failed. Run again.",
     ),
     "a dirty tree": (lambda run: run["code"].update(dirty=True), "uncommitted changes"),
     "another snapshot": (

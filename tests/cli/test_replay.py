@@ -209,7 +209,7 @@ def test_packages_profiles_elsewhere_tests_left_out_and_a_model_named_as_a_folde
 
 @pytest.mark.long
 def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:
-    assert "there is no run yet" in workshop.refusal("replay", "latest", code=3)
+    assert "There is no run yet" in workshop.refusal("replay", "latest", code=3)
     workshop.run()
     assert "outside of a git repository" in workshop.refusal("replay", "latest", code=1)
     workshop.commit()

@@ -186,7 +186,7 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
         pytest.param(
             ["--vars", "{a: &x [*x]}"], 2, "--vars cannot be recorded", id="vars that hold themselves"
         ),
-        pytest.param(["--target", "nowhere"], 2, "no target nowhere in profiles.yml", id="unknown target"),
+        pytest.param(["--target", "nowhere"], 2, "No target nowhere in profiles.yml", id="unknown target"),
         pytest.param(["--target", "prod"], 2, "target prod has no warehouse", id="target without settings"),
         pytest.param(["--select", "nothing"], 1, "the selection names no node", id="empty selection"),
     ],
@@ -207,7 +207,7 @@ def test_wrong_usage(workshop: Workshop, arguments: list[str]) -> None:
 
 def test_outside_of_a_project(workshop: Workshop) -> None:
     message = workshop.refusal("run", "--project-dir", str(workshop.folder), code=3)
-    assert message.startswith("no dbt project at ")
+    assert message.startswith("No dbt project at ")
 
 
 def test_sql_that_does_not_parse_is_one_line(workshop: Workshop) -> None:
@@ -222,7 +222,7 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     assert "\x1b" not in done.err + done.out
     assert "\r" not in done.err + done.out
     lines = done.err.splitlines()
-    assert lines[0].startswith("no commit holds this code (git cannot tell")
+    assert lines[0].startswith("No commit holds this code (git cannot tell")
     assert lines[1] == "landed parcels: 2 files, 5 rows; 0 set aside"
     built = {
         match[1] for line in lines[2:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))
@@ -281,7 +281,7 @@ def test_interrupted_runs_publish_nothing(built: Workshop, number: int, code: in
     done = running.wait()
     assert time.monotonic() - began < 20
     assert (done.out, done.code) == ("", code), done
-    assert done.err.splitlines()[-1] == "slipway: interrupted; nothing was published."
+    assert done.err.splitlines()[-1] == "slipway: Interrupted. Nothing was published."
     assert "Traceback" not in done.err
     assert built.published() == before
     assert len(built.releases()) == 1
@@ -306,7 +306,7 @@ def test_interrupted_before_anything_is_built(workshop: Workshop) -> None:
     done = running.wait()
     # dbt prints what it was doing when it is interrupted before its own logging is set up
     assert done.code == 130, done
-    assert done.err.splitlines()[-1] == "slipway: interrupted; nothing was published."
+    assert done.err.splitlines()[-1] == "slipway: Interrupted. Nothing was published."
     assert workshop.published() == {}
 
 

@@ -102,8 +102,8 @@ def test_releases_say_what_changed_and_what_readers_may_rely_on(world: World) ->
 
 def test_an_environment_without_runs_is_said_to_be_so(empty: World) -> None:
     for command, message in (
-        ("runs", "there is no run yet: start one with slipway run\n"),
-        ("releases", "there is no release yet: publish one with slipway run\n"),
+        ("runs", "There is no run yet. Start one with slipway run.\n"),
+        ("releases", "There is no release yet. Publish one with slipway run.\n"),
     ):
         done = empty.slipway(command)
         assert (done.code, done.out, done.err) == (0, "", message)
@@ -127,9 +127,9 @@ def test_a_manifest_that_cannot_be_read_does_not_hide_the_others(empty: World) -
 
 def test_a_target_that_is_not_there_is_refused(world: World) -> None:
     line = world.refusal("runs", "--target", "moon", code=2)
-    assert line.startswith("no target moon in profiles.yml. use one of dev, ci, staging, prod")
+    assert line.startswith("No target moon in profiles.yml. Use one of dev, ci, staging, prod")
 
 
 def test_a_folder_without_a_project_is_refused(world: World) -> None:
     line = world.refusal("runs", code=3, DBT_PROJECT_DIR=str(world.home))
-    assert line.startswith("no dbt project at ")
+    assert line.startswith("No dbt project at ")

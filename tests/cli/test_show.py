@@ -169,13 +169,13 @@ def test_table_outside_releases_is_explained_too(world: World) -> None:
 @pytest.mark.parametrize(
     ("what", "line"),
     [
-        pytest.param("serving.depot_weigths", "dev has no table serving.depot_weigths. perhaps serving.depot_weights is meant.",
+        pytest.param("serving.depot_weigths", "dev has no table serving.depot_weigths. Perhaps serving.depot_weights is meant.",
                      id="table"),
-        pytest.param("depot_weigths", "there is no run and no table depot_weigths. perhaps serving.depot_weights is meant.",
+        pytest.param("depot_weigths", "There is no run and no table depot_weigths. Perhaps serving.depot_weights is meant.",
                      id="table-without-layer"),
-        pytest.param("weights", "there is no run and no table weights. perhaps curated.weights or quarantine.weights is meant.",
+        pytest.param("weights", "There is no run and no table weights. Perhaps curated.weights or quarantine.weights is meant.",
                      id="table-in-two-layers"),
-        pytest.param("zebra", "there is no run and no table zebra. list the tables with slipway sql 'show tables'.",
+        pytest.param("zebra", "There is no run and no table zebra. List the tables with slipway sql 'show tables'.",
                      id="nothing-alike"),
     ],
 )  # fmt: skip
@@ -189,6 +189,6 @@ def test_a_part_of_several_run_ids_is_refused(world: World) -> None:
 
 
 def test_nothing_published_is_said(empty: World) -> None:
-    assert empty.refusal("show", "latest", code=3) == "there is no run yet. start one with slipway run."
-    assert empty.refusal("show", "a.b", code=3).startswith("nothing is published in dev yet")
+    assert empty.refusal("show", "latest", code=3) == "There is no run yet. Start one with slipway run."
+    assert empty.refusal("show", "a.b", code=3).startswith("Nothing is published in dev yet")
     assert not empty.home.exists()

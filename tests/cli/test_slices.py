@@ -159,9 +159,9 @@ def test_the_scratch_environment_is_told_and_can_be_removed(published: Workshop)
             marks=pytest.mark.long,
         ),
         pytest.param("7", 1, "slice is not a mapping: 7", id="no mapping", marks=pytest.mark.long),
-        pytest.param("{}", 2, "the slice is empty: it names no dimension", id="no dimension"),
+        pytest.param("{}", 2, "The slice is empty: it names no dimension", id="no dimension"),
         pytest.param(
-            "", 2, "the slice is empty: it names no dimension", id="nothing", marks=pytest.mark.long
+            "", 2, "The slice is empty: it names no dimension", id="nothing", marks=pytest.mark.long
         ),
     ],
 )
@@ -171,7 +171,7 @@ def test_refused(published: Workshop, asked: str, code: int, told: str) -> None:
 
 @pytest.mark.long
 def test_refused_by_plain_dbt(published: Workshop) -> None:
-    assert "the slice is empty" in published.dbt("build", "--vars", "{slice: {}}", code=2)
+    assert "The slice is empty" in published.dbt("build", "--vars", "{slice: {}}", code=2)
 
 
 def test_a_slice_that_holds_no_row_is_refused(published: Workshop) -> None:

@@ -129,7 +129,7 @@ def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(world: World) -> None:
         os.close(terminal)
         os.close(outer)
     assert done.returncode == 2
-    assert done.stderr.startswith("slipway: parquet is not written to a terminal. redirect it")
+    assert done.stderr.startswith("slipway: Parquet is not written to a terminal. Redirect it")
 
 
 def test_reader_that_leaves_early_is_no_error(world: World) -> None:
@@ -157,7 +157,7 @@ def test_streams_that_are_closed_are_no_error(world: World, closed: str) -> None
 @pytest.mark.parametrize("form", ["json", "parquet"])
 def test_columns_of_one_name_are_refused_where_they_do_not_fit(world: World, form: str) -> None:
     line = world.refusal("sql", "select 1 as a, 2 as a", "-o", form, code=2)
-    assert line == f"{form} cannot hold two columns of one name: a. give them aliases: select a as b."
+    assert line == f"{form} cannot hold two columns of one name: a. Give them aliases: select a as b."
 
 
 @pytest.mark.parametrize("comment", ["-- one\n", "--one\n--two\n", "/* one */"])
@@ -232,7 +232,7 @@ def test_release_is_read_with_its_own_schema(world: World) -> None:
 
 def test_release_that_never_was_is_refused(world: World) -> None:
     line = world.refusal("sql", "select 1", "--release", "7", code=3)
-    assert line == "dev has no release 7: the last ones are 1, 2. list them with slipway releases."
+    assert line == "dev has no release 7: the last ones are 1, 2. List them with slipway releases."
 
 
 def test_as_of_reads_the_last_release_before(world: World) -> None:
@@ -278,7 +278,7 @@ def test_run_shows_what_was_built_then_and_a_slice(world: World) -> None:
 
 def test_only_one_state_can_be_read_at_a_time(world: World) -> None:
     line = world.refusal("sql", "select 1", "--release", "1", "--run", "latest", code=2)
-    assert line == "--release, --run and --as-of exclude each other. give one of them."
+    assert line == "--release, --run and --as-of exclude each other. Give one of them."
 
 
 _PIVOT = "pivot curated.weights on depot using sum(kg)"
@@ -312,22 +312,22 @@ def test_everything_but_reading_is_refused(world: World, query: str, kind: str) 
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        pytest.param("select 1; select 2", "only one query at a time: 2 statements were given.", id="two"),
+        pytest.param("select 1; select 2", "Only one query at a time: 2 statements were given.", id="two"),
         pytest.param(
-            f"{_PIVOT}; {_PIVOT}", "only one query at a time: 2 statements were given.", id="two-pivots"
+            f"{_PIVOT}; {_PIVOT}", "Only one query at a time: 2 statements were given.", id="two-pivots"
         ),
-        pytest.param("", "there is no query: the text is empty.", id="none"),
-        pytest.param("-- only a comment", "there is no query: the text is empty.", id="comment"),
+        pytest.param("", "There is no query: the text is empty.", id="none"),
+        pytest.param("-- only a comment", "There is no query: the text is empty.", id="comment"),
         pytest.param(
-            "selec 1", 'the query cannot be understood: syntax error at or near "selec".', id="syntax"
+            "selec 1", 'The query cannot be understood: syntax error at or near "selec".', id="syntax"
         ),
         pytest.param(
             "select nope from raw.parcels",
-            'the query cannot be understood: Referenced column "nope"',
+            'The query cannot be understood: Referenced column "nope"',
             id="column",
         ),
         pytest.param(
-            "select nope(1)", "the query cannot be understood: Scalar Function with name nope", id="function"
+            "select nope(1)", "The query cannot be understood: Scalar Function with name nope", id="function"
         ),
     ],
 )
@@ -337,9 +337,9 @@ def test_a_query_that_makes_no_sense_is_one_line(world: World, query: str, line:
 
 def test_a_query_that_fails_while_it_runs_is_one_line(world: World) -> None:
     line = world.refusal("sql", "select kg::int from raw.parcels where parcel = 'p3'", code=1)
-    assert line.startswith("the query failed: Could not convert string 'heavy' to INT32")
+    assert line.startswith("The query failed: Could not convert string 'heavy' to INT32")
     line = world.refusal("sql", "from read_csv('nowhere.csv')", "--allow-files", code=5)
-    assert line.startswith("the query could not read a file: No files found that match")
+    assert line.startswith("The query could not read a file: No files found that match")
 
 
 KEYS = {
@@ -393,7 +393,7 @@ def test_files_are_read_only_when_it_is_allowed(world: World, query: str, tmp_pa
     file.write_text("user,password\nada,markedpassword\n")
     for path in (file, world.warehouse / "_slipway" / "x.json"):
         line = world.refusal("sql", query.format(file=path), code=2)
-        assert "not files or URLs. allow it with --allow-files." in line
+        assert "not files or URLs. Allow it with --allow-files." in line
         assert "marked" not in line
     if "{file}" in query and "parquet" not in query:
         assert world.slipway("sql", query.format(file=file), "--allow-files").code == 0
@@ -513,7 +513,7 @@ def test_interrupted_query_ends_at_once(world: World) -> None:
     assert (ended, printed[0], printed[1].strip()) == (
         130,
         b"",
-        b"slipway: interrupted; nothing was published.",
+        b"slipway: Interrupted. Nothing was published.",
     )
 
 
@@ -528,21 +528,21 @@ def test_interrupted_query_ends_at_once(world: World) -> None:
 )
 def test_unknown_table_names_close_ones(world: World, name: str, meant: str) -> None:
     line = world.refusal("sql", f"select * from {name}", code=3)
-    assert line == f"dev has no table {name}. perhaps {meant} is meant."
+    assert line == f"dev has no table {name}. Perhaps {meant} is meant."
 
 
 def test_unknown_table_like_none_says_where_to_look(world: World) -> None:
     line = world.refusal("sql", "select * from raw.zebras", code=3)
-    assert line == "dev has no table raw.zebras. list the tables with slipway sql 'show tables'."
+    assert line == "dev has no table raw.zebras. List the tables with slipway sql 'show tables'."
     line = world.refusal("sql", "select * from prod.serving.depot_weights", code=3)
-    assert line == "prod is not what is queried: this is dev. add --target prod."
+    assert line == "prod is not what is queried: this is dev. Add --target prod."
 
 
 def test_nothing_published_is_said_and_nothing_is_made(empty: World) -> None:
     line = empty.refusal("sql", "select 1", code=3)
-    assert line.startswith("nothing is published in dev yet: there is no catalog at ")
-    assert line.endswith("catalog.db. build and publish with slipway run --target dev.")
-    assert "nothing is published in dev yet" in empty.refusal("sql", "select 1", "--release", "1", code=3)
+    assert line.startswith("Nothing is published in dev yet: there is no catalog at ")
+    assert line.endswith("catalog.db. Build and publish with slipway run --target dev.")
+    assert "Nothing is published in dev yet" in empty.refusal("sql", "select 1", "--release", "1", code=3)
     assert not empty.home.exists()
 
 
@@ -551,7 +551,7 @@ def test_catalog_that_was_never_used_stays_empty(empty: World) -> None:
     database.parent.mkdir(parents=True)
     sqlite3.connect(database).close()
     line = empty.refusal("sql", "show tables", code=3)
-    assert line.startswith("nothing is published in dev yet: its catalog is empty.")
+    assert line.startswith("Nothing is published in dev yet: its catalog is empty.")
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("select count(*) from sqlite_master").fetchone() == (0,)
 
@@ -561,7 +561,7 @@ def test_catalog_out_of_reach_is_one_line(world: World) -> None:
         unused.bind(("127.0.0.1", 0))  # bound, but nobody listens: connecting is refused at once
         uri = f"postgresql+psycopg2://ana:hidden@127.0.0.1:{unused.getsockname()[1]}/lake"
         line = world.refusal("sql", "show tables", code=5, PYICEBERG_CATALOG__DEV__URI=uri)
-    assert line.startswith("catalog of dev cannot be read: ")
+    assert line.startswith("Catalog of dev cannot be read: ")
     assert "hidden" not in line
 
 

@@ -144,7 +144,7 @@ def test_refused_types(pages: dict[str, Page]) -> None:
     connection = duckdb.connect()
     for name, fix in pages["docs/reference/types.md"].rows("refused", "do instead"):
         kind = connection.sql(f"select null::{name} as x").types[0]
-        with pytest.raises(ContractError, match="column x has type") as refused:
+        with pytest.raises(ContractError, match="Column x has type") as refused:
             iceberg_type(kind, "x", itertools.count(1))
         assert refused.value.fix.replace("`", "") == fix.replace("`", ""), name
 

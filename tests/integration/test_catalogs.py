@@ -399,9 +399,9 @@ def test_a_catalog_that_fails_half_way_says_so(glue: Place, monkeypatch: pytest.
         with pytest.raises(UnavailableError) as failed:
             publish()
     assert failed.value.line().startswith(
-        "release 2 may be published in part: catalog of staging cannot be written"
+        "Release 2 may be published in part: Catalog of staging cannot be written"
     )
-    assert "the next run or publication finishes or undoes it" in failed.value.line()
+    assert "The next run or publication finishes or undoes it" in failed.value.line()
     assert glue.seen() == ONE
     assert len(glue.heal()) == 1
     assert glue.numbers() == TWO

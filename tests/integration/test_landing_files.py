@@ -109,7 +109,7 @@ def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said
     place = project.path.parent / "nowhere"
     project.settings["SLIPWAY_LANDING"] = str(place)
     output = project.refused("build")
-    assert f"the landing area {place} does not exist: SLIPWAY_LANDING" in output
+    assert f"The landing area {place} does not exist: SLIPWAY_LANDING" in output
     place.mkdir()
     output = project.dbt("build")
     assert f"landed readings: no file in {place}/readings" in output
@@ -195,7 +195,7 @@ def test_a_source_without_a_contract_names_what_there_is(project: Project) -> No
     )
     project.write("models/raw/weather.sql", "select * from {{ source('more', 'weather') }}\n")
     output = project.refused("build", "-s", "weather")
-    assert "no feed weather: contracts/ describes readings. add its contract." in output
+    assert "No feed weather: contracts/ describes readings. Add its contract." in output
 
 
 def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
@@ -205,7 +205,7 @@ def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
     )
     output = project.refused("build", "-s", "second")
     assert "raw.second reads landing.readings" in output
-    assert "read raw.readings instead" in output
+    assert "Read raw.readings instead" in output
 
 
 @pytest.mark.long

@@ -107,7 +107,7 @@ REFUSED = (
     (
         "incremental_strategy='upsert'",
         "(1, 'a')",
-        "incremental_strategy upsert: unknown. use one of append",
+        "incremental_strategy upsert: unknown. Use one of append",
     ),
     ("unique_key='k', merge_update_columns='v'", "(1, 'a')", "'v', expected a list of columns"),
     ("partitioned_by=['month(v)']", "(1, 'a')", "month cannot be used on v"),

@@ -201,7 +201,7 @@ def test_a_lost_connection_publishes_nothing(site: Site) -> None:
     held = "select 1 from iceberg_tables where table_name = 'parcels' for update"
     done = hold_and_publish(site, held, "UPDATE%", lambda: site.query(end))
     assert done.code == 5, done
-    assert done.err.splitlines()[-1].startswith("slipway: catalog of staging cannot be written: ")
+    assert done.err.splitlines()[-1].startswith("slipway: Catalog of staging cannot be written: ")
     assert "Traceback" not in done.err
     assert site.published() == before
     assert site.workshop.run()["outcome"] == "published"
@@ -234,7 +234,7 @@ def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> Non
     began = time.monotonic()
     message = site.workshop.refusal("run", code=5, PYICEBERG_CATALOG__STAGING__URI=uri.format(**places))
     assert time.monotonic() - began < 45
-    assert message.startswith("catalog of staging cannot be ")
+    assert message.startswith("Catalog of staging cannot be ")
     assert told in message
     assert PASSWORD not in message
     assert not (site.workshop.home / "warehouse").exists()
@@ -249,7 +249,7 @@ def test_a_server_that_does_not_answer_is_given_up(site: Site) -> None:
         began = time.monotonic()
         message = site.workshop.refusal("run", code=5, PYICEBERG_CATALOG__STAGING__URI=uri)
         assert time.monotonic() - began < 60
-    assert message.startswith("catalog of staging cannot be opened: ")
+    assert message.startswith("Catalog of staging cannot be opened: ")
     assert "timeout" in message
 
 
@@ -266,6 +266,6 @@ def test_staged_in_production_and_published(site: Site) -> None:
     finally:
         site.postgres.start()
     assert stopped.is_set()
-    assert message.startswith("catalog of prod cannot be ")
+    assert message.startswith("Catalog of prod cannot be ")
     site.workshop.answer("publish", run["run_id"], "--target", "prod")
     assert site.published().keys() == ALL

@@ -118,7 +118,7 @@ def test_a_retry_is_refused_when_a_table_was_published_since(built: Project) -> 
     (built.target / "run_results.json").write_bytes(failed)
     before = built.state()
     output = built.refused("retry")
-    assert "cannot be continued: reference.meters was published since. start a new run." in output
+    assert "cannot be continued: reference.meters was published since. Start a new run." in output
     assert built.state() == before
 
 
@@ -274,7 +274,7 @@ def test_a_foreign_commit_is_refused_with_its_snapshot_and_not_lost(
     result = running.wait()
     assert result.code == 2
     assert (
-        f"nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}"
+        f"Nothing was published: serving.sites moved: its current snapshot is now {foreign.snapshot_id}"
         in result.out
     )
     assert "Traceback" not in result.out
@@ -301,7 +301,7 @@ def test_a_table_that_someone_else_creates_meanwhile_is_not_overwritten(
     (folder / "go").touch()
     result = running.wait()
     assert result.code == 2
-    assert "nothing was published: serving.last moved" in result.out
+    assert "Nothing was published: serving.last moved" in result.out
     assert str(foreign.snapshot_id) in result.out
     assert built.rows("serving.last") == [(1,)]
 
@@ -340,7 +340,7 @@ def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Project) -> No
     other.execute("rollback")
     other.close()
     assert result.code == 2
-    assert "catalog of dev" in result.out
+    assert "Catalog of dev" in result.out
     assert "locked" in result.out
     assert "Traceback" not in result.out
     assert project.locations() == before

@@ -66,7 +66,7 @@ def test_the_guarantee_is_what_is_known_of_the_server(rest: Place, server: RestS
 def test_what_is_said_of_a_server_is_understood(rest: Place, server: RestServer) -> None:
     rest.environment.catalog_properties["slipway.multi-table-commit"] = "yes"
     server.asked.clear()
-    with pytest.raises(ConfigError, match=r"multi-table-commit of staging is yes\. set it to atomic, or"):
+    with pytest.raises(ConfigError, match=r"multi-table-commit of staging is yes\. Set it to atomic, or"):
         Tables(rest.environment).locations()
     assert server.asked == []
 
@@ -110,8 +110,8 @@ def test_a_server_that_never_answers_is_given_up(rest: Place, server: RestServer
     server.fault = lambda handler, _: 503 if handler.command == "POST" and handler.path != SPACES else None
     with pytest.raises(UnavailableError) as failed:
         publish()
-    assert failed.value.line().startswith("release 2 may be published in part: catalog of staging cannot be")
-    assert failed.value.line().endswith("the next run or publication finishes or undoes it.")
+    assert failed.value.line().startswith("Release 2 may be published in part: Catalog of staging cannot be")
+    assert failed.value.line().endswith("The next run or publication finishes or undoes it.")
     server.fault = lambda *_: None
     assert rest.numbers() == ONE == rest.seen()
     assert rest.heal() == []  # it was not begun
@@ -124,7 +124,7 @@ def test_a_server_that_refuses(rest: Place, server: RestServer, status: int) -> 
     publish = rest.stage(**TWO)
     fault = server.fault = Failing(status)
     with pytest.raises(
-        UnavailableError, match=r"^catalog of staging cannot be written: RefusedError: refused"
+        UnavailableError, match=r"^Catalog of staging cannot be written: RefusedError: refused"
     ):
         publish()
     assert fault.count == (2 if status == 401 else 1)
@@ -135,7 +135,7 @@ def test_a_server_that_refuses(rest: Place, server: RestServer, status: int) -> 
 def test_a_server_that_cannot_be_opened(rest: Place, server: RestServer, status: int) -> None:
     server.fault = lambda *_: status
     with pytest.raises(
-        UnavailableError, match=r"^catalog of staging cannot be opened: RefusedError: refused"
+        UnavailableError, match=r"^Catalog of staging cannot be opened: RefusedError: refused"
     ):
         Tables(rest.environment).locations()
 
@@ -148,7 +148,7 @@ def test_a_server_that_is_gone(rest: Place, server: RestServer) -> None:
     server.server_close()
     began = time.monotonic()
     with pytest.raises(
-        UnavailableError, match=r"^catalog of staging cannot be written: .*Connection refused"
+        UnavailableError, match=r"^Catalog of staging cannot be written: .*Connection refused"
     ):
         publish()
     assert time.monotonic() - began < 20
@@ -174,7 +174,7 @@ def test_a_part_that_was_done_is_taken_back(rest: Place, server: RestServer) -> 
     rest.publish(**ONE)
     publish = rest.stage(**TWO)
     server.dies_after = 2
-    with pytest.raises(UnavailableError, match="release 2 may be published in part"):
+    with pytest.raises(UnavailableError, match="Release 2 may be published in part"):
         publish()
     server.dies_after, server.fault = None, lambda *_: None
     assert list(rest.numbers().values()).count(2) == 2
@@ -195,7 +195,7 @@ def test_a_part_that_was_done_is_finished_by_the_same_process(rest: Place, serve
 
 def test_a_server_that_keeps_no_tags_is_refused(rest: Place, server: RestServer) -> None:
     server.keeps_tags = False
-    with pytest.raises(UnavailableError, match=r"was published without its tag release-1: .* use another"):
+    with pytest.raises(UnavailableError, match=r"was published without its tag release-1: .* Use another"):
         rest.publish(**ONE)
 
 

@@ -62,7 +62,7 @@ def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
     """
     for side, project in versions.items():
         if not (project / "dbt_project.yml").is_file():
-            raise SlipwayError(f"{side} does not build", "it has no dbt_project.yml", "name another version")
+            raise SlipwayError(f"{side} does not build", "it has no dbt_project.yml", "Name another version")
     with _running(what, versions) as processes:
         done: dict[str, RunManifest | None] = {}
         while len(done) < len(processes):
@@ -71,7 +71,7 @@ def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
                     done[side] = _manifest(side, what.folder / side)
             time.sleep(_POLL)
     if not (built := {side: manifest for side, manifest in done.items() if manifest}):
-        raise SlipwayError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
+        raise SlipwayError("Nothing to do", NOTHING_SELECTED, "List nodes with dbt ls")
     return built
 
 
@@ -138,7 +138,7 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
         if NOTHING_SELECTED in told[-1]:
             return None
         raise SlipwayError(
-            f"{side} does not build", told[-1].removeprefix("slipway: "), "run it alone with slipway run"
+            f"{side} does not build", told[-1].removeprefix("slipway: "), "Run it alone with slipway run"
         ) from None
     printed.pop("folder", None)
     try:
@@ -146,9 +146,9 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
     except ValidationError as error:
         first = error.errors()[0]
         why = f"its run manifest has another form ({'.'.join(map(str, first['loc']))}: {first['msg']})"
-        raise SlipwayError(f"{side} cannot be compared", why, "name a later version") from None
+        raise SlipwayError(f"{side} cannot be compared", why, "Name a later version") from None
     if manifest.outcome is not Outcome.PUBLISHED:
-        raise SlipwayError(f"{side} does not build", _reason(manifest), "run it alone with slipway run")
+        raise SlipwayError(f"{side} does not build", _reason(manifest), "Run it alone with slipway run")
     return manifest
 
 

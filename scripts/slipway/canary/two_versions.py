@@ -118,9 +118,9 @@ def _pins(environment: Environment) -> dict[str, str]:
     found = {name: location for name, location in shown.items() if name.partition(".")[0] in _INPUT_LAYERS}
     if not found:
         raise NotFoundError(
-            f"no input is published in {environment.name}",
+            f"No input is published in {environment.name}",
             "a canary builds from published raw tables",
-            "slipway run",
+            "Publish some with slipway run",
         )
     return found | {name: shown[name] for name in _histories(records) & shown.keys()}
 

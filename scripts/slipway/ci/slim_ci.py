@@ -88,7 +88,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         raise NotFoundError(
             f"{environment.name} has no release to compare with",
             "slim CI builds what differs from one",
-            "publish one with slipway run, or build everything with dbt build --target ci",
+            "Publish one with slipway run, or build everything with dbt build --target ci",
         )
     against = releases[-1]
     described = _released_code(records, releases)
@@ -139,7 +139,9 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
     described = records.dbt_manifest(against.run_id)
     if described is None:
         raise NotFoundError(
-            f"run {against.run_id} has no manifest of dbt", "slim CI compares with it", "slipway run --force"
+            f"Run {against.run_id} has no manifest of dbt",
+            "slim CI compares with it",
+            "Make one with slipway run --force",
         )
     nodes = described["nodes"]
     unseen = tables_of(nodes)

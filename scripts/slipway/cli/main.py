@@ -134,7 +134,7 @@ def _end_like_an_interrupt() -> list[int]:
 
 
 def _interrupted(ended: list[int]) -> int:
-    output.message(f"slipway: interrupted; {output.what_is_done() or 'nothing was published'}.")
+    output.message(f"slipway: Interrupted. {output.what_is_done() or 'Nothing was published'}.")
     return 128 + (ended[0] if ended else signal.SIGINT)
 
 
@@ -150,22 +150,21 @@ def _failed(error: BaseException) -> int:
         failure(f"slipway: {error.line()}")
         return error.exit_code
     done = output.what_is_done()
-    before = f"{done}; what comes after it failed: " if done else ""
+    before = f"{done}; what comes after it failed: "
+    cannot, unexpected = (f"{before}cannot", f"{before}unexpected") if done else ("Cannot", "Unexpected")
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
-        again = "nothing needs to be done again" if done else "make room, or write elsewhere, then run again"
-        failure(f"slipway: {before}cannot write{where}: {error.strerror}. {again}.")
+        again = "Nothing needs to be done again" if done else "Make room, or write elsewhere, then run again"
+        failure(f"slipway: {cannot} write{where}: {error.strerror}. {again}.")
         return 5
     if isinstance(error, PermissionError):
         where = error.filename or "a file or folder"
         failure(
-            f"slipway: cannot use {where}: {error.strerror or error}. check its owner and its permissions."
+            f"slipway: Cannot use {where}: {error.strerror or error}. Check its owner and its permissions."
         )
         return 5
     text = " ".join(str(error).split()) or type(error).__name__
-    failure(
-        f"slipway: {before}unexpected {type(error).__name__}: {text}. Run with --debug for the traceback."
-    )
+    failure(f"slipway: {unexpected} {type(error).__name__}: {text}. Run with --debug for the traceback.")
     return 70
 
 

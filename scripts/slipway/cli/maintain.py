@@ -76,7 +76,7 @@ def command(
         output.message(line)
     done = None if dry_run else maintain(proposal, output.message)
     if done:
-        output.done("maintenance is done")
+        output.done("Maintenance is done")
     plan, written = (done.plan, done.bytes_written) if done else (proposal.plan, None)
     if output_ == "json":
         output.as_json(_record(proposal.environment.name, plan, written))

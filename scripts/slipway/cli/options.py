@@ -63,7 +63,7 @@ def selection(function: F) -> F:
 
 def _some(_: click.Context, __: click.Parameter, chosen: tuple[str, ...]) -> tuple[str, ...]:
     if chosen and not " ".join(chosen).split():
-        raise UsageError("--select names no table", "it is empty", "leave it out for all of them")
+        raise UsageError("--select names no table", "it is empty", "Leave it out for all of them")
     return chosen
 
 
@@ -116,14 +116,14 @@ def parse_vars(text: str | None) -> dict[str, Any]:
         value = yaml.safe_load(text or "{}")
     except (yaml.YAMLError, ValueError) as error:  # of a date that does not exist
         raise UsageError(
-            "--vars is not YAML", " ".join(str(error).split()), "quote it: --vars '{a: 1}'"
+            "--vars is not YAML", " ".join(str(error).split()), "Quote it: --vars '{a: 1}'"
         ) from None
     if not isinstance(value, dict):
-        raise UsageError("--vars is not a mapping", repr(value), "write --vars '{a: 1}'")
+        raise UsageError("--vars is not a mapping", repr(value), "Write --vars '{a: 1}'")
     try:
         json.dumps(value, default=str)
     except (TypeError, ValueError) as error:
-        raise UsageError("--vars cannot be recorded", str(error), "write --vars '{a: 1}'") from None
+        raise UsageError("--vars cannot be recorded", str(error), "Write --vars '{a: 1}'") from None
     return value
 
 
@@ -137,6 +137,6 @@ def made(output_dir: Path) -> Path:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"--output-dir {output_dir} cannot be made", error.strerror or str(error), "name another folder"
+            f"--output-dir {output_dir} cannot be made", error.strerror or str(error), "Name another folder"
         ) from None
     return output_dir

@@ -35,7 +35,7 @@ def command(run: str, target: str | None, wait: int, output_: str, project_dir: 
     from slipway.runs.publish_staged import publish_run
 
     release = publish_run(find_project(project_dir), target, run, wait)
-    output.done(f"release {release.number} of run {release.run_id} is published")
+    output.done(f"Release {release.number} of run {release.run_id} is published")
     if output_ == "json":
         output.as_json(release.model_dump(mode="json"))
         return

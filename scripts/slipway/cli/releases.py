@@ -39,7 +39,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         return
     if not releases:
         if not damaged:
-            output.message("there is no release yet: publish one with slipway run")
+            output.message("There is no release yet. Publish one with slipway run.")
         return
     output.table(
         ("release", "published (UTC)", "run", "commit", "changed tables", "note"),

@@ -64,7 +64,7 @@ def command(
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
     release = roll_back(proposal, hold=hold, reason=reason)
-    output.done(f"release {release.number} shows release {proposal.goal.number}")
+    output.done(f"Release {release.number} shows release {proposal.goal.number}")
     if output_ == "json":
         output.as_json(_record(proposal, release.number))
         return

@@ -52,7 +52,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
             if run.outcome in ("unreadable", "incomplete") and run.reason:
                 output.message(run.reason)
     else:
-        output.message("there is no run yet: start one with slipway run")
+        output.message("There is no run yet. Start one with slipway run.")
 
 
 def _cells(run: RunLine) -> list[object]:

@@ -58,13 +58,13 @@ def command(
 
     if output_ == "parquet" and sys.stdout.isatty():
         raise UsageError(
-            "parquet is not written to a terminal", fix="redirect it: slipway sql … -o parquet > rows.parquet"
+            "Parquet is not written to a terminal", fix="Redirect it: slipway sql … -o parquet > rows.parquet"
         )
     try:
         text = sys.stdin.read() if query == "-" else query
         text.encode()
     except UnicodeError as error:
-        raise UsageError("the query is not text in UTF-8", str(error), "convert it") from None
+        raise UsageError("The query is not text in UTF-8", str(error), "Convert it") from None
     result = run_query(
         text,
         project_dir=project_dir,

@@ -153,14 +153,14 @@ def commit_of(project: Path) -> Commit:
     top = Path(os.fsdecode(_asked(project, "rev-parse", "--show-toplevel").removesuffix(b"\n"))).resolve()
     if not project.is_relative_to(top):
         raise NotFoundError(
-            f"git's work tree is {top}",
+            f"Git's work tree is {top}",
             f"it does not hold {project}",
-            "unset core.worktree in its configuration",
+            "Unset core.worktree in its configuration",
         )
     head = git.call(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if head.returncode:
         why = git.told(head.stderr) if head.stderr.strip() else "the branch has no commit yet"
-        raise NotFoundError(f"no commit holds {project}", why, "commit it")
+        raise NotFoundError(f"No commit holds {project}", why, "Commit it")
     commit = head.stdout.decode().strip()
     listed = _asked(project, "ls-tree", "-r", "-l", "-z", "--full-tree", commit)
     entries: dict[str, tuple[str, str]] = {}
@@ -235,5 +235,5 @@ def _is_litter(name: str) -> bool:
 def _asked(project: Path, *arguments: str) -> bytes:
     done = git.call(project, *arguments)
     if done.returncode:
-        raise NotFoundError(f"git cannot tell what {project} is", git.told(done.stderr), "repair it")
+        raise NotFoundError(f"Git cannot tell what {project} is", git.told(done.stderr), "Repair it")
     return done.stdout

@@ -32,12 +32,12 @@ def resolve(project: Path, ref: str) -> str:
         raise NotFoundError(
             f"{project} has no git repository that can be read",
             told(found.stderr),
-            "other versions of the code come from git: make a repository with git init and commit, or repair it",
+            "Other versions of the code come from git: make a repository with git init and commit, or repair it",
         )
     done = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if done.returncode:
         raise NotFoundError(
-            f"no commit {ref}", "git does not know it", "fetch it or name another with --base"
+            f"No commit {ref}", "git does not know it", "Fetch it or name another with --base"
         )
     return done.stdout.strip()
 
@@ -83,7 +83,7 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
     top = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
     done = _git(project, *_AS_COMMITTED, "worktree", "add", "--detach", "--force", str(folder), commit)
     if done.returncode:
-        raise UnavailableError(f"no work tree at {commit[:12]}", told(done.stderr), "run git worktree prune")
+        raise UnavailableError(f"No work tree at {commit[:12]}", told(done.stderr), "Run git worktree prune")
     try:
         yield folder / project.resolve().relative_to(top.resolve())
     finally:
@@ -131,10 +131,10 @@ def call(project: Path, *arguments: str, given: bytes | None = None) -> subproce
         return subprocess.run(command, env=variables, input=given, capture_output=True, check=False)
     except FileNotFoundError:
         raise UnavailableError(
-            "git is not installed", "there is no program git on PATH", "install git, or set PATH"
+            "Git is not installed", "there is no program git on PATH", "Install git, or set PATH"
         ) from None
     except OSError as error:
-        raise UnavailableError("git cannot be started", error.strerror or str(error), "check PATH") from None
+        raise UnavailableError("Git cannot be started", error.strerror or str(error), "Check PATH") from None
 
 
 def _git(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -181,7 +181,7 @@ def install(project: Path, version: Path) -> None:
     if done.returncode:
         told = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
         raise SlipwayError(
-            "the packages of that version cannot be installed", told[-1].strip(), "run dbt deps there"
+            "The packages of that version cannot be installed", told[-1].strip(), "Run dbt deps there"
         )
 
 

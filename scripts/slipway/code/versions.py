@@ -62,7 +62,9 @@ def code_of(project: Path, read: Iterable[Path] = ()) -> Code:
         findings |= {name: why for name, why in status(project) if name not in findings}
     except (NotFoundError, UnavailableError) as error:
         why = ": ".join(part for part in (error.what, error.why) if part)
-        return Code(commit=None, dirty=True, problem=why, packages=_digests(packages))
+        return Code(
+            commit=None, dirty=True, problem=f"{why[0].lower()}{why[1:]}", packages=_digests(packages)
+        )
     installed = {name: folder for name, folder in packages.items() if not commit.holds_any(folder)}
     digests = _digests(installed)
     pinned = _described(project, "vars").get(PINNED) or {}

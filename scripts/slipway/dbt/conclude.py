@@ -257,9 +257,9 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         if outcome is not Outcome.PUBLISHED:
             raise
         raise UnrecordedError(
-            f"release {session.release} is published, but the records of its run are not complete",
+            f"Release {session.release} is published, but the records of its run are not complete",
             f"{error.what}: {error.why}",
-            "nothing needs to be done again; slipway show tells what is known of this run",
+            "Nothing needs to be done again; slipway show tells what is known of this run",
         ) from error
     if failure:
         raise failure

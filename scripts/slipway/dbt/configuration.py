@@ -33,12 +33,12 @@ def check_incremental(node: Any) -> None:
     keys = [key for key in _given(config) if key.startswith("merge_")]
     if "merge_returning_columns" in keys:
         raise ConfigError(
-            f"{node.name}: merge_returning_columns", "nothing reads the rows it would return", "remove it"
+            f"{node.name}: merge_returning_columns", "nothing reads the rows it would return", "Remove it"
         )
     unknown = sorted(set(keys) - set(MERGE_KEYS))
     if unknown:
         raise ConfigError(
-            f"{node.name}: {', '.join(unknown)}", "no such key", f"use one of {', '.join(MERGE_KEYS)}"
+            f"{node.name}: {', '.join(unknown)}", "no such key", f"Use one of {', '.join(MERGE_KEYS)}"
         )
     keys += [key for key in _PREDICATES if config.get(key)]
     if config.materialized != "incremental":
@@ -47,7 +47,7 @@ def check_incremental(node: Any) -> None:
     strategy = strategy_of(node)
     if strategy not in STRATEGIES:
         raise ConfigError(
-            f"{node.name}: incremental_strategy {strategy}", "unknown", f"use one of {', '.join(STRATEGIES)}"
+            f"{node.name}: incremental_strategy {strategy}", "unknown", f"Use one of {', '.join(STRATEGIES)}"
         )
     if strategy != "merge":
         _refuse_keys(node, [key for key in keys if key in MERGE_KEYS], strategy)
@@ -66,7 +66,7 @@ def refuse_in_batches(node: Any) -> None:
         raise ConfigError(
             f"{node.name}: rows_added and partitions_changed have no place in a microbatch model",
             "a batch replaces its window of time, and would lose the rows that they leave out",
-            "remove the condition; dbt gives each batch its window of every input with an event_time",
+            "Remove the condition; dbt gives each batch its window of every input with an event_time",
         )
 
 
@@ -86,7 +86,7 @@ def predicates_of(node: Any) -> list[str]:
     texts = given if isinstance(given, list | tuple) else [given] if given else []
     if not all(isinstance(text, str) and text.strip() for text in texts):
         raise ConfigError(
-            f"{node.name}: incremental_predicates is {given!r}", "", "give a text or a list of texts"
+            f"{node.name}: incremental_predicates is {given!r}", "", "Give a text or a list of texts"
         )
     return listed(texts)
 
@@ -99,20 +99,20 @@ def merge_keys_of(node: Any) -> dict[str, Any]:
 def _check_key(node: Any, strategy: str) -> None:
     config = node.config
     if strategy == "merge" and not _has_key(node):
-        raise ConfigError(f"{node.name}: merge needs unique_key", "none is set", "set it or use append")
+        raise ConfigError(f"{node.name}: merge needs unique_key", "none is set", "Set it or use append")
     if strategy == "delete+insert" and not config.get("unique_key"):
         raise ConfigError(
-            f"{node.name}: delete+insert needs unique_key", "none is set", "set it or use append"
+            f"{node.name}: delete+insert needs unique_key", "none is set", "Set it or use append"
         )
     if strategy == "microbatch" and config.get("unique_key"):
         raise ConfigError(
             f"{node.name}: unique_key has no effect with microbatch",
             "a batch replaces the rows of its time",
-            "remove it, or use merge",
+            "Remove it, or use merge",
         )
     if strategy == "microbatch" and not config.get("event_time"):
         raise ConfigError(
-            f"{node.name}: microbatch needs event_time", "none is set", "name the column that says when"
+            f"{node.name}: microbatch needs event_time", "none is set", "Name the column that says when"
         )
 
 
@@ -122,7 +122,7 @@ def _has_key(node: Any) -> bool:
 
 def _refuse_keys(node: Any, keys: list[str], what: str) -> None:
     if keys:
-        raise ConfigError(f"{node.name}: {', '.join(keys)} has no effect with {what}", "", "remove it")
+        raise ConfigError(f"{node.name}: {', '.join(keys)} has no effect with {what}", "", "Remove it")
 
 
 def _given(config: Any) -> list[str]:

@@ -37,7 +37,7 @@ def contract_of(node: Any) -> Contract | None:
             raise ConfigError(
                 f"{node.name}: constraint {kind}",
                 "it would not be checked",
-                "use a relationships or a singular test",
+                "Use a relationships or a singular test",
             )
     return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
 

@@ -36,14 +36,14 @@ def keep_of(node: Any) -> str:
         raise ConfigError(
             f"{node.name}: {KEY} has no effect with a {node.config.materialized}",
             "all of its rows are made by the present code",
-            "remove it",
+            "Remove it",
         )
     reason = given.get("keep") if isinstance(given, Mapping) else None
     if not isinstance(reason, str) or not reason.strip() or len(given) != 1:
         raise ConfigError(
             f"{node.name}: {KEY} is {given!r}",
             "rows that other code made stay only with a reason",
-            f"write {KEY}: {{keep: <the reason>}}, or remove it",
+            f"Write {KEY}: {{keep: <the reason>}}, or remove it",
         )
     return " ".join(reason.split())
 

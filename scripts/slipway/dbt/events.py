@@ -144,7 +144,7 @@ def _opened(log: Path) -> IO[str]:
             return log.open("a", encoding="utf-8")
     except FileExistsError:
         raise UnavailableError(
-            f"{log.parent} cannot be made", "a file is in its place", "check SLIPWAY_HOME"
+            f"{log.parent} cannot be made", "a file is in its place", "Check SLIPWAY_HOME"
         ) from None
 
 

@@ -34,7 +34,7 @@ def register(cursor: duckdb.DuckDBPyConnection, name: str, frame: Any, model: st
         raise ContractError(
             f"{model}: what the model returned cannot be read",
             str(error).split("\n", 1)[0],
-            "return a relation, a data frame, an Arrow table or reader, or yield batches of them",
+            "Return a relation, a data frame, an Arrow table or reader, or yield batches of them",
         ) from None
     return refused
 
@@ -49,7 +49,7 @@ def _check_names(frame: Any, model: str) -> None:
     for name in map(str, names):
         if name.casefold() in seen:
             raise ContractError(
-                f"{model}: column {name} occurs twice", fix="give each column a name of its own"
+                f"{model}: column {name} occurs twice", fix="Give each column a name of its own"
             )
         seen.add(name.casefold())
 
@@ -61,7 +61,7 @@ def _reader(parts: Iterator[Any], model: str, refused: list[ContractError]) -> p
     first = next(batches, None)
     if first is None:
         raise ContractError(
-            f"{model}: the model yielded no batch", "its columns are not known", "yield one without rows"
+            f"{model}: the model yielded no batch", "its columns are not known", "Yield one without rows"
         )
 
     def same() -> Iterator[pa.RecordBatch]:
@@ -89,14 +89,14 @@ def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
             raise ContractError(
                 f"{model}: the model yielded a data frame that Arrow cannot hold",
                 " ".join(str(error).split()),
-                "give each column one type and a name of its own",
+                "Give each column one type and a name of its own",
             ) from None
         _check_times(part, model)
         return [batch]
     raise ContractError(
         f"{model}: the model yielded a {type(part).__name__}",
         "it is no batch of rows",
-        "yield Arrow batches or tables, or pandas data frames",
+        "Yield Arrow batches or tables, or pandas data frames",
     )
 
 
@@ -114,7 +114,7 @@ def _check_times(frame: Any, model: str) -> None:
             raise ContractError(
                 f"{model}: column {name} has dates and times, or times with and without a zone, side by side",
                 "they are of different types",
-                "give the column one",
+                "Give the column one",
             )
 
 
@@ -131,7 +131,7 @@ def _checked(batch: pa.RecordBatch, schema: pa.Schema, model: str) -> pa.RecordB
     raise ContractError(
         f"{model}: the model yielded batches of different columns",
         f"first {_told(schema)}, then {_told(batch.schema)}",
-        "give each batch the same names and types",
+        "Give each batch the same names and types",
     )
 
 

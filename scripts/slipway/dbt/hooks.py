@@ -61,7 +61,7 @@ def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
         session.request.run_id,
         tables,
         wait=_seconds(session.request.wait),
-        what=f"a run in {session.environment.name}",
+        what=f"A run in {session.environment.name}",
         tell=lambda text: fire_event(JinjaLogInfo(msg=text)),
     )
     atexit.register(session.lease.release)  # plain dbt leaves out on-run-end when it is interrupted
@@ -101,7 +101,7 @@ def _seconds(asked: float | None) -> float:
         return WAITS if asked is None else asked
     if not given.isdecimal():
         raise ConfigError(
-            f"SLIPWAY_WAIT is {given}", "it is no number of seconds", "give a whole number, or 0"
+            f"SLIPWAY_WAIT is {given}", "it is no number of seconds", "Give a whole number, or 0"
         )
     return float(given)
 
@@ -121,13 +121,13 @@ def begin(session: Session) -> list[str]:
     check_names(session.manifest, session.environment)
     check_configuration(session.manifest, selected_resources.SELECTED_RESOURCES)
     if not session.scratch:
-        Holds(session.records).refuse(f"a run in {session.environment.name}")
+        Holds(session.records).refuse(f"A run in {session.environment.name}")
     engine()  # before threads ask for it all at once
     lines = list(session.heal())
     if not session.scratch:
         session.records.last_release()  # what is built could not be published beside a record that is damaged
     if wait_for_turn(session, everything=_is_retry()):
-        Holds(session.records).refuse(f"a run in {session.environment.name}")  # placed while it waited
+        Holds(session.records).refuse(f"A run in {session.environment.name}")  # placed while it waited
     lines += session.heal()
     if warning := check_store(session.outputs, session.records):
         lines.append(warning)
@@ -275,9 +275,9 @@ def _resume(session: Session, run_id: str) -> None:
         now = None if (namespace, name) in session.renamed else published.get((namespace, name))
         if not stands_on(session.outputs, (namespace, name), record["base"], now):
             raise NotFoundError(
-                f"run {run_id} cannot be continued",
+                f"Run {run_id} cannot be continued",
                 f"{namespace}.{name} was published since",
-                "start a new run",
+                "Start a new run",
             )
         session.release = int(record["release"])  # its tables carry the tag of this number
         if record["retires"]:
@@ -299,7 +299,7 @@ def _failed_run(session: Session) -> str:
             if manifest is not None and manifest.invocation_id == invocation:
                 return run_id
     raise NotFoundError(
-        "nothing to retry",
+        "Nothing to retry",
         f"no run in {session.environment.name} belongs to invocation {invocation}",
-        "use dbt build",
+        "Use dbt build",
     )

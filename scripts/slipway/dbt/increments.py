@@ -82,7 +82,7 @@ def check_raw(table: Table | None, name: str) -> None:
         raise ConfigError(
             f"rows_added({name}) cannot be told",
             f"it is made from {others[0]}, and the _run_id of its rows is not of the run that wrote them",
-            "read the raw table, or use partitions_changed",
+            "Read the raw table, or use partitions_changed",
         )
 
 
@@ -170,7 +170,7 @@ def _field(table: Table, column: str) -> NestedField:
         raise ConfigError(
             f"partitions_changed({'.'.join(table.name()[-2:])}) names {column}",
             "no such column",
-            f"use one of {have}",
+            f"Use one of {have}",
         )
     return found
 

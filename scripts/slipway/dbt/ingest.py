@@ -117,7 +117,7 @@ def show_landing(session: Session, database: str, identifier: TableId) -> None:
     feed = identifier[1]
     if feed not in session.landing.feeds:
         known = ", ".join(session.landing.feeds) or "none"
-        raise NotFoundError(f"no feed {feed}", f"contracts/ describes {known}", "add its contract")
+        raise NotFoundError(f"No feed {feed}", f"contracts/ describes {known}", "Add its contract")
     _check_readers(session.manifest, identifier)
     offer = session.intake.offer(feed)
     select = session.landing.select(feed, offer.files, session.request.run_id)
@@ -144,7 +144,7 @@ def _check_readers(manifest: Any, source: TableId) -> None:
             raise ConfigError(
                 f"{node.schema}.{node.alias} reads {schema}.{feed}",
                 f"it shows a file only until raw.{feed} has taken it, so that later runs would not find it",
-                f"read raw.{feed} instead; the model that reads {schema}.{feed} is called {feed}, in schema raw",
+                f"Read raw.{feed} instead; the model that reads {schema}.{feed} is called {feed}, in schema raw",
             )
 
 

@@ -69,7 +69,7 @@ def _check_offer(session: Session, feed: str) -> None:
         raise NotFoundError(
             f"raw.{feed} cannot be written anew",
             f"it holds rows of {names}, which the landing area does not have any more",
-            "put the files back, or make the model incremental with full_refresh=false",
+            "Put the files back, or make the model incremental with full_refresh=false",
         )
 
 
@@ -86,7 +86,7 @@ def _check_ingested(session: Session, feed: str, request: WriteRequest, table: T
         raise ContractError(
             f"raw.{feed} would lose {', '.join(lacking)}",
             "the landed files hold it, and raw, which takes each file once, has no column for it",
-            f"have the model select every column, and set on_schema_change='append_new_columns' "
+            f"Have the model select every column, and set on_schema_change='append_new_columns' "
             f"(it is '{request.on_schema_change}')",
         )
     flags = get_flags()
@@ -134,5 +134,5 @@ def _check_rows(session: Session, feed: str, table: Table) -> None:
             raise ContractError(
                 f"raw.{feed} would hold {found:,} rows of {entry.path}",
                 f"{entry.rows:,} were counted when it landed",
-                "raw takes every row of a file: remove filters and joins from the model, then run again",
+                "Raw takes every row of a file: remove filters and joins from the model, then run again",
             )

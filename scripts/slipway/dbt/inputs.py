@@ -126,7 +126,7 @@ def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: st
             "a date has no hour, and batches are hours"
             if kind == "DATE"
             else "dbt compares it with the times of a batch, which is no comparison of times",
-            f"cast it to a {'timestamp' if kind == 'DATE' else 'date or timestamp'} in a model before, or take event_time "
+            f"Cast it to a {'timestamp' if kind == 'DATE' else 'date or timestamp'} in a model before, or take event_time "
             f"from {name}: it is then read whole by each batch",
         )
 
@@ -170,7 +170,7 @@ def _type_of(cursor: duckdb.DuckDBPyConnection, node: Any, column: str) -> str:
         return str(cursor.sql(f"select {column} from {relation} limit 0").types[0])
     except duckdb.Error as error:
         raise ConfigError(
-            f"event_time {column} of {relation}", str(error).split("\n", 1)[0], "name a column of it"
+            f"event_time {column} of {relation}", str(error).split("\n", 1)[0], "Name a column of it"
         ) from None
 
 

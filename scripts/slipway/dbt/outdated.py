@@ -33,13 +33,13 @@ def check_rebuild(node: Any, reason: str) -> None:
         raise ConfigError(
             what,
             f"{reason}, and full_refresh: false keeps its table from being built anew",
-            "read the input without rows_added or partitions_changed, or allow full_refresh",
+            "Read the input without rows_added or partitions_changed, or allow full_refresh",
         )
     if keys := merge_keys_of(node):
         raise ConfigError(
             what,
             f"{reason}, and with {', '.join(keys)} a table that is built anew may be another",
-            f"decide, and run: slipway run --select {node.name} --full-refresh",
+            f"Decide, and run: slipway run --select {node.name} --full-refresh",
         )
 
 

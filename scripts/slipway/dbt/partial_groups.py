@@ -34,14 +34,14 @@ def allowed_of(node: Any) -> str:
         raise ConfigError(
             f"{node.name}: {KEY} has no effect with a {node.config.materialized}",
             "it reads its inputs whole",
-            "remove it",
+            "Remove it",
         )
     reason = given.get("allow") if isinstance(given, Mapping) else None
     if not isinstance(reason, str) or not reason.strip() or len(given) != 1:
         raise ConfigError(
             f"{node.name}: {KEY} is {given!r}",
             "groups of which a part is read are written only with a reason",
-            f"write {KEY}: {{allow: <the reason>}}, or remove it",
+            f"Write {KEY}: {{allow: <the reason>}}, or remove it",
         )
     return " ".join(reason.split())
 

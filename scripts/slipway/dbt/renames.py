@@ -48,7 +48,7 @@ def was(node: Any) -> TableId | None:
         return None
     layer, _, name = str(given).rpartition(".")
     if not name or not isinstance(given, str):
-        raise ConfigError(f"{node.name}: was is {given!r}", "it names no table", "write table or layer.table")
+        raise ConfigError(f"{node.name}: was is {given!r}", "it names no table", "Write table or layer.table")
     return layer or node.schema, name
 
 

@@ -54,9 +54,9 @@ def read_seed(name: str, path: Path, delimiter: str = ",") -> Seed:
     """
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise ConfigError(
-            f"seed {name}: delimiter is {delimiter!r}",
+            f"Seed {name}: delimiter is {delimiter!r}",
             "it is to be one character, and no quote",
-            'write for example delimiter: ";", or "\\t" in double quotes for a tab',
+            'Write for example delimiter: ";", or "\\t" in double quotes for a tab',
         )
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -70,15 +70,15 @@ def read_seed(name: str, path: Path, delimiter: str = ",") -> Seed:
                     lines.append(reader.line_num)
         except UnicodeDecodeError as error:
             raise ContractError(
-                f"seed {name} is not UTF-8",
+                f"Seed {name} is not UTF-8",
                 f"after line {reader.line_num}: {error.reason}",
-                "save it as UTF-8",
+                "Save it as UTF-8",
             ) from None
         except csv.Error as error:
             raise ContractError(
-                f"seed {name} is not CSV",
+                f"Seed {name} is not CSV",
                 f"line {reader.line_num}: {error}",
-                "close each quote, and double a quote inside of a field in quotes",
+                "Close each quote, and double a quote inside of a field in quotes",
             ) from None
     columns = rows.pop(0) if rows else []
     lines = lines[1:]
@@ -86,9 +86,9 @@ def read_seed(name: str, path: Path, delimiter: str = ",") -> Seed:
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             raise ContractError(
-                f"seed {name}: the row that ends at line {line} has {len(row)} fields",
+                f"Seed {name}: the row that ends at line {line} has {len(row)} fields",
                 f"there are {len(columns)} columns, separated by {delimiter!r}",
-                "put a field with the delimiter in it in double quotes, or set the seed's delimiter",
+                "Put a field with the delimiter in it in double quotes, or set the seed's delimiter",
             )
     return Seed(name, columns, rows, lines)
 
@@ -104,13 +104,13 @@ def seed_types(seed: Seed, guessed: Sequence[str], declared: Mapping[str, str]) 
     given: dict[str, str] = {}
     for name, kind in declared.items():
         if name.lower() in given:
-            raise ConfigError(f"seed {seed.name}: column_types names {name} twice", fix="name it once")
+            raise ConfigError(f"Seed {seed.name}: column_types names {name} twice", fix="Name it once")
         if name.lower() not in map(str.lower, seed.columns):
             near = difflib.get_close_matches(name, seed.columns, 1)
             raise ConfigError(
-                f"seed {seed.name}: column_types names {name}",
+                f"Seed {seed.name}: column_types names {name}",
                 "no such column",
-                f"did you mean {near[0]}" if near else f"use columns of {', '.join(seed.columns)}",
+                f"Did you mean {near[0]}" if near else f"Use columns of {', '.join(seed.columns)}",
             )
         given[name.lower()] = kind
     return [
@@ -165,7 +165,7 @@ def load_seed(
             raise _not_of_type(cursor, seed, kinds, error) from None
         found = cursor.execute(f"select count(*) from {relation}").fetchone()
         if found != (len(seed.rows),):
-            raise ContractError(f"seed {seed.name} has {len(seed.rows)} rows, and {found} were loaded")
+            raise ContractError(f"Seed {seed.name} has {len(seed.rows)} rows, and {found} were loaded")
     finally:
         cursor.unregister("__slipway_seed")
 
@@ -180,24 +180,24 @@ def _not_of_type(
         ).fetchone()
         if row:
             return ContractError(
-                f"seed {seed.name}: {row[0]!r} at line {row[1]} is no {kind}",
+                f"Seed {seed.name}: {row[0]!r} at line {row[1]} is no {kind}",
                 f"column {name}",
-                "correct it, or declare another type in column_types",
+                "Correct it, or declare another type in column_types",
             )
-    return ContractError(f"seed {seed.name} cannot be loaded", str(error).split("\n", 1)[0])
+    return ContractError(f"Seed {seed.name} cannot be loaded", str(error).split("\n", 1)[0])
 
 
 def _check_columns(name: str, columns: Sequence[str]) -> None:
     known: dict[str, str] = {}
     for at, column in enumerate(columns, start=1):
         if not column.strip():
-            raise ContractError(f"seed {name}: column {at} has no name", fix="name it in the first line")
+            raise ContractError(f"Seed {name}: column {at} has no name", fix="Name it in the first line")
         if other := known.get(column.lower()):
-            raise ContractError(f"seed {name} has two columns {other}", fix="give each a name of its own")
+            raise ContractError(f"Seed {name} has two columns {other}", fix="Give each a name of its own")
         known[column.lower()] = column
     if not columns:
         raise ContractError(
-            f"seed {name} is empty", "not even its columns are known", "write their names in the first line"
+            f"Seed {name} is empty", "not even its columns are known", "Write their names in the first line"
         )
 
 
@@ -213,8 +213,8 @@ def _without_loss(seed: Seed, at: int, kind: str) -> str:
         for value, line in zip((row[at] for row in seed.rows), seed.lines, strict=True):
             if len(re.sub(r"[eE].*|\D", "", value).strip("0")) > _EXACT:
                 raise ConfigError(
-                    f"seed {seed.name}: {value} at line {line} would be rounded",
+                    f"Seed {seed.name}: {value} at line {line} would be rounded",
                     f"column {seed.columns[at]} would be a double",
-                    f"declare it: column_types: {{{seed.columns[at]}: decimal(38, 10)}}",
+                    f"Declare it: column_types: {{{seed.columns[at]}: decimal(38, 10)}}",
                 )
     return kind

@@ -257,7 +257,7 @@ class Session:
             raise NotFoundError(
                 f"{'.'.join(identifier)} is not in this slice",
                 "the model that makes it is not selected",
-                f"select it and what it needs, too: --select … +{model_name(self.manifest, identifier)}",
+                f"Select it and what it needs, too: --select … +{model_name(self.manifest, identifier)}",
             )
 
     def stage(self, staged: StagedTable) -> None:

@@ -34,7 +34,7 @@ def requested_slice(given: Mapping[str, Any], effective: Mapping[str, Any]) -> A
     """
     if "slice" in given and not given["slice"]:
         raise UsageError(
-            "the slice is empty", "it names no dimension", "write slice: {from: 2011-08-01, to: 2011-08-08}"
+            "The slice is empty", "it names no dimension", "Write slice: {from: 2011-08-01, to: 2011-08-08}"
         )
     return effective.get("slice") or None
 

@@ -135,9 +135,9 @@ def _ended(
         if done.refusal:
             raise done.refusal
         if done.success:
-            raise NothingSelectedError("nothing to do", NOTHING_SELECTED, "list nodes with dbt ls")
+            raise NothingSelectedError("Nothing to do", NOTHING_SELECTED, "List nodes with dbt ls")
         raise SlipwayError(
-            "the run did not begin", done.error or _first_failure(done), "see the log in logs/dbt.log"
+            "The run did not begin", done.error or _first_failure(done), "See the log in logs/dbt.log"
         )
     with too_late():
         try:
@@ -215,12 +215,12 @@ def _check_code(
 
     code = code_of(options.project)
     if kept and environment.mode is Mode.PRODUCTION and (why := code.unknown):
-        way = "commit or remove it"
+        way = "Commit or remove it"
         if code.commit and not code.dirty:
-            way = "add the digest there when you have looked at the package, or commit the package"
-        raise SlipwayError(f"a run in {environment.name} needs a clean work tree at a commit", why, way)
+            way = "Add the digest there when you have looked at the package, or commit the package"
+        raise SlipwayError(f"A run in {environment.name} needs a clean work tree at a commit", why, way)
     if kept and code.commit is None:
-        show(Note(f"no commit holds this code ({code.problem}): this run cannot be replayed"))
+        show(Note(f"No commit holds this code ({code.problem}): this run cannot be replayed"))
 
 
 def _first_failure(done: Invocation) -> str:

@@ -67,7 +67,7 @@ def check_listings(cursor: duckdb.DuckDBPyConnection, name: str, sql: str) -> No
         raise ConfigError(
             f"{name} lists {' and '.join(one.removeprefix('DUCKDB_').lower() for one in found)} of DuckDB's catalog",
             "there are only those that this run has read so far, not what is published",
-            "name the tables with ref or source; adapter.get_relation and adapter.get_columns_in_relation answer from the "
+            "Name the tables with ref or source; adapter.get_relation and adapter.get_columns_in_relation answer from the "
             "Iceberg catalog, and slipway sql lists what is published",
         )
 

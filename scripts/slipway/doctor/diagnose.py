@@ -53,7 +53,7 @@ def run_checks(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Findin
             found.append(Finding(error.what, error.why, error.fix))
         except OSError as error:
             found.append(
-                Finding(str(error.filename), f"it cannot be read: {error.strerror}", "check who may read it")
+                Finding(str(error.filename), f"it cannot be read: {error.strerror}", "Check who may read it")
             )
     told: dict[tuple[str, str], Finding] = {}
     for item in found:

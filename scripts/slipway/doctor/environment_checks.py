@@ -61,7 +61,7 @@ def clock(at: Examination) -> Iterator[Finding]:
 
 def _wrong(what: str) -> Finding:
     return Finding(
-        "clock of this machine", what, "set it: releases are ordered by time, and landed files are dated"
+        "clock of this machine", what, "Set it: releases are ordered by time, and landed files are dated"
     )
 
 
@@ -78,7 +78,7 @@ def interrupted(at: Examination) -> Iterator[Finding]:
             yield Finding(
                 f"release {intent.number} of run {intent.run_id}",
                 what,
-                "the next run or publication does it, too",
+                "The next run or publication does it, too",
                 [Heal()],
             )
 
@@ -95,7 +95,7 @@ def holds(at: Examination) -> Iterator[Finding]:
         yield Finding(
             f"hold of {hold.placed_at:%Y-%m-%d %H:%M} UTC",
             f"{hold.who} placed it with release {hold.release}, which was never published: {hold.reason}",
-            "roll back, or lift it with slipway hold --lift",
+            "Roll back, or lift it with slipway hold --lift",
         )
 
 
@@ -138,7 +138,7 @@ def comparisons(at: Examination) -> Iterator[Finding]:
         yield Finding(
             f"work tree {tree}",
             "git knows it, and its folder is of a process that is gone",
-            "run git worktree prune",
+            "Run git worktree prune",
             [PruneWorktrees(str(at.project))],
         )
 
@@ -162,12 +162,14 @@ def orphans(at: Examination) -> Iterator[Finding]:
     variables = Profile(at.project).vars
     for found in find_orphans(at.tables, at.records, variables, at.now, OLDER_THAN):
         count, size = len(found.objects), found.size
-        what = f"{count} {'file' if count == 1 else 'files'} of {size:,} bytes that nothing names any more"
-        yield Finding(found.table, what, "slipway maintain removes them")
+        what = (
+            f"{count} {'file' if count == 1 else 'files'} of {size:,} bytes that nothing refers to any more"
+        )
+        yield Finding(found.table, what, "Run slipway maintain, which removes them")
 
 
 def _left(path: Path, what: str) -> Finding:
-    return Finding(str(path), what, "delete it", [Remove(str(path))])
+    return Finding(str(path), what, "Delete it", [Remove(str(path))])
 
 
 def _is_ours(tree: Path) -> bool:

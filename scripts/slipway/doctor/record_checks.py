@@ -56,7 +56,7 @@ def leases(at: Examination) -> Iterator[Finding]:
         if found.standing is not Standing.LIVE:
             why = "its process is gone" if found.standing is Standing.DEAD else "nobody renews it"
             steps = [EndLease(run_id)]
-            yield Finding(f"lease of run {run_id}", why, "the next run on its tables takes it over", steps)
+            yield Finding(f"lease of run {run_id}", why, "The next run on its tables takes it over", steps)
 
 
 def killed(at: Examination) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
     if not steps:
         return None
     what = "its log was left behind" if ended else f"its process was killed; it had staged {staged} tables"
-    return Finding(f"run {run_id}", what, "readers are not affected; run again", steps)
+    return Finding(f"run {run_id}", what, "Readers are not affected; run again", steps)
 
 
 def _log_step(at: Examination, run_id: str, log: Path) -> Step:
@@ -138,7 +138,7 @@ def _superseded(run_id: str, moved: Sequence[str]) -> Finding:
     return Finding(
         f"run {run_id}",
         f"it is staged and cannot be published any more: another published {', '.join(moved)} since",
-        "run again, and publish that run",
+        "Run again, and publish that run",
         [CloseRun(run_id, f"another run published {', '.join(moved)} since")],
     )
 
@@ -157,7 +157,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
             yield Finding(
                 f"scratch environment {path}",
                 "the run that made it was killed",
-                "nothing of it was published; delete it",
+                "Nothing of it was published; delete it",
                 [Remove(str(path))],
             )
 
@@ -353,13 +353,13 @@ def tags(at: Examination) -> Iterator[Finding]:
                     name,
                     f"its tag {tag} names snapshot {snapshot_id}, and the record of release {number} snapshot "
                     f"{table.snapshot_id}",
-                    f"restore releases/{number:06d}.json from a copy, or tag the right snapshot",
+                    f"Restore releases/{number:06d}.json from a copy, or tag the right snapshot",
                 )
     for number, names in sorted(lost.items()):
         yield Finding(
             f"{at.records.store.root}/releases/{number:06d}.json",
             f"it is missing: {', '.join(names)} has the tag of release {number}, which was published",
-            "restore it from a copy",
+            "Restore it from a copy",
         )
 
 
@@ -473,7 +473,7 @@ def _unrecorded(at: Examination, known: set[int]) -> Iterator[Finding]:
                 yield Finding(
                     f"{at.records.store.root}/releases/{manifest.release:06d}.json",
                     f"it is missing: run {run_id} was published as release {manifest.release}",
-                    "restore it from a copy",
+                    "Restore it from a copy",
                 )
 
 

@@ -51,7 +51,7 @@ def rows(at: Examination, table: Table) -> Iterator[Finding]:
         yield Finding(
             name,
             f"its rows are not those that were written: their digest is {found}, and {wanted} was recorded",
-            "restore its data files from a copy, or build it again with slipway run --full-refresh",
+            "Restore its data files from a copy, or build it again with slipway run --full-refresh",
         )
 
 
@@ -61,7 +61,7 @@ def catalog(at: Examination) -> Iterator[Finding]:
         yield Finding(
             f"the catalog of {at.environment.name}",
             f"it is of another environment: its tables are in {where}, and the warehouse is {at.environment.warehouse}",
-            "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
+            "Check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
         )
     elif newest := _lost_release(at):
         error = lost(at.records, "it names no table")
@@ -101,7 +101,7 @@ def abandoned(at: Examination) -> Iterator[Finding]:
             yield Finding(
                 name,
                 "no model makes it any more, and readers still see what was published",
-                f"take it away with slipway retire {name}, or, if another model continues it, set was: {name} there",
+                f"Take it away with slipway retire {name}, or, if another model continues it, set was: {name} there",
             )
 
 
@@ -176,7 +176,7 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
         yield Finding(
             name,
             f"release {newest.number} has it, and the catalog does not: another program dropped it",
-            f"if that was not meant, bring it back: slipway rollback --to {newest.number} --select {name}",
+            f"If that was not meant, bring it back: slipway rollback --to {newest.number} --select {name}",
         )
         return
     try:
@@ -188,13 +188,13 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
         yield Finding(
             name,
             f"its snapshot {current} is of no release: another program committed on top of release {newest.number}",
-            "keep it with the next run, or have what is not meant removed by who made it",
+            "Keep it with the next run, or have what is not meant removed by who made it",
         )
     elif changed := _columns(at, name, table, loaded):
         yield Finding(
             name,
             f"its columns are not those of release {newest.number}: {changed}",
-            "have what is not meant changed back by who made it, or build it again with slipway run --full-refresh",
+            "Have what is not meant changed back by who made it, or build it again with slipway run --full-refresh",
         )
     elif table.changed and newest.number and current is not None and str(current) == str(table.snapshot_id):
         # a compaction leaves the tag where it was: on the snapshot that the release made
@@ -227,7 +227,7 @@ def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Fin
         yield Finding(
             name,
             f"tag {tag} {what}: expiring snapshots could take what the release shows",
-            f"tag snapshot {current}",
+            f"Tag snapshot {current}",
             [Tag(name, current, tag)],
         )
 
@@ -269,7 +269,7 @@ def _broken(identifier: TableId, why: str) -> Finding:
     return Finding(
         ".".join(identifier),
         f"it cannot be read as a whole: {why}",
-        "restore the file from a copy, or show an earlier release with slipway rollback",
+        "Restore the file from a copy, or show an earlier release with slipway rollback",
     )
 
 
@@ -279,7 +279,7 @@ def _id(name: str) -> TableId:
 
 
 _FIX = (
-    "land a corrected copy of it: raw takes that as a new file, and rows that it has already repeat; "
+    "Land a corrected copy of it: raw takes that as a new file, and rows that it has already repeat; "
     "slipway rollback withdraws what was published"
 )
 

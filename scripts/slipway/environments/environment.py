@@ -99,7 +99,7 @@ def check_places(target: str, places: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"{setting} of target {target} is {one_line(place)}",
                 f"DuckDB and Iceberg cannot use a path with {one_line(wrong)} in it",
-                f"choose another folder with {setting}",
+                f"Choose another folder with {setting}",
             )
 
 
@@ -123,5 +123,5 @@ def check_ports(target: str, properties: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"{key} of target {target} is {address(value)}",
                 f"its port is {one_line(port)}, which is no number up to {_HIGHEST_PORT:,}",
-                "correct it in profiles.yml or in its PYICEBERG_CATALOG__ variable",
+                "Correct it in profiles.yml or in its PYICEBERG_CATALOG__ variable",
             )

@@ -58,7 +58,7 @@ def _rendered(text: str, where: str) -> Any:
         found = os.environ.get(name, default)
         if found is None:
             raise ConfigError(
-                f"{where} needs {name}", "the environment variable is not set", f"export {name}=…"
+                f"{where} needs {name}", "the environment variable is not set", f"Set it: export {name}=…"
             )
         return found
 
@@ -73,7 +73,7 @@ def _rendered(text: str, where: str) -> Any:
         if isinstance(cause, ConfigError):
             raise cause from None
         raise ConfigError(
-            f"{where} has {text}", " ".join(str(error).split()), "correct it as dbt's Jinja has it"
+            f"{where} has {text}", " ".join(str(error).split()), "Correct it as dbt's Jinja has it"
         ) from None
 
 
@@ -103,7 +103,9 @@ def find_project(start: Path | None = None) -> Path:
         if (folder / "dbt_project.yml").is_file():
             return folder
     raise NotFoundError(
-        f"no dbt project at {origin}", "there is no dbt_project.yml here or above", "cd into the project"
+        f"No dbt project at {origin}",
+        "there is no dbt_project.yml here or above",
+        "Change into the project's folder",
     )
 
 
@@ -130,7 +132,7 @@ class Profile:
         profiles = _read(folder / "profiles.yml")
         if name not in profiles:
             raise ConfigError(
-                f"{folder / 'profiles.yml'} has no profile {name}", fix="name it in dbt_project.yml"
+                f"{folder / 'profiles.yml'} has no profile {name}", fix="Name it in dbt_project.yml"
             )
         self._profile: dict[str, Any] = profiles[name] or {}
 
@@ -153,12 +155,12 @@ class Profile:
         target = target or self.default_target
         outputs = self._profile.get("outputs", {})
         if target not in outputs:
-            raise ConfigError(f"no target {target} in profiles.yml", fix=f"use one of {', '.join(outputs)}")
+            raise ConfigError(f"No target {target} in profiles.yml", fix=f"Use one of {', '.join(outputs)}")
         if why := why_not(Kind.TARGET, target):
             raise ConfigError(
-                f"target {shown(target)} of profiles.yml cannot have this name",
+                f"Target {shown(target)} of profiles.yml cannot have this name",
                 why,
-                f"call it {nearest(Kind.TARGET, target)}",
+                f"Call it {nearest(Kind.TARGET, target)}",
             )
         return self._environment(target, render(_plugin_config(outputs[target], target)))
 
@@ -171,13 +173,13 @@ class Profile:
         home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
         if home.exists() and not home.is_dir():
             raise ConfigError(
-                f"{home} is not a folder", "it is to hold what runs leave", "choose another SLIPWAY_HOME"
+                f"{home} is not a folder", "it is to hold what runs leave", "Choose another SLIPWAY_HOME"
             )
         if _ESCAPE.search(str(home)):
             raise ConfigError(
                 f"{home} has % and two digits in its name",
                 "the catalog's URI would lead elsewhere",
-                "choose another folder with SLIPWAY_HOME",
+                "Choose another folder with SLIPWAY_HOME",
             )
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
         given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
@@ -186,18 +188,18 @@ class Profile:
         local = mode is Mode.EXPLORATORY or _is_local(name, config.get("local"))
         if not local and not (warehouse and given.get("uri", given.get("type"))):
             raise ConfigError(
-                f"target {name} has no {'warehouse' if not warehouse else 'catalog'}",
+                f"Target {name} has no {'warehouse' if not warehouse else 'catalog'}",
                 "it is not kept on this machine",
-                f"set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
+                f"Set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
             )
         properties = {**(local_catalog(home / name) if local else {}), **given}
         root = (warehouse or properties["warehouse"]).rstrip("/")
         root = root if "://" in root else f"file://{root}"
         if any(sign in root for sign in "#?"):
             raise ConfigError(
-                f"warehouse {root} has # or ? in its name",
+                f"Warehouse {root} has # or ? in its name",
                 "they end a path in the locations of Iceberg tables",
-                "choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
+                "Choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
             )
         landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
         if not is_rest(properties):
@@ -242,7 +244,7 @@ def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
         if plugin.get("module") == PLUGIN:
             return dict(plugin.get("config") or {})
     raise ConfigError(
-        f"target {target} does not use {PLUGIN}", fix="add it to the target's plugins in profiles.yml"
+        f"Target {target} does not use {PLUGIN}", fix="Add it to the target's plugins in profiles.yml"
     )
 
 
@@ -281,7 +283,7 @@ def _is_local(name: str, given: Any) -> bool:
     if isinstance(given, str) and given.strip().lower() in ("true", "false"):
         return given.strip().lower() == "true"
     if given not in (None, True, False, ""):
-        raise ConfigError(f"target {name} has local: {given}", fix="write true or false")
+        raise ConfigError(f"Target {name} has local: {given}", fix="Write true or false")
     return bool(given)
 
 
@@ -297,14 +299,14 @@ def _mode(name: str, text: str) -> Mode:
     try:
         return Mode(text)
     except ValueError:
-        raise ConfigError(f"target {name} has mode {text}", fix=f"use {', '.join(Mode)}") from None
+        raise ConfigError(f"Target {name} has mode {text}", fix=f"Use {', '.join(Mode)}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path} is missing", fix="run in the project or set DBT_PROFILES_DIR") from None
+        raise ConfigError(f"{path} is missing", fix="Run in the project or set DBT_PROFILES_DIR") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML", " ".join(str(error).split())) from None
     return loaded if isinstance(loaded, dict) else {}

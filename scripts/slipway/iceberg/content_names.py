@@ -24,7 +24,7 @@ _NAMED = re.compile(
 )
 
 RESTORE = (
-    "restore the file from a copy, show an earlier release with slipway rollback, "
+    "Restore the file from a copy, show an earlier release with slipway rollback, "
     "or build the table again with slipway run --full-refresh --select MODEL"
 )
 """What to do about a damaged file of a table."""
@@ -51,7 +51,7 @@ def check(location: str, content: bytes) -> None:
     found = _NAMED.search(location.rpartition("/")[2])
     if found and found[0] != name_of(content):
         raise DamagedTableError(
-            "a file of a table's metadata cannot be read",
+            "A file of a table's metadata cannot be read",
             f"{location}: it does not hold what was written to it",
             RESTORE,
         )

@@ -131,7 +131,7 @@ def evolved(
     """
     if on_schema_change not in ON_SCHEMA_CHANGE:
         raise ConfigError(
-            f"{model}: on_schema_change {on_schema_change}", "unknown", f"use {', '.join(ON_SCHEMA_CHANGE)}"
+            f"{model}: on_schema_change {on_schema_change}", "unknown", f"Use {', '.join(ON_SCHEMA_CHANGE)}"
         )
     change = _Change(on_schema_change, itertools.count(last_column_id + 1))
     fields = change.fields(base.fields, query.fields, "")
@@ -139,13 +139,13 @@ def evolved(
         raise ContractError(
             f"{model}: the query's columns differ from the table",
             differences,
-            "run with --full-refresh or set on_schema_change",
+            "Run with --full-refresh or set on_schema_change",
         )
     if change.refused:
         raise ContractError(
             f"{model}: {'; '.join(change.refused)}",
             "Iceberg cannot change the table so without losing values",
-            "cast it in the model or run with --full-refresh",
+            "Cast it in the model or run with --full-refresh",
         )
     check_paths(fields)
     result = Schema(*fields)
@@ -154,14 +154,14 @@ def evolved(
         raise ContractError(
             f"{model}: in column {', '.join(names)} a field was renamed, or removed and added again",
             "older files tell the fields of a struct by name and would mix them up",
-            "run with --full-refresh",
+            "Run with --full-refresh",
         )
     lost = emptied(history, result)
     if names := [one.name for one in result.fields if one.field_id in lost]:
         raise ContractError(
             f"{model}: in column {', '.join(names)} a struct keeps none of the fields that older files have",
             "DuckDB does not read such files",
-            "run with --full-refresh",
+            "Run with --full-refresh",
         )
     return result
 

@@ -52,14 +52,14 @@ def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[Par
     seen: set[str] = set()
     for column in columns:
         if column.name.lower() in seen:
-            raise ConfigError(f"{model}: partitioned_by names {column.source} twice", fix="name it once")
+            raise ConfigError(f"{model}: partitioned_by names {column.source} twice", fix="Name it once")
         seen.add(column.name.lower())
     decimals = [column.source for column in columns if isinstance(column.source_type, ice.DecimalType)]
     if len(decimals) > 1:
         raise ConfigError(
             f"{model}: partitioned_by has two fields on decimal columns ({', '.join(decimals)})",
             "DuckDB's reader ends the process on such tables",
-            "keep one of them",
+            "Keep one of them",
         )
     return columns
 
@@ -94,13 +94,13 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     field = find_column(schema, source)
     if field is None:
         have = ", ".join(f.name for f in schema.fields)
-        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"use one of {have}")
+        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", f"Use one of {have}")
     transform, expression = _transform(name, number, field, entry, model)
     if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
         raise ConfigError(
             f"{model}: partitioned_by {entry}",
             f"{name} cannot be used on {field.name} of type {field.field_type}",
-            "choose another transform or column",
+            "Choose another transform or column",
         )
     suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
     # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
@@ -117,10 +117,10 @@ def _transform(
 ) -> tuple[transforms.Transform[Any, Any], str]:
     column = quote(field.name)
     if number is not None and int(number) < 1:
-        raise ConfigError(f"{model}: partitioned_by {entry}", f"{number} is too small", "use at least 1")
+        raise ConfigError(f"{model}: partitioned_by {entry}", f"{number} is too small", "Use at least 1")
     if number is not None and int(number) > _MOST:
         raise ConfigError(
-            f"{model}: partitioned_by {entry}", f"{number} is too large", f"use at most {_MOST}"
+            f"{model}: partitioned_by {entry}", f"{number} is too large", f"Use at most {_MOST}"
         )
     match name, number:
         case "identity", None:
@@ -138,7 +138,7 @@ def _transform(
     raise ConfigError(
         f"{model}: partitioned_by {entry}",
         "unknown transform",
-        "use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
+        "Use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
     )
 
 

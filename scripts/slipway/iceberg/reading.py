@@ -114,7 +114,7 @@ def reading(what: str, location: str) -> Iterator[None]:
         if error.errno is None:
             raise damaged(what, location, _first_line(error)) from error
         raise UnavailableError(
-            f"{what} cannot be read", f"{location}: {_first_line(error)}", "check the warehouse"
+            f"{what} cannot be read", f"{location}: {_first_line(error)}", "Check the warehouse"
         ) from error
     except Exception as error:
         raise damaged(what, location, _first_line(error)) from error

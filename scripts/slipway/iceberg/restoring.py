@@ -178,4 +178,4 @@ def _updates(have: TableMetadata, wanted: TableMetadata, release: str) -> tuple[
 
 
 def _gone(identifier: TableId, why: str) -> NotFoundError:
-    return NotFoundError(f"{'.'.join(identifier)} cannot be brought back", why, "choose a later release")
+    return NotFoundError(f"{'.'.join(identifier)} cannot be brought back", why, "Choose a later release")

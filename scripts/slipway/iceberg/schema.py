@@ -25,7 +25,7 @@ def query_schema(columns: Columns) -> Schema:
     """
     names = [name for name, _ in columns]
     if not names:
-        raise ContractError("the query has no columns", fix="select at least one")
+        raise ContractError("The query has no columns", fix="Select at least one")
     _check_names(names)
     ids = itertools.count(len(columns) + 1)
     fields = [
@@ -36,7 +36,7 @@ def query_schema(columns: Columns) -> Schema:
     schema = Schema(*fields)
     if nested := [name for name in _nested_names(schema.as_struct()) if why_not(Kind.COLUMN, name)]:
         raise ContractError(
-            f"a field of a struct has the name {shown(nested[0])}",
+            f"A field of a struct has the name {shown(nested[0])}",
             why_not(Kind.COLUMN, nested[0]),
             _renamed(nested[0]),
         )
@@ -46,10 +46,10 @@ def query_schema(columns: Columns) -> Schema:
 def _check_names(names: Sequence[str]) -> None:
     if bad := [(name, why) for name in names if (why := why_not(Kind.COLUMN, name))]:
         what = "; ".join(f"column {shown(name)}: {why}" for name, why in bad)
-        raise ContractError(what, fix=f"give it another name: {', '.join(_renamed(name) for name, _ in bad)}")
+        raise ContractError(what, fix=f"Give it another name: {', '.join(_renamed(name) for name, _ in bad)}")
     for other, name in twins(names):
         why = "" if other == name else f"also as {other}; DuckDB does not tell upper from lower case"
-        raise ContractError(f"column {name} occurs twice", why, "give each column a name of its own")
+        raise ContractError(f"Column {name} occurs twice", why, "Give each column a name of its own")
 
 
 def _renamed(name: str) -> str:
@@ -82,7 +82,7 @@ def check_paths(fields: Iterable[ice.NestedField]) -> None:
             raise ContractError(
                 f"{name} names two fields" + ("" if other == name else f", also as {other}"),
                 "a name with a dot reads like a field of a struct",
-                "rename one of them",
+                "Rename one of them",
             )
         seen[name.lower()] = name
         match kind:

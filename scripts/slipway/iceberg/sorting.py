@@ -47,7 +47,7 @@ def parse(sorted_by: Sequence[str], schema: Schema, model: str) -> list[SortColu
     seen: set[int] = set()
     for column in columns:
         if column.field.field_id in seen:
-            raise ConfigError(f"{model}: sorted_by names {column.field.name} twice", fix="name it once")
+            raise ConfigError(f"{model}: sorted_by names {column.field.name} twice", fix="Name it once")
         seen.add(column.field.field_id)
     return columns
 
@@ -81,7 +81,7 @@ def columns_of(order: SortOrder, schema: Schema) -> list[SortColumn]:
     top = {field.field_id: field for field in schema.fields}
     for field in order.fields:
         if field.source_id not in top or not isinstance(field.transform, IdentityTransform):
-            raise ConfigError(f"sort order {order.order_id} cannot be kept", f"it sorts by {field}")
+            raise ConfigError(f"Sort order {order.order_id} cannot be kept", f"it sorts by {field}")
     return [
         SortColumn(
             top[field.source_id],
@@ -109,12 +109,12 @@ def _parse_one(entry: str, schema: Schema, model: str) -> SortColumn:
         field, direction, nulls = find_column(schema, match[1]), match[2], match[3]
     if field is None:
         have = ", ".join(known.name for known in schema.fields)
-        raise ConfigError(f"{model}: sorted_by names {entry}", "no such column", f"use one of {have}")
+        raise ConfigError(f"{model}: sorted_by names {entry}", "no such column", f"Use one of {have}")
     if not isinstance(field.field_type, ice.PrimitiveType):
         raise ConfigError(
             f"{model}: sorted_by names {field.name}",
             f"values of type {field.field_type} have no order in Iceberg",
-            "choose another column",
+            "Choose another column",
         )
     descending = (direction or "").lower() == "desc"
     nulls_first = nulls.lower() == "first" if nulls else not descending

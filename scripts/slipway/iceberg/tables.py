@@ -116,9 +116,9 @@ class Tables:
             raise
         except Exception as error:
             self._failure = UnavailableError(
-                f"catalog of {environment.name} cannot be opened",
+                f"Catalog of {environment.name} cannot be opened",
                 _first_line(error),
-                f"check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
+                f"Check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
             )
             raise self._failure from error
 
@@ -144,9 +144,9 @@ class Tables:
             raise
         except Exception as error:
             raise UnavailableError(
-                f"catalog of {self.environment.name} cannot be read",
+                f"Catalog of {self.environment.name} cannot be read",
                 _first_line(error),
-                "check that it is running and the credentials are right",
+                "Check that it is running and the credentials are right",
             ) from error
 
     def load(self, identifier: TableId, metadata_location: str) -> Table:

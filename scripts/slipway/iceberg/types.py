@@ -95,9 +95,9 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
             children: list[tuple[str, Any]] = list(kind.children)
             if unusable := [name for name, _ in children if name in ("", _FIELD_ID)]:
                 raise ContractError(
-                    f"column {column} has a struct field " + (unusable[0] or "without a name"),
+                    f"Column {column} has a struct field " + (unusable[0] or "without a name"),
                     "its values could not be told from others",
-                    "name it, for example with struct_pack(a := 1)",
+                    "Name it, for example with struct_pack(a := 1)",
                 )
             named = [(name, next(ids), child) for name, child in children]
             return ice.StructType(
@@ -124,7 +124,7 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
     found = _PRIMITIVES.get(kind.id)
     if found is None:
         fix = REFUSED.get(kind.id, "cast it to a type that Iceberg has")
-        raise ContractError(f"column {column} has type {kind}", "Iceberg v2 has no such type", fix)
+        raise ContractError(f"Column {column} has type {kind}", "Iceberg v2 has no such type", fix)
     return found
 
 

@@ -73,15 +73,15 @@ class _Folder:
     def check(self) -> None:
         if not self._folder.exists():
             raise NotFoundError(
-                f"the landing area {self._folder} does not exist",
+                f"The landing area {self._folder} does not exist",
                 "SLIPWAY_LANDING, or landing in profiles.yml, names it",
-                f"correct the setting, or make the folder: mkdir -p '{self._folder}'",
+                f"Correct the setting, or make the folder: mkdir -p '{self._folder}'",
             )
         if not self._folder.is_dir():
             raise ConfigError(
-                f"the landing area {self._folder} is not a folder",
+                f"The landing area {self._folder} is not a folder",
                 "it has one folder for each feed",
-                "correct SLIPWAY_LANDING",
+                "Correct SLIPWAY_LANDING",
             )
 
     def arrivals(self, feed: str) -> list[Arrival]:

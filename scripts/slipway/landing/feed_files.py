@@ -72,7 +72,7 @@ class FeedFiles:
             raise UnavailableError(
                 f"{key} cannot be read",
                 str(error).split("\n", 1)[0],
-                "check the landing area and its credentials, then run again",
+                "Check the landing area and its credentials, then run again",
             ) from error
         except duckdb.Error as error:
             return _csv_reason(error)

@@ -67,7 +67,7 @@ class Feed:
             raise ConfigError(
                 f"{origin} is not a contract",
                 f"its parts are not those of ODCS ({type(error).__name__}: {error})",
-                "see docs/reference/landing.md",
+                "See docs/reference/landing.md",
             ) from None
 
     @classmethod
@@ -80,13 +80,13 @@ class Feed:
             raise ConfigError(
                 f"{origin} is not a feed",
                 "a feed is one csv object with properties",
-                "see docs/reference/landing.md",
+                "See docs/reference/landing.md",
             )
         given = {item["property"]: item["value"] for item in server.get("customProperties") or []}
         _check_properties(given, origin)
         if str(given.get("encoding", "utf-8")).lower() not in ("utf-8", "utf8"):
             raise ConfigError(
-                f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "convert the files"
+                f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "Convert the files"
             )
         folder, _, pattern = str(server.get("path", f"{contract.get('id')}/*.csv")).rpartition("/")
         feed = cls(
@@ -99,7 +99,7 @@ class Feed:
             ignored=_listed(given.get("ignoredFiles")),
         )
         if problem := feed._problem():
-            raise ConfigError(f"{origin}: {problem}", fix="see docs/reference/landing.md")
+            raise ConfigError(f"{origin}: {problem}", fix="See docs/reference/landing.md")
         return feed
 
     @property
@@ -194,10 +194,10 @@ def _check_properties(given: Mapping[str, Any], origin: str) -> None:
     for name in given:
         near = get_close_matches(str(name), known, 1, 0.8)
         if near and name not in known:
-            raise ConfigError(f"{origin}: customProperty {name}", "nothing reads it", f"write {near[0]}")
+            raise ConfigError(f"{origin}: customProperty {name}", "nothing reads it", f"Write {near[0]}")
     policy = given.get("onRejectedFiles", OnRejected.FAIL)
     if policy not in list(OnRejected):
-        raise ConfigError(f"{origin}: onRejectedFiles {policy}", "it is fail or warn", "correct the contract")
+        raise ConfigError(f"{origin}: onRejectedFiles {policy}", "it is fail or warn", "Correct the contract")
 
 
 def read_feeds(project: Path) -> list[Feed]:
@@ -215,7 +215,7 @@ def read_feeds(project: Path) -> list[Feed]:
         feed = Feed.from_contract(contract, path.name) if isinstance(contract, dict) else None
         if feed is not None and feed.name in found:
             raise ConfigError(
-                f"{path.name} describes feed {feed.name}", "another contract does, too", "keep one"
+                f"{path.name} describes feed {feed.name}", "another contract does, too", "Keep one"
             )
         if feed is not None:
             found[feed.name] = feed

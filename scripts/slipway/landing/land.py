@@ -99,7 +99,7 @@ class Landing:
                 return entries
             self.ledger.read_again()
         raise ConflictError(
-            "landing was not recorded", "other runs kept landing files at the same time", "run again"
+            "Landing was not recorded", "other runs kept landing files at the same time", "Run again"
         )
 
     def find(self, feed: str, contents: Collection[str]) -> Found:

@@ -216,7 +216,7 @@ def propose_in(
     records, tables = Records(environment), Tables(environment, Secret(environment).renew)
     healed: list[str] = []
     if not dry_run:
-        Holds(records).refuse(f"maintenance of {environment.name}")
+        Holds(records).refuse(f"Maintenance of {environment.name}")
         healed = heal(tables, records)
     found = survey(tables, records, variables, now, older_than)
     history = found.history

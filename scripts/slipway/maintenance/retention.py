@@ -72,7 +72,7 @@ def _number(of: str, key: str, value: object) -> int | None:
         raise ConfigError(
             f"{of}: {key} is {value}",
             f"it is not a whole number from {_LEAST[key]} to {_MOST}",
-            "write for example 30",
+            "Write for example 30",
         )
     return value
 

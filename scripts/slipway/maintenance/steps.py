@@ -166,7 +166,7 @@ def chosen(names: Collection[str], patterns: Collection[str]) -> list[str]:
     """
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(f"--select {pattern}", "no table has that name", "write layer.table or layer.*")
+            raise UsageError(f"--select {pattern}", "no table has that name", "Write layer.table or layer.*")
     return sorted(name for name in names if not patterns or any(fnmatchcase(name, one) for one in patterns))
 
 

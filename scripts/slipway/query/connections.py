@@ -190,9 +190,9 @@ def _only(
     if name not in tables:
         close = Cut("", tables).close_to(name)
         fix = (
-            f"perhaps {' or '.join(close)} is meant"
+            f"Perhaps {' or '.join(close)} is meant"
             if close
-            else "list the tables with slipway sql 'show tables'"
+            else "List the tables with slipway sql 'show tables'"
         )
         raise NotFoundError(f"{environment.name} has no table {name}", "it is not published", fix)
     return {name: tables[name]}

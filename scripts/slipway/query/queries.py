@@ -240,10 +240,10 @@ def _check(sql: str) -> bool:
     statements = duckdb.extract_statements(sql)
     own = engine.written(statements)
     if not own:
-        raise UsageError("there is no query", "the text is empty", "give one, for example 'show tables'")
+        raise UsageError("There is no query", "the text is empty", "Give one, for example 'show tables'")
     if len(own) > 1:
         raise UsageError(
-            "only one query at a time", f"{len(own)} statements were given", "run them one by one"
+            "Only one query at a time", f"{len(own)} statements were given", "Run them one by one"
         )
     kind = statements[own[0]].type.name
     if kind == "EXPLAIN" and (prefix := _EXPLAIN.match(sql)):
@@ -253,7 +253,7 @@ def _check(sql: str) -> bool:
         raise UsageError(
             f"{kind.replace('_', ' ')} is refused",
             "published tables are only read here",
-            "use SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN; models change tables",
+            "Use SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN; models change tables",
         )
     return False
 
@@ -324,27 +324,27 @@ def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
         return _no_table(_full_name(found[1], sql), cut)
     if found := _MISSING_CATALOG.search(str(error)):
         return NotFoundError(
-            f"{found[1]} is not what is queried", f"this is {cut.label}", f"add --target {found[1]}"
+            f"{found[1]} is not what is queried", f"this is {cut.label}", f"Add --target {found[1]}"
         )
     if isinstance(error, duckdb.IOException):
         return UnavailableError(
-            "the query could not read a file", reason, "check that it is there and readable"
+            "The query could not read a file", reason, "Check that it is there and readable"
         )
     if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
-        return UsageError("the query cannot be understood", reason, "correct it")
-    return SlipwayError("the query failed", reason)
+        return UsageError("The query cannot be understood", reason, "Correct it")
+    return SlipwayError("The query failed", reason)
 
 
 def _no_table(name: str, cut: Cut) -> NotFoundError:
     if not any(table.partition(".")[0] != "ops" for table in cut.tables):
         return NotFoundError(
-            f"{cut.label} has no table {name}", "nothing is published yet", "start with slipway run"
+            f"{cut.label} has no table {name}", "nothing is published yet", "Start with slipway run"
         )
     close = cut.close_to(name)
     fix = (
-        f"perhaps {' or '.join(close)} is meant"
+        f"Perhaps {' or '.join(close)} is meant"
         if close
-        else "list the tables with slipway sql 'show tables'"
+        else "List the tables with slipway sql 'show tables'"
     )
     return NotFoundError(f"{cut.label} has no table {name}", fix=fix)
 
@@ -390,7 +390,7 @@ def query(
         NotFoundError: there is no such release, run or table.
     """
     if sum(value is not None for value in (release, run, as_of)) > 1:
-        raise UsageError("--release, --run and --as-of exclude each other", fix="give one of them")
+        raise UsageError("--release, --run and --as-of exclude each other", fix="Give one of them")
     environment = environment_of(project_dir, target)
     if run is not None:
         found = find_run(environment, run)
@@ -414,5 +414,5 @@ def _moment(text: str) -> datetime:
         raise UsageError(
             f"--as-of {text} is not a time",
             "it is read as ISO 8601",
-            "write 2011-08-31T12:00:00 or add +02:00",
+            "Write 2011-08-31T12:00:00 or add +02:00",
         ) from None

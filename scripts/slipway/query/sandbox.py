@@ -99,12 +99,12 @@ def check_names(sql: str, *, files: bool) -> None:
             raise reads_files(name.strip("'"))
     for name, called in words:
         if name == "pg_settings" or (called and name in _SETTINGS):
-            raise UsageError(f"{name} is refused", "settings may hold secrets", "query tables")
+            raise UsageError(f"{name} is refused", "settings may hold secrets", "Query tables")
         if called and name in _SECRETS:
-            raise UsageError(f"{name} is refused", "secrets are not shown", "query tables")
+            raise UsageError(f"{name} is refused", "secrets are not shown", "Query tables")
         if called and name in _HIDDEN_SQL:
             raise UsageError(
-                f"{name} is refused", "it runs SQL that is not in the query", "write that SQL itself"
+                f"{name} is refused", "it runs SQL that is not in the query", "Write that SQL itself"
             )
         if called and name in _FILES and not files:
             raise reads_files(name)
@@ -115,7 +115,7 @@ def reads_files(what: str) -> UsageError:
     return UsageError(
         f"{what} is refused",
         "published tables are queried here, not files or URLs",
-        "allow it with --allow-files",
+        "Allow it with --allow-files",
     )
 
 

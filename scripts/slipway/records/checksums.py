@@ -11,7 +11,7 @@ from slipway.records.record_files import REPAIRED, read_record
 from slipway.records.run_manifest import Checksums
 from slipway.records.store import SEAL, Records
 
-RESTORE = "restore it from a copy; slipway doctor tells what else was changed"
+RESTORE = "Restore it from a copy; slipway doctor says what else was changed"
 SEALED_FROM = 2
 """Schema version of the run manifests that have checksums beside them."""
 _LARGE = "dbt/"

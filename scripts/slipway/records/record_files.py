@@ -26,7 +26,7 @@ DBT_MANIFESTS = "dbt_manifests"
 """Folder of what is the same in dbt's manifests of several runs."""
 SHARED_AGAIN_AFTER = timedelta(days=1)
 """A run that names a stored manifest which is older writes it again, so that nobody removes it as unused."""
-_CHECK = "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
+_CHECK = "Check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
 
 def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object) -> _R:
@@ -175,7 +175,7 @@ def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) 
         raise ForeignError(
             f"{name} cannot be read",
             f"a newer slipway wrote it: it has schema version {version}, and this one reads up to {known}",
-            "use the version of slipway that wrote it, or a later one",
+            "Use the version of slipway that wrote it, or a later one",
         )
     if not isinstance(version, int) or version < 1:
         raise _damaged(name, f"its schema version is {version}")
@@ -212,5 +212,5 @@ def _damaged(name: str, why: str) -> DamagedError:
     return DamagedError(
         f"{name} cannot be read",
         why,
-        f"put a good copy beside it as {name.rpartition('/')[2]}{REPAIRED}; slipway doctor tells what else is damaged",
+        f"Put a good copy beside it as {name.rpartition('/')[2]}{REPAIRED}; slipway doctor tells what else is damaged",
     )

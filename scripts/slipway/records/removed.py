@@ -52,7 +52,7 @@ def removed_runs(store: ObjectStore) -> dict[str, str]:
         except FileNotFoundError:  # put together with another meanwhile
             continue
     raise UnavailableError(
-        f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "try again"
+        f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "Try again"
     )
 
 
@@ -71,7 +71,7 @@ def note_removed(store: ObjectStore, name: str, run_ids: Collection[str], day: s
             earlier = [item.key for item in store.entries(FOLDER) if _is_list(item.key)]
     else:
         raise UnavailableError(
-            f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "try again"
+            f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "Try again"
         )
     if len(earlier) == 1 and before.keys() >= set(run_ids):
         return

@@ -70,7 +70,7 @@ class Records:
         try:
             return self.store.read(f"{self.folder(run_id)}/{name}")
         except FileNotFoundError:
-            raise NotFoundError(f"run {run_id} has no {name}", fix="list runs with slipway runs") from None
+            raise NotFoundError(f"Run {run_id} has no {name}", fix="List runs with slipway runs") from None
 
     def candidate(self, run_id: str) -> list[dict[str, Any]]:
         """The staged tables that a run wrote down, each as it was in the end.
@@ -102,7 +102,7 @@ class Records:
                 raise DamagedError(
                     f"{self.store.root}/{key} cannot be used",
                     f"it is of {'.'.join(record.table)}",
-                    "run again",
+                    "Run again",
                 )
             found.append(record.model_dump())
         return found
@@ -155,13 +155,13 @@ class Records:
         if text == "latest":
             for run_id in self.run_ids():
                 return run_id
-            raise NotFoundError("there is no run yet", fix="start one with slipway run")
+            raise NotFoundError("There is no run yet", fix="Start one with slipway run")
         matching = [run_id for run_id in self.run_ids() if text and text in run_id]
         if len(matching) != 1:
             why = (
                 f"{len(matching)} runs match" if matching else why_missing(self.store, text) or "no such run"
             )
-            raise NotFoundError(f"run {text}", why, "list runs with slipway runs")
+            raise NotFoundError(f"Run {text}", why, "List runs with slipway runs")
         return matching[0]
 
     def reserve(self) -> int:

@@ -73,7 +73,7 @@ def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
     except ValidationError as error:
         updates, why = (), f"its updates are not Iceberg's: {error.errors()[0]['msg']}"
     if why:
-        raise DamagedError(f"candidate record of {namespace}.{name} cannot be used", why, "run again")
+        raise DamagedError(f"Candidate record of {namespace}.{name} cannot be used", why, "Run again")
     retires, registers = bool(record.get("retires")), bool(record.get("registers"))
     return StagedTable((namespace, name), loaded, record["base"], updates, retires, registers)
 
@@ -130,7 +130,7 @@ def _leads_there(tables: Tables, item: StagedTable, release: int) -> bool:
 
 def _altered(manifest: RunManifest, why: str) -> DamagedError:
     return DamagedError(
-        f"run {manifest.run_id} cannot be published", why, "restore its folder from a copy, or run again"
+        f"Run {manifest.run_id} cannot be published", why, "Restore its folder from a copy, or run again"
     )
 
 
@@ -148,5 +148,5 @@ def check_case(
             raise ConfigError(
                 f"{'.'.join(identifier)} cannot be a table beside {'.'.join(other)}",
                 "DuckDB does not tell upper from lower case",
-                "give one of them another alias",
+                "Give one of them another alias",
             )

@@ -92,7 +92,7 @@ class Holds:
         """
         number = self._in_force()
         if number is None:
-            raise SlipwayError("there is no hold to lift", fix="nothing needs to be done")
+            raise SlipwayError("There is no hold to lift", fix="Nothing needs to be done")
         hold, unknown = None, None
         try:
             hold = self._read(number)
@@ -113,7 +113,7 @@ class Holds:
             raise SlipwayError(
                 f"{what} is refused",
                 f"{hold.target} is on hold since {hold.placed_at:%Y-%m-%d %H:%M} UTC, by {hold.who}: {hold.reason}",
-                "lift it with slipway hold --lift",
+                "Lift it with slipway hold --lift",
             )
 
 

@@ -102,7 +102,7 @@ def refusal(mine: Lease, others: Sequence[Lease], what: str) -> ConflictError:
     return ConflictError(
         f"{what} is refused",
         f"{_some(mine.shared(first))} taken by {first.described()}{more}",
-        "wait longer with --wait or SLIPWAY_WAIT, or end that run",
+        "Wait longer with --wait or SLIPWAY_WAIT, or end that run",
     )
 
 

@@ -53,10 +53,10 @@ def find_run(environment: Environment, text: str) -> FoundRun:
     if found:
         some = ", ".join(run.run_id for run in found[:3]) + (" …" if len(found) > 3 else "")
         raise NotFoundError(
-            f"run {text} is not unique", f"{len(found)} runs match: {some}", "give more of the id"
+            f"Run {text} is not unique", f"{len(found)} runs match: {some}", "Give more of the id"
         )
     why = why_missing(records.store, text)
-    raise NotFoundError(f"there is no run {text} in {environment.name}", why, "list runs with slipway runs")
+    raise NotFoundError(f"There is no run {text} in {environment.name}", why, "List runs with slipway runs")
 
 
 def _all_runs(environment: Environment) -> Iterator[FoundRun]:

@@ -42,7 +42,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     }
     intent = intent.model_copy(update={"tables": moves})
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
-        Holds(records).refuse(f"a publication in {tables.environment.name}")
+        Holds(records).refuse(f"A publication in {tables.environment.name}")
     heal(tables, records)
     records.last_release()  # one that is damaged is told before anything moves
     records.write_intent(intent)
@@ -51,9 +51,9 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
         return _record(tables, records, intent, moved, whole=whole)
     except UnavailableError as error:
         raise UnrecordedError(
-            f"release {intent.number} is published, but not recorded",
+            f"Release {intent.number} is published, but not recorded",
             error.line(),
-            "the next run or publication records it",
+            "The next run or publication records it",
         ) from error
 
 
@@ -66,7 +66,7 @@ def check_store(tables: Tables, records: Records) -> str:
     """
     if why := cannot_hold(tables.catalog):
         raise UnavailableError(
-            f"cannot publish to {tables.environment.name}", why, "use a server that keeps what is committed"
+            f"Cannot publish to {tables.environment.name}", why, "Use a server that keeps what is committed"
         )
     if records.store.is_write_once:
         return ""
@@ -74,9 +74,9 @@ def check_store(tables: Tables, records: Records) -> str:
     if is_atomic(tables.catalog):
         return f"{what}: runs that publish go one after the other there, whatever their tables"
     raise UnavailableError(
-        f"cannot publish to {tables.environment.name}",
+        f"Cannot publish to {tables.environment.name}",
         f"{what}, so a write-ahead record would not be safe there",
-        "use a store that honours If-None-Match, or a SQL catalog",
+        "Use a store that honours If-None-Match, or a SQL catalog",
     )
 
 
@@ -103,7 +103,7 @@ def _publish(
         return None, settled.whole
     records.withdraw(intent.number, settled.plan.tables)
     refusal = settled.refusal or ConflictError(
-        "nothing was published", "another process took the release back", "run again"
+        "Nothing was published", "another process took the release back", "Run again"
     )
     raise _in_part(intent, refusal, settled.plan.tables)
 
@@ -112,9 +112,9 @@ def _in_part(intent: Intent, refusal: ConflictError, kept: Sequence[str]) -> Con
     if not kept:
         return refusal
     return ConflictError(
-        f"release {intent.number} was taken back, except {', '.join(kept)}",
+        f"Release {intent.number} was taken back, except {', '.join(kept)}",
         f"someone committed on top of it there; {refusal.what.partition(': ')[2]}: {refusal.why}",
-        "run again on top of it",
+        "Run again on top of it",
     )
 
 

@@ -61,9 +61,9 @@ def check_catalog(tables: Tables, records: Records, now: Mapping[TableId, str]) 
     """
     if where := elsewhere(records.environment, now):
         raise DamagedError(
-            f"the catalog of {records.environment.name} is of another environment",
+            f"The catalog of {records.environment.name} is of another environment",
             f"its tables are in {where}, and the warehouse is {records.environment.warehouse}",
-            "check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
+            "Check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target",
         )
     # asked again: the first release may have been published and recorded since the catalog was
     if not _released(now) and records.release_keys() and not _released(tables.locations()):
@@ -86,9 +86,9 @@ def lost(records: Records, why: str) -> DamagedError:
     records.last_release()
     newest = records.release_keys()[-1]
     return DamagedError(
-        f"the catalog of {records.environment.name} is gone",
+        f"The catalog of {records.environment.name} is gone",
         f"{why}, and {records.store.root}/{newest} is of a release",
-        "restore it, check that it is the right one, or have slipway doctor --fix enter the tables of that release",
+        "Restore it, check that it is the right one, or have slipway doctor --fix enter the tables of that release",
     )
 
 
@@ -268,7 +268,7 @@ class Published:
         raise NotFoundError(
             f"{self.environment.name} has no release {number}",
             f"the last ones are {known}",
-            "list them with slipway releases",
+            "List them with slipway releases",
         )
 
     def as_of(self, moment: datetime) -> Cut:
@@ -290,7 +290,7 @@ class Published:
             raise NotFoundError(
                 f"{self.environment.name} had no release at {_second(moment)}",
                 f"release {first.number} is the first, published at {_second(first.published_at)}",
-                "give a later time",
+                "Give a later time",
             )
         return _cut_of(earlier[-1])
 
@@ -317,15 +317,15 @@ class Published:
             )
         if not tables:
             raise NotFoundError(
-                f"run {run_id} has no tables", "it ended before it built one", f"see slipway show {run_id}"
+                f"Run {run_id} has no tables", "it ended before it built one", f"See slipway show {run_id}"
             )
         return Cut(f"run {run_id}", tables)
 
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(
-            f"nothing is published in {self.environment.name} yet",
+            f"Nothing is published in {self.environment.name} yet",
             why,
-            f"build and publish with slipway run --target {self.environment.name}",
+            f"Build and publish with slipway run --target {self.environment.name}",
         )
 
 

@@ -79,15 +79,15 @@ def propose(
     check_file(records)
     if dry and (found := unrecorded(tables, records)):
         raise SlipwayError(
-            f"what would be retired is not known: readers see {found[0]}, and it is not recorded",
+            f"What would be retired is not known: readers see {found[0]}, and it is not recorded",
             "its process died, or is about to record it",
-            "run slipway doctor --fix, then ask again",
+            "Run slipway doctor --fix, then ask again",
         )
     healed = [] if dry else heal(tables, records)
     releases = records.releases()
     if not releases:
         raise NotFoundError(
-            "nothing can be retired", "there is no release yet", "publish one with slipway run"
+            "Nothing can be retired", "there is no release yet", "Publish one with slipway run"
         )
     locations = tables.locations()
     check_catalog(tables, records, locations)
@@ -95,9 +95,9 @@ def propose(
     chosen = sorted(chosen_tables(ours(releases) & now.keys(), names, ""))
     if len(chosen) == len(now):
         raise SlipwayError(
-            "nothing was retired",
+            "Nothing was retired",
             "the catalog would name no table, which is taken for a catalog that is gone",
-            "leave one of the tables",
+            "Leave one of the tables",
         )
     for name in chosen:
         refuse_foreign(name, now[name], releases, "retired")
@@ -125,7 +125,7 @@ def retire(proposal: Retirement, reason: str) -> Release:
     from slipway.releases.publication import heal, release
 
     records, tables = Records(proposal.environment), Tables(proposal.environment)
-    Holds(records).refuse(f"a retirement in {proposal.environment.name}")
+    Holds(records).refuse(f"A retirement in {proposal.environment.name}")
     heal(tables, records)
     number = records.reserve()
     staged = []
@@ -144,32 +144,32 @@ def _refuse_unknown_code(environment: Environment, code: Code) -> None:
     """That no model makes a table is said of a commit in production, as a run there is of one."""
     if environment.mode is Mode.PRODUCTION and (why := code.unknown):
         raise SlipwayError(
-            f"a retirement in {environment.name} needs a clean work tree at a commit",
+            f"A retirement in {environment.name} needs a clean work tree at a commit",
             why,
-            "commit the project without the models of these tables first",
+            "Commit the project without the models of these tables first",
         )
 
 
 def _refuse_in_use(manifest: Manifest | None, environment: Environment, names: Collection[str]) -> None:
     if manifest is None:
         raise SlipwayError(
-            "nothing was retired",
+            "Nothing was retired",
             "dbt cannot parse the project, so its models are not known",
-            "see dbt parse",
+            "See dbt parse",
         )
     for node in manifest.nodes.values():
         if node.resource_type in ("model", "seed", "snapshot") and f"{node.schema}.{node.alias}" in names:
             raise SlipwayError(
                 f"{node.schema}.{node.alias} cannot be retired",
                 f"{node.resource_type} {node.name} ({node.original_file_path}) makes it, and the next run would make it again",
-                "remove or disable that first",
+                "Remove or disable that first",
             )
     for source in manifest.sources.values():
         if f"{source.schema}.{source.identifier}" in names and source.database == environment.name:
             raise SlipwayError(
                 f"{source.schema}.{source.identifier} cannot be retired",
                 f"source {source.source_name}.{source.name} ({source.original_file_path}) reads it",
-                "remove that first",
+                "Remove that first",
             )
 
 

@@ -81,9 +81,9 @@ def propose(
     check_file(records)
     if dry and (found := unrecorded(tables, records)):
         raise SlipwayError(
-            f"what a rollback would do is not known: readers see {found[0]}, and it is not recorded",
+            f"What a rollback would do is not known: readers see {found[0]}, and it is not recorded",
             "its process died, or is about to record it",
-            "run slipway doctor --fix, then ask again",
+            "Run slipway doctor --fix, then ask again",
         )
     healed = [] if dry else heal(tables, records)
     releases, goal = _goal(records, number)

@@ -86,14 +86,14 @@ def goal_of(releases: Sequence[Release], number: int | None) -> Release:
         NotFoundError: there is none.
     """
     if not releases:
-        raise NotFoundError("nothing to roll back", "there is no release yet", "publish one with slipway run")
+        raise NotFoundError("Nothing to roll back", "there is no release yet", "Publish one with slipway run")
     if number is not None:
         for release in releases:
             if release.number == number:
                 return release
         known = ", ".join(str(release.number) for release in releases[-5:])
         raise NotFoundError(
-            f"there is no release {number}", f"the last ones are {known}", "list them with slipway releases"
+            f"There is no release {number}", f"the last ones are {known}", "List them with slipway releases"
         )
     by_number = {release.number: release for release in releases}
     shown = shown_by(releases[-1], by_number)
@@ -104,7 +104,7 @@ def goal_of(releases: Sequence[Release], number: int | None) -> Release:
     why = f"no release before {shown.number} shows other content"
     if not before:
         why = f"release {shown.number} is the first"
-    raise NotFoundError("nothing to roll back", why, "name a release with --to")
+    raise NotFoundError("Nothing to roll back", why, "Name a release with --to")
 
 
 def _content(release: Release) -> dict[str, tuple[str | None, int]]:
@@ -164,9 +164,9 @@ def shown_by(release: Release, by_number: Mapping[int, Release]) -> Release:
         return release
     if release.returns_to not in by_number:
         raise NotFoundError(
-            f"release {release.number} shows release {release.returns_to} again",
+            f"Release {release.number} shows release {release.returns_to} again",
             "which has no record",
-            "name a release with --to",
+            "Name a release with --to",
         )
     return by_number[release.returns_to]
 
@@ -182,7 +182,7 @@ def chosen_tables(names: Collection[str], only: Collection[str], option: str = "
         matching = {name for name in names if fnmatchcase(name, pattern)}
         if not matching:
             raise UsageError(
-                f"{option}{pattern}", "no table of a release has that name", "write layer.table or layer.*"
+                f"{option}{pattern}", "no table of a release has that name", "Write layer.table or layer.*"
             )
         chosen |= matching
     return chosen
@@ -203,7 +203,7 @@ def refuse_foreign(name: str, now: ReleasedTable, releases: Sequence[Release], w
     raise ConflictError(
         f"{name} cannot be {what}",
         f"its current snapshot {now.snapshot_id} is of no release; another program committed it",
-        "leave the table out with --select, or run first, so that it becomes part of a release",
+        "Leave the table out with --select, or run first, so that it becomes part of a release",
     )
 
 

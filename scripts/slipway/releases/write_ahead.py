@@ -130,9 +130,9 @@ def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedT
     written = {".".join(record["table"]): record for record in records.staged_for(intent)}
     if missing := [name for name in intent.tables if name not in written]:
         raise SlipwayError(
-            f"release {intent.number} is published in part and cannot be finished or undone",
+            f"Release {intent.number} is published in part and cannot be finished or undone",
             f"run {intent.run_id} has no record of {', '.join(missing)}",
-            "restore its folder in the warehouse",
+            "Restore its folder in the warehouse",
         )
     return [staged_of(tables, written[name]) for name in intent.tables]
 
@@ -144,17 +144,17 @@ def _refusal(tables: Tables, intent: Intent, found: Mapping[str, Position]) -> C
 
 def _barred(name: str) -> ConflictError:
     return ConflictError(
-        f"nothing was published: {name} cannot be moved",
+        f"Nothing was published: {name} cannot be moved",
         "the catalog refuses it, although nobody moved it; something else that is no Iceberg table may have its name",
-        "look at it in the catalog, then run again",
+        "Look at it in the catalog, then run again",
     )
 
 
 def _in_part(intent: Intent, why: str) -> UnavailableError:
     return UnavailableError(
-        f"release {intent.number} may be published in part",
+        f"Release {intent.number} may be published in part",
         why,
-        "the next run or publication finishes or undoes it",
+        "The next run or publication finishes or undoes it",
     )
 
 

@@ -105,16 +105,16 @@ def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[
     manifest = found.records.manifest(found.run_id)
     if manifest is None:
         raise NotFoundError(
-            f"run {found.run_id} cannot be replayed", "it never came to its end", "choose another"
+            f"Run {found.run_id} cannot be replayed", "it never came to its end", "Choose another"
         )
     if why := why_not_replayable(manifest):
         raise SlipwayError(
-            f"run {found.run_id} cannot be replayed", why, "choose a run that passed at a commit"
+            f"Run {found.run_id} cannot be replayed", why, "Choose a run that passed at a commit"
         )
     described = found.records.dbt_manifest(found.run_id)
     if described is None:
         raise NotFoundError(
-            f"run {found.run_id} cannot be replayed", "it has no manifest of dbt", "choose another"
+            f"Run {found.run_id} cannot be replayed", "it has no manifest of dbt", "Choose another"
         )
     return manifest, described
 

@@ -179,7 +179,7 @@ def explain(project_dir: Path | None, target: str | None, what: str) -> RunDetai
     try:
         return _table(project_dir, target, what)
     except NotFoundError as no_table:
-        raise NotFoundError(f"there is no run and no table {what}", no_table.why, no_table.fix) from None
+        raise NotFoundError(f"There is no run and no table {what}", no_table.why, no_table.fix) from None
 
 
 def _table(project_dir: Path | None, target: str | None, what: str) -> TableOrigin:

@@ -304,9 +304,9 @@ def _resolve(published: Published, text: str) -> str:
     close = same or cut.close_to(name)
     raise NotFoundError(
         f"{cut.label} has no table {text}",
-        fix=f"perhaps {' or '.join(sorted(close))} is meant"
+        fix=f"Perhaps {' or '.join(sorted(close))} is meant"
         if close
-        else "list the tables with slipway sql 'show tables'",
+        else "List the tables with slipway sql 'show tables'",
     )
 
 

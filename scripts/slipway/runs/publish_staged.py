@@ -51,14 +51,14 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     run_id = records.find_run(run)
     manifest = records.manifest(run_id)
     if manifest is None:
-        raise NotFoundError(f"run {run_id} has no run manifest", "it never came to its end", "run it again")
+        raise NotFoundError(f"Run {run_id} has no run manifest", "it never came to its end", "Run it again")
     releases, damaged = records.readable_releases()
     if any(known.run_id == run_id and known.by_run for known in releases):
-        raise SlipwayError(f"run {run_id} is published already", fix="list releases with slipway releases")
+        raise SlipwayError(f"Run {run_id} is published already", fix="List releases with slipway releases")
     if why := closed_gate(manifest, environment.mode, datetime.now(UTC)):
-        raise SlipwayError(f"run {run_id} cannot be published", why, "run again")
-    check_seal(records, run_id, f"publication of run {run_id}")
-    Holds(records).refuse(f"a publication in {environment.name}")
+        raise SlipwayError(f"Run {run_id} cannot be published", why, "Run again")
+    check_seal(records, run_id, f"Publication of run {run_id}")
+    Holds(records).refuse(f"A publication in {environment.name}")
     candidate = records.candidate(run_id)
     staged = audited(tables, manifest, candidate)
     number = int(candidate[0]["release"])
@@ -66,7 +66,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
         raise damaged[number]
     _refuse_moved(tables, run_id, staged)
     names = [".".join(item.identifier) for item in staged]
-    lease = Leases(records).take(run_id, names, wait=wait, what=f"publication of run {run_id}")
+    lease = Leases(records).take(run_id, names, wait=wait, what=f"Publication of run {run_id}")
     try:
         intent = Intent(number=number, run_id=run_id, code=manifest.code)
         with too_late():
@@ -83,4 +83,4 @@ def _refuse_moved(tables: Tables, run_id: str, staged: Sequence[StagedTable]) ->
     for item in staged:
         if why := hindrance(tables, item.identifier, item.base, now.get(item.identifier)):
             name = ".".join(item.identifier)
-            raise ConflictError(f"run {run_id} cannot be published", f"{name} moved, {why}", "run again")
+            raise ConflictError(f"Run {run_id} cannot be published", f"{name} moved, {why}", "Run again")

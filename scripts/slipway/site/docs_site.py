@@ -44,7 +44,7 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
     built = evidence.target_path(project)
     if not done.success:
         raise SlipwayError(
-            "the site was not built", done.error or "dbt docs generate failed", "run dbt docs generate"
+            "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"
         )
     index, catalog = output_dir / "index.html", (built / "catalog.json").read_text(encoding="utf-8")
     manifest = (built / "manifest.json").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def _page(template: str, manifest: str, catalog: str) -> str:
     parts = _PLACES.split(template)
     if parts[1::2] != ["MANIFEST", "CATALOG"]:
         raise SlipwayError(
-            "the site was not built", "dbt's page has another form", "use the dbt of requirements.lock"
+            "The site was not built", "dbt's page has another form", "Use the dbt of requirements.lock"
         )
     page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]]).replace(
         "\r\n", "\n"
@@ -76,7 +76,7 @@ def _page(template: str, manifest: str, catalog: str) -> str:
     head, found, rest = page.partition("<head>")
     if not found:
         raise SlipwayError(
-            "the site was not built", "dbt's page has no head", "use the dbt of requirements.lock"
+            "The site was not built", "dbt's page has no head", "Use the dbt of requirements.lock"
         )
     return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
 

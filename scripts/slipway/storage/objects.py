@@ -41,7 +41,7 @@ def writing_below(root: str) -> Iterator[None]:
         raise UnavailableError(
             f"{root} cannot be written",
             error.strerror or str(error),
-            "make room, or have the right to write there, then run again",
+            "Make room, or have the right to write there, then run again",
         ) from error
 
 
@@ -55,7 +55,7 @@ def unlisted(error: OSError) -> None:
         raise UnavailableError(
             f"{error.filename} cannot be listed",
             error.strerror or str(error),
-            "it should be a folder that may be read",
+            "It should be a folder that may be read",
         ) from error
 
 
@@ -121,7 +121,7 @@ def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
     if is_s3(root):
         return S3Store(root, properties)
     if "://" in root and not root.startswith("file://"):
-        raise ConfigError(f"{root} cannot be used", "no such kind of store", "use a folder or s3://…")
+        raise ConfigError(f"{root} cannot be used", "no such kind of store", "Use a folder or s3://…")
     return LocalStore(root)
 
 

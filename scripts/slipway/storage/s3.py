@@ -44,9 +44,9 @@ class S3Access:
 
         if any(f"{kind}.{_ROLE}" in properties for kind in _KINDS):
             raise ConfigError(
-                f"catalog property s3.{_ROLE} cannot be used",
+                f"Catalog property s3.{_ROLE} cannot be used",
                 "its keys would not be renewed",
-                "name the role in a profile of AWS_CONFIG_FILE and set AWS_PROFILE",
+                "Name the role in a profile of AWS_CONFIG_FILE and set AWS_PROFILE",
             )
         self.endpoint = properties.get("s3.endpoint")
         key, secret = _either(properties, "access-key-id"), _either(properties, "secret-access-key")
@@ -165,7 +165,7 @@ def answering(what: str) -> Iterator[None]:
         raise UnavailableError(
             f"{what} cannot be used",
             " ".join(str(error).split()),
-            "check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials",
+            "Check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials",
         ) from error
 
 

@@ -99,7 +99,7 @@ def test_a_catalog_that_cannot_be_written(new_trials: Callable[[int], Trials]) -
         done = trials.workshop.slipway("run")
         connection.execute("drop trigger refuse")
     refused(trials, done, was, "read-only")
-    assert "catalog of dev cannot be written: read-only" in done.out + done.err
+    assert "Catalog of dev cannot be written: read-only" in done.out + done.err
     trials.heal("a catalog that could not be written")
 
 

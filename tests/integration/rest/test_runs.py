@@ -77,7 +77,7 @@ def test_a_run_with_nessie_is_refused(
     lake = new_lake(tmp_path, "nessie-lake")
     on(lake, nessie_server, WAREHOUSE="lake")
     message = lake.workshop.refusal("run", code=5)
-    assert message.startswith("cannot publish to staging: Nessie keeps neither tags nor earlier snapshots")
+    assert message.startswith("Cannot publish to staging: Nessie keeps neither tags nor earlier snapshots")
 
 
 def test_a_server_that_is_gone_is_told_of_in_one_line(
@@ -88,5 +88,5 @@ def test_a_server_that_is_gone_is_told_of_in_one_line(
         del lake.workshop.settings[name]
     lake.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__URI": "http://127.0.0.1:9"}
     message = lake.workshop.refusal("run", code=5)
-    assert message.startswith("catalog of staging cannot be opened: ")
+    assert message.startswith("Catalog of staging cannot be opened: ")
     assert "Connection refused" in message

@@ -106,7 +106,7 @@ def test_a_server_that_is_killed_and_comes_back(rest: Place, reference_server: S
     publish = rest.stage(**TWO)
     reference_server.kill()
     try:
-        with pytest.raises(UnavailableError, match=r"^catalog of staging cannot be written: "):
+        with pytest.raises(UnavailableError, match=r"^Catalog of staging cannot be written: "):
             publish()
     finally:
         reference_server.start()
@@ -119,7 +119,7 @@ def test_nessie_is_refused_before_anything_is_published(
     nessie_server: Served, bucket: dict[str, str]
 ) -> None:
     made = place("s3://catalogs", type="rest", uri=nessie_server.uri, warehouse="lake", **bucket)
-    with pytest.raises(UnavailableError, match=r"^cannot publish to staging: Nessie keeps neither tags nor"):
+    with pytest.raises(UnavailableError, match=r"^Cannot publish to staging: Nessie keeps neither tags nor"):
         made.publish(**ONE)
     assert made.numbers() == {}
     made.connection.close()

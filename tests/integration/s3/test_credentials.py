@@ -138,4 +138,4 @@ def test_keys_that_cannot_be_renewed(rotation: Rotation) -> None:
     (rotation.folder / "keys.json").unlink()
     message = rotation.lake.workshop.refusal("run", code=5)
     assert "cannot be used: " in message
-    assert message.endswith("check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
+    assert message.endswith("Check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")

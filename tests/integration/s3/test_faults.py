@@ -64,7 +64,7 @@ def test_a_store_that_cannot_be_used(lake: Lake, settings: dict[str, str], told:
     warehouse = settings.get("SLIPWAY_WAREHOUSE", lake.workshop.settings["SLIPWAY_WAREHOUSE"])
     assert message.startswith(f"{warehouse}/_slipway cannot be used: ")
     assert told in message
-    assert message.endswith("check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
+    assert message.endswith("Check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
 
 
 @pytest.mark.long
@@ -157,7 +157,7 @@ def test_the_store_dies_after_the_publication(lake: Lake, proxy: Proxy) -> None:
     )
     done = lake.workshop.slipway("run")
     assert done.code == 5, done
-    assert "slipway: release 1 is published, but not recorded: " in done.err
+    assert "slipway: Release 1 is published, but not recorded: " in done.err
     assert len(lake.published()) == 5
     (run,) = lake.manifests()
     assert (run["outcome"], run["release"]) == ("published", 1)

@@ -118,6 +118,6 @@ def test_glue_is_not_published_to_without_conditional_writes(
     }
     message = lake.workshop.refusal("run", code=5)
     assert message.startswith(
-        "cannot publish to staging: s3://glue-lake/warehouse/_slipway ignores conditional"
+        "Cannot publish to staging: s3://glue-lake/warehouse/_slipway ignores conditional"
     )
-    assert "use a store that honours If-None-Match, or a SQL catalog" in message
+    assert "Use a store that honours If-None-Match, or a SQL catalog" in message

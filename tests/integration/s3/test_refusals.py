@@ -125,7 +125,7 @@ def test_a_catalog_of_another_version(lake: Lake) -> None:
     )
     connection.close()
     message = lake.workshop.refusal("run", code=5)
-    assert message.startswith("catalog of staging cannot be read: ")
+    assert message.startswith("Catalog of staging cannot be read: ")
     assert "no such column" in message
     assert lake.manifests() == []
     database.unlink()

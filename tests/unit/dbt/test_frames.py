@@ -145,7 +145,7 @@ def test_batches_are_not_kept() -> None:
     ("frame", "why"),
     [
         pytest.param(None, "thing: what the model returned cannot be read", id="nothing"),
-        pytest.param({"k": [1]}, "cannot be read.*return a relation, a data frame", id="dict"),
+        pytest.param({"k": [1]}, "cannot be read.*Return a relation, a data frame", id="dict"),
         pytest.param(pd.DataFrame(), "cannot be read.*at least one column", id="no-columns"),
         pytest.param(iter([]), "the model yielded no batch", id="no-batches"),
         pytest.param(iter([(1, "a")]), "the model yielded a tuple: it is no batch", id="tuples"),

@@ -19,40 +19,40 @@ def node(**config: Any) -> Any:  # noqa: ANN401 - as in dbt_project.yml
 
 
 REFUSED: dict[str, dict[str, Any]] = {
-    "thing: incremental_strategy upsert: unknown. use one of append, merge, delete+insert, insert_overwrite, "
+    "thing: incremental_strategy upsert: unknown. Use one of append, merge, delete+insert, insert_overwrite, "
     "microbatch.": {"incremental_strategy": "upsert"},
-    "thing: merge_returning_columns: nothing reads the rows it would return. remove it.": {
+    "thing: merge_returning_columns: nothing reads the rows it would return. Remove it.": {
         "unique_key": "k",
         "merge_returning_columns": ["k"],
     },
-    "thing: merge_update_colums: no such key. use one of merge_update_condition, merge_insert_condition, "
+    "thing: merge_update_colums: no such key. Use one of merge_update_condition, merge_insert_condition, "
     "merge_update_columns, merge_exclude_columns, merge_update_set_expressions, merge_on_using_columns, "
     "merge_clauses.": {"unique_key": "k", "merge_update_colums": ["v"]},
-    "thing: merge_update_columns has no effect with append. remove it.": {"merge_update_columns": ["v"]},
-    "thing: merge_clauses has no effect with delete+insert. remove it.": {
+    "thing: merge_update_columns has no effect with append. Remove it.": {"merge_update_columns": ["v"]},
+    "thing: merge_clauses has no effect with delete+insert. Remove it.": {
         "incremental_strategy": "delete+insert",
         "merge_clauses": {"when_matched": []},
         "unique_key": "k",
     },
-    "thing: incremental_predicates has no effect with insert_overwrite. remove it.": {
+    "thing: incremental_predicates has no effect with insert_overwrite. Remove it.": {
         "incremental_strategy": "insert_overwrite",
         "incremental_predicates": ["v > 0"],
     },
-    "thing: merge_update_columns, predicates has no effect with a table. remove it.": {
+    "thing: merge_update_columns, predicates has no effect with a table. Remove it.": {
         "materialized": "table",
         "merge_update_columns": ["v"],
         "predicates": "v > 0",
     },
-    "thing: merge needs unique_key: none is set. set it or use append.": {"incremental_strategy": "merge"},
-    "thing: delete+insert needs unique_key: none is set. set it or use append.": {
+    "thing: merge needs unique_key: none is set. Set it or use append.": {"incremental_strategy": "merge"},
+    "thing: delete+insert needs unique_key: none is set. Set it or use append.": {
         "incremental_strategy": "delete+insert"
     },
-    "thing: microbatch needs event_time: none is set. name the column that says when.": {
+    "thing: microbatch needs event_time: none is set. Name the column that says when.": {
         "incremental_strategy": "microbatch"
     },
-    "thing: unique_key has no effect with microbatch: a batch replaces the rows of its time. remove it, or use "
+    "thing: unique_key has no effect with microbatch: a batch replaces the rows of its time. Remove it, or use "
     "merge.": {"incremental_strategy": "microbatch", "event_time": "at", "unique_key": "k"},
-    "thing: on_code_change has no effect with a table: all of its rows are made by the present code. remove it.": {
+    "thing: on_code_change has no effect with a table: all of its rows are made by the present code. Remove it.": {
         "materialized": "table",
         "on_code_change": {"keep": "why"},
     },

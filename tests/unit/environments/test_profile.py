@@ -120,7 +120,7 @@ def test_the_target_is_chosen_as_dbt_does(project: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DBT_TARGET", "ci")
     assert profile.environment().name == "ci"
     assert profile.targets == ["ci", "dev"]
-    with pytest.raises(ConfigError, match=r"no target nowhere in profiles\.yml\. use one of ci, dev"):
+    with pytest.raises(ConfigError, match=r"No target nowhere in profiles\.yml\. Use one of ci, dev"):
         profile.environment("nowhere")
 
 
@@ -171,7 +171,7 @@ def test_what_is_missing_or_broken_is_said_in_one_line(project: Path) -> None:
     with pytest.raises(ConfigError, match="mode hopeful"):
         written(project, dev={"mode": "hopeful"}).environment()
     (project / "profiles.yml").write_text("slipway: {outputs: {dev: {type: duckdb}}}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"target dev does not use slipway\.dbt\.plugin"):
+    with pytest.raises(ConfigError, match=r"Target dev does not use slipway\.dbt\.plugin"):
         Profile(project).environment("dev")
 
 
@@ -248,5 +248,5 @@ def test_a_filter_in_a_target(
         "catalog": {"uri": "http://c", "type": "rest"},
     }
     assert written(project, dev=config).environment().publishes_from_dbt is expected
-    with pytest.raises(ConfigError, match="target dev has local: perhaps"):
+    with pytest.raises(ConfigError, match="Target dev has local: perhaps"):
         written(project, dev={**config, "local": "perhaps"}).environment()

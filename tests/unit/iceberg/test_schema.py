@@ -39,9 +39,9 @@ def test_a_query_without_columns_or_with_one_name_twice_is_refused(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     kind = connection.sql("select 1").types[0]
-    with pytest.raises(ContractError, match="the query has no columns"):
+    with pytest.raises(ContractError, match="The query has no columns"):
         query_schema([])
-    with pytest.raises(ContractError, match="column A occurs twice: also as a"):
+    with pytest.raises(ContractError, match="Column A occurs twice: also as a"):
         query_schema([("a", kind), ("A", kind)])
 
 

@@ -173,8 +173,8 @@ def test_what_is_allowed_of_rejected_files_is_a_custom_property() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("delimeter", ";", "customProperty delimeter: nothing reads it. write delimiter"),
-        ("onRejectedFile", "warn", "write onRejectedFiles"),
+        ("delimeter", ";", "customProperty delimeter: nothing reads it. Write delimiter"),
+        ("onRejectedFile", "warn", "Write onRejectedFiles"),
         ("onRejectedFiles", "ignore", "it is fail or warn"),
         ("quote", "§", "not an ASCII character"),
         ("quote", ",", "other than the delimiter"),

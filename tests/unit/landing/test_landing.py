@@ -480,7 +480,7 @@ def test_a_landing_area_that_does_not_exist_is_refused(area: Area) -> None:
     area.folder.rmdir()
     area.folder.parent.rmdir()
     with pytest.raises(
-        NotFoundError, match=f"the landing area {area.folder.parent} does not exist: SLIPWAY_LANDING"
+        NotFoundError, match=f"The landing area {area.folder.parent} does not exist: SLIPWAY_LANDING"
     ):
         area.land()
     area.folder.parent.mkdir()

@@ -66,9 +66,9 @@ def test_messages_name_who_and_since_when() -> None:
     who = "run 1 of ada on harbour (process 7), since 2024-05-01 12:00:00 UTC"
     assert waits_for(mine, other) == f"waits for {who}: a, b, c and 1 more are taken"
     assert (
-        refusal(mine, [other, lease("3")], "a run in dev")
+        refusal(mine, [other, lease("3")], "A run in dev")
         .line()
-        .startswith(f"a run in dev is refused: a, b, c and 1 more are taken by {who}, and 1 more.")
+        .startswith(f"A run in dev is refused: a, b, c and 1 more are taken by {who}, and 1 more.")
     )
 
 

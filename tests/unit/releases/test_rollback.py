@@ -75,7 +75,7 @@ def test_what_shows_the_same_is_passed_over() -> None:
 
 @pytest.mark.parametrize("releases", [[], [release(1)], [release(1), release(2), release(3, returns_to=1)]])
 def test_nothing_before(releases: list[Release]) -> None:
-    with pytest.raises(NotFoundError, match="nothing to roll back"):
+    with pytest.raises(NotFoundError, match="Nothing to roll back"):
         goal_of(releases, None)
 
 

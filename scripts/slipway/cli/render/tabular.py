@@ -142,5 +142,5 @@ def _refuse_duplicates(result: QueryResult, form: str) -> None:
         raise UsageError(
             f"{form} cannot hold two columns of one name",
             ", ".join(twice),
-            "give them aliases: select a as b",
+            "Give them aliases: select a as b",
         )

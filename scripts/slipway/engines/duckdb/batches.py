@@ -81,12 +81,12 @@ class Window:
         found = next((field for field in schema.fields if field.name.lower() == name), None)
         if found is None:
             have = ", ".join(field.name for field in schema.fields)
-            raise ConfigError(f"{model}: event_time {self.column}", "no such column", f"use one of {have}")
+            raise ConfigError(f"{model}: event_time {self.column}", "no such column", f"Use one of {have}")
         if not isinstance(found.field_type, ice.DateType | ice.TimestampType | ice.TimestamptzType):
             raise ConfigError(
                 f"{model}: event_time {self.column}",
                 f"its type is {found.field_type}",
-                "use a date or a timestamp",
+                "Use a date or a timestamp",
             )
         return found
 
@@ -113,7 +113,7 @@ class Window:
             raise ConfigError(
                 f"{model}: event_time {self.column} is a date",
                 "a batch is shorter than a day, and rows of the other hours would be left out",
-                "use a timestamp, or batches of a day",
+                "Use a timestamp, or batches of a day",
             )
 
     def row_filter(self, field: ice.NestedField) -> BooleanExpression:
@@ -378,7 +378,7 @@ class BatchedTable:
             raise ConfigError(
                 f"{request.model}: partitioned_by was changed between two batches of a run",
                 "their files would be partitioned in two ways",
-                "start a new run",
+                "Start a new run",
             )
         return transaction
 

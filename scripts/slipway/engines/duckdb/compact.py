@@ -101,7 +101,7 @@ def check_compactable(table: Table) -> Layout:
         raise SlipwayError(
             f"{name} is not compacted",
             f"in column {', '.join(columns)} another tool renamed a field, or removed and added it again",
-            "run with --full-refresh",
+            "Run with --full-refresh",
         )
     return _destination(table, "").layout
 
@@ -146,7 +146,7 @@ def _compare(
         raise RowsDifferError(
             f"{name} is not compacted",
             f"its files do not hold the {stated.rows} rows that its snapshot recorded",
-            "a file was changed since; roll back, or run with --full-refresh",
+            "A file was changed since; roll back, or run with --full-refresh",
         )
 
 
@@ -161,7 +161,7 @@ def _differ(table: str, read: int, written: int) -> RowsDifferError:
     return RowsDifferError(
         f"{table} is not compacted",
         f"{read} rows were read and {written} written, or not the same ones",
-        "nothing was changed; report it",
+        "Nothing was changed; report it",
     )
 
 
@@ -178,7 +178,7 @@ def _check_values(old: Sequence[DataFile], new: Sequence[DataFile], to: Destinat
             raise SlipwayError(
                 f"{table} is not compacted",
                 f"{column.name} has values in {old[0].file_path.rsplit('/', 1)[-1]} that are not found by field id",
-                "another tool wrote the file; run with --full-refresh",
+                "Another tool wrote the file; run with --full-refresh",
             )
 
 

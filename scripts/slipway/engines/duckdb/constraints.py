@@ -104,7 +104,7 @@ class Violations:
             raise ContractError(
                 f"{self.model} breaks its contract",
                 "; ".join(self.found),
-                "fix the model or change the contract",
+                "Fix the model or change the contract",
             )
 
 
@@ -239,7 +239,7 @@ def _counts(
         raise ConfigError(
             f"{model}: its constraints cannot be checked",
             str(error).split("\n", 1)[0],
-            "correct the constraint's columns or expression",
+            "Correct the constraint's columns or expression",
         ) from None
     assert row is not None
     return row
@@ -254,9 +254,9 @@ def check_required(schema: Schema, written: Sequence[WrittenFile]) -> None:
     for column in schema.fields:
         if column.required and (count := null_count(written, column.name)):
             raise ContractError(
-                f"column {column.name} is required in the table and NULL in {count} rows",
+                f"Column {column.name} is required in the table and NULL in {count} rows",
                 "another tool made it so",
-                "filter or fill them, or run with --full-refresh",
+                "Filter or fill them, or run with --full-refresh",
             )
 
 
@@ -271,7 +271,7 @@ def _normal(cursor: duckdb.DuckDBPyConnection, kind: str, model: str, column: st
         raise ContractError(
             f"{model}: column {column} declares data_type {kind}",
             "DuckDB has no such type",
-            "use a DuckDB type name",
+            "Use a DuckDB type name",
         ) from None
     assert row is not None
     return str(row[0])

@@ -138,9 +138,9 @@ class _Copy:
                 problems.append(f"{name} has {stored[name]} bytes and was returned with {file.size}")
         if problems:
             raise DamagedError(
-                f"what was written to {self.to.folder} is not what DuckDB returned of it",
+                f"What was written to {self.to.folder} is not what DuckDB returned of it",
                 f"{problems[0]}" + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
-                "nothing of it is used; run again, and report it if it stays so",
+                "Nothing of it is used; run again, and report it if it stays so",
             )
 
     def _whole(self, select: str) -> list[WrittenFile]:
@@ -193,14 +193,14 @@ class _Copy:
             names = ", ".join(f"{_COLUMN}{number} as {quote(name)}" for number, name in enumerate(self.names))
             for first, last, count, keys in ranges:
                 if last - first + 1 != count:
-                    raise SlipwayError("rows of a partition are apart after sorting", fix="report it")
+                    raise SlipwayError("Rows of a partition are apart after sorting", fix="Report it")
                 rows = f"(select {names} from {scratch} where rowid between {first} and {last})"
                 files = self._by_size(self._in_order(rows), self._row_group())
                 written += [replace(file, partition=partition_keys(keys)) for file in files]
             expected, found = sum(row[2] for row in ranges), sum(file.records for file in written)
             if expected != found:
                 raise SlipwayError(
-                    f"{found} rows were written of {expected}", "partitions are not complete", "report it"
+                    f"{found} rows were written of {expected}", "partitions are not complete", "Report it"
                 )
             return written
         finally:

@@ -44,7 +44,7 @@ def by_delete_insert(
     """
     if not request.unique_key:
         raise ConfigError(
-            f"{request.model}: delete+insert needs unique_key", "none is set", "set it or use append"
+            f"{request.model}: delete+insert needs unique_key", "none is set", "Set it or use append"
         )
     cursor, source = scratch.cursor, scratch.table(f"as {select}")
     fields = [matching.key_column(schema, entry) for entry in request.unique_key]

@@ -83,7 +83,7 @@ def _load_from_elsewhere(connection: duckdb.DuckDBPyConnection, name: str, first
     raise UnavailableError(
         f"DuckDB extension {name} cannot be loaded",
         str(reason).split("\n", 1)[0],
-        f"install the package {package} in the version of duckdb",
+        f"Install the package {package} in the version of duckdb",
     ) from reason
 
 
@@ -174,9 +174,9 @@ def _expanded(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[Sequence[duc
     own = written(statements)
     if len(own) != 1:
         raise ConfigError(
-            "a query is not one statement",
+            "A query is not one statement",
             f"DuckDB reads {len(own)} in it",
-            "write one SELECT, with parentheses that match",
+            "Write one SELECT, with parentheses that match",
         )
     return statements, own[0]
 

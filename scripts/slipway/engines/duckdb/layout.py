@@ -62,7 +62,7 @@ class Layout:
         codec = properties.get(_CODEC, "zstd").lower()
         if codec not in _CODECS:
             raise ConfigError(
-                f"{model}: table property {_CODEC} is {codec}", "unknown", f"use {', '.join(_CODECS)}"
+                f"{model}: table property {_CODEC} is {codec}", "unknown", f"Use {', '.join(_CODECS)}"
             )
         return cls(
             target=_number(properties, _TARGET, model) or TARGET_FILE_SIZE,
@@ -167,7 +167,7 @@ def _number(properties: Mapping[str, str], key: str, model: str, most: int | Non
         raise ConfigError(
             f"{model}: table property {key} is {text}",
             "it is not a whole number" + (f" from 1 to {most}" if most else " from 1"),
-            "write it without unit or sign",
+            "Write it without unit or sign",
         )
     return number
 

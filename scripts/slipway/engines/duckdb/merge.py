@@ -93,7 +93,7 @@ class _Merge:
         chosen = self.using or request.unique_key
         if not chosen:
             raise ConfigError(
-                f"{request.model}: merge needs unique_key", "none is set", "set it or use append"
+                f"{request.model}: merge needs unique_key", "none is set", "Set it or use append"
             )
         found = matching.key_columns(self.schema, chosen, what, request.model)
         matching.key_columns(query, [field.name for field in found], what, request.model)

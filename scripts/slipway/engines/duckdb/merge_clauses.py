@@ -93,7 +93,7 @@ def merge_clauses(
         raise ConfigError(
             f"{model}: the merge cannot be carried out",
             "; ".join(reader.wrong),
-            "see docs/reference/model-config.md",
+            "See docs/reference/model-config.md",
         )
     return found
 

@@ -88,9 +88,9 @@ def _value(text: str, kind: ice.IcebergType) -> Any:
 
 def _nameless(value: str) -> ContractError:
     return ContractError(
-        f"rows cannot be partitioned by {value}",
+        f"Rows cannot be partitioned by {value}",
         "a partition's dates and times lie in the years 1 to 9999",
-        "filter or repair these rows, or partition by another column",
+        "Filter or repair these rows, or partition by another column",
     )
 
 
@@ -98,9 +98,9 @@ def _check_missing(column: PartitionColumn, file: WrittenFile) -> None:
     """Only NULL has the partition NULL; readers look for any other value elsewhere."""
     if int(file.statistics.get(quote(column.source), {}).get("null_count", file.records)) < file.records:
         raise ContractError(
-            f"rows cannot be partitioned by {column.transform} of {column.source}",
+            f"Rows cannot be partitioned by {column.transform} of {column.source}",
             "a value has none, such as infinity",
-            "filter or repair these rows, or partition by another column",
+            "Filter or repair these rows, or partition by another column",
         )
 
 
@@ -111,9 +111,9 @@ def _check_letters(column: PartitionColumn, value: Any) -> None:
         return
     if len(value) > transform.width:
         raise ContractError(
-            f"rows cannot be partitioned by {transform} of {column.source}",
+            f"Rows cannot be partitioned by {transform} of {column.source}",
             f"a letter of {value!r} is more than one code point, and readers would not agree on its partition",
-            "partition by bucket, or by another column",
+            "Partition by bucket, or by another column",
         )
 
 
@@ -126,9 +126,9 @@ def _check_wrapped(column: PartitionColumn, value: Any) -> None:
     long = isinstance(kind, ice.DecimalType) and len(value.as_tuple().digits) > kind.precision
     if wrapped or long:
         raise ContractError(
-            f"rows cannot be partitioned by {transform} of {column.source}",
+            f"Rows cannot be partitioned by {transform} of {column.source}",
             "a value is so close to the smallest of its type that truncating it overflows",
-            "filter or repair these rows, or partition by another column",
+            "Filter or repair these rows, or partition by another column",
         )
 
 
@@ -146,7 +146,7 @@ def _check_rounded(column: PartitionColumn, value: Any, file: WrittenFile) -> No
     statistics = file.statistics.get(quote(column.source), {})
     if {str(statistics.get(end)).removesuffix("+00") for end in ("min", "max")} != {start}:
         raise ContractError(
-            f"rows cannot be partitioned by {transform} of {column.source}",
+            f"Rows cannot be partitioned by {transform} of {column.source}",
             f"DuckDB's reader does not find times before 1970 in it, such as {statistics.get('min')}",
-            "partition by year or hour, or by a date",
+            "Partition by year or hour, or by a date",
         )

@@ -89,7 +89,7 @@ def explained(request: WriteRequest) -> Iterator[None]:
         raise ConfigError(
             f"{request.model}: {request.strategy} cannot be carried out",
             str(error).strip().split("\n", 1)[0],
-            "check unique_key, predicates and merge keys",
+            "Check unique_key, predicates and merge keys",
         ) from error
 
 
@@ -112,7 +112,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         raise ContractError(
             f"{'.'.join(table.name())} has delete files",
             "another tool wrote them and rewriting would ignore them",
-            "compact the table with that tool or run with --full-refresh",
+            "Compact the table with that tool or run with --full-refresh",
         )
     if row_filter is None:
         read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
@@ -151,7 +151,7 @@ def readable_files(
                     f"{'.'.join(table.name())} has files that are not read by field id, such as "
                     f"{file.file_path.rsplit('/', 1)[-1]}",
                     "another tool added them",
-                    "run with --full-refresh",
+                    "Run with --full-refresh",
                 )
     return files
 
@@ -200,7 +200,7 @@ def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], s
         raise DamagedError(
             f"{len(files)} data files, such as {files[0].file_path}, do not hold what was written",
             f"{digest.rows} rows are read from them, and they were written with {stated}",
-            "run again; if it stays so, see slipway doctor --deep",
+            "Run again; if it stays so, see slipway doctor --deep",
         )
     return digest
 

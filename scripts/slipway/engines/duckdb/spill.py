@@ -95,13 +95,13 @@ def limits(model: str) -> Iterator[None]:
         raise UnavailableError(
             f"{model}: memory did not suffice",
             _first_line(error),
-            "raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)",
+            "Raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)",
         ) from error
     except duckdb.IOException as error:
         if "No space left" not in str(error):
             raise
         raise UnavailableError(
-            f"{model}: the disk is full", _first_line(error), "make room for the warehouse and temp_directory"
+            f"{model}: the disk is full", _first_line(error), "Make room for the warehouse and temp_directory"
         ) from error
 
 

@@ -34,7 +34,7 @@ def check_readable(table: Table) -> None:
         raise ContractError(
             f"{'.'.join(table.name())} has format version {table.format_version}",
             f"another tool made it, and tables are read up to version {FORMAT_VERSION}",
-            "have that tool write version 2",
+            "Have that tool write version 2",
         )
 
 
@@ -112,7 +112,7 @@ def _check_declared(wanted: Schema, declared: Iterable[str], model: str) -> None
             f"{model} breaks its contract",
             f"its table has the column {other[0]}, declared as {spelled[other[0].lower()]}, and other readers tell upper from"
             " lower case",
-            f"declare it as {other[0]}, or rename it in the table by one run with --full-refresh",
+            f"Declare it as {other[0]}, or rename it in the table by one run with --full-refresh",
         )
 
 
@@ -131,7 +131,7 @@ def _check_partition_sources(base: TableMetadata, wanted: Schema, model: str) ->
         raise ContractError(
             f"{model}: column {', '.join(gone)} is gone from the query",
             "the table is or was partitioned by it, and older files cannot be read without",
-            "keep it or run with --full-refresh",
+            "Keep it or run with --full-refresh",
         )
 
 
@@ -144,7 +144,7 @@ def _check_partition_names(base: TableMetadata, wanted: Schema, model: str) -> N
         raise ContractError(
             f"{model}: column {', '.join(taken)} is new and has the name of a partition field",
             "the table is or was partitioned by it, and Iceberg wants different names",
-            "rename the column or run with --full-refresh",
+            "Rename the column or run with --full-refresh",
         )
 
 
@@ -154,7 +154,7 @@ def _properties(request: WriteRequest) -> dict[str, str]:
         raise ConfigError(
             f"{request.model}: table_properties format-version {wanted}",
             f"tables are written as version {FORMAT_VERSION}",
-            "leave it out",
+            "Leave it out",
         )
     return {key: value for key, value in request.table_properties.items() if key != "format-version"}
 
@@ -168,9 +168,9 @@ def _format_updates(base: TableMetadata, model: str, *, full: bool) -> list[Tabl
     raise ContractError(
         f"{model} has format version {base.format_version}",
         f"another tool made it, and tables are written as version {FORMAT_VERSION}",
-        "run with --full-refresh"
+        "Run with --full-refresh"
         if base.format_version < FORMAT_VERSION
-        else "give the model another alias or drop the table",
+        else "Give the model another alias or drop the table",
     )
 
 

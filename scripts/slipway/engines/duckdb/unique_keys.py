@@ -61,9 +61,9 @@ def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> 
         if field is None:
             have = ", ".join(known.name for known in schema.fields)
             fix = (
-                f"write a list, {[part.strip() for part in name.split(',')]}"
+                f"Write a list, {[part.strip() for part in name.split(',')]}"
                 if is_list(schema, name)
-                else f"use columns of {have}"
+                else f"Use columns of {have}"
             )
             raise ConfigError(f"{model}: {what} names {name}", "no such column", fix)
         found.append(field)
@@ -97,7 +97,7 @@ def check_keys(
     assert row is not None
     if row[1]:
         raise ContractError(
-            f"{model}: {row[1]} rows have NULL in unique_key ({wanted})", fix="filter or fill them"
+            f"{model}: {row[1]} rows have NULL in unique_key ({wanted})", fix="Filter or fill them"
         )
     if row[2]:
         example = cursor.execute(
@@ -106,7 +106,7 @@ def check_keys(
         raise ContractError(
             f"{model}: unique_key ({wanted}) occurs more than once for {row[2]} rows of the query",
             f"for example {example}",
-            "deduplicate in the model",
+            "Deduplicate in the model",
         )
     return int(row[0])
 

@@ -57,7 +57,7 @@ def check_later(
     what, chosen = ("merge_on_using_columns", using) if using else ("unique_key", request.unique_key)
     if not chosen:
         raise ConfigError(
-            f"{request.model}: {request.later} needs unique_key", "none is set", "set it or use append"
+            f"{request.model}: {request.later} needs unique_key", "none is set", "Set it or use append"
         )
     if request.later == "merge":
         keys = [quote(field.name) for field in matching.key_columns(target, chosen, what, request.model)]
@@ -91,7 +91,7 @@ def write(
     """
     if request.strategy not in STRATEGIES:
         raise ConfigError(
-            f"{request.model}: strategy {request.strategy}", "unknown", f"use {', '.join(STRATEGIES)}"
+            f"{request.model}: strategy {request.strategy}", "unknown", f"Use {', '.join(STRATEGIES)}"
         )
     return _Write(cursor, tables, base, request).run()
 

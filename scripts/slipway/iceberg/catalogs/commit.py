@@ -147,7 +147,7 @@ def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, 
         raise UnavailableError(
             f"{'.'.join(identifier)} was published without its tag {tag}",
             "the server does not keep tags, so releases could neither be recognised nor rolled back",
-            "use another catalog",
+            "Use another catalog",
         )
 
 
@@ -192,7 +192,7 @@ def conflict(tables: Tables, identifier: TableId, base: str | None) -> ConflictE
         or "someone else changed it, or let snapshots expire that this needs"
     )
     return ConflictError(
-        f"nothing was published: {'.'.join(identifier)} moved", why, "run again on top of it"
+        f"Nothing was published: {'.'.join(identifier)} moved", why, "Run again on top of it"
     )
 
 

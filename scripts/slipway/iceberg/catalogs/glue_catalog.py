@@ -26,7 +26,7 @@ def check_name(catalog: Catalog, identifier: TableId) -> None:
         raise ConfigError(
             f"{name} cannot be a table in Glue",
             "Glue keeps names in lower case",
-            "give the model an alias and a schema in lower case",
+            "Give the model an alias and a schema in lower case",
         )
     with suppress(NoSuchTableError):
         held = cast("GlueCatalog", catalog)._get_glue_table(*identifier)
@@ -34,7 +34,7 @@ def check_name(catalog: Catalog, identifier: TableId) -> None:
             raise ConfigError(
                 f"{name} cannot be a table in Glue",
                 "Glue has something else under this name, which is no Iceberg table",
-                "give the model another alias, or remove what is there",
+                "Give the model another alias, or remove what is there",
             )
 
 

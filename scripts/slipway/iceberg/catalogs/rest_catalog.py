@@ -63,7 +63,7 @@ class ServedCatalog(RestCatalog):
     def __init__(self, name: str, **properties: str) -> None:
         if (said := properties.get(ATOMIC, "atomic")) != "atomic":
             raise ConfigError(
-                f"catalog property {ATOMIC} of {name} is {said}", fix="set it to atomic, or leave it out"
+                f"Catalog property {ATOMIC} of {name} is {said}", fix="Set it to atomic, or leave it out"
             )
         self.says_atomic = ATOMIC in properties
         """Whether the configuration, not the server, says that the request is applied whole or not at all."""

@@ -313,7 +313,7 @@ def test_row_groups_have_the_rows_that_the_table_says(lake: Lake) -> None:
     [
         pytest.param(TARGET, "128MB", "not a whole number from 1", id="unit"),
         pytest.param(TARGET, "0", "not a whole number from 1", id="zero"),
-        pytest.param("write.parquet.compression-codec", "lzo", "unknown. use zstd, snappy", id="codec"),
+        pytest.param("write.parquet.compression-codec", "lzo", "unknown. Use zstd, snappy", id="codec"),
         pytest.param("write.parquet.compression-level", "99", "from 1 to 22", id="level"),
     ],
 )

@@ -138,7 +138,7 @@ def test_format_version_1_is_read_and_raised_by_a_full_build(lake: Lake) -> None
     for strategy in STRATEGIES:
         with pytest.raises(
             ContractError,
-            match=r"layer.thing has format version 1: .*written as version 2. run with --full-refresh",
+            match=r"layer.thing has format version 1: .*written as version 2. Run with --full-refresh",
         ):
             lake.write("select 2::bigint as k, 1::bigint as v", strategy, unique_key=["k"])
     before, first = lake.table.metadata.table_uuid, lake.table.current_snapshot()
@@ -162,7 +162,7 @@ def test_format_version_3_is_refused(lake: Lake) -> None:
     check_readable(lake.table)
     lake.base = lake.tables.load(("layer", "thing"), f"file://{newer}")
     with pytest.raises(
-        ContractError, match=r"layer.thing has format version 3: .*have that tool write version 2"
+        ContractError, match=r"layer.thing has format version 3: .*Have that tool write version 2"
     ):
         check_readable(lake.table)
     for strategy in ("replace", *STRATEGIES):
@@ -174,7 +174,7 @@ def test_format_version_3_is_refused(lake: Lake) -> None:
 
 @pytest.mark.parametrize("version", ["1", "3"])
 def test_another_format_version_cannot_be_asked_for(lake: Lake, version: str) -> None:
-    with pytest.raises(ConfigError, match=f"table_properties format-version {version}: .*leave it out"):
+    with pytest.raises(ConfigError, match=f"table_properties format-version {version}: .*Leave it out"):
         lake.write("select 1 as k", table_properties={"format-version": version})
     lake.write("select 1 as k", table_properties={"format-version": "2"})
     with pytest.raises(ConfigError, match=f"table_properties format-version {version}"):
@@ -187,7 +187,7 @@ def test_a_required_column_stays_free_of_null(lake: Lake) -> None:
     lake.write("select 2::bigint as k, 'b' as v", "append")
     lake.check([(1, "a"), (2, "b")])
     assert lake.table.schema().find_field("k").required
-    with pytest.raises(ContractError, match="column k is required in the table and NULL in 1 rows"):
+    with pytest.raises(ContractError, match="Column k is required in the table and NULL in 1 rows"):
         lake.write("select null::bigint as k, 'c' as v", "append")
     lake.write("select null::bigint as k, 'c' as v")
     lake.check([(None, "c")])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # a row of it cannot be read
 QUERY = "select range::integer as id, error('read')::date as day, 1 as v from range(3)"
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("merge", {"unique_key": ["id, day"]}, r"names id, day: no such column. write a list, \['id', 'day'\]"),
-    ("merge", {"unique_key": ["id + 1"]}, r"names id \+ 1: no such column. use columns of id, day, v"),
+    ("merge", {"unique_key": ["id, day"]}, r"names id, day: no such column. Write a list, \['id', 'day'\]"),
+    ("merge", {"unique_key": ["id + 1"]}, r"names id \+ 1: no such column. Use columns of id, day, v"),
     ("merge", {"unique_key": ["ID", "dey"]}, "names dey: no such column"),
     ("merge", {"merge": {"merge_on_using_columns": ["nr"]}}, "merge_on_using_columns names nr"),
     (
@@ -23,7 +23,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"unique_key": ["id"], "predicates": ["DBT_INTERNAL_DEST.dey > 1"]},
         "merge cannot be carried out",
     ),
-    ("delete+insert", {"unique_key": ["id, day"]}, "names id, day: no such column. write a list"),
+    ("delete+insert", {"unique_key": ["id, day"]}, "names id, day: no such column. Write a list"),
     ("delete+insert", {"unique_key": ["nr + 1"]}, "delete.insert cannot be carried out"),
     (
         "delete+insert",

@@ -141,7 +141,7 @@ def test_values_as_pyiceberg_keeps_them(text: str | None, kind: ice.IcebergType,
 
 
 def test_a_value_beyond_the_calendar_is_refused() -> None:
-    with pytest.raises(ContractError, match="rows cannot be partitioned by 12345-01-01"):
+    with pytest.raises(ContractError, match="Rows cannot be partitioned by 12345-01-01"):
         partition_value("12345-01-01", ice.DateType())
 
 
@@ -151,7 +151,7 @@ def test_a_value_beyond_the_calendar_is_refused() -> None:
 def test_only_null_has_the_partition_null(lake: Lake, kind: str, transform: str, value: str) -> None:
     rows = f"select 1 as k, {kind} '2024-05-01' as d union all select 2, null union all select 3, '{value}'::{kind}"
     for sorted_by in ([], ["k"]):
-        with pytest.raises(ContractError, match="rows cannot be partitioned by"):
+        with pytest.raises(ContractError, match="Rows cannot be partitioned by"):
             lake.write(rows, partitioned_by=[f"{transform}(d)"], sorted_by=sorted_by)
     assert lake.base is None
     lake.write(f"{rows} limit 2", partitioned_by=[f"{transform}(d)"])

@@ -303,7 +303,7 @@ def test_days_that_python_cannot_hold_are_kept(lake: Lake, kind: str) -> None:
 def test_partitions_that_cannot_be_named_are_refused(lake: Lake, entry: str, value: str) -> None:
     for strategy in ("replace", "insert_overwrite"):
         lake.base = None
-        with pytest.raises(ContractError, match=r"rows cannot be partitioned by .*years 1 to 9999"):
+        with pytest.raises(ContractError, match=r"Rows cannot be partitioned by .*years 1 to 9999"):
             lake.write(f"select {value} as c", strategy, partitioned_by=[entry])
         assert lake.base is None
 
@@ -358,7 +358,7 @@ def test_a_number_beyond_38_digits_is_an_error_and_not_another_number(
     ],
 )
 def test_names_that_read_like_nested_ones_are_refused(lake: Lake, sql: str) -> None:
-    with pytest.raises(ContractError, match=r"names two fields.*rename one of them"):
+    with pytest.raises(ContractError, match=r"names two fields.*Rename one of them"):
         lake.write(sql)
 
 

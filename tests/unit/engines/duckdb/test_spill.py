@@ -73,7 +73,7 @@ def test_too_little_memory_is_told_in_one_line() -> None:
     line = str(refused.value)
     assert line.startswith("thing: memory did not suffice: Out of Memory Error")
     assert line.endswith(
-        "raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)."
+        "Raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)."
     )
     assert "\n" not in line
 

@@ -452,7 +452,7 @@ def test_columns_may_have_any_name(lake: Lake, name: str) -> None:
 
 @pytest.mark.parametrize("second", ["k", "K"])
 def test_two_columns_of_one_name_are_refused(lake: Lake, second: str) -> None:
-    with pytest.raises(ContractError, match=f"column {second} occurs twice"):
+    with pytest.raises(ContractError, match=f"Column {second} occurs twice"):
         lake.write(f'select 1 as k, 2 as "{second}"')
     lake.write("select 1 as k, 2 as k_1")
     lake.check([(1, 2)])
