@@ -100,7 +100,9 @@ def test_the_example_replays_identical(
         ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message", "all"),
     ):
         subprocess.run(["git", "-C", str(shop.folder), *command], check=True)
-    settings = {"SLIPWAY_LANDING": str(landing), "HOME": str(tmp_path)}
+    # the copy's own functions: those of the checkout that runs this test are in no commit of the copy
+    packages = str(shop.folder / "scripts")
+    settings = {"SLIPWAY_LANDING": str(landing), "HOME": str(tmp_path), "PYTHONPATH": packages}
     (landing / "online_retail").mkdir(parents=True)
     for part in (landed[: -len(landed) // 4], landed[-len(landed) // 4 :]):
         for path in part:

@@ -89,6 +89,11 @@ LISTS = """
 {% if execute %} {% set found = run_query('select table_name from information_schema.tables').rows | length %} {% endif %}
 select {{ found }} as n
 """
+LISTS_BY_STATEMENT = """
+{% call statement('found', fetch_result=True) %} select count(*) from information_schema.tables {% endcall %}
+{% if execute %} select {{ load_result('found').data[0][0] }} as n {% else %} select 1 as n {% endif %}
+"""
+LISTS_BY_MACRO = "{{ config(pre_hook='create or replace temp macro listed() as table from duckdb_tables()') }} from listed()"
 
 
 def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
@@ -96,6 +101,8 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
     built.write("models/serving/asks.sql", ASKS)
     built.write("models/serving/lists.sql", "select table_name from information_schema.tables")
     built.write("models/serving/lists_first.sql", LISTS)
+    built.write("models/serving/lists_by_statement.sql", LISTS_BY_STATEMENT)
+    built.write("models/serving/lists_by_macro.sql", LISTS_BY_MACRO)
     built.write("models/serving/seen.sql", "{{ config(materialized='view') }} from duckdb_tables()")
     built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
     before = built.locations()
@@ -105,11 +112,14 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
     assert {name for name, status in statuses.items() if status == "error"} == {
         "lists",
         "lists_first",
+        "lists_by_statement",
+        "lists_by_macro",
         "seen",
         "none_lost",
     }
-    assert said.count("of DuckDB's catalog: there are only those that this run has read so far") >= 4
-    built.remove("models/serving/lists.sql", "models/serving/lists_first.sql", "models/serving/seen.sql")
+    assert said.count("of DuckDB's catalog: there are only those that this run has read so far") >= 6
+    lists = ("lists", "lists_first", "lists_by_statement", "lists_by_macro", "seen")
+    built.remove(*(f"models/serving/{name}.sql" for name in lists))
     built.remove("tests/dbt/none_lost.sql")
     built.dbt("build")
     assert built.rows("serving.asks", "columns", "n", "known") == [("k name", 1, True)]

@@ -127,13 +127,14 @@ def write_node(
         ConfigError: it has to be, and the model does not allow it.
     """
     engine.count_reads(cursor)
-    if any(manifest_node(manifest, unique_id).config.get(hook) for hook in ("pre_hook", "post_hook")):
-        session.volatility.forget()
     identifier, node = identifier_of(manifest, unique_id), manifest_node(manifest, unique_id)
+    hooked = any(node.config.get(hook) for hook in ("pre_hook", "post_hook"))
+    if hooked:
+        session.volatility.forget()
     noted = session.nodes[unique_id]
     base = session.base(identifier)
     state = state_of(session, node, noted, base)
-    check_listings(cursor, node.name, str(config["sql"]))
+    check_listings(cursor, node.name, str(config["sql"]), session.volatility.made(), always=hooked)
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)

@@ -161,7 +161,8 @@ class Plugin(BasePlugin):
 
     def op_check_listings(self, relation: Any, config: dict[str, Any]) -> None:
         """Refuse a query that asks DuckDB's catalog which tables there are, and note what one of a node's Jinja depends on."""
-        check_listings(thread_cursor(), config["name"], config["sql"])
+        made, always = self.session.volatility.made(), bool(config.get("always"))
+        check_listings(thread_cursor(), config["name"], config["sql"], made, always=always)
         self.session.volatility.note(config.get("rendering", ""), config["sql"])
 
     def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:

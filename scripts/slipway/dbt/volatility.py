@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 _MAY_LIST = re.compile(
-    r"\b(?:show|information_schema|duckdb_\w+|pragma_\w+|pg_\w+|sqlite_\w+)\b", re.IGNORECASE
+    # what `query` and `query_table` read is the value of an expression
+    r"\b(?:show|information_schema|duckdb_\w+|pragma_\w+|pg_\w+|sqlite_\w+)\b|\bquery(?:_table)?\W*\(",
+    re.IGNORECASE,
 )
 _LISTS = frozenset(
     f"DUCKDB_{what}"
@@ -43,15 +45,26 @@ _LISTS = frozenset(
 )
 
 
-def check_listings(cursor: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+def check_listings(
+    cursor: duckdb.DuckDBPyConnection, name: str, sql: str, made: Collection[str], *, always: bool = False
+) -> None:
     """Refuse a query that lists tables, columns, views, schemas or databases.
 
-    What the query names is only the reason to look; its plan says what it does, also through views of DuckDB's own.
+    What the query names is only the reason to look; its plan says what it does, also through views and macros.
+
+    Args:
+        cursor: the connection that would run the query.
+        name: of the node, for the message.
+        sql: the query.
+        made: names of functions and views that may list, see ``Volatility.made``.
+        always: look at the plan whatever the query names, because a hook may have made something that only this
+            connection knows.
 
     Raises:
         ConfigError: it does.
     """
-    if not _MAY_LIST.search(sql):
+    lowered = sql.lower()
+    if not always and not _MAY_LIST.search(sql) and not any(one in lowered for one in made):
         return
     try:
         rows = cursor.execute(f"explain (format json) {sql}").fetchall()
@@ -125,6 +138,16 @@ class Volatility:
         self._lock = threading.Lock()
         self._made: dict[_Name, str] = {}
         self._own: frozenset[str] | None = None
+        self._listing: frozenset[str] | None = None
+
+    def made(self) -> frozenset[str]:
+        """Names, in small letters, through which a query may list tables: functions and views that somebody made in the run's database."""
+        with self._lock:
+            if self._own is None:
+                self._own = self._own_functions()
+            if self._listing is None:
+                self._listing = self._listing_views(self._own)
+            return self._own | self._listing
 
     def why(self, sql: str) -> str:
         """What else a query depends on, in words; empty if nothing."""
@@ -163,11 +186,12 @@ class Volatility:
         """
         if unique_id and (why := self.why(sql)):
             self.rendered[unique_id] = why
+            self.forget()  # it may be no query, and make a function or a view
 
     def forget(self) -> None:
         """Ask anew which functions were made in the run's database: a hook may have made some."""
         with self._lock:
-            self._own = None
+            self._own = self._listing = None
 
     def _why(self, sql: str) -> str:
         if self._own is None:  # DuckDB takes many milliseconds to list its functions
@@ -240,6 +264,21 @@ class Volatility:
         """Names of functions and macros that somebody made in the run's database; they go before DuckDB's."""
         rows = self._views.query("select distinct function_name from duckdb_functions() where not internal")
         return frozenset(str(row[0]).lower() for row in rows)  # not by SQL: ``lower`` may be among them
+
+    def _listing_views(self, own: frozenset[str]) -> frozenset[str]:
+        """Views that may list tables, by what they name: DuckDB's listings, functions that somebody made, and each other."""
+        rows = self._views.query("select view_name, sql from duckdb_views() where not internal")
+        views = {str(name).lower(): _VIEW.sub("", str(text), count=1).lower() for name, text in rows}
+        found: set[str] = set()
+        while True:
+            more = {
+                name
+                for name, text in views.items()
+                if name not in found and (_MAY_LIST.search(text) or any(one in text for one in own | found))
+            }
+            if not more:
+                return frozenset(found)
+            found |= more
 
     def _changing(self, plan: object) -> Iterator[str]:
         for node in _walk(plan):

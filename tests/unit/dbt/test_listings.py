@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from slipway.dbt.volatility import check_listings
+from slipway.dbt.views import Views
+from slipway.dbt.volatility import Volatility, check_listings
 from slipway.errors import ConfigError
 
 
@@ -15,7 +16,19 @@ from slipway.errors import ConfigError
 def cursor() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as opened:
         opened.execute("create table t as select 'information_schema.tables' as pg_name")
+        opened.execute("create view listed as select table_name from information_schema.tables")
+        opened.execute('create view "Listed Again" as from listed')
+        opened.execute("create macro all_tables() as table from duckdb_tables()")
+        opened.execute("create macro count_columns() as (select count(*) from duckdb_columns())")
+        opened.execute("create view counted as select count_columns() as n")
+        opened.execute("create macro twice(x) as 2 * x")
+        opened.execute("create view harmless as select twice(count(*)) as n from t")
         yield opened
+
+
+@pytest.fixture(scope="module")
+def made(cursor: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    return Volatility(Views(cursor)).made()
 
 
 @pytest.mark.parametrize(
@@ -33,11 +46,20 @@ def cursor() -> Iterator[duckdb.DuckDBPyConnection]:
         ("select relname from pg_class", ""),
         ("from pragma_database_list", "databases"),
         ("select 1 where exists (from information_schema.schemata where schema_name = 'raw')", "schemas"),
+        ("from query('from inform' || 'ation_schema.tables')", "tables and views"),
+        ("from \"query_table\"('duckdb_tables')", "tables"),
+        ("select count(*) from listed", "tables and views"),
+        ('from "Listed Again"', "tables and views"),
+        ("from all_tables()", "tables"),
+        ("select Count_Columns() as n", "columns"),
+        ("from counted", "columns"),
     ],
 )
-def test_what_lists_tables_is_refused(cursor: duckdb.DuckDBPyConnection, sql: str, what: str) -> None:
+def test_what_lists_tables_is_refused(
+    cursor: duckdb.DuckDBPyConnection, made: frozenset[str], sql: str, what: str
+) -> None:
     with pytest.raises(ConfigError, match=rf"m lists .*{what} of DuckDB's catalog: there are only those"):
-        check_listings(cursor, "m", sql)
+        check_listings(cursor, "m", sql, made)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +73,12 @@ def test_what_lists_tables_is_refused(cursor: duckdb.DuckDBPyConnection, sql: st
         "from (summarize t)",
         "from information_schema.nothing",
         "this is no SQL, information_schema",
+        "select n, twice(n) from harmless",
+        "from query('from t')",
     ],
 )
-def test_what_only_names_them_is_not(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    check_listings(cursor, "m", sql)
+def test_what_only_names_them_is_not(
+    cursor: duckdb.DuckDBPyConnection, made: frozenset[str], sql: str
+) -> None:
+    assert "harmless" in made
+    check_listings(cursor, "m", sql, made)

@@ -254,6 +254,7 @@ SHIMS = frozenset(
         "_is_unit_test_of_whole_input",
         "_slice_date",
         "_slice_values",
+        "statement",
     }
 )
 """Macros of Slipway's that models reach: they say which rows are read, and belong to the engine."""
