@@ -153,6 +153,8 @@ _ADDRESS = re.compile(r"\b[A-Za-z][\w+.-]*:/[^\s\"'<>]*[?&][^\s\"'<>]*")
 _PARAMETER = re.compile(r"([?&])([^=&?#]+)=([^&#]*)")
 _QUOTED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SHORTEST = 6
+# Shorter values are masked as whole words, and only if they are no words or numbers themselves: `true` is in many texts.
+_SHORTEST_WORD = 4
 _known: dict[str, None] = {}
 
 
@@ -198,12 +200,12 @@ def secrets_of(properties: Mapping[str, str]) -> list[str]:
         if is_address and "@" in rest and ":" in rest.rpartition("@")[0]:
             password = rest.rpartition("@")[0].partition(":")[2]
             found += [password, _unquoted(password)]
-    return [value for value in found if len(value) >= _SHORTEST]
+    return [value for value in found if _can_be_masked(value)]
 
 
 def remember(values: Iterable[str]) -> None:
     """Have values masked in every text that this process shows or records."""
-    _known.update(dict.fromkeys(value for value in values if len(value) >= _SHORTEST))
+    _known.update(dict.fromkeys(value for value in values if _can_be_masked(value)))
 
 
 def known() -> list[str]:
@@ -215,8 +217,17 @@ def hide(text: str) -> str:
     """A text as it may be shown or recorded."""
     for value in known():
         if value in text:
-            text = text.replace(value, MASK)
+            text = re.sub(_pattern(value), MASK, text)
     return address(text)
+
+
+def _can_be_masked(value: str) -> bool:
+    mixed = not value.isalpha() and any(sign.isalpha() for sign in value)
+    return len(value) >= _SHORTEST or (len(value) >= _SHORTEST_WORD and mixed)
+
+
+def _pattern(value: str) -> str:
+    return re.escape(value) if len(value) >= _SHORTEST else rf"(?<!\w){re.escape(value)}(?!\w)"
 
 
 def hide_in(value: object) -> object:

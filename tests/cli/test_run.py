@@ -176,6 +176,12 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     ("arguments", "code", "told"),
     [
         pytest.param(["--vars", "{a: ["], 2, "--vars is not YAML", id="vars that are no YAML"),
+        pytest.param(
+            ["--vars", "{apiToken: x}"],
+            2,
+            "The value of var apiToken seems to be a secret",
+            id="a secret in vars",
+        ),
         pytest.param(["--vars", "[a]"], 2, "--vars is not a mapping", id="vars that are a list"),
         pytest.param(
             ["--vars", "{a: 2025-02-30}"], 2, "--vars is not YAML", id="vars with a day that is none"

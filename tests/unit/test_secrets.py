@@ -90,3 +90,22 @@ def test_endpoints_are_used_without_a_user() -> None:
     assert without_user("https://ana:pw@s3.example:9000/x") == "https://s3.example:9000/x"
     assert without_user("https://s3.example:9000") == "https://s3.example:9000"
     assert without_user("s3.example") == "s3.example"
+
+
+def test_short_secrets_are_masked_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_known", {})
+    secrets.remember(
+        secrets_of({"auth": "ab1", "token": "abc12", "pass": "p.w-d", "a.new.flag": "true", "other": "9000"})
+    )
+    assert hide("abc12 and abc123, p.w-d or pXw-d, true on port 9000: ab1") == (
+        "*** and abc123, *** or pXw-d, true on port 9000: ab1"
+    )
+
+
+@given(st.text(min_size=6), st.text(), st.text())
+def test_no_text_holds_a_known_secret(value: str, before: str, after: str) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(secrets, "_known", {})
+        secrets.remember([value])
+        if value not in "***":
+            assert value not in hide(f"{before}{value}{after}").replace("***", "\0")

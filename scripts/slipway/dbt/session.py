@@ -26,7 +26,7 @@ from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import Secret
 from slipway.engines.duckdb.request import Increment
 from slipway.engines.duckdb.target import check_readable
-from slipway.environments.environment import Environment
+from slipway.environments.environment import Environment, check_vars
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError, SlipwayError
 from slipway.iceberg.tables import StagedTable, TableId, Tables
@@ -66,6 +66,7 @@ class Session:
         self.project, self.request = project, request
         self._profile = Profile(project, profiles_dir)
         self.environment = self._profile.environment(target)
+        check_vars(request.vars)
         self.vars: dict[str, Any] = {**self._profile.vars, **request.vars}
         self.slice = requested_slice(request.vars, self.vars)
         self.manifest: Any = None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.environments.environment import Environment, Mode
+from slipway.environments.environment import Environment, Mode, check_vars
 from slipway.errors import SlipwayError, UnavailableError
 from slipway.records.run_manifest import NOTHING_SELECTED, RunManifest, RunRequest, new_run_id
 from slipway.runs.progress import Note, Progress
@@ -90,6 +90,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     from slipway.processes import too_late
 
     environment = Profile(options.project).environment(options.target)
+    check_vars(options.vars)
     sliced = requested_slice(options.vars, options.vars) is not None
     _check_code(environment, options, show, kept=not (options.scratch or sliced))
     now = datetime.now(UTC)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from slipway.errors import ConfigError
-from slipway.secrets import address, one_line
+from slipway.secrets import address, hide, one_line
 
 
 class Mode(StrEnum):
@@ -124,4 +126,33 @@ def check_ports(target: str, properties: Mapping[str, str]) -> None:
                 f"{key} of target {target} is {address(value)}",
                 f"its port is {one_line(port)}, which is no number up to {_HIGHEST_PORT:,}",
                 "Correct it in profiles.yml or in its PYICEBERG_CATALOG__ variable",
+            )
+
+
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|private|access)_?key)(?:_|$)"
+)
+
+
+def check_vars(variables: Mapping[str, Any]) -> None:
+    """Refuse secrets in the variables of a command: they are recorded as they are, so that the run can be built again.
+
+    Args:
+        variables: of ``--vars``, nested as they may be.
+
+    Raises:
+        ConfigError: one has the name of a secret, or holds one that the profile or the environment gives.
+    """
+    for name, value in variables.items():
+        if isinstance(value, Mapping):
+            check_vars(value)
+            continue
+        snake = re.sub(r"\W+|(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower()
+        if value not in (None, "") and (
+            _SECRET_NAME.search(snake) or hide(str(value)) != address(str(value))
+        ):
+            raise ConfigError(
+                f"The value of var {one_line(str(name))} seems to be a secret",
+                "values of --vars are written down with the run, in its manifest and in dbt's results",
+                "Give the secret to profiles.yml by an environment variable DBT_ENV_SECRET_…, or rename the var if it is none",
             )

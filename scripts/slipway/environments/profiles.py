@@ -270,9 +270,13 @@ def _standard_aws() -> dict[str, str]:
 
 
 def _keys_of_the_shell() -> list[str]:
-    """Secrets among the variables that AWS programs and DuckDB read, which errors of theirs may quote."""
+    """Secrets among variables: those that AWS programs and DuckDB read, which errors of theirs may quote, and those of dbt."""
     names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
-    return [os.environ[name] for name in names if os.environ.get(name)]
+    return [
+        value
+        for name, value in os.environ.items()
+        if value and (name in names or name.startswith("DBT_ENV_SECRET"))
+    ]
 
 
 def _has_pyiceberg_file() -> bool:

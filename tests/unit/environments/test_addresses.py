@@ -1,11 +1,12 @@
-"""Places and ports that no program below could use are refused before anything is done."""
+"""Places, ports and variables that must not be used are refused before anything is done."""
 
 from __future__ import annotations
 
 import pytest
 
-from slipway.environments.environment import check_places, check_ports
+from slipway.environments.environment import check_places, check_ports, check_vars
 from slipway.errors import ConfigError
+from slipway.secrets import known, remember
 
 
 @pytest.mark.parametrize("sign", ["\t", "\n", "\r", "\x1b", '"', "\u2028", "\x7f"])
@@ -37,3 +38,34 @@ def test_ports_that_are_none_are_refused(uri: str) -> None:
 )  # fmt: skip
 def test_other_addresses_are_taken(uri: str) -> None:
     check_ports("dev", {"uri": uri})
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "api_key", "dbPassword", "aws-secret", "apikey", "my.credentials", "access_key_id"]
+)
+def test_variables_named_like_secrets_are_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match="seems to be a secret: values of --vars are written down"
+    ) as raised:
+        check_vars({"as_of": "2024-01-01", "connection": {name: "hush-hush"}})
+    assert "hush" not in raised.value.line()
+
+
+def test_a_variable_that_holds_a_known_secret_is_refused() -> None:
+    remember(["correct horse"])
+    assert "correct horse" in known()
+    with pytest.raises(ConfigError, match="value of var note seems to be a secret"):
+        check_vars({"note": ["see: correct horse battery"]})
+
+
+def test_other_variables_are_taken() -> None:
+    check_vars(
+        {
+            "as_of": "2024-01-01",
+            "tokens": 3,
+            "keyword": "x",
+            "token": None,
+            "key": "k",
+            "slice": {"days": ["2024-01-01"]},
+        }
+    )
