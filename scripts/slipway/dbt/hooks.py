@@ -6,7 +6,7 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.evidence import target_path
 from slipway.dbt.inputs import inputs_of
 from slipway.dbt.keys.engine_key import engine
-from slipway.dbt.keys.node_key import manifest_node, node_key
-from slipway.dbt.rendered import volatile_node
+from slipway.dbt.keys.node_key import manifest_node, node_key, unit_test_key
+from slipway.dbt.rendered import volatile_node, volatile_unit_test
 from slipway.dbt.session import Session
 from slipway.environments.environment import Mode
 from slipway.errors import ConfigError, DamagedError, NotFoundError
@@ -201,6 +201,31 @@ def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> b
     return carried
 
 
+def unit_test_carried(
+    session: Session, manifest: Any, unique_id: str, queries: Sequence[str], config: Mapping[str, Any]
+) -> bool:
+    """Whether a dbt unit test need not run: it passed before as the same SQL, with the same rows expected of it.
+
+    Args:
+        session: the run.
+        manifest: dbt's manifest.
+        unique_id: the unit test.
+        queries: its compiled query, and the one of its expected rows if it has one.
+        config: its configuration.
+    """
+    key = unit_test_key(manifest, unique_id, queries[0], config)
+    session.test_keys[unique_id] = key
+    if session.request.force or not session.begun:
+        return False
+    if why := volatile_unit_test(session.volatility, manifest, unique_id, queries):
+        session.volatility.tests[unique_id] = why
+        return False
+    carried = session.carried_tests.get(unique_id) == key
+    if carried:
+        session.carried.add(unique_id)
+    return carried
+
+
 def test_query(config: Any, sql: str) -> str:
     """What decides about a test: its query, and the expressions of its configuration around it."""
     return (
@@ -210,11 +235,19 @@ def test_query(config: Any, sql: str) -> str:
 
 
 def carried_result() -> tuple[AdapterResponse, Any]:
-    """What dbt is told of a test that is not run again: a response, and the one row of its default test query."""
+    """What dbt gets for a data test that is not run again: a response, and the one row of its default test query."""
     import agate  # type: ignore[import-untyped]
 
     names, kinds = ["failures", "should_warn", "should_error"], [agate.Number(), *[agate.Boolean()] * 2]
     return AdapterResponse(_message="CARRIED"), agate.Table([(0, False, False)], names, kinds)
+
+
+def carried_unit_test() -> tuple[AdapterResponse, Any]:
+    """What dbt gets for a unit test that is not run again: a response, and no row in which actual and expected differ."""
+    import agate
+
+    names = ["column", "actual_or_expected"]
+    return AdapterResponse(_message="CARRIED"), agate.Table([], names, [agate.Text(), agate.Text()])
 
 
 def command_line() -> list[str]:

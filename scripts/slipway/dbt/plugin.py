@@ -239,6 +239,15 @@ class Plugin(BasePlugin):
         if config["carried"]:
             config["response"], config["result"] = hooks.carried_result()
 
+    def op_unit_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
+        """Whether a dbt unit test passed before as the same SQL, with the same rows expected."""
+        queries = [config["sql"], *filter(None, [config["expected"]])]
+        config["carried"] = hooks.unit_test_carried(
+            self.session, self.manifest, config["unique_id"], queries, config["config"]
+        )
+        if config["carried"]:
+            config["response"], config["result"] = hooks.carried_unit_test()
+
     def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
         """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
         config["sql"] = describe.catalog_query(self.session, config["relations"])

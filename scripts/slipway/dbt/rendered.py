@@ -5,7 +5,7 @@ The compiled SQL holds only the value that was found, so its plan cannot say tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from slipway.dbt.keys.jinja_code import SHIMS, macros_of, named_macros, tags
@@ -34,6 +34,25 @@ def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: 
         if told := volatility.rendered.get(name, ""):
             return f"a query that its Jinja runs depends on more: {told}"
     return volatile_of(volatility, manifest_node(manifest, unique_id), query)
+
+
+def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, queries: Sequence[str]) -> str:
+    """What a unit test depends on besides its SQL, in words; empty if nothing.
+
+    Args:
+        volatility: of the session.
+        manifest: dbt's manifest.
+        unique_id: the unit test.
+        queries: its compiled SQL, and that of its expected rows if it has one.
+    """
+    test = manifest.unit_tests[unique_id]
+    fixtures = [one.rows for one in test.given if isinstance(one.rows, str)]
+    tested = manifest_node(manifest, test.depends_on.nodes[0])
+    if used := looked_at([*fixtures, *_sources(manifest, tested)]):
+        return f"its Jinja uses {', '.join(used)}"
+    if found := volatility.rendered.get(unique_id, ""):
+        return f"a query that its Jinja runs depends on more: {found}"
+    return next(filter(None, map(volatility.why_without_tables, queries)), "")
 
 
 def looked_at(sources: Iterable[str]) -> list[str]:

@@ -157,6 +157,15 @@ class Volatility:
             except duckdb.Error as error:
                 return f"it cannot be looked into: {_first_line(str(error))}"
 
+    def why_without_tables(self, sql: str) -> str:
+        """The same of a query whose key covers no table: one that reads a table depends on it."""
+        if found := self.why(sql):
+            return found
+        with self._lock:
+            nodes = list(_walk(self._one("json_serialize_sql", sql)))
+        read = [node for node in nodes if node.get("type") == "BASE_TABLE" and node.get("schema_name")]
+        return f"it reads the table {read[0]['schema_name']}.{read[0]['table_name']}" if read else ""
+
     def plan(self, sql: str, named: str) -> dict[str, Any]:
         """The bound plan of a query, with conditions in it that stand for others.
 

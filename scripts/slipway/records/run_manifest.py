@@ -258,7 +258,7 @@ class Node(Record):
 class TestResult(Record):
     """A data or unit test.
 
-    ``carried`` means it passed before on the same tables and code, ``volatile`` says what else its query depends on, so that
+    ``carried`` means it passed before on the same tables and code (a unit test: as the same SQL), ``volatile`` says what else its query depends on, so that
     it never is.
     """
 

@@ -122,6 +122,23 @@ def definition_key(manifest: Any, unique_id: str, variables: Mapping[str, Any]) 
     return _hash([sorted(set(_code(manifest, unique_id, given, _DEFINITION))), _settings()])[:32]
 
 
+def unit_test_key(manifest: Any, unique_id: str, sql: str, config: Mapping[str, Any]) -> str:
+    """The key of a dbt unit test: its fixtures stand in its SQL, cast to the columns that its inputs have now.
+
+    Args:
+        manifest: dbt's manifest.
+        unique_id: the unit test.
+        sql: its compiled query.
+        config: its configuration, which has the rows that it expects.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    found = manifest.find_materialization_macro_by_name(manifest.metadata.project_name, "unit", "duckdb")
+    how = {name: exact(text) for name, text in macros_of(manifest, [found.unique_id])}
+    return _hash([unique_id, sql, config, how, list(_started_with(manifest)), _settings(), engine()])[:32]
+
+
 def tables_read(manifest: Any, unique_id: str) -> list[str]:
     """Unique ids of the tables a node reads, through ephemeral models and views."""
     found: dict[str, None] = {}
