@@ -87,7 +87,7 @@ def test_what_has_to_be_installed_is_said(world: World) -> None:
     assert "set these variables" not in text
     secrets = {**REMOTE, "PYICEBERG_CATALOG__PROD__URI": "postgres://ana:p%40ss@db.example:5433/lake"}
     shown = json.loads(world.slipway("connect", "-t", "prod", "-o", "json", "--show-secrets", **secrets).out)
-    assert shown["uri"] == "postgresql://ana:p%40ss@db.example:5433/lake"
+    assert shown["uri"] == "postgresql+psycopg2://ana:p%40ss@db.example:5433/lake"
 
 
 def test_a_release_is_views_of_its_tables(world: World) -> None:

@@ -15,8 +15,11 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 from tests.integration.servers import PASSWORD, Postgres
+from tests.snippets import duckdb_rows, pyiceberg_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Workshop
 
 pytestmark = pytest.mark.server
@@ -80,7 +83,7 @@ def site(postgres: Postgres, workshop: Workshop) -> Site:
     return Site(workshop, postgres, database)
 
 
-def test_runs_publish_and_are_unchanged(site: Site) -> None:
+def test_runs_publish_and_are_unchanged(site: Site, tmp_path: Path) -> None:
     first = site.workshop.run()
     assert (first["outcome"], first["release"]) == ("published", 1)
     assert site.published() == {node["table"]: node["metadata_location"] for node in first["nodes"]}
@@ -93,6 +96,10 @@ def test_runs_publish_and_are_unchanged(site: Site) -> None:
         ALL | {"ops.landed_files"}
     )
     catalog.close()
+    text = site.workshop.answer("connect", "curated.weights")
+    assert PASSWORD not in text
+    assert pyiceberg_rows(text, site.workshop.settings, tmp_path) == 5
+    assert duckdb_rows(text, site.workshop.settings, tmp_path) == 5
     releases = site.workshop.answer("releases", "--output", "json")
     assert "one database transaction" in releases or "all tables" in releases
     leaked = [

@@ -161,7 +161,10 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
     secret = [name for name, value in theirs.items() if MASK in value]
     properties = {name: value for name, value in theirs.items() if name not in secret}
     written = json.dumps(properties, indent=4).splitlines()
-    given = [f"#   {_variable(found.name, name)}" for name in secret]
+    given = [
+        f"#   {_variable(found.name, name)}{f' as {theirs[name]}' if name == 'uri' else ''}"
+        for name in secret
+    ]
     return [
         f'# pip install "pyiceberg[{",".join(_extras(found.properties))}]=={metadata.version("pyiceberg")}"',
         *(["# secrets are not printed: set these variables, which pyiceberg reads"] if given else []),

@@ -6,6 +6,7 @@ Sources: pyiceberg, "Configuration"; Apache Iceberg, "Spark Configuration" and "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +179,8 @@ def connection(
 
 
 def _usual(name: str, value: str) -> str:
-    """A property as other programs take it: SQLAlchemy does not know the short name of PostgreSQL."""
-    return value.replace("postgres://", "postgresql://", 1) if name == "uri" else value
+    """A property as other programs take it: for PostgreSQL SQLAlchemy wants a driver that pyiceberg does not bring along."""
+    return re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg2://", value) if name == "uri" else value
 
 
 def _only(

@@ -13,6 +13,7 @@ import boto3
 import pytest
 from pyiceberg.catalog import load_catalog
 from tests.integration.s3.conftest import KEY, SECRET, access
+from tests.snippets import duckdb_rows, pyiceberg_rows
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
@@ -101,6 +102,9 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     keys = {"client.access-key-id": KEY, "client.secret-access-key": SECRET, "client.region": "eu-central-1"}
     catalog = load_catalog("any", type="glue", **{"s3.endpoint": endpoint, "glue.endpoint": endpoint, **keys})
     assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
+    text = workshop.answer("connect", "curated.weights")
+    assert pyiceberg_rows(text, workshop.settings, workshop.folder.parent) == 5
+    assert duckdb_rows(text, workshop.settings, workshop.folder.parent) == 5
 
 
 @pytest.mark.long

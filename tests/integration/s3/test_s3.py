@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog import load_catalog
+from tests.snippets import duckdb_rows, pyiceberg_rows
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
@@ -125,6 +126,14 @@ def test_connect_gives_what_pyiceberg_needs(told: Told, monkeypatch: pytest.Monk
     catalog = load_catalog(properties.pop("name"), **properties)
     assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
     catalog.close()
+
+
+def test_what_connect_prints_runs_as_it_stands(told: Told, tmp_path: Path) -> None:
+    text = told.lake.workshop.answer("connect", "curated.weights")
+    settings = told.lake.workshop.settings
+    assert not any(settings[name] in text for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    assert pyiceberg_rows(text, settings, tmp_path) == 5
+    assert duckdb_rows(text, settings, tmp_path) == 5
 
 
 def test_sql_reads_the_published_tables(told: Told) -> None:

@@ -233,7 +233,7 @@ def writing(tables: Tables) -> Iterator[None]:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
         kind = UnansweredError if _is_unsure(tables.catalog, error) else UnavailableError
         raise kind(
-            f"catalog of {tables.environment.name} cannot be written",
+            f"Catalog of {tables.environment.name} cannot be written",
             reason,
             "check that it is running, that you may write to it and that nobody locks it, then run again",
         ) from error
