@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import yaml
 
 from slipway.environments.environment import Mode
 from slipway.environments.profiles import Profile
+from slipway.settings import Settings, variable
 
 if TYPE_CHECKING:
     import pytest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"(?:SLIPWAY|DBT|AWS|GITHUB)_[A-Z0-9_]+")
 SHELL = ("scripts/run", "scripts/test", "scripts/_environment.sh", ".ci/run")
+OWN = {variable(field.name) for field in fields(Settings)}
 # written by one process for another, or by GitHub for itself; not read from a person
 NOT_SETTINGS = {"SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE", "SLIPWAY_CHAOS_SEEDS", "SLIPWAY_STORM_SEEDS"}
 
@@ -35,7 +38,19 @@ def read_by_python() -> set[str]:
             else:
                 continue
             found |= {str(item.value) for item in named if isinstance(item, ast.Constant)}
-    return {name for name in found if VARIABLE.fullmatch(name)}
+    return {name for name in found if VARIABLE.fullmatch(name)} | OWN
+
+
+def test_one_module_reads_what_is_of_slipway_itself() -> None:
+    found = [
+        (path.name, node.value)
+        for path in (ROOT / "scripts" / "slipway").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in OWN
+    ]
+    assert found == [
+        ("profiles.py", name) for name in ("SLIPWAY_HOME", "SLIPWAY_WAREHOUSE", "SLIPWAY_LANDING")
+    ]
 
 
 def read_by_others() -> set[str]:

@@ -19,6 +19,7 @@ from slipway.code.git import install, of_version
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import NOTHING_SELECTED, Node, Outcome, RunManifest
+from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
 _GRACE = 10.0  # seconds that an interrupted build has to end by itself
@@ -99,18 +100,21 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
     """Run that version in a process of its own, with its own code on the path."""
     folder = what.folder / side
     folder.mkdir()
+    given = Settings(
+        home=str(what.environment.home),
+        landing=what.environment.landing,
+        # relative to the folder that was asked from, not to that version's
+        warehouse=what.environment.warehouse if Settings.read().warehouse else None,
+        scratch=str(folder),
+        pins=str(what.folder / "pins.json"),
+    )
     variables = {
         **os.environ,
         "PYTHONPATH": str(project / "scripts"),
-        "SLIPWAY_HOME": str(what.environment.home),
-        "SLIPWAY_LANDING": what.environment.landing,
-        "SLIPWAY_SCRATCH": str(folder),
-        "SLIPWAY_PINS": str(what.folder / "pins.json"),
+        **given.variables(),
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
     }
-    if "SLIPWAY_WAREHOUSE" in variables:  # relative to the folder that was asked from, not to that version's
-        variables["SLIPWAY_WAREHOUSE"] = what.environment.warehouse
     variables.pop("DBT_PROJECT_DIR", None)
     if profiles := variables.pop("DBT_PROFILES_DIR", None):
         variables["DBT_PROFILES_DIR"] = str(of_version(what.project, project, Path(profiles)))

@@ -13,6 +13,7 @@ import click
 
 from slipway import __version__
 from slipway.cli.render import output
+from slipway.settings import Settings
 
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -62,7 +63,7 @@ class LazyGroup(click.Group):
 def cli(debug: bool) -> None:
     """Every dbt run a release: staged, audited, published all at once, recorded."""
     if debug:
-        os.environ["SLIPWAY_DEBUG"] = "1"
+        os.environ |= Settings(debug="1").variables()
 
 
 def main() -> None:
@@ -142,7 +143,7 @@ def _failed(error: BaseException) -> int:
     from slipway.cli.render.output import failure
     from slipway.errors import SlipwayError
 
-    if os.environ.get("SLIPWAY_DEBUG", "0") not in ("", "0"):
+    if Settings.read().is_debug:
         import traceback
 
         failure("".join(traceback.format_exception(error)).rstrip())

@@ -15,6 +15,7 @@ import click
 
 from slipway.cli import options
 from slipway.cli.render import output
+from slipway.settings import Settings
 
 if TYPE_CHECKING:
     from slipway.records.run_manifest import RunManifest
@@ -81,6 +82,7 @@ def command(
         raise click.UsageError("--event-time-start and --event-time-end go together: give both or none.")
     if event_time_start and event_time_end and event_time_start >= event_time_end:
         raise click.UsageError("--event-time-start is not before --event-time-end.")
+    given = Settings.read()
     request = RunOptions(
         project=find_project(project_dir),
         target=target,
@@ -94,8 +96,8 @@ def command(
         threads=threads,
         wait=wait,
         command=["slipway", *sys.argv[1:]],
-        scratch=_from_environment("SLIPWAY_SCRATCH"),
-        pins=_pins(_from_environment("SLIPWAY_PINS")),
+        scratch=Path(given.scratch) if given.scratch else None,
+        pins=_pins(given.pins),
     )
     with show_progress() as show:
         done = run(request, show)
@@ -131,11 +133,8 @@ def _report(done: object, form: str, target: str | None) -> None:
         output.result(report(done, target, _program()))
 
 
-def _from_environment(name: str) -> Path | None:
-    """How ``slipway canary`` tells another version of this command where to build, and from what."""
-    value = os.environ.get(name)
-    return Path(value) if value else None
-
-
-def _pins(file: Path | None) -> dict[str, str] | None:
-    return {str(k): str(v) for k, v in json.loads(file.read_text(encoding="utf-8")).items()} if file else None
+def _pins(file: str | None) -> dict[str, str] | None:
+    """What another version of this command, ``slipway canary``, wants the run to read."""
+    if file is None:
+        return None
+    return {str(k): str(v) for k, v in json.loads(Path(file).read_text(encoding="utf-8")).items()}

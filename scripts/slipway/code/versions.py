@@ -19,6 +19,7 @@ from slipway import __version__
 from slipway.code.commits import Commit, Finding, commit_of, digest_of_folder, files_below, status
 from slipway.errors import NotFoundError, UnavailableError
 from slipway.records.run_manifest import Code, Versions
+from slipway.settings import Settings
 
 # dbt's own defaults (dbt_project.yml reference), and where slipway's contracts are
 _FOLDERS = {
@@ -191,7 +192,7 @@ def versions_of(project: Path) -> Versions:
         pyiceberg=_version("pyiceberg"),
         pyarrow=_version("pyarrow"),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
-        image_digest=os.environ.get("SLIPWAY_IMAGE_DIGEST"),
+        image_digest=Settings.read().image_digest,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from slipway.dbt.keys.node_key import manifest_node, node_key, unit_test_key
 from slipway.dbt.rendered import volatile_node, volatile_unit_test
 from slipway.dbt.session import Session
 from slipway.environments.environment import Mode
-from slipway.errors import ConfigError, DamagedError, NotFoundError
+from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
 from slipway.releases.candidates import staged_of
@@ -34,6 +33,7 @@ from slipway.releases.lease_rules import WAITS
 from slipway.releases.leases import Leases
 from slipway.releases.publication import check_store
 from slipway.secrets import one_line
+from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
 
@@ -96,14 +96,8 @@ def _tables(manifest: Any) -> list[str]:
 
 
 def _seconds(asked: float | None) -> float:
-    given = os.environ.get("SLIPWAY_WAIT")
-    if asked is not None or not given:
-        return WAITS if asked is None else asked
-    if not given.isdecimal():
-        raise ConfigError(
-            f"SLIPWAY_WAIT is {given}", "it is no number of seconds", "Give a whole number, or 0"
-        )
-    return float(given)
+    given = Settings.read().wait_seconds if asked is None else asked
+    return WAITS if given is None else given
 
 
 BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})

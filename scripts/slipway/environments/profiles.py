@@ -25,6 +25,7 @@ from slipway.environments.environment import (
 from slipway.errors import ConfigError, NotFoundError
 from slipway.names import Kind, nearest, shown, why_not
 from slipway.secrets import remember, secrets_of, without_user
+from slipway.settings import Settings
 
 _JINJA = re.compile(r"{[{%#]")
 _OWN = frozenset({"env_var"})
@@ -170,7 +171,8 @@ class Profile:
         return dict(render(output.get("settings") or {}))
 
     def _environment(self, name: str, config: Mapping[str, Any]) -> Environment:
-        home = Path(self._place("SLIPWAY_HOME", config.get("home") or ".slipway"))
+        given = Settings.read()
+        home = Path(self._place(given.home, config.get("home") or ".slipway"))
         if home.exists() and not home.is_dir():
             raise ConfigError(
                 f"{home} is not a folder", "it is to hold what runs leave", "Choose another SLIPWAY_HOME"
@@ -182,17 +184,17 @@ class Profile:
                 "Choose another folder with SLIPWAY_HOME",
             )
         mode = _mode(name, str(config.get("mode", Mode.EXPLORATORY)))
-        given = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
-        given |= _pyiceberg_config(name)
-        warehouse = self._place("SLIPWAY_WAREHOUSE", config.get("warehouse") or given.get("warehouse"))
+        catalog = {str(k): str(v) for k, v in (config.get("catalog") or {}).items() if v not in (None, "")}
+        catalog |= _pyiceberg_config(name)
+        warehouse = self._place(given.warehouse, config.get("warehouse") or catalog.get("warehouse"))
         local = mode is Mode.EXPLORATORY or _is_local(name, config.get("local"))
-        if not local and not (warehouse and given.get("uri", given.get("type"))):
+        if not local and not (warehouse and catalog.get("uri", catalog.get("type"))):
             raise ConfigError(
                 f"Target {name} has no {'warehouse' if not warehouse else 'catalog'}",
                 "it is not kept on this machine",
                 f"Set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
             )
-        properties = {**(local_catalog(home / name) if local else {}), **given}
+        properties = {**(local_catalog(home / name) if local else {}), **catalog}
         root = (warehouse or properties["warehouse"]).rstrip("/")
         root = root if "://" in root else f"file://{root}"
         if any(sign in root for sign in "#?"):
@@ -201,10 +203,10 @@ class Profile:
                 "they end a path in the locations of Iceberg tables",
                 "Choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
             )
-        landing = self._place("SLIPWAY_LANDING", config.get("landing") or "seeds/landing")
+        landing = self._place(given.landing, config.get("landing") or "seeds/landing")
         if not is_rest(properties):
             properties["warehouse"] = root
-        elif "warehouse" not in given:  # such a server has names of its own for its warehouses
+        elif "warehouse" not in catalog:  # such a server has names of its own for its warehouses
             properties.pop("warehouse", None)
         if properties.get("type") == "glue" or any(place.startswith("s3") for place in (root, landing)):
             properties = {**_standard_aws(), **properties}
@@ -214,7 +216,7 @@ class Profile:
         for key in ("s3.endpoint", "glue.endpoint"):
             if key in properties:
                 properties[key] = without_user(properties[key])
-        remember([*secrets_of(given), *secrets_of(properties), *_keys_of_the_shell()])
+        remember([*secrets_of(catalog), *secrets_of(properties), *_keys_of_the_shell()])
         return Environment(
             name=name,
             mode=mode,
@@ -225,13 +227,12 @@ class Profile:
             publishes_from_dbt=local,
         )
 
-    def _place(self, variable: str, otherwise: str | None) -> str:
-        """A path or URI from the environment, else from the profile; empty when there is neither.
+    def _place(self, given: str | None, otherwise: str | None) -> str:
+        """A path or URI from a variable, else from the profile; empty when there is neither.
 
         A relative path in a variable is relative to the current folder, as for any command; one in the
         profile, and a default, to the project.
         """
-        given = os.environ.get(variable)
         text = str(given or otherwise or "")
         if not text or "://" in text:
             return text

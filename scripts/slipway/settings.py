@@ -1,0 +1,73 @@
+"""Settings: the environment variables of Slipway's own. No other module reads or sets one.
+
+pydantic-settings would add 0.1 s of imports to every command, and reading commands are to be quick; so this is a
+dataclass, read anew wherever a value is needed (docs/decisions/0040-own-code-or-a-library.md).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+
+from slipway.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the variables say, each under its name in lower case without ``SLIPWAY_``; None where one is empty or not set.
+
+    Args:
+        home: folder of local targets, logs and scratch environments.
+        landing: root of the landing area, a path or URI.
+        warehouse: root of the tables, a path or URI.
+        wait: seconds to wait for other runs.
+        image_digest: of the container image, which run manifests record.
+        debug: whether errors show a traceback.
+        scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
+        pins: JSON file of the tables that such a build reads.
+    """
+
+    home: str | None = None
+    landing: str | None = None
+    warehouse: str | None = None
+    wait: str | None = None
+    image_digest: str | None = None
+    debug: str | None = None
+    scratch: str | None = None
+    pins: str | None = None
+
+    @classmethod
+    def read(cls) -> Settings:
+        """The variables as they are now."""
+        return cls(**{field.name: os.environ.get(variable(field.name)) or None for field in fields(cls)})
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """Seconds to wait for other runs.
+
+        Raises:
+            ConfigError: it is no whole number.
+        """
+        if self.wait is None:
+            return None
+        if not self.wait.isdecimal():
+            raise ConfigError(
+                f"{variable('wait')} is {self.wait}",
+                "it is no number of seconds",
+                "Give a whole number, or 0",
+            )
+        return float(self.wait)
+
+    @property
+    def is_debug(self) -> bool:
+        """Whether errors show a traceback."""
+        return self.debug not in (None, "0")
+
+    def variables(self) -> dict[str, str]:
+        """The settings that have a value, as variables for a process."""
+        return {variable(name): value for name, value in vars(self).items() if value is not None}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"SLIPWAY_{name.upper()}"
