@@ -111,10 +111,9 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
 def test_names_that_glue_would_fold_are_refused(lake: Lake) -> None:
     lake.workshop.write("models/serving/Upper.sql", "select 1 as n")
     message = lake.workshop.slipway("run", "--select", "Upper")
-    assert message.code == 1, message
-    assert (
-        "serving.Upper cannot be a table in Glue: Glue keeps names in lower case" in message.out + message.err
-    )
+    assert message.code == 2, message
+    assert "Upper" in message.err
+    assert "call it upper (config alias)" in message.err
     assert locations(lake) == {}
 
 
