@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from slipway.dbt.definitions import keep_of
@@ -164,6 +165,8 @@ _OTHER_ADAPTERS = {
 }
 _SCHEMA_CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 _LISTS = ("unique_key", "partitioned_by", "sorted_by")
+_TABLES = ("model", "seed", "snapshot")
+_NAMED = 3  # nodes that a message names, of all that have a setting from dbt_project.yml
 _ALIKE = 0.82  # a key of a macro of the project's own is rarely so close to one of ours
 _INCREMENTS = re.compile(r"\b(?:rows_added|partitions_changed)\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
@@ -179,20 +182,36 @@ def check_configuration(manifest: Any, selected: Iterable[str]) -> None:
     Raises:
         ConfigError: one message for all nodes and keys.
     """
-    found = []
-    for unique_id in sorted(selected):
-        node = manifest.nodes.get(unique_id)
-        if node is not None and node.resource_type in ("model", "seed", "snapshot"):
-            found += list(problems(node))
+    nodes = [node for node in map(partial(_known_node, manifest), sorted(selected)) if node is not None]
+    read = {name for node in nodes for name in node.depends_on_nodes if name in manifest.sources}
+    nodes += [manifest.sources[name] for name in sorted(read)]
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        for problem in problems(node):
+            found.setdefault(problem.removeprefix(f"{node.name}: "), []).append(node.name)
     if found:
-        count = "1 setting of a node" if len(found) == 1 else f"{len(found)} settings of nodes"
-        raise ConfigError(f"{count} cannot be carried out", "; ".join(found))
+        count = "1 setting" if len(found) == 1 else f"{len(found)} settings"
+        of = "a node" if [len(names) for names in found.values()] == [1] else "nodes"
+        said = [f"{_some(names)}: {problem}" for problem, names in found.items()]
+        raise ConfigError(f"{count} of {of} cannot be carried out", "; ".join(said))
+
+
+def _known_node(manifest: Any, unique_id: str) -> Any:
+    """What is configured under an id, whichever of dbt's lists it is in; None for what dbt does not know any more."""
+    lists = (manifest.nodes, manifest.unit_tests, manifest.functions)
+    return next((one[unique_id] for one in lists if unique_id in one), None)
+
+
+def _some(names: Sequence[str]) -> str:
+    others = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + others
 
 
 def problems(node: Any) -> Iterator[str]:
     """What is wrong with the configuration of a node, each as a sentence with the key, the value, and what to write."""
     yield from _unknown(node)
-    yield from _of_other_types(node)
+    if node.resource_type in _TABLES:
+        yield from _of_other_types(node)
     if node.resource_type != "model":
         return
     try:
@@ -205,12 +224,13 @@ def problems(node: Any) -> Iterator[str]:
 
 
 def _unknown(node: Any) -> Iterator[str]:
-    known = {field.name for field in fields(node.config)} | set(OWN_KEYS)
+    has_table = node.resource_type in _TABLES
+    known = {field.name for field in fields(node.config)} | set(OWN_KEYS if has_table else ())
     for key in node.config.extra if hasattr(node.config, "extra") else node.config._extra:
         if key in known or key.startswith(("merge_", "config_keys_", "meta_keys_")):
             continue  # those of merge are looked at with the strategy
         near = difflib.get_close_matches(key.lower(), sorted(known), 1, _ALIKE)
-        meant = _OTHER_ADAPTERS.get(key.lower()) or (near[0] if near else None)
+        meant = (_OTHER_ADAPTERS.get(key.lower()) if has_table else None) or (near[0] if near else None)
         if meant:
             yield f"{node.name}: {key} has no effect here: write {meant}"
 
@@ -250,7 +270,6 @@ def _increments(node: Any) -> Iterator[str]:
             yield error.line().rstrip(".")
 
 
-_TABLES = ("model", "seed", "snapshot")
 _LOWER_CASE = ("glue",)
 """Kinds of catalogs that keep names in lower case."""
 

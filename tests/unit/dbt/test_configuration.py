@@ -6,8 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbt.artifacts.resources.v1.config import TestConfig
 from dbt.artifacts.resources.v1.model import ModelConfig
 from dbt.artifacts.resources.v1.seed import SeedConfig
+from dbt.artifacts.resources.v1.snapshot import SnapshotConfig
+from dbt.artifacts.resources.v1.source_definition import SourceConfig
+from dbt.artifacts.resources.v1.unit_test_definition import UnitTestConfig
 
 from slipway.dbt.configuration import check_configuration, problems
 from slipway.dbt.outdated import as_allowed
@@ -16,7 +20,15 @@ from slipway.errors import ConfigError, ContractError
 
 def node(code: str = "", **config: Any) -> Any:  # noqa: ANN401 - as in dbt_project.yml
     given = ModelConfig.from_dict({"materialized": "incremental", **config})
-    return SimpleNamespace(name="thing", resource_type="model", config=given, raw_code=code)
+    return other("thing", "model", given, raw_code=code)
+
+
+def other(name: str, kind: str, config: Any, reads: tuple[str, ...] = (), **more: Any) -> Any:  # noqa: ANN401 - a node of dbt's
+    return SimpleNamespace(name=name, resource_type=kind, config=config, depends_on_nodes=list(reads), **more)
+
+
+def project(**lists: Any) -> Any:  # noqa: ANN401 - a manifest of dbt's
+    return SimpleNamespace(**{"nodes": {}, "unit_tests": {}, "functions": {}, "sources": {}, **lists})
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -96,15 +108,36 @@ def test_conditions_of_increments_are_refused_in_batches() -> None:
 
 
 def test_all_nodes_are_told_at_once_and_others_are_not_looked_at() -> None:
-    seed = SimpleNamespace(name="s", resource_type="seed", config=SeedConfig.from_dict({"delimeter": ";"}))
+    seed = other("s", "seed", SeedConfig.from_dict({"delimeter": ";"}))
     nodes = {"a": node(partition_by="k", on_schema_change="append"), "b": seed, "c": node(cluster_by="k")}
     with pytest.raises(ConfigError) as refused:
-        check_configuration(SimpleNamespace(nodes=nodes), ["a", "b", "gone"])
+        check_configuration(project(nodes=nodes), ["a", "b", "gone"])
     assert str(refused.value) == (
         "3 settings of nodes cannot be carried out: thing: partition_by has no effect here: write partitioned_by; "
         "thing: on_schema_change is 'append', which is unknown: write append_new_columns, or one of ignore, fail, "
         "append_new_columns, sync_all_columns; s: delimeter has no effect here: write delimiter."
     )
+
+
+def test_what_is_misspelt_for_tests_sources_and_others_is_named() -> None:
+    severity = TestConfig.from_dict({"serverity": "warn", "my_own_key": 1, "sort": "k"})
+    tests = {f"test.{at}": other(f"t{at}", "test", severity) for at in range(5)}
+    snapshot = other("sn", "snapshot", SnapshotConfig.from_dict({"check_col": ["k"]}), ("src.a", "gone"))
+    unit = other("u", "unit_test", UnitTestConfig.from_dict({"enabeld": False}))
+    sources = {
+        "src.a": other("a", "source", SourceConfig.from_dict({"loaded_at_feild": "x"})),
+        "src.b": other("b", "source", SourceConfig.from_dict({"loaded_at_feild": "x"})),
+    }
+    manifest = project(nodes={**tests, "sn": snapshot}, unit_tests={"u": unit}, sources=sources)
+    with pytest.raises(ConfigError) as refused:
+        check_configuration(manifest, [*tests, "sn", "u"])
+    assert str(refused.value) == (
+        "4 settings of nodes cannot be carried out: sn: check_col has no effect here: write "
+        "check_cols; t0, t1, t2 and 2 others: serverity has no effect here: write severity; "
+        "u: enabeld has no effect here: write enabled; a: loaded_at_feild has no effect here: write loaded_at_field."
+    )
+    with pytest.raises(ConfigError, match="1 setting of nodes cannot"):
+        check_configuration(manifest, tests)
 
 
 @pytest.mark.parametrize(
