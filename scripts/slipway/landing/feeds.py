@@ -154,20 +154,17 @@ class Feed:
             return None
         missing = [name for name in self.columns if name not in header]
         excess = [name for name in header if name not in self.columns]
-        if not missing and not excess:
-            twice = (
-                "one of the columns twice"
-                if len(header) > len(self.columns)
-                else "the columns in another order"
-            )
-            return f"header has {twice}: {', '.join(header)[:200]}"
-        parts = [f"missing {_named(missing)}"] if missing else []
+        twice = [name for name in self.columns if header.count(name) > 1]
+        if not missing and not excess and not twice:
+            return f"header has the columns in another order: {', '.join(header)[:200]}"
+        parts = [f"{_named(twice)} twice"] if twice else []
+        parts += [f"missing {_named(missing)}"] if missing else []
         if excess:
             is_known = len(missing) * 2 <= len(self.columns)
             parts.append(f"unknown {_named(excess)}" if is_known else f"{len(excess)} unknown")
-        return f"header differs: {'; '.join(parts)}{self._advice(text, missing, excess)}"
+        return f"header differs: {'; '.join(parts)}{self._advice(text, header, missing, excess)}"
 
-    def _advice(self, text: str, missing: Sequence[str], excess: Sequence[str]) -> str:
+    def _advice(self, text: str, header: Sequence[str], missing: Sequence[str], excess: Sequence[str]) -> str:
         for sign, name in _DELIMITERS.items():
             if sign != self.delimiter and [part.strip('"') for part in text.split(sign)] == list(
                 self.columns
@@ -175,13 +172,20 @@ class Feed:
                 return (
                     f"; it is delimited by {name}, which the contract's customProperty delimiter has to say"
                 )
+        if len(set(header)) < len(header):
+            return "; each column is to stand in the header once"
+        if not missing and set(excess) == {""}:
+            at_end = header[-1] == ""
+            return f"; {'a delimiter at the end of the header makes one: remove it' if at_end else 'name it, or remove it'}"
         if missing and not excess:
             return "; add the column to the file, or describe files without it as a feed of their own"
         return "; to take a new column, add it to the contract and to the raw table" if not missing else ""
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(name[:60] for name in names[:8]) + (" …" if len(names) > 8 else "")
+    return ", ".join(name[:60] or "a column without a name" for name in names[:8]) + (
+        " …" if len(names) > 8 else ""
+    )
 
 
 def _listed(value: object) -> tuple[str, ...]:

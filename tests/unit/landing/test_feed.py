@@ -125,12 +125,27 @@ def test_the_header_may_be_written_in_several_ways(line: bytes) -> None:
             b"id,the text,amount,more,and more", "header differs: unknown more, and more", id="excess"
         ),
         pytest.param(b"id,text,amount", "header differs: missing the text; unknown text", id="renamed"),
+        pytest.param(
+            b"id,id,amount",
+            "header differs: id twice; missing the text; each column is to stand in the header once",
+            id="duplicate-instead-of-another",
+        ),
+        pytest.param(
+            b"id,the text,amount,",
+            "header differs: unknown a column without a name; a delimiter at the end of the header makes one: remove it",
+            id="delimiter-at-the-end",
+        ),
+        pytest.param(
+            b"id,,the text,amount",
+            "header differs: unknown a column without a name; name it, or remove it",
+            id="no-name",
+        ),
         pytest.param(b"ID,the text,amount", "header differs: missing id; unknown ID", id="case"),
         pytest.param(b" id,the text,amount", "header differs: missing id; unknown  id", id="blank-in-front"),
         pytest.param(
             b"amount,id,the text", "header has the columns in another order: amount, id, the text", id="order"
         ),
-        pytest.param(b"id,id,the text,amount", "header has one of the columns twice", id="twice"),
+        pytest.param(b"id,id,the text,amount", "header differs: id twice; each column", id="twice"),
         pytest.param("id,the text,ä".encode("latin-1"), "header is not utf-8 (byte 12)", id="latin-1"),
         pytest.param(b"x" * 200_000, "header cannot be read", id="endless"),
     ],
