@@ -243,3 +243,18 @@ def test_rows_that_no_batch_takes_are_told(project: Project) -> None:
     said = project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")
     assert "reference.input changed for times from 2024-03-30T10:00:00 to 2024-04-01T23:30:00" in said
     assert keys(project) == [1, 2]
+
+
+def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Project) -> None:
+    bare(project)
+    events(project, "1,2024-03-30 10:00:00", "2,2024-03-31 10:00:00", "3,2024-04-02 10:00:00")
+    model(project)
+    project.dbt("build", *WHOLE)
+    model(project, sql="k + 10 as k, seen_at")
+    stale = []
+    for start, end in (("2024-03-30", "2024-04-01"), ("2024-04-01", "2024-04-03")):
+        project.dbt("run", "--select", "batched", "--event-time-start", start, "--event-time-end", end)
+        (node,) = (node for node in project.runs()[-1]["nodes"] if node["table"] == "serving.batched")
+        stale.append(bool(node["stale"]))
+    assert keys(project) == [11, 12, 13]
+    assert stale == [True, False]

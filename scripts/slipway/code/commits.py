@@ -59,7 +59,7 @@ class Commit:
         asked = path = self._inside(path)
         for _ in range(_MOST_LINKS):
             if not path.is_relative_to(self.top):
-                why = "outside of the repository" if path == asked else "a link leads out of the repository"
+                why = self._why_outside(path) if path == asked else "a link leads out of the repository"
                 return self._shown(asked), why
             link = self._first_link(path)
             if link is None:
@@ -108,6 +108,16 @@ class Commit:
         if self._blob(content) == found:
             return ""
         return self._other(content, found)
+
+    def _why_outside(self, path: Path) -> str:
+        tail = "/".join(("", *path.parts[-2:]))
+        own = next((name for name in sorted(self.entries) if f"/{name}".endswith(tail)), None)
+        if path.suffix == ".py" and own:
+            return (
+                f"outside of the repository, whose {own} is not imported: the Python environment has another checkout"
+                " installed; install this one, or put its folder into PYTHONPATH"
+            )
+        return "outside of the repository"
 
     def _other(self, content: bytes, found: str) -> str:
         """Why content is not that of a blob; empty where the blob is a pointer of git-lfs to this very content."""

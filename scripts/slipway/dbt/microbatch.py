@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from slipway.dbt.keys.node_key import manifest_node
-from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined
+from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined, without
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.iceberg.tables import TableId
 from slipway.releases.table_state import TableState, read_state
@@ -29,12 +29,14 @@ class BatchedModel:
         state: node key, inputs and the windows that were built with them.
         last: the request of the latest batch.
         cut: dbt cuts an input to each batch, so that a row outside of it is not in another.
+        column: the event time.
     """
 
     table: BatchedTable
     state: TableState
     last: WriteRequest | None = None
     cut: bool = False
+    column: str = ""
 
     def stage(self) -> WriteResult:
         """Stage what was written, with the state that it has now."""
@@ -44,7 +46,28 @@ class BatchedModel:
             described=lambda remade: self.state.after(remade).summary(),
             confirm=lambda content, remade: self.state.after(remade).table_property(content),
         )
-        return self.table.stage(request)
+        return self.table.stage(request, self.column, self.state.windows.get(self._own, ()))
+
+    @property
+    def _own(self) -> str:
+        return f"{self.state.definition.key}/{self.column.lower()}"
+
+    def built(self, window: Window, *, whole: bool) -> None:
+        """Take note of a batch that was written.
+
+        Args:
+            window: of event time.
+            whole: all rows in it were replaced.
+        """
+        state, span = self.state, window.span
+        windows = {  # those of another event time are other rows
+            key: tuple(without(spans, span))
+            for key, spans in state.windows.items()
+            if key.endswith(f"/{self.column.lower()}")
+        }
+        if whole:
+            windows[self._own] = tuple(joined([*windows.get(self._own, ()), span]))
+        self.state = replace(state, batches=tuple(joined([*state.batches, span])), windows=windows)
 
     def notes(self) -> list[str]:
         """What the batches left out of what their queries gave, in words."""
@@ -156,12 +179,12 @@ def write_batch(
             full = full and candidate is None
             table = BatchedTable(session.outputs, session.base(identifier), candidate, full=full)
             known = before.batches if before.node_key == state.node_key and not full else ()
-            model = session.batched[identifier] = BatchedModel(table, replace(state, batches=known), cut=cut)
+            state = replace(state, batches=known, windows={} if full else before.windows)
+            model = session.batched[identifier] = BatchedModel(table, state, cut=cut, column=window.column)
     rows = model.table.write(cursor, request, window, last=last)
     with session.lock:
         model.last = request
-        spans = joined([*model.state.batches, window.span])
-        model.state = replace(model.state, batches=tuple(spans))
+        model.built(window, whole=not request.predicates)
     return model, rows
 
 

@@ -76,12 +76,17 @@ DEFINITIONS = "slipway.definitions"
 STATE = "slipway.state"
 
 
+Spans = Mapping[str, tuple[tuple[str, str], ...]]
+"""``definition/event time`` to windows of that time, each from its start up to its end."""
+
+
 @dataclass(frozen=True)
 class TableState:
     """Node key and inputs (``schema.table`` to snapshot id or landing key) of a table's content.
 
     ``batches`` are the windows of event time that a microbatch model built with this key. ``definition`` is the code that
     last ran, ``made_by`` what made the rows that are there, and ``kept`` the declared reason why rows of other code stay.
+    ``windows`` are those in which all rows of a microbatch model were made by one definition, whatever the inputs were.
     """
 
     node_key: str = ""
@@ -90,13 +95,17 @@ class TableState:
     definition: Definition = UNRECORDED
     made_by: tuple[Definition, ...] = (UNRECORDED,)
     kept: str = ""
+    windows: Spans = field(default_factory=dict)
 
     def after(self, remade: Remade) -> TableState:
         """The state after a write, of one whose ``made_by`` is what made the rows before it."""
         made = made_by_after(
             self.made_by, self.definition, all_rows=remade is Remade.ALL, any_rows=remade is not Remade.NONE
         )
-        return replace(self, made_by=made)
+        keys = {one.key for one in made}
+        return replace(
+            self, made_by=made, windows={k: v for k, v in self.windows.items() if k.partition("/")[0] in keys}
+        )
 
     @property
     def stale(self) -> str:
@@ -130,7 +139,8 @@ class TableState:
             "now": self.definition.model_dump(exclude_defaults=True),
             "made": [one.model_dump(exclude_defaults=True) for one in self.made_by],
         }
-        return told | ({"kept": self.kept} if self.kept else {})
+        told |= {"kept": self.kept} if self.kept else {}
+        return told | ({"windows": dict(self.windows)} if self.windows else {})
 
 
 def read_state(table: Table | None) -> TableState:
@@ -156,4 +166,7 @@ def _with_definitions(state: TableState, told: Mapping[str, Any] | None) -> Tabl
         return state
     made = tuple(Definition.model_validate(one) for one in told["made"])
     now = Definition.model_validate(told["now"])
-    return replace(state, definition=now, made_by=made, kept=str(told.get("kept", "")))
+    windows = {
+        key: tuple((start, end) for start, end in spans) for key, spans in told.get("windows", {}).items()
+    }
+    return replace(state, definition=now, made_by=made, kept=str(told.get("kept", "")), windows=windows)

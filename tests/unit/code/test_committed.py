@@ -362,6 +362,16 @@ def test_modules_come_from_the_commit(repository: Repository, tmp_path: Path) ->
     assert code.uncommitted == [f"{outside}: outside of the repository"]
 
 
+def test_modules_of_another_checkout_are_named_as_such(repository: Repository, tmp_path: Path) -> None:
+    other = tmp_path / "other checkout" / "lib" / "helper.py"
+    other.parent.mkdir(parents=True)
+    other.write_bytes((repository.project / "lib" / "helper.py").read_bytes())
+    code = code_read(code_of(repository.project), repository.project, None, [imported("helper", other)])
+    (said,) = code.uncommitted
+    assert said.startswith(f"{other}: outside of the repository, whose ")
+    assert "lib/helper.py is not imported: the Python environment has another checkout installed" in said
+
+
 def test_modules_in_the_folder_of_the_program_are_installed(repository: Repository) -> None:
     module = ModuleType("daff")  # dbt's unit tests import it from the folder of the program
     module.__file__ = str(Path(sysconfig.get_path("scripts")) / "daff.py")

@@ -43,6 +43,7 @@ from slipway.engines.duckdb.rewrite import (
     replaces_all,
 )
 from slipway.engines.duckdb.target import new_table, target_updates
+from slipway.engines.duckdb.unique_keys import bounds_of
 from slipway.engines.duckdb.writer import columns_of, summary_of
 from slipway.errors import ConfigError
 from slipway.iceberg import reading, schema
@@ -145,6 +146,41 @@ def covers(spans: list[tuple[str, str]], wanted: tuple[str, str]) -> bool:
     return any(start <= wanted[0] and wanted[1] <= end for start, end in spans)
 
 
+def without(spans: Sequence[tuple[str, str]], taken: tuple[str, str]) -> list[tuple[str, str]]:
+    """What of windows lies outside of another one."""
+    parts = [
+        part
+        for start, end in spans
+        for part in ((start, min(end, taken[0])), (max(start, taken[1]), end))
+        if part[0] < part[1]
+    ]
+    return joined(parts)
+
+
+def lies_within(file: DataFile, field: ice.NestedField, spans: Sequence[tuple[str, str]]) -> bool:
+    """Whether every row of a data file has an event time within one of some windows, as far as its metadata shows.
+
+    Args:
+        file: of the table.
+        field: the event time, a date or timestamp column.
+        spans: windows that do not touch each other (``joined``), start and end as in ``Window.span``.
+    """
+    counts, low, high = file.null_value_counts or {}, *bounds_of(file, field)
+    if counts.get(field.field_id) != 0 or low is None or high is None:
+        return False
+    return any(start <= low and high < end for start, end in (_ends(field, span) for span in spans))
+
+
+def _ends(field: ice.NestedField, span: tuple[str, str]) -> tuple[int, int]:
+    """A window's start and end as Iceberg keeps values of the event time: days or microseconds since 1970."""
+    moments = [dt.datetime.fromisoformat(text) for text in span]
+    if isinstance(field.field_type, ice.DateType):
+        start, end = ((_day(moment) - dt.date(1970, 1, 1)).days for moment in moments)
+    else:
+        start, end = ((moment - dt.datetime(1970, 1, 1)) // _MICROSECOND for moment in moments)
+    return start, end
+
+
 def joined(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Windows in order, those that touch or overlap made one."""
     found: list[tuple[str, str]] = []
@@ -154,6 +190,9 @@ def joined(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
         else:
             found.append((start, end))
     return found
+
+
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def _day(moment: dt.datetime) -> dt.date:
@@ -328,15 +367,25 @@ class BatchedTable:
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
 
-    def stage(self, request: WriteRequest) -> WriteResult:
-        """Stage all batches that were written as one snapshot; it says whether keys were looked at."""
+    def stage(
+        self, request: WriteRequest, column: str = "", spans: Sequence[tuple[str, str]] = ()
+    ) -> WriteResult:
+        """Stage all batches that were written as one snapshot; it says whether keys were looked at.
+
+        Args:
+            request: that of the latest batch.
+            column: the event time.
+            spans: windows in which every row is of the present code, from earlier runs as well.
+        """
         with self._lock:
             transaction = self._transaction()
             digest = self._delta if self._full else (self._before or Digest()) + self._delta
             known = self._base is not None and self._base.current_snapshot() is not None
             same_rows = known and digest == self._before
             remade = Remade.of(
-                whole=self._full or replaces_all(self._base, self._removed, carries=self._carries),
+                whole=self._full
+                or replaces_all(self._base, self._removed, carries=self._carries)
+                or self._lies_within(transaction, column, spans),
                 same=same_rows,
             )
             same = same_rows and not self._updates and reading.stands(self._base, full=self._full)
@@ -363,6 +412,15 @@ class BatchedTable:
                 digest=digest,
                 seconds={},
             )
+
+    def _lies_within(self, transaction: Staging, column: str, spans: Sequence[tuple[str, str]]) -> bool:
+        """Whether all rows of the table are within windows, by the metadata of its files."""
+        wanted = column.strip('"').lower()
+        fields = [one for one in transaction.table_metadata.schema().fields if one.name.lower() == wanted]
+        if not fields or not spans or self._base is None:
+            return False
+        before = [file for file in reading.data_files(self._base) if file.file_path not in self._removed]
+        return all(lies_within(file, fields[0], spans) for file in (*before, *self._added.values()))
 
     def _aim(self, request: WriteRequest, query: Schema) -> Staging:
         """A transaction that leads to what the table is to look like, of which only the metadata is used."""

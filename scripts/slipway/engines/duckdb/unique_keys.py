@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -188,7 +189,7 @@ def may_hold(
     for field in keys:
         if not isinstance(field.field_type, _RANGED) or len(kept) < 2:
             continue
-        bounds = [(at, *_bounds(file, field)) for at, file in enumerate(kept)]
+        bounds = [(at, *bounds_of(file, field)) for at, file in enumerate(kept)]
         bounded = [row for row in bounds if row[1] is not None and row[2] is not None]
         if not bounded:
             continue
@@ -213,7 +214,8 @@ def may_hold(
     return kept
 
 
-def _bounds(file: DataFile, field: ice.NestedField) -> tuple[Any, Any]:
+def bounds_of(file: DataFile, field: ice.NestedField) -> tuple[Any, Any]:
+    """The least and the greatest value of a column of a file, as Iceberg keeps them; None where they are not known."""
     kind = field.field_type
     low = (file.lower_bounds or {}).get(field.field_id)
     high = (file.upper_bounds or {}).get(field.field_id)
@@ -223,7 +225,7 @@ def _bounds(file: DataFile, field: ice.NestedField) -> tuple[Any, Any]:
         kind = ice.IntegerType()  # written before the column was widened
     try:
         return from_bytes(kind, low), from_bytes(kind, high)
-    except ValueError:
+    except (ValueError, struct.error):
         return None, None
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined
+from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined, without
 from slipway.engines.duckdb.constraints import Contract, Held
-from slipway.engines.duckdb.request import WriteRequest, WriteResult
+from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.tables import StagedTable
 
@@ -61,9 +62,9 @@ class Run:
         window = Window("at", start, end)
         return self.table.write(self.lake.connection.cursor(), self.last, window, last=last)
 
-    def stage(self) -> WriteResult:
+    def stage(self, column: str = "", spans: Sequence[tuple[str, str]] = ()) -> WriteResult:
         self.lake.__dict__["published"] = self.base
-        result = self.table.stage(self.last)
+        result = self.table.stage(self.last, column, spans)
         self.lake.base = result.staged.table
         return result
 
@@ -395,3 +396,53 @@ def test_rows_that_a_batch_does_not_take_are_counted(lake: Lake) -> None:
 def test_a_date_is_refused_where_batches_are_hours(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="event_time at is a date: a batch is shorter than a day"):
         Run(lake).batch(rows([(0, at(0))], "date"), at(0), at(0, 1))
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)).map(sorted), max_size=4)
+
+
+@given(SPANS, st.tuples(st.integers(0, 12), st.integers(0, 12)).map(sorted))
+@settings(**PROPERTY)
+def test_what_is_left_of_windows(spans: list[list[int]], taken: list[int]) -> None:
+    def held(windows: list[tuple[str, str]]) -> set[str]:
+        return {hour for hour in HOURS if any(start <= hour < end for start, end in windows)}
+
+    texts = [(HOURS[start], HOURS[end]) for start, end in spans if start < end]
+    gone = (HOURS[taken[0]], HOURS[taken[1]])
+    assert held(without(texts, gone)) == held(texts) - held([gone])
+
+
+HOURS = [f"2024-01-01T{hour:02}:00:00" for hour in range(13)]
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+@pytest.mark.parametrize(
+    ("times", "days", "remade"),
+    [
+        ([at(0), at(1), at(2)], [(0, 1), (1, 2), (2, 3)], [Remade.SOME, Remade.SOME, Remade.ALL]),
+        ([at(0), at(1), at(2)], [(0, 1), (2, 3)], [Remade.SOME, Remade.SOME]),
+        ([at(0), at(2)], [(0, 1), (2, 3)], [Remade.SOME, Remade.ALL]),  # no row is between them
+        ([at(0), at(1), None], [(0, 1), (1, 2)], [Remade.SOME, Remade.SOME]),  # no window holds NULL
+    ],
+)
+def test_windows_of_several_runs_remake_a_table(
+    lake: Lake, kind: str, times: list[dt.datetime | None], days: list[tuple[int, int]], remade: list[Remade]
+) -> None:
+    lake.write(rows([(0, moment) for moment in times], kind))
+    spans: list[tuple[str, str]] = []
+    found: list[Remade] = []
+
+    def described(made: Remade) -> dict[str, str]:
+        found.append(made)
+        return {}
+
+    for start, end in days:
+        run = Run(lake)
+        source = rows([(1, moment) for moment in times if moment], kind)
+        run.batch(source, at(start), at(end))
+        spans = joined([*spans, Window("at", at(start), at(end)).span])
+        run.last = replace(run.last, described=described)
+        run.stage(column="AT", spans=spans)
+    assert found == remade
+    old = [row for row in lake.by_duckdb() if row[0] == 0]
+    assert bool(old) is (remade[-1] is Remade.SOME)
