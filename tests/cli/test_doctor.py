@@ -233,16 +233,6 @@ def test_leases_of_runs_that_are_gone(world: World) -> None:
     assert not lease.exists()
 
 
-def test_work_trees_of_dead_processes(world: World) -> None:
-    world.workshop.commit()
-    tree = world.folder / f"slipway-canary-{dead()}-0123abcd" / "code"
-    world.workshop.git("worktree", "add", "--quiet", "--detach", str(tree))
-    shutil.rmtree(tree.parent)
-    assert told(world)[0] == f"work tree {tree}"
-    assert repaired(world) == ["PruneWorktrees"]
-    assert str(tree) not in world.workshop.git("worktree", "list")
-
-
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("damage", [b'{"number": 1,', b"\xff\xfe"])
 def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: int, damage: bytes) -> None:

@@ -89,4 +89,4 @@ def _record(diagnosis: Diagnosis, done: list[Done] | None) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    return {"step": type(step).__name__, **asdict(step)}  # type: ignore[call-overload]
+    return {"step": type(step).__name__, **asdict(step)}

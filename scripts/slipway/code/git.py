@@ -88,22 +88,7 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
         yield folder / project.resolve().relative_to(top.resolve())
     finally:
         _git(project, "worktree", "remove", "--force", str(folder))
-        prune(project)
-
-
-def worktrees(project: Path) -> list[Path]:
-    """Folders of all work trees that git knows; empty where there is no repository."""
-    try:
-        done = _git(project, "worktree", "list", "--porcelain")
-    except UnavailableError:
-        return []
-    lines = done.stdout.splitlines()
-    return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
-
-
-def prune(project: Path) -> None:
-    """Have git forget work trees whose folders are gone."""
-    _git(project, "worktree", "prune")
+        _git(project, "worktree", "prune")  # also those of processes that were killed
 
 
 def told(stderr: str | bytes) -> str:

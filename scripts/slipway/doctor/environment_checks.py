@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from slipway.code import git
 from slipway.doctor.examination import Examination
-from slipway.doctor.findings import Finding, Heal, PruneWorktrees, Remove
+from slipway.doctor.findings import Finding, Heal, Remove
 from slipway.engines.duckdb import spill
 from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError
@@ -123,8 +122,8 @@ def spilled(at: Examination) -> Iterator[Finding]:
         yield _left(path, "what a killed process spilled")
 
 
-def comparisons(at: Examination) -> Iterator[Finding]:
-    """Folders of a canary, a replay or slim CI that was killed, and git's knowledge of work trees in them."""
+def comparisons(_: Examination) -> Iterator[Finding]:
+    """Folders of a canary, a replay or slim CI that was killed; the next one has git forget work trees in them."""
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         owner = _OWNED.fullmatch(path.name)
         if not owner or is_alive(int(owner["pid"])):
@@ -133,14 +132,6 @@ def comparisons(at: Examination) -> Iterator[Finding]:
             if path.stat().st_uid != os.getuid():
                 continue
             yield _left(path, f"the builds of a {owner['purpose']} that was killed")
-    gone = [tree for tree in git.worktrees(at.project) if _is_ours(tree) and not _is_used(tree)]
-    for tree in gone:
-        yield Finding(
-            f"work tree {tree}",
-            "git knows it, and its folder is of a process that is gone",
-            "Run git worktree prune",
-            [PruneWorktrees(str(at.project))],
-        )
 
 
 def half_written(at: Examination) -> Iterator[Finding]:
@@ -170,12 +161,3 @@ def orphans(at: Examination) -> Iterator[Finding]:
 
 def _left(path: Path, what: str) -> Finding:
     return Finding(str(path), what, "Delete it", [Remove(str(path))])
-
-
-def _is_ours(tree: Path) -> bool:
-    return any(_OWNED.fullmatch(part) for part in tree.parts)
-
-
-def _is_used(tree: Path) -> bool:
-    owned = [found for part in tree.parts if (found := _OWNED.fullmatch(part))]
-    return any(is_alive(int(found["pid"])) for found in owned)

@@ -4,127 +4,94 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 
-class Step(Protocol):
+@dataclass(frozen=True)
+class Step:
     """Something that can be done about a finding, and done again without harm."""
 
+    does: ClassVar[str]
+    """What it does, in one line; what is in braces is taken from ``step``."""
+
     @property
     def told(self) -> str:
         """What it does, in one line."""
+        return self.does.format(step=self)
 
 
 @dataclass(frozen=True)
-class Heal:
+class Heal(Step):
     """Finish, undo or record publications that were interrupted."""
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return "finish, undo or record interrupted publications"
+    does = "finish, undo or record interrupted publications"
 
 
 @dataclass(frozen=True)
-class Register:
+class Register(Step):
     """Enter a table in the catalog again."""
 
+    does = "enter {step.table} in the catalog with {step.file}"
     table: str
     metadata_location: str
 
     @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"enter {self.table} in the catalog with {self.metadata_location.rpartition('/')[2]}"
+    def file(self) -> str:
+        """The name of the metadata file."""
+        return self.metadata_location.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
-class Tag:
+class Tag(Step):
     """Give a snapshot the tag of its release again."""
 
+    does = "tag snapshot {step.snapshot_id} of {step.table} as {step.tag}"
     table: str
     snapshot_id: int
     tag: str
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"tag snapshot {self.snapshot_id} of {self.table} as {self.tag}"
-
 
 @dataclass(frozen=True)
-class WriteBeside:
+class WriteBeside(Step):
     """Write a record that was made anew beside the damaged one; ``content`` is its text."""
 
+    does = "write {step.key}, made from the other records"
     key: str
     content: str
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"write {self.key}, made from the other records"
-
 
 @dataclass(frozen=True)
-class KeepLog:
+class KeepLog(Step):
     """Move the log of a run that was killed into its records."""
 
+    does = "move {step.path} into the records of run {step.run_id}"
     run_id: str
     path: str
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"move {self.path} into the records of run {self.run_id}"
-
 
 @dataclass(frozen=True)
-class CloseRun:
+class CloseRun(Step):
     """Write down that a run will not come to its end."""
 
+    does = "close run {step.run_id}: {step.reason}"
     run_id: str
     reason: str
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"close run {self.run_id}: {self.reason}"
-
 
 @dataclass(frozen=True)
-class EndLease:
+class EndLease(Step):
     """End the lease of a run whose process is gone."""
 
+    does = "end the lease of run {step.run_id}"
     run_id: str
 
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"end the lease of run {self.run_id}"
-
 
 @dataclass(frozen=True)
-class Remove:
+class Remove(Step):
     """Remove a temporary file or folder of a process that is gone."""
 
+    does = "remove {step.path}"
     path: str
-
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return f"remove {self.path}"
-
-
-@dataclass(frozen=True)
-class PruneWorktrees:
-    """Have git forget work trees whose folders are gone."""
-
-    project: str
-
-    @property
-    def told(self) -> str:
-        """What it does, in one line."""
-        return "git worktree prune"
 
 
 @dataclass(frozen=True)

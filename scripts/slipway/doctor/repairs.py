@@ -6,7 +6,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from slipway.code import git
 from slipway.code.versions import who
 from slipway.doctor.examination import Examination
 from slipway.doctor.findings import (
@@ -14,7 +13,6 @@ from slipway.doctor.findings import (
     EndLease,
     Heal,
     KeepLog,
-    PruneWorktrees,
     Register,
     Remove,
     Step,
@@ -57,8 +55,6 @@ def carry_out(at: Examination, step: Step) -> list[str]:
             Leases(at.records).remove(step.run_id)
         case Remove():
             _remove(Path(step.path))
-        case PruneWorktrees():
-            git.prune(Path(step.project))
     return []
 
 

@@ -61,6 +61,11 @@ _RELEASE_TAG = re.compile(r"release-\d+")
 class _Named(_SnapshotProducer[Any]):
     """Manifests and manifest lists get names that tell their content."""
 
+    _operation_kind = Operation.OVERWRITE
+
+    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
+        super().__init__(self._operation_kind, transaction, io, snapshot_properties=snapshot_properties)
+
     def _commit(self) -> UpdatesAndRequirements:
         self._io = files = NamingFiles(self._io, str(self.commit_uuid))
         updates, requirements = super()._commit()
@@ -82,14 +87,6 @@ class ReplaceAll(_Named, _FastAppendFiles):
     totals start from zero, as the specification has them count the snapshot's own content.
     """
 
-    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
-        super().__init__(
-            operation=Operation.OVERWRITE,
-            transaction=transaction,
-            io=io,
-            snapshot_properties=snapshot_properties,
-        )
-
     def _existing_manifests(self) -> list[ManifestFile]:
         return []
 
@@ -104,13 +101,7 @@ class ReplaceAll(_Named, _FastAppendFiles):
 class Append(_Named, _FastAppendFiles):
     """An append whose manifests are merged when there are as many as ``commit.manifest.min-count-to-merge``."""
 
-    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
-        super().__init__(
-            operation=Operation.APPEND,
-            transaction=transaction,
-            io=io,
-            snapshot_properties=snapshot_properties,
-        )
+    _operation_kind = Operation.APPEND
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         return _few(self, manifests)
@@ -118,14 +109,6 @@ class Append(_Named, _FastAppendFiles):
 
 class Overwrite(_Named, _OverwriteFiles):
     """An overwrite whose manifests are merged likewise; those that say only what earlier snapshots deleted are left out."""
-
-    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
-        super().__init__(
-            operation=Operation.OVERWRITE,
-            transaction=transaction,
-            io=io,
-            snapshot_properties=snapshot_properties,
-        )
 
     def _existing_manifests(self) -> list[ManifestFile]:
         found = super()._existing_manifests()

@@ -189,13 +189,9 @@ def _only(
     if name is None:
         return tables
     if name not in tables:
-        close = Cut("", tables).close_to(name)
-        fix = (
-            f"Perhaps {' or '.join(close)} is meant"
-            if close
-            else "List the tables with slipway sql 'show tables'"
+        raise NotFoundError(
+            f"{environment.name} has no table {name}", "it is not published", Cut("", tables).hint(name)
         )
-        raise NotFoundError(f"{environment.name} has no table {name}", "it is not published", fix)
     return {name: tables[name]}
 
 

@@ -340,13 +340,7 @@ def _no_table(name: str, cut: Cut) -> NotFoundError:
         return NotFoundError(
             f"{cut.label} has no table {name}", "nothing is published yet", "Start with slipway run"
         )
-    close = cut.close_to(name)
-    fix = (
-        f"Perhaps {' or '.join(close)} is meant"
-        if close
-        else "List the tables with slipway sql 'show tables'"
-    )
-    return NotFoundError(f"{cut.label} has no table {name}", fix=fix)
+    return NotFoundError(f"{cut.label} has no table {name}", fix=cut.hint(name))
 
 
 def _full_name(name: str, sql: str) -> str:

@@ -50,6 +50,13 @@ class Cut:
             if all(part.casefold().replace('"', '""') in text for part in name.rsplit(".", 1))
         ]
 
+    def hint(self, name: str) -> str:
+        """What to do about a name that is not there."""
+        close = self.close_to(name)
+        if not close:
+            return "List the tables with slipway sql 'show tables'"
+        return f"Perhaps {' or '.join(close)} is meant"
+
     def close_to(self, name: str) -> list[str]:
         """Tables whose name, with or without its layer, resembles a name that is not there; best first."""
         wanted = name.replace('"', "").casefold()

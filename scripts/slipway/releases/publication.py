@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pyiceberg.table import Table
 
-from slipway.errors import ConflictError, UnavailableError, UnrecordedError
+from slipway.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, published_at
 from slipway.iceberg.snapshots import REWRITES, release_tags
@@ -209,6 +209,34 @@ def _record(
     )
     records.write_release(cut)
     return cut
+
+
+def settled(tables: Tables, records: Records, what: str, *, dry: bool) -> list[str]:
+    """Have publications of dead processes come to their end, before anything else is planned.
+
+    Args:
+        tables: the environment.
+        records: its records.
+        what: what would be planned, for the message.
+        dry: nothing is written, and such a publication is refused.
+
+    Returns:
+        A line for each.
+
+    Raises:
+        SlipwayError: there is one, and nothing may be written.
+        DamagedError: there is no catalog, or another.
+    """
+    check_file(records)
+    if not dry:
+        return heal(tables, records)
+    if found := unrecorded(tables, records):
+        raise SlipwayError(
+            f"What {what} is not known: readers see {found[0]}, and it is not recorded",
+            "its process died, or is about to record it",
+            "Run slipway doctor --fix, then ask again",
+        )
+    return []
 
 
 def shown(

@@ -69,21 +69,14 @@ def propose(
     from slipway.environments.profiles import Profile
     from slipway.iceberg.tables import Tables
     from slipway.records.store import Records
-    from slipway.releases.publication import heal, shown, unrecorded
-    from slipway.releases.published import check_catalog, check_file
+    from slipway.releases.publication import settled, shown
+    from slipway.releases.published import check_catalog
 
     environment = Profile(project).environment(target)
     code = code_of(project)
     _refuse_unknown_code(environment, code)
     records, tables = Records(environment), Tables(environment)
-    check_file(records)
-    if dry and (found := unrecorded(tables, records)):
-        raise SlipwayError(
-            f"What would be retired is not known: readers see {found[0]}, and it is not recorded",
-            "its process died, or is about to record it",
-            "Run slipway doctor --fix, then ask again",
-        )
-    healed = [] if dry else heal(tables, records)
+    healed = settled(tables, records, "would be retired", dry=dry)
     releases = records.releases()
     if not releases:
         raise NotFoundError(

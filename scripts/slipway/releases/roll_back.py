@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.environments.environment import Environment
-from slipway.errors import ConflictError, DamagedError, NotFoundError, SlipwayError
+from slipway.errors import ConflictError, DamagedError, NotFoundError
 from slipway.records.release_records import Hold, Intent, Lift, Release
 from slipway.releases.lease_rules import Lease, Standing
 from slipway.releases.rollback_rules import Exposure, Step, affected, goal_of, plan
@@ -73,19 +73,12 @@ def propose(
     from slipway.records.store import Records
     from slipway.releases.holds import Holds
     from slipway.releases.leases import Leases
-    from slipway.releases.publication import heal, shown, unrecorded
-    from slipway.releases.published import check_catalog, check_file
+    from slipway.releases.publication import settled, shown
+    from slipway.releases.published import check_catalog
 
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
-    check_file(records)
-    if dry and (found := unrecorded(tables, records)):
-        raise SlipwayError(
-            f"What a rollback would do is not known: readers see {found[0]}, and it is not recorded",
-            "its process died, or is about to record it",
-            "Run slipway doctor --fix, then ask again",
-        )
-    healed = [] if dry else heal(tables, records)
+    healed = settled(tables, records, "a rollback would do", dry=dry)
     releases, goal = _goal(records, number)
     now = tables.locations()
     check_catalog(tables, records, now)

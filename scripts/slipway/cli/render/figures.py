@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slipway.records.run_manifest import Node
+    from slipway.records.run_manifest import Conservation, Node
 
 
 _CHANGES = {
@@ -15,7 +15,7 @@ _CHANGES = {
     "same_content": "same content",
     "pinned": "as published",
 }
-_LAYERS = ("landing", "raw", "reference", "curated", "quarantine", "serving")
+_LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
 
 
 def number(value: int | None) -> str:
@@ -61,6 +61,15 @@ def change(node: Node) -> str:
     if node.stale:
         return "built, stale" if node.change == "built" else "stale"
     return _CHANGES.get(node.change, node.status)
+
+
+def balance(item: Conservation) -> str:
+    """Where the rows of a raw table went."""
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in item.by_rule.items())
+    return (
+        f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
+        f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated"
+    )
 
 
 def by_layer(table: str) -> tuple[int, str]:

@@ -32,7 +32,7 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
         *_of_other_code(manifest),
         *_notes(manifest),
         *_tests(manifest),
-        *_conservation(manifest),
+        *map(figures.balance, manifest.conservation),
         *_landing(manifest),
         "",
     ]
@@ -51,7 +51,9 @@ def _tables(manifest: RunManifest) -> list[str]:
     lines = [
         f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
     ]
-    return lines + [_table(node, width) for node in sorted(nodes, key=lambda node: _layer(node.table or ""))]
+    return lines + [
+        _table(node, width) for node in sorted(nodes, key=lambda node: figures.by_layer(node.table or ""))
+    ]
 
 
 def _notes(manifest: RunManifest) -> list[str]:
@@ -61,9 +63,9 @@ def _notes(manifest: RunManifest) -> list[str]:
 
 def _table(node: Node, width: int) -> str:
     change = figures.change(node)
-    cells = f"{node.table:<{width}}  {change:<12}  {_number(node.rows_after):>11}"
+    cells = f"{node.table:<{width}}  {change:<12}  {figures.number(node.rows_after):>11}"
     if node.change == "built":
-        cells += f"  {_number(node.rows_added):>9}  {_number(node.rows_removed):>9}  {_bytes(node.bytes_written):>9}"
+        cells += f"  {figures.number(node.rows_added):>9}  {figures.number(node.rows_removed):>9}  {figures.size(node.bytes_written):>9}"
         cells += f"  {node.seconds:>6.2f}"
     return cells.rstrip()
 
@@ -88,26 +90,15 @@ def _tests(manifest: RunManifest) -> list[str]:
     ]
     lines = ["", f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"]
     volatile = [test for test in tests.results if test.volatile]
-    lines += [f"  never carried: {test.name}: {_first(test.volatile)}" for test in volatile[:_SOME]]
+    lines += [
+        f"  never carried: {test.name}: {figures.one_line(test.volatile, 160)}" for test in volatile[:_SOME]
+    ]
     if len(volatile) > _SOME:
         lines.append(f"  … and {len(volatile) - _SOME} more that are never carried")
     failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
-    return lines + [f"  {test.status:<5} {test.name}: {_first(test.message)}" for test in failed]
-
-
-def _conservation(manifest: RunManifest) -> list[str]:
-    lines = []
-    for item in manifest.conservation:
-        rules = (
-            f" ({', '.join(f'{rule} {count}' for rule, count in item.by_rule.items())})"
-            if item.by_rule
-            else ""
-        )
-        lines.append(
-            f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
-            f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} repeated"
-        )
-    return lines
+    return lines + [
+        f"  {test.status:<5} {test.name}: {figures.one_line(test.message, 160)}" for test in failed
+    ]
 
 
 def _landing(manifest: RunManifest) -> list[str]:
@@ -159,28 +150,3 @@ def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
         f"  {program} show {table}{target}",
         f"  {program} connect{target}",
     ]
-
-
-def _layer(table: str) -> tuple[int, str]:
-    order = ("reference", "raw", "curated", "quarantine", "serving")
-    layer = table.split(".", 1)[0]
-    return (order.index(layer) if layer in order else len(order), table)
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def _bytes(value: int | None) -> str:
-    if value is None:
-        return ""
-    size = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return ""
-
-
-def _first(text: str) -> str:
-    return " ".join(text.split())[:160]

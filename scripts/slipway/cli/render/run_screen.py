@@ -164,17 +164,7 @@ def _test(test: TestResult) -> str:
 
 
 def _balance(manifest: RunManifest) -> None:
-    lines = []
-    for item in manifest.conservation:
-        rules = (
-            f" ({', '.join(f'{rule} {count:,}' for rule, count in item.by_rule.items())})"
-            if item.by_rule
-            else ""
-        )
-        lines.append(
-            f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
-            f"+ {item.quarantined_rows:,} quarantined{rules} + {item.deduplicated:,} deduplicated"
-        )
+    lines = [figures.balance(item) for item in manifest.conservation]
     for source in manifest.freshness:
         last = f"{figures.moment(source.last_landed_at)} UTC" if source.last_landed_at else "never"
         lines.append(f"freshness: {source.source} last brought a file {last}{_age(source.age_seconds)}")

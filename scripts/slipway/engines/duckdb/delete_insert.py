@@ -10,7 +10,7 @@ from pyiceberg.expressions import And
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.engines.duckdb import unique_keys as matching
+from slipway.engines.duckdb import unique_keys
 from slipway.engines.duckdb.carry import Part
 from slipway.engines.duckdb.merge_clauses import DEST, SOURCE
 from slipway.engines.duckdb.request import WriteRequest
@@ -47,20 +47,21 @@ def by_delete_insert(
             f"{request.model}: delete+insert needs unique_key", "none is set", "Set it or use append"
         )
     cursor, source = scratch.cursor, scratch.table(f"as {select}")
-    fields = [matching.key_column(schema, entry) for entry in request.unique_key]
+    fields = [unique_keys.key_column(schema, entry) for entry in request.unique_key]
     ours = [
         quote(field.name) if field else f"({entry})"
         for field, entry in zip(fields, request.unique_key, strict=True)
     ]
-    rows = matching.check_keys(cursor, source, ours, distinct=False, model=request.model)
+    rows = unique_keys.check_keys(cursor, source, ours, distinct=False, model=request.model)
     if part:
         part.check_keys(scratch, source, ours)
     columns: list[ice.NestedField] = [field for field in fields if field]
     filters = And(
-        matching.prune(cursor, source, columns), matching.prune_by_predicates(request.predicates, schema)
+        unique_keys.prune(cursor, source, columns),
+        unique_keys.prune_by_predicates(request.predicates, schema),
     )
     candidates = (
-        matching.may_hold(cursor, readable_files(cursor, table, filters), source, columns) if rows else []
+        unique_keys.may_hold(cursor, readable_files(cursor, table, filters), source, columns) if rows else []
     )
     if not candidates:
         return Rewrite([], f"from {source}")

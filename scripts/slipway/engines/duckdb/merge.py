@@ -10,7 +10,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from slipway.engines.duckdb import unique_keys as matching
+from slipway.engines.duckdb import unique_keys
 from slipway.engines.duckdb.carry import Part
 from slipway.engines.duckdb.merge_clauses import DEST, SOURCE, MergeClauses, any_of, listed, merge_clauses
 from slipway.engines.duckdb.request import WriteRequest
@@ -77,7 +77,7 @@ class _Merge:
 
     def plan(self) -> Rewrite:
         columns = [quote(field.name) for field in self.keys]
-        rows = matching.check_keys(
+        rows = unique_keys.check_keys(
             self.scratch.cursor, self.source, columns, distinct=True, model=self.request.model
         )
         if self.part:
@@ -95,8 +95,8 @@ class _Merge:
             raise ConfigError(
                 f"{request.model}: merge needs unique_key", "none is set", "Set it or use append"
             )
-        found = matching.key_columns(self.schema, chosen, what, request.model)
-        matching.key_columns(query, [field.name for field in found], what, request.model)
+        found = unique_keys.key_columns(self.schema, chosen, what, request.model)
+        unique_keys.key_columns(query, [field.name for field in found], what, request.model)
         return found
 
     def _join(self) -> str:
@@ -108,10 +108,10 @@ class _Merge:
 
     def _candidates(self) -> list[DataFile]:
         """Files that may hold a row that matches."""
-        by_key = matching.prune(self.scratch.cursor, self.source, self.keys)
-        by_predicate = matching.prune_by_predicates(self.request.predicates, self.schema)
+        by_key = unique_keys.prune(self.scratch.cursor, self.source, self.keys)
+        by_predicate = unique_keys.prune_by_predicates(self.request.predicates, self.schema)
         files = readable_files(self.scratch.cursor, self.table, And(by_key, by_predicate))
-        return matching.may_hold(self.scratch.cursor, files, self.source, self.keys)
+        return unique_keys.may_hold(self.scratch.cursor, files, self.source, self.keys)
 
     def _hits(self, candidates: Sequence[DataFile], condition: str) -> str:
         """A table of file, key and whether the condition holds, one row per row of the table that matches."""

@@ -16,8 +16,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from slipway.engines.duckdb import constraints, copying, engine, rewrite
-from slipway.engines.duckdb import unique_keys as matching
+from slipway.engines.duckdb import constraints, copying, engine, rewrite, unique_keys
 from slipway.engines.duckdb.carry import part_of
 from slipway.engines.duckdb.delete_insert import by_delete_insert, match
 from slipway.engines.duckdb.digest import DIGEST, Digest, recorded
@@ -60,12 +59,12 @@ def check_later(
             f"{request.model}: {request.later} needs unique_key", "none is set", "Set it or use append"
         )
     if request.later == "merge":
-        keys = [quote(field.name) for field in matching.key_columns(target, chosen, what, request.model)]
+        keys = [quote(field.name) for field in unique_keys.key_columns(target, chosen, what, request.model)]
     else:
-        fields = [(entry, matching.key_column(target, entry)) for entry in chosen]
+        fields = [(entry, unique_keys.key_column(target, entry)) for entry in chosen]
         for entry, field in fields:
-            if field is None and matching.is_list(target, entry):
-                matching.key_columns(target, [entry], what, request.model)
+            if field is None and unique_keys.is_list(target, entry):
+                unique_keys.key_columns(target, [entry], what, request.model)
         keys = [quote(field.name) if field else f"({entry})" for entry, field in fields]
     added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(keys))
     rows = f"(select *, {added} from ({select}))"
