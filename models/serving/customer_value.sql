@@ -39,12 +39,12 @@ measured as (
 
 scored as (
 
-    -- fifths by rank, from 1 (worst) to 5 (best); equal values get equal scores
+    -- quintiles by rank, from 1 (worst) to 5 (best); equal values get equal scores
     select
         *,
-        {{ fifth('recency_days desc') }} as recency_score,
-        {{ fifth('frequency') }} as frequency_score,
-        {{ fifth('monetary') }} as monetary_score
+        {{ quintile('recency_days desc') }} as recency_score,
+        {{ quintile('frequency') }} as frequency_score,
+        {{ quintile('monetary') }} as monetary_score
     from measured
 
 ),

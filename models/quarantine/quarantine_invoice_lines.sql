@@ -1,6 +1,5 @@
 {{
     config(
-        schema='quarantine',
         alias='invoice_lines',
         materialized='incremental',
         incremental_strategy='merge',
