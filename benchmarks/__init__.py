@@ -1,1 +1,1 @@
-"""What writing through slipway costs, measured beside other ways of writing the same rows in the same run."""
+"""What writing through slipway costs, compared with other ways of writing the same rows in the same run."""

@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stderr.write(f"{name} …\n")
             folder = Path(temporary) / name
             folder.mkdir()
-            found, told = BENCHMARKS[name](folder, SCALES[options.scale])
+            found, remarks = BENCHMARKS[name](folder, SCALES[options.scale])
             shutil.rmtree(folder)
             figures += found
-            details += told
+            details += remarks
             minutes = (time.perf_counter() - began) / 60
             conditions = f"Scale {options.scale}, {minutes:.0f} minutes, on {report.machine()}."
             text = report.markdown(figures, details, conditions)

@@ -1,4 +1,4 @@
-"""A whole table, day-partitioned and compressed with zstd, from one Parquet file: writing alone, without dbt."""
+"""A whole table, day-partitioned and compressed with zstd, from one Parquet file: only the write, without dbt."""
 
 from __future__ import annotations
 

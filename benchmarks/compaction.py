@@ -1,4 +1,4 @@
-"""Small files of a partitioned table put together to files of 128 MiB: writing alone, without dbt."""
+"""Small files of a partitioned table compacted to files of 128 MiB: only the write, without dbt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST = 1000  # MiB of the process
 
 
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
-    """Put the files of a table together, beside pyiceberg, which reads and overwrites it."""
+    """Compact the files of a table, compared with pyiceberg, which reads and overwrites it."""
     files = scale.small_files
     alone(make, folder / "lake", files, apart=scale.apart)
     measured = interleaved(

@@ -1,4 +1,4 @@
-"""One per cent of changed keys, all of one day, merged into a day-partitioned table: writing alone, without dbt."""
+"""One per cent of changed keys, all of one day, merged into a day-partitioned table: only the write, without dbt."""
 
 from __future__ import annotations
 

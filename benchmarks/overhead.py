@@ -46,7 +46,7 @@ def _builds(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
 
 
 def _unchanged(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
-    """Runs that find nothing to do, beside ``dbt compile`` of the same project."""
+    """Runs that find nothing to do, compared with ``dbt compile`` of the same project."""
     tiny = project.make(folder / "unchanged", scale.models, slipway=True, tests=True)
     tiny.seconds(*_SLIPWAY, "run")
     commands = {

@@ -1,4 +1,4 @@
-"""Generated dbt projects of tiny models: one for slipway, and the same one for dbt-duckdb alone."""
+"""Generated dbt projects of tiny models: one for slipway, and the same one for plain dbt-duckdb."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ slipway:
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project in a folder, and everything it makes beside it."""
+    """A dbt project in a folder, and everything it makes next to it."""
 
     folder: Path
 

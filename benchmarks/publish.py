@@ -29,7 +29,7 @@ GOAL = 1.0
 
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Publish tables that are new, and the same again, on SQLite and on PostgreSQL where it is installed."""
-    figures, told = [], []
+    figures, remarks = [], []
     with _environments(folder) as environments:
         for kind, environment in environments.items():
             tables = _Tables(environment, scale.tables)
@@ -40,8 +40,8 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
                 whole.seconds.append(tables.publish())
             refused.seconds.append(tables.refused())
             figures.append(Figure(NAME, whole.name, whole.median, "s", GOAL))
-            told.append(seconds(f"Publishing on {kind}", [whole, refused]))
-    return figures, told
+            remarks.append(seconds(f"Publishing on {kind}", [whole, refused]))
+    return figures, remarks
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Results as a table, beside what the machine was."""
+"""Results as a table, with a description of the machine."""
 
 from __future__ import annotations
 

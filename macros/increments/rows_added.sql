@@ -1,6 +1,6 @@
 {#
     A predicate for the rows that runs appended to an append-only table since this model last read it:
-    `_run_id in (…)`, `false`, or `true` when everything has to be read. It is told from Iceberg's snapshots,
+    `_run_id in (…)`, `false`, or `true` when everything has to be read. It is known from Iceberg's snapshots,
     not from a clock, so late and repeated files are found, and a rollback is too.
 #}
 {% macro rows_added(relation) %}

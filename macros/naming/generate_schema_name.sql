@@ -1,5 +1,5 @@
 {#
-    The schema of a node is its layer, as it is configured, in every environment: environments are told
+    The schema of a node is its layer, as it is configured, in every environment: environments are distinguished
     apart by database. Refuses a node that has no layer.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}

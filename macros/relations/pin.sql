@@ -1,5 +1,5 @@
 {#
-    Make a relation of an environment readable as this run sees it; anything else is left alone, and nothing is
+    Make a relation of an environment readable as this run sees it; anything else is left as it is, and nothing is
     done under --no-introspect, where dbt has no connection.
 #}
 {% macro pin(relation) %}

@@ -1,6 +1,6 @@
 {#
     Trimmed text as DECIMAL(precision, scale), or NULL. The pattern is checked before the cast, because the
-    cast alone rounds ('2.55555' becomes 2.5556) and reads exponents. Zeros beyond the scale change nothing
+    cast by itself rounds ('2.55555' becomes 2.5556) and reads exponents. Zeros beyond the scale change nothing
     and are accepted.
 #}
 {% macro parse_decimal(column, precision, scale) -%}

@@ -1,6 +1,6 @@
 {#
     Trimmed text as a whole number of the given type, or NULL. The pattern is checked before the cast,
-    because the cast alone rounds ('6.7' becomes 7). A fraction of zeros is accepted: exports write 12680 as
+    because the cast by itself rounds ('6.7' becomes 7). A fraction of zeros is accepted: exports write 12680 as
     '12680.0'.
 #}
 {% macro parse_integer(column, data_type) -%}

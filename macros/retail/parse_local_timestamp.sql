@@ -1,6 +1,6 @@
 {#
     Trimmed ISO text without an offset as TIMESTAMP, or NULL: date, hour and minute, optionally seconds with
-    up to six decimals. The pattern is checked before the cast, because the cast alone reads a bare date as
+    up to six decimals. The pattern is checked before the cast, because the cast by itself reads a bare date as
     midnight and 24:00 as the next day.
 #}
 {% macro parse_local_timestamp(column) -%}

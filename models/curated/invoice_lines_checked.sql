@@ -74,7 +74,7 @@ ruled as (
 
 sliced as (
 
-    -- the boundary between raw and curated: what a slice leaves out is not seen by anything after it
+    -- the boundary between raw and curated: nothing after it reads what a slice leaves out
     select * from ruled
     where {{ slice_predicate() }}
 

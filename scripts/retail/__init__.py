@@ -1,1 +1,1 @@
-"""The retail example's own Python: what its models and its bundled sample need besides SQL."""
+"""The retail example's own Python: what its models and its bundled sample need in addition to SQL."""

@@ -112,7 +112,7 @@ def nearest(kind: Kind, name: str, *, lower_case: bool = False) -> str:
 
 
 def shown(name: str) -> str:
-    """A name for a message: what cannot be seen in it is written as an escape."""
+    """A name for a message: what is invisible in it is written as an escape."""
     return name if name.isprintable() and name == name.strip() and name else ascii(name)
 
 

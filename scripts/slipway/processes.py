@@ -93,19 +93,19 @@ def queries_end() -> Iterator[threading.Event]:
     Yields:
         what is set by Ctrl-C. dbt may report the error of a query that was interrupted, and not the interrupt.
     """
-    seen, left = threading.Event(), threading.Event()
+    interruption, left = threading.Event(), threading.Event()
     if not _is_main():
-        yield seen
+        yield interruption
         return
 
     def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
-        seen.set()
+        interruption.set()
         threading.Thread(target=_keep_interrupting, args=(left,), daemon=True).start()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
-        yield seen
+        yield interruption
     finally:
         left.set()
         signal.signal(signal.SIGINT, before)
@@ -135,5 +135,5 @@ def _keep_interrupting(left: threading.Event) -> None:
 
 
 def _is_main() -> bool:
-    """Python delivers signals to the main thread alone."""
+    """Python delivers signals only to the main thread."""
     return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""What a careless hand changes in records and files is found by ``slipway doctor``: by checksums, tags, digests and each other."""
+"""Changes by mistake in records and files are found by ``slipway doctor``: by checksums, tags, digests and each other."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_json_is_what_load_catalog_takes(world: World) -> None:
 
 def test_python_of_the_text_runs_as_it_stands(world: World, tmp_path: Path) -> None:
     text = world.answer("connect")
-    code = text.split("pyiceberg\n")[1].split("\nDuckDB alone")[0]
+    code = text.split("pyiceberg\n")[1].split("\nOnly DuckDB")[0]
     script = tmp_path / "read.py"
     script.write_text(
         "\n".join(line.removeprefix("  ") for line in code.splitlines()) + "\nprint(catalog.name)\n"
@@ -58,7 +58,7 @@ def test_python_of_the_text_runs_as_it_stands(world: World, tmp_path: Path) -> N
 
 
 def test_sql_of_the_text_runs_in_duckdb_alone(world: World) -> None:
-    section = world.answer("connect").split("DuckDB alone\n")[1].split("\n\n")[0]
+    section = world.answer("connect").split("Only DuckDB\n")[1].split("\n\n")[0]
     query = next(line for line in section.splitlines() if "iceberg_scan" in line).strip().removesuffix(";")
     with duckdb.connect() as connection:
         load_extensions(connection)

@@ -1,4 +1,4 @@
-"""``slipway doctor``: a healthy environment has no finding, and what a crash or a careless hand left is found and repaired."""
+"""``slipway doctor``: a healthy environment has no finding, and what a crash or a mistake left is found and repaired."""
 
 from __future__ import annotations
 

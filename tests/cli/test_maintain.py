@@ -155,7 +155,7 @@ def test_rows_that_come_out_otherwise_are_a_failure(small: Workshop, monkeypatch
     monkeypatch.setattr(compact, "copy", lambda cursor, select, to: copy(cursor, f"{select} limit 1", to))
     done = World(small, {}).slipway("maintain", "--select", "raw.*")
     assert done.code == 1, done
-    assert "raw.parcels is left alone: raw.parcels is not compacted: " in done.err
+    assert "raw.parcels is left as it is: raw.parcels is not compacted: " in done.err
     assert small.locations() == before
 
 

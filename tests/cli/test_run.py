@@ -446,7 +446,7 @@ def test_rows_added_is_for_raw_tables(workshop: Workshop) -> None:
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     done = workshop.slipway("run")
     assert done.code == 1, done
-    assert "rows_added(curated.weights) cannot be told: it is made from raw.parcels" in done.out + done.err
+    assert "rows_added(curated.weights) is not known: it is made from raw.parcels" in done.out + done.err
 
 
 def test_the_reason_of_an_error_is_shown_also_of_a_batch(workshop: Workshop) -> None:

@@ -24,7 +24,7 @@ from slipway.records.run_manifest import Code
 from slipway.records.store import Records
 from slipway.releases.candidates import record_of
 from slipway.releases.publication import heal, release
-from slipway.releases.published import seen
+from slipway.releases.published import visible_tables
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE01", "AWS_SECRET_ACCESS_KEY": "example"}
 CODE = Code(commit=None, dirty=True)
@@ -102,10 +102,10 @@ class Place:
                 found["_".join(name).removeprefix(f"{self.prefix}_")] = rows[0]
         return found
 
-    def seen(self) -> dict[str, int]:
+    def visible(self) -> dict[str, int]:
         """What slipway shows to readers."""
         self.restart()
-        cut = seen(self.tables, self.records).locations
+        cut = visible_tables(self.tables, self.records).locations
         return {
             "_".join(identifier).removeprefix(f"{self.prefix}_"): self.tables.load(identifier, location)
             .scan()

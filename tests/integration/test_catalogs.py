@@ -97,7 +97,9 @@ def test_releases_are_published_and_recorded(anywhere: Place) -> None:
     first = anywhere.publish(raw_a=1, raw_b=1, serving_c=1)
     assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "serving_c": 1}
     second = anywhere.publish(raw_b=2, serving_d=2)
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 2, "serving_c": 1, "serving_d": 2} == anywhere.seen()
+    assert (
+        anywhere.numbers() == {"raw_a": 1, "raw_b": 2, "serving_c": 1, "serving_d": 2} == anywhere.visible()
+    )
     changed = {name for name, table in second.tables.items() if table.changed}
     assert changed == {anywhere.name("raw.b"), anywhere.name("serving.d")}
     unchanged = anywhere.name("raw.a")
@@ -118,7 +120,7 @@ def test_a_foreign_commit_refuses_all_of_it(anywhere: Place) -> None:
     after = Tables(anywhere.environment).locations()
     moved = {name for name in after if after[name] != before.get(name)}
     assert {name for name in moved if name[0].startswith(anywhere.prefix)} == {anywhere.id("raw.b")}
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.visible()
     assert len(anywhere.keys(".withdrawn")) == 1
     assert anywhere.heal() == []
 
@@ -133,7 +135,7 @@ def test_a_foreign_commit_that_leaves_the_rows_alone_is_kept(anywhere: Place) ->
     with table.manage_snapshots() as manage:
         manage.create_tag(before, "audited")
     published = publish()
-    assert anywhere.numbers() == {"raw_a": 2, "raw_b": 2} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 2, "raw_b": 2} == anywhere.visible()
     found = anywhere.catalog().load_table(anywhere.id("raw.b"))
     assert found.properties["steward"] == "ada"
     assert found.metadata.refs["audited"].snapshot_id == before
@@ -153,7 +155,7 @@ def test_a_foreign_change_of_the_schema_refuses_all_of_it(anywhere: Place) -> No
         update.add_column("m", LongType())
     with pytest.raises(ConflictError, match=r"raw\.b moved: its schema was changed by someone else"):
         publish()
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.visible()
     assert anywhere.catalog().load_table(anywhere.id("raw.b")).schema().column_names == ["n", "m"]
 
 
@@ -165,7 +167,9 @@ def test_a_foreign_commit_to_a_branch_refuses_all_of_it(sqlite: Place) -> None:
         manage.create_branch(table.current_snapshot().snapshot_id, "trial")
     table.append(table.scan().to_arrow(), branch="trial")
     foreign = table.refresh().metadata.refs["trial"].snapshot_id
-    with pytest.raises(ConflictError, match=rf"someone committed snapshot {foreign} beside its main branch"):
+    with pytest.raises(
+        ConflictError, match=rf"someone committed snapshot {foreign} outside of its main branch"
+    ):
         publish()
     assert sqlite.catalog().load_table(sqlite.id("raw.a")).metadata.refs["trial"].snapshot_id == foreign
 
@@ -314,7 +318,7 @@ def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
     assert len(glue.keys(".publishing")) == 2
     shown = list(glue.numbers().values())
     assert shown.count(2) == moved
-    assert glue.seen() == (TWO if moved == len(TWO) else ONE)
+    assert glue.visible() == (TWO if moved == len(TWO) else ONE)
     told = glue.heal()
     if moved == 0:  # its process may still be about to do it
         assert told == []
@@ -322,7 +326,7 @@ def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
     else:
         assert len(told) == 1
         assert "release 2 of run" in told[0]
-        assert glue.numbers() == TWO == glue.seen()
+        assert glue.numbers() == TWO == glue.visible()
         assert [found.number for found in glue.records.releases()] == [1, 2]
     assert glue.heal() == []
     assert glue.publish(raw_a=3, raw_b=3).number == 3
@@ -336,7 +340,7 @@ def test_a_publication_that_died_is_taken_back_when_it_cannot_be_finished(glue: 
     killed_at(GlueMover, "forward", moved + 1, publish)
     glue.commit("raw.c")
     killed_at(GlueMover, "back", moved, glue.heal)  # and so does the one that takes it back
-    assert glue.seen()["raw_a"] == glue.seen()["raw_b"] == 1
+    assert glue.visible()["raw_a"] == glue.visible()["raw_b"] == 1
     assert "taken back" in glue.heal()[0]
     assert glue.numbers() == ONE
     assert glue.heal() == []
@@ -402,7 +406,7 @@ def test_a_catalog_that_fails_half_way_says_so(glue: Place, monkeypatch: pytest.
         "Release 2 may be published in part: Catalog of staging cannot be written"
     )
     assert "The next run or publication finishes or undoes it" in failed.value.line()
-    assert glue.seen() == ONE
+    assert glue.visible() == ONE
     assert len(glue.heal()) == 1
     assert glue.numbers() == TWO
 
@@ -455,7 +459,7 @@ def test_a_server_that_is_given_one_table_after_the_other(
     publish = site.stage(**TWO)
     killed_at(UpdateMover, "forward", moved + 1, publish)
     assert list(site.numbers().values()).count(2) == moved
-    assert site.seen() == ONE
+    assert site.visible() == ONE
     if foreign and moved == 1:
         snapshot = site.commit("raw.c")
     elif foreign:  # someone takes the name of the last table, which is new
@@ -465,7 +469,7 @@ def test_a_server_that_is_given_one_table_after_the_other(
     (told,) = site.heal()
     if not foreign:
         assert "was published and is now recorded" in told
-        assert site.numbers() == TWO == site.seen()
+        assert site.numbers() == TWO == site.visible()
         return
     assert "taken back" in told
     if moved == 1:
@@ -504,7 +508,7 @@ def test_a_table_is_retired_and_registered_again(anywhere: Place) -> None:
     uuid = anywhere.catalog().load_table(anywhere.id("raw.b")).metadata.table_uuid
     anywhere.restart()
     done = moves(anywhere, gone="raw.b")()
-    assert anywhere.numbers() == {"raw_a": 1, "raw_c": 1} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_c": 1} == anywhere.visible()
     assert done.retired.keys() == {anywhere.name("raw.b")}
     assert done.tables.keys() == {anywhere.name("raw.a"), anywhere.name("raw.c")}
     anywhere.restart()
@@ -521,7 +525,7 @@ def test_a_table_is_retired_and_registered_again(anywhere: Place) -> None:
     anywhere.records.write_rollback(number, anywhere.name("raw.b"), record_of(found, number))
     intent = Intent(number=number, run_id="r", code=CODE, rolls_back=True)
     assert release(anywhere.tables, anywhere.records, [found], intent).tables[anywhere.name("raw.b")].changed
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "raw_c": 1} == anywhere.visible()
     back = anywhere.catalog().load_table(anywhere.id("raw.b")).metadata
     assert (back.table_uuid, len(back.snapshots)) == (uuid, 2)
     assert anywhere.heal() == []
@@ -533,7 +537,7 @@ def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(anywhere:
     foreign = anywhere.commit("raw.b")
     with pytest.raises(ConflictError, match=rf"raw.b moved: its current snapshot is now {foreign}"):
         publish()
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.seen()
+    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.visible()
     assert anywhere.heal() == []
 
 
@@ -549,8 +553,8 @@ def test_a_rename_that_is_stopped_is_finished(where: str, at: int, request: pyte
         moves(found, gone="raw.b", back="raw.d", raw_a=2),
     )
     before, after = {"raw_a": 1, "raw_b": 1, "raw_c": 1}, {"raw_a": 2, "raw_d": 1, "raw_c": 1}
-    assert found.seen() == before
+    assert found.visible() == before
     assert {"raw_b", "raw_d"} & found.numbers().keys()  # who asks the catalog never misses both names
     assert len(found.heal()) == (1 if at > 1 else 0)
-    assert found.numbers() == (after if at > 1 else before) == found.seen()
+    assert found.numbers() == (after if at > 1 else before) == found.visible()
     assert found.heal() == []

@@ -373,7 +373,7 @@ def test_rows_of_another_program_are_noticed(built: Project, catalog: SqlCatalog
     assert built.rows("curated.consumption") == made
     assert sum(row[1] for row in built.rows("serving.daily_consumption")) == len(made)
     notes = {node["table"]: node["notes"] for node in built.runs()[-1]["nodes"]}
-    assert "what changed in raw.readings cannot be told" in notes["curated.consumption"][0]
+    assert "it is not known what changed in raw.readings" in notes["curated.consumption"][0]
 
 
 def test_an_interrupted_run_publishes_nothing(project: Project) -> None:

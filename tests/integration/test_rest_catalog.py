@@ -77,10 +77,10 @@ def test_tables_that_a_request_does_not_make_come_after_the_others(rest: Place, 
     publish = rest.stage(**TWO)
     killed_at(RestMover, "forward", 1, publish)
     assert rest.numbers() == {"raw_a": 2, "raw_b": 2, "raw_c": 2}
-    assert rest.seen() == ONE
+    assert rest.visible() == ONE
     (told,) = rest.heal()
     assert "was published and is now recorded" in told
-    assert rest.numbers() == TWO == rest.seen()
+    assert rest.numbers() == TWO == rest.visible()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_answer_that_says_nothing_is_looked_after(rest: Place, server: RestSe
     rest.publish(**ONE)
     server.fault = fault
     assert rest.publish(**TWO).number == 2
-    assert rest.numbers() == TWO == rest.seen()
+    assert rest.numbers() == TWO == rest.visible()
     assert 0 < fault.count < 3
     assert rest.heal() == []
 
@@ -113,7 +113,7 @@ def test_a_server_that_never_answers_is_given_up(rest: Place, server: RestServer
     assert failed.value.line().startswith("Release 2 may be published in part: Catalog of staging cannot be")
     assert failed.value.line().endswith("The next run or publication finishes or undoes it.")
     server.fault = lambda *_: None
-    assert rest.numbers() == ONE == rest.seen()
+    assert rest.numbers() == ONE == rest.visible()
     assert rest.heal() == []  # it was not begun
     assert rest.publish(raw_a=3, raw_b=3).number == 3
 
@@ -128,7 +128,7 @@ def test_a_server_that_refuses(rest: Place, server: RestServer, status: int) -> 
     ):
         publish()
     assert fault.count == (2 if status == 401 else 1)
-    assert rest.numbers() == ONE == rest.seen()
+    assert rest.numbers() == ONE == rest.visible()
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -165,7 +165,7 @@ def test_reading_is_tried_again(rest: Place, server: RestServer) -> None:
         return 503
 
     server.fault = sometimes
-    assert rest.seen() == ONE
+    assert rest.visible() == ONE
     assert failed
 
 
@@ -178,7 +178,7 @@ def test_a_part_that_was_done_is_taken_back(rest: Place, server: RestServer) -> 
         publish()
     server.dies_after, server.fault = None, lambda *_: None
     assert list(rest.numbers().values()).count(2) == 2
-    assert rest.seen() == ONE
+    assert rest.visible() == ONE
     foreign = rest.commit("raw.c")
     assert "taken back" in rest.heal()[0]
     assert rest.numbers() == ONE
@@ -190,7 +190,7 @@ def test_a_part_that_was_done_is_finished_by_the_same_process(rest: Place, serve
     publish = rest.stage(**TWO)
     server.dies_after, server.comes_back = 2, True
     assert publish().guarantee.startswith(SINGLY)
-    assert rest.numbers() == TWO == rest.seen()
+    assert rest.numbers() == TWO == rest.visible()
 
 
 def test_a_server_that_keeps_no_tags_is_refused(rest: Place, server: RestServer) -> None:

@@ -1,5 +1,5 @@
 {#
-    A file beside the warehouse would be outside of releases, and stay where it is when the run fails.
+    A file outside of the warehouse would be outside of releases, and stay where it is when the run fails.
 #}
 {% materialization external, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {%- do exceptions.raise_compiler_error(

@@ -1,6 +1,6 @@
 {#
     dbt's SCD2 snapshot: dbt's own staging query says which versions are new and which end. Ended versions are deleted
-    and inserted again with their end: among the current ones alone, because a row that comes back unchanged has the
+    and inserted again with their end: only among the current ones, because a row that comes back unchanged has the
     dbt_scd_id that it had before. Prefer strategy timestamp: with check, validity begins when the run happens.
 #}
 {% materialization snapshot, adapter='duckdb' %}

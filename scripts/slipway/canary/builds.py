@@ -49,7 +49,7 @@ class Build:
 
 
 def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
-    """Build versions side by side; the first that fails ends the others.
+    """Build versions in one column; the first that fails ends the others.
 
     Args:
         what: what to build.
@@ -138,11 +138,13 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
     try:
         printed = json.loads(_out(folder).read_text(encoding="utf-8"))
     except json.JSONDecodeError:
-        told = _err(folder).read_text(encoding="utf-8").strip().splitlines() or ["no message"]
-        if NOTHING_SELECTED in told[-1]:
+        errors = _err(folder).read_text(encoding="utf-8").strip().splitlines() or ["no message"]
+        if NOTHING_SELECTED in errors[-1]:
             return None
         raise SlipwayError(
-            f"{side} does not build", told[-1].removeprefix("slipway: "), "Run it alone with slipway run"
+            f"{side} does not build",
+            errors[-1].removeprefix("slipway: "),
+            "Run it on its own with slipway run",
         ) from None
     printed.pop("folder", None)
     try:
@@ -152,7 +154,7 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
         why = f"its run manifest has another form ({'.'.join(map(str, first['loc']))}: {first['msg']})"
         raise SlipwayError(f"{side} cannot be compared", why, "Name a later version") from None
     if manifest.outcome is not Outcome.PUBLISHED:
-        raise SlipwayError(f"{side} does not build", _reason(manifest), "Run it alone with slipway run")
+        raise SlipwayError(f"{side} does not build", _reason(manifest), "Run it on its own with slipway run")
     return manifest
 
 

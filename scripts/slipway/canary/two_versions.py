@@ -83,18 +83,18 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             manifests = build(what, {"base": base_project, "head": options.project})
         base, head = manifests.get("base"), manifests.get("head")
-        side, told = (
+        side, built = (
             ("head", head) if head else ("base", manifests["base"])
-        )  # what is selected may be in one alone
+        )  # what is selected may be in only one of them
         comparisons = compare_builds(
             _tables(base),
             _tables(head),
-            scratch_manifest(folder / side, told.run_id),
+            scratch_manifest(folder / side, built.run_id),
             environment,
             datetime.now(UTC).date(),
         )
         context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
-        context |= {"inputs": ", ".join(f"{name} at {_snapshot(told, name)}" for name in sorted(pins))}
+        context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
         context |= _not_rebuilt(base, head) if base and head else {}
         report = make_report(
             comparisons, title="Canary", base=commit[:12], head=_head_name(options.project), context=context
@@ -108,12 +108,12 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
 def _pins(environment: Environment) -> dict[str, str]:
     from slipway.iceberg.tables import Tables
     from slipway.records.store import Records
-    from slipway.releases.published import seen
+    from slipway.releases.published import visible_tables
 
     records = Records(environment)
     shown = {
         ".".join(identifier): location
-        for identifier, location in seen(Tables(environment), records).locations.items()
+        for identifier, location in visible_tables(Tables(environment), records).locations.items()
     }
     found = {name: location for name, location in shown.items() if name.partition(".")[0] in _INPUT_LAYERS}
     if not found:

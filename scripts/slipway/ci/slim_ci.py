@@ -49,7 +49,7 @@ class CiResult:
     @property
     def passed(self) -> bool:
         """Whether everything built and passed, and every difference is declared."""
-        # unchanged: a test alone differs
+        # unchanged: only a test differs
         built = self.run is None or self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
         return built and not self.nothing_looked_at and (self.report is None or self.report.passed)
 
@@ -144,12 +144,12 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
             "Make one with slipway run --force",
         )
     nodes = described["nodes"]
-    unseen = tables_of(nodes)
-    for run_id, found in looked_at(records, releases, unseen.copy()):
+    remaining = tables_of(nodes)
+    for run_id, found in looked_at(records, releases, remaining.copy()):
         older = records.dbt_manifest(run_id) if run_id != against.run_id else None
         nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
-        unseen -= found
-    for unique_id in unseen:
+        remaining -= found
+    for unique_id in remaining:
         del nodes[unique_id]
     return described
 
@@ -167,11 +167,11 @@ def to_markdown(result: CiResult) -> str:
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
         if result.report is None:
-            told = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
-            return "\n".join([told, *_of_other_code(result)])
+            text = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
+            return "\n".join([text, *_of_other_code(result)])
         verdict = "passed" if result.passed else "failed"
-        told = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
-        return "\n".join([told, *_of_other_code(result)]) + report_to_markdown(result.report)
+        text = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
+        return "\n".join([text, *_of_other_code(result)]) + report_to_markdown(result.report)
     tests = result.run.tests
     nothing = style.words(
         result.nothing_looked_at or (nothing_compared(result.report) if result.report is not None else "")
@@ -220,7 +220,7 @@ def _compare(
     dbt_manifest: bytes,
     environment: Environment,
 ) -> ComparisonReport | None:
-    """What was built beside what is published, and what is published of models that are gone."""
+    """What was built, compared with what is published, and what is published of models that are gone."""
     from slipway.comparison.report import make_report
 
     head = {

@@ -40,7 +40,7 @@ def command(
     """How to open the published tables from pyiceberg, DuckDB and other engines; of TABLE (layer.table), if one is named.
 
     With --output json: the properties for pyiceberg's load_catalog, its name among them; with TABLE they are below catalog,
-    beside the table's metadata_location. With --release: views for
+    next to the table's metadata_location. With --release: views for
     DuckDB of all tables as they stood together, and the snapshot of each for other engines.
     """
     from slipway.query.connections import connection
@@ -73,7 +73,7 @@ def _explain(found: Connection, *, exact: bool) -> None:
             f"slipway sql {_shell(f'from {_relation(named)} limit 5')}"
         ],
         "pyiceberg": _pyiceberg(found, named),
-        "DuckDB alone": _duckdb(found, named, found.tables[table].metadata_location)
+        "Only DuckDB": _duckdb(found, named, found.tables[table].metadata_location)
         if table
         else ["nothing is published yet"],
         "Spark with the Iceberg runtime": [
@@ -183,7 +183,7 @@ def _variable(target: str, name: str) -> str:
 
 
 def _extras(properties: dict[str, str]) -> list[str]:
-    """What pyiceberg needs besides itself to open the catalog and read the tables."""
+    """What pyiceberg needs in addition to itself to open the catalog and read the tables."""
     if properties.get("type") == "sql":
         return ["pyarrow", "sql-sqlite" if properties.get("uri", "").startswith("sqlite") else "sql-postgres"]
     return ["pyarrow", *(["glue"] if properties.get("type") == "glue" else [])]

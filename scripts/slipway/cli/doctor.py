@@ -26,9 +26,9 @@ FOUND = 6
 @options.target
 @options.project_dir
 def command(*, fix: bool, deep: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
-    """Find what a crash or a careless hand left behind, and repair it with --fix.
+    """Find what a crash or a mistake left behind, and repair it with --fix.
 
-    Records of runs and releases are never changed or deleted: what replaces a damaged one is written beside it. Exit
+    Records of runs and releases are never changed or deleted: what replaces a damaged one is written next to it. Exit
     code 6 says that something is left: all that was found, or with --fix what only a person can decide.
     """
     from slipway.doctor.diagnose import examine, repair
@@ -59,11 +59,11 @@ def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
     if done is None and diagnosis.steps:
         output.line(f"\nslipway doctor --fix does {figures.plural(len(diagnosis.steps), 'step')}:")
         for step in diagnosis.steps:
-            output.line(f"  {step.told}")
+            output.line(f"  {step.description}")
     elif done:
         output.line("\ndone:")
         for item in done:
-            output.line(f"  {'failed: ' if item.failure else ''}{item.step.told}{_why(item)}")
+            output.line(f"  {'failed: ' if item.failure else ''}{item.step.description}{_why(item)}")
 
 
 def _why(done: Done) -> str:

@@ -86,7 +86,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
-    except Exception as error:  # noqa: BLE001 - the one handler: whatever comes is told in one line
+    except Exception as error:  # noqa: BLE001 - the one handler: every error becomes one line
         # DuckDB says so in its own way when the signal reaches it first
         code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)
     if code:
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def _open_streams() -> None:
-    """Have a stream that the caller closed lead nowhere, lest a database gets its number and with it the output."""
+    """Have a stream that the caller closed lead nowhere, so that no database gets its number and with it the output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -122,16 +122,16 @@ def _end_like_an_interrupt() -> list[int]:
     Returns:
         where the signal is noted.
     """
-    seen: list[int] = []
+    received: list[int] = []
 
     def end(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
-        seen.append(number)
+        received.append(number)
         signal.raise_signal(signal.SIGINT)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
-    return seen
+    return received
 
 
 def _interrupted(ended: list[int]) -> int:

@@ -63,7 +63,7 @@ def command(
     """Put small files together, let old snapshots expire, and remove files and records of runs that nothing needs.
 
     What rollback, replay and candidates need is kept: keep_days and keep_releases say how much, keep_run_days how long records. Readers see the same
-    rows before and after. It may run beside runs, and be killed at any moment. Exit code 1 when the rows of a table came
+    rows before and after. It may run at the same time as runs, and be killed at any moment. Exit code 1 when the rows of a table came
     out otherwise: it is left as it was. Exit code 6 when a file of a table is missing or damaged: that table is left
     alone, and the others are maintained.
     """
@@ -94,13 +94,13 @@ def _explain(plan: Plan, written: int | None) -> None:
     if plan.steps:
         output.table(
             ("table", "", "what", "bytes"),
-            [(step.table, *_told(step)) for step in plan.steps],
+            [(step.table, *_described(step)) for step in plan.steps],
             right=("bytes",),
         )
     else:
         output.line("There is nothing to do.")
     for left in plan.left:
-        output.message(f"{left.table} is left alone: {left.why}")
+        output.message(f"{left.table} is left as it is: {left.why}")
     release, run = plan.reach.release, plan.reach.run
     if release:
         output.line(
@@ -112,7 +112,7 @@ def _explain(plan: Plan, written: int | None) -> None:
     output.line(f"{verb} {figures.size(plan.size)}.")
 
 
-def _told(step: Step) -> tuple[str, str, str]:
+def _described(step: Step) -> tuple[str, str, str]:
     from slipway.maintenance.steps import Compact, Expire, Forget
     from slipway.records.run_manifest import run_date
 

@@ -50,5 +50,5 @@ def _show(report: ReplayReport) -> None:
     for difference in report.differences:
         output.line(f"not the same around it: {difference}")
     counts = Counter(str(found.verdict) for found in report.tables)
-    told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
-    output.line(f"Replay of run {report.run_id} at {report.commit[:12]}: {told or 'it built no table'}.")
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+    output.line(f"Replay of run {report.run_id} at {report.commit[:12]}: {verdicts or 'it built no table'}.")

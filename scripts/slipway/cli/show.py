@@ -18,7 +18,7 @@ from slipway.cli.render import output
 def command(what: str, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Explain a run, or where a table comes from.
 
-    A run is its id, a unique part of it, or latest. A table is layer.table, or its name alone where that is unique.
+    A run is its id, a unique part of it, or latest. A table is layer.table, or only its name where that is unique.
     With --output json a run is its run manifest.
     """
     from slipway.runs.history import RunDetails, explain, unfinished

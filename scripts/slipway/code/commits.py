@@ -169,7 +169,7 @@ def commit_of(project: Path) -> Commit:
         )
     head = git.call(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if head.returncode:
-        why = git.told(head.stderr) if head.stderr.strip() else "the branch has no commit yet"
+        why = git.reason_of(head.stderr) if head.stderr.strip() else "the branch has no commit yet"
         raise NotFoundError(f"No commit holds {project}", why, "Commit it")
     commit = head.stdout.decode().strip()
     listed = _asked(project, "ls-tree", "-r", "-l", "-z", "--full-tree", commit)
@@ -245,5 +245,5 @@ def _is_litter(name: str) -> bool:
 def _asked(project: Path, *arguments: str) -> bytes:
     done = git.call(project, *arguments)
     if done.returncode:
-        raise NotFoundError(f"Git cannot tell what {project} is", git.told(done.stderr), "Repair it")
+        raise NotFoundError(f"Git cannot tell what {project} is", git.reason_of(done.stderr), "Repair it")
     return done.stdout

@@ -31,7 +31,7 @@ def resolve(project: Path, ref: str) -> str:
     if (found := _git(project, "rev-parse", "--git-dir")).returncode:
         raise NotFoundError(
             f"{project} has no git repository that can be read",
-            told(found.stderr),
+            reason_of(found.stderr),
             "Other versions of the code come from git: make a repository with git init and commit, or repair it",
         )
     done = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
@@ -83,7 +83,9 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
     top = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
     done = _git(project, *_AS_COMMITTED, "worktree", "add", "--detach", "--force", str(folder), commit)
     if done.returncode:
-        raise UnavailableError(f"No work tree at {commit[:12]}", told(done.stderr), "Run git worktree prune")
+        raise UnavailableError(
+            f"No work tree at {commit[:12]}", reason_of(done.stderr), "Run git worktree prune"
+        )
     try:
         yield folder / project.resolve().relative_to(top.resolve())
     finally:
@@ -91,7 +93,7 @@ def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
         _git(project, "worktree", "prune")  # also those of processes that were killed
 
 
-def told(stderr: str | bytes) -> str:
+def reason_of(stderr: str | bytes) -> str:
     """What git said of a failure, on one line and without its heading."""
     text = stderr.decode("utf-8", "replace") if isinstance(stderr, bytes) else stderr
     return " ".join(text.split()).removeprefix("fatal: ").removeprefix("error: ") or "git gives no reason"
@@ -164,9 +166,9 @@ def install(project: Path, version: Path) -> None:
     command = [sys.executable, "-m", "dbt.cli.main", "deps", "--project-dir", str(version), "--quiet"]
     done = subprocess.run(command, cwd=version, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
+        reason_of = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
         raise SlipwayError(
-            "The packages of that version cannot be installed", told[-1].strip(), "Run dbt deps there"
+            "The packages of that version cannot be installed", reason_of[-1].strip(), "Run dbt deps there"
         )
 
 

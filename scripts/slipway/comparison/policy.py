@@ -93,7 +93,7 @@ def parse_policy(
 
     Args:
         model: the model's name, for messages.
-        config: the node's config as dbt's manifest has it; other keys are left alone.
+        config: the node's config as dbt's manifest has it; other keys are left as they are.
         constraints: the node's model-level constraints, for the default key.
         columns: the node's columns by name, for column-level constraints.
 

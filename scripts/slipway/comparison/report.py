@@ -394,8 +394,10 @@ def coverage_line(report: ComparisonReport) -> str:
         for method, label in ((Method.KEY, "by key"), (Method.MULTISET, "as whole rows without a key"))
         if methods[method]
     ]
-    told = f"{compared} of {_tables(len(report.tables))} compared" + (f" ({', '.join(how)})" if how else "")
-    return f"{told}, no evidence of {empty} without a row on either side" if empty else told
+    coverage = f"{compared} of {_tables(len(report.tables))} compared" + (
+        f" ({', '.join(how)})" if how else ""
+    )
+    return f"{coverage}, no evidence of {empty} without a row on either side" if empty else coverage
 
 
 def coverage_notes(report: ComparisonReport, style: Style) -> list[str]:

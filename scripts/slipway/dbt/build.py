@@ -156,9 +156,9 @@ def write_node(
         def stage() -> None:
             staged = model.stage()
             session.stage(staged.staged)
-            told = [*model.notes(), *notes(session, manifest, unique_id, model.state.batches)]
+            remarks = [*model.notes(), *notes(session, manifest, unique_id, model.state.batches)]
             written = _written(session.nodes[unique_id], base, staged)
-            session.nodes[unique_id] = written.model_copy(update={"notes": told})
+            session.nodes[unique_id] = written.model_copy(update={"notes": remarks})
 
         session.unstaged.later(identifier, stage)
         return BuildResponse(

@@ -205,10 +205,10 @@ def conclude(session: Session, done: Invocation) -> RunManifest:
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
     nodes = judged(session, done.manifest, evidence.nodes(session, done.results))
-    nodes = [node.model_copy(update={"message": hide(_told(node, done))}) for node in nodes]
+    nodes = [node.model_copy(update={"message": hide(_message(node, done))}) for node in nodes]
     tests = evidence.tests(session, done.manifest, done.results)
-    told = [test.model_copy(update={"message": hide(test.message)}) for test in tests.results]
-    tests = tests.model_copy(update={"results": told})
+    results = [test.model_copy(update={"message": hide(test.message)}) for test in tests.results]
+    tests = tests.model_copy(update={"results": results})
     fresh = evidence.freshness(session, done.manifest)
     conserved = evidence.conservation(session, done.manifest)
     outcome, reason = decide(_facts(session, done, nodes, tests, fresh, conserved))
@@ -386,5 +386,5 @@ def _without_secrets(run_results: bytes) -> bytes:
     return json.dumps(described).encode()
 
 
-def _told(node: Node, done: Invocation) -> str:
+def _message(node: Node, done: Invocation) -> str:
     return with_reason(node.status, node.message, done.reasons.get(node.unique_id, ""))

@@ -77,9 +77,9 @@ def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     namespace, _, name = noted.table.partition(".")
     staged = session.staged.get((namespace, name))
     made_by = read_state(staged.table if staged else session.base((namespace, name))).made_by
-    told = {"made_by": list(made_by)}
+    made = {"made_by": list(made_by)}
     if not may_be_stale(node):
-        return noted.model_copy(update=told)
+        return noted.model_copy(update=made)
     key = noted.definition_key
     if noted.unique_id not in session.nodes:  # a retry took it over, and the code may have changed since
         key = definition_key(manifest, noted.unique_id, session.vars)
@@ -87,7 +87,7 @@ def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     fix = fix_of(node, session.environment.name)
     return noted.model_copy(
         update={
-            **told,
+            **made,
             "definition_key": key,
             "stale": f"{stale}; {fix}" if stale and not kept else "",
             "kept": f"{stale}; kept: {kept}" if stale and kept else "",

@@ -1,4 +1,4 @@
-"""Descriptions: what dbt shows of a table, from Iceberg metadata alone, and what a table shows of dbt's."""
+"""Descriptions: what dbt shows of a table, only from Iceberg metadata, and what a table shows of dbt's."""
 
 from __future__ import annotations
 

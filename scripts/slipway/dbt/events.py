@@ -77,12 +77,12 @@ class EventStream:
     def _started(self, data: Any) -> None:
         self._total = max(self._total, int(data.total))
         info = data.node_info
-        if not _unseen(info):
+        if not _is_hidden(info):
             self._show(NodeStarted(_name(info), info.materialized or info.resource_type))
 
     def _finished(self, data: Any) -> None:
         info, result = data.node_info, data.run_result
-        if _unseen(info):
+        if _is_hidden(info):
             return
         with self._lock:
             self._ended += 1
@@ -100,20 +100,20 @@ class EventStream:
 
 
 @contextmanager
-def log_told_once(show: Callable[[Progress], None]) -> Iterator[None]:
+def report_log_failure_once(show: Callable[[Progress], None]) -> Iterator[None]:
     """Say in one line that dbt's log cannot be written, where Python prints a traceback for each of its lines.
 
     Args:
         show: gets that line.
     """
-    usual, told = logging.Handler.handleError, threading.Event()
+    usual, reported = logging.Handler.handleError, threading.Event()
 
     def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             usual(handler, record)
-        elif not told.is_set():
-            told.set()
+        elif not reported.is_set():
+            reported.set()
             where = getattr(handler, "baseFilename", "dbt's log")
             show(Note(f"{where} cannot be written: {error.strerror or error}; the run goes on without it"))
 
@@ -155,7 +155,7 @@ def _name(info: Any) -> str:
     return str(info.node_name)
 
 
-def _unseen(info: Any) -> bool:
+def _is_hidden(info: Any) -> bool:
     return str(info.resource_type) in _NOTHING_BUILT or str(info.materialized) == "ephemeral"
 
 

@@ -154,7 +154,7 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
 def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[str, int]:
     """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
     name = ".".join(quarantine)
-    if session.previous and _was_seen(session.previous, name, table):
+    if session.previous and _was_read_by(session.previous, name, table):
         for item in session.previous.conservation:
             if item.quarantine == name:
                 return item.by_rule
@@ -177,7 +177,7 @@ def as_of(session: Session) -> str | None:
     if table is None:
         return None
     previous = session.previous
-    if previous and "as_of" not in previous.vars and _was_seen(previous, f"{schema}.{name}", table):
+    if previous and "as_of" not in previous.vars and _was_read_by(previous, f"{schema}.{name}", table):
         return previous.as_of
     scan = session.views.scan(table)
     rows = session.views.query(f'select max("{column}")::varchar from {scan}')
@@ -203,13 +203,13 @@ def options() -> Options:
     )
 
 
-def _was_seen(run: RunManifest, name: str, table: Table) -> bool:
+def _was_read_by(run: RunManifest, name: str, table: Table) -> bool:
     """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
     current = table.current_snapshot()
     snapshot_id = str(current.snapshot_id) if current else None
-    seen = {node.candidate_snapshot for node in run.nodes if node.table == name}
-    seen |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
-    return snapshot_id in seen
+    snapshots = {node.candidate_snapshot for node in run.nodes if node.table == name}
+    snapshots |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
+    return snapshot_id in snapshots
 
 
 def invocation_id() -> str:

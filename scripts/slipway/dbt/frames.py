@@ -45,13 +45,13 @@ def _check_names(frame: Any, model: str) -> None:
 
     schema = getattr(frame, "schema", None)
     names = schema.names if isinstance(schema, pa.Schema) else getattr(frame, "columns", ())
-    seen: set[str] = set()
+    used: set[str] = set()
     for name in map(str, names):
-        if name.casefold() in seen:
+        if name.casefold() in used:
             raise ContractError(
                 f"{model}: column {name} occurs twice", fix="Give each column a name of its own"
             )
-        seen.add(name.casefold())
+        used.add(name.casefold())
 
 
 def _reader(parts: Iterator[Any], model: str, refused: list[ContractError]) -> pa.RecordBatchReader:
@@ -101,7 +101,7 @@ def _batches(part: Any, model: str) -> list[pa.RecordBatch]:
 
 
 def _check_times(frame: Any, model: str) -> None:
-    """Refuse dates beside times, and times with a zone beside times without: Arrow would take the first for all."""
+    """Refuse dates mixed with times, and times with a zone mixed with times without: Arrow would take the first for all."""
     for name in frame.columns:
         if frame[name].dtype != object:
             continue
@@ -112,7 +112,7 @@ def _check_times(frame: Any, model: str) -> None:
         }
         if len(kinds) > 1:
             raise ContractError(
-                f"{model}: column {name} has dates and times, or times with and without a zone, side by side",
+                f"{model}: column {name} has dates and times, or times with and without a zone, in one column",
                 "they are of different types",
                 "Give the column one",
             )
@@ -130,10 +130,10 @@ def _checked(batch: pa.RecordBatch, schema: pa.Schema, model: str) -> pa.RecordB
         return batch.cast(schema)  # a column of which pandas has no value has no type
     raise ContractError(
         f"{model}: the model yielded batches of different columns",
-        f"first {_told(schema)}, then {_told(batch.schema)}",
+        f"first {_types(schema)}, then {_types(batch.schema)}",
         "Give each batch the same names and types",
     )
 
 
-def _told(schema: pa.Schema) -> str:
+def _types(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)

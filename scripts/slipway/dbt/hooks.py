@@ -119,7 +119,7 @@ def begin(session: Session) -> list[str]:
     engine()  # before threads ask for it all at once
     lines = list(session.heal())
     if not session.scratch:
-        session.records.last_release()  # what is built could not be published beside a record that is damaged
+        session.records.last_release()  # what is built could not be published next to a damaged record
     if wait_for_turn(session, everything=_is_retry()):
         Holds(session.records).refuse(f"A run in {session.environment.name}")  # placed while it waited
     lines += session.heal()
@@ -250,7 +250,7 @@ def command_line() -> list[str]:
 
 
 def project_dir(flags: Any) -> Path:
-    """The dbt project's folder as dbt was told."""
+    """The dbt project's folder as dbt was given it."""
     return Path(flags.PROJECT_DIR).resolve()
 
 

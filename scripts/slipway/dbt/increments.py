@@ -1,4 +1,4 @@
-"""What came in since a model last read a table, told by Iceberg's snapshots instead of by a clock."""
+"""What came in since a model last read a table, according to Iceberg's snapshots instead of by a clock."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def increment(
 
 
 def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
-    """Snapshots that changed a table after the consumed one, None when that cannot be told, as of what is no Iceberg table.
+    """Snapshots that changed a table after the consumed one, None when that is not known, as of what is no Iceberg table.
 
     A compaction changes nothing, whichever it is of.
     """
@@ -80,7 +80,7 @@ def check_raw(table: Table | None, name: str) -> None:
     made_from = read_state(table).inputs
     if others := [one for one in made_from if not one.startswith("landing.")]:
         raise ConfigError(
-            f"rows_added({name}) cannot be told",
+            f"rows_added({name}) is not known",
             f"it is made from {others[0]}, and the _run_id of its rows is not of the run that wrote them",
             "Read the raw table, or use partitions_changed",
         )
@@ -125,7 +125,7 @@ def partitions_changed(table: Table | None, consumed: str | None, column: str) -
 def _changed_values(
     table: Table | None, snapshots: Sequence[Snapshot] | None, column: str
 ) -> set[object] | None:
-    """Values of a partition column whose files were added or removed, None when that cannot be told."""
+    """Values of a partition column whose files were added or removed, None when that is not known."""
     if snapshots is None or table is None:
         return None
     if not snapshots:

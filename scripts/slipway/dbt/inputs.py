@@ -54,7 +54,7 @@ def consumed(session: Session, identifier: TableId, database: str, source: Table
 def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableId]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 
-    A table of this run is always its own (macros/relations/ref.sql), also when dbt retry has selected a part of the run alone.
+    A table of this run is always its own (macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
     """
     from dbt import selected_resources
     from dbt.flags import get_flags
@@ -187,7 +187,7 @@ def _missed(
     field: ice.NestedField,
     built: Sequence[tuple[str, str]],
 ) -> Iterator[tuple[str, str]]:
-    """Spans of event time of changed files that the windows do not cover; of all files, when what changed cannot be told."""
+    """Spans of event time of changed files that the windows do not cover; of all files, when it is not known what changed."""
     current = table.current_snapshot()
     if snapshots is None and current is not None:
         files: Iterator[DataFile] = _live(table, current)

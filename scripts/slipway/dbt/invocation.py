@@ -1,4 +1,4 @@
-"""dbt is invoked from here alone, in this process, one invocation at a time."""
+"""dbt is invoked only from here, in this process, one invocation at a time."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Invocation:
         results: dbt's results, one per node; empty when it did not come to run any.
         manifest: dbt's manifest, None when the project could not be parsed.
         execution: dbt's run results as one object; None when it did not come to have any, or not yet.
-        error: why dbt stopped before or beside the nodes, as one line; empty otherwise.
+        error: why dbt stopped before or outside the nodes, as one line; empty otherwise.
         invocation_id: dbt's id.
         interrupted: by Ctrl-C.
-        refusal: the first error of slipway's own, which dbt passes on as text alone.
+        refusal: the first error of slipway's own, which dbt passes on only as text.
         reasons: the first error that each node raised, by unique id.
     """
 

@@ -58,7 +58,7 @@ def looked_at(
         own: database, schema and name of its table.
 
     Raises:
-        NotCarriedError: rows that it does not read belong to what it computes, or that cannot be told.
+        NotCarriedError: rows that it does not read belong to what it computes, or whether they do is not known.
     """
     parts = [one for one in request.increments if one.is_part]
     if not parts or request.strategy == "replace" or request.merge or allowed_of(node):
@@ -69,7 +69,7 @@ def looked_at(
         plan = volatility.plan(request.sql, marked(request.sql, predicates))
     except duckdb.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise NotCarriedError(f"{asked}, and whether it misses rows cannot be told ({reason})") from error
+        raise NotCarriedError(f"{asked}, and it is not known whether it misses rows ({reason})") from error
     found = rows_of(plan, own, request.unique_key)
     by_key = request.strategy in ("merge", "delete+insert")
     if found.kind is Kind.GROUPS or (found.kind is Kind.LATEST and not by_key):

@@ -1,7 +1,7 @@
 """Whether the rows that a query gives for a part of an input are those that it gives for all of it, by its bound plan.
 
 ``rows_added`` and ``partitions_changed`` leave rows out. A query that looks at one row at a time does not miss them. One that
-adds rows up, ranks them or joins them with each other does, unless each of its groups lies within what is read. That is told
+adds rows up, ranks them or joins them with each other does, unless each of its groups lies within what is read. That is known
 from DuckDB's bound plan, in which the condition is followed from where it stands to the result.
 """
 
@@ -42,7 +42,7 @@ class Rows:
         tables: what is read: database, schema and table.
         distinct: there are no two alike.
         latest: the column that is 1 in the row of each key that landed last.
-        beside: what rows of the input were joined with before the condition: ``own`` for the model's table, ``itself`` for the input.
+        joined_with: what rows of the input were joined with before the condition: ``own`` for the model's table, ``itself`` for the input.
     """
 
     kind: Kind = Kind.WHOLE
@@ -52,7 +52,7 @@ class Rows:
     tables: frozenset[tuple[str, ...]] = frozenset()
     distinct: bool = False
     latest: int | None = None
-    beside: str = ""
+    joined_with: str = ""
 
     @property
     def is_part(self) -> bool:
@@ -197,7 +197,7 @@ class _Plan:
             return replace(child, kind=Kind.GROUPS, why="a condition that is part of another")
         kind, why = child.kind, child.why
         if len(marks) > len(child.marks) and kind is Kind.WHOLE:
-            kind = {"own": Kind.CHOSEN, "itself": Kind.GROUPS}.get(child.beside, Kind.ROWS)
+            kind = {"own": Kind.CHOSEN, "itself": Kind.GROUPS}.get(child.joined_with, Kind.ROWS)
             why = _ITSELF if kind is Kind.GROUPS else ""
         return replace(child, kind=kind, why=why, marks=_NO_MARKS if node.get("projection_map") else marks)
 
@@ -268,8 +268,8 @@ class _Plan:
         wholes = [one for one in (left, right) if not one.is_part]
         with_own = any(self._own in one.tables for one in wholes) and _is_equal(node)
         if not parts:
-            beside = "own" if with_own else "itself" if left.tables & right.tables else ""
-            return replace(found, beside=beside or left.beside or right.beside)
+            joined_with = "own" if with_own else "itself" if left.tables & right.tables else ""
+            return replace(found, joined_with=joined_with or left.joined_with or right.joined_with)
         if with_own:
             return replace(found, kind=Kind.CHOSEN)
         if groups := [one for one in parts if one.kind is Kind.GROUPS]:

@@ -58,7 +58,7 @@ class Plugin(BasePlugin):
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Called before dbt's database is opened: memory, threads and the folder to spill to."""
         flags = get_flags()
-        with contextlib.suppress(SlipwayError):  # told by configure_connection
+        with contextlib.suppress(SlipwayError):  # configure_connection reports it
             profile = Profile(hooks.project_dir(flags), Path(flags.PROFILES_DIR))
             spill.configure(creds.settings, config, profile.environment(creds.database).home)
 
@@ -174,7 +174,7 @@ class Plugin(BasePlugin):
         self._python[config["python_call"]] = config
 
     def write_python(self, call: str, frame: Any, connection: Any) -> None:
-        """Write what a Python model returned; called from the compiled model, where an error is told by a traceback."""
+        """Write what a Python model returned; called from the compiled model, where an error shows as a traceback."""
         config = self._python.pop(call)
         unique_id = config["unique_id"]
         cursor = getattr(connection, "_cursor", connection)

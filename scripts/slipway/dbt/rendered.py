@@ -31,8 +31,8 @@ def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: 
     for name in _with_inlined(manifest, unique_id):
         if used := looked_at(_sources(manifest, manifest_node(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
-        if told := volatility.rendered.get(name, ""):
-            return f"a query that its Jinja runs depends on more: {told}"
+        if reason := volatility.rendered.get(name, ""):
+            return f"a query that its Jinja runs depends on more: {reason}"
     return volatile_of(volatility, manifest_node(manifest, unique_id), query)
 
 

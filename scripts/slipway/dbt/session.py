@@ -37,7 +37,7 @@ from slipway.records.store import Records
 from slipway.releases.candidates import check_case, record_of
 from slipway.releases.leases import HeldLease
 from slipway.releases.publication import heal
-from slipway.releases.published import check_catalog, check_file, seen
+from slipway.releases.published import check_catalog, check_file, visible_tables
 
 LANDING = "landing"
 INPUT_LAYERS = frozenset({"raw", "ops", LANDING})
@@ -202,7 +202,7 @@ class Session:
                 self.heal()
             records = Records(tables.environment)
             check_file(records)
-            found = seen(tables, records).locations
+            found = visible_tables(tables, records).locations
             check_catalog(tables, records, found)
             if tables is self.outputs and self.builds:
                 self.renamed = rename(self.manifest, found)
@@ -222,7 +222,7 @@ class Session:
             self.lease.release()
 
     def heal(self) -> list[str]:
-        """Finish or undo what dead processes began to publish, before this run looks at the catalog; told in lines."""
+        """Finish or undo what dead processes began to publish, before this run looks at the catalog; returns lines about it."""
         with self.lock:
             if self._healed is None:
                 self._healed = heal(self.outputs, self.records) if self.builds and not self.scratch else []

@@ -84,7 +84,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
     from slipway.dbt import invocation
-    from slipway.dbt.events import EventStream, log_told_once
+    from slipway.dbt.events import EventStream, report_log_failure_once
     from slipway.dbt.slices import requested_slice
     from slipway.environments.profiles import Profile
     from slipway.processes import too_late
@@ -107,7 +107,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     )
     log = environment.logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
-    with log_told_once(show):
+    with report_log_failure_once(show):
         done = invocation.invoke(_arguments(options), options.project, request, events)
     session = invocation.session()
     try:
@@ -163,7 +163,7 @@ def _tell_abandoned(session: Session, show: Callable[[Progress], None]) -> None:
 
     if session.scratch or session.manifest is None:
         return
-    with suppress(SlipwayError):  # a record that is damaged is told elsewhere
+    with suppress(SlipwayError):  # a record that is damaged is reported elsewhere
         released = session.records.last_release()
         if released and (found := released.without_model(tables_of(session.manifest))):
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""

@@ -14,7 +14,7 @@ from slipway.iceberg.types import quote
 
 
 class Views:
-    """Views that the threads of an invocation share, made beside dbt's own connections.
+    """Views that the threads of an invocation share, made apart from dbt's own connections.
 
     Args:
         connection: dbt's in-memory database.

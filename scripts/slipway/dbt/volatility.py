@@ -74,7 +74,7 @@ def check_listings(
     except (
         duckdb.Error,
         json.JSONDecodeError,
-    ):  # what cannot be planned cannot be run, and that is told then
+    ):  # what cannot be planned cannot be run, and the error is shown then
         return
     if found := sorted(functions & _LISTS):
         raise ConfigError(
@@ -93,7 +93,7 @@ def _functions(plan: dict[str, Any]) -> Iterator[str]:
 
 _Name = tuple[str, str, str]
 
-# rows of these follow from their arguments alone; every other table function looks at files, settings or the catalog
+# rows of these follow only from their arguments; every other table function looks at files, settings or the catalog
 _PURE_TABLES = frozenset(
     {
         "generate_series",
@@ -206,9 +206,9 @@ class Volatility:
         if self._own is None:  # DuckDB takes many milliseconds to list its functions
             self._own = self._own_functions()
         own = self._own
-        told = self._prepare(sql, own, set())
-        if told:
-            return told
+        reason = self._prepare(sql, own, set())
+        if reason:
+            return reason
         answer = self._one("json_serialize_plan", sql)
         if answer.get("error"):
             return f"it cannot be bound without what surrounds it: {_first_line(answer.get('error_message', ''))}"
@@ -229,8 +229,8 @@ class Volatility:
             if node.get("type") != "BASE_TABLE" or not node.get("catalog_name"):
                 continue
             name = (str(node["catalog_name"]), str(node["schema_name"]), str(node["table_name"]))
-            if name not in within and (told := self._make(name, own, {*within, name})):
-                return told
+            if name not in within and (reason := self._make(name, own, {*within, name})):
+                return reason
         return ""
 
     def _make(self, name: _Name, own: frozenset[str], within: set[_Name]) -> str:
@@ -247,8 +247,8 @@ class Volatility:
         if not found:
             return ""  # it cannot be bound, which says it
         text = _VIEW.sub("", str(found[0][0]), count=1).rstrip().removesuffix(";")
-        if told := self._prepare(text, own, within):
-            return told
+        if reason := self._prepare(text, own, within):
+            return reason
         if self._made.get(name) != text:
             self._create("view", name, f"as {text}")
             self._made[name] = text

@@ -42,12 +42,12 @@ CHECKS: Sequence[Check] = (
 
 
 def run_checks(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Finding]:
-    """What all checks find; a check that cannot be made is a finding, told once for all that fail alike."""
+    """What all checks find; a check that cannot be made is a finding, reported once for all that fail alike."""
     found: list[Finding] = []
     for check in checks:
         try:
             found += check(at)
-        except DamagedError as error:  # told already, where records are examined, with what repairs it
+        except DamagedError as error:  # reported already, where records are examined, with what repairs it
             found.append(record_checks.finding(error))
         except SlipwayError as error:
             found.append(Finding(error.what, error.why, error.fix))
@@ -55,10 +55,10 @@ def run_checks(at: Examination, checks: Sequence[Check] = CHECKS) -> list[Findin
             found.append(
                 Finding(str(error.filename), f"it cannot be read: {error.strerror}", "Check who may read it")
             )
-    told: dict[tuple[str, str], Finding] = {}
+    distinct: dict[tuple[str, str], Finding] = {}
     for item in found:
-        told.setdefault((item.where, item.what), item)
-    return list(told.values())
+        distinct.setdefault((item.where, item.what), item)
+    return list(distinct.values())
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Done:
 
 
 def examine(project: Path, target: str | None, *, deep: bool = False) -> Diagnosis:
-    """Look for what crashes and careless hands left behind; nothing is changed.
+    """Look for what crashes and mistakes left behind; nothing is changed.
 
     Args:
         project: folder of dbt_project.yml.

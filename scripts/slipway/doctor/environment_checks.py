@@ -33,10 +33,10 @@ _APART = timedelta(minutes=1)
 
 def conditional_writes(at: Examination) -> Iterator[Finding]:
     """A store that does not keep what is written once."""
-    if at.has_no_catalog:  # which is told, and whoever asks for its kind would make it
+    if at.has_no_catalog:  # which is reported, and whoever asks for its kind would make it
         return
-    if told := check_store(at.tables, at.records):
-        what, _, fix = told.partition(": ")
+    if problem := check_store(at.tables, at.records):
+        what, _, fix = problem.partition(": ")
         yield Finding(at.records.store.root, what.removeprefix(f"{at.records.store.root} "), fix)
 
 
@@ -70,7 +70,7 @@ def interrupted(at: Examination) -> Iterator[Finding]:
         return
     try:
         check_file(at.records)
-    except DamagedError:  # told of where the catalog is examined; nothing can be said of these without it
+    except DamagedError:  # reported where the catalog is examined; nothing can be said of these without it
         return
     for intent in at.intents:
         if what := _state(at, intent):
@@ -86,7 +86,7 @@ def holds(at: Examination) -> Iterator[Finding]:
     """A hold that was placed by a rollback which never moved anything."""
     try:
         hold = Holds(at.records).current()
-    except DamagedError:  # told of where records are examined
+    except DamagedError:  # reported where records are examined
         return
     found, damaged = at.releases
     known = {release.number for release in found} | damaged.keys() | {item.number for item in at.intents}

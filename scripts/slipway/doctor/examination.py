@@ -87,7 +87,7 @@ class Examination:
         """Runs of which retention removed the records; empty when a list of them cannot be read."""
         try:
             return removed_runs(self.records.store)
-        except DamagedError:  # told where records are examined
+        except DamagedError:  # reported where records are examined
             return ()
 
     @cached_property
@@ -95,7 +95,7 @@ class Examination:
         """Publications that neither came to their end nor were withdrawn; empty when one cannot be read."""
         try:
             return self.records.open_intents()
-        except DamagedError:  # told where records are examined
+        except DamagedError:  # reported where records are examined
             return []
 
     @cached_property
@@ -116,7 +116,7 @@ class Examination:
         return any(map(is_held, self.environment.logs.parent.glob(f"*/{run_id}.jsonl")))
 
     def is_gone(self, run_id: str) -> bool:
-        """Whether the process of a run is gone, as far as that can be told from here."""
+        """Whether the process of a run is gone, as far as that can be known from here."""
         if run_id in self.leases:
             return self.leases[run_id].standing is not Standing.LIVE
         logs = list(self.environment.logs.parent.glob(f"*/{run_id}.jsonl"))  # perhaps another target's

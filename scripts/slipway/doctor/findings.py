@@ -15,7 +15,7 @@ class Step:
     """What it does, in one line; what is in braces is taken from ``step``."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What it does, in one line."""
         return self.does.format(step=self)
 
@@ -53,7 +53,7 @@ class Tag(Step):
 
 @dataclass(frozen=True)
 class WriteBeside(Step):
-    """Write a record that was made anew beside the damaged one; ``content`` is its text."""
+    """Write a record that was made anew next to the damaged one; ``content`` is its text."""
 
     does = "write {step.key}, made from the other records"
     key: str

@@ -74,7 +74,7 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
             for read in (at.records.manifest, at.records.closed, partial(seal_of, at.records))
         )
         staged = len(at.records.candidate(run_id))
-    except DamagedError:  # told of where records are examined
+    except DamagedError:  # reported where records are examined
         ended, staged = True, 0
     steps: list[Step] = []
     if run_id in at.logs:
@@ -151,7 +151,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
             continue  # with a log it is a finding of its own, and this one after it
         try:
             ended = Records(at.environment.scratch(path)).manifest(path.name) is not None
-        except DamagedError:  # of another target, whose slice may be whole; or told to nobody, and kept
+        except DamagedError:  # of another target, whose slice may be whole; or reported to nobody, and kept
             ended = True
         if not ended:
             yield Finding(
@@ -163,7 +163,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
 
 
 def finding(error: DamagedError) -> Finding:
-    """What a record that cannot be read is told as, whoever reads it."""
+    """How a record that cannot be read is reported, whoever reads it."""
     where, _, what = error.what.partition(" cannot be ")
     return Finding(where, f"cannot be {what}: {error.why}", error.fix)
 
@@ -182,22 +182,22 @@ def of_releases(at: Examination) -> Iterator[Finding]:
             found = finding(error)
             made = None if isinstance(error, ForeignError) else _intent(at, key)
             yield Finding(found.where, found.what, found.fix, [made] if made else [])
-    yield from _told(lambda: Holds(at.records).current())
-    yield from _told(lambda: removed_runs(at.records.store))
+    yield from _damage(lambda: Holds(at.records).current())
+    yield from _damage(lambda: removed_runs(at.records.store))
 
 
 def of_runs(at: Examination) -> Iterator[Finding]:
     """Run manifests, candidate records and dbt's manifests."""
     shown = {release.run_id for release in at.releases[0][-1:]}
     for run_id in run_ids(at):
-        yield from _told(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
-        yield from _told(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
-        yield from _told(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
+        yield from _damage(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
+        yield from _damage(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
+        yield from _damage(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
         if at.deep or run_id in shown:  # dbt's are large
-            yield from _told(lambda run_id=run_id: at.records.dbt_manifest(run_id))  # type: ignore[misc]
+            yield from _damage(lambda run_id=run_id: at.records.dbt_manifest(run_id))  # type: ignore[misc]
 
 
-def _told(read: Callable[[], object]) -> Iterator[Finding]:
+def _damage(read: Callable[[], object]) -> Iterator[Finding]:
     try:
         read()
     except DamagedError as error:
@@ -313,7 +313,7 @@ def seals(at: Examination) -> Iterator[Finding]:
     """Records of runs that are not what the run wrote; dbt's large ones only when all is looked at."""
     for run_id in run_ids(at):
         where = at.records.location(run_id)
-        with suppress(DamagedError):  # told where records are examined
+        with suppress(DamagedError):  # reported where records are examined
             for name, why in broken(at.records, run_id, large=at.deep):
                 yield Finding(f"{where}/{name}", why, RESTORE)
             if made := made_anew(at.records, run_id):
@@ -323,7 +323,7 @@ def seals(at: Examination) -> Iterator[Finding]:
 
 
 def releases(at: Examination) -> Iterator[Finding]:
-    """Release records beside their runs, their write-ahead records and the record before them."""
+    """Release records, compared with their runs, their write-ahead records and the record before them."""
     known = {release.number for release in at.releases[0]} | at.releases[1].keys()
     for release in at.releases[0]:
         where = f"{at.records.store.root}/releases/{release.number:06d}.json"
@@ -342,7 +342,7 @@ def tags(at: Examination) -> Iterator[Finding]:
         try:
             metadata = at.tables.load(identifier, location).metadata
             named = {tag: metadata.refs[tag].snapshot_id for tag in release_tags(metadata)}
-        except UnavailableError:  # told where files are examined
+        except UnavailableError:  # reported where files are examined
             continue
         for tag, snapshot_id in named.items():
             number = int(tag.removeprefix("release-"))
@@ -365,7 +365,7 @@ def tags(at: Examination) -> Iterator[Finding]:
 
 def states(at: Examination) -> Iterator[Finding]:
     """Metadata files that are not what the release recorded: of the newest release, or of all when all is looked at."""
-    if at.has_no_catalog:  # which is told, and whoever opens it makes it
+    if at.has_no_catalog:  # which is reported, and whoever opens it makes it
         return
     looked_at: set[str] = set()
     for release in reversed(at.releases[0] if at.deep else at.releases[0][-1:]):
@@ -399,7 +399,7 @@ def _previous(at: Examination, release: Release) -> Iterator[str]:
         return
     key = f"releases/{release.previous.number:06d}.json"
     if release.previous.number in at.releases[1] or at.records.has(key + REPAIRED):
-        return  # told where records are examined, or made anew since
+        return  # reported where records are examined, or made anew since
     try:
         found = hashlib.sha256(at.records.store.read(key)).hexdigest()
     except FileNotFoundError:
@@ -435,16 +435,16 @@ def _run(at: Examination, release: Release) -> Iterator[str]:
             return
         if manifest is None:
             known = at.records.closed(release.run_id) or seal_of(at.records, release.run_id)
-            if not known and not at.may_be_alive(release.run_id) and not _is_told(at, release.run_id):
+            if not known and not at.may_be_alive(release.run_id) and not _is_reported(at, release.run_id):
                 yield f"run {release.run_id} has no run manifest, and nothing says that it was killed"
             return
-    except DamagedError:  # told where records are examined
+    except DamagedError:  # reported where records are examined
         return
     yield from _contradictions(release, manifest)
 
 
-def _is_told(at: Examination, run_id: str) -> bool:
-    """Whether a run without a manifest is told of as one that was killed."""
+def _is_reported(at: Examination, run_id: str) -> bool:
+    """Whether a run without a manifest is reported as one that was killed."""
     return at.is_gone(run_id) and run_id in run_ids(at)
 
 

@@ -32,7 +32,7 @@ def carry_out(at: Examination, step: Step) -> list[str]:
     """Do one step.
 
     Returns:
-        Lines to tell beside the step itself.
+        Lines to print with the step itself.
 
     Raises:
         SlipwayError: it could not be done.

@@ -43,11 +43,11 @@ def rows(at: Examination, table: Table) -> Iterator[Finding]:
         found = None
     if wanted and found == wanted:
         return
-    told = False
+    reported = False
     for damage in damages(connection, table, files):
-        told = True
+        reported = True
         yield Finding(name, f"it cannot be read as a whole: {damage.why}", RESTORE)
-    if wanted and found and not told:
+    if wanted and found and not reported:
         yield Finding(
             name,
             f"its rows are not those that were written: their digest is {found}, and {wanted} was recorded",
@@ -181,7 +181,7 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
         return
     try:
         loaded = at.tables.load(_id(name), location)
-    except UnavailableError:  # told of where files are examined
+    except UnavailableError:  # reported where files are examined
         return
     current = loaded.metadata.current_snapshot_id
     if current_content(loaded) != table.content:
@@ -211,12 +211,12 @@ def _columns(at: Examination, name: str, table: ReleasedTable, loaded: Table) ->
         return ""
     before = {field.field_id: f"{field.name} {field.field_type}" for field in then.fields}
     after = {field.field_id: f"{field.name} {field.field_type}" for field in loaded.schema().fields}
-    told = [
+    reported = [
         f"{before.get(key, 'no column')} is now {after.get(key, 'gone')}"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]
-    return ", ".join(told)
+    return ", ".join(reported)
 
 
 def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Finding]:
@@ -300,7 +300,7 @@ def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]
     try:
         table = at.tables.load(("raw", feed.name), location)
         scan = whole_scan(table)
-    except UnavailableError:  # told of where files are examined
+    except UnavailableError:  # reported where files are examined
         return
     try:
         with engine.connect(at.environment, at.environment.home) as connection, scanning(connection, table):

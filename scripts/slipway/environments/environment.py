@@ -50,7 +50,7 @@ class Environment:
         return self.home / "logs" / self.name
 
     def scratch(self, folder: Path) -> Environment:
-        """An environment of the same name whose catalog and warehouse live in ``folder`` alone.
+        """An environment of the same name whose catalog and warehouse live only in ``folder``.
 
         It keeps the access to the object store, because the landing area may be there.
         """

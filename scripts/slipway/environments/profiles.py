@@ -1,6 +1,6 @@
 """Environments from profiles.yml: the same file, Jinja and ``env_var`` that dbt reads, without loading dbt.
 
-Expressions that use ``env_var`` alone, as nearly all do, are rendered without loading dbt itself, which takes seconds. For all others dbt's renderer
+Expressions that use only ``env_var``, as nearly all do, are rendered without loading dbt itself, which takes seconds. For all others dbt's renderer
 of profiles is asked.
 """
 

@@ -36,7 +36,7 @@ def misread(schema: Schema, history: Iterable[Schema]) -> list[str]:
 def moved(schemas: Iterable[Schema]) -> set[int]:
     """Ids of columns in which a field was renamed, or a name was used again for another field.
 
-    Such columns cannot be told apart in older files.
+    Such columns cannot be distinguished in older files.
     """
     ids: dict[tuple[object, ...], int] = {}
     paths: dict[int, tuple[object, ...]] = {}

@@ -49,11 +49,11 @@ def parse(partitioned_by: Sequence[str], schema: Schema, model: str) -> list[Par
         ConfigError: an unknown transform, a column that is not there, or a type it cannot take.
     """
     columns = [_parse_one(entry, schema, model) for entry in partitioned_by]
-    seen: set[str] = set()
+    known: set[str] = set()
     for column in columns:
-        if column.name.lower() in seen:
+        if column.name.lower() in known:
             raise ConfigError(f"{model}: partitioned_by names {column.source} twice", fix="Name it once")
-        seen.add(column.name.lower())
+        known.add(column.name.lower())
     decimals = [column.source for column in columns if isinstance(column.source_type, ice.DecimalType)]
     if len(decimals) > 1:
         raise ConfigError(
@@ -103,7 +103,7 @@ def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
             "Choose another transform or column",
         )
     suffix = "" if name == "identity" else f"_{name}" if number is None else f"_{name}_{number}"
-    # Avro allows ASCII names alone, and DuckDB's reader ends the process on any other
+    # Avro allows only ASCII names, and DuckDB's reader ends the process on any other
     prefix = field.name if field.name.isascii() else f"column_{field.field_id}"
     name = f"{prefix}{suffix}"
     # Iceberg wants another name than any column's, but for a field that is the column itself

@@ -1,4 +1,4 @@
-"""The schema of a table: from a query, and as COPY and ``read_parquet`` are told of it."""
+"""The schema of a table: from a query, and as COPY and ``read_parquet`` get it."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ def check_paths(fields: Iterable[ice.NestedField]) -> None:
     Raises:
         ContractError: two fields have one such name.
     """
-    seen: dict[str, str] = {}
+    used: dict[str, str] = {}
 
     def walk(name: str, kind: ice.IcebergType) -> None:
-        if (other := seen.get(name.lower())) is not None:
+        if (other := used.get(name.lower())) is not None:
             raise ContractError(
                 f"{name} names two fields" + ("" if other == name else f", also as {other}"),
                 "a name with a dot reads like a field of a struct",
                 "Rename one of them",
             )
-        seen[name.lower()] = name
+        used[name.lower()] = name
         match kind:
             case ice.StructType():
                 for child in kind.fields:
@@ -103,7 +103,7 @@ def top_level(schema: Schema, name: str) -> ice.NestedField | None:
     """The column of a name in any case, None if there is none.
 
     A dot is part of a name here. pyiceberg's own ``find_field`` also finds ``b`` of a struct ``a`` as ``a.b``,
-    whose name alone may be that of another column.
+    of which only the name may be that of another column.
     """
     return by_name(schema).get(name.lower())
 

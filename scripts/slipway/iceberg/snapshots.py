@@ -121,14 +121,14 @@ class Overwrite(_Named, _OverwriteFiles):
 class Compaction(Overwrite):
     """A snapshot of the same rows in other files. It says of itself what its parent says, and whose rows it holds.
 
-    pyiceberg counts the totals of overwrites alone, so the operation is named afterwards.
+    pyiceberg counts only the totals of overwrites, so the operation is named afterwards.
     """
 
     def _summary(self, snapshot_properties: dict[str, str] | None = None) -> Summary:
         parent = self._transaction.table_metadata.current_snapshot()
         assert parent is not None
-        told = parent.summary.additional_properties if parent.summary else {}
-        own = {key: value for key, value in told.items() if key.startswith("slipway.")}
+        inherited = parent.summary.additional_properties if parent.summary else {}
+        own = {key: value for key, value in inherited.items() if key.startswith("slipway.")}
         own[REWRITES] = content_of(parent)
         counted = super()._summary({**(snapshot_properties or {}), **own})
         return Summary(operation=Operation.REPLACE, **counted.additional_properties)

@@ -44,11 +44,11 @@ def parse(sorted_by: Sequence[str], schema: Schema, model: str) -> list[SortColu
         ConfigError: a column that is not there, is named twice, or has no order.
     """
     columns = [_parse_one(entry, schema, model) for entry in sorted_by]
-    seen: set[int] = set()
+    known: set[int] = set()
     for column in columns:
-        if column.field.field_id in seen:
+        if column.field.field_id in known:
             raise ConfigError(f"{model}: sorted_by names {column.field.name} twice", fix="Name it once")
-        seen.add(column.field.field_id)
+        known.add(column.field.field_id)
     return columns
 
 

@@ -96,7 +96,7 @@ def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.Ice
             if unusable := [name for name, _ in children if name in ("", _FIELD_ID)]:
                 raise ContractError(
                     f"Column {column} has a struct field " + (unusable[0] or "without a name"),
-                    "its values could not be told from others",
+                    "its values could not be distinguished from others",
                     "Name it, for example with struct_pack(a := 1)",
                 )
             named = [(name, next(ids), child) for name, child in children]

@@ -160,7 +160,7 @@ class _Prefix(S3Store):
     """A landing area in S3, where there are only objects."""
 
     def check(self) -> None:
-        """Nothing: a prefix without objects cannot be told from one that is misspelt."""
+        """Nothing: a prefix without objects cannot be distinguished from one that is misspelt."""
 
     def arrivals(self, feed: str) -> list[Arrival]:
         return [

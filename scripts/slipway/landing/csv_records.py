@@ -226,8 +226,8 @@ def _line_ends(block: bytes, signs: Signs) -> list[_Ends]:
         return [_Ends("LF", feeds, 1)]
     returns = np.flatnonzero(signs == _CR[0])
     pairs = _equals(signs, returns + 1, _LF)
-    alone = feeds[~_equals(signs, feeds - 1, _CR)]
-    return [_Ends("LF", alone, 1), _Ends("CR LF", returns[pairs], 2), _Ends("CR", returns[~pairs], 1)]
+    bare = feeds[~_equals(signs, feeds - 1, _CR)]
+    return [_Ends("LF", bare, 1), _Ends("CR LF", returns[pairs], 2), _Ends("CR", returns[~pairs], 1)]
 
 
 def _after_quote(rest: bytes) -> str:

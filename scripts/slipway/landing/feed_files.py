@@ -126,6 +126,6 @@ def _csv_reason(error: duckdb.Error) -> str:
         return f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
     if "Maximum line size" in text:
         return f"{where}is longer than DuckDB reads (2,000,000 bytes)"
-    told = ("Invalid unicode", "Value with unterminated")
+    known = ("Invalid unicode", "Value with unterminated")
     lines = [part.strip() for part in text.removeprefix("Invalid Input Error: ").splitlines()]
-    return where + "; ".join([part for part in lines if part.startswith(told)] or lines[:1])[:200]
+    return where + "; ".join([part for part in lines if part.startswith(known)] or lines[:1])[:200]

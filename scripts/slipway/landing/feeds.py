@@ -138,7 +138,7 @@ class Feed:
     def header_problem(self, first_line: bytes) -> str | None:
         """Why a file's first line is not the contract's header, None when it is.
 
-        What the line says is told only where it is a header of this feed for the most part: else it may be anything.
+        What the line says is repeated only where it is a header of this feed for the most part: else it may be anything.
         """
         if not first_line.strip():
             return "empty file, or its first line is"

@@ -141,9 +141,9 @@ class Maintained:
     """What was done.
 
     Args:
-        plan: with the steps that were carried out, and with the tables that moved meanwhile among those left alone.
+        plan: with the steps that were carried out, and with the tables that moved meanwhile among those left as they are.
         bytes_written: bytes of the files that small ones became.
-        differ: tables whose rows came out otherwise; they are left alone, and something is wrong.
+        differ: tables whose rows came out otherwise; they are left as they are, and something is wrong.
     """
 
     plan: Plan
@@ -165,7 +165,7 @@ def propose(
         project: folder of dbt_project.yml.
         target: the environment.
         only: names or patterns of tables, all when empty.
-        older_than: how long files are left alone.
+        older_than: how long files are left as they are.
         dry_run: nothing is changed.
 
     Raises:
@@ -201,7 +201,7 @@ def propose_in(
         variables: the vars of dbt_project.yml.
         settings: DuckDB's, of the target.
         only: names or patterns of tables, all when empty.
-        older_than: how long files are left alone.
+        older_than: how long files are left as they are.
         now: the moment that ages are counted from.
         dry_run: nothing is changed.
     """

@@ -43,7 +43,7 @@ def parse_retention(of: str, settings: Mapping[str, Any], default: Retention) ->
 
     Args:
         of: what they belong to, for the message.
-        settings: a model's meta, or the project's vars; other keys are left alone.
+        settings: a model's meta, or the project's vars; other keys are left as they are.
         default: what holds for a key that is not there.
 
     Raises:
@@ -173,7 +173,7 @@ class History:
 
     Args:
         now: the moment.
-        older_than: how long a file is left alone after it was written, and after the catalog last named it.
+        older_than: how long a file is left as it is after it was written, and after the catalog last named it.
         tables: what the catalog names, by ``layer.table``.
         releases: in the order of publication.
         runs: runs that can be replayed, of the longest policy's days at least.
@@ -211,7 +211,7 @@ class History:
 
 
 ENOUGH = 0.75
-"""A file of this part of the target size is left alone."""
+"""A file of this part of the target size is left as it is."""
 
 MIN_FILES = 5
 """Fewer files are put together only when they fill a file: else each call would write the same rows again."""

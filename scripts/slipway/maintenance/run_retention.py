@@ -36,7 +36,7 @@ def removable(
         history: the environment.
         stored: runs of which there are records.
         days: how long they are kept at least; the longest ``keep_days`` counts where it is longer.
-        needed: runs that are kept, besides those that the history tells of.
+        needed: runs that are kept, in addition to those that the history tells of.
     """
     policies = (history.default, *history.policies.values())
     since = history.now - max([timedelta(days=days), history.older_than, *(one.period for one in policies)])

@@ -12,7 +12,7 @@ from slipway.maintenance.protection import Kept, Reach, busy, expired, kept, rea
 from slipway.maintenance.retention import Bin, History, LiveFile, pack
 
 OLDER_THAN = timedelta(days=3)
-"""How long a file is left alone after it was written and after the catalog last led to it, by default."""
+"""How long a file is left as it is after it was written and after the catalog last led to it, by default."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ Step = Compact | Expire | Delete | Forget
 
 @dataclass(frozen=True)
 class Left:
-    """A table, or a part of what could be done to it, that is left alone."""
+    """A table, or a part of what could be done to it, that is left as it is."""
 
     table: str
     why: str
@@ -142,9 +142,9 @@ class Plan:
 
     Args:
         steps: commits first, then what is deleted.
-        left: tables that are left alone, and why.
+        left: tables that are left as they are, and why.
         reach: how far back rollback and replay go afterwards.
-        damaged: those of the tables left alone of which a file is missing or damaged.
+        damaged: those of the tables left as they are of which a file is missing or damaged.
     """
 
     steps: Sequence[Step] = ()

@@ -65,7 +65,7 @@ class References:
             keep: what is kept; a state whose metadata file is gone protects nothing any more.
 
         Returns:
-            Why the table's folder must be left alone: a state that is kept is not whole. Empty when all are.
+            Why the table's folder must be left as it is: a state that is kept is not whole. Empty when all are.
 
         Raises:
             DamagedTableError: the metadata file that the catalog names is damaged.
@@ -145,7 +145,7 @@ def read_history(
         records: its records.
         variables: the project's vars, which may set the default policy.
         now: the moment that ages are counted from.
-        older_than: how long files are left alone.
+        older_than: how long files are left as they are.
 
     Raises:
         UnavailableError: the catalog or the store cannot be read.
@@ -339,7 +339,7 @@ def survey(
         records: its records.
         variables: the project's vars.
         now: the moment that ages are counted from.
-        older_than: how long files are left alone.
+        older_than: how long files are left as they are.
 
     Raises:
         UnavailableError: the catalog or the store cannot be read.
@@ -380,7 +380,7 @@ def find_orphans(
         records: its records.
         variables: the project's vars.
         now: the moment that ages are counted from.
-        older_than: how long files are left alone.
+        older_than: how long files are left as they are.
     """
     found = survey(tables, records, variables, now, older_than)
     unused = {name: orphans(found.history, folder) for name, folder in found.folders.items()}

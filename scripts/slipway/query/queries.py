@@ -229,7 +229,7 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T])
         try:
             return done.result()
         except KeyboardInterrupt:
-            while not done.done():  # again, should it not have begun when it was told to stop
+            while not done.done():  # again, in case it had not begun when it was asked to stop
                 connection.interrupt()
                 wait([done], timeout=0.1)
             raise

@@ -13,7 +13,7 @@ from slipway.records.store import SEAL, Records
 
 RESTORE = "Restore it from a copy; slipway doctor says what else was changed"
 SEALED_FROM = 2
-"""Schema version of the run manifests that have checksums beside them."""
+"""Schema version of the run manifests that have checksums next to them."""
 _LARGE = "dbt/"
 
 
@@ -32,7 +32,7 @@ def seal_of(records: Records, run_id: str) -> Checksums | None:
 def broken(records: Records, run_id: str, *, large: bool = True) -> Iterator[tuple[str, str]]:
     """Records of a run that are not what it wrote.
 
-    A good copy beside a record counts for it.
+    A good copy next to a record counts for it.
 
     Args:
         records: the environment's.

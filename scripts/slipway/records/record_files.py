@@ -1,4 +1,4 @@
-"""Reading one record: whatever is wrong with it is told in one line that names it, and nothing is guessed."""
+"""Reading one record: whatever is wrong with it becomes one line that names it, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slipway.records.run_manifest import Record
 from slipway.storage.objects import ObjectStore
 
 REPAIRED = ".repaired"
-"""A good copy of a damaged record lies beside it under its name and this."""
+"""A good copy of a damaged record lies next to it under its name and this."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
@@ -30,7 +30,7 @@ _CHECK = "Check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
 
 def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object) -> _R:
-    """A record, or the copy of it that was put beside it when it was found damaged.
+    """A record, or the copy of it that was put next to it when it was found damaged.
 
     Args:
         store: where it is.
@@ -51,7 +51,7 @@ def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
 
 
 def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
-    """dbt's manifest.json, or the copy of it that was put beside it when it was found damaged.
+    """dbt's manifest.json, or the copy of it that was put next to it when it was found damaged.
 
     Source: dbt's schema of manifest.json, of which nodes and exposures are used. All but its metadata is the same in run
     after run, and kept once; an older slipway kept all of it with each run.
@@ -212,5 +212,5 @@ def _damaged(name: str, why: str) -> DamagedError:
     return DamagedError(
         f"{name} cannot be read",
         why,
-        f"Put a good copy beside it as {name.rpartition('/')[2]}{REPAIRED}; slipway doctor tells what else is damaged",
+        f"Put a good copy next to it as {name.rpartition('/')[2]}{REPAIRED}; slipway doctor says what else is damaged",
     )

@@ -155,7 +155,7 @@ class Versions(Record):
 
 
 class Options(Record):
-    """What a run was asked to build, beside its variables; times are UTC."""
+    """What a run was asked to build, apart from its variables; times are UTC."""
 
     select: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
@@ -384,12 +384,12 @@ class Closed(Record):
 _NAMED = 3
 
 
-def outstanding_lines(found: Sequence[Outstanding], told: Collection[str] = ()) -> list[str]:
+def outstanding_lines(found: Sequence[Outstanding], printed: Collection[str] = ()) -> list[str]:
     """Lines for every run until it is dealt with: how many there are, and the first of them with their reasons.
 
     Args:
         found: what is outstanding.
-        told: paths of files whose reasons were printed already.
+        printed: paths of files whose reasons were printed already.
     """
     files = [item for item in found if item.feed]
     lines = []
@@ -397,7 +397,7 @@ def outstanding_lines(found: Sequence[Outstanding], told: Collection[str] = ()) 
         lines.append(
             f"outstanding: {len(files)} landed {'file is' if len(files) == 1 else 'files are'} not in raw"
         )
-        old = [item for item in files if item.path not in told]
+        old = [item for item in files if item.path not in printed]
         lines += [f"  {item.path}: {item.reason}" for item in old[:_NAMED]]
         lines += [f"  … and {len(old) - _NAMED} more"] if len(old) > _NAMED else []
     if others := [item.path for item in found if not item.feed]:

@@ -137,7 +137,7 @@ def _altered(manifest: RunManifest, why: str) -> DamagedError:
 def check_case(
     identifier: TableId, others: Iterable[TableId], renamed: Mapping[TableId, TableId] = MappingProxyType({})
 ) -> None:
-    """Refuse a table beside one whose name differs in upper and lower case alone, and does not go in favour of it.
+    """Refuse a table next to one whose name differs only in upper and lower case, and does not go in favour of it.
 
     Raises:
         ConfigError: there is one; DuckDB would show one of the two under both names.
@@ -146,7 +146,7 @@ def check_case(
     for other in others:
         if other not in (identifier, renamed.get(identifier)) and ".".join(other).lower() == lowered:
             raise ConfigError(
-                f"{'.'.join(identifier)} cannot be a table beside {'.'.join(other)}",
+                f"{'.'.join(identifier)} cannot be a table next to {'.'.join(other)}",
                 "DuckDB does not tell upper from lower case",
                 "Give one of them another alias",
             )

@@ -30,7 +30,7 @@ class Cut:
     Args:
         label: what the cut is called in messages, for example ``release 3 of dev``.
         tables: ``layer.table`` to the version of it.
-        warning: what readers of it should be told.
+        warning: what readers of it should know.
     """
 
     label: str

@@ -34,7 +34,7 @@ class LiftedHold(NamedTuple):
 
 
 class Holds:
-    """The holds of one environment, written once, each with its end beside it.
+    """The holds of one environment, written once, each with its end next to it.
 
     Args:
         records: the environment's records.

@@ -1,6 +1,6 @@
 """Leases: what a run that is under way says of itself, so that others on the same tables wait for it.
 
-They are advisory. That two runs never both publish on the same base is up to the catalog alone
+They are advisory. That two runs never both publish on the same base is decided only by the catalog
 (docs/decisions/0021-advisory-leases.md).
 """
 
@@ -88,7 +88,7 @@ def standing(*, is_gone: bool, age: float, watched: float) -> Standing:
     Args:
         is_gone: its process is known to have ended.
         age: seconds since it was written, both by the store's own clock.
-        watched: seconds for which whoever asks has seen it unchanged, by a clock that nobody sets.
+        watched: seconds for which whoever asks has observed it unchanged, by a clock that nobody sets.
     """
     if is_gone:
         return Standing.DEAD

@@ -1,6 +1,6 @@
 """Leases of an environment: taken before a run looks at anything, renewed while it lives, released at its end.
 
-One object for each run lies beside the records, under ``leases/``. Who comes first is settled by plain writes and
+One object for each run lies next to the records, under ``leases/``. Who comes first is settled by plain writes and
 listings (``Lease.comes_before``), so that stores without conditional writes will do.
 """
 
@@ -45,7 +45,7 @@ class Leases:
 
     def __init__(self, records: Records) -> None:
         self._store = records.store
-        self._seen: dict[str, tuple[ObjectInfo, float, Lease]] = {}
+        self._observed: dict[str, tuple[ObjectInfo, float, Lease]] = {}
 
     def found(self, but: str = "") -> list[Found]:
         """Every lease that was not released, in the order of run ids.
@@ -82,14 +82,14 @@ class Leases:
             tables: ``layer.table`` of all that it may publish; None for every table.
             wait: seconds to wait for others.
             what: what is refused if they take longer, for the message.
-            tell: is told for whom it waits.
+            tell: gets the run that it waits for.
 
         Raises:
             ConflictError: others took longer.
             UnavailableError: the store cannot be used.
         """
         if not self._store.is_write_once:
-            tables = None  # not even release numbers can be told apart there: one run after the other
+            tables = None  # not even release numbers can be distinguished there: one run after the other
         lease = Lease(
             run_id=run_id,
             who=versions.who(),
@@ -140,25 +140,25 @@ class Leases:
         return live
 
     def _wait(self, mine: Lease, wait: float, what: str, tell: Callable[[str], None]) -> None:
-        began, pause, told = time.monotonic(), _LOOKS[0], ""
+        began, pause, named = time.monotonic(), _LOOKS[0], ""
         while before := [other for other in self._live(mine.run_id) if other.comes_before(mine)]:
             waited = time.monotonic() - began
             if waited >= (wait if all(other.number for other in before) else max(wait, _CHOOSING)):
                 raise refusal(mine, before, what)
-            if before[0].number and before[0].run_id != told:
-                told = before[0].run_id
+            if before[0].number and before[0].run_id != named:
+                named = before[0].run_id
                 tell(waits_for(mine, before[0]))
             time.sleep(pause)
             pause = min(pause * 1.5, _LOOKS[1])
 
     def _look(self, item: ObjectInfo, now: datetime) -> Found | None:
-        if item.key not in self._seen or self._seen[item.key][0] != item:
+        if item.key not in self._observed or self._observed[item.key][0] != item:
             try:
                 read = Lease.model_validate_json(self._store.read(item.key))
             except (FileNotFoundError, ValidationError):  # released just now, or of another version
                 return None
-            self._seen[item.key] = (item, time.monotonic(), read)
-        _, since, lease = self._seen[item.key]
+            self._observed[item.key] = (item, time.monotonic(), read)
+        _, since, lease = self._observed[item.key]
         here = bool(lease.place) and lease.place == processes.place()
         gone = here and processes.started(lease.pid) != lease.process
         age, watched = (now - item.modified).total_seconds(), time.monotonic() - since

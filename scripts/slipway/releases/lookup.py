@@ -75,15 +75,15 @@ def looked_at(
     Raises:
         DamagedError: a run manifest cannot be read.
     """
-    unseen = set(nodes)
+    remaining = set(nodes)
     for release in reversed(releases):
-        if not unseen:
+        if not remaining:
             break
         manifest = records.manifest(release.run_id)
-        found = unseen.intersection(node.unique_id for node in manifest.nodes) if manifest else set()
+        found = remaining.intersection(node.unique_id for node in manifest.nodes) if manifest else set()
         if found:
             yield release.run_id, found
-        unseen -= found
+        remaining -= found
 
 
 def is_table(node: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from slipway.iceberg.tables import Moved, StagedTable, TableId, Tables
 from slipway.records.release_records import Intent, Move, Release, ReleasedTable
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
-from slipway.releases.published import OUTSIDE, check_catalog, check_file, seen
+from slipway.releases.published import OUTSIDE, check_catalog, check_file, visible_tables
 from slipway.releases.table_state import read_state
 from slipway.releases.write_ahead import positions, settle
 
@@ -44,7 +44,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     if not intent.rolls_back:  # asked here, too: a hold may have been placed while the run was building
         Holds(records).refuse(f"A publication in {tables.environment.name}")
     heal(tables, records)
-    records.last_release()  # one that is damaged is told before anything moves
+    records.last_release()  # one that is damaged is reported before anything moves
     records.write_intent(intent)
     moved, whole = _publish(tables, records, staged, intent)
     try:
@@ -131,7 +131,7 @@ def heal(tables: Tables, records: Records) -> list[str]:
         SlipwayError: a publication can neither be finished nor undone.
         DamagedError: a record of one cannot be read, or the catalog is not the environment's.
     """
-    told = []
+    notes = []
     check_file(records)
     intents = records.open_intents()
     if intents:
@@ -141,14 +141,14 @@ def heal(tables: Tables, records: Records) -> list[str]:
         name = f"healed: release {intent.number} of run {intent.run_id}"
         if end.action is Action.PUBLISHED:
             _record(tables, records, intent, _left_by(tables, records, intent))
-            told.append(f"{name} was published and is now recorded")
+            notes.append(f"{name} was published and is now recorded")
         elif end.action is Action.WITHDRAWN:
             records.withdraw(intent.number, end.tables)
             if refusal and end.tables:
-                told.append(f"{name}: {_in_part(intent, refusal, end.tables).line()}")
+                notes.append(f"{name}: {_in_part(intent, refusal, end.tables).line()}")
             elif records.is_taken_back(intent.number):
-                told.append(f"{name} was published in part and is taken back")
-    return told
+                notes.append(f"{name} was published in part and is taken back")
+    return notes
 
 
 def unrecorded(tables: Tables, records: Records) -> list[str]:
@@ -173,7 +173,7 @@ def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, Confli
 
 def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
     """What a publication that nobody recorded left; tables of it that moved on are as it left them."""
-    locations = dict(seen(tables, records).locations)
+    locations = dict(visible_tables(tables, records).locations)
     for name, where in positions(tables, intent, locations).items():
         if where is Position.BEYOND:
             namespace, _, table = name.rpartition(".")
@@ -184,9 +184,9 @@ def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
 def _record(
     tables: Tables, records: Records, intent: Intent, moved: Moved | None, *, whole: bool = False
 ) -> Release:
-    """Write down what an environment shows right after a publication: what changed, and what it stands beside."""
+    """Write down what an environment shows right after a publication: what changed, and what did not."""
     last = records.last_release()
-    moved = moved or Moved(seen(tables, records).locations, datetime.now(UTC))
+    moved = moved or Moved(visible_tables(tables, records).locations, datetime.now(UTC))
     shows = shown(tables, moved.locations, last, intent)
     cut = Release(
         number=intent.number,
@@ -271,7 +271,7 @@ def shown(
 
 
 def figures(table: Table | None) -> dict[str, int | None]:
-    """Rows, files and bytes of a table's current snapshot, from its summary alone."""
+    """Rows, files and bytes of a table's current snapshot, only from its summary."""
     current = table.current_snapshot() if table else None
     summary = current.summary.additional_properties if current and current.summary else {}
 

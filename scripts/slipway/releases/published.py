@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.commit import is_atomic
-from slipway.iceberg.catalogs.next_step import is_half_way
+from slipway.iceberg.catalogs.next_step import is_mixture
 from slipway.iceberg.tables import TableId, Tables
 from slipway.records.release_records import Intent, Release
 from slipway.records.store import Records
@@ -117,19 +117,19 @@ _LOOKS = 5
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleTables:
     """One consistent cut of an environment.
 
     Args:
         locations: metadata file of every table.
-        unfinished: publications that are half-way and left out.
+        unfinished: unfinished publications, which are left out.
     """
 
     locations: dict[TableId, str]
     unfinished: Sequence[Intent] = ()
 
 
-def seen(tables: Tables, records: Records) -> Seen:
+def visible_tables(tables: Tables, records: Records) -> VisibleTables:
     """The tables as the last whole publication left them.
 
     A catalog that is listed table by table is looked at again when something was published meanwhile.
@@ -138,8 +138,8 @@ def seen(tables: Tables, records: Records) -> Seen:
         UnavailableError: the catalog or the records cannot be read.
     """
     if is_atomic(tables.catalog):
-        return Seen(tables.locations())
-    before, found = records.publications(), Seen({})
+        return VisibleTables(tables.locations())
+    before, found = records.publications(), VisibleTables({})
     for _ in range(_LOOKS):
         found = _without_unfinished(tables, tables.locations(), records.open_intents())
         after = records.publications()
@@ -150,7 +150,7 @@ def seen(tables: Tables, records: Records) -> Seen:
 
 
 def unfinished(tables: Tables, records: Records) -> list[Intent]:
-    """Publications that are half-way; the catalog is asked only if one was begun and not ended."""
+    """Unfinished publications; the catalog is asked only if one was begun and not ended."""
     intents = records.open_intents()
     if not intents or is_atomic(tables.catalog):
         return []
@@ -158,17 +158,19 @@ def unfinished(tables: Tables, records: Records) -> list[Intent]:
 
 
 def warning(intent: Intent) -> str:
-    """What a reader is told of a publication that is half-way."""
+    """What a reader should know about an unfinished publication."""
     return (
         f"release {intent.number} of run {intent.run_id} is published in part; the next run or publication"
         " finishes or undoes it"
     )
 
 
-def _without_unfinished(tables: Tables, now: Mapping[TableId, str], intents: Sequence[Intent]) -> Seen:
+def _without_unfinished(
+    tables: Tables, now: Mapping[TableId, str], intents: Sequence[Intent]
+) -> VisibleTables:
     locations, found = dict(now), []
     for intent in intents:
-        if not is_half_way(positions(tables, intent, now).values()):
+        if not is_mixture(positions(tables, intent, now).values()):
             continue
         found.append(intent)
         for name, move in intent.tables.items():
@@ -176,7 +178,7 @@ def _without_unfinished(tables: Tables, now: Mapping[TableId, str], intents: Seq
             locations.pop((namespace, table), None)
             if move.base is not None:
                 locations[namespace, table] = move.base
-    return Seen(locations, found)
+    return VisibleTables(locations, found)
 
 
 class Published:
@@ -211,12 +213,12 @@ class Published:
             DamagedError: the catalog is not that of the releases that are recorded.
             UnavailableError: the catalog cannot be read.
         """
-        return self._seen.locations
+        return self._visible.locations
 
     @cached_property
-    def _seen(self) -> Seen:
+    def _visible(self) -> VisibleTables:
         try:
-            found = seen(self.tables, self.records)
+            found = visible_tables(self.tables, self.records)
         except UnavailableError:
             if is_unused(self.tables):
                 if self.records.release_keys():
@@ -231,17 +233,17 @@ class Published:
         return found
 
     def now(self) -> Cut:
-        """What is published at this moment; while a publication is half-way, what was before it."""
+        """What is published at this moment; while a publication is unfinished, what was before it."""
         name = self.environment.name
-        told = [f"{warning(intent)}: shown is what was before it" for intent in self._seen.unfinished]
+        notes = [f"{warning(intent)}: shown is what was before it" for intent in self._visible.unfinished]
         return Cut(
             name,
             {".".join(table): TableVersion(location) for table, location in self.locations.items()},
-            "; ".join(told),
+            "; ".join(notes),
         )
 
     def unfinished(self) -> list[str]:
-        """What is to be told of publications that are half-way, and of records of them that cannot be read."""
+        """What readers should know about unfinished publications, and about records of them that cannot be read."""
         try:
             return [warning(intent) for intent in unfinished(self.tables, self.records)]
         except NotFoundError:
@@ -295,7 +297,7 @@ class Published:
         return _cut_of(earlier[-1])
 
     def candidate(self, run_id: str) -> Cut:
-        """What a run built, whether it was published or not, beside what it read and found unchanged.
+        """What a run built, whether it was published or not, and what it read and found unchanged.
 
         Raises:
             NotFoundError: the run came to no table.

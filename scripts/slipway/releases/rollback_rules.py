@@ -39,8 +39,8 @@ def affected(manifest: Mapping[str, Any], tables: Collection[str]) -> list[Expos
         read = set(_tables(nodes, exposure["depends_on"]["nodes"]))
         if hit := sorted(read & set(tables)):
             owner = exposure.get("owner") or {}
-            told = str(owner.get("name") or owner.get("email") or "")
-            found.append(Exposure(exposure["name"], exposure["type"], told, tuple(hit)))
+            contact = str(owner.get("name") or owner.get("email") or "")
+            found.append(Exposure(exposure["name"], exposure["type"], contact, tuple(hit)))
     return sorted(found, key=lambda exposure: exposure.name)
 
 

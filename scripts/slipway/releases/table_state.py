@@ -135,12 +135,12 @@ class TableState:
         return {STATE: json.dumps(value, sort_keys=True)}
 
     def _definitions(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        stated: dict[str, Any] = {
             "now": self.definition.model_dump(exclude_defaults=True),
             "made": [one.model_dump(exclude_defaults=True) for one in self.made_by],
         }
-        told |= {"kept": self.kept} if self.kept else {}
-        return told | ({"windows": dict(self.windows)} if self.windows else {})
+        stated |= {"kept": self.kept} if self.kept else {}
+        return stated | ({"windows": dict(self.windows)} if self.windows else {})
 
 
 def read_state(table: Table | None) -> TableState:
@@ -160,13 +160,13 @@ def read_state(table: Table | None) -> TableState:
     return _with_definitions(state, json.loads(summary.get(DEFINITIONS, "null")))
 
 
-def _with_definitions(state: TableState, told: Mapping[str, Any] | None) -> TableState:
+def _with_definitions(state: TableState, stated: Mapping[str, Any] | None) -> TableState:
     """A state with what is recorded of the code that made the rows; nothing is, of tables that are older than the record."""
-    if told is None:
+    if stated is None:
         return state
-    made = tuple(Definition.model_validate(one) for one in told["made"])
-    now = Definition.model_validate(told["now"])
+    made = tuple(Definition.model_validate(one) for one in stated["made"])
+    now = Definition.model_validate(stated["now"])
     windows = {
-        key: tuple((start, end) for start, end in spans) for key, spans in told.get("windows", {}).items()
+        key: tuple((start, end) for start, end in spans) for key, spans in stated.get("windows", {}).items()
     }
-    return replace(state, definition=now, made_by=made, kept=str(told.get("kept", "")), windows=windows)
+    return replace(state, definition=now, made_by=made, kept=str(stated.get("kept", "")), windows=windows)

@@ -63,7 +63,7 @@ def settle(
         records: where the write-ahead record is, and where going back is written down before it begins.
         intent: the write-ahead record.
         staged: the tables of the release, by the process that publishes it; without them a publication that was not
-            begun is left alone, and one that was is finished or undone.
+            begun is left as it is, and one that was is finished or undone.
 
     Raises:
         UnavailableError: the catalog cannot be read or written.
@@ -114,7 +114,7 @@ def _is_untouched(tables: Tables, intent: Intent) -> bool:
 
 
 def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> None:
-    """Move tables until one is not where it was seen."""
+    """Move tables until one is not where it was expected."""
     wanted = [items[name] for name in plan.tables]
     if plan.action is Action.FORWARD:
         # retired ones when all others show the release, so that readers never miss what another name is to show

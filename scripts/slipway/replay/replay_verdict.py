@@ -90,8 +90,8 @@ def judge_replay(
         return found.model_copy(update={"verdict": ReplayVerdict.WITHIN_TOLERANCE})
     if comparison.verdict is Verdict.IDENTICAL and not _same_algorithm(recorded.digest, replayed.digest):
         return found
-    told = [part for part in (changed, _first(comparison)) if part]
-    return found.model_copy(update={"verdict": ReplayVerdict.DIVERGED, "why": "; ".join(told)})
+    detail = [part for part in (changed, _first(comparison)) if part]
+    return found.model_copy(update={"verdict": ReplayVerdict.DIVERGED, "why": "; ".join(detail)})
 
 
 def _same_algorithm(one: str | None, other: str | None) -> bool:
@@ -104,14 +104,14 @@ def _first(comparison: TableComparison) -> str:
     """The first difference, with the key of the first row that has it."""
     if not comparison.differences:
         return "; ".join(comparison.coverage.notes) or "in lineage columns"
-    told = comparison.differences[0].detail
+    detail = comparison.differences[0].detail
     if (column := comparison.worst_column) is not None and column.examples:
         example = column.examples[0]
-        return f"{told}; first {_key(example.key)}: {column.name} {example.base} is now {example.head}"
+        return f"{detail}; first {_key(example.key)}: {column.name} {example.base} is now {example.head}"
     for rows, word in ((comparison.removed_examples, "missing"), (comparison.added_examples, "new")):
         if rows:
-            return f"{told}; first {word}: {_key(rows[0])}"
-    return told
+            return f"{detail}; first {word}: {_key(rows[0])}"
+    return detail
 
 
 def _key(row: Row) -> str:

@@ -24,7 +24,7 @@ class RunFacts:
         scratch: it was built in a scratch environment.
         managed: the slipway command runs it, not plain dbt.
         interrupted: Ctrl-C or SIGTERM ended it.
-        error: what stopped dbt beside the nodes, empty for nothing.
+        error: what stopped dbt outside of the nodes, empty for nothing.
         nodes: how many nodes dbt came to.
         failed: names of those that failed.
         skipped: whether any was skipped.
@@ -156,7 +156,7 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     if why := _tests(manifest.tests, mode) or _conservation(manifest.conservation):
         return why
     if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):
-        return "; ".join(_told(item, now) for item in stale)
+        return "; ".join(_description(item, now) for item in stale)
     aside = [item.path for item in manifest.outstanding if item.blocks]
     if mode is not Mode.EXPLORATORY and aside:
         return set_aside_reason(aside)
@@ -195,7 +195,7 @@ def _stale(item: Freshness, now: datetime) -> bool:
     return item.model_copy(update={"age_seconds": age}).status == "error"
 
 
-def _told(item: Freshness, now: datetime) -> str:
+def _description(item: Freshness, now: datetime) -> str:
     if item.last_landed_at is None:
         return f"{item.source} never brought a file"
     if item.last_landed_at > now + AHEAD:

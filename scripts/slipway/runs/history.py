@@ -84,7 +84,7 @@ def list_releases(
 
 
 def unfinished(project_dir: Path | None, target: str | None) -> list[str]:
-    """One line for each publication that is half-way: readers of several tables may see a mixture."""
+    """One line for each unfinished publication: readers of several tables may see a mixture."""
     environment = environment_of(project_dir, target)
     if not Records(environment).open_keys():
         return []
@@ -164,7 +164,7 @@ def _staged(records: Records, run_id: str) -> Iterator[str]:
 
 
 def explain(project_dir: Path | None, target: str | None, what: str) -> RunDetails | TableOrigin:
-    """A run by its id, a unique part of it or ``latest``; or a table by ``layer.table`` or its name alone.
+    """A run by its id, a unique part of it or ``latest``; or a table by ``layer.table`` or only its name.
 
     Raises:
         NotFoundError: it is neither, or more than one.

@@ -248,7 +248,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
     Args:
         project_dir: the dbt project.
         target: the environment.
-        table: ``layer.table``, ``target.layer.table``, or the name alone where it is the only one.
+        table: ``layer.table``, ``target.layer.table``, or only the name where it is the only one.
 
     Raises:
         NotFoundError: no such table is published.

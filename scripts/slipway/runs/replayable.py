@@ -1,4 +1,4 @@
-"""What a replay of a run takes as it was and what it builds, from the run manifest alone."""
+"""What a replay of a run takes as it was and what it builds, only from the run manifest."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def selection_of(manifest: RunManifest, described: Mapping[str, Any]) -> list[st
 
     Args:
         manifest: the run's.
-        described: dbt's manifest of the run, which knows where a node was: a name alone may be that of a folder, too.
+        described: dbt's manifest of the run, which knows where a node was: a bare name may be that of a folder, too.
     """
     return sorted(
         _selector(node.unique_id, described["nodes"].get(node.unique_id) or {})

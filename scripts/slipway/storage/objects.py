@@ -231,12 +231,12 @@ class S3Store:
 
     @cached_property
     def is_write_once(self) -> bool:
-        """Whether the store honours If-None-Match; it is tried on an object that is there for this alone."""
+        """Whether the store honours If-None-Match; it is tried on an object that is there only for this."""
         for _ in range(2):
             try:
                 # never the same twice: after a retry, equal content means that this attempt wrote it
-                told = f"Written again by every run ({uuid.uuid4()}): a store that lets it cannot keep records safe.\n"
-                self._put(_PROBE, told.encode())
+                text = f"Written again by every run ({uuid.uuid4()}): a store that lets it cannot keep records safe.\n"
+                self._put(_PROBE, text.encode())
             except FileExistsError:
                 return True
         return False

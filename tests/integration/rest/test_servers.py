@@ -70,10 +70,10 @@ def test_a_publication_that_died_is_finished(
     rest.publish(**ONE)
     killed_at(owner, function, call, rest.stage(**TWO))
     assert list(rest.numbers().values()).count(2) == moved
-    assert rest.seen() == (TWO if moved == len(TWO) else ONE)
+    assert rest.visible() == (TWO if moved == len(TWO) else ONE)
     told = rest.heal()
     assert len(told) == (moved > 0)
-    assert rest.numbers() == (TWO if moved else ONE) == rest.seen()
+    assert rest.numbers() == (TWO if moved else ONE) == rest.visible()
     assert rest.heal() == []
     assert rest.publish(raw_a=3, raw_b=3).number == 3
 
@@ -110,7 +110,7 @@ def test_a_server_that_is_killed_and_comes_back(rest: Place, reference_server: S
             publish()
     finally:
         reference_server.start()
-    assert rest.numbers() == ONE == rest.seen()
+    assert rest.numbers() == ONE == rest.visible()
     assert rest.publish(**TWO).number == 3
     assert rest.numbers() == TWO
 

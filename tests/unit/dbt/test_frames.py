@@ -113,7 +113,7 @@ def test_a_yielded_data_frame_that_arrow_cannot_hold(part: pd.DataFrame) -> None
 )
 def test_times_of_two_kinds_in_a_yielded_data_frame(odd: object) -> None:
     part = pd.DataFrame({"a": pd.Series([dt.datetime(2024, 1, 1, 5), odd][::-1], dtype=object)})  # noqa: DTZ001
-    with duckdb.connect() as connection, pytest.raises(ContractError, match="side by side"):
+    with duckdb.connect() as connection, pytest.raises(ContractError, match="in one column"):
         register(connection, "frame", iter([part]), "thing")
 
 

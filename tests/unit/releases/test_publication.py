@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.iceberg.catalogs.next_step import Action, Position, decide, is_half_way
+from slipway.iceberg.catalogs.next_step import Action, Position, decide, is_mixture
 
 BASE, STAGED, BEYOND, ELSEWHERE = Position
 POSITIONS = st.lists(st.sampled_from(list(Position)), min_size=1, max_size=6).map(
@@ -98,7 +98,7 @@ def test_a_process_that_dies_is_healed(tables: int, steps: int, foreign: bool, d
             catalog.at[data.draw(st.sampled_from(bases))] = ELSEWHERE
             foreign = False
     end = Process(catalog, begin=False).finish()
-    assert not is_half_way(catalog.at.values())
+    assert not is_mixture(catalog.at.values())
     assert (end is Action.PUBLISHED) == (set(catalog.at.values()) == {STAGED})
 
 
@@ -114,12 +114,12 @@ def test_several_at_once_end_with_the_same(tables: int, turns: list[int], data: 
         if turn == thief and bases:
             catalog.at[data.draw(st.sampled_from(bases))] = ELSEWHERE
     ends = {process.finish() for process in processes[:1]} | {process.finish() for process in processes[1:]}
-    assert not is_half_way(catalog.at.values())
+    assert not is_mixture(catalog.at.values())
     assert len(ends - {Action.WAITING}) == 1
 
 
 @pytest.mark.parametrize(
-    ("at", "is_mixture"),
+    ("at", "mixed"),
     [
         pytest.param([BASE, BASE], False, id="before"),
         pytest.param([STAGED, BASE], True, id="half"),
@@ -127,8 +127,8 @@ def test_several_at_once_end_with_the_same(tables: int, turns: list[int], data: 
         pytest.param([STAGED, BEYOND], False, id="after"),
     ],
 )
-def test_half_way(at: list[Position], is_mixture: bool) -> None:
-    assert is_half_way(at) is is_mixture
+def test_a_mixture(at: list[Position], mixed: bool) -> None:
+    assert is_mixture(at) is mixed
 
 
 def test_tables_are_taken_in_order_and_put_back_in_reverse() -> None:

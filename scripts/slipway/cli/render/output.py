@@ -32,8 +32,8 @@ def result(text: str, *, exact: bool = False) -> None:
         text: lines.
         exact: what looks like a secret is shown, because it was asked for or is data.
     """
-    told = visible(text if exact else hide(text))
-    result_part(told if told.endswith("\n") else f"{told}\n")
+    shown_text = visible(text if exact else hide(text))
+    result_part(shown_text if shown_text.endswith("\n") else f"{shown_text}\n")
 
 
 def line(text: str) -> None:
@@ -95,7 +95,7 @@ def failure(text: str) -> None:
 
 
 def aside(text: str) -> None:
-    """Write to stderr as it is; what is done does not depend on whether it can be told."""
+    """Write to stderr as it is; nothing depends on whether it can be written."""
     with suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()

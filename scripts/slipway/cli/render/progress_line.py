@@ -91,11 +91,13 @@ def _line(event: Progress) -> str:
             return ""
         case NodeEnded():
             word = _WORDS.get(event.status, event.status)
-            return f"  {word:<8} {event.name:<36} {event.seconds:6.2f} s  {_told(event.message)}".rstrip()
+            return (
+                f"  {word:<8} {event.name:<36} {event.seconds:6.2f} s  {_shortened(event.message)}".rstrip()
+            )
     return ""
 
 
-def _told(message: str) -> str:
+def _shortened(message: str) -> str:
     """A node's message as one line; dbt's first line of an error says only where it happened."""
     lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
     if len(lines) > 1 and " Error in " in lines[0]:

@@ -81,7 +81,7 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
     """The sources below what was built from them; each is unfolded once."""
     known = {(source.table, source.version): source for source in origin.sources}
     landed = {f"landing.{files.feed}": files for files in origin.files}
-    seen: set[tuple[str, str]] = set()
+    listed: set[tuple[str, str]] = set()
 
     def rows(key: tuple[str, str], depth: int) -> Iterator[tuple[str, ...]]:
         source, name = known[key], "  " * depth + key[0]
@@ -97,10 +97,10 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
             key[1],
             source.run_id or "",
             commit,
-            _note(source, repeated=key in seen),
+            _note(source, repeated=key in listed),
         )
-        if key not in seen:
-            seen.add(key)
+        if key not in listed:
+            listed.add(key)
             for item in sorted(source.inputs.items(), key=lambda item: figures.by_layer(item[0])):
                 yield from rows(item, depth + 1)
 

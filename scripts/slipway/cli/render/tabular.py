@@ -42,7 +42,7 @@ def write(result: QueryResult, form: str, *, limit: int) -> None:
         count = _count(_json_lines([column.name for column in result.columns], result.rows()))
     else:
         count = _count(_csv_lines([column.name for column in result.columns], result.rows())) - 1
-    output.message(_told(count, result))
+    output.message(_counted(count, result))
 
 
 def as_text(value: object) -> str:
@@ -94,7 +94,7 @@ def _write_text(result: QueryResult, limit: int) -> None:
             f"the first {limit:,} rows of {result.cut.label}; --output csv, json or parquet gives all"
         )
     else:
-        output.message(_told(len(rows), result))
+        output.message(_counted(len(rows), result))
 
 
 def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _count(lines: Iterable[str]) -> int:
     return count
 
 
-def _told(count: int, result: QueryResult) -> str:
+def _counted(count: int, result: QueryResult) -> str:
     return f"{count:,} {'row' if count == 1 else 'rows'} from {result.cut.label}"
 
 

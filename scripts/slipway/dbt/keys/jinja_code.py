@@ -1,4 +1,4 @@
-"""Jinja as its own lexer reads it, which macros a node reaches, and what Jinja code reads beside tables."""
+"""Jinja as its own lexer reads it, which macros a node reaches, and what Jinja code reads apart from tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Piece = str | Tag
 
 @lru_cache(maxsize=4096)
 def pieces(code: str) -> tuple[Piece, ...]:
-    """Text and tags in order, exactly as far as they tell what is rendered: text is never empty, nor beside text.
+    """Text and tags in order, exactly as far as they tell what is rendered: text is never empty, nor next to text.
 
     Code that Jinja does not read is one text.
     """
@@ -311,13 +311,13 @@ def macros_of(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     in_place: dict[str, list[str]] = {}
     for name, macro in ours.items():
         in_place.setdefault(macro.name.partition("__")[2], []).append(name)
-    waiting, seen = list(names), set[str]()
+    waiting, visited = list(names), set[str]()
     while waiting:
         name = waiting.pop()
         macro = manifest.macros.get(name)
-        if macro is None or name in seen:
+        if macro is None or name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         waiting += macro.depends_on.macros
         if name in ours:
             yield name, macro.macro_sql

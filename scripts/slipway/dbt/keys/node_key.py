@@ -257,7 +257,7 @@ def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
             column.name,
             column.data_type,
             column.quote,
-            _told(column.constraints),
+            _plain_constraints(column.constraints),
             column.description if documented else "",
         ]
         for column in node.columns.values()
@@ -266,7 +266,7 @@ def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
     return [
         {name: value for name, value in config.items() if name not in ignored},
         columns,
-        _told(getattr(node, "constraints", [])),
+        _plain_constraints(getattr(node, "constraints", [])),
         tested.to_dict() if tested else None,
         [node.description, [column.meta for column in node.columns.values()]] if documented else None,
     ]
@@ -285,7 +285,7 @@ def _all(manifest: Any) -> Iterator[Any]:
             yield node
 
 
-def _told(constraints: Sequence[Any]) -> list[Any]:
+def _plain_constraints(constraints: Sequence[Any]) -> list[Any]:
     return [constraint.to_dict(omit_none=True) for constraint in constraints]
 
 

@@ -1,4 +1,4 @@
-"""Python code without its comments and layout, what it imports, and what it reads beside its tables.
+"""Python code without its comments and layout, what it imports, and what it reads apart from its tables.
 
 Python cannot be asked what it will do. These are names that mean it nearly always; what is hidden from them is for the
 reviewer, and for ``--force``.
@@ -35,11 +35,11 @@ def python_form(code: str) -> str:
 
     Docstrings count, because code can read them.
     """
-    return _told(tree_of(code))
+    return _dumped(tree_of(code))
 
 
 def python_parts(code: str, known: Mapping[str, str], *, versions: bool = True) -> list[object]:
-    """What a Python model's result depends on beside data and configuration.
+    """What a Python model's result depends on apart from data and configuration.
 
     Args:
         code: the model's.
@@ -234,14 +234,14 @@ def _alone(parse: Callable[[str], _T], text: str) -> _T:
         return parse(text)
 
 
-def _told(value: object) -> str:
+def _dumped(value: object) -> str:
     """A syntax tree as text; places and what is empty are left out."""
     if isinstance(value, list):
-        return f"[{','.join([_told(item) for item in value])}]"
+        return f"[{','.join([_dumped(item) for item in value])}]"
     if not isinstance(value, ast.AST):
         return repr(value)
     fields = [
-        f"{name}={_told(given)}"
+        f"{name}={_dumped(given)}"
         for name, given in ast.iter_fields(value)
         if given is not None and given != []
     ]

@@ -92,7 +92,7 @@ def _bare(code: str) -> str | None:
 
 
 def _scanned(found: Iterable[object]) -> list[tuple[str, str]] | None:
-    """Kind and text of the tokens, neighbouring blanks as one; None when it cannot be told where they end."""
+    """Kind and text of the tokens, neighbouring blanks as one; None when it is not certain where they end."""
     found = list(found)
     inside = [piece for piece in found if isinstance(piece, Tag)]
     text = "".join(_TAG if isinstance(piece, Tag) else str(piece) for piece in found)

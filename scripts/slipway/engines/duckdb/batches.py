@@ -231,7 +231,7 @@ class BatchContract:
         added: Sequence[DataFile],
         stays: Files,
     ) -> None:
-        """Check what concerns rows alone: of the whole table with the first batch, then of what each one writes.
+        """Check what concerns single rows: of the whole table with the first batch, then of what each one writes.
 
         Args:
             cursor: the thread's connection.
@@ -251,8 +251,8 @@ class BatchContract:
         held, whole = self._held or self._before, new
         if self._held is None and not held.everything:
             whole = _relation([*stays(), *added], target)
-        alone = replace(request.contract, unique=())
-        check_written(cursor, request.model, alone, written, new, whole, held)
+        of_rows = replace(request.contract, unique=())
+        check_written(cursor, request.model, of_rows, written, new, whole, held)
         self._held = Held.by(request.contract)
 
     def check_keys(
@@ -526,7 +526,7 @@ class BatchedTable:
         window: Window | None = None,
         field: ice.NestedField | None = None,
     ) -> list[DataFile]:
-        """Files of the table as it is now; of a window and its event time those alone that may hold rows of it."""
+        """Files of the table as it is now; of a window and its event time only those that may hold rows of it."""
         row_filter = window.row_filter(field) if window and field else None
         found = list(self._added.values())
         if self._base is not None and not self._full:

@@ -164,7 +164,7 @@ def part_of(request: WriteRequest, query: Schema, target: Schema) -> Part | None
     """
     for one in request.increments:
         if one.predicate == EVERYTHING and (one.table is not None or request.strategy == "append"):
-            raise NotCarriedError(f"what changed in {one.name} cannot be told")
+            raise NotCarriedError(f"it is not known what changed in {one.name}")
     parts = [one for one in request.increments if one.predicate != EVERYTHING]
     return Part(request.sql, query, target, parts, request.direct) if parts else None
 

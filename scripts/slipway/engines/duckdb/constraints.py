@@ -82,12 +82,12 @@ class Held:
 
     def summary(self) -> dict[str, str]:
         """The property of the snapshot's summary that ``of`` reads."""
-        told = {
+        stated = {
             "not_null": sorted(self.not_null),
             "unique": sorted(self.unique),
             "check": sorted(self.checks),
         }
-        known = {key: values for key, values in told.items() if values}
+        known = {key: values for key, values in stated.items() if values}
         return {HELD: json.dumps(known)} if known else {}
 
 
@@ -158,7 +158,7 @@ def check_written(
         written: the new files; their NULL counts are free.
         new: a relation over the new files, not asked when there are none.
         candidate: a relation over the whole candidate table.
-        held: what held for every row that is not in ``written``; of what concerns rows alone nothing is looked at again.
+        held: what held for every row that is not in ``written``; of what concerns single rows nothing is looked at again.
 
     Raises:
         ContractError: one message with every violation.
@@ -181,9 +181,9 @@ def check_written(
         known = condition in held.checks
         if not written and known:
             continue
-        alone = known and "select" not in condition.lower()  # a subquery may look at other rows
+        of_single_rows = known and "select" not in condition.lower()  # a subquery may look at other rows
         question = (f"check {condition}", f"count(*) filter (where not ({condition}))")
-        (of_new if alone else of_all).append(question)
+        (of_new if of_single_rows else of_all).append(question)
     if held.everything:
         of_all, of_new = of_all + of_new, []
     violations.found += _broken(cursor, model, of_all, candidate)
@@ -192,7 +192,7 @@ def check_written(
 
 
 def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
-    """Check on the whole table what cannot be told of rows alone.
+    """Check on the whole table what cannot be known from single rows.
 
     Args:
         cursor: where to run the scan.

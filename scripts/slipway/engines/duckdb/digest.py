@@ -80,9 +80,9 @@ def digest_of(
         without: columns that are left out.
     """
     chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
-    arguments = ", ".join(told for field in chosen for told in _told(field)) or "0"
+    arguments = ", ".join(argument for field in chosen for argument in _hashed(field)) or "0"
     zoned = any(isinstance(schema.find_type(number), ice.TimestamptzType) for number in schema.field_ids)
-    # as text, a moment in a nested value would be told in the time zone of the profile
+    # as text, a moment in a nested value would be written in the time zone of the profile
     with engine.setting(cursor, "TimeZone", "UTC") if zoned else nullcontext():
         row = cursor.execute(
             "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
@@ -92,8 +92,8 @@ def digest_of(
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
 
 
-def _told(field: ice.NestedField) -> Iterator[str]:
-    """What is hashed of a column, so that values which differ are told apart."""
+def _hashed(field: ice.NestedField) -> Iterator[str]:
+    """What is hashed of a column, so that different values give different hashes."""
     column = quote(field.name)
     if isinstance(field.field_type, ice.StructType | ice.ListType | ice.MapType | ice.UUIDType) or (
         isinstance(field.field_type, ice.DecimalType) and field.field_type.precision > _WORD_DIGITS

@@ -185,7 +185,7 @@ class Destination:
         sort: columns that rows are ordered by inside a file.
         sort_order_id: the Iceberg sort order of these columns.
         layout: size and compression.
-        run_id: becomes part of the file names, so that left-overs can be told.
+        run_id: becomes part of the file names, so that files left behind can be recognised.
     """
 
     location: str

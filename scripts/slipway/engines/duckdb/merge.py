@@ -31,7 +31,7 @@ def by_merge(
 ) -> Rewrite:
     """Plan a merge.
 
-    Files without a row that is changed are left alone; the rows of the others go through MERGE INTO itself, or
+    Files without a row that is changed are left as they are; the rows of the others go through MERGE INTO itself, or
     through a join where every matching row is replaced as a whole.
 
     Args:
@@ -189,7 +189,7 @@ class _Merge:
         return named(files, {row[0] for row in found})
 
     def _source_of(self, hits: str, candidates: Sequence[DataFile], touched: dict[str, DataFile]) -> str:
-        """The source without rows that match in files left alone only: MERGE would take them for new."""
+        """The source without rows that match in files left as they are only: MERGE would take them for new."""
         left = [file for file in candidates if file.file_path not in touched]
         if not left:
             return self.source

@@ -49,8 +49,8 @@ class MergeClauses:
 
     Args:
         matched: clauses for pairs of rows.
-        not_matched: clauses for rows of the source alone.
-        by_source: clauses for rows of the table alone.
+        not_matched: clauses for rows that only the source has.
+        by_source: clauses for rows that only the table has.
         upsert: a matching row is replaced as a whole and every other one is inserted.
     """
 
@@ -81,7 +81,7 @@ def merge_clauses(
     Args:
         config: the keys of ``MERGE_KEYS`` that are set.
         columns: names that the table and the query share, as the table has them.
-        complete: the table has no column beside them.
+        complete: the table has no other column.
         model: for messages.
 
     Raises:
@@ -118,7 +118,7 @@ class _Reader:
         basic = [key for key in self.config if key not in ("merge_clauses", "merge_on_using_columns")]
         given = self.config.get("merge_clauses") or {}
         if given and basic:
-            self.wrong.append(f"{', '.join(basic)} beside merge_clauses, which say it all")
+            self.wrong.append(f"{', '.join(basic)} together with merge_clauses, which say it all")
         for key in set(given) - {"when_matched", "when_not_matched"}:
             hint = ", use when_not_matched with by: source" if key.endswith("by_source") else ""
             self.wrong.append(f"merge_clauses.{key} is unknown{hint}")

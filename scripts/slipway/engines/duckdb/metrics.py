@@ -4,7 +4,7 @@ A wrong bound silently loses rows, so whatever is not certain is left out: no up
 be NaN (which sorts last in DuckDB), no bounds inside lists and maps, and long values are cut as the Iceberg
 specification says, with the upper bound rounded up.
 
-COPY's statistics tell of the last row group alone. But DuckDB leaves the bounds of a row group out of the
+COPY's statistics describe only the last row group. But DuckDB leaves the bounds of a row group out of the
 footer when it holds a NaN, so that only files with such a row group are read, and only their float columns.
 """
 
@@ -291,7 +291,7 @@ def _listed(paths: Sequence[str]) -> str:
 
 
 def _floats(schema: Schema) -> Iterator[tuple[int, str]]:
-    """Field id and SQL of every float that is a column or inside structs alone."""
+    """Field id and SQL of every float that is a column or only inside structs."""
 
     def walk(field: ice.NestedField, expression: str) -> Iterator[tuple[int, str]]:
         match field.field_type:

@@ -86,7 +86,7 @@ class _Emptied:
     """Partitions of the table that go, whether the query has rows for them or not.
 
     Args:
-        at: the field of the partition that they are told by.
+        at: the field of the partition that identifies them.
         values: its values.
         condition: the same for rows.
     """
@@ -111,7 +111,7 @@ class _Emptied:
     ) -> Self | None:
         """The partitions that a query was asked for by the column that they are made of; None when it was not.
 
-        That a column of the table is the input's, and not another one of its name, is told by what the query gives for the
+        That a column of the table is the input's, and not another one of its name, is known from what the query gives for the
         partitions it was asked for, now and on what the input was before.
 
         Raises:

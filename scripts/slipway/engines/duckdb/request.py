@@ -83,7 +83,7 @@ class WriteRequest:
         run_id: the run, part of file names.
         release: name of the tag that the snapshot gets.
         unique_key: columns that identify a row; for ``delete+insert`` also SQL expressions.
-        predicates: SQL conditions beside the key, for ``merge`` and ``delete+insert``.
+        predicates: SQL conditions in addition to the key, for ``merge`` and ``delete+insert``.
         merge: the keys of ``merge_clauses.MERGE_KEYS`` that are set.
         snapshot_properties: for the snapshot's summary.
         described: more of them, by which rows the write made.

@@ -182,7 +182,7 @@ def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
 
 
 def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
-    """A FROM item over data files alone, columns found by field id."""
+    """A FROM item over nothing but data files, columns found by field id."""
     paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
     extra = f", filename = '{FILE}'" if filename else ""
     return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"

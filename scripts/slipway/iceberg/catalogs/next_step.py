@@ -108,7 +108,7 @@ def published_at(at: datetime, shows: Mapping[str, ReleasedTable], last: Release
     return max(at, last.published_at + _MOMENT)
 
 
-def is_half_way(positions: Iterable[Position]) -> bool:
+def is_mixture(positions: Iterable[Position]) -> bool:
     """Whether readers of several tables would see a mixture."""
     return len({position.shows_release for position in positions}) > 1
 

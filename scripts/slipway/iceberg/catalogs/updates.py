@@ -77,7 +77,7 @@ def obstacle(base: TableMetadata, now: TableMetadata) -> str:
     if not same(base, now, "last_sequence_number"):
         known = {snapshot.snapshot_id for snapshot in base.snapshots}
         others = [snapshot.snapshot_id for snapshot in now.snapshots if snapshot.snapshot_id not in known]
-        return f"someone committed snapshot {', '.join(map(str, others)) or 'unknown'} beside its main branch"
+        return f"someone committed snapshot {', '.join(map(str, others)) or 'unknown'} outside of its main branch"
     for what, unchanged in (
         ("schema", same(base, now, "schemas", "current_schema_id", "last_column_id")),
         ("partitioning", same(base, now, "partition_specs", "default_spec_id", "last_partition_id")),

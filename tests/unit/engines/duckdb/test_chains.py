@@ -283,8 +283,8 @@ def test_rows_that_were_added_replace_no_partition_that_has_others(
         return
     down.write(part, strategy, increments=[told], **options)
     assert [key for key, _ in down.by_duckdb()] == [1, 2]
-    # what cannot be told is never added to what is there
-    with pytest.raises(NotCarriedError, match=r"what changed in layer.up cannot be told"):
+    # what is not known is never added to what is there
+    with pytest.raises(NotCarriedError, match=r"it is not known what changed in layer.up"):
         down.write(part, strategy, increments=[increment(relation, up.table, None)], **options)
 
 

@@ -1,4 +1,4 @@
-"""Predicates that say what came in: never a row too few, and no partition that was left alone."""
+"""Predicates that say what came in: never a row too few, and no partition that was left as it was."""
 
 from __future__ import annotations
 
