@@ -41,6 +41,7 @@ class Rows:
         marks: columns by which the input is read, and the condition that does so.
         tables: what is read: database, schema and table.
         distinct: there are no two alike.
+        landed: columns that are ``_landed_at`` of what is read, whatever they are called.
         latest: the column that is 1 in the row of each key that landed last.
         joined_with: what rows of the input were joined with before the condition: ``own`` for the model's table, ``itself`` for the input.
     """
@@ -51,6 +52,7 @@ class Rows:
     marks: Mapping[int, int] = field(default_factory=dict)
     tables: frozenset[tuple[str, ...]] = frozenset()
     distinct: bool = False
+    landed: frozenset[int] = frozenset()
     latest: int | None = None
     joined_with: str = ""
 
@@ -85,12 +87,18 @@ def side_by_side(how: str, left: Rows, right: Rows) -> Rows:
     if how in ("SEMI", "ANTI"):
         return replace(left, tables=tables, latest=None)
     if how == "MARK":
-        return Rows(width=None if left.width is None else left.width + 1, marks=left.marks, tables=tables)
+        return Rows(
+            width=None if left.width is None else left.width + 1,
+            marks=left.marks,
+            tables=tables,
+            landed=left.landed,
+        )
     if left.width is None:
-        return Rows(marks=left.marks, tables=tables)
+        return Rows(marks=left.marks, tables=tables, landed=left.landed)
     width = None if right.width is None else left.width + right.width
     moved = {left.width + at: mark for at, mark in right.marks.items()}
-    return Rows(width=width, marks={**left.marks, **moved}, tables=tables)
+    landed = left.landed | {left.width + at for at in right.landed}
+    return Rows(width=width, marks={**left.marks, **moved}, tables=tables, landed=landed)
 
 
 _Node = dict[str, Any]
@@ -175,13 +183,18 @@ class _Plan:
     def _read(self, node: _Node) -> Rows:
         data = node.get("function_data") or {}
         name = tuple(str(data.get(part, "")).lower() for part in ("catalog", "schema", "table"))
-        return Rows(width=max(1, len(node["column_indexes"])), tables=frozenset({name}))
+        names, read = node.get("names") or [], [one["index"] for one in node["column_indexes"]]
+        landed = {to for to, at in enumerate(read) if at < len(names) and names[at].lower() == "_landed_at"}
+        if node.get("projection_ids"):
+            landed = set()
+        return Rows(width=max(1, len(read)), tables=frozenset({name}), landed=frozenset(landed))
 
     def _projected(self, node: _Node, child: Rows) -> Rows:
         at = [_index(one) for one in node["expressions"]]
         marks = {to: child.marks[old] for to, old in enumerate(at) if old is not None and old in child.marks}
         latest = at.index(child.latest) if child.latest is not None and child.latest in at else None
-        return _without_stray(node, replace(child, width=len(at), marks=marks, latest=latest))
+        landed = frozenset(to for to, old in enumerate(at) if old in child.landed)
+        return _without_stray(node, replace(child, width=len(at), marks=marks, landed=landed, latest=latest))
 
     def _filtered(self, node: _Node, child: Rows) -> Rows:
         marks, strays = dict(child.marks), []
@@ -199,7 +212,8 @@ class _Plan:
         if len(marks) > len(child.marks) and kind is Kind.WHOLE:
             kind = {"own": Kind.CHOSEN, "itself": Kind.GROUPS}.get(child.joined_with, Kind.ROWS)
             why = _ITSELF if kind is Kind.GROUPS else ""
-        return replace(child, kind=kind, why=why, marks=_NO_MARKS if node.get("projection_map") else marks)
+        child = replace(child, kind=kind, why=why, marks=marks)
+        return replace(child, marks=_NO_MARKS, landed=frozenset()) if node.get("projection_map") else child
 
     def _grouped(self, node: _Node, child: Rows) -> Rows:
         at = [_index(one) for one in node["groups"]]
@@ -208,6 +222,7 @@ class _Plan:
         complete = any(all(to in part for part in sets) for to in marks)
         width = len(at) + len(node["expressions"]) + len(node["grouping_functions"])
         found = replace(child, width=width, marks=marks, distinct=not node["expressions"], latest=None)
+        found = replace(found, landed=frozenset())
         if child.kind not in (Kind.ROWS, Kind.LATEST) or (complete and child.kind is Kind.ROWS):
             return _without_stray(node, found)
         if not node["expressions"] and child.kind is Kind.ROWS and len(sets) == 1:
@@ -227,7 +242,7 @@ class _Plan:
         one, *more = node["expressions"]
         if not more and one["type"] == "WINDOW_ROW_NUMBER" and child.kind is Kind.ROWS:
             first = one["orders"][:1]
-            if self._is_key(one["partitions"]) and first and _is_landing(first[0]):
+            if self._is_key(one["partitions"]) and first and _is_landing(first[0], child):
                 return replace(found, latest=child.width)
         return found
 
@@ -241,7 +256,7 @@ class _Plan:
         orders = (node.get("order_by") or {}).get("orders") or []
         if child.kind is Kind.ROWS and self._is_key(targets):
             orders = [one for one in orders if _name(one["expression"]) not in self._keys]
-            if orders and _is_landing(orders[0]):
+            if orders and _is_landing(orders[0], child):
                 return replace(found, kind=Kind.LATEST)
         return replace(found, kind=Kind.GROUPS, why="distinct on")
 
@@ -250,7 +265,8 @@ class _Plan:
         marks = {
             at: mark for at, mark in given[0].marks.items() if all(one.marks.get(at) == mark for one in given)
         }
-        found = Rows(width=node.get("column_count"), marks=marks, tables=tables)
+        landed = frozenset.intersection(*(one.landed for one in given))
+        found = Rows(width=node.get("column_count"), marks=marks, tables=tables, landed=landed)
         kinds = {one.kind for one in given}
         if kinds <= {Kind.WHOLE}:
             return found
@@ -313,8 +329,8 @@ def _name(expression: _Node) -> str:
     return str(expression.get("alias", "")).lower().rpartition(".")[2].strip('"')
 
 
-def _is_landing(order: _Node) -> bool:
-    return order["type"] == "DESCENDING" and _name(order["expression"]) == "_landed_at"
+def _is_landing(order: _Node, child: Rows) -> bool:
+    return order["type"] == "DESCENDING" and _index(order["expression"]) in child.landed
 
 
 def _is_first(expression: _Node, column: int) -> bool:

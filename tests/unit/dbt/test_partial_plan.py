@@ -31,6 +31,20 @@ def told(connection: duckdb.DuckDBPyConnection, query: str, key: str) -> Rows:
 
 
 GROUPS = (
+    (
+        """
+        with c as (select k, x, x as _landed_at from r where ADDED)
+        select k,x from c qualify row_number() over (partition by k order by _landed_at desc)=1
+        """,
+        "k",
+    ),
+    (
+        """
+        with c as (select k, x, day as _landed_at from r where ADDED)
+        select distinct on (k) k, x from c order by k, _landed_at desc
+        """,
+        "k",
+    ),
     ("""select day,sum(x) from r where ADDED group by day""", "day"),
     ("""select k,sum(x) from r where CHANGED group by k""", "k"),
     ("""select date_trunc('month',day),sum(x) from r where CHANGED group by 1""", "k"),
