@@ -3,9 +3,7 @@
     compiled by each run, so that everything that shapes it counts: model, macros, variables, fixtures, columns of its inputs.
 #}
 {% materialization unit, adapter='duckdb' %}
-    {%- set settings = {
-        'unique_id': model.unique_id, 'sql': sql, 'expected': config.get('expected_sql'), 'config': model.config,
-    } -%}
+    {%- set settings = {'unique_id': model.unique_id, 'sql': sql, 'config': model.config} -%}
     {%- do slipway('unit_test_carried', this, settings) -%}
     {%- if settings['carried'] -%}
         {%- do store_result('main', response=settings['response'], agate_table=settings['result']) -%}

@@ -241,7 +241,7 @@ class Plugin(BasePlugin):
 
     def op_unit_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a dbt unit test passed before as the same SQL, with the same rows expected."""
-        queries = [config["sql"], *filter(None, [config["expected"]])]
+        queries = [config["sql"], *filter(None, [config["config"].get("expected_sql")])]
         config["carried"] = hooks.unit_test_carried(
             self.session, self.manifest, config["unique_id"], queries, config["config"]
         )
