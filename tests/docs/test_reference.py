@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import pkgutil
 import re
 import types
 from datetime import datetime
@@ -15,6 +17,7 @@ from pydantic import BaseModel
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
+import slipway
 from slipway import errors
 from slipway.cli.main import cli
 from slipway.cli.reference import reference
@@ -81,8 +84,10 @@ def test_exit_codes(pages: dict[str, Page]) -> None:
         for name in row[1].split(",")
         if "Error" in name
     }
+    for module in pkgutil.walk_packages(slipway.__path__, "slipway."):
+        importlib.import_module(module.name)
     classes: list[type[errors.SlipwayError]] = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
-    assert told == {kind.__name__: kind.exit_code for kind in classes if kind.__module__ == errors.__name__}
+    assert told == {kind.__name__: kind.exit_code for kind in classes}
 
 
 def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError]]:

@@ -90,6 +90,7 @@ def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
 ) -> None:
     built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
     built.dbt("build")
+    assert len(built.locations()) == 5
     for name, location in built.locations().items():
         scan = f"iceberg_scan('{location.removeprefix('file://')}')"
         by_duckdb = engine.execute(f"from {scan}").fetchall()

@@ -113,6 +113,7 @@ def test_machinery_does_not_name_the_example() -> None:
         for name, text in texts(ROOT / "macros", ".sql", ".yml")
         if not name.startswith("macros/retail/")
     ]
+    assert {name.partition("/")[0] for name, _ in machinery} == {"scripts", "macros"}
     assert hits(EXAMPLE_WORDS, iter(machinery)) == []
 
 
@@ -122,11 +123,13 @@ def test_models_use_neither_clock_nor_chance() -> None:
     assert sql
     assert hits(CLOCK_OR_CHANCE, ((name, without_sql_comments(text)) for name, text in sql)) == []
     python = [*texts(ROOT / "python_models", ".py"), *texts(SOURCES / "retail", ".py")]
+    assert python
     assert hits(PYTHON_CLOCK_OR_CHANCE, iter(python)) == []
 
 
 def test_no_file_names_a_machine_or_a_package_registry() -> None:
     files = [*committable_files()]
+    assert files
     assert hits(MACHINE_PATH, iter(files)) == []
     assert hits(REGISTRY, iter(files)) == []
 
