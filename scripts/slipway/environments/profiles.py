@@ -90,6 +90,7 @@ def _by_dbt(text: str) -> Any:
 
 
 PLUGIN = "slipway.dbt.plugin"
+_FORMER_PLUGIN = "slipway.dbt_plugin"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -241,9 +242,15 @@ class Profile:
 
 
 def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
-    for plugin in output.get("plugins") or []:
-        if plugin.get("module") == PLUGIN:
-            return dict(plugin.get("config") or {})
+    modules = {plugin.get("module"): plugin for plugin in output.get("plugins") or []}
+    if PLUGIN in modules:
+        return dict(modules[PLUGIN].get("config") or {})
+    if _FORMER_PLUGIN in modules:
+        raise ConfigError(
+            f"Target {target} uses {_FORMER_PLUGIN}",
+            f"it is called {PLUGIN} now",
+            "Change the module in profiles.yml",
+        )
     raise ConfigError(
         f"Target {target} does not use {PLUGIN}", fix="Add it to the target's plugins in profiles.yml"
     )

@@ -173,6 +173,10 @@ def test_what_is_missing_or_broken_is_said_in_one_line(project: Path) -> None:
     (project / "profiles.yml").write_text("slipway: {outputs: {dev: {type: duckdb}}}", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"Target dev does not use slipway\.dbt\.plugin"):
         Profile(project).environment("dev")
+    former = "slipway: {outputs: {dev: {type: duckdb, plugins: [{module: slipway.dbt_plugin}]}}}"
+    (project / "profiles.yml").write_text(former, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"uses slipway\.dbt_plugin: it is called slipway\.dbt\.plugin now"):
+        Profile(project).environment("dev")
 
 
 def test_the_project_is_found_from_a_folder_inside(project: Path, tmp_path: Path) -> None:
