@@ -87,8 +87,8 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
             ("head", head) if head else ("base", manifests["base"])
         )  # what is selected may be in only one of them
         comparisons = compare_builds(
-            _tables(base),
-            _tables(head),
+            BuiltTable.all_of(base),
+            BuiltTable.all_of(head),
             scratch_manifest(folder / side, built.run_id),
             environment,
             datetime.now(UTC).date(),
@@ -132,14 +132,6 @@ def _histories(records: Records) -> set[str]:
             nodes = described["nodes"].items()
             return {f"{node['schema']}.{node['alias']}" for unique_id, node in nodes if is_history(unique_id)}
     return set()
-
-
-def _tables(manifest: RunManifest | None) -> dict[str, BuiltTable]:
-    return {
-        node.table: BuiltTable.of(node)
-        for node in (manifest.nodes if manifest else ())
-        if node.table and node.metadata_location and node.change != "pinned"
-    }
 
 
 def _snapshot(manifest: RunManifest, table: str) -> str:

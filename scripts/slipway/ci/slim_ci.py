@@ -223,11 +223,7 @@ def _compare(
     """What was built, compared with what is published, and what is published of models that are gone."""
     from slipway.comparison.report import make_report
 
-    head = {
-        node.table: BuiltTable.of(node)
-        for node in (manifest.nodes if manifest and manifest.outcome is Outcome.PUBLISHED else ())
-        if node.table and node.metadata_location and node.change != "pinned"
-    }
+    head = BuiltTable.all_of(manifest if manifest and manifest.outcome is Outcome.PUBLISHED else None)
     compared = {*head, *(_names(described) - _names(json.loads(dbt_manifest)))}
     base = {
         name: BuiltTable(table.metadata_location)

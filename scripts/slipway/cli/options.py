@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +79,20 @@ def selection_of_tables(function: F) -> F:
         callback=_some,
         help="Only these tables: layer.table, or patterns such as 'serving.*'.",
     )(function)
+
+
+def change(function: F) -> F:
+    """``--dry-run``, ``--reason`` and ``--yes`` of commands that change what readers see."""
+    asked = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+    why = click.option("--reason", default="", help="Why; it is recorded.")
+    dry = click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+    return dry(why(asked(function)))
+
+
+def confirm(*, yes: bool) -> None:
+    """Ask whether to go on, where somebody is there to answer; the answer no ends the command."""
+    if not yes and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True)
 
 
 def output(*formats: str) -> Callable[[F], F]:

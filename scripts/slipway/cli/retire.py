@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("retire")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE…")
-@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
-@click.option("--reason", default="", help="Why; it is recorded.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.change
 @options.output("text", "json")
 @options.target
 @options.project_dir
@@ -54,8 +51,7 @@ def command(
         else:
             output.message("nothing was changed: this is a dry run")
         return
-    if not yes and sys.stdin.isatty():
-        click.confirm("Go on?", abort=True)
+    options.confirm(yes=yes)
     release = retire(proposal, reason)
     if output_ == "json":
         output.as_json(_record(proposal, release.number))

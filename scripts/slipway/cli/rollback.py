@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 @click.command("rollback")
 @click.option("--to", "number", type=click.IntRange(min=1), help="Release to show. [default: the one before]")
 @options.selection_of_tables
-@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+@options.change
 @click.option("--hold", is_flag=True, help="Refuse runs afterwards, until slipway hold --lift.")
-@click.option("--reason", default="", help="Why; it is recorded.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.output("text", "json")
 @options.target
 @options.project_dir
@@ -61,8 +58,7 @@ def command(
         elif proposal.steps:
             output.message("nothing was changed: this is a dry run")
         return
-    if not yes and sys.stdin.isatty():
-        click.confirm("Go on?", abort=True)
+    options.confirm(yes=yes)
     release = roll_back(proposal, hold=hold, reason=reason)
     output.done(f"Release {release.number} shows release {proposal.goal.number}")
     if output_ == "json":

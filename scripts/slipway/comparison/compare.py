@@ -15,7 +15,7 @@ from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.relations import Column, Pair, common_type, count_rows
 from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, not_compared
 from slipway.comparison.verdict import judge
-from slipway.records.run_manifest import Node
+from slipway.records.run_manifest import Node, RunManifest
 
 if TYPE_CHECKING:
     from slipway.comparison.policy import ComparisonPolicy, Tolerance
@@ -175,6 +175,15 @@ class BuiltTable:
     def of(cls, node: Node) -> BuiltTable:
         """The table a run built for a node."""
         return cls(node.metadata_location or "", node.seconds, node.bytes_total)
+
+    @classmethod
+    def all_of(cls, manifest: RunManifest | None) -> dict[str, BuiltTable]:
+        """``schema.table`` to the table, of those that a run built or found unchanged."""
+        return {
+            node.table: cls.of(node)
+            for node in (manifest.nodes if manifest else ())
+            if node.table and node.metadata_location and node.change != "pinned"
+        }
 
 
 def compare_builds(

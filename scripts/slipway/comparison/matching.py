@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway.comparison.relations import Column, Pair, Profile, as_text, emptiness, quote, read_side
+from slipway.comparison.relations import Column, Pair, Profile, as_text, emptiness, read_side
 from slipway.comparison.results import (
     ColumnComparison,
     Coverage,
@@ -15,6 +15,7 @@ from slipway.comparison.results import (
     Side,
     TableComparison,
 )
+from slipway.iceberg.types import quote
 
 _MIN_ROWS = 10
 _MAX_VALUES = 100

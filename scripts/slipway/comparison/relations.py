@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.comparison.policy import Tolerance
 from slipway.comparison.results import Row
+from slipway.iceberg.types import quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,11 +35,6 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _MAX_DIGITS = 38
 _EXACT = Context(prec=400)
 _MAX_TEXT = 200
-
-
-def quote(identifier: str) -> str:
-    """An SQL identifier that stands for exactly this name."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def as_text(value: str) -> str:

@@ -285,23 +285,11 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
         loaded = at.tables.load((namespace, table), move.metadata_location)
         tables[name] = released_table(loaded, intent)
         staged_at = max(staged_at, datetime.fromtimestamp(loaded.metadata.last_updated_ms / 1000, UTC))
-    return Release(
-        number=intent.number,
-        run_id=intent.run_id,
+    return intent.published(
         target=at.environment.name,
         published_at=staged_at,
-        code=intent.code,
         guarantee=guarantee(at.tables.catalog),
         tables=tables,
-        rolls_back=intent.rolls_back,
-        retirement=intent.retirement,
-        retired={
-            name: move.base
-            for name, move in intent.tables.items()
-            if move.metadata_location is None and move.base
-        },
-        returns_to=intent.returns_to,
-        reason=intent.reason,
         previous=at.records.previous(before),
     )
 

@@ -41,6 +41,13 @@ class Intent(Record):
         """The Iceberg tag that the tables of this release carry."""
         return f"release-{self.number}"
 
+    def published(self, **known: object) -> Release:
+        """The record of the release that it leads to; ``known`` are the fields that only a publication knows."""
+        same = self.model_dump(exclude={"schema_version", "tables"})
+        moves = self.tables.items()
+        retired = {name: move.base for name, move in moves if move.metadata_location is None and move.base}
+        return Release.model_validate({**same, "retired": retired, **known})
+
     def in_order(self) -> list[str]:
         """Tables in the order in which they are moved, the same for all; new ones late, so that few are dropped again.
 

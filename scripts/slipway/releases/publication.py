@@ -188,23 +188,11 @@ def _record(
     last = records.last_release()
     moved = moved or Moved(visible_tables(tables, records).locations, datetime.now(UTC))
     shows = shown(tables, moved.locations, last, intent)
-    cut = Release(
-        number=intent.number,
-        run_id=intent.run_id,
+    cut = intent.published(
         target=tables.environment.name,
         published_at=published_at(moved.at, shows, last),
-        code=intent.code,
         guarantee=guarantee(tables.catalog, whole=whole),
         tables=shows,
-        rolls_back=intent.rolls_back,
-        returns_to=intent.returns_to,
-        reason=intent.reason,
-        retirement=intent.retirement,
-        retired={
-            name: move.base
-            for name, move in intent.tables.items()
-            if move.metadata_location is None and move.base
-        },
         previous=records.previous(last),
     )
     records.write_release(cut)
