@@ -1,7 +1,7 @@
 """Settings: the environment variables of Slipway's own. No other module reads or sets one.
 
 pydantic-settings would add 0.1 s of imports to every command, and reading commands are to be quick; so this is a
-dataclass, read anew wherever a value is needed.
+dataclass, read anew wherever a value is needed (docs/decisions/0001-dependencies.md).
 """
 
 from __future__ import annotations
