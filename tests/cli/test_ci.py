@@ -85,7 +85,7 @@ def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) 
     assert read == {f"dev.{name}": locations[name] for name in ("raw.parcels", "reference.depots")}
     # unique parcel, not_null kg, unique depot, weights_are_positive
     assert (written["run"]["tests"]["executed"], written["run"]["tests"]["failed"]) == (4, 0)
-    assert done.out.startswith("### Slipway: failed\n")
+    assert done.out.startswith("### Slipway: failed, 2 tables differ, 0 declared\n")
     assert "- tables built: 2" in done.out
     assert "- tests: 4 executed, 0 failed, 0 warned, 0 not run" in done.out
     assert re.search(r"serving\.depot_weights", done.out)
@@ -120,7 +120,7 @@ def test_a_failing_test_is_named(published: Workshop) -> None:
     )
     done, written = ci(published, code=1)
     assert (written["run"]["outcome"], written["comparison"]) == ("failed", None)
-    assert done.out.startswith("### Slipway: failed\n")
+    assert done.out.startswith("### Slipway: failed, 1 of ")
     assert "  - `depots_are_light`: Got 1 result" in done.out
 
 

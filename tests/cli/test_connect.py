@@ -124,7 +124,7 @@ def test_a_release_that_never_was(world: World) -> None:
 def test_secrets_are_masked_unless_asked_for(world: World) -> None:
     done = world.slipway("connect", "-t", "prod", "-o", "json", **REMOTE)
     properties = json.loads(done.out)
-    assert done.err == "secrets are masked: --show-secrets prints them\n"
+    assert done.err == "Secrets are masked. Print them with --show-secrets.\n"
     assert properties["uri"] == "postgresql+psycopg2://***:***@db.example:5433/lake?sslmode=require"
     assert (properties["s3.access-key-id"], properties["s3.secret-access-key"]) == ("***", "***")
     assert (properties["s3.endpoint"], properties["warehouse"]) == ("https://s3.example", "s3://lake/prod")

@@ -108,14 +108,14 @@ def dead() -> int:
 
 def test_a_healthy_environment(world: World) -> None:
     before = content(world)
-    assert world.answer("doctor") == "nothing found in dev\n"
-    assert world.answer("doctor", "--deep", "--fix") == "nothing found in dev\n"
+    assert world.answer("doctor") == "Nothing was found in dev.\n"
+    assert world.answer("doctor", "--deep", "--fix") == "Nothing was found in dev.\n"
     assert content(world) == before
 
 
 def test_where_nothing_ever_ran(empty: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(empty.workshop.temporary))
-    assert empty.answer("doctor", "--fix") == "nothing found in dev\n"
+    assert empty.answer("doctor", "--fix") == "Nothing was found in dev.\n"
     assert not (empty.home / "dev" / "catalog.db").exists()
 
 
@@ -208,7 +208,7 @@ def test_what_dead_processes_left(world: World) -> None:
     assert not any(path.exists() for path in (spilled, built, scratch, half))
 
 
-def test_files_that_nothing_names_are_for_maintain(world: World) -> None:
+def test_orphan_files_are_for_maintain(world: World) -> None:
     stray = world.warehouse / "raw" / "parcels" / "data" / "stray.parquet"
     stray.write_bytes(bytes(100))
     assert findings(world, "--deep") == []  # a run may be about to name it
@@ -217,7 +217,7 @@ def test_files_that_nothing_names_are_for_maintain(world: World) -> None:
     (found,) = findings(world, "--deep")
     assert (found["where"], found["what"]) == (
         "raw.parcels",
-        "1 file of 100 bytes that nothing names any more",
+        "1 file of 100 bytes that nothing refers to any more",
     )
     assert world.slipway("maintain").code == 0
     assert not stray.exists()
@@ -542,7 +542,7 @@ def test_the_last_release_is_the_one_that_was_published_last(world: World) -> No
         workshop.dbt("retry")
         records = [json.loads(release_record(world, number).read_bytes()) for number in (3, 4)]
         assert records[0]["published_at"] > records[1]["published_at"]
-        assert world.answer("doctor") == "nothing found in dev\n"
+        assert world.answer("doctor") == "Nothing was found in dev.\n"
         shown = workshop.published()
         record = release_record(world, 3)
         before = json.loads(record.read_bytes())

@@ -155,7 +155,7 @@ def test_rows_that_come_out_otherwise_are_a_failure(small: Workshop, monkeypatch
     monkeypatch.setattr(compact, "copy", lambda cursor, select, to: copy(cursor, f"{select} limit 1", to))
     done = World(small, {}).slipway("maintain", "--select", "raw.*")
     assert done.code == 1, done
-    assert "raw.parcels is left as it is: raw.parcels is not compacted: " in done.err
+    assert "raw.parcels was not touched: raw.parcels is not compacted: " in done.err
     assert small.locations() == before
 
 
@@ -227,7 +227,7 @@ def test_refusals(workshop: Workshop) -> None:
     workshop.land("june-1.csv", day(1))
     workshop.run()
     workshop.answer("rollback", "--hold", "--reason", "look at it")
-    assert "maintenance of dev is refused: dev is on hold" in workshop.refusal("maintain", code=1)
+    assert "Maintenance of dev is refused: dev is on hold" in workshop.refusal("maintain", code=1)
     assert maintain(workshop, "--dry-run")["dry_run"] is True
 
 

@@ -159,14 +159,14 @@ def refused(workshop: Workshop, run: str, target: str, code: int) -> str:
 def test_publishing_twice_is_refused(prod: Workshop) -> None:
     run = prod.run("--target", "prod")["run_id"]
     prod.answer("publish", run, "--target", "prod")
-    assert refused(prod, run, "prod", code=1).startswith(f"run {run} is published already")
+    assert refused(prod, run, "prod", code=1).startswith(f"Run {run} is published already")
 
 
 def test_a_failed_run_is_not_published(prod: Workshop) -> None:
     prod.land("day-4.csv", ("p7,N,2024-05-04,-1",))
     run = prod.run("--target", "prod", code=1)["run_id"]
     message = refused(prod, run, "prod", code=1)
-    assert message.startswith(f"run {run} cannot be published: failed: ")
+    assert message.startswith(f"Run {run} cannot be published: failed: ")
     assert "weights_are_positive" in message
     assert prod.published("prod") == {}
 
@@ -176,7 +176,7 @@ def test_an_unchanged_run_is_not_published(prod: Workshop) -> None:
     prod.run("--target", "prod")
     prod.answer("publish", "latest", "--target", "prod")
     run = prod.run("--target", "prod")["run_id"]
-    assert refused(prod, run, "prod", code=1).startswith(f"run {run} cannot be published: unchanged: ")
+    assert refused(prod, run, "prod", code=1).startswith(f"Run {run} cannot be published: unchanged: ")
 
 
 def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> None:
@@ -186,7 +186,7 @@ def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> 
     message = refused(prod, first, "prod", code=4)
     snapshot = prod.table("curated.weights", "prod").metadata.current_snapshot_id
     assert message.startswith(
-        f"run {first} cannot be published: curated.weights moved, someone else created it,"
+        f"Run {first} cannot be published: curated.weights moved, someone else created it,"
         f" its current snapshot is now {snapshot}"
     )
 
@@ -200,7 +200,7 @@ def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
 
 
 def test_there_is_no_such_run(prod: Workshop) -> None:
-    assert refused(prod, "20240501", "prod", code=3).startswith("run 20240501: no such run")
+    assert refused(prod, "20240501", "prod", code=3).startswith("Run 20240501: no such run")
     assert refused(prod, "latest", "prod", code=3).startswith("There is no run yet")
 
 
@@ -215,7 +215,7 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
     assert again.code == 0, again
     assert [release["run_id"] for release in prod.releases("prod")] == [run["run_id"]]
     assert refused(prod, run["run_id"], "prod", code=1).startswith(
-        f"run {run['run_id']} is published already"
+        f"Run {run['run_id']} is published already"
     )
 
 
@@ -343,7 +343,7 @@ def test_gates_are_asked_again(
     workshop, folder = staged
     with changed_record(folder, "run_manifest.json", change):
         message = refused(workshop, folder.name, "prod", code=6 if "run manifest says" in told else 1)
-    assert message.startswith(f"run {folder.name} cannot be published: ")
+    assert message.startswith(f"Run {folder.name} cannot be published: ")
     assert told in message
 
 
@@ -417,7 +417,7 @@ def test_a_property_of_another_program_leaves_a_candidate_what_it_is(prod: Works
     with catalog.load_table("raw.parcels").transaction() as transaction:
         transaction.set_properties(owner="harbour")
     catalog.engine.dispose()
-    assert prod.answer("doctor", "--target", "prod") == "nothing found in prod\n"
+    assert prod.answer("doctor", "--target", "prod") == "Nothing was found in prod.\n"
     place = Environment(
         "prod", Mode.PRODUCTION, f"file://{folder}/warehouse", local_catalog(folder), "", prod.home
     )

@@ -44,7 +44,7 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     (workshop.project / OLD).unlink()
     assert "no model makes serving.old any more" in workshop.slipway("run").err
     assert "no model makes it any more" in workshop.slipway("doctor").out
-    assert "nothing was changed" in workshop.slipway("retire", "serving.old", "--dry-run").err
+    assert "Nothing was changed" in workshop.slipway("retire", "serving.old", "--dry-run").err
     assert workshop.locations()["serving.old"] == before
     said = workshop.refusal("retire", "serving.nothing", code=2)
     assert said.startswith("serving.nothing: no table of a release has that name")

@@ -138,7 +138,7 @@ def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, l
 def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.run()
-    assert "There is no hold" in built.answer("hold")
+    assert "No hold is active" in built.answer("hold")
     built.answer("rollback", "--hold", "--reason", "day 3 is wrong")
     held = contents(built)
     for command in (("run",), ("run", "--full-refresh")):
@@ -151,7 +151,7 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     answer = built.slipway("rollback", "--to", "1", "--hold", "--reason", "once more")
     assert answer.code == 0, answer
     assert "see release 1 already" in answer.out
-    assert "is on hold: " in answer.err
+    assert "is on hold. Lift the hold" in answer.err
     assert "once more" in built.refusal("run", code=1)
     assert "is on hold already, by " in built.slipway("rollback", "--to", "1", "--hold").err
     (record,) = (
@@ -168,7 +168,7 @@ def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     done = built.slipway("hold", "--lift", "--output", "json")
     assert (done.code, json.loads(done.out)) == (0, {"release": int(record.stem)}), done
     assert record.name in done.err
-    assert "There is no hold" in built.answer("hold")
+    assert "No hold is active" in built.answer("hold")
     built.land("day-4.csv", ("p9,N,2024-05-04,1",))
     assert built.run()["outcome"] == "published"
 

@@ -97,7 +97,7 @@ def test_releases_say_what_changed_and_what_readers_may_rely_on(world: World) ->
 
     done = world.slipway("releases")
     assert [line.split()[0] for line in done.out.splitlines()] == ["release", "2", "1"]
-    assert done.err == "guarantee of the catalog: all tables in one database transaction\n"
+    assert done.err == "The catalog guarantees: all tables in one database transaction\n"
 
 
 def test_an_environment_without_runs_is_said_to_be_so(empty: World) -> None:

@@ -55,7 +55,7 @@ def test_unchanged_run_is_explained(world: World) -> None:
     assert "tests: 4 expected = 0 executed + 4 carried + 0 not run" in out
     assert out.count(" unchanged ") == 5
     assert "landed" not in out.split("freshness", maxsplit=1)[0]
-    assert "in the landing area and not in raw:\n  parcels/no-header.csv: header differs" in out
+    assert "outstanding files, which are not in raw:\n  parcels/no-header.csv: header differs" in out
 
 
 def test_failed_run_names_what_failed(world: World) -> None:
@@ -185,7 +185,7 @@ def test_what_is_not_there_is_refused(world: World, what: str, line: str) -> Non
 
 def test_a_part_of_several_run_ids_is_refused(world: World) -> None:
     line = world.refusal("show", "Z-", code=3)
-    assert line.startswith("run Z- is not unique: 6 runs match: ")
+    assert line.startswith("Run Z- is not unique: 6 runs match: ")
 
 
 def test_nothing_published_is_said(empty: World) -> None:

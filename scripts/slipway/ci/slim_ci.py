@@ -160,7 +160,7 @@ def _names(described: Mapping[str, Any]) -> set[str]:
 
 def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
-    from slipway.comparison.report import Style, nothing_compared
+    from slipway.comparison.report import Style
     from slipway.comparison.report import to_markdown as report_to_markdown
 
     style = Style(markdown=True)
@@ -169,15 +169,11 @@ def to_markdown(result: CiResult) -> str:
         if result.report is None:
             text = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
             return "\n".join([text, *_of_other_code(result)])
-        verdict = "passed" if result.passed else "failed"
-        text = f"### Slipway: {verdict}\n\nCompared with {against}. Nothing to build.\n\n"
+        text = f"### Slipway: {_verdict(result)}\n\nCompared with {against}. Nothing to build.\n\n"
         return "\n".join([text, *_of_other_code(result)]) + report_to_markdown(result.report)
     tests = result.run.tests
-    nothing = style.words(
-        result.nothing_looked_at or (nothing_compared(result.report) if result.report is not None else "")
-    )
     lines = [
-        f"### Slipway: {'passed' if result.passed else 'failed'}{f', {nothing}' if nothing else ''}",
+        f"### Slipway: {_verdict(result)}",
         "",
         f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
         "",
@@ -196,6 +192,24 @@ def to_markdown(result: CiResult) -> str:
     if result.report is not None:
         lines.append(report_to_markdown(result.report))
     return "\n".join(lines)
+
+
+def _verdict(result: CiResult) -> str:
+    """Whether a change passed, and if not, why."""
+    from slipway.comparison.report import Style, why_failed
+
+    if result.passed:
+        return "passed"
+    why = result.nothing_looked_at
+    if (
+        not why
+        and result.run is not None
+        and result.run.outcome not in (Outcome.PUBLISHED, Outcome.UNCHANGED)
+    ):
+        why = result.run.reason
+    if not why and result.report is not None:
+        why = why_failed(result.report)
+    return f"failed, {Style(markdown=True).words(why)}"
 
 
 def _of_other_code(result: CiResult) -> list[str]:

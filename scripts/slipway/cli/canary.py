@@ -47,6 +47,6 @@ def command(
     done = canary(request, output.message)
     write_reports(done.report, output_dir, "canary", output_)
     if done.kept:
-        output.message(f"scratch environments kept in {done.kept}")
+        output.message(f"Kept the scratch environments in {done.kept}.")
     if not done.report.passed:
         raise click.exceptions.Exit(1)

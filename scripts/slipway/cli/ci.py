@@ -38,7 +38,7 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
     (output_dir / "ci.md").write_text(text, encoding="utf-8")
     (output_dir / "ci.json").write_text(_as_json(result), encoding="utf-8")
     output.result(text)
-    output.message(f"wrote {output_dir / 'ci.md'} and ci.json")
+    output.message(f"Wrote {output_dir / 'ci.md'} and ci.json.")
     if not result.passed:
         raise click.exceptions.Exit(1)
 

@@ -37,7 +37,7 @@ def command(
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """How to open the published tables from pyiceberg, DuckDB and other engines; of TABLE (layer.table), if one is named.
+    """Show how to open the published tables, or only TABLE (layer.table), in pyiceberg, DuckDB and other engines.
 
     With --output json: the properties for pyiceberg's load_catalog, its name among them; with TABLE they are below catalog,
     next to the table's metadata_location. With --release: views for
@@ -61,7 +61,7 @@ def command(
     else:
         _explain(found, exact=show_secrets)
     if found.masks_secrets:
-        output.message("secrets are masked: --show-secrets prints them")
+        output.message("Secrets are masked. Print them with --show-secrets.")
 
 
 def _explain(found: Connection, *, exact: bool) -> None:

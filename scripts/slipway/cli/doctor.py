@@ -52,7 +52,7 @@ def _is_left(diagnosis: Diagnosis, done: list[Done] | None) -> bool:
 
 def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
     if not diagnosis.findings:
-        output.line(f"nothing found in {diagnosis.target}")
+        output.line(f"Nothing was found in {diagnosis.target}.")
         return
     for found in diagnosis.findings:
         output.line(f"{found.where}: {found.what}. {found.fix}.")
@@ -61,7 +61,7 @@ def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
         for step in diagnosis.steps:
             output.line(f"  {step.description}")
     elif done:
-        output.line("\ndone:")
+        output.line("\nDone:")
         for item in done:
             output.line(f"  {'failed: ' if item.failure else ''}{item.step.description}{_why(item)}")
 

@@ -17,21 +17,21 @@ from slipway.settings import Settings
 
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("slipway.cli.run", "Land, build, test and publish, and record it all."),
-    "publish": ("slipway.cli.publish", "Publish a run that was staged."),
+    "run": ("slipway.cli.run", "Land new files, build, test, publish and record."),
+    "publish": ("slipway.cli.publish", "Publish a staged run."),
     "sql": ("slipway.cli.sql", "Query the published tables."),
     "runs": ("slipway.cli.runs", "List runs."),
-    "replay": ("slipway.cli.replay", "Build a run again, and compare."),
-    "rollback": ("slipway.cli.rollback", "Show readers an earlier release again."),
-    "retire": ("slipway.cli.retire", "Take away tables whose models are gone."),
-    "hold": ("slipway.cli.hold", "Tell whether runs are refused, or allow them again."),
-    "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove what is unused."),
+    "replay": ("slipway.cli.replay", "Build an earlier run again, and compare the results."),
+    "rollback": ("slipway.cli.rollback", "Roll back to an earlier release."),
+    "retire": ("slipway.cli.retire", "Remove tables whose models are gone."),
+    "hold": ("slipway.cli.hold", "Show whether a hold is active, or lift it."),
+    "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove orphan files."),
     "releases": ("slipway.cli.releases", "List releases."),
     "show": ("slipway.cli.show", "Explain a run or a table."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
-    "connect": ("slipway.cli.connect", "How to open the tables from elsewhere."),
-    "canary": ("slipway.cli.canary", "Compare two versions of the code on one slice."),
-    "ci": ("slipway.cli.ci", "Build and compare what a change touches."),
+    "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),
+    "canary": ("slipway.cli.canary", "Build two versions of the code, and compare the results."),
+    "ci": ("slipway.cli.ci", "Build and compare what a pull request changes."),
     "site": ("slipway.cli.site", "Build the documentation and lineage site."),
 }
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="slipway")
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
 def cli(debug: bool) -> None:
-    """Every dbt run a release: staged, audited, published all at once, recorded."""
+    """Make every dbt run a release: staged, audited, published in one step, recorded."""
     if debug:
         os.environ |= Settings(debug="1").variables()
 

@@ -60,12 +60,13 @@ def command(
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """Put small files together, let old snapshots expire, and remove files and records of runs that nothing needs.
+    """Compact small files, expire old snapshots, and remove orphan files and records of old runs.
 
-    What rollback, replay and candidates need is kept: keep_days and keep_releases say how much, keep_run_days how long records. Readers see the same
-    rows before and after. It may run at the same time as runs, and be killed at any moment. Exit code 1 when the rows of a table came
-    out otherwise: it is left as it was. Exit code 6 when a file of a table is missing or damaged: that table is left
-    alone, and the others are maintained.
+    What rollback, replay and candidates need is kept: keep_days and keep_releases say how much, keep_run_days says how
+    long records of runs are kept. Readers see the same rows before and after. Runs may go on at the same time, and the
+    command may be killed at any moment. Exit code 1 means that the rows of a table would have changed: the table is not
+    touched. Exit code 6 means that a file of a table is missing or damaged: that table is not touched, and the others are
+    maintained.
     """
     from slipway.environments.profiles import find_project
     from slipway.maintenance.apply import maintain, propose
@@ -83,7 +84,7 @@ def command(
     else:
         _explain(plan, written)
     if dry_run and plan.steps:
-        output.message("nothing was changed: this is a dry run")
+        output.message("Nothing was changed: this is a dry run.")
     if done and done.differ:
         raise click.exceptions.Exit(1)
     if plan.damaged:
@@ -100,7 +101,7 @@ def _explain(plan: Plan, written: int | None) -> None:
     else:
         output.line("There is nothing to do.")
     for left in plan.left:
-        output.message(f"{left.table} is left as it is: {left.why}")
+        output.message(f"{left.table} was not touched: {left.why.rstrip('.')}.")
     release, run = plan.reach.release, plan.reach.run
     if release:
         output.line(

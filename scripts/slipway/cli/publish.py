@@ -24,9 +24,9 @@ from slipway.cli.render import output
 @options.output("text", "json")
 @options.project_dir
 def command(run: str, target: str | None, wait: int, output_: str, project_dir: Path | None) -> None:
-    """Publish RUN, a run that passed and was staged: every table of it becomes current in one step.
+    """Publish RUN, a run that passed and was staged: all its tables become current in one step.
 
-    Its gates are asked again: tests, conservation, how old the sources are, and that what was audited is what is
+    Its gates are checked again: tests, conservation, the age of the sources, and that exactly what was tested is
     published.
 
     RUN is a run id, a unique part of one, or latest.

@@ -25,7 +25,7 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 @options.target
 @options.project_dir
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
-    """List releases, newest first, and what readers may rely on while one is published.
+    """List releases, newest first, and show what readers may rely on while one is published.
 
     A release is a consistent cut: read it with slipway sql --release. * marks a work tree with uncommitted changes.
     """
@@ -58,7 +58,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         optional=("published (UTC)",),
     )
     for guarantee in sorted({release.guarantee for release in releases}):
-        output.message(f"guarantee of the catalog: {guarantee}")
+        output.message(f"The catalog guarantees: {guarantee}")
 
 
 def _changed(release: Release) -> str:

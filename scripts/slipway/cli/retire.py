@@ -30,10 +30,11 @@ def command(
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """Take tables away from readers whose models are gone: layer.table, or patterns such as 'serving.old_*'.
+    """Remove tables whose models are gone: layer.table, or patterns such as 'serving.old_*'.
 
-    All of them leave the catalog in one step, recorded as a release. slipway rollback brings them back; slipway maintain
-    removes their files when no release that is kept needs them. A table that a model or source of the project names is refused.
+    All of them leave the catalog in one step, which is recorded as a release. slipway rollback brings them back; slipway
+    maintain removes their files when no kept release needs them. A table that a model or source of the project still
+    refers to is refused.
     """
     from slipway.dbt.invocation import parse
     from slipway.environments.profiles import find_project
@@ -49,7 +50,7 @@ def command(
         if output_ == "json":
             output.as_json(_record(proposal, None))
         else:
-            output.message("nothing was changed: this is a dry run")
+            output.message("Nothing was changed: this is a dry run.")
         return
     options.confirm(yes=yes)
     release = retire(proposal, reason)

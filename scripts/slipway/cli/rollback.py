@@ -35,10 +35,10 @@ def command(
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """Show readers an earlier release again: every table of it in one step, its schema included.
+    """Roll back to an earlier release: every table in one step, with its schema.
 
-    The same command goes forward: name a later release with --to. What is withdrawn is kept. The next run builds
-    again from the landed files, so correct the code or the files first, or use --hold.
+    To go forward again, name a later release with --to: nothing is lost. The next run builds from the landed files
+    again, so correct the code or the files first, or place a hold with --hold.
     """
     from slipway.environments.profiles import find_project
     from slipway.releases.roll_back import keep, propose, roll_back
@@ -56,7 +56,7 @@ def command(
         if output_ == "json":
             output.as_json(_record(proposal, None))
         elif proposal.steps:
-            output.message("nothing was changed: this is a dry run")
+            output.message("Nothing was changed: this is a dry run.")
         return
     options.confirm(yes=yes)
     release = roll_back(proposal, hold=hold, reason=reason)
@@ -76,7 +76,7 @@ def command(
 def _tell_hold(proposal: Proposal) -> None:
     name, before = proposal.environment.name, proposal.hold
     already = f" already, by {before.who}: {before.reason}" if before else ""
-    output.message(f"{name} is on hold{already}: slipway hold --lift ends it")
+    output.message(f"{name} is on hold{already}. Lift the hold with slipway hold --lift.")
 
 
 def _explain(proposal: Proposal) -> None:

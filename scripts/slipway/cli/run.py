@@ -69,7 +69,7 @@ def command(
     output_: str,
     project_dir: Path | None,
 ) -> None:
-    """Land new files, build a candidate, test it, publish it if everything passed, and record it all.
+    """Land new files, build a candidate, test it, publish it if everything passed, and record the run.
 
     In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
     is built in a scratch environment.
@@ -110,8 +110,8 @@ def command(
 def _in_short(manifest: RunManifest) -> str:
     """How a run ended, for the case that its report cannot be written."""
     if manifest.release is not None:
-        return f"release {manifest.release} of run {manifest.run_id} is published"
-    return f"run {manifest.run_id} ended as {manifest.outcome}"
+        return f"Release {manifest.release} of run {manifest.run_id} is published"
+    return f"Run {manifest.run_id} ended as {manifest.outcome}"
 
 
 def _program() -> str:

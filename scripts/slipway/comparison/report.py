@@ -321,12 +321,30 @@ def to_dict(report: ComparisonReport) -> dict[str, Any]:
 
 
 def headline(report: ComparisonReport) -> str:
-    """The outcome in one line, with the number of tables for each verdict."""
+    """The outcome in one line, why it is red if it is, and the number of tables for each verdict."""
     if why := nothing_compared(report):
         return f"failed, {why}"
     verdicts = Counter(table.verdict for table in report.tables)
     counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
-    return f"{'passed' if report.passed else 'failed'}, {_tables(len(report.tables))} ({', '.join(counts)})"
+    outcome = "passed, " if report.passed else f"failed, {why_failed(report)}; "
+    return f"{outcome}{_tables(len(report.tables))} ({', '.join(counts)})"
+
+
+def why_failed(report: ComparisonReport) -> str:
+    """Why a report did not pass, in one line; empty when it passed."""
+    if report.passed:
+        return ""
+    if why := nothing_compared(report):
+        return why
+    verdicts = Counter(table.verdict for table in report.tables)
+    declared, missing = verdicts[Verdict.EXPLAINED], verdicts[Verdict.NOT_COMPARED]
+    reasons = []
+    if verdicts[Verdict.DIFFERENT]:
+        number = verdicts[Verdict.DIFFERENT] + declared
+        reasons.append(f"{_tables(number)} {'differs' if number == 1 else 'differ'}, {declared} declared")
+    if missing:
+        reasons.append(f"{_tables(missing)} could not be compared")
+    return ", ".join(reasons)
 
 
 def nothing_compared(report: ComparisonReport) -> str:

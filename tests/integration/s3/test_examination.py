@@ -26,7 +26,7 @@ def test_a_lake(
     lake = new_lake(tmp_path, "doctored-lake")
     workshop = lake.workshop
     workshop.run()
-    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"
+    assert workshop.answer("doctor", "--deep") == "Nothing was found in staging.\n"
 
     for name, value in workshop.env().items():
         monkeypatch.setenv(name, value)

@@ -96,7 +96,7 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert workshop.run()["outcome"] == "unchanged"
     killed = workshop.answer("doctor", "--fix")
     assert "its process was killed" in killed
-    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"
+    assert workshop.answer("doctor", "--deep") == "Nothing was found in staging.\n"
 
     endpoint = workshop.settings["AWS_ENDPOINT_URL"]
     keys = {"client.access-key-id": KEY, "client.secret-access-key": SECRET, "client.region": "eu-central-1"}
@@ -151,4 +151,4 @@ def test_a_name_that_glue_knows_as_something_else(lake: Lake) -> None:
     assert workshop.run()["outcome"] == "published"
     assert asked(lake) == ({"landed": 6, "served": 5}, "1 row from staging\n")
     assert "its process was killed" in workshop.answer("doctor", "--fix")
-    assert workshop.answer("doctor", "--deep") == "nothing found in staging\n"
+    assert workshop.answer("doctor", "--deep") == "Nothing was found in staging.\n"

@@ -88,7 +88,7 @@ def test_text_says_all_of_it() -> None:
     assert (
         text
         == """\
-Canary: failed, 3 tables (1 different, 1 not compared, 1 identical)
+Canary: failed, 1 table differs, 0 declared, 1 table could not be compared; 3 tables (1 different, 1 not compared, 1 identical)
 base main · head working tree
 
 table           verdict       rows base → head  added  removed           changed  identical  worst column
@@ -128,8 +128,14 @@ Coverage: 2 of 3 tables compared (2 by key)
         pytest.param(
             (not_compared("t", "no such table"),),
             (),
-            "Canary: failed, 1 table (1 not compared)",
+            "Canary: failed, 1 table could not be compared; 1 table (1 not compared)",
             id="not-compared",
+        ),
+        pytest.param(
+            (CHANGED, CHANGED.model_copy(update={"name": "serving.more"}), IDENTICAL),
+            (),
+            "Canary: failed, 2 tables differ, 0 declared; 3 tables (2 different, 1 identical)",
+            id="different",
         ),
     ],
 )

@@ -20,7 +20,7 @@ def write_reports(report: ComparisonReport, output_dir: Path | None, name: str, 
         output_dir.mkdir(parents=True, exist_ok=True)
         (output_dir / f"{name}.json").write_text(json.dumps(to_dict(report), indent=1), encoding="utf-8")
         (output_dir / f"{name}.md").write_text(to_markdown(report), encoding="utf-8")
-        output.message(f"wrote {output_dir / name}.json and .md")
+        output.message(f"Wrote {output_dir / name}.json and .md.")
     match form:
         case "json":
             output.as_json(to_dict(report))

@@ -13,7 +13,7 @@ _CHANGES = {
     "built": "built",
     "unchanged": "unchanged",
     "same_content": "same content",
-    "pinned": "as published",
+    "pinned": "pinned",
 }
 _LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
 

@@ -101,7 +101,7 @@ def _landed(files: list[LandedFile]) -> None:
 
 def _inputs(manifest: RunManifest) -> None:
     if manifest.inputs:
-        output.line("\nread as it stood when the run began:")
+        output.line("\npinned inputs:")
         rows = [(f"  {read.table}", figures.number(read.rows), read.snapshot_id) for read in manifest.inputs]
         output.table(("  table", "rows", "snapshot"), rows, right=("rows", "snapshot"))
 
@@ -109,7 +109,7 @@ def _inputs(manifest: RunManifest) -> None:
 def _outstanding(found: list[Outstanding]) -> None:
     if not found:
         return
-    output.result("\nin the landing area and not in raw:")
+    output.result("\noutstanding files, which are not in raw:")
     _list("", [f"{one_line(item.path)}: {figures.one_line(item.reason)}" for item in found])
 
 
@@ -120,7 +120,7 @@ def _tables(nodes: list[Node]) -> None:
         ordered = sorted(shown, key=lambda node: figures.by_layer(node.table or ""))
         output.table(_HEADERS, [_table(node) for node in ordered], right=_RIGHT, optional=_OPTIONAL)
     _list(
-        "rows that other code made",
+        "rows made by other code",
         [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept],
     )
     _list("notes", [f"{node.table}: {note}" for node in shown for note in node.notes])
@@ -197,4 +197,4 @@ def _list(title: str, lines: list[str]) -> None:
     for line in lines[:_SOME]:
         output.line(f"  {line}")
     if len(lines) > _SOME:
-        output.line(f"  … and {len(lines) - _SOME} more: --output json has all")
+        output.line(f"  … and {len(lines) - _SOME} more: --output json shows all")
