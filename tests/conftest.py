@@ -45,7 +45,7 @@ DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
 
 
 def some(every: int, cases: Iterable[Any]) -> list[Any]:
-    """Cases of a test, of which the ordinary suite takes each so-manieth, from the first on, and the long one all."""
+    """Cases of a test, of which the ordinary suite takes every n-th, from the first on, and the long one takes all."""
     return [
         case if at % every == 0 else pytest.param(case, marks=pytest.mark.long)
         for at, case in enumerate(cases)

@@ -165,7 +165,7 @@ def propose(
         project: folder of dbt_project.yml.
         target: the environment.
         only: names or patterns of tables, all when empty.
-        older_than: how long files are left as they are.
+        older_than: how long files are kept.
         dry_run: nothing is changed.
 
     Raises:
@@ -201,7 +201,7 @@ def propose_in(
         variables: the vars of dbt_project.yml.
         settings: DuckDB's, of the target.
         only: names or patterns of tables, all when empty.
-        older_than: how long files are left as they are.
+        older_than: how long files are kept.
         now: the moment that ages are counted from.
         dry_run: nothing is changed.
     """

@@ -173,7 +173,7 @@ class History:
 
     Args:
         now: the moment.
-        older_than: how long a file is left as it is after it was written, and after the catalog last named it.
+        older_than: how long a file is kept after it was written, and after the catalog last named it.
         tables: what the catalog names, by ``layer.table``.
         releases: in the order of publication.
         runs: runs that can be replayed, of the longest policy's days at least.

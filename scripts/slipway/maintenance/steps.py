@@ -12,7 +12,7 @@ from slipway.maintenance.protection import Kept, Reach, busy, expired, kept, rea
 from slipway.maintenance.retention import Bin, History, LiveFile, pack
 
 OLDER_THAN = timedelta(days=3)
-"""How long a file is left as it is after it was written and after the catalog last led to it, by default."""
+"""How long a file is kept after it was written and after the catalog last led to it, by default."""
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def read_history(
         records: its records.
         variables: the project's vars, which may set the default policy.
         now: the moment that ages are counted from.
-        older_than: how long files are left as they are.
+        older_than: how long files are kept.
 
     Raises:
         UnavailableError: the catalog or the store cannot be read.
@@ -339,7 +339,7 @@ def survey(
         records: its records.
         variables: the project's vars.
         now: the moment that ages are counted from.
-        older_than: how long files are left as they are.
+        older_than: how long files are kept.
 
     Raises:
         UnavailableError: the catalog or the store cannot be read.
@@ -380,7 +380,7 @@ def find_orphans(
         records: its records.
         variables: the project's vars.
         now: the moment that ages are counted from.
-        older_than: how long files are left as they are.
+        older_than: how long files are kept.
     """
     found = survey(tables, records, variables, now, older_than)
     unused = {name: orphans(found.history, folder) for name, folder in found.folders.items()}

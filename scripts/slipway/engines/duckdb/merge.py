@@ -189,7 +189,7 @@ class _Merge:
         return named(files, {row[0] for row in found})
 
     def _source_of(self, hits: str, candidates: Sequence[DataFile], touched: dict[str, DataFile]) -> str:
-        """The source without rows that match in files left as they are only: MERGE would take them for new."""
+        """The source without rows that match only in files which are not rewritten: MERGE would take them for new."""
         left = [file for file in candidates if file.file_path not in touched]
         if not left:
             return self.source
