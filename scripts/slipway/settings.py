@@ -22,6 +22,7 @@ class Settings:
         warehouse: root of the tables, a path or URI.
         wait: seconds to wait for other runs.
         image_digest: of the container image, which run manifests record.
+        always_start_dbt: whether dbt is started also where nothing has changed.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads.
@@ -32,6 +33,7 @@ class Settings:
     warehouse: str | None = None
     wait: str | None = None
     image_digest: str | None = None
+    always_start_dbt: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None
@@ -57,6 +59,11 @@ class Settings:
                 "Give a whole number, or 0",
             )
         return float(self.wait)
+
+    @property
+    def starts_dbt(self) -> bool:
+        """Whether dbt is started also where nothing has changed."""
+        return self.always_start_dbt not in (None, "0")
 
     @property
     def is_debug(self) -> bool:

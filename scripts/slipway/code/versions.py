@@ -80,6 +80,21 @@ def code_of(project: Path, read: Iterable[Path] = ()) -> Code:
     )
 
 
+def files_of(project: Path) -> list[Path]:
+    """Files of a project that dbt and slipway may read: by name, below the folders of dbt_project.yml, and of dbt packages.
+
+    Raises:
+        NotFoundError: a folder's name is an expression, so that it is not known which it is.
+    """
+    described = _project(project)
+    for key in _FOLDERS:
+        given = described.get(key)
+        if "{{" in str(given):
+            raise NotFoundError(f"folders of {key}", "their names are expressions")
+    packages = _packages(project)
+    return [*_read_by_name(project), *packages_files(packages, ())]
+
+
 def settled(begun: Code, now: Code, changed: Iterable[Finding]) -> Code:
     """The code of a run that is over: it is that of a commit only if it was from its beginning to its end.
 

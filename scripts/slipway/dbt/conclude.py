@@ -6,9 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
-import site
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,14 +20,17 @@ from typing import Any
 
 from slipway.code import versions
 from slipway.code.commits import Finding
+from slipway.code.installation import installation, is_installed
 from slipway.code.versions import code_of, settled
 from slipway.dbt import evidence, slices
+from slipway.dbt.basis import basis_of
 from slipway.dbt.contracts import check_batched
 from slipway.dbt.definitions import judged
 from slipway.dbt.events import with_reason
 from slipway.dbt.invocation import Invocation
 from slipway.dbt.session import Session
 from slipway.errors import ContractError, SlipwayError, UnavailableError, UnrecordedError
+from slipway.records.basis import BASIS
 from slipway.records.release_records import Intent
 from slipway.records.run_manifest import (
     Code,
@@ -59,7 +60,7 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
         imported: the modules of this process.
     """
     files = _parsed(manifest, project) if manifest else {}
-    ours = {path: file for path, file in files.items() if not _is_installed(path)}
+    ours = {path: file for path, file in files.items() if not is_installed(path)}
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     modules = {
         path: module
@@ -116,7 +117,7 @@ def _compiled_otherwise(modules: dict[Path, ModuleType]) -> Iterator[Finding]:
 def _own_file(module: ModuleType, project: Path) -> Path | None:
     """The file of a module that is neither Python's nor of an installed package."""
     name, place = getattr(module, "__name__", ""), os.path.normpath(Path(str(module.__file__)).absolute())
-    if place.startswith(_installation()):
+    if place.startswith(installation()):
         return None
     path = Path(place)
     if path.suffix == ".pyc" and (source := _source(path)):
@@ -125,7 +126,15 @@ def _own_file(module: ModuleType, project: Path) -> Path | None:
         return path
     # slipway itself may be a tool that is kept elsewhere
     own = name.partition(".")[0] == _OWN
-    return None if own or _is_installed(path) or _is_of_distribution(name, path) else path
+    return None if own or is_installed(path) or _is_of_distribution(name, path) else path
+
+
+def _own_files(manifest: Any, project: Path) -> list[Path]:
+    """Files that dbt has parsed, and modules of this process, that are the project's own or those of its packages."""
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    named = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
+    modules = [path for one in named if one.__file__ != program and (path := _own_file(one, project))]
+    return [*(path for path in _parsed(manifest, project) if not is_installed(path)), *modules]
 
 
 def _source(path: Path) -> Path | None:
@@ -133,22 +142,6 @@ def _source(path: Path) -> Path | None:
         return Path(importlib.util.source_from_cache(str(path)))
     except ValueError:
         return None
-
-
-def _is_installed(path: Path) -> bool:
-    return str(path).startswith(_installation()) or str(path.resolve()).startswith(_installation())
-
-
-@cache
-def _installation() -> tuple[str, ...]:
-    """Folders of Python's own modules and of packages that are installed, as they are named and without links.
-
-    The folder of a program that pip installed is the first on Python's path, and some packages keep modules there.
-    """
-    paths = sysconfig.get_paths()
-    named = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
-    found = [Path(name) for name in (*named, *site.getsitepackages(), site.getusersitepackages())]
-    return tuple(dict.fromkeys(f"{place}{os.sep}" for path in found for place in (path, path.resolve())))
 
 
 @cache
@@ -361,6 +354,9 @@ def _write_records(session: Session, run_manifest: RunManifest, done: Invocation
                     records.write_compressed(run_id, f"dbt/{name}", _without_secrets(content))
             except UnavailableError as error:  # they are large; there may be room for what matters more
                 missing = error
+    own = _own_files(done.manifest, session.project) if run_manifest.outcome is Outcome.UNCHANGED else []
+    if basis := basis_of(session, done.manifest, done.results, run_manifest, own):
+        records.write(run_id, BASIS, basis.model_dump_json(indent=1))
     records.write(run_id, "run_manifest.json", run_manifest.model_dump_json(indent=1))
     records.seal(run_id)
     if missing:

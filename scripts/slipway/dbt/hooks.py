@@ -26,6 +26,7 @@ from slipway.dbt.session import Session
 from slipway.environments.environment import Mode
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
+from slipway.landing.area import nothing_to_land
 from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
 from slipway.releases.candidates import staged_of
 from slipway.releases.holds import Holds
@@ -157,8 +158,8 @@ def landing_lines(session: Session) -> list[str]:
             lines.append(
                 f"landed {feed}: {ahead[-1].path} landed by a clock that said {when}, so that it does not count as fresh"
             )
-        if folder := session.landing.empty.get(feed):
-            lines.append(f"landed {feed}: no file in {folder}")
+        if feed in session.landing.empty:
+            lines.append(nothing_to_land(session.landing.area.root, feed))
         if not new:
             continue
         accepted = [entry for entry in new if entry.verdict == "accepted"]

@@ -29,7 +29,7 @@ def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: 
         query: its compiled SQL, None for what has none.
     """
     for name in _with_inlined(manifest, unique_id):
-        if used := looked_at(_sources(manifest, manifest_node(manifest, name))):
+        if used := looked_at(sources_of(manifest, manifest_node(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
         if reason := volatility.rendered.get(name, ""):
             return f"a query that its Jinja runs depends on more: {reason}"
@@ -75,7 +75,7 @@ def looked_at(sources: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _sources(manifest: Any, node: Any) -> Iterator[str]:
+def sources_of(manifest: Any, node: Any) -> Iterator[str]:
     """The Jinja of a node that shapes its rows: its own, its hooks' and that of macros of the project and of packages."""
     if node.resource_type == "seed" or getattr(node, "language", "sql") != "sql":
         return

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from slipway.dbt.keys.node_key import manifest_node
 from slipway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def empty_slice(session: Session, manifest: Any) -> str:
 
 def _macro_names(manifest: Any, unique_id: str) -> Iterator[str]:
     """Names of the macros that a node calls by itself or through ephemeral models."""
+    from slipway.dbt.keys.node_key import manifest_node  # what a slice is, is asked before dbt is imported
+
     node = manifest_node(manifest, unique_id)
     if node is None or not hasattr(node, "depends_on"):
         return

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.environments.environment import Environment, Mode, check_vars
 from slipway.errors import SlipwayError, UnavailableError
-from slipway.records.run_manifest import NOTHING_SELECTED, RunManifest, RunRequest, new_run_id
-from slipway.runs.progress import Note, Progress
+from slipway.records.run_manifest import NOTHING_SELECTED, Beginning, RunManifest, RunRequest, new_run_id
+from slipway.records.store import Records
+from slipway.runs.progress import NodeEnded, Note, Progress
+from slipway.runs.repeat import Repetition, begin, repeat, write
+from slipway.settings import Settings
 
 if TYPE_CHECKING:
     from slipway.dbt.events import EventStream
@@ -83,8 +86,6 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             published a table of the run, which is recorded; nothing was published.
         UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
-    from slipway.dbt import invocation
-    from slipway.dbt.events import EventStream, report_log_failure_once
     from slipway.dbt.slices import requested_slice
     from slipway.environments.profiles import Profile
     from slipway.processes import too_late
@@ -105,8 +106,27 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         command=list(options.command),
         wait=options.wait,
     )
+    beginning = None if sliced else _beginning(options)
+    why = "the command asks for it"
+    if beginning:
+        found = repeat(
+            Records(environment),
+            options.project,
+            beginning,
+            run_id=request.run_id,
+            started_at=now,
+            command=options.command,
+        )
+        if not isinstance(found, str):
+            return _without_dbt(environment, found, show)
+        why = found
+    from slipway.dbt import invocation
+    from slipway.dbt.events import EventStream, report_log_failure_once
+
+    request.beginning = beginning
     log = environment.logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
+    events.write(f"dbt is started: {why}", "Started")
     with report_log_failure_once(show):
         done = invocation.invoke(_arguments(options), options.project, request, events)
     session = invocation.session()
@@ -118,6 +138,42 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
                 session.leave()
 
 
+def _beginning(options: RunOptions) -> Beginning | None:
+    """What is so before dbt is started, None for a run that is to build in any case, or elsewhere."""
+    asked = (
+        options.force,
+        options.full_refresh,
+        options.scratch,
+        options.pins is not None,
+        options.state,
+        options.event_time_start,
+        options.event_time_end,
+        Settings.read().starts_dbt,
+    )
+    if any(asked):
+        return None
+    selectors = [*options.select, *options.exclude]
+    command = [list(options.select), list(options.exclude), options.vars]
+    return begin(options.project, selectors, command)
+
+
+def _without_dbt(environment: Environment, found: Repetition, show: Callable[[Progress], None]) -> Run:
+    """The end of a run that changes nothing: what is shown and written down is what dbt would have led to."""
+    from slipway.processes import too_late
+
+    records = Records(environment)
+    for line in found.lines:
+        show(Note(line))
+    built = [node for node in found.manifest.nodes if node.table]
+    for at, node in enumerate(built, start=1):
+        kind = node.unique_id.partition(".")[0]
+        show(NodeEnded(str(node.table), kind, node.status, node.message, node.seconds, at, len(built)))
+    with too_late():
+        write(records, found)
+    _tell_abandoned(records, set(found.basis.made), show)
+    return Run(found.manifest, records.location(found.manifest.run_id), environment)
+
+
 def _ended(
     session: Session | None,
     done: Invocation,
@@ -126,6 +182,7 @@ def _ended(
     show: Callable[[Progress], None],
 ) -> Run:
     from slipway.dbt import conclude
+    from slipway.dbt.configuration import tables_of
     from slipway.processes import too_late
 
     if session is None or not session.begun:
@@ -149,7 +206,8 @@ def _ended(
                 events.path.unlink(missing_ok=True)
             except (OSError, UnavailableError) as error:  # it must not hide how the run ended
                 show(Note(f"the log is left in {events.path}: {error}"))
-    _tell_abandoned(session, show)
+    if not session.scratch and session.manifest is not None:
+        _tell_abandoned(session.records, tables_of(session.manifest), show)
     if done.interrupted:
         raise KeyboardInterrupt
     if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
@@ -157,15 +215,11 @@ def _ended(
     return Run(manifest, session.records.location(request.run_id), session.target_environment)
 
 
-def _tell_abandoned(session: Session, show: Callable[[Progress], None]) -> None:
+def _tell_abandoned(records: Records, made: set[str], show: Callable[[Progress], None]) -> None:
     """Name published tables that no model of the project makes any more: they look current, and never will be again."""
-    from slipway.dbt.configuration import tables_of
-
-    if session.scratch or session.manifest is None:
-        return
     with suppress(SlipwayError):  # a record that is damaged is reported elsewhere
-        released = session.records.last_release()
-        if released and (found := released.without_model(tables_of(session.manifest))):
+        released = records.last_release()
+        if released and (found := released.without_model(made)):
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
             show(
                 Note(

@@ -6,8 +6,10 @@ waited for. So links are followed only to files of the landing area itself, and 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +63,25 @@ def landing_area(root: str, properties: Mapping[str, str]) -> LandingArea:
         return _Prefix(root, properties)
     object_store(root, properties)  # refuses other kinds of address
     return _Folder(root)
+
+
+def listing_digest(arrivals: Mapping[str, Sequence[Arrival]], others: Sequence[str]) -> str:
+    """A digest of what is in a landing area, by names, sizes and tags.
+
+    Args:
+        arrivals: everything in the folders of feeds, by feed.
+        others: names of what else is there.
+    """
+    found = [
+        [feed, [[one.info.key, one.info.size, one.info.etag, one.obstacle] for one in arrived]]
+        for feed, arrived in sorted(arrivals.items())
+    ]
+    return hashlib.sha256(json.dumps([found, sorted(others)]).encode()).hexdigest()
+
+
+def nothing_to_land(root: str, feed: str) -> str:
+    """What is said of a feed in whose folder there is nothing."""
+    return f"landed {feed}: no file in {root}/{feed}"
 
 
 class _Folder:

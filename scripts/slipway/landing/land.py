@@ -65,8 +65,8 @@ class Landing:
         self.ledger = Ledger(tables)
         self._files = FeedFiles(self.area)
         self._given: dict[str, list[LandedFile]] = {}
-        self.empty: dict[str, str] = {}
-        """Feeds for which nothing was there to land, and where it was looked for."""
+        self.empty: set[str] = set()
+        """Feeds for which nothing was there to land."""
         self.changing: dict[str, set[str]] = {}
         """Feed to paths of files that changed while they were read."""
 
@@ -163,6 +163,29 @@ class Landing:
         """Path to size and tag of what is in a feed's folder now."""
         return {arrival.info.key: _state(arrival) for arrival in self._arrivals(self.feeds[feed])}
 
+    def listing(self) -> dict[str, list[Arrival]]:
+        """Everything that is in the feeds' folders now, without what contracts ignore."""
+        return {feed.name: self._arrivals(feed) for feed in self.feeds.values()}
+
+    def unsettled(self, listing: Mapping[str, Sequence[Arrival]], ingested: Ingested) -> str:
+        """What of a listing another look at the landing area might decide otherwise, in words; empty for nothing.
+
+        Args:
+            listing: what was there.
+            ingested: contents that are in raw.
+        """
+        for feed in self.feeds.values():
+            if self.ledger.from_the_future(feed.name):
+                return f"files of {feed.name} landed by a clock that was ahead"
+            known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
+            for arrival in listing[feed.name]:
+                before = known.latest.get(arrival.info.key)
+                if before is None or _state(arrival) != (before.size_bytes, before.etag):
+                    return f"{arrival.info.key} is not what the ledger knows"
+                if not before.sha256 or known.is_open(feed, before):
+                    return f"{arrival.info.key} is looked at again by every run"
+        return ""
+
     def _arrivals(self, feed: Feed) -> list[Arrival]:
         return [one for one in self.area.arrivals(feed.name) if not feed.is_ignored(one.info.key)]
 
@@ -251,7 +274,7 @@ class Landing:
         """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""
         arrivals = self._arrivals(feed)
         if not arrivals:
-            self.empty[feed.name] = f"{self.area.root}/{feed.name}"
+            self.empty.add(feed.name)
         looks: list[tuple[Arrival, Look]] = []
         for arrival in arrivals:
             before = known.latest.get(arrival.info.key)

@@ -98,10 +98,33 @@ def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
     try:
         store.create(key, rest)
     except FileExistsError:
-        here = [item.modified for item in store.entries(DBT_MANIFESTS) if item.key == key]
-        if not here or store.clock() - here[0] > SHARED_AGAIN_AFTER:
+        if not _is_recent(store, key):
             store.replace(key, rest)
     return own
+
+
+def name_again(store: ObjectStore, content: bytes, name: str) -> None:
+    """Have nobody remove a stored manifest that another run is about to name.
+
+    Args:
+        store: where records are.
+        content: what a run keeps of dbt's manifest.
+        name: of the run, for messages.
+
+    Raises:
+        DamagedError: it names none, or one that is not there.
+    """
+    key = rest_of(content, name)
+    try:
+        if not _is_recent(store, key):
+            store.replace(key, store.read(key))
+    except FileNotFoundError:
+        raise _damaged(f"{store.root}/{key}", "it is missing") from None
+
+
+def _is_recent(store: ObjectStore, key: str) -> bool:
+    here = [item.modified for item in store.entries(DBT_MANIFESTS) if item.key == key]
+    return bool(here) and store.clock() - here[0] <= SHARED_AGAIN_AFTER
 
 
 def rest_of(content: bytes, name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +71,21 @@ class Outcome(StrEnum):
     DISCARDED = "discarded"
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What was so before dbt was started.
+
+    Args:
+        facts: digests of the command, of the code and of what is installed.
+        variables: the environment variables.
+        profiles_dir: where profiles.yml is.
+    """
+
+    facts: dict[str, str]
+    variables: dict[str, str] = field(repr=False)
+    profiles_dir: Path
+
+
 @dataclass
 class RunRequest:
     """What the caller asked of one dbt invocation.
@@ -84,6 +100,7 @@ class RunRequest:
         pins: ``schema.table`` to metadata location, inputs fixed by the caller.
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
+        beginning: what was so before dbt was started; None for a run whose result is not to be used for the next one.
     """
 
     run_id: str
@@ -95,6 +112,7 @@ class RunRequest:
     pins: dict[str, str] | None = None
     command: list[str] = field(default_factory=list)
     wait: float | None = None
+    beginning: Beginning | None = None
 
 
 SCHEMA_VERSION = 2

@@ -11,7 +11,12 @@ from typing import Any
 
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError
-from slipway.records.record_files import keep_dbt_manifest, read_dbt_manifest, read_record
+from slipway.records.record_files import (
+    keep_dbt_manifest,
+    name_again,
+    read_dbt_manifest,
+    read_record,
+)
 from slipway.records.release_records import CandidateTable, Intent, PreviousRelease, Release
 from slipway.records.removed import run_ids, why_missing
 from slipway.records.run_manifest import Checksums, Closed, RunManifest, run_date
@@ -55,6 +60,17 @@ class Records:
     def write_dbt_manifest(self, run_id: str, content: bytes) -> None:
         """Keep dbt's manifest of a run: what is the same in other runs once for all of them."""
         self.write(run_id, "dbt/manifest.json", keep_dbt_manifest(self.store, content))
+
+    def dbt_manifest_again(self, run_id: str) -> bytes:
+        """What a run keeps of dbt's manifest that has the same as an earlier run's.
+
+        Raises:
+            NotFoundError: that run kept none.
+            DamagedError: what both name is not there.
+        """
+        content = self.read(run_id, "dbt/manifest.json")
+        name_again(self.store, content, self.location(run_id))
+        return content
 
     def seal(self, run_id: str) -> None:
         """Write down the checksums of what this process wrote in a run's folder, its run manifest among them."""

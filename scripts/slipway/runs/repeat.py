@@ -1,0 +1,270 @@
+"""A run that would change nothing, found out and written down without dbt: everything it depends on is what it was.
+
+``runs.repetition`` has the rules. Nothing here is sure enough to refuse a run: whatever cannot be read, or is in the way of
+one, is left to dbt's way, which says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.code import versions
+from slipway.code.fingerprint import digest_of_code, digest_of_software
+from slipway.environments.environment import Environment
+from slipway.environments.fingerprint import digest_of_settings
+from slipway.environments.profiles import Profile
+from slipway.errors import SlipwayError
+from slipway.landing.area import landing_area, listing_digest, nothing_to_land
+from slipway.landing.feeds import read_feeds
+from slipway.records.basis import BASIS, Basis
+from slipway.records.checksums import check_seal
+from slipway.records.record_files import read_record
+from slipway.records.run_manifest import Beginning, RunManifest, outstanding_lines
+from slipway.records.store import Records
+from slipway.runs.repetition import cannot_be_repeated, difference, repeated
+from slipway.secrets import hide
+
+_OF_STATE = ("result:", "source_status:", "state:")
+
+
+def begin(project: Path, selectors: Sequence[str], command: object) -> Beginning | None:
+    """Look at a project before dbt is started; None where its files are not all known, or dbt may select by earlier results.
+
+    Args:
+        project: folder of dbt_project.yml.
+        selectors: all of the command.
+        command: what decides about its result, as JSON.
+    """
+    if any(sign in selector for selector in selectors for sign in _OF_STATE):
+        return None
+    try:
+        facts = {
+            "command": _digest(command),
+            "versions": digest_of_software(),
+            "code": digest_of_code(project),
+        }
+    except (SlipwayError, OSError, UnicodeError):
+        return None
+    profiles_dir = Path(os.environ.get("DBT_PROFILES_DIR") or project).resolve()
+    return Beginning(facts, dict(os.environ), profiles_dir)
+
+
+def settings(environment: Environment, beginning: Beginning, names: Sequence[str]) -> str:
+    """The digest of the settings that a run began with.
+
+    Args:
+        environment: where it runs.
+        beginning: of the run.
+        names: of the variables that the project's code reads.
+    """
+    return digest_of_settings(environment, beginning.profiles_dir, names, beginning.variables)
+
+
+def tables(locations: Mapping[tuple[str, str], str]) -> str:
+    """The digest of what a catalog names."""
+    return _digest(sorted([*name, location] for name, location in locations.items()))
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A run that dbt need not be started for.
+
+    Args:
+        before: the run that it repeats.
+        manifest: its run manifest.
+        basis: what it depended on.
+        dbt_manifest: what is kept of dbt's manifest with it.
+        lines: for the person who watches.
+    """
+
+    before: str
+    manifest: RunManifest
+    basis: Basis
+    dbt_manifest: bytes
+    lines: list[str]
+
+
+def repeat(
+    records: Records,
+    project: Path,
+    beginning: Beginning,
+    *,
+    run_id: str,
+    started_at: datetime,
+    command: Sequence[str],
+) -> Repetition | str:
+    """The run that would change nothing, or why dbt has to be started.
+
+    Args:
+        records: of the environment.
+        project: folder of dbt_project.yml.
+        beginning: what is so now.
+        run_id: of the new run.
+        started_at: when it began.
+        command: its command line.
+    """
+    try:
+        return _repeat(records, project, beginning, run_id, started_at, command)
+    except (SlipwayError, OSError, UnicodeError) as error:
+        return error.line() if isinstance(error, SlipwayError) else str(error)
+
+
+def _repeat(
+    records: Records,
+    project: Path,
+    beginning: Beginning,
+    run_id: str,
+    started_at: datetime,
+    command: Sequence[str],
+) -> Repetition | str:
+    before = _last(records)
+    if isinstance(before, str):
+        return before
+    manifest, basis = before
+    environment, landing = records.environment, _Landing(records.environment, project)
+    facts = {**beginning.facts, "settings": settings(environment, beginning, basis.variables)}
+    if other := difference(basis, facts) or difference(basis, {"landing": landing.digest}):
+        return f"other {other} than in run {basis.run_id}"
+    if why := _in_the_way(records) or _moved(records, project, basis):
+        return why
+    code = versions.code_of(project)
+    made = repeated(
+        manifest,
+        environment,
+        datetime.now(UTC),
+        run_id=run_id,
+        started_at=started_at,
+        command=[hide(part) for part in command],
+        by=(versions.who(), versions.host()),
+        code=code,
+        versions=versions.versions_of(project),
+    )
+    if made is None:
+        return "the gates decide otherwise than in the run before"
+    return Repetition(
+        before=manifest.run_id,
+        manifest=made,
+        basis=basis.model_copy(update={"run_id": run_id}),
+        dbt_manifest=records.dbt_manifest_again(manifest.run_id),
+        lines=[*landing.lines, *outstanding_lines(made.outstanding)],
+    )
+
+
+def write(records: Records, repetition: Repetition) -> None:
+    """Write the records of a run that dbt was not started for.
+
+    Raises:
+        UnavailableError: the store cannot be written.
+    """
+    run_id = repetition.manifest.run_id
+    records.write(run_id, "dbt/manifest.json", repetition.dbt_manifest)
+    records.write(run_id, BASIS, repetition.basis.model_dump_json(indent=1))
+    records.write(run_id, "run_manifest.json", repetition.manifest.model_dump_json(indent=1))
+    records.seal(run_id)
+    told = f"dbt was not started: everything is as in run {repetition.before}"
+    lines = [
+        {
+            "run_id": run_id,
+            "time": repetition.manifest.finished_at.isoformat(),
+            "level": "info",
+            "event": "Unchanged",
+            "message": hide(text),
+        }
+        for text in (*repetition.lines, told)
+    ]
+    log = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    records.write_compressed(run_id, "log.jsonl", log.encode())
+
+
+class _Landing:
+    """What is in the landing area of an environment now."""
+
+    def __init__(self, environment: Environment, project: Path) -> None:
+        feeds = read_feeds(project)
+        area = landing_area(environment.landing, environment.catalog_properties)
+        if feeds:
+            area.check()
+        arrivals = {
+            feed.name: [one for one in area.arrivals(feed.name) if not feed.is_ignored(one.info.key)]
+            for feed in feeds
+        }
+        self.digest = listing_digest(arrivals, area.others() if feeds else [])
+        self.lines = [nothing_to_land(area.root, feed) for feed, found in arrivals.items() if not found]
+
+
+def _last(records: Records) -> tuple[RunManifest, Basis] | str:
+    """The newest run and what it depended on, or why it cannot be repeated."""
+    run_id = next(records.run_ids(), None)
+    manifest = records.manifest(run_id) if run_id else None
+    if run_id is None or manifest is None:
+        return "the run before has no run manifest"
+    if why := cannot_be_repeated(manifest):
+        return why
+    try:
+        basis = read_record(records.store, Basis, f"{records.folder(run_id)}/{BASIS}", run_id=run_id)
+    except FileNotFoundError:
+        return "the run before did not write down what it depended on"
+    if basis.obstacle:
+        return basis.obstacle
+    check_seal(records, run_id, "a run without dbt")
+    return manifest, basis
+
+
+def _in_the_way(records: Records) -> str:
+    """What makes a run wait, heal or refuse, in words; empty for nothing."""
+    from slipway.releases.holds import Holds
+    from slipway.releases.leases import Leases
+
+    records.last_release()
+    if records.open_keys():
+        return "a publication is not finished"
+    if Holds(records).current():
+        return "the environment is on hold"
+    return "another run is under way" if Leases(records).found() else ""
+
+
+def _moved(records: Records, project: Path, basis: Basis) -> str:
+    """Whether a table is another one than it was, in words; empty for none."""
+    from slipway.iceberg.tables import Tables
+    from slipway.releases.publication import check_store
+
+    for path, size in basis.files.items():
+        if Path(path).stat().st_size != size:
+            return f"{path} has another size"
+    own = Tables(records.environment)
+    if difference(basis, {"tables": tables(_named(own, records))}):
+        return f"other tables than in run {basis.run_id}"
+    profile = Profile(project)
+    for target, wanted in basis.others.items():
+        environment = profile.environment(target)
+        found = _named(Tables(environment), Records(environment))
+        now = {".".join(name): location for name, location in found.items()}
+        if any(now.get(name) != location for name, location in wanted.items()):
+            return f"tables of {target} were published since"
+    return check_store(own, records)
+
+
+def _named(found: Any, records: Records) -> dict[tuple[str, str], str]:
+    from slipway.releases.published import check_catalog, check_file, seen
+
+    check_file(records)
+    locations = seen(found, records).locations
+    check_catalog(found, records, locations)
+    return locations
+
+
+def local_files(names: Iterator[str]) -> dict[str, int]:
+    """Path to size of the files among some locations that are on this machine."""
+    paths = [name.removeprefix("file://") for name in names]
+    return {path: Path(path).stat().st_size for path in paths if "://" not in path}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
