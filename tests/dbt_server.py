@@ -213,6 +213,7 @@ def die(seconds: float) -> None:
 
 
 CLOCKS = (
+    "slipway.runs.repeat",
     "slipway.dbt.start",
     "slipway.releases.roll_back",
     "slipway.releases.publication",

@@ -48,7 +48,7 @@ def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, qu
     test = manifest.unit_tests[unique_id]
     fixtures = [one.rows for one in test.given if isinstance(one.rows, str)]
     tested = manifest_node(manifest, test.depends_on.nodes[0])
-    if used := looked_at([*fixtures, *_sources(manifest, tested)]):
+    if used := looked_at([*fixtures, *sources_of(manifest, tested)]):
         return f"its Jinja uses {', '.join(used)}"
     if found := volatility.rendered.get(unique_id, ""):
         return f"a query that its Jinja runs depends on more: {found}"

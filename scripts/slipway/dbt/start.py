@@ -108,7 +108,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     )
     beginning = None if sliced else _beginning(options)
     why = "the command asks for it"
-    if beginning:
+    if beginning and not Settings.read().starts_dbt:
         found = repeat(
             Records(environment),
             options.project,
@@ -148,7 +148,6 @@ def _beginning(options: RunOptions) -> Beginning | None:
         options.state,
         options.event_time_start,
         options.event_time_end,
-        Settings.read().starts_dbt,
     )
     if any(asked):
         return None

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slipway.environments.environment import Environment
+from slipway.settings import variable
 
-_PREFIXES = ("AWS_", "DBT_", "DUCKDB_", "LC_", "LD_", "PYICEBERG_", "PYTHON", "SLIPWAY_")
+_PREFIXES = ("AWS_", "DBT_", "DUCKDB_", "LC_", "LD_", "PYICEBERG_", "PYTHON", variable(""))
 _NAMES = ("HOME", "LANG", "LANGUAGE", "PATH", "TZ")
-# they say how long to wait, and what is to be recorded
-_WITHOUT = frozenset({"SLIPWAY_WAIT", "SLIPWAY_IMAGE_DIGEST"})
+# whether to wait and to look, and what is recorded
+_WITHOUT = frozenset(map(variable, ("wait", "image_digest", "always_start_dbt", "debug")))
 _FILES = (".pyiceberg.yaml", ".config/pyiceberg/.pyiceberg.yaml")
 
 
