@@ -23,11 +23,11 @@ from slipway.code.commits import Finding
 from slipway.code.installation import installation, is_installed
 from slipway.code.versions import code_of, settled
 from slipway.dbt import evidence, slices
-from slipway.dbt.basis import basis_of
 from slipway.dbt.contracts import check_batched
 from slipway.dbt.definitions import judged
 from slipway.dbt.events import with_reason
 from slipway.dbt.invocation import Invocation
+from slipway.dbt.repeatable import basis_of
 from slipway.dbt.session import Session
 from slipway.errors import ContractError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.records.basis import BASIS

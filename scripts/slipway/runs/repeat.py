@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from slipway.code import versions
-from slipway.code.fingerprint import digest_of_code, digest_of_software
+from slipway.code.code_digest import digest_of_code, digest_of_software
 from slipway.environments.environment import Environment
-from slipway.environments.fingerprint import digest_of_settings
 from slipway.environments.profiles import Profile
+from slipway.environments.settings_digest import digest_of_settings
 from slipway.errors import SlipwayError
 from slipway.landing.area import landing_area, listing_digest, nothing_to_land
 from slipway.landing.feeds import read_feeds

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.code.fingerprint import covers, digest_of_code
+from slipway.code.code_digest import covers, digest_of_code
 from slipway.errors import NotFoundError
 
 FILES = (

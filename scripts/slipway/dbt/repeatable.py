@@ -10,7 +10,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
-from slipway.code.fingerprint import covers, digest_of_code
+from slipway.code.code_digest import covers, digest_of_code
 from slipway.dbt.configuration import tables_of
 from slipway.dbt.ingest import ingested
 from slipway.dbt.keys import jinja_code, python_code
