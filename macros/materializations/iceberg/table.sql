@@ -7,7 +7,7 @@
         {{ run_hooks(pre_hooks) }}
         {%- if model.language == 'python' -%}
             {%- do slipway('expect_python', this, settings) -%}
-            {%- call statement('main', language='python') -%} {{ iceberg_python(settings) }} {%- endcall -%}
+            {%- call dbt.statement('main', language='python') -%} {{ iceberg_python(settings) }} {%- endcall -%}
             {%- do slipway('python_written', this, settings) -%}
         {%- else -%}
             {%- do iceberg_write(settings, compiled_code) -%}
