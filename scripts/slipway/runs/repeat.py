@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slipway.code import versions
 from slipway.code.code_digest import digest_of_code, digest_of_software
@@ -30,6 +30,9 @@ from slipway.records.run_manifest import Beginning, RunManifest, outstanding_lin
 from slipway.records.store import Records
 from slipway.runs.repetition import cannot_be_repeated, difference, repeated
 from slipway.secrets import hide
+
+if TYPE_CHECKING:
+    from slipway.iceberg.tables import Tables
 
 _OF_STATE = ("result:", "source_status:", "state:")
 
@@ -251,11 +254,11 @@ def _moved(records: Records, project: Path, basis: Basis) -> str:
     return check_store(own, records)
 
 
-def _named(found: Any, records: Records) -> dict[tuple[str, str], str]:
-    from slipway.releases.published import check_catalog, check_file, seen
+def _named(found: Tables, records: Records) -> dict[tuple[str, str], str]:
+    from slipway.releases.published import check_catalog, check_file, visible_tables
 
     check_file(records)
-    locations = seen(found, records).locations
+    locations = dict(visible_tables(found, records).locations)
     check_catalog(found, records, locations)
     return locations
 
