@@ -6,6 +6,16 @@ with
 
 invoice_lines as (
 
+    select * from {{ ref('invoice_lines') }}
+    where
+        -- whose sale an unknown customer cancelled cannot be known
+        customer_id is not null
+        and (is_sale or (line_type = 'cancellation' and quantity < 0))
+
+),
+
+positioned as (
+
     select
         invoice_line_id,
         invoice_id,
@@ -14,13 +24,9 @@ invoice_lines as (
         unit_price,
         abs(quantity) as quantity,
         invoiced_at,
-        line_type = 'sale' as is_sale,
+        is_sale,
         {{ line_position() }} as position
-    from {{ ref('invoice_lines') }}
-    where
-        -- nobody can say whose sale it was that an unknown customer cancelled
-        customer_id is not null
-        and (line_type = 'sale' or (line_type = 'cancellation' and quantity < 0))
+    from invoice_lines
 
 ),
 
@@ -33,7 +39,7 @@ counted as (
             order by position
             rows between unbounded preceding and current row
         ) as open_sales
-    from invoice_lines
+    from positioned
 
 ),
 

@@ -2,10 +2,7 @@ with
 
 invoice_lines as (
 
-    select
-        *,
-        {{ line_amount() }} as amount
-    from {{ ref('invoice_lines') }}
+    select * from {{ ref('invoice_lines') }}
     where customer_id is not null
 
 ),
@@ -17,10 +14,10 @@ customers as (
         arg_max(country, {{ line_position() }}) as country,
         min(invoiced_at) as first_invoiced_at,
         max(invoiced_at) as last_invoiced_at,
-        min(revenue_date) filter (where line_type = 'sale') as first_purchase_date,
-        max(revenue_date) filter (where line_type = 'sale') as last_purchase_date,
-        count(distinct invoice_id) filter (where line_type = 'sale') as orders,
-        coalesce(sum(amount) filter (where line_type = 'sale'), 0) as gross_revenue,
+        min(revenue_date) filter (where is_sale) as first_purchase_date,
+        max(revenue_date) filter (where is_sale) as last_purchase_date,
+        count(distinct invoice_id) filter (where is_sale) as orders,
+        coalesce(sum(amount) filter (where is_sale), 0) as gross_revenue,
         coalesce(sum(amount) filter (where line_type = 'cancellation'), 0) as cancelled_revenue,
         coalesce(sum(amount) filter (where line_type in ('sale', 'cancellation')), 0) as net_revenue
     from invoice_lines

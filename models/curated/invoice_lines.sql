@@ -38,16 +38,7 @@ non_product_codes as (
 classified as (
 
     select
-        invoice_line_id,
-        invoice_id,
-        stock_code,
-        description,
-        quantity,
-        invoiced_at,
-        revenue_date,
-        unit_price,
-        customer_id,
-        country,
+        *,
         case
             when starts_with(invoice_id, 'C') then 'cancellation'
             when quantity > 0 and unit_price > 0 then 'sale'
@@ -56,10 +47,32 @@ classified as (
         not exists (
             select 1 from non_product_codes
             where {{ is_code_of('first_landed.stock_code', 'non_product_codes') }}
-        ) as is_product,
-        {{ lineage_columns() | join(',\n        ') }}
+        ) as is_product
     from first_landed
+
+),
+
+measured as (
+
+    select
+        invoice_line_id,
+        invoice_id,
+        stock_code,
+        description,
+        quantity,
+        invoiced_at,
+        revenue_date,
+        unit_price,
+        -- widened first: an integer times DECIMAL(18, 4) stays DECIMAL(18, 4) and overflows
+        quantity * cast(unit_price as decimal(38, 4)) as amount,
+        customer_id,
+        country,
+        line_type,
+        line_type = 'sale' as is_sale,
+        is_product,
+        {{ lineage_columns() | join(',\n        ') }}
+    from classified
 
 )
 
-select * from classified
+select * from measured

@@ -2,9 +2,15 @@
 
 with
 
-landed as (
+online_retail as (
 
-    -- renamed, because Quantity and quantity would be one name
+    select * from {{ ref('online_retail') }}
+
+),
+
+renamed as (
+
+    -- because Quantity and quantity would be one name
     select
         {{ row_key(feed_columns()) }} as invoice_line_id,
         "InvoiceNo" as source_invoice_no,
@@ -16,7 +22,7 @@ landed as (
         "CustomerID" as source_customer_id,
         "Country" as source_country,
         {{ lineage_columns() | join(',\n        ') }}
-    from {{ ref('online_retail') }}
+    from online_retail
 
 ),
 
@@ -33,7 +39,7 @@ trimmed as (
         {{ trim_text('source_customer_id') }} as customer_id_text,
         -- the feed's own word for a country it does not know
         coalesce({{ trim_text('source_country') }}, 'Unspecified') as country
-    from landed
+    from renamed
 
 ),
 

@@ -13,10 +13,7 @@ with
 {% if is_incremental() %}
     changed_lines as (
 
-        select
-            invoice_id,
-            revenue_date
-        from {{ ref('invoice_lines') }}
+        select * from {{ ref('invoice_lines') }}
         where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
 
     ),
@@ -40,10 +37,7 @@ with
 {% endif %}
 invoice_lines as (
 
-    select
-        *,
-        {{ line_amount() }} as amount
-    from {{ ref('invoice_lines') }}
+    select * from {{ ref('invoice_lines') }}
     {%- if is_incremental() %}
         where
             revenue_date in (select days_to_read.revenue_date from days_to_read)
@@ -58,7 +52,7 @@ invoices as (
         invoice_id,
         case
             when starts_with(invoice_id, 'C') then 'cancellation'
-            when bool_or(line_type = 'sale') then 'sale'
+            when bool_or(is_sale) then 'sale'
             else 'adjustment'
         end as invoice_type,
         min(invoiced_at) as invoiced_at,
@@ -69,8 +63,8 @@ invoices as (
         arg_min(country, {{ line_position() }}) as country,
         count(*) as lines,
         count(distinct stock_code) filter (where is_product) as products,
-        cast(coalesce(sum(quantity) filter (where line_type = 'sale'), 0) as bigint) as units,
-        coalesce(sum(amount) filter (where line_type = 'sale'), 0) as gross_revenue,
+        cast(coalesce(sum(quantity) filter (where is_sale), 0) as bigint) as units,
+        coalesce(sum(amount) filter (where is_sale), 0) as gross_revenue,
         coalesce(sum(amount) filter (where line_type = 'cancellation'), 0) as cancelled_revenue,
         coalesce(sum(amount) filter (where line_type in ('sale', 'cancellation')), 0) as net_revenue
     from invoice_lines

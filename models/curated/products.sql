@@ -50,10 +50,10 @@ summarised as (
         bool_and(is_product) as is_product,
         min(revenue_date) as first_seen_date,
         max(revenue_date) as last_seen_date,
-        min(revenue_date) filter (where line_type = 'sale') as first_sale_date,
-        max(revenue_date) filter (where line_type = 'sale') as last_sale_date,
-        arg_max(unit_price, {{ line_position() }}) filter (where line_type = 'sale') as last_unit_price,
-        count(*) filter (where line_type = 'sale') as sale_lines
+        min(revenue_date) filter (where is_sale) as first_sale_date,
+        max(revenue_date) filter (where is_sale) as last_sale_date,
+        arg_max(unit_price, {{ line_position() }}) filter (where is_sale) as last_unit_price,
+        count(*) filter (where is_sale) as sale_lines
     from invoice_lines
     group by stock_code
 

@@ -1,17 +1,21 @@
 with
 
+invoice_lines as (
+
+    select * from {{ ref('invoice_lines') }}
+
+),
+
 sale_lines as (
 
     select
         *,
-        {{ month_of('revenue_date') }} as revenue_month,
-        {{ line_amount() }} as amount,
-        {{ month_of(as_of_date(ref('invoice_lines'))) }} as last_month
-    from {{ ref('invoice_lines') }}
+        {{ month_of('revenue_date') }} as revenue_month
+    from invoice_lines
     where
         customer_id is not null
-        and line_type = 'sale'
-        and revenue_date <= {{ as_of_date(ref('invoice_lines')) }}
+        and is_sale
+        and revenue_date <= {{ as_of_date('invoice_lines') }}
 
 ),
 
@@ -56,7 +60,7 @@ months as (
         cohort_month,
         cohort_customers,
         cast(unnest(generate_series(
-            cohort_month, (select max(sale_lines.last_month) from sale_lines), interval 1 month
+            cohort_month, {{ month_of(as_of_date('invoice_lines')) }}, interval 1 month
         )) as date) as revenue_month
     from cohorts
 

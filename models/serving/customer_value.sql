@@ -2,11 +2,16 @@ with
 
 invoice_lines as (
 
+    select * from {{ ref('invoice_lines') }}
+
+),
+
+traded_lines as (
+
     select
         *,
-        {{ line_amount() }} as amount,
-        {{ as_of_date(ref('invoice_lines')) }} as as_of_date
-    from {{ ref('invoice_lines') }}
+        {{ as_of_date('invoice_lines') }} as as_of_date
+    from invoice_lines
     where
         customer_id is not null
         and line_type in ('sale', 'cancellation')
@@ -18,13 +23,13 @@ customers as (
     select
         customer_id,
         as_of_date,
-        max(revenue_date) filter (where line_type = 'sale') as last_purchase_date,
-        count(distinct invoice_id) filter (where line_type = 'sale') as frequency,
+        max(revenue_date) filter (where is_sale) as last_purchase_date,
+        count(distinct invoice_id) filter (where is_sale) as frequency,
         sum(amount) as monetary
-    from invoice_lines
+    from traded_lines
     where revenue_date <= as_of_date
     group by customer_id, as_of_date
-    having bool_or(line_type = 'sale')
+    having bool_or(is_sale)
 
 ),
 

@@ -12,11 +12,7 @@ with
 
 invoice_lines as (
 
-    select
-        *,
-        {{ line_amount() }} as amount,
-        line_type = 'sale' as is_sale
-    from {{ ref('invoice_lines') }}
+    select * from {{ ref('invoice_lines') }}
     where
         line_type in ('sale', 'cancellation')
         {%- if is_incremental() %}

@@ -11,11 +11,17 @@
 with
 
 {% if is_incremental() %}
+    changed_lines as (
+
+        select * from {{ ref('invoice_lines') }}
+        where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+
+    ),
+
     changed_months as (
 
         select distinct {{ month_of('revenue_date') }} as revenue_month
-        from {{ ref('invoice_lines') }}
-        where {{ partitions_changed(ref('invoice_lines'), 'revenue_date') }}
+        from changed_lines
 
     ),
 
@@ -33,12 +39,7 @@ with
 {% endif %}
 invoice_lines as (
 
-    select
-        *,
-        {{ month_of('revenue_date') }} as revenue_month,
-        {{ line_amount() }} as amount,
-        line_type = 'sale' as is_sale
-    from {{ ref('invoice_lines') }}
+    select * from {{ ref('invoice_lines') }}
     where
         line_type in ('sale', 'cancellation')
         {%- if is_incremental() %}
@@ -50,7 +51,7 @@ invoice_lines as (
 product_performance as (
 
     select
-        revenue_month,
+        {{ month_of('revenue_date') }} as revenue_month,
         stock_code,
         bool_and(is_product) as is_product,
         coalesce(sum(amount) filter (where is_sale), 0) as gross_revenue,

@@ -1,12 +1,13 @@
--- Month by month, days and countries, stock codes and invoice lines add up to the same revenue.
+-- Month by month, days and countries, stock codes, and quantities times prices of invoice lines add up to the
+-- same revenue.
 with
 
 by_line as (
 
     select
         {{ month_of('revenue_date') }} as revenue_month,
-        sum({{ line_amount() }}) filter (where line_type = 'sale') as gross_revenue,
-        sum({{ line_amount() }}) as net_revenue
+        sum(quantity * cast(unit_price as decimal(38, 4))) filter (where line_type = 'sale') as gross_revenue,
+        sum(quantity * cast(unit_price as decimal(38, 4))) as net_revenue
     from {{ ref('invoice_lines') }}
     where line_type in ('sale', 'cancellation')
     group by all

@@ -117,7 +117,8 @@ def test_the_stack_takes_what_the_sentence_says(shop: "Shop", events: list[Event
     shop.connection.register("events", pa.table(arrays, [*fields, "_source_file", "_source_line"]))
     relation = shop.relation("invoice_lines")
     shop.connection.execute(
-        f"create or replace table {relation} as select *, invoice_line_id as invoice_id from events"
+        f"create or replace table {relation} as "
+        "select *, invoice_line_id as invoice_id, line_type = 'sale' as is_sale from events"
     )
     assert matched(shop) == match(signed)
 

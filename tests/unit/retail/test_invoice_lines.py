@@ -140,8 +140,11 @@ def test_every_distinct_line_is_typed_or_quarantined(
     built_shop: "tuple[Shop, list[Path]]", expected: Expected
 ) -> None:
     shop, _ = built_shop
-    stored = shop.query(f"select {COLUMNS}, line_type from {shop.relation('invoice_lines')}")
-    assert Counter(stored) == Counter((*astuple(line), line.line_type) for line in expected.good)
+    stored = shop.query(f"select {COLUMNS}, line_type, is_sale, amount from {shop.relation('invoice_lines')}")
+    assert Counter(stored) == Counter(
+        (*astuple(line), line.line_type, line.line_type == "sale", line.quantity * line.unit_price)
+        for line in expected.good
+    )
     feed = ", ".join(f"""coalesce("{name}", '')""" for name in FEED)
     assert Counter(shop.query(f"select {feed} from {shop.relation('quarantine_invoice_lines')}")) == Counter(
         expected.bad
