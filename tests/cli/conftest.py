@@ -30,7 +30,7 @@ import pytest
 from slipway.cli.main import main
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 MODEL = "models/serving/depot_weights.sql"
 

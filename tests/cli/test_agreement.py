@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import World
-from tests.conftest import static
+from tests.harness.projects import static
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHTS = "serving.depot_weights"
 

@@ -21,7 +21,7 @@ from slipway.canary.two_versions import _not_rebuilt
 from slipway.records.run_manifest import Node
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 FIRST_DAY = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Output, Workshop
+    from tests.harness.commands import Output
+    from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 HEAVY = "{% macro heavy() %} 4 {% endmacro %}\n"

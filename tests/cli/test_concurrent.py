@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.conftest import Output, Running, Workshop
+    from tests.harness.commands import Output, Running
+    from tests.harness.projects import Workshop
 
 MANY = [pytest.param(3, id="three"), pytest.param(8, id="eight", marks=pytest.mark.long)]
 # holds every run that comes to it until the file is there

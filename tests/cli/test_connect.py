@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import World
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 REMOTE = {
     "SLIPWAY_WAREHOUSE": "s3://lake/prod",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 # two tables of one release that would differ if they were read at two moments
 BOTH = """select (select count(*) from curated.weights)::int as rows,

@@ -16,7 +16,8 @@ import pytest
 from tests.cli.conftest import Printed, World
 
 if TYPE_CHECKING:
-    from tests.conftest import Output, Workshop
+    from tests.harness.commands import Output
+    from tests.harness.projects import Workshop
 
 pytestmark = pytest.mark.long
 

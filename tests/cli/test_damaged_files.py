@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.conftest import World
-from tests.conftest import static
+from tests.harness.projects import static
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHTS, OTHER = "serving.depot_weights", "curated.weights"
 LEDGER = "ops.landed_files"

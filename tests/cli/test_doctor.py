@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import World
-from tests.conftest import static
+from tests.harness.projects import static
 
 from slipway.doctor import record_checks
 from slipway.doctor.examination import Examination
 from slipway.environments.environment import Environment, Mode, local_catalog
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHTS = "serving.depot_weights"
 OLD_RUN = "20240501T000000Z-0000abcd"

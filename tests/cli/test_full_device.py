@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 DAY_3 = ("p6,S,2024-05-03,10.125",)
 FULL = "/dev/full"

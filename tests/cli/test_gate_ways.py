@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 LATEST = """\
 {{ config(materialized='incremental', unique_key='depot', on_schema_change='append_new_columns') }}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 DEPOTS = 40
 WEIGHTS = "serving.depot_weights"

@@ -22,7 +22,7 @@ from slipway.records.store import Records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 RAW = "raw.parcels"
 LEDGER = "ops.landed_files"

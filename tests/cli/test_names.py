@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 BAD = (
     ("alias='..'", "has the table name ..: only letters of ASCII"),

@@ -22,7 +22,7 @@ from slipway.maintenance.survey import read_history
 from slipway.records.store import Records
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 ALL = {

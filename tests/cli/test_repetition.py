@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import DAY_1, put_back
+from tests.conftest import DAY_1
+from tests.harness.projects import put_back
 
 from slipway.records.release_records import Hold
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 STARTS_DBT = "slipway.dbt.invocation:invoke"
 OF_THE_RUN = {"run_id", "invocation_id", "started_at", "finished_at"}

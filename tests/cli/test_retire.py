@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 OLD = "models/serving/old.sql"
 LOG = """{{{{ config(materialized='incremental', incremental_strategy='append'{more}) }}}}

@@ -16,7 +16,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 WEIGHTS = "serving.depot_weights"

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import some
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 ALL = {
     "reference.depots",

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 import pytest
-from tests.conftest import static
+from tests.harness.projects import static
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 

@@ -18,7 +18,7 @@ import dbt.task.docs as task_docs
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 # a browser asks its maker for updates and the time; that is not the page
 MAKER = re.compile(r"https?://([\w-]+\.)*(google\.com|googleapis\.com|gvt1\.com|gstatic\.com)/")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 PROJECT = "dbt_project.yml"
 DATE_DIMENSION = "    date: {column: weighed_on, kind: range}\n"

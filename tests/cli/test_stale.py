@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 DAILY = "models/serving/daily.sql"
 CODE = """\

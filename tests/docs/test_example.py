@@ -17,8 +17,8 @@ from tests.docs.conftest import Shop, copied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import Commands
     from tests.docs.conftest import Page
+    from tests.harness.commands import Commands
 
 ROOT = Path(__file__).parents[2]
 # tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself

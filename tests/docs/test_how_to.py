@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
     from tests.docs.conftest import Page
+    from tests.harness.projects import Workshop
 
 
 def own_project(workshop: Workshop, pages: dict[str, Page]) -> None:

@@ -18,8 +18,9 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
-    from tests.conftest import Output, Workshop
     from tests.docs.conftest import Page
+    from tests.harness.commands import Output
+    from tests.harness.projects import Workshop
 
 RUNBOOK = "docs/how-to/runbook.md"
 WEIGHTS = "serving.depot_weights"

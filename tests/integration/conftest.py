@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,8 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable
-from tests.conftest import Commands, Output, Running, put_back
+from tests.harness.commands import Commands, Output, Running, environment
+from tests.harness.projects import locations, manifests, new_project, published, put_back, releases, write
 from tests.integration.environments import KEYS
 from tests.integration.servers import Postgres, aws, missing
 
@@ -24,7 +24,6 @@ from slipway.engines.duckdb.engine import load_extensions, prepare
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 Row = tuple[Any, ...]
 
 
@@ -41,16 +40,15 @@ class Project:
 
     @property
     def env(self) -> dict[str, str]:
-        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        return passed_on | {
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        own = {
             "DBT_USE_COLORS": "false",
             "DBT_TARGET_PATH": str(self.target),
             "DBT_LOG_PATH": str(self.target / "logs"),
             "SLIPWAY_HOME": str(self.home),
             "SLIPWAY_LANDING": str(self.landing),
-            **self.settings,
+            **{name: os.environ[name] for name in ("TMPDIR",) if name in os.environ},
         }
+        return environment(self.home.parent, **{**own, **self.settings})
 
     def start(self, *argv: str, kill_before: str = "", cwd: Path | None = None) -> Running:
         """Start a dbt command in the project's folder."""
@@ -81,9 +79,7 @@ class Project:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the project."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        write(self.path / name, text)
 
     def remove(self, *names: str) -> None:
         """Remove files of the project."""
@@ -108,18 +104,7 @@ class Project:
 
     def locations(self) -> dict[str, str]:
         """Published tables, ``schema.table`` to metadata location."""
-        if not self.database.exists():
-            return {}
-        connection = sqlite3.connect(self.database)
-        try:
-            found = connection.execute(
-                "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
-            ).fetchall()
-        except sqlite3.OperationalError:  # killed before the catalog had tables
-            return {}
-        finally:
-            connection.close()
-        return {name: location for name, location in found if not name.startswith("ops.")}
+        return published(self.database)
 
     def table(self, name: str) -> StaticTable:
         """A published table as pyiceberg reads it."""
@@ -148,12 +133,9 @@ class Project:
 
     def ledger(self) -> list[dict[str, Any]]:
         """What became of every file that landed, in order."""
-        connection = sqlite3.connect(self.database)
-        query = "select metadata_location from iceberg_tables where table_namespace = 'ops' and table_name = 'landed_files'"
-        row = connection.execute(query).fetchone()
-        connection.close()
+        location = locations(self.database).get("ops.landed_files")
         entries: list[dict[str, Any]] = (
-            StaticTable.from_metadata(row[0]).scan().to_arrow().to_pylist() if row else []
+            StaticTable.from_metadata(location).scan().to_arrow().to_pylist() if location else []
         )
         return sorted(entries, key=lambda entry: (entry["landed_at"], entry["path"]))
 
@@ -171,9 +153,7 @@ class Project:
 
     def runs(self) -> list[dict[str, Any]]:
         """Run manifests, oldest first."""
-        folder = self.home / "dev" / "warehouse" / "_slipway" / "runs"
-        found = [json.loads(path.read_bytes()) for path in folder.glob("*/*/run_manifest.json")]
-        return sorted(found, key=lambda manifest: str(manifest["started_at"]))
+        return manifests(self.home / "dev" / "warehouse")
 
     def changes(self) -> dict[str, str]:
         """Table to what the last run did with it."""
@@ -181,8 +161,7 @@ class Project:
 
     def releases(self) -> list[dict[str, Any]]:
         """Release records in order of their number."""
-        folder = self.home / "dev" / "warehouse" / "_slipway" / "releases"
-        return [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+        return releases(self.home / "dev" / "warehouse")
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:
@@ -194,9 +173,7 @@ def ordered(rows: Iterable[Row]) -> list[Row]:
 def template(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny project with the machinery's macros, parsed once."""
     path = tmp_path_factory.mktemp("template") / "project"
-    shutil.copytree(HERE / "project", path)
-    shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
-    shutil.copy(ROOT / "profiles.yml", path)
+    new_project(HERE / "project", path)
     folder = path.parent
     Project(commands, path, folder / "home", folder / "landing", path / "target").dbt("parse")
     return path

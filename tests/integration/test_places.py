@@ -14,7 +14,7 @@ from pyiceberg.table import StaticTable
 
 if TYPE_CHECKING:
     import duckdb
-    from tests.conftest import Commands
+    from tests.harness.commands import Commands
     from tests.integration.conftest import Project
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from tests.snippets import duckdb_rows, pyiceberg_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 pytestmark = pytest.mark.server
 

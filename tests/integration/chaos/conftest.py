@@ -12,7 +12,7 @@ from tests.integration.chaos.oracle import local_store
 from tests.integration.chaos.trials import Trials
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 
 @pytest.fixture(scope="module")

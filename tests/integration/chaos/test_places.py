@@ -18,7 +18,7 @@ from tests.integration.servers import missing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Output
+    from tests.harness.commands import Output
     from tests.integration.chaos.trials import Trials
 
 DAY = 86400  # seconds

@@ -16,7 +16,7 @@ from tests.integration.chaos.points import PUBLISHING
 from tests.integration.chaos.trials import Trials
 
 if TYPE_CHECKING:
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
     from tests.integration.servers import Postgres
 
 pytestmark = [pytest.mark.server, pytest.mark.long]

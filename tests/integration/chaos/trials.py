@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.conftest import HEADER
+from tests.harness.projects import HEADER
 from tests.integration.chaos import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Output, Running, Workshop
+    from tests.harness.commands import Output, Running
+    from tests.harness.projects import Workshop
 
 
 @dataclass

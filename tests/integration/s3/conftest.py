@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
+from tests.harness.projects import published
 from tests.integration.chaos import oracle
 from tests.integration.chaos.trials import Trials
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
-    from tests.conftest import Workshop
+    from tests.harness.projects import Workshop
 
 KEY = "AKIAEXAMPLEEXAMPLE01"
 SECRET = "a-Secret/that+appears=nowhere/0123456789"
@@ -54,15 +54,7 @@ class Lake:
 
     def published(self) -> dict[str, str]:
         """Tables that the catalog of the target names, without the ledger, to their metadata location."""
-        connection = sqlite3.connect(self.workshop.folder / "staging.db")
-        query = "select table_namespace || '.' || table_name, metadata_location from iceberg_tables"
-        try:
-            found = dict(connection.execute(f"{query} where table_namespace <> 'ops'").fetchall())
-        except sqlite3.OperationalError:  # no command has opened it yet
-            found = {}
-        finally:
-            connection.close()
-        return found
+        return published(self.workshop.folder / "staging.db")
 
     def trials(self, catalog: Callable[[], dict[str, str]], endpoint: str, seed: int) -> Trials:
         """Trials on it, after its first release.

@@ -21,7 +21,7 @@ from tests.integration.chaos import oracle
 from tests.integration.proxy import Mishap, Proxy, running
 
 if TYPE_CHECKING:
-    from tests.conftest import Output
+    from tests.harness.commands import Output
     from tests.integration.chaos.trials import Trials
     from tests.integration.s3.conftest import Lake
 

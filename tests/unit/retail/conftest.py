@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from tests.conftest import Commands
+from tests.harness.commands import Commands
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = PROJECT / "seeds" / "landing" / "online_retail"

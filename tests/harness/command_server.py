@@ -28,8 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parents[2]
 
 
 def serve(path: str) -> None:
@@ -105,7 +104,7 @@ def warm_up() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "project"
-        shutil.copytree(HERE / "integration" / "project", path)
+        shutil.copytree(ROOT / "tests" / "integration" / "project", path)
         shutil.copytree(ROOT / "macros", path / "macros", ignore=shutil.ignore_patterns("retail"))
         shutil.copy(ROOT / "profiles.yml", path)
         places = ["--project-dir", str(path), "--profiles-dir", str(path), "--log-path", f"{folder}/logs"]
