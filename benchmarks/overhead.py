@@ -51,6 +51,7 @@ def _unchanged(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     tiny.seconds(*_SLIPWAY, "run")
     commands = {
         "dbt compile": (*_DBT, "compile"),
+        "slipway run that starts dbt": (*_SLIPWAY, "run"),  # dbt build was the run before
         "slipway run": (*_SLIPWAY, "run"),
         "dbt build": (*_DBT, "build"),
     }
@@ -62,8 +63,14 @@ def _unchanged(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
                 result.seconds.append(taken)
     what = f"{scale.models} models and {2 * scale.models} tests, nothing changed"
     return [
-        Figure(NAME, f"{what}: slipway run to dbt compile", ratio(measured[1], measured[0]), goal=2),
-        Figure(NAME, f"{what}: dbt build to dbt compile", ratio(measured[2], measured[0]), goal=2),
+        Figure(NAME, f"{what}: slipway run to dbt compile", ratio(measured[2], measured[0]), goal=0.25),
+        Figure(
+            NAME,
+            f"{what}: slipway run that starts dbt to dbt compile",
+            ratio(measured[1], measured[0]),
+            goal=2,
+        ),
+        Figure(NAME, f"{what}: dbt build to dbt compile", ratio(measured[3], measured[0]), goal=2),
         Figure(NAME, f"{what}: data files that can be read", _without_files(tiny), "files", 0),
     ], [seconds(f"{NAME}, {what}", measured)]
 
