@@ -258,7 +258,7 @@ def test_run_shows_the_candidate_of_a_run_that_failed(world: World) -> None:
     assert asked(world, "select parcel from curated.weights where kg < 0", "--run", failed) == [["p7"]]
     assert asked(world, "select count(*) from reference.depots", "--run", failed) == [["2"]]
     line = world.refusal("sql", BY_DEPOT, "--run", failed, code=3)
-    assert line.startswith(f"Run {failed} has no table serving.depot_weights.")
+    assert line.startswith(f"run {failed} has no table serving.depot_weights.")
     # and none of it is published
     assert asked(world, "select count(*) from curated.weights where kg < 0") == [["0"]]
 
@@ -304,7 +304,7 @@ def test_everything_but_reading_is_refused(world: World, query: str, kind: str) 
     done = world.slipway("sql", query)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(
-        (f"slipway: {kind} is refused: published tables are only read here.", "slipway: only one")
+        (f"slipway: {kind} is refused: published tables are only read here.", "slipway: Only one")
     )
     assert not (world.folder / "stolen.csv").exists()
 
