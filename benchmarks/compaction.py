@@ -15,6 +15,7 @@ from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.iceberg.catalogs.commit import publish
 from slipway.maintenance.retention import History, TableHistory, pack
 from slipway.maintenance.survey import layout_of
+from slipway.names import TableName
 
 NAME = "compaction"
 ROWS = 2_000  # of a file
@@ -73,13 +74,13 @@ def slipway(_: Path, table: Path) -> float:
     lake.warm()
     name = lake.again("events")
     began = time.perf_counter()
-    location = lake.tables.locations()[SCHEMA, name]
+    location = lake.tables.locations()[TableName(SCHEMA, name)]
     now = datetime.now(UTC)
     history = History(now, now - now, {f"{SCHEMA}.{name}": TableHistory(location, None, {})})
     layout = layout_of(lake.tables, history, f"{SCHEMA}.{name}")
     bins = [[file.path for file in one.files] for one in pack(layout.files, layout.target)]
     assert sum(map(len, bins)) == len(layout.files)
-    what = Shorten((SCHEMA, name), location, bins)
+    what = Shorten(TableName(SCHEMA, name), location, bins)
     publish(lake.tables, [stage_shortened(lake.connection, lake.tables, what, "compacted")])
     return time.perf_counter() - began
 

@@ -15,6 +15,7 @@ from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 
 SCHEMA = "serving"
 COMPRESSION = {"write.parquet.compression-level": "3"}
@@ -50,7 +51,7 @@ class Lake:
     def write(self, name: str, sql: str, strategy: str = "replace", **options: Any) -> WriteResult:
         """Stage a query's result on top of what is published, and publish it."""
         self._writes += 1
-        identifier = (SCHEMA, name)
+        identifier = TableName(SCHEMA, name)
         location = self.tables.locations().get(identifier)
         request = WriteRequest(
             identifier,
@@ -73,9 +74,11 @@ class Lake:
     def again(self, name: str) -> str:
         """A second name for the present state of a table, so that writing to it leaves the first as it is."""
         copy = f"{name}_{uuid.uuid4().hex[:8]}"
-        self.tables.catalog.register_table((SCHEMA, copy), self.tables.locations()[SCHEMA, name])
+        self.tables.catalog.register_table(
+            TableName(SCHEMA, copy), self.tables.locations()[TableName(SCHEMA, name)]
+        )
         return copy
 
     def table(self, name: str) -> Table:
         """A published table."""
-        return self.tables.load((SCHEMA, name), self.tables.locations()[SCHEMA, name])
+        return self.tables.load(TableName(SCHEMA, name), self.tables.locations()[TableName(SCHEMA, name)])

@@ -32,6 +32,7 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 
 NAME = "memory"
 DAYS = 1000
@@ -105,9 +106,12 @@ def measure(case: str, rows: int, limit: str, threads: int, folder: Path) -> dic
     if case == "batches":
         connection.register("batches", batches(rows))
     kept = folder / "built"
-    base = tables.load(("layer", "thing"), kept.read_text()) if case == "merge" else None
+    base = tables.load(TableName("layer", "thing"), kept.read_text()) if case == "merge" else None
     request = WriteRequest(
-        ("layer", "thing"), run_id=case, release="release-1", **{"strategy": "replace", **CASES[case](rows)}
+        TableName("layer", "thing"),
+        run_id=case,
+        release="release-1",
+        **{"strategy": "replace", **CASES[case](rows)},
     )
     started = time.perf_counter()
     result = write(connection, tables, base, request)

@@ -18,6 +18,7 @@ from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment
 from slipway.errors import ConflictError
 from slipway.iceberg.tables import StagedTable, Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.run_manifest import Code
 from slipway.records.store import Records
@@ -106,7 +107,7 @@ class _Tables:
         self._run += 1
         number, now, staged = records.reserve(), tables.locations(), []
         for at in range(self._count) if only is None else [only]:
-            identifier = (SCHEMA, f"table_{at}")
+            identifier = TableName(SCHEMA, f"table_{at}")
             sql = f"select {self._run} as run, {at} as id"
             request = WriteRequest(identifier, sql, "replace", f"run-{self._run}", f"release-{number}")
             base = now.get(identifier)

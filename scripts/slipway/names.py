@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple, Self
 
 LONGEST_TABLE = 128
 """Characters of ``layer.table``. The longest file name with it is a candidate record, ``layer.table.json.000001``: 140 bytes,
@@ -31,6 +32,32 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _SPELLED = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"}
 )
+
+
+class TableName(NamedTuple):
+    """The name of a table in an environment; pyiceberg takes it as an identifier, and JSON has it as a list."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The table that ``namespace.name`` means; only a namespace may have dots in it."""
+        namespace, _, name = text.rpartition(".")
+        return cls(namespace, name)
+
+    @classmethod
+    def of(cls, parts: Sequence[str]) -> Self:
+        """The table of an Iceberg identifier, of which all parts but the last are the namespace."""
+        return cls(".".join(parts[:-1]), parts[-1])
+
+    @property
+    def layer(self) -> str:
+        """The first part of the namespace."""
+        return self.namespace.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.name}"
 
 
 class Kind(StrEnum):

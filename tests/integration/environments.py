@@ -17,7 +17,8 @@ from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode
-from slipway.iceberg.tables import TableId, Tables
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.release_records import Release as ReleaseRecord
 from slipway.records.run_manifest import Code
@@ -49,11 +50,10 @@ class Place:
         self.tables.__dict__["catalog"] = self._opened
 
     def name(self, table: str) -> str:
-        return ".".join(self.id(table))
+        return str(self.id(table))
 
-    def id(self, table: str) -> TableId:
-        namespace, name = table.split(".")
-        return f"{self.prefix}_{namespace}", name
+    def id(self, table: str) -> TableName:
+        return TableName.parse(f"{self.prefix}_{table}")
 
     def stage(self, **numbers: int) -> Callable[[], ReleaseRecord]:
         """Stage tables ``namespace_name=number``; the result publishes them."""
@@ -67,7 +67,7 @@ class Place:
             loaded = self.tables.load(identifier, base) if base else None
             staged.append(write(self.connection, self.tables, loaded, request).staged)
             record = record_of(staged[-1], number)
-            self.records.write(run_id, f"candidate/{'.'.join(identifier)}.json", record)
+            self.records.write(run_id, f"candidate/{identifier}.json", record)
         intent = Intent(number=number, run_id=run_id, code=CODE)
         return lambda: release(self.tables, self.records, staged, intent)
 

@@ -25,7 +25,8 @@ from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.catalogs.glue_catalog import GlueMover
 from slipway.iceberg.catalogs.updates import UpdateMover
 from slipway.iceberg.restoring import find_source, retired, stage_state
-from slipway.iceberg.tables import TableId, Tables
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.release_records import Release as ReleaseRecord
 from slipway.records.store import Records
@@ -370,7 +371,7 @@ def test_a_commit_between_look_and_move_is_not_lost(glue: Place, monkeypatch: py
     real = GlueMover._holding
     foreign: list[int] = []
 
-    def late(self: GlueMover, identifier: TableId, location: str) -> object:
+    def late(self: GlueMover, identifier: TableName, location: str) -> object:
         held = real(self, identifier, location)
         if identifier == glue.id("raw.b") and not foreign:
             foreign.append(glue.commit("raw.b"))

@@ -22,6 +22,7 @@ from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal
+from slipway.names import TableName
 
 Row = tuple[Any, ...]
 
@@ -49,7 +50,7 @@ class Lake:
         """Stage a query's result on top of what was written before."""
         self.writes += 1
         request = WriteRequest(
-            ("layer", self.name),
+            TableName("layer", self.name),
             sql,
             strategy,
             run_id=f"run-{self.writes}",

@@ -14,6 +14,7 @@ from slipway.canary.builds import Build, build
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.environments.environment import Environment
 from slipway.errors import NotFoundError
+from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.run_manifest import RunManifest
 from slipway.runs.replayable import is_history
@@ -112,10 +113,12 @@ def _pins(environment: Environment) -> dict[str, str]:
 
     records = Records(environment)
     shown = {
-        ".".join(identifier): location
+        str(identifier): location
         for identifier, location in visible_tables(Tables(environment), records).locations.items()
     }
-    found = {name: location for name, location in shown.items() if name.partition(".")[0] in _INPUT_LAYERS}
+    found = {
+        name: location for name, location in shown.items() if TableName.parse(name).layer in _INPUT_LAYERS
+    }
     if not found:
         raise NotFoundError(
             f"No input is published in {environment.name}",

@@ -12,6 +12,7 @@ import click
 
 from slipway.cli import options
 from slipway.cli.render import figures, output
+from slipway.names import TableName
 from slipway.secrets import MASK
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _release(found: Connection, form: str) -> None:
         }
         output.as_json({"name": found.name, "release": found.release, "tables": tables})
         return
-    schemas = sorted({name.rpartition(".")[0] for name in found.tables})
+    schemas = sorted({TableName.parse(name).namespace for name in found.tables})
     is_s3 = any(version.metadata_location.startswith("s3") for version in found.tables.values())
     output.result(f"-- release {found.release} of {found.name} for DuckDB")
     for line in (

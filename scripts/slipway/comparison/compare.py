@@ -15,6 +15,7 @@ from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.relations import Column, Pair, common_type, count_rows
 from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, not_compared
 from slipway.comparison.verdict import judge
+from slipway.names import TableName
 from slipway.records.run_manifest import Node, RunManifest
 
 if TYPE_CHECKING:
@@ -259,5 +260,4 @@ def _scan(tables: Tables, name: str, table: BuiltTable | None) -> str | None:
 
     if table is None:
         return None
-    namespace, _, identifier = name.rpartition(".")
-    return whole_scan(tables.load_to_read((namespace, identifier), table.metadata_location))
+    return whole_scan(tables.load_to_read(TableName.parse(name), table.metadata_location))

@@ -30,7 +30,7 @@ from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.errors import SlipwayError
 from slipway.iceberg.schema import fingerprint
-from slipway.iceberg.tables import TableId
+from slipway.names import TableName
 from slipway.records.run_manifest import Node
 from slipway.releases.publication import figures
 from slipway.releases.table_state import TableState, read_state
@@ -72,7 +72,7 @@ def unchanged(
         if identifier not in session.batched:
             session.nodes[unique_id] = Node(
                 unique_id=unique_id,
-                table=".".join(identifier),
+                table=str(identifier),
                 status="",
                 change="none",
                 node_key=key,
@@ -200,7 +200,7 @@ def write_node(
 
 
 def _request(
-    session: Session, node: Any, identifier: TableId, state: TableState, config: Mapping[str, Any]
+    session: Session, node: Any, identifier: TableName, state: TableState, config: Mapping[str, Any]
 ) -> WriteRequest:
     return WriteRequest(
         identifier=identifier,

@@ -322,7 +322,7 @@ def _replaced(session: Session) -> str:
 
 def _inputs(session: Session) -> list[InputSnapshot]:
     """Tables the run read and did not make, those of the run that it continues with them."""
-    made = {f"{session.environment.name}.{'.'.join(identifier)}" for identifier in session.staged}
+    made = {f"{session.environment.name}.{identifier}" for identifier in session.staged}
     before = session.continues.inputs if session.continues else []
     found = [read for read in before if read.table not in made and read.table not in session.read]
     for name, table in sorted(session.read.items()):

@@ -60,4 +60,4 @@ def check_batched(session: Session, manifest: Any) -> None:
         if unknown := [columns for columns in contract.unique if not held.is_unique(columns)]:
             scan = session.views.scan(staged.table)
             cursor = session.views.cursor.cursor()
-            check_unique(cursor, ".".join(staged.identifier), replace(contract, unique=unknown), scan)
+            check_unique(cursor, str(staged.identifier), replace(contract, unique=unknown), scan)

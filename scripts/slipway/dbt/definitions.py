@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.dbt.keys.node_key import definition_key, manifest_node
 from slipway.dbt.renames import made_under_new_name
 from slipway.errors import ConfigError
+from slipway.names import TableName
 from slipway.records.run_manifest import Definition, Node
 from slipway.releases.table_state import TableState, others, read_state, why_stale
 
@@ -74,9 +75,9 @@ def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     node = manifest_node(manifest, noted.unique_id) if manifest else None
     if node is None or noted.table is None or noted.change in ("pinned", "none"):
         return noted
-    namespace, _, name = noted.table.partition(".")
-    staged = session.staged.get((namespace, name))
-    made_by = read_state(staged.table if staged else session.base((namespace, name))).made_by
+    table = TableName.parse(noted.table)
+    staged = session.staged.get(table)
+    made_by = read_state(staged.table if staged else session.base(table)).made_by
     made = {"made_by": list(made_by)}
     if not may_be_stale(node):
         return noted.model_copy(update=made)

@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from slipway.dbt.inputs import identifier_of
 from slipway.dbt.session import Session
 from slipway.iceberg.types import duckdb_type, literal, quote
+from slipway.names import TableName
 from slipway.releases.publication import figures
 
 _FIXED = (
@@ -35,7 +36,7 @@ def catalog_query(session: Session, relations: Iterable[Any]) -> str:
     for database, schema in sorted({(relation.database, relation.schema) for relation in relations}):
         if session.is_environment(database):
             for name in session.names(database, schema):
-                table = session.current(database, (schema, name))
+                table = session.current(database, TableName(schema, name))
                 if table is not None:
                     rows += list(_rows(database, schema, name, table))
     columns = [*_FIXED]
@@ -117,7 +118,7 @@ def own_columns(session: Session, cursor: duckdb.DuckDBPyConnection, manifest: A
     """
     from dbt_common.events.contextvars import get_node_info
 
-    identifier = (relation.schema, relation.identifier)
+    identifier = TableName(relation.schema, relation.identifier)
     test = manifest.unit_tests.get(str(get_node_info().get("unique_id")))
     tested = test.depends_on.nodes[0] if test else ""
     if not tested or identifier_of(manifest, tested) != identifier:

@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 
 from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.session import LANDING, Session
-from slipway.iceberg.tables import TableId
+from slipway.names import TableName
 from slipway.records.run_manifest import (
     Conservation,
     Freshness,
@@ -52,7 +52,7 @@ def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
 def _taken_over(session: Session, results: Sequence[Any]) -> list[Node]:
     """Nodes whose tables a retry publishes as the run that failed had staged them."""
     again = {result.node.unique_id for result in results}
-    staged = {".".join(identifier) for identifier in session.staged}
+    staged = {str(identifier) for identifier in session.staged}
     failed = session.continues.nodes if session.continues else []
     return [node for node in failed if node.table in staged and node.unique_id not in again]
 
@@ -127,11 +127,10 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
         named = node.config.get("conserves") if node.resource_type == "model" else None
         if not named:
             continue
-        quarantine = (node.schema, node.alias)
-        identifiers = [tuple(str(named[part]).split(".", 1)) for part in ("raw", "curated")]
+        quarantine = TableName(node.schema, node.alias)
+        identifiers = [TableName.parse(str(named[part])) for part in ("raw", "curated")]
         raw, curated, bad = (
-            session.current(session.environment.name, (identifier[0], identifier[1]))
-            for identifier in (*identifiers, quarantine)
+            session.current(session.environment.name, identifier) for identifier in (*identifiers, quarantine)
         )
         if raw is None or curated is None or bad is None or session.is_slice:
             continue
@@ -140,7 +139,7 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
             Conservation(
                 raw=named["raw"],
                 curated=named["curated"],
-                quarantine=".".join(quarantine),
+                quarantine=str(quarantine),
                 landed=rows[0],
                 curated_rows=rows[1],
                 quarantined_rows=rows[2],
@@ -151,9 +150,9 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
     return found
 
 
-def _rows_by_rule(session: Session, quarantine: TableId, table: Table) -> dict[str, int]:
+def _rows_by_rule(session: Session, quarantine: TableName, table: Table) -> dict[str, int]:
     """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
-    name = ".".join(quarantine)
+    name = str(quarantine)
     if session.previous and _was_read_by(session.previous, name, table):
         for item in session.previous.conservation:
             if item.quarantine == name:
@@ -173,7 +172,7 @@ def as_of(session: Session) -> str | None:
     if given or named.count(".") != 2:
         return str(given) if given else None
     schema, name, column = named.split(".")
-    table = session.current(session.environment.name, (schema, name))
+    table = session.current(session.environment.name, TableName(schema, name))
     if table is None:
         return None
     previous = session.previous

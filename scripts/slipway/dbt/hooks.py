@@ -27,6 +27,7 @@ from slipway.environments.environment import Mode
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.landing.area import nothing_to_land
+from slipway.names import TableName
 from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
 from slipway.releases.candidates import staged_of
 from slipway.releases.holds import Holds
@@ -299,12 +300,12 @@ def _resume(session: Session, run_id: str) -> None:
     """
     published = session.locations(session.outputs)
     for record in session.records.candidate(run_id):
-        namespace, name = record["table"]
-        now = None if (namespace, name) in session.renamed else published.get((namespace, name))
-        if not stands_on(session.outputs, (namespace, name), record["base"], now):
+        table = TableName.of(record["table"])
+        now = None if table in session.renamed else published.get(table)
+        if not stands_on(session.outputs, table, record["base"], now):
             raise NotFoundError(
                 f"Run {run_id} cannot be continued",
-                f"{namespace}.{name} was published since",
+                f"{table} was published since",
                 "Start a new run",
             )
         session.release = int(record["release"])  # its tables carry the tag of this number

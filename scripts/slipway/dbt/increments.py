@@ -18,6 +18,7 @@ from slipway.iceberg.schema import top_level
 from slipway.iceberg.snapshots import content_of
 from slipway.iceberg.tables import ancestors
 from slipway.iceberg.types import literal, quote
+from slipway.names import TableName
 from slipway.releases.table_state import read_state
 
 
@@ -135,7 +136,7 @@ def _changed_values(
     if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
         return None
     values: set[object] = set()
-    name = ".".join(table.name())
+    name = str(TableName.of(table.name()))
     for snapshot in snapshots:
         for manifest in manifests_of(snapshot, table.io, name):
             if manifest.added_snapshot_id != snapshot.snapshot_id:

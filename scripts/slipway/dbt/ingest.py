@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.dbt.keys.node_key import tables_read
 from slipway.errors import ConfigError, NotFoundError
-from slipway.iceberg.tables import TableId
 from slipway.landing.land import outstanding
 from slipway.landing.ledger import contents_key
+from slipway.names import TableName
 from slipway.records.run_manifest import LandedFile, Outstanding
 from slipway.releases.table_state import read_state
 
@@ -75,7 +75,7 @@ class Intake:
 
 def make_offer(session: Session, feed: str) -> Offer:
     """Decide what the raw model of a feed reads in this run; nothing where it is pinned to what is published."""
-    raw: TableId = ("raw", feed)
+    raw = TableName("raw", feed)
     accepted = session.landing.ledger.accepted(feed)
     contents = {sha for sha, entry in accepted.items() if entry.rows}
     if session.whole_input(raw) is not None:
@@ -96,7 +96,7 @@ def make_offer(session: Session, feed: str) -> Offer:
 
 def ingested(session: Session, feed: str) -> Collection[str]:
     """Checksums of the contents that the published raw table of a feed holds."""
-    table = session.base(("raw", feed))
+    table = session.base(TableName("raw", feed))
     if table is None:
         return ()
     accepted = session.landing.ledger.accepted(feed)
@@ -107,7 +107,7 @@ def ingested(session: Session, feed: str) -> Collection[str]:
     return {row[0] for row in session.views.query(f"select distinct _file_sha256 from {scan}")}
 
 
-def show_landing(session: Session, database: str, identifier: TableId) -> None:
+def show_landing(session: Session, database: str, identifier: TableName) -> None:
     """Make a feed readable under its dbt name.
 
     Raises:
@@ -124,17 +124,17 @@ def show_landing(session: Session, database: str, identifier: TableId) -> None:
     session.views.select(database, identifier, select, offer.key)
 
 
-def feed_of(session: Session, node: Any, identifier: TableId) -> str | None:
+def feed_of(session: Session, node: Any, identifier: TableName) -> str | None:
     """The feed that a model takes into its raw table, None for any other model."""
     if identifier[0] != "raw" or identifier[1] not in session.landing.feeds:
         return None
     return identifier[1] if ("landing", identifier[1]) in _sources(session.manifest, node) else None
 
 
-def _check_readers(manifest: Any, source: TableId) -> None:
+def _check_readers(manifest: Any, source: TableName) -> None:
     """Refuse models that would take what no later run shows them again."""
     schema, feed = source
-    raw: TableId = ("raw", feed)
+    raw = TableName("raw", feed)
     nodes = manifest.nodes.values() if manifest else ()
     once = any((node.schema, node.alias) == raw and _is_appended(node) for node in nodes if _is_built(node))
     for node in nodes:
@@ -159,12 +159,12 @@ def _is_appended(node: Any) -> bool:
     return str(node.config.materialized) in ("incremental", "snapshot")
 
 
-def _sources(manifest: Any, node: Any) -> list[TableId]:
+def _sources(manifest: Any, node: Any) -> list[TableName]:
     read = [manifest.sources.get(name) for name in tables_read(manifest, node.unique_id)]
-    return [(source.schema, source.identifier) for source in read if source is not None]
+    return [TableName(source.schema, source.identifier) for source in read if source is not None]
 
 
-def is_replaced(manifest: Any, raw: TableId) -> bool:
+def is_replaced(manifest: Any, raw: TableName) -> bool:
     """Whether this run writes the raw table anew, so that it has to read again what it holds already."""
     from dbt.flags import get_flags
 

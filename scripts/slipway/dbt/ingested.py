@@ -13,6 +13,7 @@ from slipway.dbt.keys.node_key import node_key
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ContractError, NotFoundError, SlipwayError
 from slipway.iceberg.types import literal, quote
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -55,7 +56,7 @@ def write_landed(
             _check_ingested(session, feed, request, result.staged.table)
             return result
     session.intake.decide_again(feed)
-    show_landing(session, session.environment.name, ("landing", feed))
+    show_landing(session, session.environment.name, TableName("landing", feed))
     inputs = inputs_of(session, manifest, node.unique_id)
     key = node_key(manifest, node.unique_id, inputs, session.vars)
     noted = session.nodes[node.unique_id]
@@ -125,7 +126,7 @@ def _check_rows(session: Session, feed: str, table: Table) -> None:
     files = session.landing.given(feed)
     scan = session.views.scan(table)
     # written anew with the content that it has, a table keeps the rows of earlier runs
-    anew = is_replaced(session.manifest, ("raw", feed))
+    anew = is_replaced(session.manifest, TableName("raw", feed))
     mine = "" if anew else f"where _run_id = {literal(session.request.run_id)}"
     query = f"select _file_sha256, count(*) from {scan} {mine} group by all"
     held = dict(session.views.query(query)) if files else {}

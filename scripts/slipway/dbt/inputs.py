@@ -21,8 +21,8 @@ from slipway.engines.duckdb.batches import covers
 from slipway.errors import ConfigError
 from slipway.iceberg.schema import find_column
 from slipway.iceberg.snapshots import current_content
-from slipway.iceberg.tables import TableId
 from slipway.iceberg.types import quote
+from slipway.names import TableName
 from slipway.releases.table_state import read_state
 from slipway.runs.origin import UNVERSIONED
 
@@ -36,13 +36,13 @@ def inputs_of(session: Session, manifest: Any, unique_id: str) -> dict[str, str]
     return found
 
 
-def identifier_of(manifest: Any, unique_id: str) -> TableId:
+def identifier_of(manifest: Any, unique_id: str) -> TableName:
     """The table of a model, seed, snapshot or source."""
     node = manifest_node(manifest, unique_id)
-    return node.schema, node.identifier if node.resource_type == "source" else node.alias
+    return TableName(node.schema, node.identifier if node.resource_type == "source" else node.alias)
 
 
-def consumed(session: Session, identifier: TableId, database: str, source: TableId) -> str | None:
+def consumed(session: Session, identifier: TableName, database: str, source: TableName) -> str | None:
     """The snapshot of ``source`` that the published ``identifier`` was built from."""
     known = read_state(session.base(identifier)).inputs
     found = known.get(_name(session, database, source))
@@ -51,7 +51,7 @@ def consumed(session: Session, identifier: TableId, database: str, source: Table
     return found
 
 
-def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableId]:
+def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableName]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 
     A table of this run is always its own (macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
@@ -69,16 +69,16 @@ def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, Tab
         return node.database, identifier
     favoured = flags.FAVOR_STATE and unique_id not in selected_resources.SELECTED_RESOURCES
     if favoured or session.current(session.environment.name, identifier) is None:
-        return deferred.database, (deferred.schema, deferred.identifier)
+        return deferred.database, TableName(deferred.schema, deferred.identifier)
     return node.database, identifier
 
 
-def _name(session: Session, database: str, name: TableId) -> str:
+def _name(session: Session, database: str, name: TableName) -> str:
     own = name[0] == LANDING or database == session.environment.name
     return ".".join(name if own else (database, *name))
 
 
-def _version(session: Session, database: str, identifier: TableId) -> str:
+def _version(session: Session, database: str, identifier: TableName) -> str:
     """The content; of what is no Iceberg table, such as a file or an attached database, nobody knows whether it changed."""
     if identifier[0] == LANDING:
         return session.intake.offer(identifier[1]).key
@@ -120,7 +120,7 @@ def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: st
         kind = _type_of(cursor, node, column)
         if kind in _TIMES and not (kind == "DATE" and size == "hour"):
             continue
-        name = ".".join(identifier_of(manifest, node.unique_id))
+        name = str(identifier_of(manifest, node.unique_id))
         raise ConfigError(
             f"{model.name}: event_time {column} of its input {name} is of type {kind}",
             "a date has no hour, and batches are hours"
@@ -142,7 +142,7 @@ def notes(session: Session, manifest: Any, unique_id: str, built: Sequence[tuple
     """
     for node in filtered_inputs(manifest, unique_id):
         identifier = identifier_of(manifest, node.unique_id)
-        database, name = node.database, ".".join(identifier)
+        database, name = node.database, str(identifier)
         table = session.current(database, identifier) if session.is_environment(database) else None
         field = find_column(table.schema(), str(node.config.event_time)) if table else None
         current = table.current_snapshot() if table else None

@@ -13,7 +13,7 @@ import duckdb
 from slipway.dbt.keys.node_key import manifest_node
 from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined, without
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
-from slipway.iceberg.tables import TableId
+from slipway.names import TableName
 from slipway.releases.table_state import TableState, read_state
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ class Unstaged:
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._waiting: dict[TableId, Callable[[], None]] = {}
+        self._waiting: dict[TableName, Callable[[], None]] = {}
 
-    def later(self, identifier: TableId, stage: Callable[[], None]) -> None:
+    def later(self, identifier: TableName, stage: Callable[[], None]) -> None:
         """Take note of a table that was written to."""
         with self._lock:
             self._waiting[identifier] = stage
 
-    def stage(self, identifier: TableId) -> None:
+    def stage(self, identifier: TableName) -> None:
         """Stage a table, if it waits for that."""
         with self._lock:
             if stage := self._waiting.get(identifier):
@@ -138,7 +138,7 @@ def is_last(manifest: Any, unique_id: str, window: Window) -> bool:
     return window.end == _moment(cut.build_end_time())
 
 
-def is_built(session: Session, identifier: TableId, node_key: str, window: Window) -> bool:
+def is_built(session: Session, identifier: TableName, node_key: str, window: Window) -> bool:
     """Whether the table holds this batch already, from the same code and inputs."""
     state = _state(session, identifier)
     return state.node_key == node_key and covers(list(state.batches), window.span)
@@ -188,7 +188,7 @@ def write_batch(
     return model, rows
 
 
-def _state(session: Session, identifier: TableId) -> TableState:
+def _state(session: Session, identifier: TableName) -> TableState:
     if identifier in session.batched:
         return session.batched[identifier].state
     staged = session.staged.get(identifier)

@@ -102,7 +102,7 @@ def changed(project: Path, environment: Environment, shown: Mapping[str, str]) -
 
     def state(node: Any) -> TableState:
         identifier = identifier_of(manifest, node.unique_id)
-        return read_state(tables.load(identifier, shown[".".join(identifier)]))
+        return read_state(tables.load(identifier, shown[str(identifier)]))
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         states = list(pool.map(state, built))
@@ -135,4 +135,4 @@ def _selector(node: Any) -> str:
 def _name(manifest: Any, node: Any) -> str:
     if node.resource_type not in ("model", "seed"):  # histories are taken as they are, whatever their code
         return ""
-    return ".".join(identifier_of(manifest, node.unique_id))
+    return str(identifier_of(manifest, node.unique_id))

@@ -30,6 +30,7 @@ from slipway.dbt.volatility import check_listings
 from slipway.engines.duckdb import engine, spill
 from slipway.environments.profiles import Profile
 from slipway.errors import ContractError, SlipwayError
+from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
 
 _current: Plugin | None = None
@@ -127,7 +128,7 @@ class Plugin(BasePlugin):
 
     def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a model has a table to add to: its own environment's, not one it may merely read."""
-        identifier = (relation.schema, relation.identifier)
+        identifier = TableName(relation.schema, relation.identifier)
         config["exists"] = (
             identifier not in self.session.rebuilt and self.session.base(identifier) is not None
         )
@@ -136,7 +137,7 @@ class Plugin(BasePlugin):
         """Make a referenced table readable as this run sees it."""
         if self.session.is_environment(relation.database):
             self._attach(relation.database)
-            self.session.pin(relation.database, (relation.schema, relation.identifier))
+            self.session.pin(relation.database, TableName(relation.schema, relation.identifier))
         if config.get("columns"):
             config["columns"] = own_columns(self.session, thread_cursor(), self.manifest, relation)
 
@@ -258,10 +259,12 @@ class Plugin(BasePlugin):
         return FACTORY.adapters["duckdb"].get_macro_resolver()
 
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
-        source, this = (relation.schema, relation.identifier), config["this"]
+        source, this = TableName(relation.schema, relation.identifier), config["this"]
         known = self.session.is_environment(relation.database)
         table = self.session.current(relation.database, source) if known else None
-        return table, consumed(self.session, (this.schema, this.identifier), relation.database, source)
+        return table, consumed(
+            self.session, TableName(this.schema, this.identifier), relation.database, source
+        )
 
     def _attach(self, database: str) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from slipway.errors import ConfigError
 from slipway.iceberg.restoring import retired
 from slipway.iceberg.snapshots import confirm_snapshot
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import TableId
+from slipway.names import TableName
 from slipway.records.run_manifest import Definition
 from slipway.releases.candidates import record_of
 from slipway.releases.table_state import TableState, read_state
@@ -37,7 +37,7 @@ class _With:
         return getattr(self._manifest, name)
 
 
-def was(node: Any) -> TableId | None:
+def was(node: Any) -> TableName | None:
     """The table that a node continues under another name, ``layer.table`` or a table of its own layer; None without.
 
     Raises:
@@ -49,26 +49,26 @@ def was(node: Any) -> TableId | None:
     layer, _, name = str(given).rpartition(".")
     if not name or not isinstance(given, str):
         raise ConfigError(f"{node.name}: was is {given!r}", "it names no table", "Write table or layer.table")
-    return layer or node.schema, name
+    return TableName(layer or node.schema, name)
 
 
-def rename(manifest: Any, locations: dict[TableId, str]) -> dict[TableId, TableId]:
+def rename(manifest: Any, locations: dict[TableName, str]) -> dict[TableName, TableName]:
     """Tables that a project has under a new name, to the name that the catalog has them under.
 
     Args:
         manifest: dbt's, None when the project is not known.
         locations: what the catalog names; the new names are added, with what the old ones show.
     """
-    found: dict[TableId, TableId] = {}
+    found: dict[TableName, TableName] = {}
     for node in manifest.nodes.values() if manifest else ():
-        new = (node.schema, getattr(node, "alias", ""))
+        new = TableName(node.schema, getattr(node, "alias", ""))
         if (old := was(node)) and old in locations and new not in locations:
             found[new] = old
     locations |= {new: locations[old] for new, old in found.items()}
     return found
 
 
-def former_name(manifest: Any, table: TableId) -> TableId | None:
+def former_name(manifest: Any, table: TableName) -> TableName | None:
     """The name that a table had before, as its model says."""
     nodes = manifest.nodes.values() if manifest else ()
     return next(
@@ -80,11 +80,11 @@ def former_name(manifest: Any, table: TableId) -> TableId | None:
 def rename_problems(nodes: Sequence[Any]) -> Iterator[str]:
     """What is wrong with ``was`` in a project."""
     makers = {(node.schema, node.alias): node for node in nodes}
-    heirs: dict[TableId, Any] = {}
+    heirs: dict[TableName, Any] = {}
     for node in nodes:
         if (old := was(node)) is None:
             continue
-        name = ".".join(old)
+        name = str(old)
         if old in makers:
             yield f"{node.name} has was: {name}, and {makers[old].name} makes {name}: remove one of them"
         if old in heirs:
@@ -100,7 +100,7 @@ def _former_keys(session: Session, unique_id: str, inputs: Mapping[str, str]) ->
         unique_id: the node.
         inputs: what it reads, as for ``node_key``.
     """
-    before = {".".join(new): ".".join(old) for new, old in session.renamed.items()}
+    before = {str(new): str(old) for new, old in session.renamed.items()}
     read = {before.get(table, table): content for table, content in inputs.items()}
     return {
         node_key(manifest, called, read, session.vars) for manifest, called in _formerly(session, unique_id)
@@ -130,7 +130,7 @@ def made_under_new_name(
 def _formerly(session: Session, unique_id: str) -> Iterator[tuple[Any, str]]:
     """Manifests in which a node has its former name, with its unique id there."""
     node = manifest_node(session.manifest, unique_id)
-    layer, name = session.renamed[node.schema, node.alias]
+    layer, name = session.renamed[TableName(node.schema, node.alias)]
     ids = dict.fromkeys((unique_id, f"{unique_id.rpartition('.')[0]}.{name}"))
     aliases = dict.fromkeys((node.config.get("alias"), None, name))
     for called, alias, schema in product(ids, aliases, dict.fromkeys((node.config.get("schema"), layer))):
@@ -139,12 +139,12 @@ def _formerly(session: Session, unique_id: str) -> Iterator[tuple[Any, str]]:
         yield _With(session.manifest, called, twin), called
 
 
-def retire_old_name(session: Session, old: TableId) -> None:
+def retire_old_name(session: Session, old: TableName) -> None:
     """Take it into a run's candidate that the catalog is not to name a table's old name any more."""
     if old not in session.retired:
         session.retired[old] = retired(session.outputs, old, session.locations(session.outputs)[old])
         content = record_of(session.retired[old], session.release)
-        session.records.write(session.request.run_id, f"candidate/{'.'.join(old)}.json", content)
+        session.records.write(session.request.run_id, f"candidate/{old}.json", content)
 
 
 def take_over(session: Session, unique_id: str, base: Table, state: TableState) -> Table | None:

@@ -18,6 +18,7 @@ from slipway.dbt.keys.jinja_code import SHIMS
 from slipway.dbt.rendered import looked_at, sources_of
 from slipway.dbt.session import Session
 from slipway.landing.area import listing_digest
+from slipway.names import TableName
 from slipway.records.basis import Basis
 from slipway.records.run_manifest import Beginning, Outcome, RunManifest
 from slipway.runs.repeat import local_files, settings, tables
@@ -200,10 +201,6 @@ def _metadata_files(session: Session) -> Iterator[str]:
 
 
 def _tables(session: Session) -> list[Table]:
-    bases = (
-        session.base((namespace, name))
-        for node in session.nodes.values()
-        for namespace, _, name in [(node.table or "").partition(".")]
-    )
+    bases = (session.base(TableName.parse(node.table or "")) for node in session.nodes.values())
     found = [*session.read.values(), *(table for table in bases if table is not None)]
     return list({table.metadata_location: table for table in found}.values())

@@ -29,9 +29,10 @@ from slipway.engines.duckdb.target import check_readable
 from slipway.environments.environment import Environment, check_vars
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError, SlipwayError
-from slipway.iceberg.tables import StagedTable, TableId, Tables
+from slipway.iceberg.tables import StagedTable, Tables
 from slipway.landing.feeds import read_feeds
 from slipway.landing.land import Landing
+from slipway.names import TableName
 from slipway.records.run_manifest import Code, LandedFile, Node, RunManifest, RunRequest
 from slipway.records.store import Records
 from slipway.releases.candidates import check_case, record_of
@@ -80,16 +81,16 @@ class Session:
         self._healed: list[str] | None = None
         self.code = Code(commit=None, dirty=True)
         self.lock = threading.RLock()
-        self.staged: dict[TableId, StagedTable] = {}
-        self.renamed: dict[TableId, TableId] = {}
-        self.retired: dict[TableId, StagedTable] = {}
-        self.batched: dict[TableId, BatchedModel] = {}
+        self.staged: dict[TableName, StagedTable] = {}
+        self.renamed: dict[TableName, TableName] = {}
+        self.retired: dict[TableName, StagedTable] = {}
+        self.batched: dict[TableName, BatchedModel] = {}
         self.unstaged = Unstaged(self.lock)
-        self._stagings: Counter[TableId] = Counter()
+        self._stagings: Counter[TableName] = Counter()
         self.nodes: dict[str, Node] = {}
         self.read: dict[str, Table] = {}
         self.increments: defaultdict[str, dict[tuple[str | None, ...], Increment]] = defaultdict(dict)
-        self.rebuilt: set[TableId] = set()
+        self.rebuilt: set[TableName] = set()
         self.landed: list[LandedFile] = []
         self.intake = Intake(self)
         self.previous: RunManifest | None = None
@@ -98,7 +99,7 @@ class Session:
         self.carried: set[str] = set()
         self.test_keys: dict[str, str] = {}
         self._others: dict[str, Tables] = {target: self.inputs}
-        self._locations: dict[int, dict[TableId, str] | SlipwayError] = {}
+        self._locations: dict[int, dict[TableName, str] | SlipwayError] = {}
         self.views = Views(connection)
         self.volatility = Volatility(self.views)
 
@@ -151,7 +152,7 @@ class Session:
         """Whether a database is a target of the profile."""
         return database in self._profile.targets
 
-    def current(self, database: str, identifier: TableId) -> Table | None:
+    def current(self, database: str, identifier: TableName) -> Table | None:
         """A table as this run sees it: its candidate, or what was published when the run began."""
         if database == self.environment.name:
             self.unstaged.stage(identifier)
@@ -159,22 +160,22 @@ class Session:
                 return self.staged[identifier].table
             if self.scratch and (found := self.published(self.outputs, identifier)):
                 return found
-            if pin := (self.request.pins or {}).get(".".join(identifier)):
+            if pin := (self.request.pins or {}).get(str(identifier)):
                 return self.inputs.load(identifier, pin)
             if not self._may_read_whole(identifier):
                 return None
         return self.published(self.tables_of(database), identifier)
 
-    def base(self, identifier: TableId) -> Table | None:
+    def base(self, identifier: TableName) -> Table | None:
         """The table that a model of this run builds on."""
         return self.published(self.outputs, identifier)
 
-    def published(self, tables: Tables, identifier: TableId) -> Table | None:
+    def published(self, tables: Tables, identifier: TableName) -> Table | None:
         """A table as the catalog named it at first use."""
         location = self.locations(tables).get(identifier)
         return tables.load(identifier, location) if location else None
 
-    def whole_input(self, identifier: TableId, *, history: bool = False) -> Table | None:
+    def whole_input(self, identifier: TableName, *, history: bool = False) -> Table | None:
         """An input that a scratch run takes as it is, instead of building it; None for everything else.
 
         Args:
@@ -183,11 +184,11 @@ class Session:
         """
         if not self.scratch or (identifier[0] not in INPUT_LAYERS and not history):
             return None
-        if pin := (self.request.pins or {}).get(".".join(identifier)):
+        if pin := (self.request.pins or {}).get(str(identifier)):
             return self.inputs.load(identifier, pin)
         return self.published(self.inputs, identifier) if self.is_slice and not history else None
 
-    def locations(self, tables: Tables) -> dict[TableId, str]:
+    def locations(self, tables: Tables) -> dict[TableName, str]:
         """What the catalog named when it was first asked: one query is the pin of the whole run."""
         with self.lock:
             if (found := self._locations.get(id(tables))) is None:
@@ -196,7 +197,7 @@ class Session:
                 raise found  # at once: a silent store takes a minute, and dbt asks for each schema
             return found
 
-    def _look(self, tables: Tables) -> dict[TableId, str] | SlipwayError:
+    def _look(self, tables: Tables) -> dict[TableName, str] | SlipwayError:
         try:
             if tables is self.outputs:
                 self.heal()
@@ -240,7 +241,7 @@ class Session:
             found |= {one for one in self.locations(self.inputs) if one[0] in INPUT_LAYERS}
         return sorted(name for space, name in found if space == namespace)
 
-    def pin(self, database: str, identifier: TableId) -> None:
+    def pin(self, database: str, identifier: TableName) -> None:
         """Make a relation readable under its dbt name, as this run sees it."""
         if identifier[0] == LANDING:
             show_landing(self, database, identifier)
@@ -253,10 +254,10 @@ class Session:
                 self.views.scan(table)
             self.views.table(database, identifier, table.metadata_location)
             with self.lock:
-                self.read.setdefault(f"{database}.{'.'.join(identifier)}", table)
+                self.read.setdefault(f"{database}.{identifier}", table)
         elif sliced and self.published(self.inputs, identifier):
             raise NotFoundError(
-                f"{'.'.join(identifier)} is not in this slice",
+                f"{identifier} is not in this slice",
                 "the model that makes it is not selected",
                 f"Select it and what it needs, too: --select … +{model_name(self.manifest, identifier)}",
             )
@@ -273,14 +274,14 @@ class Session:
             count = self._stagings[staged.identifier]
         self.records.write(
             self.request.run_id,
-            f"candidate/{'.'.join(staged.identifier)}.json{f'.{count:06d}' if count > 1 else ''}",
+            f"candidate/{staged.identifier}.json{f'.{count:06d}' if count > 1 else ''}",
             record_of(staged, self.release),
         )
         if keeps_older_files(staged, self.request.run_id):
             self.views.scan(staged.table)
         self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
 
-    def _may_read_whole(self, identifier: TableId) -> bool:
+    def _may_read_whole(self, identifier: TableName) -> bool:
         return not (self.scratch and self.is_slice) or identifier[0] in INPUT_LAYERS
 
     @cached_property

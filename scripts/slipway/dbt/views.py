@@ -9,8 +9,9 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.scan import scan_of, whole_scan
-from slipway.iceberg.tables import StagedTable, TableId
+from slipway.iceberg.tables import StagedTable
 from slipway.iceberg.types import quote
+from slipway.names import TableName
 
 
 class Views:
@@ -39,11 +40,11 @@ class Views:
             self._whole.add(location)
         return scan_of(location)
 
-    def table(self, database: str, identifier: TableId, metadata_location: str) -> None:
+    def table(self, database: str, identifier: TableName, metadata_location: str) -> None:
         """Show one metadata file of an Iceberg table under a relation's name."""
         self.select(database, identifier, f"from {scan_of(metadata_location)}", metadata_location)
 
-    def select(self, database: str, identifier: TableId, select: str, version: str) -> None:
+    def select(self, database: str, identifier: TableName, select: str, version: str) -> None:
         """Show a query under a relation's name, unless this version of it is shown already."""
         key = (database, *identifier)
         with self._lock:

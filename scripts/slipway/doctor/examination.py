@@ -13,7 +13,8 @@ import duckdb
 from slipway.engines.duckdb import engine
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, UnavailableError
-from slipway.iceberg.tables import TableId, Tables
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.processes import is_held
 from slipway.records.release_records import Intent, Release
 from slipway.records.removed import removed_runs
@@ -61,7 +62,7 @@ class Examination:
         return file is not None and not file.is_file()
 
     @cached_property
-    def locations(self) -> Mapping[TableId, str]:
+    def locations(self) -> Mapping[TableName, str]:
         """What the catalog names; nothing, when there is none, or it was never used."""
         if self.has_no_catalog:
             return {}

@@ -29,6 +29,7 @@ from slipway.errors import (
 from slipway.iceberg.catalogs.commit import guarantee
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.iceberg.snapshots import release_tags
+from slipway.names import TableName
 from slipway.records.checksums import RESTORE, broken, made_anew, seal_of
 from slipway.records.record_files import REPAIRED, parse_record
 from slipway.records.release_records import Intent, Move, Release, ReleasedTable
@@ -117,19 +118,17 @@ def superseded(at: Examination) -> Iterator[Finding]:
             candidate = at.records.candidate(run_id)
         except DamagedError:
             continue
-        moved = [".".join(record["table"]) for record in candidate if not _can_follow(at, record)]
+        moved = [str(TableName.of(record["table"])) for record in candidate if not _can_follow(at, record)]
         if moved:
             yield _superseded(run_id, moved)
         return
 
 
 def _can_follow(at: Examination, record: Mapping[str, Any]) -> bool:
-    namespace, name = record["table"]
-    now = at.locations.get((namespace, name))
+    table = TableName.of(record["table"])
+    now = at.locations.get(table)
     try:
-        return now == record["metadata_location"] or stands_on(
-            at.tables, (namespace, name), record["base"], now
-        )
+        return now == record["metadata_location"] or stands_on(at.tables, table, record["base"], now)
     except UnavailableError:
         return False
 
@@ -259,7 +258,7 @@ def _intent(at: Examination, key: str) -> WriteBeside | None:
             continue
         if candidate and all(record["release"] == number for record in candidate):
             moves = {
-                ".".join(record["table"]): Move(
+                str(TableName.of(record["table"])): Move(
                     base=record["base"],
                     metadata_location=None if record["retires"] else record["metadata_location"],
                 )
@@ -278,11 +277,10 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
     }
     staged_at = before.published_at + timedelta(milliseconds=1) if before else datetime.fromtimestamp(0, UTC)
     for name, move in intent.tables.items():
-        namespace, _, table = name.rpartition(".")
         if move.metadata_location is None:
             tables.pop(name, None)
             continue
-        loaded = at.tables.load((namespace, table), move.metadata_location)
+        loaded = at.tables.load(TableName.parse(name), move.metadata_location)
         tables[name] = released_table(loaded, intent)
         staged_at = max(staged_at, datetime.fromtimestamp(loaded.metadata.last_updated_ms / 1000, UTC))
     return intent.published(
@@ -326,7 +324,7 @@ def tags(at: Examination) -> Iterator[Finding]:
     ended = _numbers(at)
     lost: dict[int, list[str]] = {}
     for identifier, location in sorted(at.locations.items()):
-        name = ".".join(identifier)
+        name = str(identifier)
         try:
             metadata = at.tables.load(identifier, location).metadata
             named = {tag: metadata.refs[tag].snapshot_id for tag in release_tags(metadata)}
@@ -361,9 +359,8 @@ def states(at: Examination) -> Iterator[Finding]:
             if table.metadata_location in looked_at:
                 continue
             looked_at.add(table.metadata_location)
-            namespace, _, bare = name.rpartition(".")
             try:
-                loaded = at.tables.load((namespace, bare), table.metadata_location)
+                loaded = at.tables.load(TableName.parse(name), table.metadata_location)
             except DamagedTableError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):  # or else removed by maintenance
                     yield Finding(name, f"it cannot be read as a whole: {error.why}", RESTORE)

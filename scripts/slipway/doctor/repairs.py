@@ -23,6 +23,7 @@ from slipway.doctor.record_checks import LOG, kept_log
 from slipway.errors import UnavailableError
 from slipway.iceberg.catalogs.commit import writing
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.records.run_manifest import Closed
 from slipway.releases.leases import Leases
 from slipway.releases.publication import heal
@@ -62,7 +63,7 @@ def _register(tables: Tables, step: Register) -> None:
     from pyiceberg.exceptions import TableAlreadyExistsError
 
     with writing(tables):
-        tables.catalog.create_namespace_if_not_exists(step.table.rpartition(".")[0])
+        tables.catalog.create_namespace_if_not_exists(TableName.parse(step.table).namespace)
         with suppress(TableAlreadyExistsError):
             tables.catalog.register_table(step.table, step.metadata_location)
 

@@ -17,10 +17,11 @@ from slipway.errors import DamagedError, DamagedTableError, UnavailableError
 from slipway.iceberg.content_names import RESTORE
 from slipway.iceberg.reading import check_whole, data_files, files_of, manifests_of, rows_of
 from slipway.iceberg.snapshots import current_content
-from slipway.iceberg.tables import TableId, uri
+from slipway.iceberg.tables import uri
 from slipway.landing.feed_files import FeedFiles
 from slipway.landing.feeds import Feed, read_feeds
 from slipway.landing.land import Landing
+from slipway.names import TableName
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import Outcome
 from slipway.releases.published import LEDGER, elsewhere, lost
@@ -33,7 +34,7 @@ def rows(at: Examination, table: Table) -> Iterator[Finding]:
     Raises:
         DamagedTableError: its metadata is missing or damaged.
     """
-    name, connection = ".".join(table.name()), at.connection
+    name, connection = str(TableName.of(table.name())), at.connection
     files = data_files(table)
     wanted = recorded(table.current_snapshot())
     scan = whole_scan(table)
@@ -97,7 +98,7 @@ def abandoned(at: Examination) -> Iterator[Finding]:
         if node.get("resource_type") in ("model", "seed", "snapshot")
     }
     for name in newest.without_model(made):
-        if _id(name) in at.locations:
+        if TableName.parse(name) in at.locations:
             yield Finding(
                 name,
                 "no model makes it any more, and readers still see what was published",
@@ -160,7 +161,7 @@ def _newest(at: Examination) -> Release | None:
 def _lost_release(at: Examination) -> Release | None:
     """The newest release, of a catalog that names none of its tables."""
     newest = _newest(at)
-    if newest is None or any(_id(name) in at.locations for name in newest.tables):
+    if newest is None or any(TableName.parse(name) in at.locations for name in newest.tables):
         return None
     return newest
 
@@ -171,7 +172,7 @@ def _is_there(at: Examination, table: ReleasedTable) -> bool:
 
 
 def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) -> Iterator[Finding]:
-    location = at.locations.get(_id(name))
+    location = at.locations.get(TableName.parse(name))
     if location is None:
         yield Finding(
             name,
@@ -180,7 +181,7 @@ def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) ->
         )
         return
     try:
-        loaded = at.tables.load(_id(name), location)
+        loaded = at.tables.load(TableName.parse(name), location)
     except UnavailableError:  # reported where files are examined
         return
     current = loaded.metadata.current_snapshot_id
@@ -206,7 +207,7 @@ def _columns(at: Examination, name: str, table: ReleasedTable, loaded: Table) ->
     if loaded.metadata_location == table.metadata_location:
         return ""
     try:
-        then = at.tables.load(_id(name), table.metadata_location).schema()
+        then = at.tables.load(TableName.parse(name), table.metadata_location).schema()
     except UnavailableError:
         return ""
     before = {field.field_id: f"{field.name} {field.field_type}" for field in then.fields}
@@ -232,14 +233,14 @@ def _tag(newest: Release, name: str, table: Table, current: int) -> Iterator[Fin
         )
 
 
-def _files(at: Examination, identifier: TableId, table: Table) -> Iterator[Finding]:
+def _files(at: Examination, identifier: TableName, table: Table) -> Iterator[Finding]:
     current = table.current_snapshot()
     if current is None:
         return
     whole = at.deep or identifier == LEDGER  # a run reads all of the ledger, and nothing else of its files
     wanted: dict[str, int] = {}
     try:
-        for manifest in manifests_of(current, table.io, ".".join(identifier)):
+        for manifest in manifests_of(current, table.io, str(identifier)):
             wanted[manifest.manifest_path] = manifest.manifest_length
         check_whole(table)
         if whole:
@@ -265,17 +266,12 @@ def _sizes(at: Examination, root: str, folder: str) -> dict[str, int]:
     return {f"{root}/{item.key}": item.size for item in store.entries(folder)}
 
 
-def _broken(identifier: TableId, why: str) -> Finding:
+def _broken(identifier: TableName, why: str) -> Finding:
     return Finding(
-        ".".join(identifier),
+        str(identifier),
         f"it cannot be read as a whole: {why}",
         "Restore the file from a copy, or show an earlier release with slipway rollback",
     )
-
-
-def _id(name: str) -> TableId:
-    namespace, _, table = name.rpartition(".")
-    return namespace, table
 
 
 _FIX = (
@@ -294,11 +290,11 @@ def counts(at: Examination) -> Iterator[Finding]:
 
 
 def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]:
-    location = at.locations.get(("raw", feed.name))
+    location = at.locations.get(TableName("raw", feed.name))
     if location is None or not landing.ledger.accepted(feed.name):
         return
     try:
-        table = at.tables.load(("raw", feed.name), location)
+        table = at.tables.load(TableName("raw", feed.name), location)
         scan = whole_scan(table)
     except UnavailableError:  # reported where files are examined
         return

@@ -31,6 +31,7 @@ from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg.content_names import RESTORE, is_named
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,7 +181,7 @@ def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
         return []
-    name = ".".join(table.name())
+    name = str(TableName.of(table.name()))
     manifests = manifests_of(snapshot, table.io, name)
     read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
     files = [entry.data_file for entry in chain.from_iterable(read)]
@@ -228,7 +229,7 @@ def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
         return
-    name = ".".join(table.name())
+    name = str(TableName.of(table.name()))
     manifests = manifests_of(snapshot, table.io, name)
     if not all(map(is_named, (snapshot.manifest_list, *(one.manifest_path for one in manifests)))):
         files_of(table, snapshot)
@@ -263,7 +264,7 @@ def _check_totals(table: Table, snapshot: Snapshot, rows: int, files: int) -> No
     for key, found in (("total-records", rows), ("total-data-files", files)):
         if (said := summary.get(key)) is not None and said != str(found):
             raise damaged(
-                f"metadata of {'.'.join(table.name())}",
+                f"metadata of {TableName.of(table.name())}",
                 table.metadata_location,
                 f"snapshot {snapshot.snapshot_id} says {key} {said}, and its manifests name {found}",
             )
@@ -286,7 +287,7 @@ def rows_of(table: Table) -> pa.Table:
 
         for file in data_files(table):
             with (
-                reading(f"data of {'.'.join(table.name())}", file.file_path),
+                reading(f"data of {TableName.of(table.name())}", file.file_path),
                 table.io.new_input(file.file_path).open() as stream,
             ):
                 pq.read_table(pa.BufferReader(stream.read()))
@@ -295,7 +296,7 @@ def rows_of(table: Table) -> pa.Table:
     summary = current.summary.additional_properties if current and current.summary else {}
     if summary.get("total-records", str(len(rows))) != str(len(rows)):
         files_of(table)  # tells which file it is, if it is one of the metadata
-        what = f"metadata of {'.'.join(table.name())}"
+        what = f"metadata of {TableName.of(table.name())}"
         why = f"it says total-records {summary['total-records']}, and {len(rows)} rows were read"
         raise damaged(what, table.metadata_location, why)
     return rows

@@ -21,7 +21,8 @@ from slipway.errors import DamagedTableError, NotFoundError, UnavailableError
 from slipway.iceberg.reading import files_of
 from slipway.iceberg.snapshots import ReplaceAll
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import StagedTable, TableId, Tables, uri
+from slipway.iceberg.tables import StagedTable, Tables, uri
+from slipway.names import TableName
 from slipway.storage.objects import object_store
 
 
@@ -47,7 +48,7 @@ def missing_file(table: Table, properties: Mapping[str, str]) -> str | None:
     return next((path for path in absent if not table.io.new_input(path).exists()), None)
 
 
-def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> TableMetadata:
+def find_state(tables: Tables, identifier: TableName, newest: str, goal: str) -> TableMetadata:
     """The metadata that shows an earlier state of a table, if the table can go back there.
 
     Args:
@@ -71,7 +72,7 @@ def find_state(tables: Tables, identifier: TableId, newest: str, goal: str) -> T
     return wanted
 
 
-def find_source(tables: Tables, identifier: TableId, sources: Sequence[str], goal: str) -> str:
+def find_source(tables: Tables, identifier: TableName, sources: Sequence[str], goal: str) -> str:
     """The newest metadata file from which a table that no catalog names can be brought back to an earlier state.
 
     Every file of the wanted snapshot must be there: whoever dropped the table may have removed them.
@@ -100,7 +101,7 @@ def find_source(tables: Tables, identifier: TableId, sources: Sequence[str], goa
     raise failure
 
 
-def _check_files(tables: Tables, identifier: TableId, goal: str) -> None:
+def _check_files(tables: Tables, identifier: TableName, goal: str) -> None:
     try:
         lost = missing_file(tables.load(identifier, goal), tables.environment.catalog_properties)
     except (FileNotFoundError, DamagedTableError) as error:
@@ -109,7 +110,7 @@ def _check_files(tables: Tables, identifier: TableId, goal: str) -> None:
         raise _gone(identifier, f"its file {lost.rsplit('/', 1)[-1]} is not there any more")
 
 
-def retired(tables: Tables, identifier: TableId, location: str) -> StagedTable:
+def retired(tables: Tables, identifier: TableName, location: str) -> StagedTable:
     """A table that the catalog is not to name any more; nothing of it is written or removed.
 
     Args:
@@ -120,7 +121,7 @@ def retired(tables: Tables, identifier: TableId, location: str) -> StagedTable:
     return StagedTable(identifier, tables.load(identifier, location), base=location, retires=True)
 
 
-def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, release: str) -> StagedTable:
+def stage_state(tables: Tables, identifier: TableName, newest: str, goal: str, release: str) -> StagedTable:
     """Stage a table as an earlier metadata file showed it; what came later stays in its history.
 
     Args:
@@ -139,7 +140,7 @@ def stage_state(tables: Tables, identifier: TableId, newest: str, goal: str, rel
     return tables.stage(transaction._table, transaction, new=False)
 
 
-def stage_empty(tables: Tables, identifier: TableId, newest: str, release: str) -> StagedTable:
+def stage_empty(tables: Tables, identifier: TableName, newest: str, release: str) -> StagedTable:
     """Stage a table without rows, which every reader can read; what it holds stays in its history.
 
     Args:
@@ -177,5 +178,5 @@ def _updates(have: TableMetadata, wanted: TableMetadata, release: str) -> tuple[
     return tuple(updates)
 
 
-def _gone(identifier: TableId, why: str) -> NotFoundError:
-    return NotFoundError(f"{'.'.join(identifier)} cannot be brought back", why, "Choose a later release")
+def _gone(identifier: TableName, why: str) -> NotFoundError:
+    return NotFoundError(f"{identifier} cannot be brought back", why, "Choose a later release")

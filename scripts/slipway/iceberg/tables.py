@@ -33,6 +33,7 @@ from slipway.iceberg import metadata_file
 from slipway.iceberg.catalogs.opening import connectable, locations, open_catalog
 from slipway.iceberg.reading import reading
 from slipway.iceberg.staging import Staging
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,9 +44,6 @@ _FILE_IO = "slipway.iceberg.file_io.StoreFileIO"
 
 FORMAT_VERSION = 2
 """What is written; readers take an older one, too."""
-
-TableId = tuple[str, str]
-"""Namespace and name of a table."""
 
 
 @dataclass
@@ -61,7 +59,7 @@ class StagedTable:
         registers: a table with a history enters the catalog again, or under another name; it has no base.
     """
 
-    identifier: TableId
+    identifier: TableName
     table: Table
     base: str | None
     updates: tuple[TableUpdate, ...] = field(default=(), repr=False)
@@ -79,7 +77,7 @@ class StagedTable:
 class Moved:
     """What a catalog shows right after tables were moved, and when that was, UTC."""
 
-    locations: dict[TableId, str]
+    locations: dict[TableName, str]
     at: datetime
 
 
@@ -122,7 +120,7 @@ class Tables:
             )
             raise self._failure from error
 
-    def locations(self, only: Collection[TableId] | None = None) -> dict[TableId, str]:
+    def locations(self, only: Collection[TableName] | None = None) -> dict[TableName, str]:
         """Current metadata location of every table, read in one consistent query where the catalog can.
 
         No metadata file is opened, except by REST catalogs, whose answer to a name is the whole table.
@@ -149,7 +147,7 @@ class Tables:
                 "Check that it is running and the credentials are right",
             ) from error
 
-    def load(self, identifier: TableId, metadata_location: str) -> Table:
+    def load(self, identifier: TableName, metadata_location: str) -> Table:
         """The table as one metadata file describes it; the catalog is not asked.
 
         Raises:
@@ -164,19 +162,19 @@ class Tables:
                 return Table(identifier, found.metadata, metadata_location, found.io, self.catalog)
             return found
 
-    def load_to_read(self, identifier: TableId, metadata_location: str) -> Table:
+    def load_to_read(self, identifier: TableName, metadata_location: str) -> Table:
         """The same without a catalog, which need not be reachable then; raises as ``load`` does."""
         return self._read(identifier, metadata_location, NoopCatalog(self.environment.name))
 
-    def _read(self, identifier: TableId, metadata_location: str, catalog: Catalog) -> Table:
+    def _read(self, identifier: TableName, metadata_location: str, catalog: Catalog) -> Table:
         io = self.io(metadata_location)
-        with reading(f"metadata of {'.'.join(identifier)}", metadata_location):
+        with reading(f"metadata of {identifier}", metadata_location):
             metadata = metadata_file.read(io, metadata_location)
         return Table(identifier, metadata, metadata_location, io, catalog)
 
     def new(
         self,
-        identifier: TableId,
+        identifier: TableName,
         schema: Schema,
         spec: PartitionSpec,
         order: SortOrder,
@@ -208,7 +206,7 @@ class Tables:
         with self._lock:
             self._loaded[location] = staged
         return StagedTable(
-            (".".join(table.name()[:-1]), table.name()[-1]),
+            TableName.of(table.name()),
             staged,
             None if new else table.metadata_location,
             transaction._updates,

@@ -18,7 +18,7 @@ from slipway.iceberg.catalogs.commit import conflict, is_atomic, mover, publish,
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.maintenance.retention import History
 from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
-from slipway.maintenance.survey import identifier_of
+from slipway.names import TableName
 from slipway.records.run_manifest import new_run_id
 from slipway.storage.objects import canonical, object_store
 
@@ -67,7 +67,7 @@ def apply_commit(
         UnavailableError: the catalog or the store cannot be written.
     """
     what = Shorten(
-        identifier_of(commit.table),
+        TableName.parse(commit.table),
         history.tables[commit.table].location,
         [[file.path for file in one.files] for one in commit.compact.bins] if commit.compact else [],
         [int(snapshot) for snapshot in commit.expire.snapshots] if commit.expire else [],

@@ -18,7 +18,7 @@ from slipway.iceberg import metadata_file
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.iceberg.reading import data_files, entries_of, manifests_of, reading
 from slipway.iceberg.snapshots import release_tags
-from slipway.iceberg.tables import TableId, Tables
+from slipway.iceberg.tables import Tables
 from slipway.maintenance.protection import Kept, kept
 from slipway.maintenance.retention import (
     Candidate,
@@ -33,6 +33,7 @@ from slipway.maintenance.retention import (
     parse_retention,
 )
 from slipway.maintenance.steps import Delete, Folder, Found, Layout, orphans
+from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome, RunManifest, started_at
 from slipway.records.store import ROOT, Records
@@ -56,7 +57,7 @@ class References:
         self.states: set[str] = set()
         """Metadata files of kept states, as they are recorded."""
 
-    def add(self, identifier: TableId, current: str | None, keep: Iterable[Kept]) -> str:
+    def add(self, identifier: TableName, current: str | None, keep: Iterable[Kept]) -> str:
         """Take in the kept states of a table.
 
         Args:
@@ -72,7 +73,7 @@ class References:
             UnavailableError: the store does not answer, so nobody knows what is in use.
         """
         newest = self._tables.load(identifier, current).metadata if current else None
-        name, broken = ".".join(identifier), ""
+        name, broken = str(identifier), ""
         for one in keep:
             location = one.state.location
             self.states.add(location)
@@ -191,19 +192,19 @@ def read_history(
     )
 
 
-def _loaded(tables: Tables, locations: Mapping[TableId, str]) -> tuple[dict[str, Table], dict[str, Damage]]:
+def _loaded(tables: Tables, locations: Mapping[TableName, str]) -> tuple[dict[str, Table], dict[str, Damage]]:
     """Tables by name, and why the others cannot be read."""
     found: dict[str, Table] = {}
     damaged: dict[str, Damage] = {}
     for identifier, location in locations.items():
         try:
-            found[".".join(identifier)] = tables.load(identifier, location)
+            found[str(identifier)] = tables.load(identifier, location)
         except DamagedTableError as error:
-            damaged[".".join(identifier)] = Damage(location, error.line())
+            damaged[str(identifier)] = Damage(location, error.line())
     return found, damaged
 
 
-def managed(tables: Tables) -> dict[TableId, str]:
+def managed(tables: Tables) -> dict[TableName, str]:
     """Tables of the catalog that lie in the environment's warehouse; a catalog may hold others, too."""
     root = canonical(tables.environment.warehouse)
     return {
@@ -252,22 +253,22 @@ def _recorded(manifest: RunManifest) -> RecordedRun:
 
 def _candidate(
     tables: Tables,
-    locations: Mapping[TableId, str],
+    locations: Mapping[TableName, str],
     record: Mapping[str, Any],
     run_id: str,
     began: datetime,
     outcome: Outcome | None,
 ) -> Candidate:
-    namespace, name = record["table"]
-    base, now = record["base"], locations.get((namespace, name))
+    table = TableName.of(record["table"])
+    base, now = record["base"], locations.get(table)
     try:
-        stands = stands_on(tables, (namespace, name), base, now)
+        stands = stands_on(tables, table, base, now)
     except UnavailableError:
         stands = False
     return Candidate(
         run_id=run_id,
         started_at=began,
-        table=f"{namespace}.{name}",
+        table=str(table),
         base=now if stands else base,  # a property that another program set is no obstacle
         state=State(record["metadata_location"], record["snapshot_id"]),
         outcome=outcome,
@@ -354,7 +355,7 @@ def survey(
     for name in sorted(roots.keys() | history.tables.keys()):
         known = history.tables.get(name)
         location = known.location if known else None
-        if why := references.add(identifier_of(name), location, kept(history, name)):
+        if why := references.add(TableName.parse(name), location, kept(history, name)):
             damaged.setdefault(name, Damage(location or "", why))
     why_not = {roots[name]: found.why for name, found in damaged.items() if name in roots}
     folders = {
@@ -389,7 +390,7 @@ def find_orphans(
 
 def layout_of(tables: Tables, history: History, name: str) -> Layout:
     """The data files of a table that may be put together."""
-    table = tables.load(identifier_of(name), history.tables[name].location)
+    table = tables.load(TableName.parse(name), history.tables[name].location)
     try:
         target = check_compactable(table).target
         files = live_files(table)
@@ -406,12 +407,6 @@ def layout_of(tables: Tables, history: History, name: str) -> Layout:
     )
 
 
-def identifier_of(name: str) -> TableId:
-    """Namespace and name of ``layer.table``."""
-    namespace, _, table = name.rpartition(".")
-    return namespace, table
-
-
 def _roots(tables: Tables, history: History) -> dict[str, str]:
     """The folder of every table that lies in the warehouse, those of the catalog first."""
     names = sorted(history.names(), key=lambda one: (one not in history.tables, one))
@@ -420,7 +415,7 @@ def _roots(tables: Tables, history: History) -> dict[str, str]:
 
 def _root(tables: Tables, history: History, name: str) -> str | None:
     if known := history.tables.get(name):
-        root = tables.load(identifier_of(name), known.location).metadata.location
+        root = tables.load(TableName.parse(name), known.location).metadata.location
     elif name in history.damaged:
         root = history.damaged[name].location.rpartition("/metadata/")[0]
     else:
@@ -458,7 +453,7 @@ def _why_not(tables: Tables, history: History, name: str, objects: Collection[Fo
     if known is None:
         dropped = history.releases and name in history.releases[-1].tables
         return "the last release has it, and the catalog does not name it" if dropped else ""
-    table = tables.load(identifier_of(name), known.location)
+    table = tables.load(TableName.parse(name), known.location)
     base, present = f"{canonical(table.metadata.location)}/", {one.location for one in objects}
     live = [canonical(file.file_path) for file in data_files(table)]
     lost = [path for path in live if path.startswith(base) and path not in present]

@@ -21,6 +21,7 @@ from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, Unava
 from slipway.iceberg.reading import locations_of
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal, quote
+from slipway.names import TableName
 from slipway.query import sandbox
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
@@ -51,8 +52,7 @@ def create_view(
         DamagedTableError: its metadata or a manifest is missing or damaged.
         UnavailableError: it cannot be read.
     """
-    schema, _, table = name.rpartition(".")
-    identifier, version, tables = (schema, table), cut.tables[name], Tables(published.environment)
+    identifier, version, tables = TableName.parse(name), cut.tables[name], Tables(published.environment)
     snapshot = None
     try:
         loaded = tables.load_to_read(identifier, version.metadata_location)
@@ -213,7 +213,7 @@ def _database(target: str, cut: Cut) -> str:
     ``staging.orders`` would then be a table of the database or of the layer, and DuckDB refuses to choose. A query that says
     ``staging.staging.orders`` asks for the database, and gets it then.
     """
-    layers = {layer.lower() for layer, _, _ in _split(cut)}
+    layers = {layer.lower() for layer, _ in _split(cut)}
     return _UNNAMED if target.lower() in layers else target
 
 
@@ -280,7 +280,7 @@ def _open(
     all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)
     unreadable = []
     for name in sorted(cut.tables) if all_of_them else cut.mentioned_in(sql):
-        schema, _, table = name.rpartition(".")
+        schema, table = TableName.parse(name)
         connection.execute(f"create schema if not exists {database}.{quote(schema)}")
         try:
             view = f"create view {database}.{quote(schema)}.{quote(table)} as "
@@ -296,12 +296,12 @@ def _open(
 
 def _table_list(cut: Cut) -> str:
     """A query for ``show tables``: DuckDB's own lists one schema only."""
-    rows = ", ".join(f"({literal(layer)}, {literal(table)})" for layer, _, table in _split(cut))
+    rows = ", ".join(f"({literal(layer)}, {literal(table)})" for layer, table in _split(cut))
     return f'select * from (values {rows}) as tables(layer, "table")'
 
 
-def _split(cut: Cut) -> Iterator[tuple[str, str, str]]:
-    return (name.rpartition(".") for name in sorted(cut.tables))
+def _split(cut: Cut) -> Iterator[TableName]:
+    return (TableName.parse(name) for name in sorted(cut.tables))
 
 
 @contextmanager
@@ -336,7 +336,7 @@ def _refusal(error: duckdb.Error, cut: Cut, sql: str = "") -> SlipwayError:
 
 
 def _no_table(name: str, cut: Cut) -> NotFoundError:
-    if not any(table.partition(".")[0] != "ops" for table in cut.tables):
+    if not any(TableName.parse(table).layer != "ops" for table in cut.tables):
         return NotFoundError(
             f"{cut.label} has no table {name}", "nothing is published yet", "Start with slipway run"
         )

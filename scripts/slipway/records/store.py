@@ -11,6 +11,7 @@ from typing import Any
 
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError
+from slipway.names import TableName
 from slipway.records.record_files import (
     keep_dbt_manifest,
     name_again,
@@ -114,10 +115,10 @@ class Records:
         found = []
         for table, key in last.items():
             record = read_record(self.store, CandidateTable, key)
-            if ".".join(record.table) != table:
+            if str(TableName.of(record.table)) != table:
                 raise DamagedError(
                     f"{self.store.root}/{key} cannot be used",
-                    f"it is of {'.'.join(record.table)}",
+                    f"it is of {TableName.of(record.table)}",
                     "Run again",
                 )
             found.append(record.model_dump())

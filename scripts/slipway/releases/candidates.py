@@ -13,7 +13,8 @@ from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 from slipway.errors import ConfigError, DamagedError
 from slipway.iceberg.catalogs.updates import same
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import StagedTable, TableId, Tables
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.names import TableName
 from slipway.records.run_manifest import SCHEMA_VERSION, RunManifest
 
 _STAGED = ("built", "same_content")
@@ -63,8 +64,8 @@ def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
         DamagedError: the record and the metadata file do not belong together.
         UnavailableError: the metadata file cannot be read.
     """
-    namespace, name = record["table"]
-    loaded = tables.load((namespace, name), record["metadata_location"])
+    name = TableName.of(record["table"])
+    loaded = tables.load(name, record["metadata_location"])
     why = ""
     if str(loaded.metadata.current_snapshot_id) != record["snapshot_id"]:
         why = f"it names snapshot {record['snapshot_id']}, its metadata file {loaded.metadata.current_snapshot_id}"
@@ -73,9 +74,9 @@ def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
     except ValidationError as error:
         updates, why = (), f"its updates are not Iceberg's: {error.errors()[0]['msg']}"
     if why:
-        raise DamagedError(f"Candidate record of {namespace}.{name} cannot be used", why, "Run again")
+        raise DamagedError(f"Candidate record of {name} cannot be used", why, "Run again")
     retires, registers = bool(record.get("retires")), bool(record.get("registers"))
-    return StagedTable((namespace, name), loaded, record["base"], updates, retires, registers)
+    return StagedTable(name, loaded, record["base"], updates, retires, registers)
 
 
 def audited(
@@ -92,12 +93,12 @@ def audited(
         DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """
     built = {node.table: node for node in manifest.nodes if node.table and node.change in _STAGED}
-    named = {".".join(record["table"]) for record in candidate if not record.get("retires")}
+    named = {str(TableName.of(record["table"])) for record in candidate if not record.get("retires")}
     if differing := sorted(named ^ built.keys()):
         raise _altered(manifest, f"{', '.join(differing)} has a candidate record or was built, but not both")
     staged = []
     for record in candidate:
-        name = ".".join(record["table"])
+        name = str(TableName.of(record["table"]))
         if record.get("retires"):
             staged.append(staged_of(tables, record))
             continue
@@ -135,18 +136,20 @@ def _altered(manifest: RunManifest, why: str) -> DamagedError:
 
 
 def check_case(
-    identifier: TableId, others: Iterable[TableId], renamed: Mapping[TableId, TableId] = MappingProxyType({})
+    identifier: TableName,
+    others: Iterable[TableName],
+    renamed: Mapping[TableName, TableName] = MappingProxyType({}),
 ) -> None:
     """Refuse a table next to one whose name differs only in upper and lower case, and does not go in favour of it.
 
     Raises:
         ConfigError: there is one; DuckDB would show one of the two under both names.
     """
-    lowered = ".".join(identifier).lower()
+    lowered = str(identifier).lower()
     for other in others:
-        if other not in (identifier, renamed.get(identifier)) and ".".join(other).lower() == lowered:
+        if other not in (identifier, renamed.get(identifier)) and str(other).lower() == lowered:
             raise ConfigError(
-                f"{'.'.join(identifier)} cannot be a table next to {'.'.join(other)}",
+                f"{identifier} cannot be a table next to {other}",
                 "DuckDB does not tell upper from lower case",
                 "Give one of them another alias",
             )

@@ -11,7 +11,8 @@ from slipway.errors import ConflictError, SlipwayError, UnavailableError, Unreco
 from slipway.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, published_at
 from slipway.iceberg.snapshots import REWRITES, release_tags
-from slipway.iceberg.tables import Moved, StagedTable, TableId, Tables
+from slipway.iceberg.tables import Moved, StagedTable, Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent, Move, Release, ReleasedTable
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
@@ -35,7 +36,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     """
     check_store(tables, records)
     moves = {
-        ".".join(item.identifier): Move(
+        str(item.identifier): Move(
             base=item.base, metadata_location=None if item.retires else item.table.metadata_location
         )
         for item in staged
@@ -176,8 +177,7 @@ def _left_by(tables: Tables, records: Records, intent: Intent) -> Moved:
     locations = dict(visible_tables(tables, records).locations)
     for name, where in positions(tables, intent, locations).items():
         if where is Position.BEYOND:
-            namespace, _, table = name.rpartition(".")
-            locations[namespace, table] = intent.tables[name].metadata_location or ""
+            locations[TableName.parse(name)] = intent.tables[name].metadata_location or ""
     return Moved(locations, datetime.now(UTC))
 
 
@@ -228,7 +228,7 @@ def settled(tables: Tables, records: Records, what: str, *, dry: bool) -> list[s
 
 
 def shown(
-    tables: Tables, locations: Mapping[TableId, str], last: Release | None, intent: Intent | None = None
+    tables: Tables, locations: Mapping[TableName, str], last: Release | None, intent: Intent | None = None
 ) -> dict[str, ReleasedTable]:
     """What a catalog shows, ``layer.table`` to its state; without tables of other programs that cannot be read.
 
@@ -241,7 +241,7 @@ def shown(
     known = last.tables if last else {}
     found = {}
     for identifier, location in sorted(locations.items()):
-        name = ".".join(identifier)
+        name = str(identifier)
         before = known.get(name)
         if identifier[0] in OUTSIDE:
             continue
@@ -287,7 +287,7 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
     ]
     summary = current.summary.additional_properties if current and current.summary else {}
     rewrites = summary.get(REWRITES)  # its tags are of runs that found the same content
-    entered = intent is not None and intent.tables[".".join(table.name())].base is None
+    entered = intent is not None and intent.tables[str(TableName.of(table.name()))].base is None
     return ReleasedTable(
         snapshot_id=str(current.snapshot_id) if current else None,
         schema_id=table.schema().schema_id,

@@ -15,13 +15,14 @@ from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.commit import is_atomic
 from slipway.iceberg.catalogs.next_step import is_mixture
-from slipway.iceberg.tables import TableId, Tables
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent, Release
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
 from slipway.releases.write_ahead import positions
 
-LEDGER: TableId = ("ops", "landed_files")
+LEDGER = TableName("ops", "landed_files")
 """Made by slipway where the warehouse is, so its place tells whose catalog it is."""
 OUTSIDE = frozenset({"ops"})
 """Namespaces that are written outside of releases."""
@@ -48,7 +49,7 @@ def check_file(records: Records) -> None:
         raise lost(records, f"there is no file {file}")
 
 
-def check_catalog(tables: Tables, records: Records, now: Mapping[TableId, str]) -> None:
+def check_catalog(tables: Tables, records: Records, now: Mapping[TableName, str]) -> None:
     """Refuse a catalog that lost all tables, or is of another warehouse.
 
     Args:
@@ -70,7 +71,7 @@ def check_catalog(tables: Tables, records: Records, now: Mapping[TableId, str]) 
         raise lost(records, "the catalog names no table")
 
 
-def elsewhere(environment: Environment, now: Mapping[TableId, str]) -> str:
+def elsewhere(environment: Environment, now: Mapping[TableName, str]) -> str:
     """The warehouse that a catalog is of, when it is not the environment's; empty otherwise."""
     location = now.get(LEDGER, "")
     root, found, _ = location.partition(f"/{'/'.join(LEDGER)}/")
@@ -105,7 +106,7 @@ def is_unused(tables: Tables) -> bool:
         return False
 
 
-def _released(now: Mapping[TableId, str]) -> bool:
+def _released(now: Mapping[TableName, str]) -> bool:
     return any(namespace not in OUTSIDE for namespace, _ in now)
 
 
@@ -125,7 +126,7 @@ class VisibleTables:
         unfinished: unfinished publications, which are left out.
     """
 
-    locations: dict[TableId, str]
+    locations: dict[TableName, str]
     unfinished: Sequence[Intent] = ()
 
 
@@ -166,7 +167,7 @@ def warning(intent: Intent) -> str:
 
 
 def _without_unfinished(
-    tables: Tables, now: Mapping[TableId, str], intents: Sequence[Intent]
+    tables: Tables, now: Mapping[TableName, str], intents: Sequence[Intent]
 ) -> VisibleTables:
     locations, found = dict(now), []
     for intent in intents:
@@ -174,10 +175,10 @@ def _without_unfinished(
             continue
         found.append(intent)
         for name, move in intent.tables.items():
-            namespace, _, table = name.rpartition(".")
-            locations.pop((namespace, table), None)
+            table = TableName.parse(name)
+            locations.pop(table, None)
             if move.base is not None:
-                locations[namespace, table] = move.base
+                locations[table] = move.base
     return VisibleTables(locations, found)
 
 
@@ -205,7 +206,7 @@ class Published:
         )
 
     @cached_property
-    def locations(self) -> dict[TableId, str]:
+    def locations(self) -> dict[TableName, str]:
         """Current metadata of every table, asked once: one consistent cut.
 
         Raises:
@@ -238,7 +239,7 @@ class Published:
         notes = [f"{warning(intent)}: shown is what was before it" for intent in self._visible.unfinished]
         return Cut(
             name,
-            {".".join(table): TableVersion(location) for table, location in self.locations.items()},
+            {str(table): TableVersion(location) for table, location in self.locations.items()},
             "; ".join(notes),
         )
 
@@ -314,7 +315,7 @@ class Published:
         for staged in self.records.candidate(run_id):
             if staged["retires"]:
                 continue
-            tables[".".join(staged["table"])] = TableVersion(
+            tables[str(TableName.of(staged["table"]))] = TableVersion(
                 staged["metadata_location"], staged["snapshot_id"]
             )
         if not tables:

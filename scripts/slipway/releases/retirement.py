@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.names import TableName
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import Code
 from slipway.releases.rollback_rules import Exposure, affected, chosen_tables, ours, refuse_foreign
@@ -123,8 +124,7 @@ def retire(proposal: Retirement, reason: str) -> Release:
     number = records.reserve()
     staged = []
     for name, table in proposal.tables.items():
-        namespace, _, identifier = name.rpartition(".")
-        staged.append(retired(tables, (namespace, identifier), table.metadata_location))
+        staged.append(retired(tables, TableName.parse(name), table.metadata_location))
         records.write_rollback(number, name, record_of(staged[-1], number))
     intent = Intent(
         number=number, run_id=proposal.last.run_id, code=proposal.code, reason=reason, retirement=True

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from slipway.environments.environment import Environment
 from slipway.errors import ConflictError, DamagedError, NotFoundError
+from slipway.names import TableName
 from slipway.records.release_records import Hold, Intent, Lift, Release
 from slipway.releases.lease_rules import Lease, Standing
 from slipway.releases.rollback_rules import Exposure, Step, affected, goal_of, plan
 
 if TYPE_CHECKING:
-    from slipway.iceberg.tables import StagedTable, TableId, Tables
+    from slipway.iceberg.tables import StagedTable, Tables
     from slipway.records.store import Records
 
 
@@ -117,11 +118,18 @@ def _reachable(tables: Tables, steps: Sequence[Step]) -> tuple[list[Step], list[
         if step.after is None:
             found.append(step)
         elif step.before is not None:
-            find_state(tables, _identifier(step), step.before.metadata_location, step.after.metadata_location)
+            find_state(
+                tables,
+                TableName.parse(step.table),
+                step.before.metadata_location,
+                step.after.metadata_location,
+            )
             found.append(step)
         else:
             try:
-                source = find_source(tables, _identifier(step), step.sources, step.after.metadata_location)
+                source = find_source(
+                    tables, TableName.parse(step.table), step.sources, step.after.metadata_location
+                )
             except NotFoundError as error:
                 lost.append(error)
             else:
@@ -170,7 +178,7 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
     number = records.reserve()
     staged = [_staged(tables, step, f"release-{number}") for step in proposal.steps]
     for item in staged:
-        records.write_rollback(number, ".".join(item.identifier), record_of(item, number))
+        records.write_rollback(number, str(item.identifier), record_of(item, number))
     intent = Intent(
         number=number,
         run_id=goal.run_id,
@@ -210,7 +218,7 @@ def _hold(proposal: Proposal, number: int, reason: str) -> Hold:
 def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
     from slipway.iceberg.restoring import retired, stage_empty, stage_state
 
-    identifier = _identifier(step)
+    identifier = TableName.parse(step.table)
     if step.before is None:
         assert step.after is not None
         staged = stage_state(tables, identifier, step.sources[0], step.after.metadata_location, tag)
@@ -221,8 +229,3 @@ def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
     if step.after is None:
         return stage_empty(tables, identifier, newest, tag)
     return stage_state(tables, identifier, newest, step.after.metadata_location, tag)
-
-
-def _identifier(step: Step) -> TableId:
-    namespace, _, name = step.table.rpartition(".")
-    return namespace, name

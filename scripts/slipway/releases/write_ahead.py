@@ -10,7 +10,8 @@ from slipway.errors import ConflictError, SlipwayError, UnansweredError, Unavail
 from slipway.iceberg.catalogs.commit import conflict, create_namespaces, mover, position, writing
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, decide
 from slipway.iceberg.catalogs.updates import Mover
-from slipway.iceberg.tables import StagedTable, TableId, Tables
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
@@ -36,7 +37,7 @@ class Settled:
 
 
 def positions(
-    tables: Tables, intent: Intent, now: Mapping[TableId, str] | None = None
+    tables: Tables, intent: Intent, now: Mapping[TableName, str] | None = None
 ) -> dict[str, Position]:
     """Where the tables of a publication are, in the order in which they are moved.
 
@@ -45,7 +46,7 @@ def positions(
         intent: the publication.
         now: what the catalog names; it is asked when this is not given.
     """
-    names = {name: _identifier(name) for name in intent.in_order()}
+    names = {name: TableName.parse(name) for name in intent.in_order()}
     now = tables.locations(names.values()) if now is None else now
     return {
         name: position(tables, identifier, intent.tables[name], now.get(identifier), intent.tag)
@@ -76,7 +77,7 @@ def settle(
         if staged:
             create_namespaces(tables, staged)
         for _ in range(_ROUNDS):
-            now = tables.locations([_identifier(name) for name in intent.tables])
+            now = tables.locations([TableName.parse(name) for name in intent.tables])
             found = positions(tables, intent, now)
             plan = decide(found, begin=staged is not None, going_back=records.is_taken_back(intent.number))
             refusal = refusal or _refusal(tables, intent, found)
@@ -127,7 +128,7 @@ def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], inten
 
 def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedTable]:
     """The staged tables of a publication that another process began."""
-    written = {".".join(record["table"]): record for record in records.staged_for(intent)}
+    written = {str(TableName.of(record["table"])): record for record in records.staged_for(intent)}
     if missing := [name for name in intent.tables if name not in written]:
         raise SlipwayError(
             f"Release {intent.number} is published in part and cannot be finished or undone",
@@ -139,7 +140,7 @@ def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedT
 
 def _refusal(tables: Tables, intent: Intent, found: Mapping[str, Position]) -> ConflictError | None:
     name = next((name for name, where in found.items() if where is Position.ELSEWHERE), None)
-    return conflict(tables, _identifier(name), intent.tables[name].base) if name else None
+    return conflict(tables, TableName.parse(name), intent.tables[name].base) if name else None
 
 
 def _barred(name: str) -> ConflictError:
@@ -159,9 +160,4 @@ def _in_part(intent: Intent, why: str) -> UnavailableError:
 
 
 def _by_name(staged: Sequence[StagedTable]) -> dict[str, StagedTable]:
-    return {".".join(item.identifier): item for item in staged}
-
-
-def _identifier(name: str) -> TableId:
-    namespace, _, table = name.rpartition(".")
-    return namespace, table
+    return {str(item.identifier): item for item in staged}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.canary.builds import Build, build
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.errors import DamagedTableError, NotFoundError, SlipwayError
+from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.run_manifest import Node, RunManifest, Versions
 from slipway.releases.lookup import environment_of, find_run
@@ -130,9 +131,8 @@ def _is_there(tables: Tables, name: str, location: str) -> bool:
     from slipway.errors import UnavailableError
     from slipway.iceberg.restoring import missing_file
 
-    namespace, _, table = name.rpartition(".")
     try:
-        found = tables.load((namespace, table), location)
+        found = tables.load(TableName.parse(name), location)
         return missing_file(found, tables.environment.catalog_properties) is None
     except UnavailableError as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -169,9 +169,8 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
     connection = engine.connect(environment, environment.home)
     try:
         for name, node in made.items():
-            namespace, _, bare = name.rpartition(".")
             try:
-                table = tables.load((namespace, bare), str(node.metadata_location))
+                table = tables.load(TableName.parse(name), str(node.metadata_location))
                 scan = whole_scan(table)
             except DamagedTableError as error:
                 if isinstance(error.__cause__, FileNotFoundError):

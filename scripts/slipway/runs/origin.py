@@ -18,6 +18,7 @@ from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import scanning, whole_scan
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.snapshots import current_content, snapshot_with
+from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import RunManifest, TestResult
 from slipway.releases.lookup import environment_of
@@ -93,8 +94,8 @@ def sources(published: Published, table: str) -> list[Source]:
 
 def load(published: Published, table: str) -> Table:
     """A table as the catalog shows it; raises KeyError."""
-    schema, _, name = table.rpartition(".")
-    return published.tables.load((schema, name), published.locations[schema, name])
+    name = TableName.parse(table)
+    return published.tables.load(name, published.locations[name])
 
 
 def source_files(published: Published, source: Source, newest: int) -> Iterator[SourceFiles]:
@@ -130,8 +131,7 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
 
 
 def _source(published: Published, name: str, version: str) -> Source:
-    schema, _, bare = name.rpartition(".")
-    if (schema, bare) not in published.locations or not version.isdigit():
+    if TableName.parse(name) not in published.locations or not version.isdigit():
         return Source(name, version)
     table = load(published, name)
     snapshot = snapshot_with(table, version)
@@ -298,7 +298,7 @@ def _resolve(published: Published, text: str) -> str:
     name = text.removeprefix(f"{published.environment.name}.") if text.count(".") > 1 else text
     if name in cut.tables:
         return name
-    same = [table for table in cut.tables if table.rpartition(".")[2] == name]
+    same = [table for table in cut.tables if TableName.parse(table).name == name]
     if len(same) == 1:
         return same[0]
     close = same or cut.close_to(name)

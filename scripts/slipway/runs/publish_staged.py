@@ -65,7 +65,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     if number in damaged:  # it is published, and its record is damaged
         raise damaged[number]
     _refuse_moved(tables, run_id, staged)
-    names = [".".join(item.identifier) for item in staged]
+    names = [str(item.identifier) for item in staged]
     lease = Leases(records).take(run_id, names, wait=wait, what=f"Publication of run {run_id}")
     try:
         intent = Intent(number=number, run_id=run_id, code=manifest.code)
@@ -82,5 +82,5 @@ def _refuse_moved(tables: Tables, run_id: str, staged: Sequence[StagedTable]) ->
     now = tables.locations({item.identifier for item in staged})
     for item in staged:
         if why := hindrance(tables, item.identifier, item.base, now.get(item.identifier)):
-            name = ".".join(item.identifier)
+            name = str(item.identifier)
             raise ConflictError(f"Run {run_id} cannot be published", f"{name} moved, {why}", "Run again")

@@ -23,6 +23,7 @@ from slipway.environments.settings_digest import digest_of_settings
 from slipway.errors import SlipwayError
 from slipway.landing.area import landing_area, listing_digest, nothing_to_land
 from slipway.landing.feeds import read_feeds
+from slipway.names import TableName
 from slipway.records.basis import BASIS, Basis
 from slipway.records.checksums import check_seal
 from slipway.records.record_files import read_record
@@ -70,7 +71,7 @@ def settings(environment: Environment, beginning: Beginning, names: Sequence[str
     return digest_of_settings(environment, beginning.profiles_dir, names, beginning.variables)
 
 
-def tables(locations: Mapping[tuple[str, str], str]) -> str:
+def tables(locations: Mapping[TableName, str]) -> str:
     """The digest of what a catalog names."""
     return _digest(sorted([*name, location] for name, location in locations.items()))
 
@@ -248,13 +249,13 @@ def _moved(records: Records, project: Path, basis: Basis) -> str:
     for target, wanted in basis.others.items():
         environment = profile.environment(target)
         found = _named(Tables(environment), Records(environment))
-        now = {".".join(name): location for name, location in found.items()}
+        now = {str(name): location for name, location in found.items()}
         if any(now.get(name) != location for name, location in wanted.items()):
             return f"tables of {target} were published since"
     return check_store(own, records)
 
 
-def _named(found: Tables, records: Records) -> dict[tuple[str, str], str]:
+def _named(found: Tables, records: Records) -> dict[TableName, str]:
     from slipway.releases.published import check_catalog, check_file, visible_tables
 
     check_file(records)

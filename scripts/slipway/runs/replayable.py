@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from slipway.names import TableName
 from slipway.records.run_manifest import Node, Outcome, RunManifest
 
 _INPUT_LAYERS = ("raw",)
@@ -76,5 +77,5 @@ def _selector(unique_id: str, described: Mapping[str, Any]) -> str:
 
 def _is_made(node: Node) -> bool:
     """Whether a replay builds the table; inputs are taken as they were."""
-    is_input = is_history(node.unique_id) or (node.table or "").partition(".")[0] in _INPUT_LAYERS
+    is_input = is_history(node.unique_id) or TableName.parse(node.table or "").layer in _INPUT_LAYERS
     return not is_input and node.metadata_location is not None

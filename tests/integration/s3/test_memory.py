@@ -13,6 +13,7 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 
 pytestmark = pytest.mark.server
 
@@ -35,7 +36,7 @@ def test_partitions_of_several_row_groups(endpoint: str, tmp_path: Path) -> None
     rows = PARTITIONS * ROWS_EACH
     sql = f"select range as k, hash(range) as h, (range // {ROWS_EACH})::integer as p from range({rows})"
     request = WriteRequest(
-        ("layer", "thing"), sql, "replace", run_id="run-1", release="release-1", partitioned_by=["p"]
+        TableName("layer", "thing"), sql, "replace", run_id="run-1", release="release-1", partitioned_by=["p"]
     )
     with engine.connect(environment, tmp_path, {"memory_limit": "500MB", "threads": 2}) as connection:
         result = write(connection, Tables(environment), None, request)

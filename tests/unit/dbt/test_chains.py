@@ -21,6 +21,7 @@ from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.iceberg.snapshots import current_content
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     import duckdb
@@ -144,7 +145,12 @@ class Chain:
         table = BatchedTable(self.up.tables, self.up.base)
         self.up.writes += 1
         request = WriteRequest(
-            ("layer", "up"), listed(rows), "append", f"run-{self.up.writes}", "r", partitioned_by=["day"]
+            TableName("layer", "up"),
+            listed(rows),
+            "append",
+            f"run-{self.up.writes}",
+            "r",
+            partitioned_by=["day"],
         )
         for day in sorted(days):
             start = dt.datetime.combine(day, dt.time(), dt.UTC)
@@ -155,7 +161,7 @@ class Chain:
         """Bring the second table up to date as a run does, by the macro's condition, and compare it with a full build."""
         query, strategy, options = MODELS[self.name]
         database, relation = "chain", '"chain"."layer"."up"'
-        self.views.table(database, ("layer", "up"), self.up.table.metadata_location)
+        self.views.table(database, TableName("layer", "up"), self.up.table.metadata_location)
         full = query.replace("from up", f"from {relation} as up").format(changed="true")
         told = increment((database, "layer", "up"), self.up.table, self.consumed, "day")
         if self.down.base is None:
@@ -344,7 +350,7 @@ def test_parts_of_groups_are_written_as_a_full_build_does_or_not_at_all(
                 "append",
                 snapshot_properties={"slipway.run-id": f"run-{number + 1}"},
             )
-            found.views.table("chain", ("layer", "up"), up.table.metadata_location)
+            found.views.table("chain", TableName("layer", "up"), up.table.metadata_location)
             full = asked.format(added="true")
             told = increment(relation, up.table, consumed)
             if down.base is None:
@@ -352,7 +358,7 @@ def test_parts_of_groups_are_written_as_a_full_build_does_or_not_at_all(
             else:
                 part = asked.format(added=told.predicate)
                 request = WriteRequest(
-                    ("layer", "down"), part, strategy, "r", "r", increments=[told], **options
+                    TableName("layer", "down"), part, strategy, "r", "r", increments=[told], **options
                 )
                 try:
                     request = looked_at(Volatility(found.views), node, request, own)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from slipway.dbt.increments import partitions_changed, rows_added
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -54,7 +55,7 @@ def test_a_compaction_brings_no_rows(lake: Lake) -> None:
     first = append(lake, 1, 2)
     second = append(lake, 3)
     before = lake.table
-    what = Shorten(("layer", "thing"), before.metadata_location, [sorted(lake.files())])
+    what = Shorten(TableName("layer", "thing"), before.metadata_location, [sorted(lake.files())])
     lake.base = stage_shortened(lake.connection, lake.tables, what, "compacted").table
     assert len(lake.files()) == 1
     assert lake.table.metadata.current_snapshot_id != before.metadata.current_snapshot_id

@@ -10,6 +10,7 @@ import pytest
 from slipway.dbt.keys.python_code import python_volatile
 from slipway.dbt.views import Views
 from slipway.dbt.volatility import Volatility
+from slipway.names import TableName
 
 W = '"dev"."curated"."w"'
 
@@ -21,7 +22,7 @@ def looked_at() -> Iterator[Volatility]:
     connection.execute("attach ':memory:' as dev")
     views = Views(connection)
     row = "1 as a, 'x' as b, date '2024-05-01' as d, {'k': 1} as s, [1.5::decimal(9, 3)] as l, now() as t"
-    views.select("dev", ("curated", "w"), f"select {row}", "1")
+    views.select("dev", TableName("curated", "w"), f"select {row}", "1")
     for statement in (
         f'create view dev.curated.plain as (select a, "b" from {W})',
         f'create view dev.curated."aged AS v"(q) as (select now() as q from {W})',
@@ -123,9 +124,9 @@ def test_what_a_hook_made_is_asked_for_again() -> None:
 def test_a_table_that_was_built_again_has_its_columns_of_now() -> None:
     views = Views(duckdb.connect())
     looked_at = Volatility(views)
-    views.select("memory", ("main", "w"), "select 1 as a", "1")
+    views.select("memory", TableName("main", "w"), "select 1 as a", "1")
     assert looked_at.why("select a from memory.main.w") == ""
-    views.select("memory", ("main", "w"), "select 1 as b", "2")
+    views.select("memory", TableName("main", "w"), "select 1 as b", "2")
     assert looked_at.why("select b from memory.main.w") == ""
     assert 'column "a" not found' in looked_at.why("select a from memory.main.w")
 

@@ -22,11 +22,12 @@ from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.content_names import check, is_named, name_of
 from slipway.iceberg.reading import check_whole
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
 
-NAMED = ("layer", "thing")
+NAMED = TableName("layer", "thing")
 
 
 def local(location: str) -> Path:

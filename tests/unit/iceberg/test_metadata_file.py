@@ -24,6 +24,7 @@ from pyiceberg.types import NestedField, StringType
 from slipway.errors import UnavailableError
 from slipway.iceberg import metadata_file
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -171,4 +172,4 @@ def read_again(lake: Lake) -> TableMetadata:
 
 def again(lake: Lake) -> Table:
     """The table as a later process loads it."""
-    return Tables(lake.tables.environment).load(("layer", lake.name), lake.table.metadata_location)
+    return Tables(lake.tables.environment).load(TableName("layer", lake.name), lake.table.metadata_location)

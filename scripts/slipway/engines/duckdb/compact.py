@@ -20,7 +20,8 @@ from slipway.iceberg import sorting
 from slipway.iceberg.evolution import misread
 from slipway.iceberg.snapshots import Compaction
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import FORMAT_VERSION, StagedTable, TableId, Tables
+from slipway.iceberg.tables import FORMAT_VERSION, StagedTable, Tables
+from slipway.names import TableName
 
 
 class RowsDifferError(SlipwayError):
@@ -39,7 +40,7 @@ class Shorten:
         tags: refs on them.
     """
 
-    identifier: TableId
+    identifier: TableName
     base: str
     bins: Sequence[Sequence[str]] = ()
     snapshots: Sequence[int] = ()
@@ -73,7 +74,7 @@ def stage_shortened(
         for paths in what.bins:
             files = [live[path] for path in paths]
             tables.renew(cursor)
-            made += _rewritten(cursor, files, to, ".".join(what.identifier))
+            made += _rewritten(cursor, files, to, str(what.identifier))
             read += files
         tables.renew(cursor)
         _compare(cursor, table, read, made, whole=len(read) == len(live))
@@ -94,7 +95,7 @@ def check_compactable(table: Table) -> Layout:
     Raises:
         SlipwayError: its files cannot be written again.
     """
-    name = ".".join(table.name())
+    name = str(TableName.of(table.name()))
     if table.format_version != FORMAT_VERSION:
         raise SlipwayError(f"{name} is not compacted", f"it has format version {table.format_version}")
     if columns := misread(table.schema(), table.metadata.schemas):
@@ -132,7 +133,7 @@ def _compare(
     All bins are compared by one statement, which keeps every thread at work. Where all files of a table are written again, the
     digest that its snapshot was published with takes the place of reading them once more, unless it leaves columns out.
     """
-    schema, name = table.schema(), ".".join(table.name())
+    schema, name = table.schema(), str(TableName.of(table.name()))
     columns = [column.name for column in schema.fields]
     after = digest_of(cursor, files_relation(new, schema), schema, without=())
     stands = whole and not VOLATILE_COLUMNS.intersection(columns)
@@ -194,6 +195,6 @@ def _destination(table: Table, name: str) -> Destination:
         partition=(),
         sort=sorting.columns_of(metadata.sort_order(), schema),
         sort_order_id=metadata.default_sort_order_id,
-        layout=Layout.of(metadata.properties, ".".join(table.name())),
+        layout=Layout.of(metadata.properties, str(TableName.of(table.name()))),
         run_id=name,
     )

@@ -14,7 +14,8 @@ from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, Tabl
 from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.digest import Digest
 from slipway.iceberg.reading import entries_of, manifests_of
-from slipway.iceberg.tables import StagedTable, TableId
+from slipway.iceberg.tables import StagedTable
+from slipway.names import TableName
 
 
 class Remade(StrEnum):
@@ -97,7 +98,7 @@ class WriteRequest:
         once: the query can be run only once, as one over what a Python model yields.
     """
 
-    identifier: TableId
+    identifier: TableName
     sql: str
     strategy: str
     run_id: str
@@ -122,7 +123,7 @@ class WriteRequest:
     @property
     def model(self) -> str:
         """The table's name in messages."""
-        return ".".join(self.identifier)
+        return str(self.identifier)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def own_changes(candidate: Table, base: Table | None) -> tuple[list[DataFile], l
     removed: list[DataFile] = []
     if current is None or (before is not None and current.snapshot_id == before.snapshot_id):
         return added, removed
-    name = ".".join(candidate.name())
+    name = str(TableName.of(candidate.name()))
     for manifest in manifests_of(current, candidate.io, name):
         if manifest.added_snapshot_id != current.snapshot_id:
             continue

@@ -27,6 +27,7 @@ from slipway.iceberg.reading import entries_of, manifests_of
 from slipway.iceberg.schema import parquet_schema
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import exact, literal
+from slipway.names import TableName
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""
@@ -102,7 +103,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         ContractError: the table has delete files, which another tool wrote.
     """
     current = table.current_snapshot()
-    name = ".".join(table.name())
+    name = str(TableName.of(table.name()))
     manifests = manifests_of(current, table.io, name) if current else []
     if any(
         manifest.content == ManifestContent.DELETES
@@ -110,7 +111,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
         for manifest in manifests
     ):
         raise ContractError(
-            f"{'.'.join(table.name())} has delete files",
+            f"{TableName.of(table.name())} has delete files",
             "another tool wrote them and rewriting would ignore them",
             "Compact the table with that tool or run with --full-refresh",
         )
@@ -148,7 +149,7 @@ def readable_files(
             numbers = found.get(duckdb_path(file.file_path), [])
             if not numbers or _absent(table, file, numbers):
                 raise ContractError(
-                    f"{'.'.join(table.name())} has files that are not read by field id, such as "
+                    f"{TableName.of(table.name())} has files that are not read by field id, such as "
                     f"{file.file_path.rsplit('/', 1)[-1]}",
                     "another tool added them",
                     "Run with --full-refresh",

@@ -15,6 +15,7 @@ from slipway.errors import DamagedTableError
 from slipway.iceberg.reading import check_whole, damaged, data_files
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import literal
+from slipway.names import TableName
 
 
 def whole_scan(table: Table, snapshot: Snapshot | None = None) -> str:
@@ -74,7 +75,7 @@ def damages(
     cursor: duckdb.DuckDBPyConnection, table: Table, files: Iterable[DataFile]
 ) -> Iterator[DamagedTableError]:
     """Data files that cannot be read as a whole, or hold another number of rows than their manifest says."""
-    what = f"data of {'.'.join(table.name())}"
+    what = f"data of {TableName.of(table.name())}"
     for file in files:
         try:
             relation = files_relation([file], table.schema())

@@ -22,6 +22,7 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import evolution, partitioning, schema, sorting
 from slipway.iceberg.tables import FORMAT_VERSION, Tables
+from slipway.names import TableName
 
 
 def check_readable(table: Table) -> None:
@@ -32,7 +33,7 @@ def check_readable(table: Table) -> None:
     """
     if table.format_version > FORMAT_VERSION:
         raise ContractError(
-            f"{'.'.join(table.name())} has format version {table.format_version}",
+            f"{TableName.of(table.name())} has format version {table.format_version}",
             f"another tool made it, and tables are read up to version {FORMAT_VERSION}",
             "Have that tool write version 2",
         )

@@ -11,7 +11,8 @@ from pyiceberg.catalog import Catalog
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.catalogs.updates import Mover, obstacle, on_top, stands_on
-from slipway.iceberg.tables import Moved, StagedTable, TableId, Tables
+from slipway.iceberg.tables import Moved, StagedTable, Tables
+from slipway.names import TableName
 from slipway.records.release_records import Move
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def mover(tables: Tables) -> Mover:
     return UpdateMover(tables)
 
 
-def position(tables: Tables, identifier: TableId, move: Move, location: str | None, tag: str) -> Position:
+def position(tables: Tables, identifier: TableName, move: Move, location: str | None, tag: str) -> Position:
     """Where a table of a publication is, of which the catalog names this metadata file, or none.
 
     Where it is another file than those that the publication names, the tag and the current snapshot tell: catalogs that
@@ -137,7 +138,7 @@ def position(tables: Tables, identifier: TableId, move: Move, location: str | No
     return Position.ELSEWHERE
 
 
-def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, tag: str) -> None:
+def _refuse_lost_tag(tables: Tables, identifier: TableName, move: Move, now: int, tag: str) -> None:
     assert move.metadata_location is not None
     try:
         staged = tables.load(identifier, move.metadata_location).metadata
@@ -145,7 +146,7 @@ def _refuse_lost_tag(tables: Tables, identifier: TableId, move: Move, now: int, 
         return
     if staged.current_snapshot_id == now:
         raise UnavailableError(
-            f"{'.'.join(identifier)} was published without its tag {tag}",
+            f"{identifier} was published without its tag {tag}",
             "the server does not keep tags, so releases could neither be recognised nor rolled back",
             "Use another catalog",
         )
@@ -178,7 +179,7 @@ def create_namespace(tables: Tables, namespace: str) -> None:
                 raise
 
 
-def conflict(tables: Tables, identifier: TableId, base: str | None) -> ConflictError:
+def conflict(tables: Tables, identifier: TableName, base: str | None) -> ConflictError:
     """The refusal of a publication because of a table that someone else moved, or made.
 
     Args:
@@ -191,12 +192,10 @@ def conflict(tables: Tables, identifier: TableId, base: str | None) -> ConflictE
         hindrance(tables, identifier, base, location)
         or "someone else changed it, or let snapshots expire that this needs"
     )
-    return ConflictError(
-        f"Nothing was published: {'.'.join(identifier)} moved", why, "Run again on top of it"
-    )
+    return ConflictError(f"Nothing was published: {identifier} moved", why, "Run again on top of it")
 
 
-def hindrance(tables: Tables, identifier: TableId, base: str | None, location: str | None) -> str:
+def hindrance(tables: Tables, identifier: TableName, base: str | None, location: str | None) -> str:
     """Why a table cannot be published that was staged on a base; empty when it can.
 
     Args:

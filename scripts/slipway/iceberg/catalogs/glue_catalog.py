@@ -12,16 +12,17 @@ from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.updates import Mover, on_top, stands_on, undone
-from slipway.iceberg.tables import StagedTable, TableId, Tables
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.names import TableName
 
 
-def check_name(catalog: Catalog, identifier: TableId) -> None:
+def check_name(catalog: Catalog, identifier: TableName) -> None:
     """Refuse a name for a new table that Glue would fold, or that it has for something that is no Iceberg table.
 
     Raises:
         ConfigError: it would be kept under another name, or not at all.
     """
-    name = ".".join(identifier)
+    name = str(identifier)
     if name != name.lower():
         raise ConfigError(
             f"{name} cannot be a table in Glue",
@@ -92,7 +93,7 @@ class GlueMover(Mover):
         assert item.base is not None
         return self._move(item.identifier, self._tables.load(item.identifier, item.base), item.table)
 
-    def _move(self, identifier: TableId, origin: Table, to: Table) -> bool:
+    def _move(self, identifier: TableName, origin: Table, to: Table) -> bool:
         held = self._holding(identifier, origin.metadata_location)
         if held is None:
             return False
@@ -109,7 +110,7 @@ class GlueMover(Mover):
             return False
         return True
 
-    def _holding(self, identifier: TableId, location: str) -> Any:
+    def _holding(self, identifier: TableName, location: str) -> Any:
         """What Glue holds of a table, None unless it names this metadata file."""
         try:
             held = self._catalog._get_glue_table(*identifier)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from slipway.environments.environment import Environment, is_rest
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.catalog.glue import GlueCatalog
-
-    from slipway.iceberg.tables import TableId
 
 
 _CONNECT_TIMEOUT = 10  # seconds
@@ -78,7 +77,7 @@ def _with(address: str, name: str, value: int) -> str:
     return f"{address}{'&' if '?' in address else '?'}{name}={value}"
 
 
-def locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableId, str]:
+def locations(catalog: Catalog, only: Collection[TableName] | None) -> dict[TableName, str]:
     """Namespace and name of every table, or of those that are asked for, to its current metadata file."""
     kind = type(catalog).__name__
     if kind == "SqlCatalog":
@@ -91,15 +90,15 @@ def locations(catalog: Catalog, only: Collection[TableId] | None) -> dict[TableI
 
     if only is None:
         listed = (name for namespace in catalog.list_namespaces() for name in catalog.list_tables(namespace))
-        only = [(".".join(name[:-1]), name[-1]) for name in listed]
+        only = [TableName.of(name) for name in listed]
     found = {}
-    for namespace, name in only:
+    for table in only:
         with suppress(NoSuchTableError):  # dropped since it was listed
-            found[namespace, name] = catalog.load_table(f"{namespace}.{name}").metadata_location
+            found[table] = catalog.load_table(str(table)).metadata_location
     return found
 
 
-def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
+def _glue_locations(catalog: GlueCatalog) -> dict[TableName, str]:
     """What the listing of each database says; Glue holds tables of other formats and tools, too."""
     found = {}
     for (database,) in catalog.list_namespaces():
@@ -108,5 +107,5 @@ def _glue_locations(catalog: GlueCatalog) -> dict[TableId, str]:
                 parameters = table.get("Parameters", {})
                 location = parameters.get("metadata_location")
                 if location and parameters.get("table_type", "").lower() == "iceberg":
-                    found[database, table["Name"]] = location
+                    found[TableName(database, table["Name"])] = location
     return found

@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from slipway.iceberg.catalogs.opening import LOCK_TIMEOUT
-from slipway.iceberg.tables import Moved, StagedTable, TableId
+from slipway.iceberg.tables import Moved, StagedTable
+from slipway.names import TableName
 
 _AT_ONCE = 100  # tables of a statement: databases bound their parameters and the depth of expressions
 
@@ -48,7 +49,7 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
     return shown
 
 
-def locations(catalog: Catalog) -> dict[TableId, str]:
+def locations(catalog: Catalog) -> dict[TableName, str]:
     """Current metadata location of every table, as one query finds them."""
     sql = cast("SqlCatalog", catalog)
     with Session(sql.engine) as session:
@@ -87,7 +88,7 @@ def _elsewhere(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) 
     query = select(
         IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
     ).where(*_rows(sql, items))
-    now = {(row[0], row[1]): row[2] for row in session.execute(query)}
+    now = {TableName(row[0], row[1]): row[2] for row in session.execute(query)}
     return next((item for item in items if now.get(item.identifier) != item.base), items[0])
 
 
@@ -105,10 +106,10 @@ def _parts(items: Sequence[StagedTable]) -> Iterator[Sequence[StagedTable]]:
     return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))
 
 
-def _locations(session: Session, catalog: str) -> dict[TableId, str]:
+def _locations(session: Session, catalog: str) -> dict[TableName, str]:
     columns = (IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
     query = select(*columns).where(IcebergTables.catalog_name == catalog)
-    return {(row[0], row[1]): row[2] for row in session.execute(query) if row[2]}
+    return {TableName(row[0], row[1]): row[2] for row in session.execute(query) if row[2]}
 
 
 def _keep_out_others(session: Session) -> None:

@@ -38,7 +38,8 @@ from pyiceberg.table.update import (
 )
 
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import StagedTable, TableId, Tables
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.names import TableName
 
 
 class Mover(ABC):
@@ -90,7 +91,7 @@ def obstacle(base: TableMetadata, now: TableMetadata) -> str:
     return ""
 
 
-def stands_on(tables: Tables, identifier: TableId, base: str | None, now: str | None) -> bool:
+def stands_on(tables: Tables, identifier: TableName, base: str | None, now: str | None) -> bool:
     """Whether what was staged on a metadata file can be published on what the catalog names now.
 
     Raises:

@@ -17,6 +17,7 @@ from slipway.engines.duckdb.constraints import Contract, Held
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.tables import StagedTable
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake, Row
@@ -33,7 +34,12 @@ PROPERTY: dict[str, Any] = {
 def request(lake: Lake, sql: str, **options: Any) -> WriteRequest:  # noqa: ANN401 - of a WriteRequest
     number = lake.writes
     return WriteRequest(
-        ("layer", "thing"), sql, "microbatch", run_id=f"run-{number}", release=f"release-{number}", **options
+        TableName("layer", "thing"),
+        sql,
+        "microbatch",
+        run_id=f"run-{number}",
+        release=f"release-{number}",
+        **options,
     )
 
 

@@ -15,6 +15,7 @@ from pyiceberg.table.sorting import SortOrder
 from slipway.engines.duckdb.constraints import Contract
 from slipway.errors import ContractError
 from slipway.iceberg.schema import query_schema
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -90,7 +91,7 @@ def test_names_that_cannot_be_seen_are_refused_before_anything_is_written(
 def test_a_folder_never_leads_out_of_the_warehouse(lake: Lake, name: str) -> None:
     """Names are refused before; a table that comes here all the same stays in a folder of its own."""
     schema = query_schema([("k", duckdb.sqltypes.INTEGER)])
-    for identifier in ((name, "t"), ("layer", name)):
+    for identifier in (TableName(name, "t"), TableName("layer", name)):
         table = lake.tables.new(identifier, schema, PartitionSpec(), SortOrder(), {})
         below = table.location().removeprefix(f"{lake.tables.environment.warehouse}/").split("/")
         assert len(below) == 2

@@ -13,6 +13,7 @@ from tests.unit.conftest import Lake
 from slipway.engines.duckdb import compact, copying, digest
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
 from slipway.iceberg.tables import StagedTable, duckdb_path
+from slipway.names import TableName
 
 PLAIN = "select {0}::integer as k, 'v{0}' as v"
 WITH_RUN = "select {0}::integer as k, 'run-{0}' as _run_id"
@@ -26,7 +27,7 @@ def written(lake: Lake, sql: str = PLAIN) -> list[str]:
 
 
 def shorten(lake: Lake, files: Sequence[str]) -> StagedTable:
-    what = Shorten(("layer", "thing"), lake.table.metadata_location, [list(files)])
+    what = Shorten(TableName("layer", "thing"), lake.table.metadata_location, [list(files)])
     return stage_shortened(lake.connection, lake.tables, what, "compacted")
 
 

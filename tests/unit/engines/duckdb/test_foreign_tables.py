@@ -36,6 +36,7 @@ from slipway.errors import ConfigError, ConflictError, ContractError, SlipwayErr
 from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.staging import Staging
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -160,7 +161,7 @@ def test_format_version_3_is_refused(lake: Lake) -> None:
     newer = path.with_name(f"00007-{uuid.uuid4()}.metadata.json")
     newer.write_text(json.dumps(metadata))
     check_readable(lake.table)
-    lake.base = lake.tables.load(("layer", "thing"), f"file://{newer}")
+    lake.base = lake.tables.load(TableName("layer", "thing"), f"file://{newer}")
     with pytest.raises(
         ContractError, match=r"layer.thing has format version 3: .*Have that tool write version 2"
     ):
@@ -301,7 +302,7 @@ def test_structs_that_another_tool_changed_are_not_put_together(lake: Lake, how:
         table.update_schema().add_column(("s", "a"), IntegerType()).commit()
     lake.base = catalog.load_table(("layer", "thing"))
     files = sorted(lake.files())
-    shorten = Shorten(("layer", "thing"), lake.table.metadata_location, [files])
+    shorten = Shorten(TableName("layer", "thing"), lake.table.metadata_location, [files])
     for refused in (
         lambda: check_compactable(lake.table),
         lambda: stage_shortened(lake.connection, lake.tables, shorten, "compacted"),
@@ -334,7 +335,7 @@ def test_what_rests_on_expired_snapshots_is_a_conflict(lake: Lake, move: str) ->
     first, second, _ = [snapshot.snapshot_id for snapshot in lake.table.metadata.snapshots]
     gone = [first] if move == "forward" else [first, second]
     shorten = Shorten(
-        ("layer", "thing"),
+        TableName("layer", "thing"),
         lake.table.metadata_location,
         (),
         gone,
@@ -342,7 +343,7 @@ def test_what_rests_on_expired_snapshots_is_a_conflict(lake: Lake, move: str) ->
     )
     staged = [stage_shortened(lake.connection, lake.tables, shorten, "x") for _ in range(2)]
     if move == "back":
-        state = lake.tables.load(("layer", "thing"), lake.table.metadata_location)
+        state = lake.tables.load(TableName("layer", "thing"), lake.table.metadata_location)
         transaction = Staging(state)
         transaction._stage((SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=first),))  # type: ignore[call-arg]
         staged[1] = lake.tables.stage(state, transaction, new=False)

@@ -21,6 +21,7 @@ from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.errors import ConfigError, DamagedError
 from slipway.iceberg import file_io
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -94,7 +95,9 @@ def test_a_batch(lake: Lake) -> None:
     day = dt.datetime(2024, 2, 28, tzinfo=dt.UTC)
     table = BatchedTable(lake.tables, None)
     timed = f"select timestamp '2024-02-28 10:00' as at, * from ({PIVOT})"
-    request = WriteRequest(("layer", "thing"), timed, "microbatch", run_id="run-1", release="release-1")
+    request = WriteRequest(
+        TableName("layer", "thing"), timed, "microbatch", run_id="run-1", release="release-1"
+    )
     window = Window("at", day, day + dt.timedelta(days=1))
     assert table.write(lake.connection.cursor(), request, window, last=True) == 3
     lake.base = table.stage(request).staged.table

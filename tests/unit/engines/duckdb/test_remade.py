@@ -9,6 +9,7 @@ import pytest
 
 from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.request import Remade, WriteRequest
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -76,7 +77,7 @@ def test_what_batches_made(lake: Lake, partitioned: bool, days: list[int], full:
     for day in days:
         start = dt.datetime(2024, 1, day, tzinfo=dt.UTC)
         request = WriteRequest(
-            ("layer", "thing"),
+            TableName("layer", "thing"),
             NEW.format(f"2024-01-0{day}", day),
             "microbatch",
             run_id="run-2",
