@@ -26,7 +26,6 @@ from slipway.errors import (
     SlipwayError,
     UnavailableError,
 )
-from slipway.iceberg.catalogs.commit import guarantee
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
@@ -286,7 +285,7 @@ def _release(at: Examination, intent: Intent, before: Release | None) -> Release
     return intent.published(
         target=at.environment.name,
         published_at=staged_at,
-        guarantee=guarantee(at.tables.catalog),
+        guarantee=at.tables.kind.guarantee(whole=False),
         tables=tables,
         previous=at.records.previous(before),
     )

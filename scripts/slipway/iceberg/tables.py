@@ -30,7 +30,8 @@ from pyiceberg.table.update import TableUpdate
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError, UnavailableError
 from slipway.iceberg import metadata_file
-from slipway.iceberg.catalogs.opening import connectable, locations, open_catalog
+from slipway.iceberg.catalogs.kinds import CatalogKind, kind_of
+from slipway.iceberg.catalogs.opening import connectable, open_catalog
 from slipway.iceberg.reading import reading
 from slipway.iceberg.staging import Staging
 from slipway.names import TableName
@@ -120,6 +121,11 @@ class Tables:
             )
             raise self._failure from error
 
+    @cached_property
+    def kind(self) -> CatalogKind:
+        """What the catalog can do; raises as ``catalog`` does."""
+        return kind_of(self.catalog)
+
     def locations(self, only: Collection[TableName] | None = None) -> dict[TableName, str]:
         """Current metadata location of every table, read in one consistent query where the catalog can.
 
@@ -132,7 +138,7 @@ class Tables:
             UnavailableError: the catalog cannot be read.
         """
         with self._lock, self._reading():
-            return locations(self.catalog, only)
+            return self.kind.locations(only)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -186,11 +192,8 @@ class Tables:
             ConfigError: the catalog could not keep it under its name.
             UnavailableError: the catalog cannot be read.
         """
-        if type(self.catalog).__name__ == "GlueCatalog":
-            from slipway.iceberg.catalogs.glue_catalog import check_name
-
-            with self._reading():
-                check_name(self.catalog, identifier)
+        with self._reading():
+            self.kind.check_name(identifier)
         location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
         metadata = new_table_metadata(schema, spec, order, location, properties)
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"

@@ -14,7 +14,7 @@ from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.engines.duckdb.spill import limits
 from slipway.environments.environment import Environment
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
-from slipway.iceberg.catalogs.commit import conflict, is_atomic, mover, publish, writing
+from slipway.iceberg.catalogs.commit import conflict, publish, writing
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.maintenance.retention import History
 from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
@@ -75,11 +75,11 @@ def apply_commit(
     )
     with limits(commit.table):
         staged = stage_shortened(cursor, tables, what, name)
-    if is_atomic(tables.catalog):
+    if tables.kind.is_atomic:
         publish(tables, [staged])
     else:
         with writing(tables):
-            moved = mover(tables).forward(staged)
+            moved = tables.kind.mover(tables).forward(staged)
         if not moved:
             raise conflict(tables, staged.identifier, staged.base)
     return _bytes_added(staged) if commit.compact else 0

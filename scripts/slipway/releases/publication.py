@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pyiceberg.table import Table
 
 from slipway.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
-from slipway.iceberg.catalogs.commit import cannot_hold, guarantee, is_atomic, publish
+from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, published_at
 from slipway.iceberg.snapshots import REWRITES, release_tags
 from slipway.iceberg.tables import Moved, StagedTable, Tables
@@ -65,14 +65,14 @@ def check_store(tables: Tables, records: Records) -> str:
         UnavailableError: the catalog needs a write-ahead record, which would not be safe there; or it cannot hold a
             release.
     """
-    if why := cannot_hold(tables.catalog):
+    if why := tables.kind.cannot_hold:
         raise UnavailableError(
             f"Cannot publish to {tables.environment.name}", why, "Use a server that keeps what is committed"
         )
     if records.store.is_write_once:
         return ""
     what = f"{records.store.root} ignores conditional writes"
-    if is_atomic(tables.catalog):
+    if tables.kind.is_atomic:
         return f"{what}: runs that publish go one after the other there, whatever their tables"
     raise UnavailableError(
         f"Cannot publish to {tables.environment.name}",
@@ -89,7 +89,7 @@ def _publish(
     Raises:
         ConflictError: the release is not published.
     """
-    if is_atomic(tables.catalog):
+    if tables.kind.is_atomic:
         try:
             return publish(tables, staged), True
         except ConflictError:
@@ -162,7 +162,7 @@ def unrecorded(tables: Tables, records: Records) -> list[str]:
 
 
 def _end(tables: Tables, records: Records, intent: Intent) -> tuple[Plan, ConflictError | None]:
-    if not is_atomic(tables.catalog):
+    if not tables.kind.is_atomic:
         settled = settle(tables, records, intent)
         return settled.plan, settled.refusal
     # all tables or none were published, so any one of them tells
@@ -191,7 +191,7 @@ def _record(
     cut = intent.published(
         target=tables.environment.name,
         published_at=published_at(moved.at, shows, last),
-        guarantee=guarantee(tables.catalog, whole=whole),
+        guarantee=tables.kind.guarantee(whole=whole),
         tables=shows,
         previous=records.previous(last),
     )

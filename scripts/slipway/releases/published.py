@@ -13,7 +13,6 @@ from pathlib import Path
 
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
-from slipway.iceberg.catalogs.commit import is_atomic
 from slipway.iceberg.catalogs.next_step import is_mixture
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -138,7 +137,7 @@ def visible_tables(tables: Tables, records: Records) -> VisibleTables:
     Raises:
         UnavailableError: the catalog or the records cannot be read.
     """
-    if is_atomic(tables.catalog):
+    if tables.kind.is_atomic:
         return VisibleTables(tables.locations())
     before, found = records.publications(), VisibleTables({})
     for _ in range(_LOOKS):
@@ -153,7 +152,7 @@ def visible_tables(tables: Tables, records: Records) -> VisibleTables:
 def unfinished(tables: Tables, records: Records) -> list[Intent]:
     """Unfinished publications; the catalog is asked only if one was begun and not ended."""
     intents = records.open_intents()
-    if not intents or is_atomic(tables.catalog):
+    if not intents or tables.kind.is_atomic:
         return []
     return list(_without_unfinished(tables, tables.locations(), intents).unfinished)
 

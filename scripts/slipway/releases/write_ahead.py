@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.iceberg.catalogs.commit import conflict, create_namespaces, mover, position, writing
+from slipway.iceberg.catalogs.commit import conflict, create_namespaces, position, writing
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, decide
 from slipway.iceberg.catalogs.updates import Mover
 from slipway.iceberg.tables import StagedTable, Tables
@@ -70,7 +70,7 @@ def settle(
         UnavailableError: the catalog cannot be read or written.
         SlipwayError: what is needed to go on is gone.
     """
-    moves, refusal, items, begun = mover(tables), None, _by_name(staged or []), False
+    moves, refusal, items, begun = tables.kind.mover(tables), None, _by_name(staged or []), False
     before, idle = None, 0
     pauses = iter(_PAUSES)
     try:

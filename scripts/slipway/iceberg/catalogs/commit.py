@@ -4,65 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
-
-from pyiceberg.catalog import Catalog
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.iceberg.catalogs.next_step import Position
-from slipway.iceberg.catalogs.updates import Mover, obstacle, on_top, stands_on
+from slipway.iceberg.catalogs.updates import obstacle, on_top, stands_on
 from slipway.iceberg.tables import Moved, StagedTable, Tables
 from slipway.names import TableName
 from slipway.records.release_records import Move
 
-if TYPE_CHECKING:
-    from slipway.iceberg.catalogs.rest_catalog import ServedCatalog
-
-
 _ATTEMPTS = 5
 """Others may change a table's properties again and again."""
-
-ONE_TRANSACTION = "all tables in one database transaction"
-ONE_REQUEST = (
-    "all tables in one request, which the server applies whole or not at all, as its configuration says"
-)
-UNPROVEN = (
-    "all tables in one request, finished or undone by the next command if interrupted; whether readers other than"
-    " slipway may see a mixture meanwhile is not known of this server"
-)
-ONE_BY_ONE = (
-    "one table after the other, finished or undone by the next command if interrupted;"
-    " readers other than slipway may see a mixture meanwhile"
-)
-
-
-def guarantee(catalog: Catalog, *, whole: bool = False) -> str:
-    """What readers may rely on while a release is published.
-
-    Args:
-        catalog: where.
-        whole: whether one request was for all of its tables.
-    """
-    if is_atomic(catalog):
-        return ONE_TRANSACTION
-    if not whole:
-        return ONE_BY_ONE
-    return ONE_REQUEST if cast("ServedCatalog", catalog).says_atomic else UNPROVEN
-
-
-def is_atomic(catalog: Catalog) -> bool:
-    """Whether several tables are known to become visible at once, so that no write-ahead record has to lead."""
-    return type(catalog).__name__ == "SqlCatalog"
-
-
-def cannot_hold(catalog: Catalog) -> str:
-    """Why a catalog cannot hold releases; empty for those that can."""
-    if getattr(catalog, "is_nessie", False):
-        return (
-            "Nessie keeps neither tags nor earlier snapshots in a table's metadata, so releases could neither be"
-            " recognised nor rolled back"
-        )
-    return ""
 
 
 def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
@@ -91,22 +42,6 @@ def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
     raise conflict(tables, refused.identifier, refused.base)
 
 
-def mover(tables: Tables) -> Mover:
-    """How tables of the environment's catalog are moved."""
-    match type(tables.catalog).__name__:
-        case "GlueCatalog":
-            from slipway.iceberg.catalogs.glue_catalog import GlueMover
-
-            return GlueMover(tables)
-        case "ServedCatalog":
-            from slipway.iceberg.catalogs.rest_catalog import RestMover
-
-            return RestMover(tables)
-    from slipway.iceberg.catalogs.updates import UpdateMover
-
-    return UpdateMover(tables)
-
-
 def position(tables: Tables, identifier: TableName, move: Move, location: str | None, tag: str) -> Position:
     """Where a table of a publication is, of which the catalog names this metadata file, or none.
 
@@ -132,8 +67,7 @@ def position(tables: Tables, identifier: TableName, move: Move, location: str | 
     base = tables.load(identifier, move.base).metadata if move.base else None
     if base and not obstacle(base, found.metadata):
         return Position.BASE
-    keeps_what_is_staged = type(tables.catalog).__name__ in ("SqlCatalog", "GlueCatalog")
-    if not (keeps_what_is_staged or now is None or (base and base.snapshot_by_id(now))):
+    if not (tables.kind.keeps_staged_metadata or now is None or (base and base.snapshot_by_id(now))):
         _refuse_lost_tag(tables, identifier, move, now, tag)
     return Position.ELSEWHERE
 
@@ -230,17 +164,9 @@ def writing(tables: Tables) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
-        kind = UnansweredError if _is_unsure(tables.catalog, error) else UnavailableError
+        kind = UnansweredError if tables.kind.is_unsure(error) else UnavailableError
         raise kind(
             f"Catalog of {tables.environment.name} cannot be written",
             reason,
             "check that it is running, that you may write to it and that nobody locks it, then run again",
         ) from error
-
-
-def _is_unsure(catalog: Catalog, error: Exception) -> bool:
-    if type(catalog).__name__ != "ServedCatalog":
-        return False
-    from slipway.iceberg.catalogs.rest_catalog import is_unsure
-
-    return is_unsure(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, cast
 
@@ -11,9 +12,37 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
+from slipway.iceberg.catalogs.kinds import CatalogKind
 from slipway.iceberg.catalogs.updates import Mover, on_top, stands_on, undone
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
+
+
+class GlueKind(CatalogKind):
+    """AWS Glue."""
+
+    keeps_staged_metadata = True
+
+    def locations(self, only: Collection[TableName] | None) -> dict[TableName, str]:  # noqa: ARG002 - a listing has all
+        """What the listing of each database says; Glue holds tables of other formats and tools, too."""
+        catalog = cast("GlueCatalog", self._catalog)
+        found = {}
+        for (database,) in catalog.list_namespaces():
+            for page in catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database):
+                for table in page["TableList"]:
+                    parameters = table.get("Parameters", {})
+                    location = parameters.get("metadata_location")
+                    if location and parameters.get("table_type", "").lower() == "iceberg":
+                        found[TableName(database, table["Name"])] = location
+        return found
+
+    def check_name(self, table: TableName) -> None:
+        """Refuse what Glue would fold, or has for something that is no Iceberg table."""
+        check_name(self._catalog, table)
+
+    def mover(self, tables: Tables) -> Mover:
+        """By the version that Glue keeps of each table."""
+        return GlueMover(tables)
 
 
 def check_name(catalog: Catalog, identifier: TableName) -> None:

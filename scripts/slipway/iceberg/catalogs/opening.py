@@ -1,19 +1,16 @@
-"""Opening a catalog of any kind with what pyiceberg and SQLAlchemy leave open, and asking it where its tables are."""
+"""Opening a catalog of any kind with what pyiceberg and SQLAlchemy leave open."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from slipway.environments.environment import Environment, is_rest
-from slipway.names import TableName
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.catalog.glue import GlueCatalog
 
 
 _CONNECT_TIMEOUT = 10  # seconds
@@ -75,37 +72,3 @@ def _with(address: str, name: str, value: int) -> str:
     if f"{name}=" in address.partition("?")[2]:
         return address
     return f"{address}{'&' if '?' in address else '?'}{name}={value}"
-
-
-def locations(catalog: Catalog, only: Collection[TableName] | None) -> dict[TableName, str]:
-    """Namespace and name of every table, or of those that are asked for, to its current metadata file."""
-    kind = type(catalog).__name__
-    if kind == "SqlCatalog":
-        from slipway.iceberg.catalogs import sql_catalog
-
-        return sql_catalog.locations(catalog)
-    if kind == "GlueCatalog":
-        return _glue_locations(cast("GlueCatalog", catalog))
-    from pyiceberg.exceptions import NoSuchTableError
-
-    if only is None:
-        listed = (name for namespace in catalog.list_namespaces() for name in catalog.list_tables(namespace))
-        only = [TableName.of(name) for name in listed]
-    found = {}
-    for table in only:
-        with suppress(NoSuchTableError):  # dropped since it was listed
-            found[table] = catalog.load_table(str(table)).metadata_location
-    return found
-
-
-def _glue_locations(catalog: GlueCatalog) -> dict[TableName, str]:
-    """What the listing of each database says; Glue holds tables of other formats and tools, too."""
-    found = {}
-    for (database,) in catalog.list_namespaces():
-        for page in catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database):
-            for table in page["TableList"]:
-                parameters = table.get("Parameters", {})
-                location = parameters.get("metadata_location")
-                if location and parameters.get("table_type", "").lower() == "iceberg":
-                    found[TableName(database, table["Name"])] = location
-    return found

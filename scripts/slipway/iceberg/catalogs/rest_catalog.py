@@ -26,12 +26,20 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from slipway.errors import ConfigError
-from slipway.iceberg.catalogs.updates import UpdateMover, forward
+from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind
+from slipway.iceberg.catalogs.updates import Mover, UpdateMover, forward
 from slipway.iceberg.tables import StagedTable, Tables
 
 ATOMIC = "slipway.multi-table-commit"
 """Catalog property: ``atomic`` says of a server that it applies the request for several tables whole or not at all."""
 
+ONE_REQUEST = (
+    "all tables in one request, which the server applies whole or not at all, as its configuration says"
+)
+UNPROVEN = (
+    "all tables in one request, finished or undone by the next command if interrupted; whether readers other than"
+    " slipway may see a mixture meanwhile is not known of this server"
+)
 _PATH = "transactions/commit"
 _ENDPOINT = Endpoint(http_method=HttpMethod.POST, path=f"/v1/{{prefix}}/{_PATH}")
 _TIMEOUT = (5, 60)  # seconds: to connect, to wait for an answer
@@ -119,6 +127,45 @@ class ServedCatalog(RestCatalog):
         session.request = partial(session.request, timeout=_TIMEOUT)  # type: ignore[method-assign]
 
 
+class RestKind(CatalogKind):
+    """A server that speaks Iceberg's REST protocol."""
+
+    def mover(self, tables: Tables) -> Mover:
+        """By one request, where the server takes it."""
+        return RestMover(tables)
+
+    def guarantee(self, *, whole: bool) -> str:
+        """What readers may rely on, which the server does not say by itself."""
+        if not whole:
+            return ONE_BY_ONE
+        return ONE_REQUEST if self._server.says_atomic else UNPROVEN
+
+    @property
+    def cannot_hold(self) -> str:
+        """Nessie cannot hold releases."""
+        if not self._server.is_nessie:
+            return ""
+        return (
+            "Nessie keeps neither tags nor earlier snapshots in a table's metadata, so releases could neither be"
+            " recognised nor rolled back"
+        )
+
+    def is_unsure(self, error: Exception) -> bool:
+        """Whether the server may have done what it was asked for, although it did not say so."""
+        return isinstance(
+            error,
+            CommitStateUnknownException
+            | ServerError
+            | ServiceUnavailableError
+            | RequestException
+            | ValidationError,  # an answer that cannot be understood
+        )
+
+    @property
+    def _server(self) -> ServedCatalog:
+        return cast("ServedCatalog", self._catalog)
+
+
 class RestMover(UpdateMover):
     """Moves all tables by one request, where the server takes it."""
 
@@ -160,18 +207,6 @@ class RestMover(UpdateMover):
         except CommitFailedException:  # whoever looks again finds which one
             self.whole = False
         return True
-
-
-def is_unsure(error: Exception) -> bool:
-    """Whether a server may have done what it was asked for, although it did not say so."""
-    return isinstance(
-        error,
-        CommitStateUnknownException
-        | ServerError
-        | ServiceUnavailableError
-        | RequestException
-        | ValidationError,  # an answer that cannot be understood
-    )
 
 
 def _request(tables: Tables, item: StagedTable) -> CommitTableRequest:
