@@ -81,7 +81,7 @@ def test_a_run_manifest_that_was_removed(world: World) -> None:
 def test_a_run_that_was_removed_as_a_whole(world: World) -> None:
     folder = run_folder(world, 2)
     shutil.rmtree(folder)
-    assert f"Run {folder.name} has no run manifest" in found(world)[str(record(world, 2))]
+    assert f"run {folder.name} has no run manifest" in found(world)[str(record(world, 2))]
 
 
 def commit(manifest: dict[str, Any]) -> None:

@@ -59,4 +59,4 @@ def test_what_retention_did_not_remove_is_missed(world: World) -> None:
     run_id = json.loads(world.answer("releases", "-o", "json"))[0]["run_id"]
     (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
     shutil.rmtree(folder)
-    assert f"Run {run_id} has no run manifest" in world.slipway("doctor").out
+    assert f"run {run_id} has no run manifest" in world.slipway("doctor").out
