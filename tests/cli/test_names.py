@@ -14,7 +14,7 @@ BAD = (
     ("schema='ops'", "has the layer name ops: the name is reserved"),
     ("schema='temp'", "has the layer name temp: the name is reserved"),
     ("schema='information_schema'", "has the layer name information_schema: the name is reserved"),
-    ("alias='größe'", "Call it grosse (config alias)"),
+    ("alias='größe'", "call it grosse (config alias)"),
     ("alias='a\\u202eb'", r"has the table name 'a\u202eb'"),
     (f"alias='{'x' * 121}'", "it has 129 characters, and 128 are allowed; give it a shorter alias"),
     ("alias='Twin'", ""),
@@ -30,7 +30,7 @@ def test_names_are_refused_together_before_anything_is_written(workshop: Worksho
     line = workshop.refusal("run", code=2)
     assert "11 names of the project cannot be used" in line
     assert "model stg.orders (models/serving/stg.orders.sql) has the table name stg.orders" in line
-    assert "Call it stg_orders" in line
+    assert "call it stg_orders" in line
     assert [said for _, said in BAD if said not in line] == []
     assert not list(workshop.home.rglob("*.parquet"))
     assert not list(workshop.home.rglob("*.metadata.json"))

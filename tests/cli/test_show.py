@@ -41,8 +41,8 @@ def test_run_is_explained(world: World) -> None:
     assert text[at][2:] == ["rows", "before", "added", "removed", "files", "size", "seconds", "snapshot"]
     tables = text[at + 1 : at + 6]
     assert [row[:6] for row in tables] == [
-        ["raw.parcels", "built", "5", "0", "+5", "0"],
         ["reference.depots", "built", "2", "0", "+2", "0"],
+        ["raw.parcels", "built", "5", "0", "+5", "0"],
         ["curated.weights", "built", "4", "0", "+4", "0"],
         ["quarantine.weights", "built", "1", "0", "+1", "0"],
         ["serving.depot_weights", "built", "2", "0", "+2", "0"],
