@@ -7,7 +7,7 @@
 {% macro as_of_date(relation) -%}
     {%- set as_of = var('as_of', none) -%}
     {%- if as_of is none -%}
-        (select max(revenue_date) from {{ relation }})
+        (select max(dated.revenue_date) from {{ relation }} as dated)
     {%- elif modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*(Z|[+-][0-9:]{2,6})', as_of | string) -%}
         cast(timezone('{{ var("shop_time_zone") }}', timestamptz '{{ as_of }}') as date)
     {%- elif modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+)?', as_of | string) -%}
