@@ -139,6 +139,8 @@ def _repeat(
     if why := _in_the_way(records) or _moved(records, project, basis):
         return why
     code = versions.code_of(project)
+    if code.commit != manifest.code.commit or code.dirty > manifest.code.dirty:
+        return f"the work tree is not at the commit of run {basis.run_id}, or not clean any more"
     made = repeated(
         manifest,
         environment,
@@ -147,7 +149,7 @@ def _repeat(
         started_at=started_at,
         command=[hide(part) for part in command],
         by=(versions.who(), versions.host()),
-        code=code,
+        code=manifest.code,  # of the same files, among them modules that only an import finds
         versions=versions.versions_of(project),
     )
     if made is None:

@@ -73,7 +73,7 @@ def repeated(
         started_at: when it began.
         command: its command line.
         by: the user and the host.
-        code: the commit that is checked out.
+        code: that of the run before, whose files are the same at the same commit.
         versions: of what is installed.
     """
     if now < before.finished_at:
