@@ -45,7 +45,7 @@ def pyiceberg_rows(text: str, settings: dict[str, str], folder: Path) -> int:
 def duckdb_rows(text: str, settings: dict[str, str], folder: Path) -> int:
     """How many rows DuckDB gives for the SQL of the text, whose installations are left out."""
     installs = r"\binstall (\w+); load \1;"
-    sql = section(text, "DuckDB alone")
+    sql = section(text, "Only DuckDB")
     command = [sys.executable, "-c", _DUCKDB, *re.findall(installs, sql)]
     return int(_output(command, re.sub(installs, "", sql), _variables(text, settings), folder))
 

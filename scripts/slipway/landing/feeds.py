@@ -20,6 +20,7 @@ from slipway.names import Kind, nearest, shown, twins, why_not
 
 SERVER = "landing"
 _RULES = "2"  # of the checks that decide about a file; files of other rules are looked at again
+_LONGEST_HEADER = 100_000
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 
 
@@ -146,6 +147,8 @@ class Feed:
             text = first_line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             return f"header is not utf-8 (byte {error.start})"
+        if len(text) > _LONGEST_HEADER:
+            return f"header cannot be read: it has more than {_LONGEST_HEADER:,} characters"
         try:
             header = next(csv.reader(io.StringIO(text), delimiter=self.delimiter, quotechar=self.quote), [])
         except csv.Error as error:
