@@ -225,7 +225,7 @@ def test_refusals(workshop: Workshop) -> None:
     assert "not a git repository" in message
     workshop.commit()
     assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("No commit nowhere")
-    assert "no commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
+    assert "No commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
     assert not list(workshop.temporary.iterdir())
 
 

@@ -38,7 +38,7 @@ def test_a_report_that_cannot_be_written(built: Workshop) -> None:
     assert (code, len(built.releases())) == (5, 2), err  # what it would do cannot be shown, so it is not done
     code, _, err = started(built, "rollback", "--output", "json", output=FULL)
     assert (code, len(built.releases())) == (5, 3), err
-    assert "release 3 shows release 1; what comes after it failed" in err
+    assert "Release 3 shows release 1; what comes after it failed" in err
 
 
 def test_stderr_that_cannot_be_written_stops_nothing(built: Workshop) -> None:

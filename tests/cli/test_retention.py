@@ -60,3 +60,27 @@ def test_what_retention_did_not_remove_is_missed(world: World) -> None:
     (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
     shutil.rmtree(folder)
     assert f"run {run_id} has no run manifest" in world.slipway("doctor").out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "place",
+    [
+        "slipway.records.removed:note_removed",
+        "slipway.storage.objects:LocalStore.delete",
+        "slipway.maintenance.run_records:_remove_empty",
+    ],
+    ids=lambda place: place.rpartition(":")[2],
+)
+def test_maintenance_that_is_killed_is_finished_by_the_next(world: World, place: str) -> None:
+    folder = copied(world, next(iter(world.runs)))
+    healthy = world.slipway("doctor", "--deep").out
+    assert world.workshop.start("maintain", kill_before=place).wait().code is None
+    between = world.slipway("doctor", "--deep")
+    assert f"run {OLD} has no" not in between.out
+    rows = world.answer("sql", "select sum(kg) as kg from curated.weights", "-o", "csv")
+    assert world.slipway("maintain").code == 0
+    assert not folder.exists()
+    assert f"retention removed the records of run {OLD}" in world.slipway("show", OLD).err
+    assert world.slipway("doctor", "--deep").out == healthy
+    assert world.answer("sql", "select sum(kg) as kg from curated.weights", "-o", "csv") == rows
