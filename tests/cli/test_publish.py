@@ -451,7 +451,7 @@ def test_a_hold_and_a_run_under_way_refuse_a_publication_and_a_property_does_not
     lease = workshop.lease("raw.parcels", target="prod")
     message = workshop.refusal("publish", folder.name, "--target", "prod", code=4)
     assert message.startswith(
-        f"publication of run {folder.name} is refused: raw.parcels is taken by run {lease.stem} of ada on harbour"
+        f"Publication of run {folder.name} is refused: raw.parcels is taken by run {lease.stem} of ada on harbour"
         " (process 1), since 2024-05-01 00:00:00 UTC"
     )
     lease.unlink()

@@ -194,7 +194,7 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
             ["--vars", "{a: &x [*x]}"], 2, "--vars cannot be recorded", id="vars that hold themselves"
         ),
         pytest.param(["--target", "nowhere"], 2, "No target nowhere in profiles.yml", id="unknown target"),
-        pytest.param(["--target", "prod"], 2, "target prod has no warehouse", id="target without settings"),
+        pytest.param(["--target", "prod"], 2, "Target prod has no warehouse", id="target without settings"),
         pytest.param(["--select", "nothing"], 1, "the selection names no node", id="empty selection"),
     ],
 )
