@@ -304,7 +304,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "merge_exclude_columns": ["w"],
     },
     "an update sets no column": {"merge_exclude_columns": ["k", "part", "v", "w"]},
-    "merge_update_columns beside merge_clauses": {
+    "merge_update_columns together with merge_clauses": {
         "merge_update_columns": ["v"],
         "merge_clauses": {"when_matched": [{"action": "delete"}]},
     },

@@ -323,7 +323,9 @@ def test_partitions_that_cannot_be_named_are_refused(lake: Lake, entry: str, val
         pytest.param("{a: {b: interval '1 day'}}", "store its parts", id="inside-a-struct"),
         pytest.param("map {'k': [timestamp_ns '2024-01-01']}", "cast it to TIMESTAMP", id="inside-a-map"),
         pytest.param("row(1, 2)", "a struct field without a name", id="struct-without-names"),
-        pytest.param("{'__duckdb_field_id': 1}", "its values could not be told", id="name-that-copy-uses"),
+        pytest.param(
+            "{'__duckdb_field_id': 1}", "its values could not be distinguished", id="name-that-copy-uses"
+        ),
     ],
 )
 def test_types_that_iceberg_cannot_hold_are_refused_with_a_way_out(lake: Lake, kind: str, fix: str) -> None:
