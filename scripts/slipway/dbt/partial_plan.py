@@ -282,7 +282,8 @@ class _Plan:
             return replace(found, kind=Kind.GROUPS, why="a condition that is part of a join")
         parts = [one for one in (left, right) if one.is_part]
         wholes = [one for one in (left, right) if not one.is_part]
-        with_own = any(self._own in one.tables for one in wholes) and _is_equal(node)
+        # by other columns than its key, rows of one group may lie on both sides of the condition
+        with_own = any(self._own in one.tables for one in wholes) and self._joins_keys(node)
         if not parts:
             joined_with = "own" if with_own else "itself" if left.tables & right.tables else ""
             return replace(found, joined_with=joined_with or left.joined_with or right.joined_with)
@@ -294,6 +295,11 @@ class _Plan:
         if wholes and kind in (Kind.ROWS, Kind.LATEST) and left.tables & right.tables:
             kind, why = Kind.GROUPS, _ITSELF
         return replace(found, kind=kind, why=why if kind is Kind.GROUPS else "")
+
+    def _joins_keys(self, node: _Node) -> bool:
+        equal = [one for one in node.get("conditions") or [] if one.get("comparison") in _EQUAL]
+        names = {_name(one[side]) for one in equal for side in ("left", "right")}
+        return bool(self._keys) and self._keys <= names
 
     def _is_key(self, expressions: Sequence[_Node]) -> bool:
         return bool(self._keys) and {_name(one) for one in expressions} == self._keys
@@ -340,7 +346,3 @@ def _is_first(expression: _Node, column: int) -> bool:
     if expression["type"] != "COMPARE_EQUAL" or not all(isinstance(one, dict) for one in sides):
         return False
     return any(one and _index(one) == column for one in sides) and '"value": 1}' in text
-
-
-def _is_equal(node: _Node) -> bool:
-    return any(one.get("comparison") in _EQUAL for one in node.get("conditions") or [])

@@ -87,6 +87,12 @@ GROUPS = (
         "k",
     ),
     ("""select k, sum(x) from r where ADDED and day > (select max(day) from this) group by k""", "k"),
+    ("""select r.k, sum(x) from r join this t on t.day = r.day where ADDED group by r.k""", "k"),
+    (
+        """select r.k, sum(x) from (from r where ADDED) r left join this t on t.total = r.x group by r.k""",
+        "k",
+    ),
+    ("""select r.k, sum(x) from (from r where ADDED) r left join this t using (k) group by r.k""", "day"),
     (
         """
         select day, sum(x) from (select day, x from r where CHANGED
