@@ -23,7 +23,7 @@ _MOST = 20_000  # files; more are not the modules of one project
 
 
 def digest_of_code(project: Path) -> str:
-    """A digest of the project's files, of installed dbt packages, and of every module that Python can import beside packages.
+    """A digest of the project's files, of installed dbt packages, and of every module that Python can import, other than installed packages.
 
     Raises:
         NotFoundError: it is not known which files those are.

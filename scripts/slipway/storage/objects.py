@@ -3,7 +3,7 @@
 Records are written once: creating an object that is there already is an error on both kinds.
 
 Tables name files by ``s3://`` or ``s3a://``, by a path or a ``file:`` URI, by a link or where it leads to. A mismatch
-would make a file that is in use look like one that nobody names.
+would make a file that is in use look like an orphan.
 """
 
 from __future__ import annotations
