@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+FOLDERS = ("docs", "tests", "benchmarks")
 _CELL = re.compile(r"(?<!\\)\|")
 
 
@@ -119,7 +120,7 @@ def files() -> list[str]:
 @pytest.fixture(scope="session")
 def pages(files: list[str]) -> dict[str, Page]:
     """Every page that people read, by its name."""
-    names = [name for name in files if name.endswith(".md") and name.partition("/")[0] in (name, "docs")]
+    names = [name for name in files if name.endswith(".md") and name.partition("/")[0] in {name, *FOLDERS}]
     return {name: Page(name, (ROOT / name).read_text(encoding="utf-8")) for name in names}
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-FOLDERS = r"\.ci|\.github|contracts|docs|macros|models|python_models|scripts|seeds|tests"
-PATH = re.compile(rf"`((?:{FOLDERS})/[\w./-]+)`")
+PLACES = r"\.ci|\.github|contracts|docs|macros|models|python_models|scripts|seeds|tests"
+PATH = re.compile(rf"`((?:{PLACES})/[\w./-]+)`")
 IN_SOURCES = re.compile(r"\bdocs/[\w/-]+\.md\b")
 
 # files that a how-to has its reader write
@@ -86,10 +86,10 @@ def test_every_page_is_in_the_index(pages: dict[str, Page]) -> None:
     assert {name for name in pages if name.startswith("docs/")} - listed == {"docs/index.md"}
 
 
-def test_decisions_are_numbered_without_gaps_and_have_the_same_parts(pages: dict[str, Page]) -> None:
+def test_decisions_are_numbered_and_have_the_same_parts(pages: dict[str, Page]) -> None:
     decisions = sorted(name for name in pages if name.startswith("docs/decisions/"))
     numbers = [int(Path(name).name[:4]) for name in decisions]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(set(numbers)) == len(numbers)
     for name in decisions:
         assert pages[name].text.startswith(f"# {Path(name).name[:4]}: "), name
         headings = re.findall(r"^## (.+)$", pages[name].prose, re.MULTILINE)
