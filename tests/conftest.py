@@ -1,7 +1,7 @@
 """A small dbt project of its own for a test that lands files, runs commands and changes the code.
 
 Commands are processes forked from one that has imported dbt (harness/command_server.py). What they published is read
-by pyiceberg and SQLite alone.
+only by pyiceberg and SQLite.
 """
 
 from __future__ import annotations

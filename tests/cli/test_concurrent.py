@@ -128,14 +128,14 @@ def hold(workshop: Workshop) -> Path:
     return workshop.folder
 
 
-def told(running: Running, text: str) -> str:
+def printed(running: Running, text: str) -> str:
     """Wait until a command that runs has said something."""
     for _ in range(3000):
-        said = running.told()
+        said = running.printed()
         if text in said:
             return said
         time.sleep(0.01)
-    raise TimeoutError(running.told())
+    raise TimeoutError(running.printed())
 
 
 def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Workshop) -> None:
@@ -159,9 +159,9 @@ def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Worksho
     assert sliced["outcome"] == "published"
 
     second = start(built, 2, "build", "--select", "held", program="dbt")
-    assert f"waits for run {run.stem} of" in told(second, "waits for")
+    assert f"waits for run {run.stem} of" in printed(second, "waits for")
     third = start(built, 3, "run")
-    told(third, "waits for")
+    printed(third, "waits for")
     os.kill(third.pid, signal.SIGINT)
     assert third.wait().code == 130
     assert len(leases(built)) == 2
@@ -180,7 +180,7 @@ def test_whoever_ends_lets_others_go_on(built: Workshop) -> None:
         first = start(built, 1, "run", "--select", "held", "--force")
         wait_for(folder / "arrived")
         second = start(built, 2, "run", "--select", "depots", "held", "--force")
-        told(second, "waits for")
+        printed(second, "waits for")
         os.kill(first.pid, end)
         (folder / "go").touch()  # dbt waits for its models also when it is interrupted
         assert first.wait().code == code

@@ -17,22 +17,22 @@ BOTH = """select (select count(*) from curated.weights)::int as rows,
 
 @pytest.mark.long
 def test_several_tables_of_a_release_are_read_as_they_stood_together(workshop: Workshop) -> None:
-    def seen(release: int) -> list[dict[str, int]]:
+    def rows_at(release: int) -> list[dict[str, int]]:
         found: list[dict[str, int]] = json.loads(
             workshop.answer("sql", BOTH, "--release", str(release), "-o", "json")
         )
         return found
 
     workshop.run()
-    assert seen(1) == [{"rows": 4, "counted": 4}]
+    assert rows_at(1) == [{"rows": 4, "counted": 4}]
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     workshop.write("models/serving/later.sql", "select count(*) as n from {{ ref('weights') }}\n")
     running = workshop.start("run")
-    assert seen(1) == [{"rows": 4, "counted": 4}]  # while the run is going to publish
+    assert rows_at(1) == [{"rows": 4, "counted": 4}]  # while the run is going to publish
     assert running.wait().code == 0
-    assert (seen(1), seen(2)) == ([{"rows": 4, "counted": 4}], [{"rows": 5, "counted": 5}])
+    assert (rows_at(1), rows_at(2)) == ([{"rows": 4, "counted": 4}], [{"rows": 5, "counted": 5}])
     workshop.answer("rollback", "--reason", "a mistake", "--yes")
-    assert [seen(number)[0]["rows"] for number in (1, 2, 3)] == [4, 5, 4]
+    assert [rows_at(number)[0]["rows"] for number in (1, 2, 3)] == [4, 5, 4]
     assert "later" in workshop.refusal("sql", "from serving.later", "--release", "1", code=3)
     assert json.loads(workshop.answer("sql", "from serving.later", "--release", "2", "-o", "json")) == [
         {"n": 5}

@@ -68,7 +68,7 @@ def findings(world: World, *options: str) -> list[dict[str, Any]]:
     return found
 
 
-def told(world: World) -> tuple[str, str]:
+def finding(world: World) -> tuple[str, str]:
     """Where and what of the only finding."""
     found = findings(world)
     assert len(found) == 1, found
@@ -123,7 +123,7 @@ def test_a_publication_that_was_not_recorded(world: World) -> None:
     record = release_record(world, 2)
     before = json.loads(record.read_bytes())
     record.unlink()
-    where, what = told(world)
+    where, what = finding(world)
     assert where.startswith("release 2 of run ")
     assert what == "it is published and not recorded"
     assert not record.exists()
@@ -162,7 +162,7 @@ def test_a_run_that_is_under_way_is_no_finding(world: World) -> None:
         process.stdout.readline()
         assert findings(world) == []
         process.kill()
-    assert told(world)[0] == f"run {OLD_RUN}"
+    assert finding(world)[0] == f"run {OLD_RUN}"
 
 
 def test_a_run_has_its_log_locked(world: World) -> None:
@@ -180,7 +180,7 @@ def test_an_old_run_without_manifest_is_taken_for_dead(world: World) -> None:
     (world.warehouse / "_slipway" / "runs" / "2999-05-01" / OLD_RUN.replace("2024", "2999")).mkdir(
         parents=True
     )
-    assert told(world) == (f"run {OLD_RUN}", "its process was killed; it had staged 0 tables")
+    assert finding(world) == (f"run {OLD_RUN}", "its process was killed; it had staged 0 tables")
     assert repaired(world) == ["CloseRun"]
 
 
@@ -228,7 +228,7 @@ def test_leases_of_runs_that_are_gone(world: World) -> None:
     lease = world.workshop.lease(run_id=OLD_RUN)
     assert findings(world) == []  # it was written this moment, so its run lives
     os.utime(lease, (time.time() - 600, time.time() - 600))
-    assert told(world) == (f"lease of run {OLD_RUN}", "nobody renews it")
+    assert finding(world) == (f"lease of run {OLD_RUN}", "nobody renews it")
     assert repaired(world) == ["EndLease"]
     assert not lease.exists()
 
@@ -239,7 +239,7 @@ def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: i
     record = release_record(world, number)
     before = json.loads(record.read_bytes())
     record.write_bytes(damage)
-    where, what = told(world)
+    where, what = finding(world)
     assert where == f"file://{record}"
     assert what.startswith("cannot be read: ")
     assert repaired(world) == ["WriteBeside"]
@@ -261,7 +261,9 @@ def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: i
         pytest.param({"target": "prod"}, "its target is prod, not dev", id="foreign"),
     ],
 )
-def test_a_release_record_of_another_is_only_told(world: World, fields: dict[str, Any], what: str) -> None:
+def test_a_release_record_of_another_is_only_reported(
+    world: World, fields: dict[str, Any], what: str
+) -> None:
     change(release_record(world, 2), **fields)
     before = content(world)
     (found,) = findings(world)
@@ -271,7 +273,7 @@ def test_a_release_record_of_another_is_only_told(world: World, fields: dict[str
     assert content(world) == before
 
 
-def test_records_of_runs_are_told_with_their_place(world: World) -> None:
+def test_records_of_runs_are_reported_with_their_place(world: World) -> None:
     (folder,) = world.warehouse.glob(f"_slipway/runs/*/{world.workshop.releases()[-1]['run_id']}")
     names = ["run_manifest.json", f"candidate/{WEIGHTS}.json", "dbt/manifest.json"]
     for name in names:
@@ -282,7 +284,7 @@ def test_records_of_runs_are_told_with_their_place(world: World) -> None:
 def test_a_catalog_that_was_deleted_gets_its_tables_again(world: World) -> None:
     before, catalog = world.workshop.published(), world.home / "dev" / "catalog.db"
     catalog.unlink()
-    assert told(world)[0] == "The catalog of dev is gone"
+    assert finding(world)[0] == "The catalog of dev is gone"
     for command in (["sql", "show tables"], ["rollback"], ["show", WEIGHTS], ["connect"]):
         line = world.refusal(*command, code=6)
         assert line.startswith(f"The catalog of dev is gone: there is no file {catalog}"), line
@@ -297,7 +299,7 @@ def test_a_catalog_that_was_emptied(world: World) -> None:
     connection.execute("delete from iceberg_tables")
     connection.commit()
     connection.close()
-    assert told(world)[0] == "The catalog of dev is gone"
+    assert finding(world)[0] == "The catalog of dev is gone"
     line = world.workshop.refusal("run", code=6)
     assert line.startswith("The catalog of dev is gone: the catalog names no table, and ")
     assert world.workshop.published() == {}
@@ -383,7 +385,7 @@ def test_a_hold_whose_rollback_never_came(world: World) -> None:
     before = "slipway.records.store:Records.write_intent"
     killed = world.workshop.start("rollback", "--hold", "--reason", "wrong", kill_before=before).wait()
     assert killed.code is None, killed
-    where, what = told(world)
+    where, what = finding(world)
     assert where.startswith("hold of ")
     assert what.endswith("placed it with release 3, which was never published: wrong")
     world.answer("hold", "--lift")
@@ -392,7 +394,7 @@ def test_a_hold_whose_rollback_never_came(world: World) -> None:
 
 def test_a_clock_that_is_behind_the_releases(world: World) -> None:
     change(release_record(world, 2), published_at="2999-01-01T00:00:00Z")
-    assert told(world) == (
+    assert finding(world) == (
         "clock of this machine",
         "the newest release was published at 2999-01-01 00:00:00 UTC, which is in the future",
     )
@@ -462,9 +464,9 @@ def test_a_damaged_write_ahead_record_is_made_anew(world: World) -> None:
     before, intent = json.loads(record.read_bytes()), record.with_suffix(".publishing")
     record.unlink()
     intent.write_bytes(b"{")
-    assert told(world)[0] == f"file://{intent}"
+    assert finding(world)[0] == f"file://{intent}"
     assert world.slipway("doctor", "--fix").code == 0
-    assert told(world)[1] == "it is published and not recorded"
+    assert finding(world)[1] == "it is published and not recorded"
     assert repaired(world) == ["Heal"]
     assert json.loads(record.read_bytes()) | {"published_at": ""} == before | {"published_at": ""}
     assert intent.read_bytes() == b"{"
@@ -487,7 +489,7 @@ def test_a_catalog_that_is_only_read(world: World) -> None:
     assert world.workshop.locations() == before
     assert world.workshop.run()["outcome"] == "published"
     landed.unlink()
-    assert told(world)[1] == "it was not published, and another was published since"
+    assert finding(world)[1] == "it was not published, and another was published since"
     assert repaired(world) == ["Heal"]
 
 

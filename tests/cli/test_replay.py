@@ -98,7 +98,7 @@ def test_an_input_that_is_gone(history: tuple[Workshop, list[str]]) -> None:
     assert told.out.splitlines()[-1].endswith(": 4 input expired.")
 
 
-def test_a_data_file_of_an_input_that_is_gone_is_told_before_anything_is_built(
+def test_a_missing_data_file_of_an_input_is_reported_before_anything_is_built(
     history: tuple[Workshop, list[str]],
 ) -> None:
     workshop, runs = history

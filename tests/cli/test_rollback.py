@@ -235,7 +235,7 @@ def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
             assert built.published() == before
             asking = built.start("rollback", terminal=os.ttyname(theirs))
             for _ in range(3000):
-                if "Go on?" in asking.told():
+                if "Go on?" in asking.printed():
                     break
                 time.sleep(0.01)
             os.write(ours, answer)
@@ -302,7 +302,7 @@ def test_a_run_that_was_building_when_the_hold_came_does_not_publish(built: Work
         time.sleep(0.01)
     assert json.loads(built.answer("rollback", "--dry-run", "-o", "json"))["under_way"] == []
     both = built.start("run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{built.folder}/other")
-    while "waits for" not in both.told():
+    while "waits for" not in both.printed():
         time.sleep(0.01)
     dry = built.slipway("rollback", "--dry-run")
     assert f"(process {both.pid}), since" in dry.err
@@ -310,7 +310,7 @@ def test_a_run_that_was_building_when_the_hold_came_does_not_publish(built: Work
     os.kill(both.pid, signal.SIGINT)
     assert both.wait().code == 130
     waits = built.start("run", "--select", "slow", "depot_weights", DBT_TARGET_PATH=f"{built.folder}/third")
-    while "waits for" not in waits.told():
+    while "waits for" not in waits.printed():
         time.sleep(0.01)
     built.answer("rollback", "--hold", "--reason", "stop everything")
     before = len(built.manifests())

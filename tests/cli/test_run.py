@@ -117,7 +117,7 @@ def test_a_failing_test_publishes_nothing(built: Workshop) -> None:
 
 
 @pytest.mark.long
-def test_a_failing_test_is_told(workshop: Workshop) -> None:
+def test_a_failing_test_is_reported(workshop: Workshop) -> None:
     workshop.land("day-4.csv", LIGHT)
     done = workshop.slipway("run")
     assert done.code == 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 
 
-class Told:
+class Recorded:
     """Runs of one environment whose run manifests the tests below read; nothing is changed any more."""
 
     def __init__(self, workshop: Workshop) -> None:
@@ -47,8 +47,8 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return Told(new_workshop(tmp_path_factory.mktemp("told")))
+def recorded(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return Recorded(new_workshop(tmp_path_factory.mktemp("recorded")))
 
 
 def nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -59,10 +59,12 @@ def changes(manifest: dict[str, Any]) -> dict[str, str]:
     return {node["table"]: node["change"] for node in manifest["nodes"]}
 
 
-def test_stdout_is_the_run_manifest_that_is_written(told: Told) -> None:
-    written = told.workshop.manifests()
-    for printed, stored in zip((told.first, told.second, told.third, told.fourth), written, strict=True):
-        assert printed.pop("folder", None) in (None, folder(told.workshop, stored["run_id"]).as_uri())
+def test_stdout_is_the_run_manifest_that_is_written(recorded: Recorded) -> None:
+    written = recorded.workshop.manifests()
+    for printed, stored in zip(
+        (recorded.first, recorded.second, recorded.third, recorded.fourth), written, strict=True
+    ):
+        assert printed.pop("folder", None) in (None, folder(recorded.workshop, stored["run_id"]).as_uri())
         assert printed == stored
 
 
@@ -71,16 +73,18 @@ def folder(workshop: Workshop, run_id: str) -> Path:
     return found
 
 
-def test_a_run_says_who_ran_what_when_with_what(told: Told) -> None:
-    run = told.first
+def test_a_run_says_who_ran_what_when_with_what(recorded: Recorded) -> None:
+    run = recorded.first
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", run["run_id"])
     assert (run["target"], run["mode"], run["scratch"], run["release"]) == ("dev", "exploratory", None, 1)
     assert run["outcome"] == "published"
     assert run["who"]
     assert run["host"] == platform.node()
-    assert told.began <= datetime.fromisoformat(run["started_at"])
+    assert recorded.began <= datetime.fromisoformat(run["started_at"])
     assert (
-        datetime.fromisoformat(run["started_at"]) < datetime.fromisoformat(run["finished_at"]) <= told.ended
+        datetime.fromisoformat(run["started_at"])
+        < datetime.fromisoformat(run["finished_at"])
+        <= recorded.ended
     )
     options = ["--threads", "2", "--vars", "{as_of: 2024-05-02}", "--output", "json"]
     assert run["command"] == ["slipway", "run", *options]
@@ -91,17 +95,17 @@ def test_a_run_says_who_ran_what_when_with_what(told: Told) -> None:
     installed = {"dbt": "dbt-core", "dbt_duckdb": "dbt-duckdb", "duckdb": "duckdb", "pyiceberg": "pyiceberg"}
     assert {name: versions[name] for name in installed} == {n: version(p) for n, p in installed.items()}
     assert versions["image_digest"] is None
-    assert told.second["versions"]["image_digest"] == "sha256:0123"
+    assert recorded.second["versions"]["image_digest"] == "sha256:0123"
 
 
 def figures(run: dict[str, Any]) -> dict[str, Any]:
     return {name: run["code"][name] for name in ("commit", "dirty", "branch")}
 
 
-def test_a_run_names_its_commit_and_whether_the_tree_was_dirty(told: Told) -> None:
-    assert figures(told.first) == {"commit": told.commit, "dirty": False, "branch": "main"}
-    assert figures(told.second) == {"commit": told.commit, "dirty": True, "branch": "main"}
-    assert (told.first["code"]["uncommitted"], len(told.second["code"]["uncommitted"])) == ([], 1)
+def test_a_run_names_its_commit_and_whether_the_tree_was_dirty(recorded: Recorded) -> None:
+    assert figures(recorded.first) == {"commit": recorded.commit, "dirty": False, "branch": "main"}
+    assert figures(recorded.second) == {"commit": recorded.commit, "dirty": True, "branch": "main"}
+    assert (recorded.first["code"]["uncommitted"], len(recorded.second["code"]["uncommitted"])) == ([], 1)
 
 
 def test_a_detached_head_is_no_branch(workshop: Workshop) -> None:
@@ -119,8 +123,8 @@ def test_the_lock_file_is_named_by_its_digest(workshop: Workshop) -> None:
     assert "not a git repository" in run["code"]["problem"]
 
 
-def test_landed_files_are_recorded_with_their_verdict(told: Told) -> None:
-    found = {file["path"]: file for file in told.first["landed_files"]}
+def test_landed_files_are_recorded_with_their_verdict(recorded: Recorded) -> None:
+    found = {file["path"]: file for file in recorded.first["landed_files"]}
     assert {path: (file["verdict"], file["rows"]) for path, file in found.items()} == {
         "parcels/broken.csv": ("rejected", None),
         "parcels/day-1.csv": ("accepted", 3),
@@ -128,19 +132,19 @@ def test_landed_files_are_recorded_with_their_verdict(told: Told) -> None:
         "parcels/day-2.csv": ("duplicate", None),
     }
     for path, file in found.items():
-        content = (told.workshop.folder / "landing" / path).read_bytes()
+        content = (recorded.workshop.folder / "landing" / path).read_bytes()
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
         assert file["size_bytes"] == len(content)
-        assert (file["feed"], file["run_id"]) == ("parcels", told.first["run_id"])
-    assert [file["path"] for file in told.third["landed_files"]] == ["parcels/day-3.csv"]
-    assert told.second["landed_files"] == told.fourth["landed_files"] == []
+        assert (file["feed"], file["run_id"]) == ("parcels", recorded.first["run_id"])
+    assert [file["path"] for file in recorded.third["landed_files"]] == ["parcels/day-3.csv"]
+    assert recorded.second["landed_files"] == recorded.fourth["landed_files"] == []
 
 
-def test_rows_files_and_bytes_are_what_pyiceberg_counts(told: Told) -> None:
+def test_rows_files_and_bytes_are_what_pyiceberg_counts(recorded: Recorded) -> None:
     for manifest, locations in (
-        (told.first, told.after_first),
-        (told.second, told.after_second),
-        (told.third, told.state),
+        (recorded.first, recorded.after_first),
+        (recorded.second, recorded.after_second),
+        (recorded.third, recorded.state),
     ):
         for name, node in nodes(manifest).items():
             table = static(locations[name])
@@ -161,8 +165,8 @@ def snapshot(table: StaticTable) -> str:
     return str(current.snapshot_id)
 
 
-def test_what_a_run_added_and_removed(told: Told) -> None:
-    first, second, third = nodes(told.first), nodes(told.second), nodes(told.third)
+def test_what_a_run_added_and_removed(recorded: Recorded) -> None:
+    first, second, third = nodes(recorded.first), nodes(recorded.second), nodes(recorded.third)
     figures = ("rows_before", "rows_added", "rows_removed", "rows_after")
     # five rows landed, one of them is no number, four weights in two depots
     assert {name: [node[key] for key in figures] for name, node in first.items()} == {
@@ -186,48 +190,48 @@ def test_what_a_run_added_and_removed(told: Told) -> None:
     assert third["raw.parcels"]["bytes_written"] < third["raw.parcels"]["bytes_total"]
 
 
-def test_a_table_names_the_snapshot_it_was_built_on(told: Told) -> None:
-    before = {name: snapshot(static(path)) for name, path in told.after_second.items()}
-    for name, node in nodes(told.third).items():
+def test_a_table_names_the_snapshot_it_was_built_on(recorded: Recorded) -> None:
+    before = {name: snapshot(static(path)) for name, path in recorded.after_second.items()}
+    for name, node in nodes(recorded.third).items():
         assert node["base_snapshot"] == before[name]
-    assert {node["base_snapshot"] for node in nodes(told.first).values()} == {None}
+    assert {node["base_snapshot"] for node in nodes(recorded.first).values()} == {None}
 
 
-def test_inputs_are_the_snapshots_that_were_current_when_the_run_began(told: Told) -> None:
-    assert told.first["inputs"] == []  # it built all it read
-    inputs = {item["table"]: item for item in told.second["inputs"]}
+def test_inputs_are_the_snapshots_that_were_current_when_the_run_began(recorded: Recorded) -> None:
+    assert recorded.first["inputs"] == []  # it built all it read
+    inputs = {item["table"]: item for item in recorded.second["inputs"]}
     assert inputs.keys() == {"dev.curated.weights", "dev.reference.depots"}
     for name, item in inputs.items():
-        location = told.after_first[name.removeprefix("dev.")]
+        location = recorded.after_first[name.removeprefix("dev.")]
         table = static(location)
         assert item["metadata_location"] == location
         assert item["snapshot_id"] == snapshot(table)
         assert item["schema_id"] == table.metadata.current_schema_id
         assert item["rows"] == table.scan().to_arrow().num_rows
-    node = nodes(told.second)["serving.depot_weights"]
+    node = nodes(recorded.second)["serving.depot_weights"]
     read = {name.removeprefix("dev."): item["snapshot_id"] for name, item in inputs.items()}
     assert node["inputs"] == read
 
 
-def test_bytes_read_are_counted_where_something_is_read(told: Told) -> None:
-    parcels = told.workshop.folder / "landing" / "parcels"
+def test_bytes_read_are_counted_where_something_is_read(recorded: Recorded) -> None:
+    parcels = recorded.workshop.folder / "landing" / "parcels"
     landed = sum((parcels / name).stat().st_size for name in ("day-1.csv", "day-2-again.csv"))
-    assert nodes(told.first)["raw.parcels"]["bytes_read"] >= landed
-    assert nodes(told.third)["raw.parcels"]["bytes_read"] >= (parcels / "day-3.csv").stat().st_size
-    assert nodes(told.second)["serving.depot_weights"]["bytes_read"] > 0
+    assert nodes(recorded.first)["raw.parcels"]["bytes_read"] >= landed
+    assert nodes(recorded.third)["raw.parcels"]["bytes_read"] >= (parcels / "day-3.csv").stat().st_size
+    assert nodes(recorded.second)["serving.depot_weights"]["bytes_read"] > 0
     # of two models that read one table, the engine may give the second what it read for the first
     readers = ("curated.weights", "quarantine.weights")
-    assert sum(nodes(told.first)[name]["bytes_read"] for name in readers) > 0
-    assert nodes(told.third)["reference.depots"]["bytes_read"] == 0  # unchanged
+    assert sum(nodes(recorded.first)[name]["bytes_read"] for name in readers) > 0
+    assert nodes(recorded.third)["reference.depots"]["bytes_read"] == 0  # unchanged
 
 
 def _is_wide(kind: pa.DataType) -> bool:
     return bool(pa.types.is_decimal(kind) and kind.precision > 18)
 
 
-def test_digests_are_those_of_the_rows(told: Told) -> None:
+def test_digests_are_those_of_the_rows(recorded: Recorded) -> None:
     # order-free sums of a hash of each row and of that hash's hash, recomputed from what pyiceberg reads
-    for manifest, locations in ((told.first, told.after_first), (told.third, told.state)):
+    for manifest, locations in ((recorded.first, recorded.after_first), (recorded.third, recorded.state)):
         for name, node in nodes(manifest).items():
             rows = static(locations[name]).scan().to_arrow()
             columns = ", ".join(
@@ -248,8 +252,10 @@ def test_digests_are_those_of_the_rows(told: Told) -> None:
             assert (int(count), int(first, 16), int(second, 16)) == found, name
 
 
-def test_node_keys_follow_code_and_inputs_and_fingerprints_the_schema(told: Told) -> None:
-    first, second, third, fourth = (nodes(run) for run in (told.first, told.second, told.third, told.fourth))
+def test_node_keys_follow_code_and_inputs_and_fingerprints_the_schema(recorded: Recorded) -> None:
+    first, second, third, fourth = (
+        nodes(run) for run in (recorded.first, recorded.second, recorded.third, recorded.fourth)
+    )
     name = "serving.depot_weights"
     assert len({first[name]["node_key"], second[name]["node_key"], third[name]["node_key"]}) == 3
     assert {n: node["node_key"] for n, node in third.items()} == {
@@ -261,20 +267,25 @@ def test_node_keys_follow_code_and_inputs_and_fingerprints_the_schema(told: Told
     assert first["curated.weights"]["node_key"] != third["curated.weights"]["node_key"]  # raw has other rows
 
 
-def test_tests_add_up(told: Told) -> None:
+def test_tests_add_up(recorded: Recorded) -> None:
     # unique parcel, not_null kg, unique depot and weights_are_positive
-    for run, executed in ((told.first, 4), (told.second, 1), (told.third, 4), (told.fourth, 0)):
+    for run, executed in (
+        (recorded.first, 4),
+        (recorded.second, 1),
+        (recorded.third, 4),
+        (recorded.fourth, 0),
+    ):
         tests = run["tests"]
         assert tests["expected"] == tests["executed"] + tests["carried"] + tests["not_run"]
         assert (tests["executed"], tests["failed"], tests["warned"], tests["not_run"]) == (executed, 0, 0, 0)
         assert len(tests["results"]) == tests["expected"]
         assert {result["status"] for result in tests["results"]} == {"pass"}
-    assert told.fourth["tests"]["carried"] == 4
-    assert told.second["tests"]["results"][0]["tables"] == ["serving.depot_weights"]
+    assert recorded.fourth["tests"]["carried"] == 4
+    assert recorded.second["tests"]["results"][0]["tables"] == ["serving.depot_weights"]
 
 
-def test_rows_are_conserved(told: Told) -> None:
-    (item,) = told.first["conservation"]
+def test_rows_are_conserved(recorded: Recorded) -> None:
+    (item,) = recorded.first["conservation"]
     assert item == {
         "raw": "raw.parcels",
         "curated": "curated.weights",
@@ -285,14 +296,18 @@ def test_rows_are_conserved(told: Told) -> None:
         "deduplicated": 0,
         "by_rule": {"kg_is_a_number": 1},
     }
-    for run in (told.third, told.fourth):
+    for run in (recorded.third, recorded.fourth):
         (item,) = run["conservation"]
         assert (item["landed"], item["curated_rows"], item["quarantined_rows"]) == (6, 5, 1)
         assert item["by_rule"] == {"kg_is_a_number": 1}
 
 
-def test_freshness_is_told_every_time(told: Told) -> None:
-    for run, landed_by in ((told.first, told.first), (told.second, told.first), (told.fourth, told.third)):
+def test_freshness_is_recorded_every_time(recorded: Recorded) -> None:
+    for run, landed_by in (
+        (recorded.first, recorded.first),
+        (recorded.second, recorded.first),
+        (recorded.fourth, recorded.third),
+    ):
         (feed,) = run["freshness"]
         assert feed["source"] == "landing.parcels"
         landed = {file["landed_at"] for file in landed_by["landed_files"]}
@@ -302,25 +317,25 @@ def test_freshness_is_told_every_time(told: Told) -> None:
         assert feed["age_seconds"] == pytest.approx(age, abs=5)
 
 
-def test_an_unchanged_run_writes_its_manifest_and_nothing_else(told: Told) -> None:
-    assert told.fourth["outcome"] == "unchanged"
-    assert told.fourth["release"] is None
-    assert set(changes(told.fourth).values()) == {"unchanged"}
-    assert told.workshop.published() == told.state
-    assert [release["number"] for release in told.workshop.releases()] == [1, 2, 3]
-    for node in nodes(told.fourth).values():
+def test_an_unchanged_run_writes_its_manifest_and_nothing_else(recorded: Recorded) -> None:
+    assert recorded.fourth["outcome"] == "unchanged"
+    assert recorded.fourth["release"] is None
+    assert set(changes(recorded.fourth).values()) == {"unchanged"}
+    assert recorded.workshop.published() == recorded.state
+    assert [release["number"] for release in recorded.workshop.releases()] == [1, 2, 3]
+    for node in nodes(recorded.fourth).values():
         assert node["base_snapshot"] == node["candidate_snapshot"]
         moved = ("rows_added", "rows_removed", "files_added", "files_removed", "bytes_read", "bytes_written")
         assert {node[key] for key in moved} == {0}
-    tables = {name: static(path) for name, path in told.state.items()}
+    tables = {name: static(path) for name, path in recorded.state.items()}
     # depots were never touched again, raw grew twice
     assert len(tables["reference.depots"].snapshots()) == 1
     assert len(tables["raw.parcels"].snapshots()) == 2
 
 
-def test_the_folder_of_a_run_holds_manifest_log_and_dbts_artifacts(told: Told) -> None:
-    for run in told.workshop.manifests():
-        found = folder(told.workshop, run["run_id"])
+def test_the_folder_of_a_run_holds_manifest_log_and_dbts_artifacts(recorded: Recorded) -> None:
+    for run in recorded.workshop.manifests():
+        found = folder(recorded.workshop, run["run_id"])
         own = (found / "dbt/manifest.json").read_bytes()
         for content in (own, gzip.decompress((found / "dbt/run_results.json.gz").read_bytes())):
             artifact = json.loads(content)
@@ -332,8 +347,8 @@ def test_the_folder_of_a_run_holds_manifest_log_and_dbts_artifacts(told: Told) -
         assert {"time", "level", "event", "message"} <= set.intersection(*(set(line) for line in lines))
         named = {line["node"] for line in lines if "node" in line}
         assert {node["unique_id"] for node in run["nodes"]} <= named
-    assert not list((told.workshop.home / "logs").glob("*/*"))  # it moved to the run's folder
+    assert not list((recorded.workshop.home / "logs").glob("*/*"))  # it moved to the run's folder
 
 
-def test_the_checkout_stays_as_it_was(told: Told) -> None:
-    assert told.workshop.git("status", "--porcelain") == f"M {WEIGHT_MODEL}"
+def test_the_checkout_stays_as_it_was(recorded: Recorded) -> None:
+    assert recorded.workshop.git("status", "--porcelain") == f"M {WEIGHT_MODEL}"

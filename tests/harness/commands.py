@@ -47,7 +47,7 @@ class Running:
         self._stream = connection.makefile("r")
         self.pid = int(self._stream.readline())
 
-    def told(self) -> str:
+    def printed(self) -> str:
         """What it has printed so far."""
         return "".join(path.read_text(encoding="utf-8") for path in (self._out, self._err) if path.exists())
 

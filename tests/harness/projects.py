@@ -1,4 +1,4 @@
-"""dbt projects of the tests' own: made, changed, run, and read by pyiceberg and SQLite alone."""
+"""dbt projects of the tests' own: made, changed, run, and read only by pyiceberg and SQLite."""
 
 from __future__ import annotations
 

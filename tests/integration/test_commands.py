@@ -91,7 +91,7 @@ def test_commands_that_only_read_leave_everything_as_it_is(built: Project) -> No
     assert len(built.runs()) == 1
 
 
-def test_source_freshness_is_told_from_the_ledger(project: Project) -> None:
+def test_source_freshness_comes_from_the_ledger(project: Project) -> None:
     before_anything = project.run("source", "freshness")
     assert before_anything.code == 1
     project.dbt("build")
@@ -226,7 +226,7 @@ def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
     assert set(project.locations()) == ALL
 
 
-def test_a_test_keeps_its_failures_where_it_is_told_to(built: Project) -> None:
+def test_a_test_keeps_its_failures_where_its_config_says(built: Project) -> None:
     built.write(
         "tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n"
     )

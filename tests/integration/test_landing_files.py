@@ -1,4 +1,4 @@
-"""Files land, are told good from bad, and are counted once, by whole dbt runs."""
+"""Files land, are accepted or set aside, and are counted once, by whole dbt runs."""
 
 from __future__ import annotations
 

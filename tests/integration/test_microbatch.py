@@ -219,7 +219,7 @@ def test_a_key_may_move_to_an_earlier_batch(project: Project) -> None:
     assert keys(project) == [1, 2, 3, 4]
 
 
-def test_rows_that_no_batch_takes_are_told(project: Project) -> None:
+def test_rows_that_no_batch_takes_are_reported(project: Project) -> None:
     bare(project)
     rows = ("1,2024-03-30 10:00:00", "2,2024-03-31 00:00:00", "3,", "4,2024-04-01 23:30:00")
     events(project, *rows, kind="varchar")

@@ -108,6 +108,6 @@ def test_twins_are_one_name_to_some_reader() -> None:
     ]
 
 
-def test_what_cannot_be_seen_is_shown_as_an_escape() -> None:
+def test_invisible_characters_are_shown_as_escapes() -> None:
     assert shown("a\u202eb") == r"'a\u202eb'"
     assert (shown(" a"), shown(""), shown("größe")) == ("' a'", "''", "größe")

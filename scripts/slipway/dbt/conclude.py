@@ -304,7 +304,7 @@ def _facts(
         staged=len(session.staged),
         partial=bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)),
         tests_not_run=tests.not_run,
-        stale=[item.source for item in fresh if item.status == "error"],
+        late_sources=[item.source for item in fresh if item.status == "error"],
         broken=[item.raw for item in conserved if item.deduplicated < 0],
         replaced=_replaced(session),
         unknown_code=session.code.unknown,

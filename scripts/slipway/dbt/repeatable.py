@@ -1,4 +1,4 @@
-"""What a run that changed nothing depended on, from dbt's manifest and the session, and what dbt alone can decide again."""
+"""What a run that changed nothing depended on, from dbt's manifest and the session, and what only dbt can decide again."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Holds:
             None,
         )
 
-    def place(self, hold: Hold) -> bool:
+    def place_hold(self, hold: Hold) -> bool:
         """Put the environment on hold; False when it was already, which stays as it is, damaged or not."""
         if self._in_force() is not None:
             return False

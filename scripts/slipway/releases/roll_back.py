@@ -189,7 +189,7 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
     )
     with too_late():
         # before anything moves: a run must not slip in between
-        held = hold and Holds(records).place(_hold(proposal, number, reason))
+        held = hold and Holds(records).place_hold(_hold(proposal, number, reason))
         try:
             return release(tables, records, staged, intent)
         except ConflictError:
@@ -204,7 +204,7 @@ def keep(proposal: Proposal, reason: str) -> None:
     from slipway.releases.holds import Holds
 
     records = Records(proposal.environment)
-    Holds(records).place(_hold(proposal, records.reserve(), reason))
+    Holds(records).place_hold(_hold(proposal, records.reserve(), reason))
 
 
 def _hold(proposal: Proposal, number: int, reason: str) -> Hold:

@@ -32,7 +32,7 @@ class RunFacts:
         staged: how many tables it staged.
         partial: dbt's --empty or --sample was given.
         tests_not_run: tests that the built nodes ask for and that were not executed.
-        stale: sources older than they allow.
+        late_sources: sources that are older than they allow.
         broken: raw tables of which more rows came out than landed.
         replaced: which landed files were replaced while they were read, empty for none.
         unknown_code: which of the code that was read no commit holds, empty for none.
@@ -53,7 +53,7 @@ class RunFacts:
     staged: int = 0
     partial: bool = False
     tests_not_run: int = 0
-    stale: Sequence[str] = ()
+    late_sources: Sequence[str] = ()
     broken: Sequence[str] = ()
     replaced: str = ""
     unknown_code: str = ""
@@ -118,10 +118,10 @@ def _held_back(facts: RunFacts) -> Decision | None:
     if not (facts.managed or facts.environment.publishes_from_dbt):
         return Outcome.STAGED, f"plain dbt does not publish in {name}; {publish_it}"
     if facts.managed and mode is not Mode.EXPLORATORY:
-        if facts.stale:
+        if facts.late_sources:
             return (
                 Outcome.FAILED,
-                f"{', '.join(facts.stale)} is older than its source allows: land a newer file, or change error_after there",
+                f"{', '.join(facts.late_sources)} is older than its source allows: land a newer file, or change error_after there",
             )
         if facts.tests_not_run:
             what = f"{facts.tests_not_run} tests of what was built were not run"

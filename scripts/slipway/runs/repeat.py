@@ -174,7 +174,7 @@ def write(records: Records, repetition: Repetition) -> None:
     records.write(run_id, BASIS, repetition.basis.model_dump_json(indent=1))
     records.write(run_id, "run_manifest.json", repetition.manifest.model_dump_json(indent=1))
     records.seal(run_id)
-    told = f"dbt was not started: everything is as in run {repetition.before}"
+    summary = f"dbt was not started: everything is as in run {repetition.before}"
     lines = [
         {
             "run_id": run_id,
@@ -183,7 +183,7 @@ def write(records: Records, repetition: Repetition) -> None:
             "event": "Unchanged",
             "message": hide(text),
         }
-        for text in (*repetition.lines, told)
+        for text in (*repetition.lines, summary)
     ]
     log = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
     records.write_compressed(run_id, "log.jsonl", log.encode())

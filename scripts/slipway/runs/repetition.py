@@ -86,7 +86,7 @@ def repeated(
         managed=True,
         nodes=len(before.nodes),
         tests_not_run=tests.not_run,
-        stale=[item.source for item in fresh if item.status == "error"],
+        late_sources=[item.source for item in fresh if item.status == "error"],
         broken=[item.raw for item in before.conservation if item.deduplicated < 0],
         unknown_code=code.unknown,
         other_code={node.table or node.unique_id: node.stale for node in before.nodes if node.stale},

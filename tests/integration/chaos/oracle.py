@@ -1,4 +1,4 @@
-"""What must be true of an environment after anything: told by pyiceberg, pyarrow, SQL and JSON alone, without slipway.
+"""What must be true of an environment after anything: checked only with pyiceberg, pyarrow, SQL and JSON, without slipway.
 
 A finding is a sentence. None is a warehouse in which every release is whole.
 """

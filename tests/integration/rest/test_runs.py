@@ -81,7 +81,7 @@ def test_a_run_with_nessie_is_refused(
     assert message.startswith("Cannot publish to staging: Nessie keeps neither tags nor earlier snapshots")
 
 
-def test_a_server_that_is_gone_is_told_of_in_one_line(
+def test_a_server_that_is_gone_is_reported_in_one_line(
     new_lake: Callable[[Path, str], Lake], tmp_path: Path
 ) -> None:
     lake = new_lake(tmp_path, "gone-lake")

@@ -18,7 +18,7 @@ import pytest
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 from tests.integration.s3.conftest import KEY, SECRET
 from tests.integration.s3.test_s3 import (
-    Told,
+    Recorded,
     test_a_slice_is_built_on_this_machine_from_the_bucket,
     test_an_unchanged_run_adds_its_record_and_nothing_else,
     test_bytes_read_are_counted,
@@ -76,17 +76,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def told(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory, store: str) -> Told:
+def recorded(new_lake: Callable[..., Lake], tmp_path_factory: pytest.TempPathFactory, store: str) -> Recorded:
     folder = tmp_path_factory.mktemp("s3")
-    return Told(new_lake(folder, f"parcels-{folder.name}", store), shows_folders=False)
+    return Recorded(new_lake(folder, f"parcels-{folder.name}", store), shows_folders=False)
 
 
-def test_a_store_that_ignores_conditional_writes_is_named(told: Told) -> None:
+def test_a_store_that_ignores_conditional_writes_is_named(recorded: Recorded) -> None:
     said = "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
-    assert f"s3://{told.lake.bucket}/warehouse/_slipway {said}" in told.text.err
-    examined = told.lake.workshop.slipway("doctor")
+    assert f"s3://{recorded.lake.bucket}/warehouse/_slipway {said}" in recorded.text.err
+    examined = recorded.lake.workshop.slipway("doctor")
     assert examined.code == 6, examined
-    assert examined.out.startswith(f"s3://{told.lake.bucket}/warehouse/_slipway: {said.replace(':', '.')}")
+    assert examined.out.startswith(
+        f"s3://{recorded.lake.bucket}/warehouse/_slipway: {said.replace(':', '.')}"
+    )
 
 
 def test_runs_go_one_after_the_other_without_conditional_writes(

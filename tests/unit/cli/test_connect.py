@@ -49,7 +49,7 @@ def test_extras_are_those_of_the_catalog() -> None:
     assert "pyiceberg[pyarrow,sql-sqlite]==" in _pyiceberg(remote(uri="sqlite:////x/catalog.db"), "a.b")[0]
 
 
-def test_duckdb_is_told_where_the_store_is() -> None:
+def test_duckdb_gets_the_address_of_the_store() -> None:
     text = "\n".join(_duckdb(remote(), "dev.order-lines", "s3://lake/x's.metadata.json"))
     assert "install httpfs; load httpfs; install aws; load aws;" in text
     assert (
@@ -59,7 +59,7 @@ def test_duckdb_is_told_where_the_store_is() -> None:
     assert "from iceberg_scan('s3://lake/x''s.metadata.json');" in text
 
 
-def test_spark_is_told_what_it_needs() -> None:
+def test_spark_gets_what_it_needs() -> None:
     found = replace(remote(), spark=spark("prod", GIVEN, GIVEN["warehouse"]))
     (jars,) = (line for line in _spark_jars(found) if line.startswith("spark.jars.packages="))
     names = [jar.split(":")[1] for jar in jars.partition("=")[2].split(",")]

@@ -107,7 +107,7 @@ def test_conditions_of_increments_are_refused_in_batches() -> None:
     assert not list(problems(node("{# rows_added(…) #} select 1", **batches)))
 
 
-def test_all_nodes_are_told_at_once_and_others_are_not_looked_at() -> None:
+def test_all_nodes_are_reported_at_once_and_others_are_not_checked() -> None:
     seed = other("s", "seed", SeedConfig.from_dict({"delimeter": ";"}))
     nodes = {"a": node(partition_by="k", on_schema_change="append"), "b": seed, "c": node(cluster_by="k")}
     with pytest.raises(ConfigError) as refused:

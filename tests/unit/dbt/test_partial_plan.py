@@ -1,4 +1,4 @@
-"""What a condition of increments has to do with a query's result, told from DuckDB's plan."""
+"""What a condition of increments has to do with a query's result, by DuckDB's plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def connection() -> duckdb.DuckDBPyConnection:
     return made
 
 
-def told(connection: duckdb.DuckDBPyConnection, query: str, key: str) -> Rows:
+def rows_in_plan(connection: duckdb.DuckDBPyConnection, query: str, key: str) -> Rows:
     sql = query.replace("ADDED", ADDED).replace("CHANGED", CHANGED)
     text = marked(sql, {ADDED: "_run_id", CHANGED: '"day"'}).replace("'", "''")
     row = connection.execute(f"select json_serialize_plan('{text}')").fetchone()
@@ -212,7 +212,7 @@ CHOSEN = (
 def test_rows_that_are_not_read_may_belong_to_a_group(
     connection: duckdb.DuckDBPyConnection, query: str, key: str
 ) -> None:
-    found = told(connection, query, key)
+    found = rows_in_plan(connection, query, key)
     assert found.kind.name == "GROUPS"
     assert found.why
 
@@ -221,7 +221,7 @@ def test_rows_that_are_not_read_may_belong_to_a_group(
 def test_each_row_comes_of_rows_that_are_read(
     connection: duckdb.DuckDBPyConnection, query: str, key: str
 ) -> None:
-    found = told(connection, query, key)
+    found = rows_in_plan(connection, query, key)
     assert found.kind.name == "ROWS"
     assert not found.why
 
@@ -230,7 +230,7 @@ def test_each_row_comes_of_rows_that_are_read(
 def test_the_latest_row_of_a_key_takes_the_place_of_the_one_before(
     connection: duckdb.DuckDBPyConnection, query: str, key: str
 ) -> None:
-    found = told(connection, query, key)
+    found = rows_in_plan(connection, query, key)
     assert found.kind.name == "LATEST"
     assert not found.why
 
@@ -239,6 +239,6 @@ def test_the_latest_row_of_a_key_takes_the_place_of_the_one_before(
 def test_the_condition_only_chooses_what_is_read(
     connection: duckdb.DuckDBPyConnection, query: str, key: str
 ) -> None:
-    found = told(connection, query, key)
+    found = rows_in_plan(connection, query, key)
     assert found.kind.name == "CHOSEN"
     assert not found.why

@@ -136,7 +136,7 @@ def test_a_field_that_would_be_lost_is_refused() -> None:
         evolved(base, base, 9, "appendnew", "m")
 
 
-def test_what_cannot_change_is_told_at_once() -> None:
+def test_what_cannot_change_is_reported_at_once() -> None:
     base = schema(
         s=(1, StructType(NestedField(2, "x", IntegerType()), NestedField(3, "y", ListType(4, StringType())))),
         m=(5, MapType(6, IntegerType(), 7, DecimalType(9, 2))),

@@ -150,7 +150,7 @@ def test_the_header_may_be_written_in_several_ways(line: bytes) -> None:
         pytest.param(b"x" * 200_000, "header cannot be read", id="endless"),
     ],
 )
-def test_another_header_is_told_in_one_line(line: bytes, problem: str) -> None:
+def test_another_header_is_reported_in_one_line(line: bytes, problem: str) -> None:
     found = FEED.header_problem(line)
     assert found is not None
     assert found.startswith(problem)

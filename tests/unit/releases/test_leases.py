@@ -63,7 +63,7 @@ def test_disjoint_leases_stand_beside_each_other_and_overlapping_ones_are_refuse
     assert not list(file_of(records, "1").parent.iterdir())
 
 
-def test_who_waits_is_told_for_whom_and_goes_on_at_its_release(records: Records) -> None:
+def test_a_waiting_run_names_the_other_and_goes_on_at_its_release(records: Records) -> None:
     first, told = take(records, "1", "a"), list[str]()
 
     def tell(text: str) -> None:
@@ -93,7 +93,7 @@ def a_pid_that_ended() -> int:
         pytest.param(lambda: {"place": ""}, Standing.LIVE, id="not told where"),
     ],
 )
-def test_a_dead_process_is_told_on_its_own_machine_alone(
+def test_a_dead_process_is_recognized_only_on_its_own_machine(
     records: Records, fields: Callable[[], dict[str, object]], expected: Standing
 ) -> None:
     held = take(records, "1", "a")

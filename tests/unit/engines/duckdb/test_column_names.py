@@ -79,9 +79,7 @@ def test_a_nested_field_of_any_name(lake: Lake, name: str) -> None:
         pytest.param('select 1 as "żó", 2 as "ŻÓ"', "Column ŻÓ occurs twice: also as żó", id="twins"),
     ],
 )
-def test_names_that_cannot_be_seen_are_refused_before_anything_is_written(
-    lake: Lake, sql: str, message: str
-) -> None:
+def test_invisible_names_are_refused_before_anything_is_written(lake: Lake, sql: str, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         lake.write(sql)
     assert not list(Path(lake.tables.environment.warehouse.removeprefix("file://")).rglob("*"))

@@ -78,7 +78,7 @@ def test_a_write_without_the_contract_forgets_what_held(lake: Lake) -> None:
         lake.write(NEW, "append", contract=NOT_NULL)
 
 
-def test_all_violations_of_a_table_are_told_at_once(lake: Lake) -> None:
+def test_all_violations_of_a_table_are_reported_at_once(lake: Lake) -> None:
     lake.write(ROWS)
     contract = Contract(
         COLUMNS, not_null=["k", "t"], unique=[["k"], ["k", "t"], ["T"]], checks=["t <> 'b'", "k > 1"]
@@ -115,7 +115,9 @@ def test_not_null_of_a_nested_column_looks_at_the_column_itself(lake: Lake, colu
 @pytest.mark.parametrize(
     "constraint", [{"checks": ["nothing > 1"]}, {"checks": ["k >"]}, {"not_null": ["nothing"]}]
 )
-def test_a_constraint_that_is_no_sql_for_the_table_is_told_in_one_line(lake: Lake, constraint: Any) -> None:  # noqa: ANN401
+def test_a_constraint_that_is_no_sql_for_the_table_is_reported_in_one_line(
+    lake: Lake, constraint: Any
+) -> None:  # noqa: ANN401
     with pytest.raises(ConfigError, match=r"layer.thing: its constraints cannot be checked") as refused:
         lake.write("select 1 as k, 'a' as t", contract=Contract(COLUMNS, **constraint))
     assert "\n" not in str(refused.value)

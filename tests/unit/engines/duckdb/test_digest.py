@@ -72,7 +72,7 @@ def test_columns_may_stand_in_any_order_and_volatile_ones_do_not_count(
     assert of(connection, "(select 1 as _run_id)").rows == 1
 
 
-def test_values_do_not_change_places_unseen(connection: duckdb.DuckDBPyConnection) -> None:
+def test_values_do_not_change_places_unnoticed(connection: duckdb.DuckDBPyConnection) -> None:
     one = of(connection, "(select 'a' as x, 'b' as y union all select 'b', 'a')")
     other = of(connection, "(select 'a' as x, 'a' as y union all select 'b', 'b')")
     assert one != other
@@ -81,7 +81,7 @@ def test_values_do_not_change_places_unseen(connection: duckdb.DuckDBPyConnectio
     assert twice != of(connection, "(select unnest(['b', 'b']) as x)")
 
 
-def test_values_whose_hashes_differ_in_other_bits_do_not_change_places_unseen(
+def test_values_whose_hashes_differ_in_other_bits_do_not_change_places_unnoticed(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     """DuckDB joins the hashes of two columns by exclusive or: where no bit differs in both, the sum stays the same."""
@@ -138,7 +138,7 @@ ALIKE = {
 
 
 @pytest.mark.parametrize("kind", ALIKE)
-def test_values_that_differ_are_told_apart(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
+def test_values_that_differ_have_different_digests(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
     found: dict[Digest, str] = {}
     for value in ALIKE[kind]:
         for relation in (f"(select ({value})::{kind} as x)", f"(select 7 as w, ({value})::{kind} as x)"):

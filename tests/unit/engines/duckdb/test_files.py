@@ -1,4 +1,4 @@
-"""Data files have the size and the order that the table asks for, told from the Parquet alone."""
+"""Data files have the size and the order that the table asks for, found only in the Parquet."""
 
 from __future__ import annotations
 

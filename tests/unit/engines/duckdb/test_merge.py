@@ -370,7 +370,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("said", WRONG)
-def test_sql_that_duckdb_does_not_understand_is_told_in_one_line(lake: Lake, said: str) -> None:
+def test_sql_that_duckdb_does_not_understand_is_reported_in_one_line(lake: Lake, said: str) -> None:
     lake.write(KEYED)
     with pytest.raises(ConfigError) as refused:
         lake.write(KEYED, "merge", unique_key=["k"], **WRONG[said])

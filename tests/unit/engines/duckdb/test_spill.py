@@ -63,7 +63,7 @@ def test_a_home_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     assert not spill.folder(tmp_path / "file" / "home").exists()
 
 
-def test_too_little_memory_is_told_in_one_line() -> None:
+def test_too_little_memory_is_reported_in_one_line() -> None:
     with (
         duckdb.connect(":memory:", config={"memory_limit": "20MB", "temp_directory": ""}) as connection,
         pytest.raises(UnavailableError) as refused,
@@ -78,7 +78,7 @@ def test_too_little_memory_is_told_in_one_line() -> None:
     assert "\n" not in line
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(duckdb.IOException, match="Cannot open"), spill.limits("thing"):
         duckdb.connect(str(tmp_path / "none" / "database"))
     if Path("/dev/full").exists():
@@ -102,12 +102,12 @@ libc.free(libc.malloc(16 * 2**20))  # from here on glibc would keep smaller bloc
 blocks = [libc.malloc(256 * 1024) for _ in range(20)]
 
 
-class Told(ctypes.Structure):
+class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks".split()]
     _fields_ += [(name, ctypes.c_size_t) for name in "uordblks fordblks keepcost".split()]
 
 
-libc.mallinfo2.restype = Told
+libc.mallinfo2.restype = Mallinfo
 before = libc.mallinfo2().hblks
 for block in blocks:
     libc.free(block)

@@ -88,7 +88,7 @@ def test_manifests_that_only_tell_of_deletions_do_not_pile_up(lake: Lake) -> Non
     lake.check([(0, dates(1)[0][1], 5)])
 
 
-def test_changed_partitions_are_told_of_a_snapshot_that_merged_manifests(lake: Lake) -> None:
+def test_changed_partitions_are_found_in_a_snapshot_that_merged_manifests(lake: Lake) -> None:
     lake.write(day(0), table_properties=FEW, partitioned_by=["day"])
     lake.write(day(1), "append", partitioned_by=["day"])
     seen = lake.table.current_snapshot()
