@@ -76,7 +76,9 @@ def test_who_publishes_where(where: Environment, managed: bool, outcome: Outcome
     assert (outcome is Outcome.STAGED) == ("slipway publish r1 --target here" in why)
 
 
-@pytest.mark.parametrize("fact", [{"stale": ["landing.x"]}, {"tests_not_run": 1}], ids=["stale", "untested"])
+@pytest.mark.parametrize(
+    "fact", [{"late_sources": ["landing.x"]}, {"tests_not_run": 1}], ids=["late", "untested"]
+)
 def test_gates_block_outside_exploration(fact: dict[str, object]) -> None:
     facts = replace(GOOD, **fact)  # type: ignore[arg-type]
     assert decide(facts)[0] is Outcome.PUBLISHED

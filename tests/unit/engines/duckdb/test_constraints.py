@@ -116,8 +116,9 @@ def test_not_null_of_a_nested_column_looks_at_the_column_itself(lake: Lake, colu
     "constraint", [{"checks": ["nothing > 1"]}, {"checks": ["k >"]}, {"not_null": ["nothing"]}]
 )
 def test_a_constraint_that_is_no_sql_for_the_table_is_reported_in_one_line(
-    lake: Lake, constraint: Any
-) -> None:  # noqa: ANN401
+    lake: Lake,
+    constraint: Any,  # noqa: ANN401
+) -> None:
     with pytest.raises(ConfigError, match=r"layer.thing: its constraints cannot be checked") as refused:
         lake.write("select 1 as k, 'a' as t", contract=Contract(COLUMNS, **constraint))
     assert "\n" not in str(refused.value)
