@@ -134,7 +134,7 @@ def test_a_publication_that_was_not_recorded(world: World) -> None:
 def test_a_run_that_was_killed(world: World) -> None:
     landed = world.folder / "landing" / "parcels" / "day-4.csv"
     world.workshop.land(landed.name, ("p7,N,2024-05-04,2",))
-    killed = world.workshop.start("run", kill_before="slipway.dbt.conclude:release").wait()
+    killed = world.workshop.start("run", kill_before="slipway.runs.end:release").wait()
     landed.unlink()
     assert killed.code is None, killed
     (log,) = (world.home / "logs" / "dev").iterdir()
@@ -567,7 +567,7 @@ def test_runs_of_another_target_are_left_to_it(world: World) -> None:
     workshop = world.workshop
     workshop.settings["DBT_TARGET"] = "ci"
     try:
-        assert workshop.start("run", kill_before="slipway.dbt.conclude:release").wait().code is None
+        assert workshop.start("run", kill_before="slipway.runs.end:release").wait().code is None
         assert workshop.slipway("run", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}").code == 0
     finally:
         del workshop.settings["DBT_TARGET"]

@@ -217,6 +217,7 @@ CLOCKS = (
     "slipway.releases.roll_back",
     "slipway.releases.publication",
     "slipway.dbt.conclude",
+    "slipway.runs.end",
     "slipway.dbt.session",
     "slipway.iceberg.staging",
     "pyiceberg.table.update",

@@ -232,7 +232,7 @@ def test_a_kill_between_publishing_and_recording_is_healed(project: Project) -> 
     assert [release["number"] for release in project.releases()] == [1]
 
     project.readings("day-3.csv", "m3,2024-05-03,1,")
-    project.killed("slipway.dbt.conclude:_write_records", "build")
+    project.killed("slipway.runs.end:_write_records", "build")
     assert [float(kwh) for _, _, kwh in project.rows("serving.sites")] == [7.75, 1.25]
     assert "nothing changed" in project.dbt("build")
     first, second = project.releases()

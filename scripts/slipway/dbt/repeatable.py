@@ -20,7 +20,7 @@ from slipway.dbt.session import Session
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
 from slipway.records.basis import Basis
-from slipway.records.run_manifest import Beginning, Outcome, RunManifest
+from slipway.records.run_manifest import Beginning, RunManifest
 from slipway.runs.repeat import local_files, settings, tables
 
 _EVERY = "\0"  # no variable has this name: found only where code may read all of them
@@ -39,7 +39,7 @@ def basis_of(
     run: RunManifest,
     own: list[Path],
 ) -> Basis | None:
-    """What a run depended on that changed nothing; None for a run that changed something, or is not to be used for the next one.
+    """What a run depended on that changed nothing; None for one that is not to be used for the next one.
 
     Args:
         session: the run.
@@ -49,7 +49,7 @@ def basis_of(
         own: files that were parsed or imported, without those of installed packages.
     """
     before = session.request.beginning
-    if before is None or run.outcome is not Outcome.UNCHANGED:
+    if before is None:
         return None
     try:
         obstacle = next(_obstacles(session, manifest, results, run, before, own), "")

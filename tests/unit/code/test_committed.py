@@ -20,7 +20,7 @@ from dbt.contracts.files import FilePath, SourceFile
 from slipway.code.commits import digest_of_folder
 from slipway.code.git import default_base
 from slipway.code.versions import code_of
-from slipway.dbt.conclude import code_read
+from slipway.dbt.code_read import code_read
 from slipway.dbt.start import RunOptions, _check_code
 from slipway.records.run_manifest import Code
 

@@ -1,0 +1,130 @@
+"""The end of a run, whatever has built it: decide, publish all or nothing, and write down what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from slipway.errors import SlipwayError, UnavailableError, UnrecordedError
+from slipway.iceberg.tables import StagedTable, Tables
+from slipway.records.basis import BASIS, Basis
+from slipway.records.release_records import Intent
+from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.records.store import Records
+from slipway.releases.publication import release
+from slipway.runs.decision import RunFacts, decide
+from slipway.secrets import hide
+
+DBT_MANIFEST = "manifest.json"
+"""Name of the artifact that runs share where it is the same."""
+
+
+@dataclass(frozen=True)
+class BuiltRun:
+    """A run that has built and tested what it could.
+
+    Args:
+        facts: what the decision depends on.
+        manifest: its run manifest, complete but for ``finished_at``, ``release``, ``outcome`` and ``reason``.
+        staged: the tables that it publishes, with those that it retires.
+        number: the number of its release, reserved when it is first asked for.
+        artifacts: files of the tool that built it, each to what makes its bytes, without secrets.
+        basis: what it depended on, asked when it has changed nothing; None where no later run may rely on it.
+    """
+
+    facts: RunFacts
+    manifest: RunManifest
+    staged: Sequence[StagedTable]
+    number: Callable[[], int]
+    artifacts: Mapping[str, Callable[[], bytes]]
+    basis: Callable[[RunManifest], Basis | None]
+
+
+def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
+    """Decide the outcome of a run, publish it if it passed, and write its run manifest.
+
+    Args:
+        tables: where it publishes.
+        records: where its records go.
+        built: the run.
+
+    Raises:
+        SlipwayError: the environment is on hold; recorded, and raised again.
+        ConflictError: someone else published a table of this run; recorded, and raised again.
+        UnavailableError: the catalog or the store could not be written; recorded, and raised again.
+    """
+    outcome, reason = decide(built.facts)
+    manifest = built.manifest
+    failure: SlipwayError | None = None
+    if outcome is Outcome.PUBLISHED:
+        intent = Intent(number=built.number(), run_id=manifest.run_id, code=manifest.code)
+        try:
+            release(tables, records, built.staged, intent)
+        except UnrecordedError as error:
+            failure, reason = error, error.line()
+        except SlipwayError as error:
+            failure, outcome, reason = error, Outcome.REFUSED, error.line()
+    manifest = manifest.model_copy(
+        update={
+            "finished_at": datetime.now(UTC),
+            "release": built.number() if outcome is Outcome.PUBLISHED else None,
+            "outcome": outcome,
+            "reason": hide(reason),
+        }
+    )
+    try:
+        _write_records(records, manifest, built)
+    except UnavailableError as error:
+        if failure:
+            raise failure from error
+        if outcome is not Outcome.PUBLISHED:
+            raise
+        raise UnrecordedError(
+            f"Release {manifest.release} is published, but the records of its run are not complete",
+            f"{error.what}: {error.why}",
+            "Nothing needs to be done again; slipway show tells what is known of this run",
+        ) from error
+    if failure:
+        raise failure
+    return manifest
+
+
+def _write_records(records: Records, manifest: RunManifest, built: BuiltRun) -> None:
+    missing: UnavailableError | None = None
+    for name, made in built.artifacts.items():
+        content = made()
+        try:
+            if name == DBT_MANIFEST:
+                records.write_dbt_manifest(manifest.run_id, content)
+            else:
+                records.write_compressed(manifest.run_id, f"dbt/{name}", content)
+        except UnavailableError as error:  # they are large; there may be room for what matters more
+            missing = error
+    if manifest.outcome is Outcome.UNCHANGED and (basis := built.basis(manifest)):
+        records.write(manifest.run_id, BASIS, basis.model_dump_json(indent=1))
+    records.write(manifest.run_id, "run_manifest.json", manifest.model_dump_json(indent=1))
+    records.seal(manifest.run_id)
+    if missing:
+        raise missing
+
+
+def stale_lines(manifest: RunManifest) -> list[str]:
+    """Tables with rows that other code made, one line each."""
+    return [f"stale: {node.table}: {node.stale}" for node in manifest.nodes if node.stale]
+
+
+def summary_line(manifest: RunManifest, tables: int) -> str:
+    """What happened to the run, in one line.
+
+    Args:
+        manifest: the run.
+        tables: how many it staged.
+    """
+    where = f" in scratch environment {manifest.scratch}" if manifest.scratch else ""
+    match manifest.outcome:
+        case Outcome.PUBLISHED:
+            return f"published release {manifest.release}: {tables} tables of run {manifest.run_id}{where}"
+        case Outcome.UNCHANGED:
+            return f"nothing changed: no release, run {manifest.run_id}{where}"
+    return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"
