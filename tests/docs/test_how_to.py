@@ -20,7 +20,8 @@ def own_project(workshop: Workshop, pages: dict[str, Page]) -> None:
     workshop.write("contracts/parcels.odcs.yaml", feed.block("yaml", "DataContract"))
     fresh = pages["docs/reference/landing.md"].block("yaml", "loaded_at_query")
     assert yaml.safe_load(feed.block("yaml", "sources:"))["sources"][0]["tables"][0]["name"] == "parcels"
-    workshop.write("models/raw/_raw__sources.yml", fresh.replace("online_retail", "parcels"))
+    theirs = yaml.safe_load(fresh)["sources"][0]["tables"][0]["name"]
+    workshop.write("models/raw/_raw__sources.yml", fresh.replace(theirs, "parcels"))
     workshop.write("models/raw/parcels.sql", feed.block("sql", "source('landing'"))
     workshop.write("models/curated/weights.sql", models.block("sql", "rows_added"))
     workshop.write("models/serving/daily_weights.sql", models.block("sql", "partitions_changed"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,30 +221,3 @@ def test_a_raw_table_can_be_rebuilt_where_that_is_allowed(project: Project) -> N
     project.dbt("build")
     assert len(project.rows("raw.readings")) == 7
     assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3750, 4250, 1000, 1000]
-
-
-def test_lines_of_the_bundled_sample_are_where_lineage_says(retail: Project) -> None:
-    bundled = Path(__file__).parents[2] / "seeds" / "landing" / "online_retail"
-    check_lines(retail, sorted(bundled.glob("*.csv")))
-
-
-@pytest.mark.long
-def test_lines_of_real_files_are_where_lineage_says(retail: Project, real_files: list[Path]) -> None:
-    check_lines(retail, real_files)
-
-
-def check_lines(retail: Project, files: list[Path]) -> None:
-    """Python's csv module says which line each record ends on."""
-    for path in files:
-        retail.land(path.name, path.read_bytes(), "online_retail")
-    retail.dbt("run", "-s", "online_retail")
-    expected = []
-    for path in files:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream)
-            names = next(reader)
-            expected += [
-                (path.name, reader.line_num, *(value or None for value in record)) for record in reader
-            ]
-    found = retail.rows("raw.online_retail", "_source_file", "_source_line", *names)
-    assert sorted(found, key=str) == sorted(expected, key=str)

@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
-SAMPLE = Path(__file__).parents[2] / "seeds" / "landing" / "online_retail"
+SAMPLE = Path(__file__).parents[3] / "seeds" / "landing" / "online_retail"
 LONDON = ZoneInfo("Europe/London")
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 BUILD = ("build", "--exclude-resource-type", "test", "unit_test")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.docs.conftest import Page
     from tests.harness.commands import Commands
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself
 SCRIPTS = ("./scripts/run", "./scripts/test", "source .venv/bin/activate")
 

@@ -1,0 +1,106 @@
+"""The example can be deleted: nothing else knows of it, and what is left passes the tests."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.harness.example import example_folders, of_example
+
+ROOT = Path(__file__).parents[2]
+# the page's own steps change these
+SETTINGS = ("dbt_project.yml", "profiles.yml")
+# what says which names are the example's
+NAMING = {"tests/docs/test_start_your_own.py", "tests/unit/test_architecture.py"}
+# names that only the example has: its feed and its packages
+NAMES = re.compile(r"\bretail\b|online_retail|shop_time_zone")
+CODE = (".py", ".sql", ".yml", ".yaml", ".toml", ".sh", "")
+
+
+def rest(files: list[str]) -> list[str]:
+    """Code that stays when the example goes."""
+    return [
+        name
+        for name in files
+        if Path(name).suffix in CODE and not of_example(name) and name not in {*SETTINGS, *NAMING, "LICENSE"}
+    ]
+
+
+def test_the_page_names_folders_that_are_there() -> None:
+    there = {name for name in example_folders() if (ROOT / name).is_dir()}
+    assert there in (set(), set(example_folders()))
+
+
+def test_nothing_else_names_the_example(files: list[str]) -> None:
+    kept = rest(files)
+    assert len(kept) > 300
+    naming = [
+        f"{name}:{number}: {line.strip()}"
+        for name in kept
+        for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), start=1)
+        if NAMES.search(line) and "macros" not in line and "retail*" not in line
+    ]
+    assert naming == []
+
+
+def test_the_example_does_not_import_the_package(files: list[str]) -> None:
+    """Its functions are a project's own: they would be the same without Slipway."""
+    own = [
+        name for name in files if name.endswith(".py") and of_example(name) and not name.startswith("tests/")
+    ]
+    imported = {
+        (name, module)
+        for name in own
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+        for module in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if module.partition(".")[0] == "slipway"
+    }
+    assert imported == set()
+
+
+@pytest.mark.long
+def test_what_is_left_passes_its_tests(files: list[str], tmp_path: Path) -> None:
+    """The stages of scripts/test, and of pytest what reads the project's files; the rest makes projects of its own."""
+    clone = tmp_path / "clone"
+    for name in files:
+        if not of_example(name):
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    passed_on = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    programs = Path(sys.executable).parent
+    environment = {
+        **passed_on,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(clone / "scripts"),
+        "SLIPWAY_HOME": str(tmp_path / "home"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    # scripts/test itself would make a .venv: its stages, as it names them
+    script = (clone / "scripts" / "test").read_text(encoding="utf-8")
+    stages = re.findall(r"^ *stage '[^']+' (.+)$", script, re.MULTILINE)
+    assert len(stages) == 6
+    functions = script[script.index("in_scratch() {") : script.index("lint_python() {")]
+    head = "set -euo pipefail\nscratch=$(mktemp -d)\ntrap 'rm -rf -- \"$scratch\"' EXIT\n"
+    for command in (
+        ["git", "init", "--quiet"],
+        ["git", "add", "--all"],
+        ["bash", "-c", "\n".join([head, functions, *stages])],
+        ["pytest", "--collect-only", "-q"],
+        ["pytest", "-q", "-m", "not long", "tests/docs", "tests/unit/test_architecture.py"],
+    ):
+        done = subprocess.run(
+            command, cwd=clone, env=environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == 0, (command, done.stdout[-5000:] + done.stderr[-5000:])
