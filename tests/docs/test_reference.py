@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
+from tests.docs import error_index
 
 import slipway
 from slipway import errors
@@ -23,6 +24,7 @@ from slipway.cli.main import cli
 from slipway.cli.reference import reference
 from slipway.dbt.configuration import STRATEGIES
 from slipway.engines.duckdb.merge_clauses import MERGE_KEYS
+from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning
 from slipway.iceberg.types import duckdb_type, iceberg_type
@@ -88,6 +90,40 @@ def test_exit_codes(pages: dict[str, Page]) -> None:
         importlib.import_module(module.name)
     classes: list[type[errors.SlipwayError]] = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
     assert told == {kind.__name__: kind.exit_code for kind in classes}
+
+
+def test_the_errors_are_read_from_the_code(pages: dict[str, Page]) -> None:
+    assert pages["docs/reference/errors.md"].text == error_index.page(), (
+        "run: python -m tests.docs.error_index > docs/reference/errors.md"
+    )
+
+
+def refusals() -> list[errors.SlipwayError]:
+    """Some of them, as they are raised."""
+    schema, refused = Schema(ice.NestedField(1, "day", ice.DateType(), required=False)), []
+    for act in (
+        lambda: iceberg_type(duckdb.connect().sql("select null::interval").types[0], "x", itertools.count(1)),
+        lambda: partitioning.parse(["bucket(x)"], schema, "a_model"),
+        lambda: partitioning.parse(["day", "day"], schema, "a_model"),
+        lambda: Profile(ROOT / "docs"),
+    ):
+        with pytest.raises(errors.SlipwayError) as caught:
+            act()
+        refused.append(caught.value)
+    return refused
+
+
+def test_an_error_is_found_by_its_words(pages: dict[str, Page]) -> None:
+    rows = pages["docs/reference/errors.md"].rows("what it says", "code", "why", "do")
+    for error in refusals():
+        assert [
+            row
+            for row in rows
+            if re.fullmatch(re.escape(row[0].replace("\\", "")).replace("…", ".+"), error.what)
+            and row[1] == str(error.exit_code)
+        ], error
+    known = {row[0] for row in pages["docs/reference/exit-codes.md"].rows("code", "error", "when")}
+    assert {row[1] for row in rows} <= known
 
 
 def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError]]:

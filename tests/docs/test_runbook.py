@@ -1,4 +1,4 @@
-"""Every symptom of the runbook is made, and the commands below it are run as they stand there; afterwards all is well.
+"""Every symptom of the runbook is made, and the commands below it are run as printed; afterwards all is well.
 
 The page speaks of the example; here its names stand for those of a small project.
 """
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 RUNBOOK = "docs/how-to/runbook.md"
 WEIGHTS = "serving.depot_weights"
-NAMES = {"serving.daily_revenue": WEIGHTS}
+NAMES = {
+    "serving.daily_revenue": WEIGHTS,
+    "net_revenue": "kg",
+    "--release 41": "--release 1",
+    "--release 42": "--release 2",
+}
 DAY_3, DAY_4, REPAIRED = (
     ("p6,S,2024-05-03,10.125",),
     ("p7,N,2024-05-04,-1",),
@@ -128,7 +133,8 @@ SYMPTOMS: dict[str, Callable[[Workshop], None]] = {
     "The catalog or the store cannot be reached (exit code 5)": not_recorded,
     "A record is damaged": damaged,
     "Is an old number still what its code and data make of it?": nothing,
-    "`unexpected …` (exit code 70)": nothing,
+    "`Unexpected …` (exit code 70)": nothing,
+    "What `slipway doctor` finds and repairs": nothing,
 }
 
 
