@@ -13,6 +13,7 @@ import duckdb
 from slipway.engines.duckdb import engine
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, UnavailableError
+from slipway.iceberg.catalogs.opening import catalog_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import is_held
@@ -22,7 +23,7 @@ from slipway.records.run_manifest import started_at
 from slipway.records.store import Records
 from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases
-from slipway.releases.published import catalog_file, is_unused
+from slipway.releases.published import is_unused
 
 LONG_AGO = timedelta(hours=24)
 """A run that began earlier and of which nothing else is known is taken for dead."""
@@ -58,7 +59,7 @@ class Examination:
     @property
     def has_no_catalog(self) -> bool:
         """Whether the catalog is a file that is not there; whoever opens it makes it."""
-        file = catalog_file(self.environment)
+        file = catalog_file(self.environment.catalog_properties)
         return file is not None and not file.is_file()
 
     @cached_property

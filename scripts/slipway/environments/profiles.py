@@ -1,7 +1,8 @@
 """Environments from profiles.yml: the same file, Jinja and ``env_var`` that dbt reads, without loading dbt.
 
-Expressions that use only ``env_var``, as nearly all do, are rendered without loading dbt itself, which takes seconds. For all others dbt's renderer
-of profiles is asked.
+Text in which only ``env_var`` of plain names is called, as in nearly all profiles, is put together here: Jinja would make the same of it, and takes
+longer to load than a query to run. Other expressions with ``env_var`` are rendered without loading dbt itself, which takes seconds. For all others
+dbt's renderer of profiles is asked.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from slipway.settings import Settings
 
 _JINJA = re.compile(r"{[{%#]")
 _OWN = frozenset({"env_var"})
+_PLAIN = r"""'[^'"\\\r\n{}]*'|"[^'"\\\r\n{}]*\""""
+_CALL = rf"\{{\{{ *env_var\( *({_PLAIN}) *(?:, *({_PLAIN}) *)?\) *\}}\}}"
+_PLAIN_CALL = re.compile(_CALL)
+_PLAIN_CALLS = re.compile(rf"(?:[^{{}}\r\n]|{_CALL})+")
 
 
 def render(value: Any, where: str = "profiles.yml") -> Any:
@@ -51,10 +56,6 @@ def render(value: Any, where: str = "profiles.yml") -> Any:
 
 
 def _rendered(text: str, where: str) -> Any:
-    import jinja2.meta
-    from dbt_common.clients.jinja import get_environment, get_template, render_template
-    from dbt_common.exceptions import DbtBaseException
-
     def env_var(name: str, default: Any = None) -> Any:
         found = os.environ.get(name, default)
         if found is None:
@@ -62,6 +63,12 @@ def _rendered(text: str, where: str) -> Any:
                 f"{where} needs {name}", "the environment variable is not set", f"Set it: export {name}=…"
             )
         return found
+
+    if _PLAIN_CALLS.fullmatch(text):
+        return _PLAIN_CALL.sub(lambda call: env_var(*(given[1:-1] for given in call.groups() if given)), text)
+    import jinja2.meta
+    from dbt_common.clients.jinja import get_environment, get_template, render_template
+    from dbt_common.exceptions import DbtBaseException
 
     try:
         names = jinja2.meta.find_undeclared_variables(get_environment(native=True).parse(text))

@@ -9,23 +9,26 @@ from __future__ import annotations
 import io as streams
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pyiceberg.io import FileIO, InputFile, OutputFile, OutputStream
-from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from slipway.iceberg.content_names import check, is_named
 from slipway.storage.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
+
+if TYPE_CHECKING:
+    from pyiceberg.io.pyarrow import PyArrowFileIO
 
 _T = TypeVar("_T")
 _GONE = ("NoSuchKey", "404")
 
 
-class StoreFileIO(PyArrowFileIO):
-    """Objects in S3 by one client that renews its keys; everything else as pyiceberg does it.
+class StoreFileIO(FileIO):
+    """Objects in S3 by one client that renews its keys; everything else as pyiceberg does it with Arrow.
 
     What is read from a file whose name tells its content is compared with it, and refused with a DamagedError.
     """
@@ -34,21 +37,29 @@ class StoreFileIO(PyArrowFileIO):
         """A file to read."""
         if is_s3(location):
             return S3File(location, self._access)
-        return LocalFile(location) if is_named(location) else super().new_input(location)
+        return LocalFile(location) if is_named(location) else self._others.new_input(location)
 
     def new_output(self, location: str) -> Any:
         """A file to write."""
-        return S3File(location, self._access) if is_s3(location) else super().new_output(location)
+        return S3File(location, self._access) if is_s3(location) else self._others.new_output(location)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Delete a file."""
         name = location if isinstance(location, str) else location.location
         if not is_s3(name):
-            super().delete(location)
+            self._others.delete(location)
             return
         bucket, key = split(name)
         with answering(name):
             self._access.client.delete_object(Bucket=bucket, Key=key)
+
+    @cached_property
+    def _others(self) -> PyArrowFileIO:
+        from pyiceberg.io.pyarrow import (
+            PyArrowFileIO,  # slow to import, and reading commands start without it
+        )
+
+        return PyArrowFileIO(self.properties)
 
     @property
     def _access(self) -> S3Access:

@@ -124,7 +124,7 @@ class Tables:
     @cached_property
     def kind(self) -> CatalogKind:
         """What the catalog can do; raises as ``catalog`` does."""
-        return kind_of(self.catalog)
+        return kind_of(self.environment.name, self.environment.catalog_properties, lambda: self.catalog)
 
     def locations(self, only: Collection[TableName] | None = None) -> dict[TableName, str]:
         """Current metadata location of every table, read in one consistent query where the catalog can.

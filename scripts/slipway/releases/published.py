@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.next_step import is_mixture
+from slipway.iceberg.catalogs.opening import catalog_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Release
@@ -25,16 +25,6 @@ LEDGER = TableName("ops", "landed_files")
 """Made by slipway where the warehouse is, so its place tells whose catalog it is."""
 OUTSIDE = frozenset({"ops"})
 """Namespaces that are written outside of releases."""
-_SQLITE = "sqlite:///"
-
-
-def catalog_file(environment: Environment) -> Path | None:
-    """The file of a catalog that is one."""
-    prefix, found, rest = environment.catalog_properties.get("uri", "").partition(_SQLITE)
-    path = rest.partition("?")[0]
-    return (
-        Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
-    )
 
 
 def check_file(records: Records) -> None:
@@ -43,7 +33,7 @@ def check_file(records: Records) -> None:
     Raises:
         DamagedError: releases are recorded, and there is no catalog.
     """
-    file = catalog_file(records.environment)
+    file = catalog_file(records.environment.catalog_properties)
     if file is not None and not file.is_file() and records.release_keys():
         raise lost(records, f"there is no file {file}")
 
@@ -197,7 +187,7 @@ class Published:
         """
         properties = self.environment.catalog_properties
         check_file(self.records)
-        file = catalog_file(self.environment)
+        file = catalog_file(properties)
         if file is not None and not file.is_file():
             raise self._nothing(f"there is no catalog at {file}")
         return Tables(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.iceberg.catalogs.opening import LOCK_TIMEOUT, catalog_file
 from slipway.names import TableName
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ ONE_BY_ONE = (
     "one table after the other, finished or undone by the next command if interrupted;"
     " readers other than slipway may see a mixture meanwhile"
 )
+ONE_TRANSACTION = "all tables in one database transaction"
 
 
 class CatalogKind:
@@ -76,13 +80,62 @@ class CatalogKind:
         return False
 
 
-def kind_of(catalog: Catalog) -> CatalogKind:
-    """What a catalog can do; the modules of kinds that are not used are not imported."""
+class SqlKind(CatalogKind):
+    """A SQL database, which is opened when it is first needed.
+
+    Args:
+        name: of the catalog.
+        properties: of the catalog.
+        opened: opens it.
+    """
+
+    is_atomic = True
+    keeps_staged_metadata = True
+
+    def __init__(self, name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> None:
+        self._name, self._file, self._opened = name, catalog_file(properties), opened
+
+    def locations(self, only: Collection[TableName] | None) -> dict[TableName, str]:  # noqa: ARG002 - one query finds all
+        """Current metadata file of every table, as one query finds them.
+
+        A file of SQLite is asked without SQLAlchemy, which takes longer to import than a query to run. Whatever is wrong with
+        it, SQLAlchemy is asked all the same, and says so.
+        """
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                return _locations_in(self._file, self._name)
+        from slipway.iceberg.catalogs import sql_catalog
+
+        return sql_catalog.locations(self._opened())
+
+    def guarantee(self, *, whole: bool) -> str:  # noqa: ARG002 - it is always whole
+        """What readers may rely on while a release is published."""
+        return ONE_TRANSACTION
+
+
+def _locations_in(file: Path, catalog: str) -> dict[TableName, str]:
+    address = f"{file.absolute().as_uri()}?mode=ro"
+    query = "select table_namespace, table_name, metadata_location from iceberg_tables where catalog_name = ?"
+    with closing(sqlite3.connect(address, timeout=LOCK_TIMEOUT, uri=True)) as connection:
+        rows = connection.execute(query, [catalog]).fetchall()
+    return {TableName(row[0], row[1]): row[2] for row in rows if row[2]}
+
+
+def kind_of(name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> CatalogKind:
+    """What a catalog can do; the modules of kinds that are not used are not imported.
+
+    Args:
+        name: of the catalog.
+        properties: of the catalog.
+        opened: opens it, which is done unless the properties say of which kind it is.
+    """
+    sql = SqlKind(name, properties, opened)
+    if properties.get("type") == "sql":
+        return sql
+    catalog = opened()
     match type(catalog).__name__:
         case "SqlCatalog":
-            from slipway.iceberg.catalogs.sql_catalog import SqlKind
-
-            return SqlKind(catalog)
+            return sql
         case "GlueCatalog":
             from slipway.iceberg.catalogs.glue_catalog import GlueKind
 

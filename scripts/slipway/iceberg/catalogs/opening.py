@@ -17,6 +17,16 @@ _CONNECT_TIMEOUT = 10  # seconds
 LOCK_TIMEOUT = 30
 """Seconds that one process waits for another that writes to a SQL catalog."""
 _ATTEMPTS = 5
+_SQLITE = "sqlite:///"
+
+
+def catalog_file(properties: Mapping[str, str]) -> Path | None:
+    """The file of a catalog that is one."""
+    prefix, found, rest = properties.get("uri", "").partition(_SQLITE)
+    path = rest.partition("?")[0]
+    return (
+        Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
+    )
 
 
 def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Catalog:
@@ -29,9 +39,8 @@ def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Cat
     Raises:
         Exception: what pyiceberg and the drivers below it raise.
     """
-    scheme, _, path = properties.get("uri", "").partition(":///")
-    if scheme == "sqlite" and not path.startswith("file:"):
-        Path(path.partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
+    if file := catalog_file(properties):
+        file.parent.mkdir(parents=True, exist_ok=True)
     if is_rest(properties):
         from slipway.iceberg.catalogs.rest_catalog import ServedCatalog
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,12 +12,10 @@ from sqlalchemy import ColumnElement, case, delete, func, insert, select, text, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from slipway.iceberg.catalogs.kinds import CatalogKind
 from slipway.iceberg.catalogs.opening import LOCK_TIMEOUT
 from slipway.iceberg.tables import Moved, StagedTable
 from slipway.names import TableName
 
-ONE_TRANSACTION = "all tables in one database transaction"
 _AT_ONCE = 100  # tables of a statement: databases bound their parameters and the depth of expressions
 
 
@@ -51,21 +49,11 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
     return shown
 
 
-class SqlKind(CatalogKind):
-    """A SQL database."""
-
-    is_atomic = True
-    keeps_staged_metadata = True
-
-    def locations(self, only: Collection[TableName] | None) -> dict[TableName, str]:  # noqa: ARG002 - one query finds all
-        """Current metadata file of every table, as one query finds them."""
-        sql = cast("SqlCatalog", self._catalog)
-        with Session(sql.engine) as session:
-            return _locations(session, sql.name)
-
-    def guarantee(self, *, whole: bool) -> str:  # noqa: ARG002 - it is always whole
-        """What readers may rely on while a release is published."""
-        return ONE_TRANSACTION
+def locations(catalog: Catalog) -> dict[TableName, str]:
+    """Current metadata file of every table, as one query finds them."""
+    sql = cast("SqlCatalog", catalog)
+    with Session(sql.engine) as session:
+        return _locations(session, sql.name)
 
 
 def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
