@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from slipway.environments.environment import Environment, is_rest
 
@@ -21,9 +22,9 @@ _SQLITE = "sqlite:///"
 
 
 def catalog_file(properties: Mapping[str, str]) -> Path | None:
-    """The file of a catalog that is one."""
+    """The file of a catalog that is one, as SQLAlchemy reads its address."""
     prefix, found, rest = properties.get("uri", "").partition(_SQLITE)
-    path = rest.partition("?")[0]
+    path = unquote(rest.partition("?")[0])
     return (
         Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
     )
