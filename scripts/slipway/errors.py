@@ -30,6 +30,11 @@ class SlipwayError(Exception):
         return " ".join(f"{part}." for part in parts).replace("\n", " ")
 
 
+def first_line(error: BaseException) -> str:
+    """What another program's error says first, or its kind where it says nothing."""
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
 class UsageError(SlipwayError):
     """The command line or a setting cannot be understood."""
 

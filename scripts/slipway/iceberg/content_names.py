@@ -12,6 +12,7 @@ import hashlib
 import io
 import re
 import uuid
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -115,7 +116,7 @@ class NamedOutput(OutputFile):
 
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: ARG002, FBT001, FBT002 - as pyiceberg calls it
         """A stream that becomes the file when it is closed."""
-        return _Content(self)
+        return Upload(self.put)
 
     def put(self, content: bytes) -> None:
         """Write the file."""
@@ -151,18 +152,28 @@ def _holds(files: FileIO, location: str, content: bytes) -> bool:
         return False
 
 
-class _Content(io.BytesIO):
-    def __init__(self, output: NamedOutput) -> None:
+class Upload(io.BytesIO):
+    """A stream whose content is stored when it is closed, unless its block failed.
+
+    Args:
+        put: stores it.
+    """
+
+    def __init__(self, put: Callable[[bytes], None]) -> None:
         super().__init__()
-        self._output = output
+        self._put = put
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            super().close()
 
     def close(self) -> None:
+        """Store what was written."""
         if not self.closed:
             content = self.getvalue()
             super().close()
-            self._output.put(content)
+            self._put(content)

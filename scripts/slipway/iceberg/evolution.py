@@ -9,7 +9,7 @@ same field. Source: the Iceberg table specification, "Schema Evolution".
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyiceberg.schema import Schema
 
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.schema import by_name, check_paths
-from slipway.iceberg.types import promotable, same_type
+from slipway.iceberg.types import parts_of, promotable, same_type
 
 
 def misread(schema: Schema, history: Iterable[Schema]) -> list[str]:
@@ -38,55 +38,45 @@ def moved(schemas: Iterable[Schema]) -> set[int]:
 
     Such columns cannot be distinguished in older files.
     """
-    ids: dict[tuple[object, ...], int] = {}
-    paths: dict[int, tuple[object, ...]] = {}
+    ids: dict[_Path, int] = {}
+    paths: dict[int, _Path] = {}
     return {
-        top.field_id
+        path[0]
         for schema in schemas
-        for top in schema.fields
-        for path, number in _nested(top.field_type, (top.field_id,))
-        if ids.setdefault(path, number) != number or paths.setdefault(number, path) != path
+        for path, one in _walk(schema)
+        if ids.setdefault(path, one.field_id) != one.field_id or paths.setdefault(one.field_id, path) != path
     }
 
 
 def emptied(history: Iterable[Schema], now: Schema) -> set[int]:
     """Ids of columns in which a struct has no field any more of those that it had in one of the older schemas."""
-    kept = dict(_structs(now))
+    kept = _structs(now)
     return {
         path[0]
         for schema in history
-        for path, names in _structs(schema)
+        for path, names in _structs(schema).items()
         if path in kept and names.isdisjoint(kept[path])
     }
 
 
-def _structs(schema: Schema) -> Iterator[tuple[tuple[Any, ...], set[str]]]:
-    """Every struct of a schema: its path from the id of its column on, and the names of its fields."""
-    for top in schema.fields:
-        kinds: list[tuple[tuple[Any, ...], ice.IcebergType]] = [((top.field_id,), top.field_type)]
-        for path, kind in kinds:
-            children = _children(kind)
-            kinds += [((*path, name), inner) for name, _, inner in children]
-            if isinstance(kind, ice.StructType):
-                yield path, {name for name, _, _ in children}
+_Path = tuple[Any, ...]
+"""Where a field is: the id of its column, then names in lower case."""
 
 
-def _nested(kind: ice.IcebergType, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], int]]:
-    for name, number, inner in _children(kind):
-        yield (*path, name), number
-        yield from _nested(inner, (*path, name))
+def _walk(schema: Schema) -> Iterator[tuple[_Path, ice.NestedField]]:
+    found: list[tuple[_Path, ice.NestedField]] = [((one.field_id,), one) for one in schema.fields]
+    for path, one in found:
+        yield path, one
+        found += [((*path, inner.name.lower()), inner) for inner in parts_of(one.field_type)]
 
 
-def _children(kind: ice.IcebergType) -> list[tuple[str, int, ice.IcebergType]]:
-    """Name, id and type of what a type consists of."""
-    match kind:
-        case ice.StructType():
-            return [(one.name.lower(), one.field_id, one.field_type) for one in kind.fields]
-        case ice.ListType():
-            return [("", kind.element_id, kind.element_type)]
-        case ice.MapType():
-            return [("key", kind.key_id, kind.key_type), ("value", kind.value_id, kind.value_type)]
-    return []
+def _structs(schema: Schema) -> dict[_Path, set[str]]:
+    """The names of the fields of every struct of a schema."""
+    return {
+        path: {inner.name.lower() for inner in one.field_type.fields}
+        for path, one in _walk(schema)
+        if isinstance(one.field_type, ice.StructType)
+    }
 
 
 ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
@@ -99,8 +89,8 @@ def replaced(base: Schema, query: Schema, last_column_id: int, history: Sequence
     stay right; otherwise it is a new field.
     """
     ids = itertools.count(last_column_id + 1)
-    unlike = moved(history) | emptied(history, base)
-    kept = by_name(Schema(*(one for one in base.fields if one.field_id not in unlike)))
+    unlike = misread(base, history)
+    kept = by_name(Schema(*(one for one in base.fields if one.name not in unlike)))
     return Schema(*(_carried(kept.get(one.name.lower()), one, ids) for one in query.fields))
 
 
@@ -256,52 +246,38 @@ def _carried(old: ice.NestedField | None, new: ice.NestedField, ids: Iterator[in
     if old is None or not promotable(old.field_type, new.field_type):
         return _fresh(new, ids)
     kind = old.field_type if same_type(old.field_type, new.field_type) else new.field_type
-    return ice.NestedField(old.field_id, new.name, _optional(kind), required=False, doc=old.doc)
+    return ice.NestedField(
+        old.field_id, new.name, _optional(kind, lambda known: known), required=False, doc=old.doc
+    )
 
 
 def _fresh(one: ice.NestedField, ids: Iterator[int]) -> ice.NestedField:
     number = next(ids)
-    return ice.NestedField(number, one.name, _renumbered(one.field_type, ids), required=False, doc=one.doc)
+    kind = _optional(one.field_type, lambda _: next(ids))
+    return ice.NestedField(number, one.name, kind, required=False, doc=one.doc)
 
 
-def _renumbered(kind: ice.IcebergType, ids: Iterator[int]) -> ice.IcebergType:
-    match kind:
-        case ice.StructType():
-            return ice.StructType(*(_fresh(one, ids) for one in kind.fields))
-        case ice.ListType():
-            return ice.ListType(next(ids), _renumbered(kind.element_type, ids), element_required=False)
-        case ice.MapType():
-            key, value = next(ids), next(ids)
-            return ice.MapType(
-                key,
-                _renumbered(kind.key_type, ids),
-                value,
-                _renumbered(kind.value_type, ids),
-                value_required=False,
-            )
-    return kind
-
-
-def _optional(kind: ice.IcebergType) -> ice.IcebergType:
-    """The same type, ids included, where anything may be NULL: what a query's result is."""
+def _optional(kind: ice.IcebergType, number: Callable[[int], int]) -> ice.IcebergType:
+    """The same type where anything may be NULL, which is what a query's result is, with ids made of those it has."""
     match kind:
         case ice.StructType():
             return ice.StructType(
                 *(
                     ice.NestedField(
-                        one.field_id, one.name, _optional(one.field_type), required=False, doc=one.doc
+                        number(one.field_id),
+                        one.name,
+                        _optional(one.field_type, number),
+                        required=False,
+                        doc=one.doc,
                     )
                     for one in kind.fields
                 )
             )
         case ice.ListType():
-            return ice.ListType(kind.element_id, _optional(kind.element_type), element_required=False)
+            element_id = number(kind.element_id)
+            return ice.ListType(element_id, _optional(kind.element_type, number), element_required=False)
         case ice.MapType():
-            return ice.MapType(
-                kind.key_id,
-                _optional(kind.key_type),
-                kind.value_id,
-                _optional(kind.value_type),
-                value_required=False,
-            )
+            key_id, value_id = number(kind.key_id), number(kind.value_id)
+            key, value = _optional(kind.key_type, number), _optional(kind.value_type, number)
+            return ice.MapType(key_id, key, value_id, value, value_required=False)
     return kind

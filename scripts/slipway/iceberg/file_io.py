@@ -9,15 +9,14 @@ from __future__ import annotations
 import io as streams
 import os
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pyiceberg.io import FileIO, InputFile, OutputFile, OutputStream
 
-from slipway.iceberg.content_names import check, is_named
+from slipway.iceberg.content_names import Upload, check, is_named
 from slipway.storage.s3 import ObjectStream, S3Access, answering, is_s3, put_new, s3_access, split
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class S3File(InputFile, OutputFile):
 
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 - as pyiceberg calls it
         """A stream that becomes the object when it is closed."""
-        return _Upload(self, overwrite=overwrite)
+        return Upload(partial(self.put, overwrite=overwrite))
 
     def to_input_file(self) -> S3File:
         """The same object, to read."""
@@ -165,23 +164,3 @@ class S3File(InputFile, OutputFile):
                 if error.response["Error"]["Code"] in _GONE:
                     raise FileNotFoundError(self.location) from error
                 raise
-
-
-class _Upload(streams.BytesIO):
-    def __init__(self, file: S3File, *, overwrite: bool) -> None:
-        super().__init__()
-        self._file, self._overwrite = file, overwrite
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            super().close()
-
-    def close(self) -> None:
-        if not self.closed:
-            content = self.getvalue()
-            super().close()
-            self._file.put(content, overwrite=self._overwrite)

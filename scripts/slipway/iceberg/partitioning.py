@@ -22,7 +22,6 @@ from slipway.iceberg.types import quote
 
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
 _BIGINT_DIGITS = (10, 18)  # decimals of so many digits are kept in 64 bits
-_TIMED = ("year", "month", "day", "hour")
 _MOST = 2**31 - 1  # parameters of transforms are ints
 
 
@@ -124,40 +123,30 @@ def _transform(
         )
     match name, number:
         case "identity", None:
-            return transforms.IdentityTransform(), column
-        case ("bucket", str()):
-            return transforms.BucketTransform(
-                int(number or 0)
-            ), f"iceberg_bucket({number}::integer, {column})"
-        case ("truncate", str()):
-            return transforms.TruncateTransform(
-                int(number or 0)
-            ), f"iceberg_truncate({number}::integer, {column})"
-        case (part, None) if part in _TIMED:
-            return _timed(part, field)
-    raise ConfigError(
-        f"{model}: partitioned_by {entry}",
-        "unknown transform",
-        "Use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
-    )
+            expression = column
+        case "bucket" | "truncate", str():
+            expression = f"iceberg_{name}({number}::integer, {column})"
+        case "year" | "month" | "day" | "hour", None:
+            expression = _timed(name, field)
+        case _:
+            raise ConfigError(
+                f"{model}: partitioned_by {entry}",
+                "unknown transform",
+                "Use a column, year(c), month(c), day(c), hour(c), bucket(n, c) or truncate(w, c)",
+            )
+    return transforms.parse_transform(name if number is None else f"{name}[{number}]"), expression
 
 
-def _timed(part: str, field: ice.NestedField) -> tuple[transforms.Transform[Any, Any], str]:
+def _timed(part: str, field: ice.NestedField) -> str:
     value = quote(field.name)
     if isinstance(field.field_type, ice.TimestamptzType):
         value = f"({value} at time zone 'UTC')"
-    transform: transforms.Transform[Any, Any] = {
-        "year": transforms.YearTransform(),
-        "month": transforms.MonthTransform(),
-        "day": transforms.DayTransform(),
-        "hour": transforms.HourTransform(),
-    }[part]
     match part:
         case "day":
-            return transform, f"{value}::date"
+            return f"{value}::date"
         case "hour":
-            return transform, f"datediff('hour', timestamp '1970-01-01', {value}::timestamp)"
-    return transform, f"datediff('{part}', date '1970-01-01', {value}::date)"
+            return f"datediff('hour', timestamp '1970-01-01', {value}::timestamp)"
+    return f"datediff('{part}', date '1970-01-01', {value}::date)"
 
 
 def _unsafe(transform: transforms.Transform[Any, Any], kind: ice.IcebergType) -> bool:

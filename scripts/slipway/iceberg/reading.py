@@ -9,7 +9,7 @@ Manifests are decoded here before DuckDB scans them: its own decoder ends the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.utils.concurrent import ExecutorFactory
 
-from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
+from slipway.errors import DamagedTableError, SlipwayError, UnavailableError, first_line
 from slipway.iceberg.content_names import RESTORE, is_named
 from slipway.names import TableName
 
@@ -113,12 +113,12 @@ def reading(what: str, location: str) -> Iterator[None]:
         raise damaged(what, location, "it is missing") from error
     except OSError as error:
         if error.errno is None:
-            raise damaged(what, location, _first_line(error)) from error
+            raise damaged(what, location, _reason(error)) from error
         raise UnavailableError(
-            f"{what} cannot be read", f"{location}: {_first_line(error)}", "Check the warehouse"
+            f"{what} cannot be read", f"{location}: {_reason(error)}", "Check the warehouse"
         ) from error
     except Exception as error:
-        raise damaged(what, location, _first_line(error)) from error
+        raise damaged(what, location, _reason(error)) from error
 
 
 def damaged(what: str, location: str, why: str) -> DamagedTableError:
@@ -162,8 +162,14 @@ def entries_of(
     return live if discard_deleted else found
 
 
+def files_in(manifests: Iterable[ManifestFile], io: FileIO, table: str) -> list[DataFile]:
+    """The files that several manifests name, which are read at once; raises as ``entries_of`` does."""
+    read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, io, table), manifests)
+    return [entry.data_file for entry in chain.from_iterable(read)]
+
+
 def data_files(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
-    """Likewise, without delete files."""
+    """The same as ``files_of``, without delete files."""
     return [file for file in files_of(table, snapshot) if file.content == DataFileContent.DATA]
 
 
@@ -182,25 +188,14 @@ def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
     if snapshot is None:
         return []
     name = str(TableName.of(table.name()))
-    manifests = manifests_of(snapshot, table.io, name)
-    read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
-    files = [entry.data_file for entry in chain.from_iterable(read)]
+    files = files_in(manifests_of(snapshot, table.io, name), table.io, name)
     of_data = [file for file in files if file.content == DataFileContent.DATA]
     _check_totals(table, snapshot, sum(file.record_count for file in of_data), len(of_data))
     return files
 
 
 def locations_of(table: Table, snapshot: Snapshot | None = None) -> list[str]:
-    """Locations of all files that a scan of a snapshot reads: of metadata, data and deletes.
-
-    Args:
-        table: the table as its metadata describes it.
-        snapshot: one of its snapshots; by default the current one, if there is any.
-
-    Raises:
-        DamagedTableError: a file of its metadata is missing or damaged.
-        UnavailableError: one cannot be read.
-    """
+    """Locations of all files that a scan of a snapshot reads: of metadata, data and deletes; raises as ``files_of`` does."""
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
         return [table.metadata_location]
@@ -216,15 +211,8 @@ def locations_of(table: Table, snapshot: Snapshot | None = None) -> list[str]:
 def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
     """Check that the manifests of a snapshot are what was written, and name as many rows as it says.
 
-    Those whose names tell their content are compared with them. Where all are, none is decoded, and what their list says of them counts.
-
-    Args:
-        table: the table as its metadata describes it.
-        snapshot: one of its snapshots; by default the current one, if there is any.
-
-    Raises:
-        DamagedTableError: a file of its metadata is missing or damaged.
-        UnavailableError: one cannot be read.
+    Those whose names tell their content are compared with them. Where all are, none is decoded, and what their list says of them
+    counts. Raises as ``files_of`` does.
     """
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
@@ -302,8 +290,6 @@ def rows_of(table: Table) -> pa.Table:
     return rows
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n", 1)[0]
-    if isinstance(error, EOFError) or not text:
-        return "it ends too early"
-    return text
+def _reason(error: BaseException) -> str:
+    ends = isinstance(error, EOFError) or not str(error).strip()
+    return "it ends too early" if ends else first_line(error)

@@ -6,21 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.update import (
-    RemovePropertiesUpdate,
-    SetCurrentSchemaUpdate,
-    SetDefaultSortOrderUpdate,
-    SetDefaultSpecUpdate,
-    SetPropertiesUpdate,
-    SetSnapshotRefUpdate,
-    TableUpdate,
-)
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 
 from slipway.errors import DamagedTableError, NotFoundError, UnavailableError
 from slipway.iceberg.reading import files_of
 from slipway.iceberg.snapshots import ReplaceAll
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.staging import Staging, set_ref, updates_to
 from slipway.iceberg.tables import StagedTable, Tables, uri
 from slipway.names import TableName
 from slipway.storage.objects import object_store
@@ -136,7 +127,9 @@ def stage_state(tables: Tables, identifier: TableName, newest: str, goal: str, r
     """
     wanted = find_state(tables, identifier, newest, goal)
     transaction = Staging(tables.load(identifier, newest))
-    transaction._stage(_updates(transaction.table_metadata, wanted, release))
+    snapshot_id = wanted.current_snapshot_id
+    refs = (set_ref(MAIN_BRANCH, snapshot_id, SnapshotRefType.BRANCH), set_ref(release, snapshot_id))
+    transaction._stage((*refs, *updates_to(wanted, transaction.table_metadata)))
     return tables.stage(transaction._table, transaction, new=False)
 
 
@@ -153,29 +146,8 @@ def stage_empty(tables: Tables, identifier: TableName, newest: str, release: str
     transaction = Staging(table)
     ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()
     current = transaction.table_metadata.current_snapshot_id
-    transaction._stage((SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=current),))  # type: ignore[call-arg]
+    transaction._stage((set_ref(release, current),))
     return tables.stage(table, transaction, new=False)
-
-
-def _updates(have: TableMetadata, wanted: TableMetadata, release: str) -> tuple[TableUpdate, ...]:
-    snapshot_id = wanted.current_snapshot_id
-    updates: list[TableUpdate] = [
-        SetSnapshotRefUpdate(ref_name=MAIN_BRANCH, type="branch", snapshot_id=snapshot_id),  # type: ignore[call-arg]
-        SetSnapshotRefUpdate(ref_name=release, type="tag", snapshot_id=snapshot_id),  # type: ignore[call-arg]
-    ]
-    if have.current_schema_id != wanted.current_schema_id:
-        updates.append(SetCurrentSchemaUpdate(schema_id=wanted.current_schema_id))
-    if have.default_spec_id != wanted.default_spec_id:
-        updates.append(SetDefaultSpecUpdate(spec_id=wanted.default_spec_id))
-    if have.default_sort_order_id != wanted.default_sort_order_id:
-        updates.append(SetDefaultSortOrderUpdate(sort_order_id=wanted.default_sort_order_id))
-    if changed := {
-        key: value for key, value in wanted.properties.items() if have.properties.get(key) != value
-    }:
-        updates.append(SetPropertiesUpdate(updates=changed))
-    if dropped := [key for key in have.properties if key not in wanted.properties]:
-        updates.append(RemovePropertiesUpdate(removals=dropped))
-    return tuple(updates)
 
 
 def _gone(identifier: TableName, why: str) -> NotFoundError:

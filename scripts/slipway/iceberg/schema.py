@@ -11,7 +11,7 @@ from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
 from slipway.errors import ContractError
-from slipway.iceberg.types import duckdb_type, iceberg_type, quote
+from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, quote
 from slipway.names import Kind, nearest, shown, twins, why_not
 
 Columns = Sequence[tuple[str, DuckDBPyType]]
@@ -57,16 +57,10 @@ def _renamed(name: str) -> str:
 
 
 def _nested_names(kind: ice.IcebergType) -> Iterator[str]:
-    match kind:
-        case ice.StructType():
-            for field in kind.fields:
-                yield field.name
-                yield from _nested_names(field.field_type)
-        case ice.ListType():
-            yield from _nested_names(kind.element_type)
-        case ice.MapType():
-            yield from _nested_names(kind.key_type)
-            yield from _nested_names(kind.value_type)
+    for field in parts_of(kind):
+        if isinstance(kind, ice.StructType):
+            yield field.name
+        yield from _nested_names(field.field_type)
 
 
 def check_paths(fields: Iterable[ice.NestedField]) -> None:
@@ -85,15 +79,8 @@ def check_paths(fields: Iterable[ice.NestedField]) -> None:
                 "Rename one of them",
             )
         used[name.lower()] = name
-        match kind:
-            case ice.StructType():
-                for child in kind.fields:
-                    walk(f"{name}.{child.name}", child.field_type)
-            case ice.ListType():
-                walk(f"{name}.element", kind.element_type)
-            case ice.MapType():
-                walk(f"{name}.key", kind.key_type)
-                walk(f"{name}.value", kind.value_type)
+        for child in parts_of(kind):
+            walk(f"{name}.{child.name}", child.field_type)
 
     for field in fields:
         walk(field.name, field.field_type)
@@ -118,13 +105,7 @@ def documented(schema: Schema, docs: Mapping[str, str]) -> Schema:
     lowered = {name.lower(): text for name, text in docs.items() if text}
     return Schema(
         *(
-            ice.NestedField(
-                field.field_id,
-                field.name,
-                field.field_type,
-                required=field.required,
-                doc=lowered.get(field.name.lower(), field.doc),
-            )
+            field.model_copy(update={"doc": lowered.get(field.name.lower(), field.doc)})
             for field in schema.fields
         )
     )
@@ -149,11 +130,9 @@ def find_column(schema: Schema, text: str) -> ice.NestedField | None:
     return top_level(schema, text) or top_level(schema, name)
 
 
-def field_ids(schema: Schema, names: Sequence[str]) -> str:
-    """The value of COPY's FIELD_IDS option for the named columns."""
-    columns = by_name(schema)
-    chosen = [columns.get(name.lower()) for name in names]
-    return "{" + ", ".join(f"{quote(field.name)}: {_field_id(field)}" for field in chosen if field) + "}"
+def field_ids(schema: Schema) -> str:
+    """The value of COPY's FIELD_IDS option."""
+    return "{" + ", ".join(map(_field_id, schema.fields)) + "}"
 
 
 def parquet_schema(schema: Schema) -> str:
@@ -192,17 +171,8 @@ def own_casts(query: Schema, target: Schema, relation: str) -> str:
 
 
 def _field_id(field: ice.NestedField) -> str:
-    return _nested_id(field.field_id, field.field_type)
-
-
-def _nested_id(number: int, kind: ice.IcebergType) -> str:
-    match kind:
-        case ice.StructType():
-            inner = ", ".join(f"{quote(f.name)}: {_field_id(f)}" for f in kind.fields)
-        case ice.ListType():
-            inner = f"element: {_nested_id(kind.element_id, kind.element_type)}"
-        case ice.MapType():
-            inner = f"key: {_nested_id(kind.key_id, kind.key_type)}, value: {_nested_id(kind.value_id, kind.value_type)}"
-        case _:
-            return str(number)
-    return f"{{__duckdb_field_id: {number}, {inner}}}"
+    """A field of the option; DuckDB's own names of what lists and maps consist of may be quoted as well."""
+    number, inner = str(field.field_id), ", ".join(map(_field_id, parts_of(field.field_type)))
+    if inner:
+        number = f"{{__duckdb_field_id: {number}, {inner}}}"
+    return f"{quote(field.name)}: {number}"

@@ -6,26 +6,26 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
     SetPropertiesUpdate,
-    SetSnapshotRefUpdate,
     TableUpdate,
     UpdatesAndRequirements,
 )
 from pyiceberg.table.update.snapshot import (
     _FastAppendFiles,
-    _ManifestMergeManager,
+    _MergeAppendFiles,
     _OverwriteFiles,
     _SnapshotProducer,
 )
-from pyiceberg.utils.properties import property_as_bool, property_as_int
+from pyiceberg.utils.properties import property_as_bool
 
 from slipway.iceberg.content_names import NamingFiles
+from slipway.iceberg.staging import set_ref
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -98,24 +98,30 @@ class ReplaceAll(_Named, _FastAppendFiles):
             self._parent_snapshot_id = parent
 
 
-class Append(_Named, _FastAppendFiles):
-    """An append whose manifests are merged when there are as many as ``commit.manifest.min-count-to-merge``."""
+class Append(_Named, _MergeAppendFiles):
+    """An append whose manifests are merged when there are as many as ``commit.manifest.min-count-to-merge``.
+
+    Reading a table opens each of them, so they are merged by default, as Iceberg's other writers do it.
+    """
 
     _operation_kind = Operation.APPEND
 
-    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
-        return _few(self, manifests)
+    def __init__(self, transaction: Transaction, io: FileIO, snapshot_properties: dict[str, str]) -> None:
+        super().__init__(transaction, io, snapshot_properties)
+        properties = transaction.table_metadata.properties
+        self._merge_enabled = property_as_bool(
+            properties, TableProperties.MANIFEST_MERGE_ENABLED, default=True
+        )
 
 
-class Overwrite(_Named, _OverwriteFiles):
+class Overwrite(_OverwriteFiles, Append):
     """An overwrite whose manifests are merged likewise; those that say only what earlier snapshots deleted are left out."""
+
+    _operation_kind = Operation.OVERWRITE
 
     def _existing_manifests(self) -> list[ManifestFile]:
         found = super()._existing_manifests()
         return [manifest for manifest in found if manifest.has_added_files() or manifest.has_existing_files()]
-
-    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
-        return _few(self, manifests)
 
 
 class Compaction(Overwrite):
@@ -171,36 +177,8 @@ def confirm_snapshot(
     """Tag the current snapshot with the release and set the properties that confirm it."""
     current = transaction.table_metadata.current_snapshot()
     assert current is not None
-    transaction._stage(
-        (
-            SetSnapshotRefUpdate(  # type: ignore[call-arg]
-                ref_name=release, type="tag", snapshot_id=current.snapshot_id
-            ),
-            SetPropertiesUpdate(updates=confirm(int(content_of(current)))),
-        )
-    )
-
-
-def _few(producer: _SnapshotProducer[Any], manifests: list[ManifestFile]) -> list[ManifestFile]:
-    """The manifests of a snapshot, merged as Iceberg's other writers do by default: reading a table opens each of them."""
-    properties = producer._transaction.table_metadata.properties
-    if not property_as_bool(properties, TableProperties.MANIFEST_MERGE_ENABLED, default=True):
-        return manifests
-    size = property_as_int(
-        properties,
-        TableProperties.MANIFEST_TARGET_SIZE_BYTES,
-        TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-    )
-    count = property_as_int(
-        properties,
-        TableProperties.MANIFEST_MIN_MERGE_COUNT,
-        TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT,
-    )
-    assert size is not None
-    assert count is not None
-    merge = _ManifestMergeManager(size, count, merge_enabled=True, snapshot_producer=producer)
-    data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
-    return [*merge.merge_manifests(data), *(one for one in manifests if one.content != ManifestContent.DATA)]
+    properties = SetPropertiesUpdate(updates=confirm(int(content_of(current))))
+    transaction._stage((set_ref(release, current.snapshot_id), properties))
 
 
 def release_tags(metadata: TableMetadata) -> list[str]:

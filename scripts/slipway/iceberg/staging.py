@@ -11,8 +11,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyiceberg.table import Table, Transaction
+from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
+    RemovePropertiesUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSortOrderUpdate,
+    SetDefaultSpecUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
     _apply_table_update,
     _TableMetadataUpdateContext,
     _update_table_metadata_log,
@@ -69,6 +76,29 @@ class Staging(Transaction):
         after.spec().check_compatible(after.schema())
         after.sort_order().check_compatible(after.schema())
         return after
+
+
+def set_ref(
+    name: str, snapshot_id: int | None, kind: SnapshotRefType = SnapshotRefType.TAG
+) -> SetSnapshotRefUpdate:
+    """The update that makes a tag, or another ref, name a snapshot."""
+    return SetSnapshotRefUpdate(ref_name=name, type=kind.value, snapshot_id=snapshot_id)  # type: ignore[call-arg]
+
+
+def updates_to(wanted: TableMetadata, have: TableMetadata) -> list[TableUpdate]:
+    """What gives a table the schema, partitioning, sort order and properties that it had in another state."""
+    updates: list[TableUpdate] = []
+    if have.current_schema_id != wanted.current_schema_id:
+        updates.append(SetCurrentSchemaUpdate(schema_id=wanted.current_schema_id))
+    if have.default_spec_id != wanted.default_spec_id:
+        updates.append(SetDefaultSpecUpdate(spec_id=wanted.default_spec_id))
+    if have.default_sort_order_id != wanted.default_sort_order_id:
+        updates.append(SetDefaultSortOrderUpdate(sort_order_id=wanted.default_sort_order_id))
+    if dropped := sorted(have.properties.keys() - wanted.properties.keys()):
+        updates.append(RemovePropertiesUpdate(removals=dropped))
+    if changed := {k: v for k, v in wanted.properties.items() if have.properties.get(k) != v}:
+        updates.append(SetPropertiesUpdate(updates=changed))
+    return updates
 
 
 def _not_before(late: int, after: TableMetadata) -> TableMetadata:

@@ -28,7 +28,7 @@ from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import TableUpdate
 
 from slipway.environments.environment import Environment
-from slipway.errors import SlipwayError, UnavailableError
+from slipway.errors import SlipwayError, UnavailableError, first_line
 from slipway.iceberg import metadata_file
 from slipway.iceberg.catalogs.kinds import CatalogKind, kind_of
 from slipway.iceberg.catalogs.opening import connectable, open_catalog
@@ -116,7 +116,7 @@ class Tables:
         except Exception as error:
             self._failure = UnavailableError(
                 f"Catalog of {environment.name} cannot be opened",
-                _first_line(error),
+                first_line(error),
                 f"Check profiles.yml and PYICEBERG_CATALOG__{environment.name.upper()}__*",
             )
             raise self._failure from error
@@ -149,7 +149,7 @@ class Tables:
         except Exception as error:
             raise UnavailableError(
                 f"Catalog of {self.environment.name} cannot be read",
-                _first_line(error),
+                first_line(error),
                 "Check that it is running and the credentials are right",
             ) from error
 
@@ -262,7 +262,3 @@ def _folder(name: str) -> str:
 def _version(metadata_location: str) -> int:
     head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
     return int(head) if head.isdigit() else 0
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -8,7 +8,7 @@ docs/reference/types.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from duckdb.sqltypes import DuckDBPyType
@@ -167,6 +167,18 @@ def exact(path: str) -> str:
     return _PATTERN.sub(r"[\1]", path)
 
 
+def parts_of(kind: ice.IcebergType) -> Sequence[ice.NestedField]:
+    """What a type consists of: the fields of a struct, ``element`` of a list, ``key`` and ``value`` of a map."""
+    match kind:
+        case ice.StructType():
+            return kind.fields
+        case ice.ListType():
+            return (kind.element_field,)
+        case ice.MapType():
+            return kind.key_field, kind.value_field
+    return ()
+
+
 def same_type(left: ice.IcebergType, right: ice.IcebergType) -> bool:
     """Whether two types are equal when their field ids are left out."""
     return shape(left) == shape(right)
@@ -184,24 +196,14 @@ def shape(kind: ice.IcebergType) -> object:
     return str(kind)
 
 
-_PROMOTIONS: dict[type[ice.IcebergType], Callable[[ice.IcebergType, ice.IcebergType], bool]] = {
-    ice.IntegerType: lambda _, new: isinstance(new, ice.LongType),
-    ice.FloatType: lambda _, new: isinstance(new, ice.DoubleType),
-    ice.DecimalType: lambda old, new: (
-        isinstance(old, ice.DecimalType)
-        and isinstance(new, ice.DecimalType)
-        and old.scale == new.scale
-        and old.precision <= new.precision
-    ),
-}
-
-
 def promotable(old: ice.IcebergType, new: ice.IcebergType) -> bool:
     """Whether Iceberg allows ``old`` to become ``new`` under the same field id.
 
     Source: the Iceberg table specification, "Schema Evolution".
     """
-    if same_type(old, new):
-        return True
-    rule = _PROMOTIONS.get(type(old))
-    return bool(rule and rule(old, new))
+    match old, new:
+        case (ice.IntegerType(), ice.LongType()) | (ice.FloatType(), ice.DoubleType()):
+            return True
+        case ice.DecimalType(), ice.DecimalType():
+            return old.scale == new.scale and old.precision <= new.precision
+    return same_type(old, new)

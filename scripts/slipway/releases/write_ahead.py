@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.iceberg.catalogs.commit import conflict, create_namespaces, position, writing
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, decide
-from slipway.iceberg.catalogs.updates import Mover
+from slipway.iceberg.catalogs.updates import UpdateMover
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent
@@ -114,7 +114,7 @@ def _is_untouched(tables: Tables, intent: Intent) -> bool:
         return False
 
 
-def _carry_out(plan: Plan, moves: Mover, items: Mapping[str, StagedTable], intent: Intent) -> None:
+def _carry_out(plan: Plan, moves: UpdateMover, items: Mapping[str, StagedTable], intent: Intent) -> None:
     """Move tables until one is not where it was expected."""
     wanted = [items[name] for name in plan.tables]
     if plan.action is Action.FORWARD:

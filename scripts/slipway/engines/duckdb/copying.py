@@ -241,7 +241,7 @@ class _Copy:
             "return_stats",
             "overwrite_or_ignore",
             f"filename_pattern '{self.prefix}{{uuid}}'",
-            f"field_ids {field_ids(self.to.schema, self.names)}",
+            f"field_ids {field_ids(self.to.schema)}",
             *options,
         ]
         schema = self.to.schema

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -16,14 +15,13 @@ from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.utils.concurrent import ExecutorFactory
 
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import Digest, digest_of
 from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.engines.duckdb.request import WriteRequest
-from slipway.errors import ConfigError, ContractError, DamagedError
-from slipway.iceberg.reading import entries_of, manifests_of
+from slipway.errors import ConfigError, ContractError, DamagedError, first_line
+from slipway.iceberg.reading import files_in, manifests_of
 from slipway.iceberg.schema import parquet_schema
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import exact, literal
@@ -89,7 +87,7 @@ def explained(request: WriteRequest) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         raise ConfigError(
             f"{request.model}: {request.strategy} cannot be carried out",
-            str(error).strip().split("\n", 1)[0],
+            first_line(error),
             "Check unique_key, predicates and merge keys",
         ) from error
 
@@ -116,8 +114,7 @@ def live_files(table: Table, row_filter: BooleanExpression | None = None) -> lis
             "Compact the table with that tool or run with --full-refresh",
         )
     if row_filter is None:
-        read = ExecutorFactory.get_or_create().map(lambda one: entries_of(one, table.io, name), manifests)
-        return [entry.data_file for entry in chain.from_iterable(read)]
+        return files_in(manifests, table.io, name)
     try:
         return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
     except (OverflowError, ValueError):  # of a date that Python does not have, or at the end of its calendar

@@ -6,14 +6,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, cast
 
-from pyiceberg.catalog import METADATA_LOCATION, Catalog
+from pyiceberg.catalog import METADATA_LOCATION
 from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import CatalogKind
-from slipway.iceberg.catalogs.updates import Mover, on_top, stands_on, undone
+from slipway.iceberg.catalogs.updates import UpdateMover, on_top, undone
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
 
@@ -37,60 +37,40 @@ class GlueKind(CatalogKind):
         return found
 
     def check_name(self, table: TableName) -> None:
-        """Refuse what Glue would fold, or has for something that is no Iceberg table."""
-        check_name(self._catalog, table)
+        """Refuse what Glue would fold, or has for something that is no Iceberg table.
 
-    def mover(self, tables: Tables) -> Mover:
+        Raises:
+            ConfigError: it would be kept under another name, or not at all.
+        """
+        name = str(table)
+        if name != name.lower():
+            raise ConfigError(
+                f"{name} cannot be a table in Glue",
+                "Glue keeps names in lower case",
+                "Give the model an alias and a schema in lower case",
+            )
+        with suppress(NoSuchTableError):
+            held = cast("GlueCatalog", self._catalog)._get_glue_table(*table)
+            if held.get("Parameters", {}).get("table_type", "").lower() != "iceberg":
+                raise ConfigError(
+                    f"{name} cannot be a table in Glue",
+                    "Glue has something else under this name, which is no Iceberg table",
+                    "Give the model another alias, or remove what is there",
+                )
+
+    def mover(self, tables: Tables) -> UpdateMover:
         """By the version that Glue keeps of each table."""
         return GlueMover(tables)
 
 
-def check_name(catalog: Catalog, identifier: TableName) -> None:
-    """Refuse a name for a new table that Glue would fold, or that it has for something that is no Iceberg table.
-
-    Raises:
-        ConfigError: it would be kept under another name, or not at all.
-    """
-    name = str(identifier)
-    if name != name.lower():
-        raise ConfigError(
-            f"{name} cannot be a table in Glue",
-            "Glue keeps names in lower case",
-            "Give the model an alias and a schema in lower case",
-        )
-    with suppress(NoSuchTableError):
-        held = cast("GlueCatalog", catalog)._get_glue_table(*identifier)
-        if held.get("Parameters", {}).get("table_type", "").lower() != "iceberg":
-            raise ConfigError(
-                f"{name} cannot be a table in Glue",
-                "Glue has something else under this name, which is no Iceberg table",
-                "Give the model another alias, or remove what is there",
-            )
-
-
-class GlueMover(Mover):
-    """Moves single tables by their version."""
+class GlueMover(UpdateMover):
+    """Moves single tables by their version; Glue cannot guard by it what is dropped."""
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+        super().__init__(tables)
         self._catalog = cast("GlueCatalog", tables.catalog)
 
-    def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table, and drops one that is retired, which Glue cannot guard."""
-        if item.retires:
-            location = self._tables.locations({item.identifier}).get(item.identifier)
-            if location is None or not stands_on(self._tables, item.identifier, item.base, location):
-                return False
-            self._catalog.drop_table(item.identifier)
-            return True
-        if item.base is not None:
-            if self._from_base(item):
-                return True
-            (again,) = on_top(self._tables, [item])
-            return again is not item and self._from_base(again)
-        return self._create(item)
-
-    def _create(self, item: StagedTable) -> bool:
+    def _register(self, item: StagedTable) -> bool:
         database, name = item.identifier
         described = _construct_table_input(
             name, item.table.metadata_location, item.table.properties, item.table.metadata
@@ -101,22 +81,24 @@ class GlueMover(Mover):
             return False
         return True
 
-    def back(self, item: StagedTable, tag: str) -> bool:
-        """From the staged state to the base; drops a new table, which Glue cannot guard by a version."""
-        if item.retires:
-            return self._create(item)
-        if item.base is not None:
-            if self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base)):
-                return True
-            location = self._tables.locations({item.identifier}).get(item.identifier)
-            goal = undone(self._tables, item, location, tag) if location else None
-            if location is None or goal is None:
-                return False
-            return self._move(item.identifier, self._tables.load(item.identifier, location), goal)
-        if self._holding(item.identifier, item.table.metadata_location) is None:
+    def _advance(self, item: StagedTable) -> bool:
+        if self._from_base(item):
+            return True
+        (again,) = on_top(self._tables, [item])
+        return again is not item and self._from_base(again)
+
+    def _return(self, item: StagedTable, tag: str) -> bool:
+        assert item.base is not None
+        if self._move(item.identifier, item.table, self._tables.load(item.identifier, item.base)):
+            return True
+        location = self._tables.locations({item.identifier}).get(item.identifier)
+        goal = undone(self._tables, item, location, tag) if location else None
+        if location is None or goal is None:
             return False
-        self._catalog.drop_table(item.identifier)
-        return True
+        return self._move(item.identifier, self._tables.load(item.identifier, location), goal)
+
+    def _shows(self, item: StagedTable) -> bool:
+        return self._holding(item.identifier, item.table.metadata_location) is not None
 
     def _from_base(self, item: StagedTable) -> bool:
         assert item.base is not None

@@ -14,7 +14,7 @@ from slipway.names import TableName
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-    from slipway.iceberg.catalogs.updates import Mover
+    from slipway.iceberg.catalogs.updates import UpdateMover
     from slipway.iceberg.tables import Tables
 
 ONE_BY_ONE = (
@@ -56,7 +56,7 @@ class CatalogKind:
     def check_name(self, table: TableName) -> None:
         """Refuse a name that the catalog could not keep; raises ConfigError."""
 
-    def mover(self, tables: Tables) -> Mover:
+    def mover(self, tables: Tables) -> UpdateMover:
         """How its tables are moved one by one."""
         from slipway.iceberg.catalogs.updates import UpdateMover
 

@@ -27,7 +27,7 @@ from urllib3 import Retry
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind
-from slipway.iceberg.catalogs.updates import Mover, UpdateMover, forward
+from slipway.iceberg.catalogs.updates import UpdateMover, forward
 from slipway.iceberg.tables import StagedTable, Tables
 
 ATOMIC = "slipway.multi-table-commit"
@@ -130,7 +130,7 @@ class ServedCatalog(RestCatalog):
 class RestKind(CatalogKind):
     """A server that speaks Iceberg's REST protocol."""
 
-    def mover(self, tables: Tables) -> Mover:
+    def mover(self, tables: Tables) -> UpdateMover:
         """By one request, where the server takes it."""
         return RestMover(tables)
 

@@ -29,21 +29,15 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
     in_order = sorted(staged, key=lambda one: one.identifier)  # one order for all: no deadlock
     with Session(sql.engine) as session:
         _keep_out_others(session)
-        for items in _parts([item for item in in_order if item.retires]):
-            if not _remove(session, sql, items):
-                session.rollback()
-                return _elsewhere(session, sql, items)
-        for items in _parts([item for item in in_order if item.base is not None and not item.retires]):
-            if not _update(session, sql, items):
-                session.rollback()
-                return _elsewhere(session, sql, items)
-        for items in _parts([item for item in in_order if item.base is None]):
-            rows = [sql._create_table_row(*item.identifier, item.table.metadata_location) for item in items]
-            try:
-                session.execute(insert(IcebergTables).values(rows))
-            except IntegrityError:
-                session.rollback()
-                return _elsewhere(session, sql, items)
+        for step, chosen in (
+            (_remove, [item for item in in_order if item.retires]),
+            (_update, [item for item in in_order if item.base is not None and not item.retires]),
+            (_insert, [item for item in in_order if item.base is None]),
+        ):
+            for items in _parts(chosen):
+                if not step(session, sql, items):
+                    session.rollback()
+                    return _elsewhere(session, sql, items)
         shown = Moved(_locations(session, sql.name), _clock(session))
         session.commit()
     return shown
@@ -58,13 +52,10 @@ def locations(catalog: Catalog) -> dict[TableName, str]:
 
 def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
     """Move tables that are there, if each is still at its base."""
-    own = _rows(sql, items)
-    bases = [(*item.identifier, item.base) for item in items]
-    at_base = tuple_(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
     to = case(*((_is(item), item.table.metadata_location) for item in items))
     moved: Any = session.execute(
         update(IcebergTables)
-        .where(*own, at_base.in_(bases))
+        .where(*_at_base(sql, items))
         .values(metadata_location=to, previous_metadata_location=IcebergTables.metadata_location)
         .execution_options(synchronize_session=False)
     )
@@ -73,14 +64,25 @@ def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> 
 
 def _remove(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
     """Take tables out of the catalog, if each is still at its base."""
-    bases = [(*item.identifier, item.base) for item in items]
-    at_base = tuple_(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
     removed: Any = session.execute(
-        delete(IcebergTables)
-        .where(IcebergTables.catalog_name == sql.name, at_base.in_(bases))
-        .execution_options(synchronize_session=False)
+        delete(IcebergTables).where(*_at_base(sql, items)).execution_options(synchronize_session=False)
     )
     return bool(removed.rowcount == len(items))
+
+
+def _insert(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
+    """Enter tables that are new, if none of them is there."""
+    rows = [sql._create_table_row(*item.identifier, item.table.metadata_location) for item in items]
+    try:
+        session.execute(insert(IcebergTables).values(rows))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _at_base(sql: SqlCatalog, items: Sequence[StagedTable]) -> tuple[ColumnElement[bool], ...]:
+    at_base = tuple_(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location)
+    return *_rows(sql, items), at_base.in_([(*item.identifier, item.base) for item in items])
 
 
 def _elsewhere(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> StagedTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,45 +23,20 @@ from pyiceberg.table.update import (
     AssertRefSnapshotId,
     AssertTableUUID,
     AssignUUIDUpdate,
-    RemovePropertiesUpdate,
     RemoveSnapshotRefUpdate,
     SetCurrentSchemaUpdate,
     SetDefaultSortOrderUpdate,
     SetDefaultSpecUpdate,
     SetLocationUpdate,
     SetPropertiesUpdate,
-    SetSnapshotRefUpdate,
     TableRequirement,
     TableUpdate,
     UpgradeFormatVersionUpdate,
 )
 
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.staging import Staging, set_ref, updates_to
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
-
-
-class Mover(ABC):
-    """Moves single tables, each only if it still is where it is expected; False when it is not.
-
-    ``whole`` says that until now nothing was moved but all tables that were asked for, at once.
-    """
-
-    whole = False
-
-    @abstractmethod
-    def forward(self, item: StagedTable) -> bool:
-        """From the base to the staged state; makes a new table."""
-
-    @abstractmethod
-    def back(self, item: StagedTable, tag: str) -> bool:
-        """From the staged state, which carries the tag, to the base; drops a new table."""
-
-    def forward_all(self, items: Sequence[StagedTable]) -> None:
-        """As many as can be, in this order, until one is not where it is expected."""
-        for item in items:
-            if not self.forward(item):
-                return
 
 
 def obstacle(base: TableMetadata, now: TableMetadata) -> str:
@@ -156,51 +130,71 @@ Change = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
 """What must be true of a table, and what is then done to it."""
 
 
-class UpdateMover(Mover):
-    """Moves single tables by updates."""
+class UpdateMover:
+    """Moves single tables by updates, each only if it still is where it is expected; False when it is not.
+
+    ``whole`` says that until now nothing was moved but all tables that were asked for, at once.
+    """
+
+    whole = False
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
+    def forward_all(self, items: Sequence[StagedTable]) -> None:
+        """As many as can be, in this order, until one is not where it is expected."""
+        for item in items:
+            if not self.forward(item):
+                return
+
     def forward(self, item: StagedTable) -> bool:
         """From the base to the staged state; makes a new table, and drops one that is retired, which catalogs cannot guard."""
         if item.retires:
-            return self._drop(item)
-        if item.base is not None:
-            return self._commit(item, forward(self._tables, item))
-        return self._register(item, item.table.metadata_location)
+            return self._retire(item)
+        return self._register(item) if item.base is None else self._advance(item)
 
-    def _register(self, item: StagedTable, location: str) -> bool:
+    def back(self, item: StagedTable, tag: str) -> bool:
+        """From the staged state, which carries the tag, to the base; drops a new table, which catalogs cannot guard."""
+        if item.retires:
+            return self._register(item)
+        if item.base is not None:
+            return self._return(item, tag)
+        return self._shows(item) and self._drop(item)
+
+    def _retire(self, item: StagedTable) -> bool:
+        location = self._tables.locations({item.identifier}).get(item.identifier)
+        if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+            return False
+        return self._drop(item)
+
+    def _drop(self, item: StagedTable) -> bool:
         try:
-            self._tables.catalog.register_table(item.identifier, location)
+            self._tables.catalog.drop_table(item.identifier)
+        except NoSuchTableError:
+            return False
+        return True
+
+    def _register(self, item: StagedTable) -> bool:
+        try:
+            self._tables.catalog.register_table(item.identifier, item.table.metadata_location)
         except TableAlreadyExistsError:
             return False
         return True
 
-    def _drop(self, item: StagedTable) -> bool:
-        location = self._tables.locations({item.identifier}).get(item.identifier)
-        if location is None or not stands_on(self._tables, item.identifier, item.base, location):
-            return False
-        try:
-            self._tables.catalog.drop_table(item.identifier)
-        except NoSuchTableError:
-            return False
-        return True
+    def _advance(self, item: StagedTable) -> bool:
+        return self._commit(item, forward(self._tables, item))
 
-    def back(self, item: StagedTable, tag: str) -> bool:
-        """From the staged state to the base; drops a new table, which catalogs cannot guard."""
-        if item.retires:
-            return self._register(item, item.base or "")
-        if item.base is not None:
-            return self._commit(item, backward(self._tables.load(item.identifier, item.base), item, tag))
+    def _return(self, item: StagedTable, tag: str) -> bool:
+        assert item.base is not None
+        return self._commit(item, backward(self._tables.load(item.identifier, item.base), item, tag))
+
+    def _shows(self, item: StagedTable) -> bool:
+        """Whether the catalog shows a new table as it was staged."""
         try:
             current = self._tables.catalog.load_table(item.identifier).current_snapshot()
-            if (current.snapshot_id if current else None) != item.snapshot_id:
-                return False
-            self._tables.catalog.drop_table(item.identifier)
         except NoSuchTableError:
             return False
-        return True
+        return (current.snapshot_id if current else None) == item.snapshot_id
 
     def _commit(self, item: StagedTable, change: Change) -> bool:
         try:
@@ -227,15 +221,8 @@ def backward(base: Table, item: StagedTable, tag: str) -> Change:
     if current is None:
         updates.append(RemoveSnapshotRefUpdate(ref_name=MAIN_BRANCH))
     elif current.snapshot_id != item.snapshot_id:
-        updates.append(_main(current.snapshot_id))
-    if was.current_schema_id != now.current_schema_id:
-        updates.append(SetCurrentSchemaUpdate(schema_id=was.current_schema_id))
-    if was.default_spec_id != now.default_spec_id:
-        updates.append(SetDefaultSpecUpdate(spec_id=was.default_spec_id))
-    if removed := sorted(now.properties.keys() - was.properties.keys()):
-        updates.append(RemovePropertiesUpdate(removals=removed))
-    if changed := {k: v for k, v in was.properties.items() if now.properties.get(k) != v}:
-        updates.append(SetPropertiesUpdate(updates=changed))
+        updates.append(set_ref(MAIN_BRANCH, current.snapshot_id, SnapshotRefType.BRANCH))
+    updates += updates_to(was, now)
     requirements = (*_at(item.table), AssertRefSnapshotId(ref=tag, snapshot_id=now.refs[tag].snapshot_id))
     return requirements, tuple(updates)
 
@@ -259,14 +246,6 @@ def _shaped_as(base: TableMetadata) -> tuple[TableRequirement, ...]:
     )
 
 
-def _main(snapshot_id: int) -> TableUpdate:
-    return _ref(MAIN_BRANCH, SnapshotRefType.BRANCH, snapshot_id)
-
-
-def _ref(name: str, kind: SnapshotRefType, snapshot_id: int) -> TableUpdate:
-    return SetSnapshotRefUpdate(ref_name=name, type=kind.value, snapshot_id=snapshot_id)  # type: ignore[call-arg]
-
-
 def _everything(metadata: TableMetadata) -> tuple[TableUpdate, ...]:
     """Updates that make a table out of nothing; a new table has one schema, spec and order, as they were staged."""
     return (
@@ -281,5 +260,5 @@ def _everything(metadata: TableMetadata) -> tuple[TableUpdate, ...]:
         SetLocationUpdate(location=metadata.location),
         SetPropertiesUpdate(updates=dict(metadata.properties)),
         *(AddSnapshotUpdate(snapshot=snapshot) for snapshot in metadata.snapshots),
-        *(_ref(name, ref.snapshot_ref_type, ref.snapshot_id) for name, ref in metadata.refs.items()),
+        *(set_ref(name, ref.snapshot_id, ref.snapshot_ref_type) for name, ref in metadata.refs.items()),
     )
