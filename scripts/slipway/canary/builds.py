@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from slipway.code.git import install, of_version
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
@@ -133,8 +135,6 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
 
 
 def _manifest(side: str, folder: Path) -> RunManifest | None:
-    from pydantic import ValidationError
-
     try:
         printed = json.loads(_out(folder).read_text(encoding="utf-8"))
     except json.JSONDecodeError:

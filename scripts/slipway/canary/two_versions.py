@@ -8,21 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipway.canary.builds import Build, build
+from slipway.code import git
+from slipway.code.versions import code_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.comparison.report import ComparisonReport, make_report
 from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.run_manifest import RunManifest
+from slipway.records.store import Records
+from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history
-
-if TYPE_CHECKING:
-    from slipway.comparison.report import ComparisonReport
-    from slipway.records.store import Records
-
 
 _INPUT_LAYERS = ("raw",)
 
@@ -63,10 +65,6 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
         NotFoundError: nothing is published to build from, there is no such base, or no git repository.
         SlipwayError: a version does not build; its own message is passed on.
     """
-    from slipway.code import git
-    from slipway.comparison.report import make_report
-    from slipway.environments.profiles import Profile
-
     environment = Profile(options.project).environment(options.target)
     pins = _pins(environment)
     commit, where = (
@@ -107,10 +105,6 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
 
 
 def _pins(environment: Environment) -> dict[str, str]:
-    from slipway.iceberg.tables import Tables
-    from slipway.records.store import Records
-    from slipway.releases.published import visible_tables
-
     records = Records(environment)
     shown = {
         str(identifier): location
@@ -154,7 +148,5 @@ def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
 
 
 def _head_name(project: Path) -> str:
-    from slipway.code.versions import code_of
-
     code = code_of(project)
     return f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"

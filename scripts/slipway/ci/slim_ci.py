@@ -8,21 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.comparison.report import ComparisonReport, Style, make_report, why_failed
+from slipway.comparison.report import to_markdown as report_to_markdown
+from slipway.dbt.evidence import target_path
+from slipway.dbt.outdated import changed
+from slipway.dbt.start import NothingSelectedError, RunOptions, run
 from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
 from slipway.processes import temporary
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.records.store import Records
 from slipway.releases.lookup import is_table, looked_at, tables_of
 from slipway.runs.progress import Note, Progress
-
-if TYPE_CHECKING:
-    from slipway.comparison.report import ComparisonReport
-    from slipway.records.store import Records
-
 
 _VIEWS = "config.materialized:view"  # of published views there is nothing to read
 
@@ -75,12 +77,6 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
     Raises:
         NotFoundError: the environment has no release.
     """
-    from slipway.dbt.evidence import target_path
-    from slipway.dbt.outdated import changed
-    from slipway.dbt.start import NothingSelectedError, RunOptions, run
-    from slipway.environments.profiles import Profile
-    from slipway.records.store import Records
-
     environment = Profile(project).environment(target)
     records = Records(environment)
     releases = records.releases()
@@ -160,9 +156,6 @@ def _names(described: Mapping[str, Any]) -> set[str]:
 
 def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
-    from slipway.comparison.report import Style
-    from slipway.comparison.report import to_markdown as report_to_markdown
-
     style = Style(markdown=True)
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if result.run is None:
@@ -196,8 +189,6 @@ def to_markdown(result: CiResult) -> str:
 
 def _verdict(result: CiResult) -> str:
     """Whether a change passed, and if not, why."""
-    from slipway.comparison.report import Style, why_failed
-
     if result.passed:
         return "passed"
     why = result.nothing_looked_at
@@ -214,8 +205,6 @@ def _verdict(result: CiResult) -> str:
 
 def _of_other_code(result: CiResult) -> list[str]:
     """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
-    from slipway.comparison.report import Style
-
     lines, style = [], Style(markdown=True)
     if result.stale:
         lines += ["#### What the release needs", ""]
@@ -235,8 +224,6 @@ def _compare(
     environment: Environment,
 ) -> ComparisonReport | None:
     """What was built, compared with what is published, and what is published of models that are gone."""
-    from slipway.comparison.report import make_report
-
     head = BuiltTable.all_of(manifest if manifest and manifest.outcome is Outcome.PUBLISHED else None)
     compared = {*head, *(_names(described) - _names(json.loads(dbt_manifest)))}
     base = {

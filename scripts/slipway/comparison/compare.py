@@ -7,22 +7,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
+from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
 from slipway.comparison.relations import Column, Pair, common_type, count_rows
 from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, not_compared
 from slipway.comparison.verdict import judge
+from slipway.engines.duckdb.engine import connect
+from slipway.engines.duckdb.scan import whole_scan
+from slipway.environments.environment import Environment
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
+from slipway.records.record_files import read_dbt_manifest
 from slipway.records.run_manifest import Node, RunManifest
-
-if TYPE_CHECKING:
-    from slipway.comparison.policy import ComparisonPolicy, Tolerance
-    from slipway.environments.environment import Environment
-    from slipway.iceberg.tables import Tables
-
+from slipway.storage.objects import object_store
 
 Types = dict[str, str]
 
@@ -203,10 +204,6 @@ def compare_builds(
         environment: gives access to the object store.
         today: decides which expected changes ran out.
     """
-    from slipway.comparison.verdict import judge
-    from slipway.engines.duckdb.engine import connect
-    from slipway.iceberg.tables import Tables
-
     policies = _policies(json.loads(dbt_manifest))
     connection, tables = connect(environment), Tables(environment)
     found = []
@@ -232,9 +229,6 @@ def compare_builds(
 
 def scratch_manifest(scratch: Path, run_id: str) -> bytes:
     """dbt's manifest of the run that built a scratch environment."""
-    from slipway.records.record_files import read_dbt_manifest
-    from slipway.storage.objects import object_store
-
     root = scratch / "warehouse" / "_slipway"
     kept = next(root.glob(f"runs/*/{run_id}/dbt/manifest.json"))
     found = read_dbt_manifest(object_store(str(root), {}), kept.relative_to(root).as_posix())
@@ -242,8 +236,6 @@ def scratch_manifest(scratch: Path, run_id: str) -> bytes:
 
 
 def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
-    from slipway.comparison.policy import parse_policy
-
     nodes: Sequence[Mapping[str, Any]] = [
         node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")
     ]
@@ -256,8 +248,6 @@ def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
 
 
 def _scan(tables: Tables, name: str, table: BuiltTable | None) -> str | None:
-    from slipway.engines.duckdb.scan import whole_scan
-
     if table is None:
         return None
     return whole_scan(tables.load_to_read(TableName.parse(name), table.metadata_location))

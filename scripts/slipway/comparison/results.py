@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -195,19 +194,6 @@ class TableComparison(_Record):
         """The column with most values beyond tolerance, else most tolerated ones; None when all match."""
         changed = [column for column in self.columns if column.matching < column.compared]
         return max(changed, key=lambda column: (column.different, column.within_tolerance), default=None)
-
-    def with_cost(
-        self,
-        *,
-        base_seconds: float | None = None,
-        base_bytes: int | None = None,
-        head_seconds: float | None = None,
-        head_bytes: int | None = None,
-    ) -> Self:
-        """The same comparison with what building each side took."""
-        base = self.base.model_copy(update={"seconds": base_seconds, "bytes": base_bytes})
-        head = self.head.model_copy(update={"seconds": head_seconds, "bytes": head_bytes})
-        return self.model_copy(update={"base": base, "head": head})
 
 
 def not_compared(name: str, reason: str) -> TableComparison:

@@ -10,6 +10,8 @@ from pathlib import Path
 from slipway.doctor import environment_checks, record_checks, table_checks
 from slipway.doctor.examination import Examination
 from slipway.doctor.findings import Finding, Step, steps_of
+from slipway.doctor.repairs import carry_out
+from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError, SlipwayError
 
 Check = Callable[[Examination], Iterator[Finding]]
@@ -96,17 +98,12 @@ def examine(project: Path, target: str | None, *, deep: bool = False) -> Diagnos
         target: the environment.
         deep: look at the records of every run and at every data file, too.
     """
-    from slipway.doctor.examination import Examination
-    from slipway.environments.profiles import Profile
-
     at = Examination(Profile(project).environment(target), project, datetime.now(UTC), deep)
     return Diagnosis(at.environment.name, run_checks(at), at)
 
 
 def repair(diagnosis: Diagnosis, tell: Callable[[str], None]) -> list[Done]:
     """Carry out every step; one that fails does not keep the others from being done."""
-    from slipway.doctor.repairs import carry_out
-
     done = []
     for step in diagnosis.steps:
         try:

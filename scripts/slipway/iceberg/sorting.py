@@ -14,7 +14,7 @@ from pyiceberg.table.update import AddSortOrderUpdate, SetDefaultSortOrderUpdate
 from pyiceberg.transforms import IdentityTransform
 
 from slipway.errors import ConfigError
-from slipway.iceberg.schema import find_column
+from slipway.iceberg.schema import column_named, find_column
 from slipway.iceberg.types import quote
 
 _ENTRY = re.compile(r"(?is)^\s*(.+?)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?\s*$")
@@ -104,12 +104,11 @@ def order_updates(base: TableMetadata, columns: Sequence[SortColumn]) -> list[Ta
 
 
 def _parse_one(entry: str, schema: Schema, model: str) -> SortColumn:
-    field, direction, nulls = find_column(schema, entry), None, None
-    if field is None and (match := _ENTRY.match(entry)):
-        field, direction, nulls = find_column(schema, match[1]), match[2], match[3]
-    if field is None:
-        have = ", ".join(known.name for known in schema.fields)
-        raise ConfigError(f"{model}: sorted_by names {entry}", "no such column", f"Use one of {have}")
+    name, direction, nulls = entry, None, None
+    match = _ENTRY.match(entry)
+    if match and not find_column(schema, entry) and find_column(schema, match[1]):
+        name, direction, nulls = match.groups()
+    field = column_named(schema, name, f"{model}: sorted_by names")
     if not isinstance(field.field_type, ice.PrimitiveType):
         raise ConfigError(
             f"{model}: sorted_by names {field.name}",

@@ -6,24 +6,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
-from slipway.engines.duckdb.compact import Shorten, stage_shortened
+from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
+from slipway.engines.duckdb.engine import Secret, connect
 from slipway.engines.duckdb.spill import limits
 from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
 from slipway.iceberg.catalogs.commit import conflict, publish, writing
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.maintenance.retention import History
+from slipway.maintenance.run_records import apply_forget, find_forgettable
 from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
+from slipway.maintenance.survey import Survey, layout_of, survey
 from slipway.names import TableName
 from slipway.records.run_manifest import new_run_id
+from slipway.records.store import Records
+from slipway.releases.holds import Holds
+from slipway.releases.publication import heal
+from slipway.releases.published import Published
 from slipway.storage.objects import canonical, object_store
-
-if TYPE_CHECKING:
-    from slipway.maintenance.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -174,9 +179,6 @@ def propose(
         UnavailableError: the catalog or the store cannot be read.
         SlipwayError: the environment is on hold, or a record cannot be read.
     """
-    from slipway.environments.profiles import Profile
-    from slipway.releases.published import Published
-
     profile = Profile(project)
     environment = profile.environment(target)
     Published(environment).now()  # raises where nothing was ever published
@@ -205,14 +207,6 @@ def propose_in(
         now: the moment that ages are counted from.
         dry_run: nothing is changed.
     """
-    from slipway.engines.duckdb.engine import Secret
-    from slipway.iceberg.tables import Tables
-    from slipway.maintenance.run_records import find_forgettable
-    from slipway.maintenance.survey import layout_of, survey
-    from slipway.records.store import Records
-    from slipway.releases.holds import Holds
-    from slipway.releases.publication import heal
-
     records, tables = Records(environment), Tables(environment, Secret(environment).renew)
     healed: list[str] = []
     if not dry_run:
@@ -240,12 +234,6 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     Raises:
         UnavailableError: the catalog or the store cannot be written; what was done until then is whole.
     """
-    from slipway.engines.duckdb.compact import RowsDifferError
-    from slipway.engines.duckdb.engine import Secret, connect
-    from slipway.iceberg.tables import Tables
-    from slipway.maintenance.run_records import apply_forget
-    from slipway.records.store import Records
-
     environment, found, steps = proposal.environment, proposal.found, proposal.plan.steps
     tables = Tables(environment, Secret(environment).renew)
     name = f"{new_run_id(found.history.now)}-compacted"

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.code.versions import code_of
 from slipway.environments.environment import Environment, Mode
+from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.iceberg.restoring import retired
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
+from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import Code
+from slipway.records.store import Records
+from slipway.releases.candidates import record_of
+from slipway.releases.holds import Holds
+from slipway.releases.publication import heal, release, settled, shown
+from slipway.releases.published import check_catalog
 from slipway.releases.rollback_rules import Exposure, affected, chosen_tables, ours, refuse_foreign
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
-
-    from slipway.records.store import Records
-
 
 Parse = Callable[[Path, str], "Manifest | None"]
 
@@ -66,13 +73,6 @@ def propose(
             environment is production and the work tree is not a commit.
         DamagedError: a record cannot be read, or the catalog is not the environment's.
     """
-    from slipway.code.versions import code_of
-    from slipway.environments.profiles import Profile
-    from slipway.iceberg.tables import Tables
-    from slipway.records.store import Records
-    from slipway.releases.publication import settled, shown
-    from slipway.releases.published import check_catalog
-
     environment = Profile(project).environment(target)
     code = code_of(project)
     _refuse_unknown_code(environment, code)
@@ -110,14 +110,6 @@ def retire(proposal: Retirement, reason: str) -> Release:
         ConflictError: a table moved since the proposal was made; nothing was changed.
         UnavailableError: the catalog or the store cannot be written.
     """
-    from slipway.iceberg.restoring import retired
-    from slipway.iceberg.tables import Tables
-    from slipway.processes import too_late
-    from slipway.records.store import Records
-    from slipway.releases.candidates import record_of
-    from slipway.releases.holds import Holds
-    from slipway.releases.publication import heal, release
-
     records, tables = Records(proposal.environment), Tables(proposal.environment)
     Holds(records).refuse(f"A retirement in {proposal.environment.name}")
     heal(tables, records)

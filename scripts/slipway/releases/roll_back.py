@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from slipway.code.versions import who
 from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, DamagedError, NotFoundError
+from slipway.iceberg.restoring import find_source, find_state, retired, stage_empty, stage_state
+from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
+from slipway.processes import too_late
 from slipway.records.release_records import Hold, Intent, Lift, Release
+from slipway.records.store import Records
+from slipway.releases.candidates import record_of
+from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Lease, Standing
+from slipway.releases.leases import Leases
+from slipway.releases.publication import heal, release, settled, shown
+from slipway.releases.published import check_catalog
 from slipway.releases.rollback_rules import Exposure, Step, affected, goal_of, plan
-
-if TYPE_CHECKING:
-    from slipway.iceberg.tables import StagedTable, Tables
-    from slipway.records.store import Records
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,6 @@ def propose(
         SlipwayError: readers see a publication that is not recorded, and nothing may be written.
         DamagedError: the record of the release, or of a later one, cannot be read; or the catalog is not the one.
     """
-    from slipway.environments.profiles import Profile
-    from slipway.iceberg.tables import Tables
-    from slipway.records.store import Records
-    from slipway.releases.holds import Holds
-    from slipway.releases.leases import Leases
-    from slipway.releases.publication import settled, shown
-    from slipway.releases.published import check_catalog
-
     environment = Profile(project).environment(target)
     records, tables = Records(environment), Tables(environment)
     healed = settled(tables, records, "a rollback would do", dry=dry)
@@ -110,8 +108,6 @@ def _reachable(tables: Tables, steps: Sequence[Step]) -> tuple[list[Step], list[
     Raises:
         NotFoundError: a snapshot or metadata file of a table that the catalog names is gone, or the only table is lost.
     """
-    from slipway.iceberg.restoring import find_source, find_state
-
     found: list[Step] = []
     lost: list[NotFoundError] = []
     for step in steps:
@@ -164,14 +160,6 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
         NotFoundError: a snapshot or metadata file that it needs is gone; nothing was moved.
         ConflictError: a table moved since the proposal was made; nothing was moved, and no hold is left.
     """
-    from slipway.code.versions import who
-    from slipway.iceberg.tables import Tables
-    from slipway.processes import too_late
-    from slipway.records.store import Records
-    from slipway.releases.candidates import record_of
-    from slipway.releases.holds import Holds
-    from slipway.releases.publication import heal, release
-
     environment, goal = proposal.environment, proposal.goal
     records, tables = Records(environment), Tables(environment)
     heal(tables, records)
@@ -200,24 +188,17 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
 
 def keep(proposal: Proposal, reason: str) -> None:
     """Put an environment on hold whose readers see the release already."""
-    from slipway.records.store import Records
-    from slipway.releases.holds import Holds
-
     records = Records(proposal.environment)
     Holds(records).place_hold(_hold(proposal, records.reserve(), reason))
 
 
 def _hold(proposal: Proposal, number: int, reason: str) -> Hold:
-    from slipway.code.versions import who
-
     why = reason or f"rolled back to release {proposal.goal.number}"
     name = proposal.environment.name
     return Hold(target=name, release=number, placed_at=datetime.now(UTC), who=who(), reason=why)
 
 
 def _staged(tables: Tables, step: Step, tag: str) -> StagedTable:
-    from slipway.iceberg.restoring import retired, stage_empty, stage_state
-
     identifier = TableName.parse(step.table)
     if step.before is None:
         assert step.after is not None

@@ -7,13 +7,23 @@ import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipway.canary.builds import Build, build
+from slipway.code import git
+from slipway.code.versions import versions_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
-from slipway.errors import DamagedTableError, NotFoundError, SlipwayError
+from slipway.comparison.results import TableComparison
+from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.digest import digest_of
+from slipway.engines.duckdb.scan import scanning, whole_scan
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError
+from slipway.iceberg.restoring import missing_file
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
+from slipway.records.checksums import check_seal
 from slipway.records.run_manifest import Node, RunManifest, Versions
 from slipway.releases.lookup import environment_of, find_run
 from slipway.replay.replay_verdict import (
@@ -24,12 +34,6 @@ from slipway.replay.replay_verdict import (
     same_digest,
 )
 from slipway.runs.replayable import inputs_of, kept_by, made_by, selection_of, why_not_replayable
-
-if TYPE_CHECKING:
-    from slipway.comparison.results import TableComparison
-    from slipway.environments.environment import Environment
-    from slipway.iceberg.tables import Tables
-
 
 _SIDE = "replay"
 _TESTS = ("resource_type:test", "resource_type:unit_test")  # rows are compared, whatever was tested
@@ -52,10 +56,6 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         NotFoundError: there is no such run, or git does not know its commit.
         SlipwayError: the run cannot be replayed, or its code does not build any more.
     """
-    from slipway.code import git
-    from slipway.code.versions import versions_of
-    from slipway.iceberg.tables import Tables
-
     environment = environment_of(project, target)
     manifest, described = _manifest(environment, run)
     commit = git.resolve(project, str(manifest.code.commit))
@@ -99,8 +99,6 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
 
 def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[str, Any]]:
     """The manifest of a run, and dbt's."""
-    from slipway.records.checksums import check_seal
-
     found = find_run(environment, run)
     check_seal(found.records, found.run_id, f"replay of run {found.run_id}")
     manifest = found.records.manifest(found.run_id)
@@ -128,9 +126,6 @@ def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[s
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:
     """Whether a table can be read whole as a run left it: metadata, manifests, and every data file."""
-    from slipway.errors import UnavailableError
-    from slipway.iceberg.restoring import missing_file
-
     try:
         found = tables.load(TableName.parse(name), location)
         return missing_file(found, tables.environment.catalog_properties) is None
@@ -161,10 +156,6 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
     Raises:
         DamagedTableError: a file of one cannot be read.
     """
-    from slipway.engines.duckdb import engine
-    from slipway.engines.duckdb.digest import digest_of
-    from slipway.engines.duckdb.scan import scanning, whole_scan
-
     found = {}
     connection = engine.connect(environment, environment.home)
     try:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.dbt import evidence, invocation
+from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
 
 _PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
@@ -34,11 +37,6 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
     Raises:
         SlipwayError: dbt cannot generate the docs.
     """
-    import json
-
-    from slipway.dbt import evidence, invocation
-    from slipway.environments.profiles import Profile
-
     environment = Profile(project).environment(target)
     done = invocation.invoke(["docs", "generate", "--target", environment.name], project, None)
     built = evidence.target_path(project)

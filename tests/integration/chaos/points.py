@@ -42,7 +42,7 @@ HEALING = {
     "the first record": ("os:link", 1),
 }
 ROLLBACK = {
-    "staging a state": ("slipway.iceberg.restoring:stage_state", 4),
+    "staging a state": ("slipway.releases.roll_back:stage_state", 4),
     "its record": ("slipway.records.store:Records.write_rollback", 4),
     "the intent": ("slipway.records.store:Records.write_intent", 1),
     "a row of the transaction": ("sqlalchemy.orm:Session.execute", 6),

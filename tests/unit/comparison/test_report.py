@@ -181,7 +181,9 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
 
 
 def test_cost_is_shown_where_it_is_known() -> None:
-    costly = CHANGED.with_cost(base_seconds=1.5, head_seconds=2.25, base_bytes=2048, head_bytes=3 * 2**20)
+    base = CHANGED.base.model_copy(update={"seconds": 1.5, "bytes": 2048})
+    head = CHANGED.head.model_copy(update={"seconds": 2.25, "bytes": 3 * 2**20})
+    costly = CHANGED.model_copy(update={"base": base, "head": head})
     text = to_text(report(costly))
     assert text.count("built in 1.5 s → 2.2 s, 2.0 KiB → 3.0 MiB") == 2
     # With the cost of one table unknown there is no total, only the line of the other table.

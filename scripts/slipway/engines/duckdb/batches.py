@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import duckdb
 from pyiceberg import expressions as ice_filter
@@ -47,10 +46,11 @@ from slipway.engines.duckdb.unique_keys import bounds_of
 from slipway.engines.duckdb.writer import columns_of, summary_of
 from slipway.errors import ConfigError
 from slipway.iceberg import reading, schema
+from slipway.iceberg.schema import column_named
 from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.iceberg.staging import Staging
 from slipway.iceberg.tables import StagedTable, Tables
-from slipway.iceberg.types import duckdb_type, quote
+from slipway.iceberg.types import quote
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,7 @@ class Window:
         Raises:
             ConfigError: there is none, or it has another type.
         """
-        name = self.column.strip('"').lower()
-        found = next((field for field in schema.fields if field.name.lower() == name), None)
-        if found is None:
-            have = ", ".join(field.name for field in schema.fields)
-            raise ConfigError(f"{model}: event_time {self.column}", "no such column", f"Use one of {have}")
+        found = column_named(schema, self.column, f"{model}: event_time")
         if not isinstance(found.field_type, ice.DateType | ice.TimestampType | ice.TimestamptzType):
             raise ConfigError(
                 f"{model}: event_time {self.column}",
@@ -127,7 +123,8 @@ class Window:
             case _:
                 low, high = _day(self.start).isoformat(), _day(self.end).isoformat()
         return And(
-            _compare(ice_filter.GreaterThanOrEqual, field, low), _compare(ice_filter.LessThan, field, high)
+            ice_filter.GreaterThanOrEqual(field.name, low),  # type: ignore[misc,call-arg]
+            ice_filter.LessThan(field.name, high),  # type: ignore[misc,call-arg]
         )
 
 
@@ -201,11 +198,6 @@ def _day(moment: dt.datetime) -> dt.date:
     return day if moment.time() == dt.time() else day + dt.timedelta(days=1)
 
 
-def _compare(kind: Any, field: ice.NestedField, value: str) -> BooleanExpression:
-    found: BooleanExpression = kind(field.name, value)
-    return found
-
-
 Files = Callable[[], Sequence[DataFile]]
 
 
@@ -247,10 +239,10 @@ class BatchContract:
         self._keys_known = False
         if request.contract is None:
             return
-        new = _relation(added, target)
+        new = files_relation(added, target)
         held, whole = self._held or self._before, new
         if self._held is None and not held.everything:
-            whole = _relation([*stays(), *added], target)
+            whole = files_relation([*stays(), *added], target)
         of_rows = replace(request.contract, unique=())
         check_written(cursor, request.model, of_rows, written, new, whole, held)
         self._held = Held.by(request.contract)
@@ -270,7 +262,7 @@ class BatchContract:
             ContractError: a key is there twice.
         """
         if request.contract is not None and request.contract.unique and not self._keys_known:
-            whole = _relation(files(), target)
+            whole = files_relation(files(), target)
             check_unique(cursor, request.model, request.contract, whole)
         self._keys_known = True
 
@@ -279,13 +271,6 @@ class BatchContract:
         if request.contract is None or self._keys_known:
             return request
         return replace(request, contract=replace(request.contract, unique=()))
-
-
-def _relation(files: Sequence[DataFile], target: Schema) -> str:
-    if files:
-        return files_relation(files, target)
-    columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in target.fields)
-    return f"(select {', '.join(columns)} where false)"
 
 
 _FEW = 3  # batches that look for files in the manifests that may name them
@@ -408,19 +393,17 @@ class BatchedTable:
                 bytes_read=self._read,
                 files_added=0 if same else len(self._added),
                 files_removed=0 if same else len(self._removed),
-                bytes_removed=0 if same else sum(f.file_size_in_bytes for f in self._removed.values()),
                 digest=digest,
                 seconds={},
             )
 
     def _lies_within(self, transaction: Staging, column: str, spans: Sequence[tuple[str, str]]) -> bool:
         """Whether all rows of the table are within windows, by the metadata of its files."""
-        wanted = column.strip('"').lower()
-        fields = [one for one in transaction.table_metadata.schema().fields if one.name.lower() == wanted]
-        if not fields or not spans or self._base is None:
+        field = schema.find_column(transaction.table_metadata.schema(), column)
+        if not field or not spans or self._base is None:
             return False
         before = [file for file in reading.data_files(self._base) if file.file_path not in self._removed]
-        return all(lies_within(file, fields[0], spans) for file in (*before, *self._added.values()))
+        return all(lies_within(file, field, spans) for file in (*before, *self._added.values()))
 
     def _aim(self, request: WriteRequest, query: Schema) -> Staging:
         """A transaction that leads to what the table is to look like, of which only the metadata is used."""

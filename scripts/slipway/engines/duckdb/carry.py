@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
-from pyiceberg.manifest import ManifestContent
+from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
 
 from slipway.engines.duckdb.request import EVERYTHING, Increment, WriteRequest
 from slipway.engines.duckdb.rewrite import Scratch, files_relation
 from slipway.engines.duckdb.scan import whole_scan
+from slipway.errors import first_line
 from slipway.iceberg import schema
+from slipway.iceberg.reading import files_of
 from slipway.iceberg.types import quote
 
 
@@ -149,7 +151,7 @@ class Part:
                 raise
             except duckdb.Error as error:
                 raise NotCarriedError(
-                    f"the query does not run on what {parts[0].name} was before ({str(error).splitlines()[0]})"
+                    f"the query does not run on what {parts[0].name} was before ({first_line(error)})"
                 ) from error
 
 
@@ -207,11 +209,7 @@ def _scan(one: Increment) -> str:
     scan = whole_scan(table, snapshot)
     if snapshot.schema_id == table.metadata.current_schema_id:
         return scan
-    manifests = snapshot.manifests(table.io)
-    if any(manifest.content == ManifestContent.DELETES for manifest in manifests):
+    files = files_of(table, snapshot)
+    if any(file.content != DataFileContent.DATA for file in files):
         raise NotCarriedError(f"{one.name} has delete files and another schema than before")
-    files = [entry.data_file for manifest in manifests for entry in manifest.fetch_manifest_entry(table.io)]
-    if files:
-        return files_relation(files, table.schema())
-    columns = ", ".join(f"null as {quote(field.name)}" for field in table.schema().fields)
-    return f"(select {columns} where false)"
+    return files_relation(files, table.schema())

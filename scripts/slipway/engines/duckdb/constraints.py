@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
-from slipway.errors import ConfigError, ContractError
+from slipway.errors import ConfigError, ContractError, first_line
 from slipway.iceberg.types import quote
 
 HELD = "slipway.constraints"
@@ -91,21 +91,12 @@ class Held:
         return {HELD: json.dumps(known)} if known else {}
 
 
-@dataclass
-class Violations:
-    """Everything that was found, reported at once."""
-
-    model: str
-    found: list[str] = field(default_factory=list)
-
-    def raise_any(self) -> None:
-        """Raise one ContractError that names them all, if there are any."""
-        if self.found:
-            raise ContractError(
-                f"{self.model} breaks its contract",
-                "; ".join(self.found),
-                "Fix the model or change the contract",
-            )
+def _refuse(model: str, violations: Sequence[str]) -> None:
+    """Raise one ContractError that names all violations, if there are any."""
+    if violations:
+        raise ContractError(
+            f"{model} breaks its contract", "; ".join(violations), "Fix the model or change the contract"
+        )
 
 
 def check_shape(
@@ -119,25 +110,25 @@ def check_shape(
     Raises:
         ContractError: one message with every difference.
     """
-    violations = Violations(model)
+    violations: list[str] = []
     declared = {name.lower(): (name, kind) for name, kind in contract.columns.items()}
     have = {name.lower(): kind for name, kind in columns}
     spelled = {name.lower(): name for name, _ in columns}
     for lowered, (name, wanted) in declared.items():
         if lowered not in have:
-            violations.found.append(f"column {name} is declared and not in the query")
+            violations.append(f"column {name} is declared and not in the query")
         elif spelled[lowered] != name:
-            violations.found.append(
+            violations.append(
                 f"column {spelled[lowered]} is declared as {name}, and other readers tell upper from lower case"
             )
         elif wanted and (expected := _normal(cursor, wanted, model, name)) != str(have[lowered]):
-            violations.found.append(f"{name} is {have[lowered]}, declared {expected}")
-    violations.found += [
+            violations.append(f"{name} is {have[lowered]}, declared {expected}")
+    violations += [
         f"column {name} is in the query and not declared"
         for name, _ in columns
         if name.lower() not in declared
     ]
-    violations.raise_any()
+    _refuse(model, violations)
 
 
 def check_written(
@@ -166,7 +157,7 @@ def check_written(
     """
     if held.everything and not written:
         return
-    violations = Violations(model)
+    violations: list[str] = []
     of_all = _unique(contract, frozenset() if written else held.unique)
     of_new: list[Question] = []
     for column in contract.not_null:
@@ -176,7 +167,7 @@ def check_written(
             question = (f"not_null {column}", f"count(*) filter (where {quote(column)} is null)")
             (of_new if known else of_all).append(question)
         elif count:
-            violations.found.append(f"not_null {column}: {count} rows")
+            violations.append(f"not_null {column}: {count} rows")
     for condition in contract.checks:
         known = condition in held.checks
         if not written and known:
@@ -186,9 +177,9 @@ def check_written(
         (of_new if of_single_rows else of_all).append(question)
     if held.everything:
         of_all, of_new = of_all + of_new, []
-    violations.found += _broken(cursor, model, of_all, candidate)
-    violations.found += _broken(cursor, model, of_new if written else [], new)
-    violations.raise_any()
+    violations += _broken(cursor, model, of_all, candidate)
+    violations += _broken(cursor, model, of_new if written else [], new)
+    _refuse(model, violations)
 
 
 def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
@@ -204,9 +195,7 @@ def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contra
         ContractError: one message with every violation.
         ConfigError: a constraint that is no SQL for this table.
     """
-    violations = Violations(model)
-    violations.found += _broken(cursor, model, _unique(contract), candidate)
-    violations.raise_any()
+    _refuse(model, _broken(cursor, model, _unique(contract), candidate))
 
 
 def _unique(contract: Contract, known: frozenset[tuple[str, ...]] = frozenset()) -> list[Question]:
@@ -238,7 +227,7 @@ def _counts(
     except (duckdb.BinderException, duckdb.ParserException) as error:
         raise ConfigError(
             f"{model}: its constraints cannot be checked",
-            str(error).split("\n", 1)[0],
+            first_line(error),
             "Correct the constraint's columns or expression",
         ) from None
     assert row is not None

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from pyiceberg import types as ice
-from pyiceberg.expressions import And
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
@@ -14,8 +13,9 @@ from slipway.engines.duckdb import unique_keys
 from slipway.engines.duckdb.carry import Part
 from slipway.engines.duckdb.merge_clauses import DEST, SOURCE
 from slipway.engines.duckdb.request import WriteRequest
-from slipway.engines.duckdb.rewrite import FILE, Rewrite, Scratch, files_relation, named, readable_files
+from slipway.engines.duckdb.rewrite import FILE, Rewrite, Scratch, files_relation, named
 from slipway.errors import ConfigError
+from slipway.iceberg.schema import find_column
 from slipway.iceberg.types import quote
 
 
@@ -47,7 +47,7 @@ def by_delete_insert(
             f"{request.model}: delete+insert needs unique_key", "none is set", "Set it or use append"
         )
     cursor, source = scratch.cursor, scratch.table(f"as {select}")
-    fields = [unique_keys.key_column(schema, entry) for entry in request.unique_key]
+    fields = [find_column(schema, entry) for entry in request.unique_key]
     ours = [
         quote(field.name) if field else f"({entry})"
         for field, entry in zip(fields, request.unique_key, strict=True)
@@ -56,12 +56,8 @@ def by_delete_insert(
     if part:
         part.check_keys(scratch, source, ours)
     columns: list[ice.NestedField] = [field for field in fields if field]
-    filters = And(
-        unique_keys.prune(cursor, source, columns),
-        unique_keys.prune_by_predicates(request.predicates, schema),
-    )
     candidates = (
-        unique_keys.may_hold(cursor, readable_files(cursor, table, filters), source, columns) if rows else []
+        unique_keys.candidates(cursor, table, schema, source, columns, request.predicates) if rows else []
     )
     if not candidates:
         return Rewrite([], f"from {source}")

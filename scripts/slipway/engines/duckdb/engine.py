@@ -20,7 +20,7 @@ from duckdb import StatementType
 
 from slipway.engines.duckdb import spill
 from slipway.environments.environment import Environment
-from slipway.errors import ConfigError, UnavailableError
+from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import literal
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
@@ -82,7 +82,7 @@ def _load_from_elsewhere(connection: duckdb.DuckDBPyConnection, name: str, first
     package = f"duckdb-extension-{name}"
     raise UnavailableError(
         f"DuckDB extension {name} cannot be loaded",
-        str(reason).split("\n", 1)[0],
+        first_line(reason),
         f"Install the package {package} in the version of duckdb",
     ) from reason
 

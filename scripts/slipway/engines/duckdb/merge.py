@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyiceberg import types as ice
-from pyiceberg.expressions import And
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -20,16 +19,8 @@ from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, quote
 
 
-def by_merge(
-    scratch: Scratch,
-    table: Table,
-    schema: Schema,
-    query: Schema,
-    select: str,
-    request: WriteRequest,
-    part: Part | None = None,
-) -> Rewrite:
-    """Plan a merge.
+class Merge:
+    """A merge that is planned.
 
     Files without a row that is changed are left as they are; the rows of the others go through MERGE INTO itself, or
     through a join where every matching row is replaced as a whole.
@@ -45,13 +36,8 @@ def by_merge(
 
     Raises:
         ConfigError: no key, or clauses that cannot be carried out.
-        ContractError: the source has NULL keys, or a key twice.
-        NotCarriedError: rows are gone from the query's result that the table has.
     """
-    return _Merge(scratch, table, schema, query, select, request, part).plan()
 
-
-class _Merge:
     def __init__(
         self,
         scratch: Scratch,
@@ -60,7 +46,7 @@ class _Merge:
         query: Schema,
         select: str,
         request: WriteRequest,
-        part: Part | None,
+        part: Part | None = None,
     ) -> None:
         self.part = part
         self.scratch, self.table, self.schema, self.request = scratch, table, schema, request
@@ -76,13 +62,30 @@ class _Merge:
         self.source = scratch.table(f"as {select}")
 
     def plan(self) -> Rewrite:
+        """The files that go, and what is written instead.
+
+        Raises:
+            ContractError: the source has NULL keys, or a key twice.
+            NotCarriedError: rows are gone from the query's result that the table has.
+        """
         columns = [quote(field.name) for field in self.keys]
         rows = unique_keys.check_keys(
             self.scratch.cursor, self.source, columns, distinct=True, model=self.request.model
         )
         if self.part:
             self.part.check_keys(self.scratch, self.source, columns)
-        candidates = self._candidates() if rows else []
+        candidates = (
+            unique_keys.candidates(
+                self.scratch.cursor,
+                self.table,
+                self.schema,
+                self.source,
+                self.keys,
+                self.request.predicates,
+            )
+            if rows
+            else []
+        )
         if self.clauses.upsert:
             return self._upsert(candidates)
         return self._merge(candidates)
@@ -105,13 +108,6 @@ class _Merge:
             return f"using ({', '.join(columns)})"
         parts = [f"{SOURCE}.{column} = {DEST}.{column}" for column in columns]
         return "on " + " and ".join(f"({part})" for part in (*parts, *self.request.predicates))
-
-    def _candidates(self) -> list[DataFile]:
-        """Files that may hold a row that matches."""
-        by_key = unique_keys.prune(self.scratch.cursor, self.source, self.keys)
-        by_predicate = unique_keys.prune_by_predicates(self.request.predicates, self.schema)
-        files = readable_files(self.scratch.cursor, self.table, And(by_key, by_predicate))
-        return unique_keys.may_hold(self.scratch.cursor, files, self.source, self.keys)
 
     def _hits(self, candidates: Sequence[DataFile], condition: str) -> str:
         """A table of file, key and whether the condition holds, one row per row of the table that matches."""

@@ -26,7 +26,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
 from slipway.iceberg.schema import parquet_schema
-from slipway.iceberg.types import exact, literal, quote
+from slipway.iceberg.types import exact, literal, parts_of, quote
 
 BOUND_LENGTH = 64
 _STATS_CUT = 256  # DuckDB cuts the text of a statistic here, without saying so
@@ -145,17 +145,11 @@ def _leaves(schema: Schema) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedF
     def walk(
         item: ice.NestedField, path: tuple[str, ...], *, bounded: bool
     ) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
-        match item.field_type:
-            case ice.StructType(fields=fields):
-                for child in fields:
-                    yield from walk(child, (*path, child.name), bounded=bounded)
-            case ice.ListType() as kind:
-                yield from walk(kind.element_field, (*path, "element"), bounded=False)
-            case ice.MapType() as kind:
-                yield from walk(kind.key_field, (*path, "key"), bounded=False)
-                yield from walk(kind.value_field, (*path, "value"), bounded=False)
-            case _:
-                yield path, (item, bounded)
+        if item.field_type.is_primitive:
+            yield path, (item, bounded)
+        bounded = bounded and isinstance(item.field_type, ice.StructType)
+        for child in parts_of(item.field_type):
+            yield from walk(child, (*path, child.name), bounded=bounded)
 
     for top in schema.fields:
         yield from walk(top, (top.name,), bounded=True)
@@ -192,31 +186,41 @@ def _bound(kind: ice.IcebergType, text: str | None, *, upper: bool) -> bytes | N
                 return uuid.UUID(text).bytes
             case ice.FloatType() | ice.DoubleType():
                 return _float_bound(kind, float(text), upper=upper)
-        return to_bytes(kind, _python_value(kind, text))  # type: ignore[arg-type]
+            case ice.DecimalType():
+                value = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), context=_WIDE)
+                return to_bytes(kind, value)
+            case ice.FixedType():
+                return None
+        return to_bytes(kind, iceberg_value(kind, text))  # type: ignore[arg-type]
     except (ValueError, ArithmeticError, OverflowError):
         # Extremes that Python cannot hold ("infinity", years before Christ): no bound is always right.
         return None
 
 
-def _python_value(kind: ice.IcebergType, text: str) -> Any:
+def iceberg_value(kind: ice.IcebergType, text: str) -> Any:
+    """What DuckDB writes as text as Iceberg keeps it: whole numbers, also for dates and times; else decimals and text.
+
+    Raises:
+        ValueError: a date or time outside of the years 1 to 9999.
+    """
     match kind:
         case ice.BooleanType():
-            return text in ("1", "true")
+            return text.lower() in ("true", "1", "t")
         case ice.IntegerType() | ice.LongType():
             return int(text)
         case ice.DecimalType():
-            return Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), context=_WIDE)
+            return Decimal(text)
         case ice.DateType():
             return (date.fromisoformat(text) - _EPOCH.date()).days
         case ice.TimeType():
             moment = datetime.combine(_EPOCH, time.fromisoformat(text))
         case ice.TimestampType() | ice.TimestamptzType():
             moment = datetime.fromisoformat(text)
-            if offset := moment.utcoffset():
+            if offset := moment.utcoffset():  # text of a session in another time zone
                 moment -= offset
             moment = moment.replace(tzinfo=None)
         case _:
-            raise ValueError(f"no bounds for {kind}")
+            return text
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -65,10 +65,16 @@ def by_partition(
         file
         for file in files
         if file.spec_id in alike
-        and (_values(file, partition) in tuples or (emptied and emptied.holds(file.partition)))
+        and (
+            tuple(file.partition[at] for at in range(len(partition))) in tuples
+            or (emptied and emptied.holds(file.partition))
+        )
     ]
     others = [file for file in files if file.spec_id not in alike]
-    condition = f"exists (from {wanted} as wanted where {_equal(partition)})"
+    equal = " and ".join(
+        f"({column.expression}) is not distinct from wanted.value_{at}" for at, column in enumerate(partition)
+    )
+    condition = f"exists (from {wanted} as wanted where {equal})"
     if emptied:
         condition = f"({condition} or ({emptied.condition}) is true)"
     mixed = [file for file, _ in files_holding(scratch.cursor, others, schema, condition)]
@@ -196,13 +202,3 @@ def _check_whole(
             raise NotCarriedError(
                 f"partitions have rows of other values of {field.name} than those that changed"
             )
-
-
-def _values(file: DataFile, partition: Sequence[PartitionColumn]) -> tuple[object, ...]:
-    return tuple(file.partition[at] for at in range(len(partition)))
-
-
-def _equal(partition: Sequence[PartitionColumn]) -> str:
-    return " and ".join(
-        f"({column.expression}) is not distinct from wanted.value_{at}" for at, column in enumerate(partition)
-    )

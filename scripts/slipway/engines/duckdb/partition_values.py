@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, timedelta
 from typing import Any
 
 from pyiceberg import transforms
@@ -13,12 +12,10 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
-from slipway.engines.duckdb.metrics import WrittenFile
+from slipway.engines.duckdb.metrics import WrittenFile, iceberg_value
 from slipway.errors import ContractError
 from slipway.iceberg.partitioning import PartitionColumn
 from slipway.iceberg.types import quote
-
-_EPOCH = datetime(1970, 1, 1)
 
 
 def partition_keys(values: Sequence[str | None]) -> dict[str, str | None]:
@@ -61,29 +58,9 @@ def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
     if text is None:
         return None
     try:
-        return _value(text, kind)
+        return iceberg_value(kind, text)
     except ValueError:
         raise _nameless(text) from None
-
-
-def _value(text: str, kind: ice.IcebergType) -> Any:
-    match kind:
-        case ice.IntegerType() | ice.LongType():
-            return int(text)
-        case ice.DateType():
-            return (date.fromisoformat(text) - _EPOCH.date()).days
-        case ice.BooleanType():
-            return text.lower() in ("true", "1", "t")
-        case ice.DecimalType():
-            return Decimal(text)
-        case ice.TimeType():
-            return (datetime.combine(_EPOCH, time.fromisoformat(text)) - _EPOCH) // timedelta(microseconds=1)
-        case ice.TimestampType() | ice.TimestamptzType():
-            moment = datetime.fromisoformat(text)
-            if offset := moment.utcoffset():  # text of a session in another time zone
-                moment -= offset
-            return (moment.replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
-    return text
 
 
 def _nameless(value: str) -> ContractError:
@@ -142,7 +119,7 @@ def _check_rounded(column: PartitionColumn, value: Any, file: WrittenFile) -> No
     if isinstance(transform, transforms.MonthTransform):
         start = f"{1970 + value // 12:04d}-{1 + value % 12:02d}-01 00:00:00"
     else:
-        start = f"{_EPOCH.date() + timedelta(days=value)} 00:00:00"
+        start = f"{date(1970, 1, 1) + timedelta(days=value)} 00:00:00"
     statistics = file.statistics.get(quote(column.source), {})
     if {str(statistics.get(end)).removesuffix("+00") for end in ("min", "max")} != {start}:
         raise ContractError(

@@ -137,7 +137,6 @@ class WriteResult:
     bytes_read: int | None
     files_added: int
     files_removed: int
-    bytes_removed: int
     digest: Digest
     seconds: dict[str, float]
 

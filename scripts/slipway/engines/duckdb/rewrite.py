@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence, Sized
+from collections.abc import Collection, Container, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,7 +24,7 @@ from slipway.errors import ConfigError, ContractError, DamagedError, first_line
 from slipway.iceberg.reading import files_in, manifests_of
 from slipway.iceberg.schema import parquet_schema
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import exact, literal
+from slipway.iceberg.types import duckdb_type, exact, literal, quote
 from slipway.names import TableName
 
 FILE = "__slipway_file"
@@ -179,8 +179,11 @@ def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
     return current is None or (not carries and files == str(len(removed)))
 
 
-def files_relation(files: Iterable[DataFile], schema: Schema, *, filename: bool = False) -> str:
-    """A FROM item over nothing but data files, columns found by field id."""
+def files_relation(files: Collection[DataFile], schema: Schema, *, filename: bool = False) -> str:
+    """A FROM item over nothing but data files, columns found by field id; without files one without rows."""
+    if not files:
+        columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in schema.fields)
+        return f"(select {', '.join(columns)} where false)"
     paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
     extra = f", filename = '{FILE}'" if filename else ""
     return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"

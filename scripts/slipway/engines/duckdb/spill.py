@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from slipway.errors import UnavailableError
+from slipway.errors import UnavailableError, first_line
 from slipway.processes import is_alive
 
 _OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
@@ -94,16 +94,12 @@ def limits(model: str) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise UnavailableError(
             f"{model}: memory did not suffice",
-            _first_line(error),
+            first_line(error),
             "Raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)",
         ) from error
     except duckdb.IOException as error:
         if "No space left" not in str(error):
             raise
         raise UnavailableError(
-            f"{model}: the disk is full", _first_line(error), "Make room for the warehouse and temp_directory"
+            f"{model}: the disk is full", first_line(error), "Make room for the warehouse and temp_directory"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -15,9 +15,12 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 
 from slipway.engines.duckdb.merge_clauses import DEST
+from slipway.engines.duckdb.rewrite import readable_files
 from slipway.errors import ConfigError, ContractError
+from slipway.iceberg.schema import find_column
 from slipway.iceberg.types import quote
 
 _FEW = 500  # up to so many distinct key values manifests are pruned by value, above by range
@@ -36,18 +39,9 @@ _OPERATORS: dict[str, Any] = {
 }
 
 
-def key_column(schema: Schema, name: str) -> ice.NestedField | None:
-    """The field that an entry of ``unique_key`` names, None when it is an expression."""
-    for candidate in (name, name[1:-1].replace('""', '"') if name[:1] == name[-1:] == '"' else name):
-        for field in schema.fields:
-            if field.name.lower() == candidate.lower():
-                return field
-    return None
-
-
 def is_list(schema: Schema, text: str) -> bool:
     """Whether a text names several columns, which is a list in configuration."""
-    return "," in text and all(key_column(schema, part.strip()) for part in text.split(","))
+    return "," in text and all(find_column(schema, part) for part in text.split(","))
 
 
 def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> list[ice.NestedField]:
@@ -58,7 +52,7 @@ def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> 
     """
     found = []
     for name in names:
-        field = key_column(schema, name)
+        field = find_column(schema, name)
         if field is None:
             have = ", ".join(known.name for known in schema.fields)
             fix = (
@@ -170,7 +164,7 @@ def prune_by_predicates(predicates: Sequence[str], schema: Schema) -> BooleanExp
     filters: list[BooleanExpression] = []
     for predicate in predicates:
         match = _COMPARISON.match(predicate)
-        field = key_column(schema, match[2]) if match else None
+        field = find_column(schema, match[2]) if match else None
         if match is None or field is None or DEST.lower() not in predicate.lower():
             continue
         number, date = match[4], match[5]
@@ -179,6 +173,19 @@ def prune_by_predicates(predicates: Sequence[str], schema: Schema) -> BooleanExp
         elif date is not None and isinstance(field.field_type, ice.DateType):
             filters.append(_OPERATORS[match[3]](field.name, date))
     return And(AlwaysTrue(), AlwaysTrue(), *filters)
+
+
+def candidates(
+    cursor: duckdb.DuckDBPyConnection,
+    table: Table,
+    schema: Schema,
+    source: str,
+    keys: Sequence[ice.NestedField],
+    predicates: Sequence[str],
+) -> list[DataFile]:
+    """Files of a table that may hold a row with a key of the source."""
+    filters = And(prune(cursor, source, keys), prune_by_predicates(predicates, schema))
+    return may_hold(cursor, readable_files(cursor, table, filters), source, keys)
 
 
 def may_hold(

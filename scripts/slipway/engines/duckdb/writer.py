@@ -21,7 +21,7 @@ from slipway.engines.duckdb.carry import part_of
 from slipway.engines.duckdb.delete_insert import by_delete_insert, match
 from slipway.engines.duckdb.digest import DIGEST, Digest, recorded
 from slipway.engines.duckdb.layout import Destination
-from slipway.engines.duckdb.merge import by_merge
+from slipway.engines.duckdb.merge import Merge
 from slipway.engines.duckdb.merge_clauses import DEST, SOURCE, listed, merge_clauses
 from slipway.engines.duckdb.overwrite import by_partition
 from slipway.engines.duckdb.request import STRATEGIES, Remade, WriteRequest, WriteResult
@@ -61,7 +61,7 @@ def check_later(
     if request.later == "merge":
         keys = [quote(field.name) for field in unique_keys.key_columns(target, chosen, what, request.model)]
     else:
-        fields = [(entry, unique_keys.key_column(target, entry)) for entry in chosen]
+        fields = [(entry, schema.find_column(target, entry)) for entry in chosen]
         for entry, field in fields:
             if field is None and unique_keys.is_list(target, entry):
                 unique_keys.key_columns(target, [entry], what, request.model)
@@ -171,7 +171,7 @@ class _Write:
         if request.contract:
             scan = scan_of(staged.table.metadata_location)
             held = constraints.Held.of(self.base, full=self.full)
-            new = rewrite.files_relation(added, target) if added else ""
+            new = rewrite.files_relation(added, target)
             constraints.check_written(self.cursor, request.model, request.contract, written, new, scan, held)
             self._lap("constraints")
         return WriteResult(
@@ -182,7 +182,6 @@ class _Write:
             bytes_read=self.bytes_read,
             files_added=0 if same else len(added),
             files_removed=0 if same else len(change.removed),
-            bytes_removed=0 if same else sum(file.file_size_in_bytes for file in change.removed),
             digest=digest,
             seconds=self.seconds,
         )
@@ -204,7 +203,7 @@ class _Write:
             case "merge":
                 own = schema.own_casts(query, target, source)
                 with rewrite.explained(request):
-                    return by_merge(scratch, base, target, query, own, request, part)
+                    return Merge(scratch, base, target, query, own, request, part).plan()
             case "delete+insert":
                 with rewrite.explained(request):
                     return by_delete_insert(scratch, base, target, select, request, part)
