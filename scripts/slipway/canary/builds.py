@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from slipway.code.git import install, of_version
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
-from slipway.records.run_manifest import NOTHING_SELECTED, Node, Outcome, RunManifest
+from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, said
 from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
@@ -160,15 +160,11 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
 
 def _reason(manifest: RunManifest) -> str:
     """Why a run failed, with the first message of a node or a test that did."""
-    failed: list[Node] = [node for node in manifest.nodes if node.status == "error"]
-    messages = [node.message for node in failed]
+    messages = [node.message for node in manifest.nodes if node.status == "error"]
     messages += [test.message for test in manifest.tests.results if test.status in ("fail", "error")]
     if not messages:
         return manifest.reason
-    lines = [line.strip() for line in messages[0].splitlines() if line.strip()]
-    if len(lines) > 1 and " Error in " in lines[0]:  # dbt's first line says only where
-        del lines[0]
-    return f"{manifest.reason}: {' '.join(lines)[:300]}"
+    return f"{manifest.reason}: {said(messages[0])[:300]}"
 
 
 def _out(folder: Path) -> Path:

@@ -52,7 +52,7 @@ class CiResult:
     def passed(self) -> bool:
         """Whether everything built and passed, and every difference is declared."""
         # unchanged: only a test differs
-        built = self.run is None or self.run.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
+        built = self.run is None or self.run.outcome.is_current
         return built and not self.nothing_looked_at and (self.report is None or self.report.passed)
 
     @property
@@ -192,11 +192,7 @@ def _verdict(result: CiResult) -> str:
     if result.passed:
         return "passed"
     why = result.nothing_looked_at
-    if (
-        not why
-        and result.run is not None
-        and result.run.outcome not in (Outcome.PUBLISHED, Outcome.UNCHANGED)
-    ):
+    if not why and result.run is not None and not result.run.outcome.is_current:
         why = result.run.reason
     if not why and result.report is not None:
         why = why_failed(result.report)

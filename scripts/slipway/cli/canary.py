@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from slipway.cli import options
 from slipway.cli.render import output
-from slipway.cli.render.comparison_files import write_reports
 
 
 @click.command("canary")
@@ -17,11 +17,7 @@ from slipway.cli.render.comparison_files import write_reports
 @options.variables
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
-@click.option(
-    "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where canary.json and canary.md go.",
-)
+@options.output_dir("Where canary.json and canary.md go.")
 @options.output("text", "json", "markdown")
 @options.project_dir
 def command(
@@ -39,13 +35,22 @@ def command(
     Exit code 1 when anything differs that the models do not declare as expected.
     """
     from slipway.canary.two_versions import CanaryOptions, canary
+    from slipway.comparison.report import to_dict, to_markdown, to_text
     from slipway.environments.profiles import find_project
 
     request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)
     if output_dir:
         options.made(output_dir)
     done = canary(request, output.message)
-    write_reports(done.report, output_dir, "canary", output_)
+    described, markdown = to_dict(done.report), to_markdown(done.report)
+    if output_dir:
+        (output_dir / "canary.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+        (output_dir / "canary.md").write_text(markdown, encoding="utf-8")
+        output.message(f"Wrote {output_dir / 'canary'}.json and .md.")
+    if output_ == "json":
+        output.as_json(described)
+    else:
+        output.result(markdown if output_ == "markdown" else to_text(done.report))
     if done.kept:
         output.message(f"Kept the scratch environments in {done.kept}.")
     if not done.report.passed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -12,13 +13,7 @@ from slipway.cli.render import output
 
 @click.command("ci")
 @options.target
-@click.option(
-    "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("target/slipway-ci"),
-    show_default=True,
-    help="Where ci.md and ci.json go.",
-)
+@options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
 @options.project_dir
 def command(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build what a change touches, test it, and compare it with what the target has published.
@@ -36,26 +31,15 @@ def command(target: str | None, output_dir: Path, project_dir: Path | None) -> N
         result = ci(find_project(project_dir), target, show)
     text = to_markdown(result)
     (output_dir / "ci.md").write_text(text, encoding="utf-8")
-    (output_dir / "ci.json").write_text(_as_json(result), encoding="utf-8")
+    parts = {"run": result.run, "comparison": result.report, "against": result.against}
+    described = {
+        "passed": result.passed,
+        "stale": dict(result.stale),
+        "kept": dict(result.kept),
+        **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},
+    }
+    (output_dir / "ci.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     output.result(text)
     output.message(f"Wrote {output_dir / 'ci.md'} and ci.json.")
     if not result.passed:
         raise click.exceptions.Exit(1)
-
-
-def _as_json(result: object) -> str:
-    import json
-
-    from slipway.ci.slim_ci import CiResult
-
-    assert isinstance(result, CiResult)
-    parts = {"run": result.run, "comparison": result.report, "against": result.against}
-    return json.dumps(
-        {
-            "passed": result.passed,
-            "stale": dict(result.stale),
-            "kept": dict(result.kept),
-            **{k: v.model_dump(mode="json") if v else None for k, v in parts.items()},
-        },
-        indent=1,
-    )

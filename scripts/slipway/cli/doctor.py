@@ -63,24 +63,15 @@ def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
     elif done:
         output.line("\nDone:")
         for item in done:
-            output.line(f"  {'failed: ' if item.failure else ''}{item.step.description}{_why(item)}")
-
-
-def _why(done: Done) -> str:
-    return f": {done.failure}" if done.failure else ""
+            did = item.step.description
+            output.line(f"  failed: {did}: {item.failure}" if item.failure else f"  {did}")
 
 
 def _record(diagnosis: Diagnosis, done: list[Done] | None) -> dict[str, Any]:
     return {
         "target": diagnosis.target,
         "findings": [
-            {
-                "where": found.where,
-                "what": found.what,
-                "fix": found.fix,
-                "steps": [_step(step) for step in found.steps],
-            }
-            for found in diagnosis.findings
+            {**asdict(found), "steps": [_step(step) for step in found.steps]} for found in diagnosis.findings
         ],
         "done": None
         if done is None

@@ -17,21 +17,18 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-def target(function: F) -> F:
-    """``--target``: the environment."""
-    return click.option("--target", "-t", help="dbt target, that is environment. [default: the profile's]")(
-        function
-    )
-
-
-def project_dir(function: F) -> F:
-    """``--project-dir``: the dbt project."""
-    return click.option(
-        "--project-dir",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder of dbt_project.yml. [default: this one or one above]",
-    )(function)
+target = click.option("--target", "-t", help="dbt target, that is environment. [default: the profile's]")
+project_dir = click.option(
+    "--project-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of dbt_project.yml. [default: this one or one above]",
+)
+limit = click.option(
+    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many."
+)
+variables = click.option(
+    "--vars", "vars_", metavar="YAML", help="dbt variables, for example '{slice: {from: …}}'."
+)
 
 
 class Selectors(click.Option):
@@ -55,11 +52,9 @@ def _greedy(process: Callable[[str, _ParsingState], None]) -> Callable[[str, _Pa
     return take
 
 
-def selection(function: F) -> F:
-    """``--select``: dbt selectors."""
-    return click.option(
-        "--select", "-s", cls=Selectors, multiple=True, metavar="SELECTOR …", help="dbt selectors."
-    )(function)
+selection = click.option(
+    "--select", "-s", cls=Selectors, multiple=True, metavar="SELECTOR …", help="dbt selectors."
+)
 
 
 def _some(_: click.Context, __: click.Parameter, chosen: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,17 +63,15 @@ def _some(_: click.Context, __: click.Parameter, chosen: tuple[str, ...]) -> tup
     return chosen
 
 
-def selection_of_tables(function: F) -> F:
-    """``--select``: names of tables, or patterns."""
-    return click.option(
-        "--select",
-        "-s",
-        cls=Selectors,
-        multiple=True,
-        metavar="TABLE …",
-        callback=_some,
-        help="Only these tables: layer.table, or patterns such as 'serving.*'.",
-    )(function)
+selection_of_tables = click.option(
+    "--select",
+    "-s",
+    cls=Selectors,
+    multiple=True,
+    metavar="TABLE …",
+    callback=_some,
+    help="Only these tables: layer.table, or patterns such as 'serving.*'.",
+)
 
 
 def change(function: F) -> F:
@@ -108,11 +101,15 @@ def output(*formats: str) -> Callable[[F], F]:
     )
 
 
-def variables(function: F) -> F:
-    """``--vars``: dbt variables as YAML."""
+def output_dir(what: str, default: str | None = None) -> Callable[[F], F]:
+    """``--output-dir``: the folder that results go to."""
     return click.option(
-        "--vars", "vars_", metavar="YAML", help="dbt variables, for example '{slice: {from: …}}'."
-    )(function)
+        "--output-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default,
+        show_default=bool(default),
+        help=what,
+    )
 
 
 def parse_vars(text: str | None) -> dict[str, Any]:
@@ -124,8 +121,6 @@ def parse_vars(text: str | None) -> dict[str, Any]:
     import json
 
     import yaml
-
-    from slipway.errors import UsageError
 
     try:
         value = yaml.safe_load(text or "{}")

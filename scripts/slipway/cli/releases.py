@@ -18,9 +18,7 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 
 
 @click.command("releases")
-@click.option(
-    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many."
-)
+@options.limit
 @options.output("text", "json")
 @options.target
 @options.project_dir
@@ -49,7 +47,9 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 figures.moment(release.published_at),
                 release.run_id,
                 figures.commit(release.code.commit, release.code.dirty),
-                _changed(release),
+                _names(
+                    [name for name, table in release.tables.items() if table.changed], len(release.tables)
+                ),
                 _note(release),
             )
             for release in releases
@@ -59,10 +59,6 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     )
     for guarantee in sorted({release.guarantee for release in releases}):
         output.message(f"The catalog guarantees: {guarantee}")
-
-
-def _changed(release: Release) -> str:
-    return _names([name for name, table in release.tables.items() if table.changed], len(release.tables))
 
 
 def _names(tables: list[str], of: int) -> str:

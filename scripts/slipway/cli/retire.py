@@ -74,8 +74,7 @@ def _explain(proposal: Retirement) -> None:
         optional=("snapshot",),
     )
     for exposure in proposal.exposures:
-        owner = f" of {exposure.owner}" if exposure.owner else ""
-        output.result(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+        output.line(exposure.described())
 
 
 def _record(proposal: Retirement, release: int | None) -> dict[str, Any]:
@@ -86,8 +85,5 @@ def _record(proposal: Retirement, release: int | None) -> dict[str, Any]:
             {"table": name, "snapshot": table.snapshot_id, "rows": table.rows}
             for name, table in proposal.tables.items()
         ],
-        "exposures": [
-            {"name": one.name, "type": one.kind, "owner": one.owner, "tables": one.tables}
-            for one in proposal.exposures
-        ],
+        "exposures": [exposure.record() for exposure in proposal.exposures],
     }

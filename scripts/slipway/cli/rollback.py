@@ -103,8 +103,7 @@ def _explain(proposal: Proposal) -> None:
         optional=("snapshot now", "snapshot then"),
     )
     for exposure in proposal.exposures:
-        owner = f" of {exposure.owner}" if exposure.owner else ""
-        output.line(f"read by {exposure.kind} {exposure.name}{owner}: {', '.join(exposure.tables)}")
+        output.line(exposure.described())
     for lease in proposal.under_way:
         output.message(
             f"{lease.described()} is on these tables, and will be refused if it builds on what is withdrawn"
@@ -125,9 +124,7 @@ def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
         "to": proposal.goal.number,
         "release": release,
         "tables": [_step(step) for step in proposal.steps],
-        "exposures": [
-            {"name": e.name, "type": e.kind, "owner": e.owner, "tables": e.tables} for e in proposal.exposures
-        ],
+        "exposures": [exposure.record() for exposure in proposal.exposures],
         "under_way": [lease.model_dump(mode="json") for lease in proposal.under_way],
     }
 

@@ -75,6 +75,7 @@ def command(
     is built in a scratch environment.
     """
     from slipway.cli.render.progress_line import show_progress
+    from slipway.cli.render.run_report import report
     from slipway.dbt.start import RunOptions, run
     from slipway.environments.profiles import find_project
 
@@ -102,7 +103,10 @@ def command(
     with show_progress() as show:
         done = run(request, show)
     output.done(_in_short(done.manifest))
-    _report(done, output_, target)
+    if output_ == "json":
+        output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
+    else:
+        output.result(report(done, target, _program()))
     if done.manifest.outcome in ("failed", "refused"):
         raise click.exceptions.Exit(1)
 
@@ -120,17 +124,6 @@ def _program() -> str:
     if shutil.which("slipway") or not called.is_file():
         return "slipway"
     return shlex.quote(os.path.relpath(called))
-
-
-def _report(done: object, form: str, target: str | None) -> None:
-    from slipway.cli.render.run_report import report
-    from slipway.dbt.start import Run
-
-    assert isinstance(done, Run)
-    if form == "json":
-        output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
-    else:
-        output.result(report(done, target, _program()))
 
 
 def _pins(file: str | None) -> dict[str, str] | None:

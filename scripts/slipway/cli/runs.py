@@ -23,9 +23,7 @@ _OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
 
 
 @click.command("runs")
-@click.option(
-    "--limit", "-n", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many."
-)
+@options.limit
 @options.output("text", "json")
 @options.target
 @options.project_dir

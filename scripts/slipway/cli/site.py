@@ -17,13 +17,7 @@ def command() -> None:
 
 @command.command("build")
 @options.target
-@click.option(
-    "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("site"),
-    show_default=True,
-    help="Where index.html goes.",
-)
+@options.output_dir("Where index.html goes.", "site")
 @options.project_dir
 def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""

@@ -19,6 +19,7 @@ from slipway.comparison.verdict import judge
 from slipway.engines.duckdb.engine import connect
 from slipway.engines.duckdb.scan import whole_scan
 from slipway.environments.environment import Environment
+from slipway.errors import first_line
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.record_files import read_dbt_manifest
@@ -65,7 +66,7 @@ def compare_relations(
     except duckdb.InterruptException:
         raise
     except duckdb.Error as error:
-        facts = not_compared(name, str(error).strip().splitlines()[0])
+        facts = not_compared(name, first_line(error))
     return judge(facts)
 
 

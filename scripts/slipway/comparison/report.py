@@ -19,6 +19,7 @@ from slipway.comparison.results import (
     DifferenceKind,
     Method,
     Row,
+    Side,
     TableComparison,
     Verdict,
 )
@@ -102,19 +103,15 @@ def largest_change(column: ColumnComparison) -> str:
     return text if relative is None else f"{text} ({_number(100 * relative, digits=3)} %)"
 
 
-def cost_line(
-    base_seconds: float | None, head_seconds: float | None, base_bytes: float | None, head_bytes: float | None
-) -> str:
+def cost_line(base: Side, head: Side) -> str:
     """Run time and bytes of base and head; empty when neither side has any."""
     parts = []
-    if base_seconds is not None or head_seconds is not None:
-        parts.append(
-            " → ".join("-" if value is None else f"{value:,.1f} s" for value in (base_seconds, head_seconds))
-        )
-    if base_bytes is not None or head_bytes is not None:
-        parts.append(
-            " → ".join("-" if value is None else _bytes(value) for value in (base_bytes, head_bytes))
-        )
+    if base.seconds is not None or head.seconds is not None:
+        known = (side.seconds for side in (base, head))
+        parts.append(" → ".join("-" if value is None else f"{value:,.1f} s" for value in known))
+    if base.bytes is not None or head.bytes is not None:
+        sizes = (side.bytes for side in (base, head))
+        parts.append(" → ".join("-" if value is None else _bytes(value) for value in sizes))
     return ", ".join(parts)
 
 
@@ -203,7 +200,7 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
         value = f"{style.value(segment.column)} = {style.value(segment.value)}"
         lines.append((0, f"{share} have {value}, which {percentage(segment.table_share)} of all rows have"))
     lines += [(0, style.words(note)) for note in table.notes]
-    cost = cost_line(table.base.seconds, table.head.seconds, table.base.bytes, table.head.bytes)
+    cost = cost_line(table.base, table.head)
     return lines + ([(0, f"built in {cost}")] if lines and cost else [])
 
 
@@ -440,18 +437,20 @@ def _facts(report: ComparisonReport, style: Style) -> list[str]:
     facts = {"base": report.base, "head": report.head, **report.context}
     lines = [" · ".join(f"{label} {style.value(value)}" for label, value in facts.items())]
     cost = cost_line(
-        _total([table.base.seconds for table in report.tables]),
-        _total([table.head.seconds for table in report.tables]),
-        _total([table.base.bytes for table in report.tables]),
-        _total([table.head.bytes for table in report.tables]),
+        _total([table.base for table in report.tables]), _total([table.head for table in report.tables])
     )
     # An empty line, or Markdown would run both together.
     return lines + (["", f"built in {cost}"] if cost else [])
 
 
-def _total(amounts: Sequence[float | None]) -> float | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) if known and len(known) == len(amounts) else None
+def _total(sides: Sequence[Side]) -> Side:
+    """What building all tables took, as far as it is known of each."""
+    seconds = [side.seconds for side in sides if side.seconds is not None]
+    sizes = [side.bytes for side in sides if side.bytes is not None]
+    return Side(
+        seconds=sum(seconds) if sides and len(seconds) == len(sides) else None,
+        bytes=sum(sizes) if sides and len(sizes) == len(sides) else None,
+    )
 
 
 def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:

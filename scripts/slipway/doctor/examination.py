@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from slipway.records.run_manifest import started_at
 from slipway.records.store import Records
 from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases
-from slipway.releases.published import is_unused
+from slipway.releases.published import is_unused, tables_to_read
 
 LONG_AGO = timedelta(hours=24)
 """A run that began earlier and of which nothing else is known is taken for dead."""
@@ -53,8 +53,7 @@ class Examination:
     @cached_property
     def tables(self) -> Tables:
         """The environment's tables, through a catalog that is opened without being made."""
-        properties = {**self.environment.catalog_properties, "init_catalog_tables": "false"}
-        return Tables(replace(self.environment, catalog_properties=properties))
+        return tables_to_read(self.environment)
 
     @property
     def has_no_catalog(self) -> bool:

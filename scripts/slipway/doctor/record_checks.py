@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -119,7 +119,13 @@ def superseded(at: Examination) -> Iterator[Finding]:
             continue
         moved = [str(TableName.of(record["table"])) for record in candidate if not _can_follow(at, record)]
         if moved:
-            yield _superseded(run_id, moved)
+            why = f"another published {', '.join(moved)} since"
+            yield Finding(
+                f"run {run_id}",
+                f"it is staged and cannot be published any more: {why}",
+                "Run again, and publish that run",
+                [CloseRun(run_id, why.replace("another", "another run"))],
+            )
         return
 
 
@@ -130,15 +136,6 @@ def _can_follow(at: Examination, record: Mapping[str, Any]) -> bool:
         return now == record["metadata_location"] or stands_on(at.tables, table, record["base"], now)
     except UnavailableError:
         return False
-
-
-def _superseded(run_id: str, moved: Sequence[str]) -> Finding:
-    return Finding(
-        f"run {run_id}",
-        f"it is staged and cannot be published any more: another published {', '.join(moved)} since",
-        "Run again, and publish that run",
-        [CloseRun(run_id, f"another run published {', '.join(moved)} since")],
-    )
 
 
 def scratch(at: Examination) -> Iterator[Finding]:
@@ -160,26 +157,28 @@ def scratch(at: Examination) -> Iterator[Finding]:
             )
 
 
-def finding(error: DamagedError) -> Finding:
-    """How a record that cannot be read is reported, whoever reads it."""
+def finding(error: DamagedError, made_anew: Callable[[], WriteBeside | None] = lambda: None) -> Finding:
+    """How a record that cannot be read is reported, whoever reads it.
+
+    Args:
+        error: why it cannot be read.
+        made_anew: makes it from other records, unless it is another version's or environment's.
+    """
     where, _, what = error.what.partition(" cannot be ")
-    return Finding(where, f"cannot be {what}: {error.why}", error.fix)
+    step = None if isinstance(error, ForeignError) else made_anew()
+    return Finding(where, f"cannot be {what}: {error.why}", error.fix, [step] if step else [])
 
 
 def of_releases(at: Examination) -> Iterator[Finding]:
     """Release records, write-ahead records and holds."""
     _, damaged = at.releases
     for number, error in damaged.items():
-        found = finding(error)
-        made = None if isinstance(error, ForeignError) else _made_anew(at, number)
-        yield Finding(found.where, found.what, found.fix, [made] if made else [])
+        yield finding(error, partial(_made_anew, at, number))
     for key in at.records.open_keys():
         try:
             at.records.read_intent(key)
         except DamagedError as error:
-            found = finding(error)
-            made = None if isinstance(error, ForeignError) else _intent(at, key)
-            yield Finding(found.where, found.what, found.fix, [made] if made else [])
+            yield finding(error, partial(_intent, at, key))
     yield from _damage(lambda: Holds(at.records).current())
     yield from _damage(lambda: removed_runs(at.records.store))
 

@@ -23,7 +23,6 @@ from slipway.landing.feeds import Feed, read_feeds
 from slipway.landing.land import Landing
 from slipway.names import TableName
 from slipway.records.release_records import Release, ReleasedTable
-from slipway.records.run_manifest import Outcome
 from slipway.releases.published import LEDGER, elsewhere, lost
 from slipway.storage.objects import object_store
 
@@ -111,7 +110,7 @@ def _described(at: Examination) -> dict[str, Any] | None:
     for run_id in at.records.run_ids():
         try:
             manifest = at.records.manifest(run_id)
-            if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+            if manifest is not None and manifest.outcome.is_current:
                 return at.records.dbt_manifest(run_id)
         except DamagedError:  # found where records are examined
             continue

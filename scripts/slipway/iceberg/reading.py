@@ -9,7 +9,7 @@ Manifests are decoded here before DuckDB scans them: its own decoder ends the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -124,6 +124,11 @@ def reading(what: str, location: str) -> Iterator[None]:
 def damaged(what: str, location: str, why: str) -> DamagedTableError:
     """The refusal for a file of a table that is not as it was written."""
     return DamagedTableError(f"{what} cannot be read", f"{location}: {why}", RESTORE)
+
+
+def summary_of(snapshot: Snapshot | None) -> Mapping[str, str]:
+    """What a snapshot says of itself; nothing where there is none, or it has no summary."""
+    return snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
 
 
 def manifests_of(snapshot: Snapshot, io: FileIO, table: str) -> list[ManifestFile]:
@@ -248,7 +253,7 @@ def stands(table: Table | None, *, full: bool) -> bool:
 
 def _check_totals(table: Table, snapshot: Snapshot, rows: int, files: int) -> None:
     """Compare what manifests name of data with what a snapshot's summary says; delete files do not change that."""
-    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    summary = summary_of(snapshot)
     for key, found in (("total-records", rows), ("total-data-files", files)):
         if (said := summary.get(key)) is not None and said != str(found):
             raise damaged(
@@ -280,8 +285,7 @@ def rows_of(table: Table) -> pa.Table:
             ):
                 pq.read_table(pa.BufferReader(stream.read()))
         raise
-    current = table.current_snapshot()
-    summary = current.summary.additional_properties if current and current.summary else {}
+    summary = summary_of(table.current_snapshot())
     if summary.get("total-records", str(len(rows))) != str(len(rows)):
         files_of(table)  # tells which file it is, if it is one of the metadata
         what = f"metadata of {TableName.of(table.name())}"

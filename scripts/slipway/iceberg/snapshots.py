@@ -25,6 +25,7 @@ from pyiceberg.table.update.snapshot import (
 from pyiceberg.utils.properties import property_as_bool
 
 from slipway.iceberg.content_names import NamingFiles
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.staging import set_ref
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ REWRITES = "slipway.rewrites"
 
 def content_of(snapshot: Snapshot) -> str:
     """The id of the snapshot that brought these rows: its own, unless it is a compaction of another one."""
-    own = str(snapshot.snapshot_id)
-    return snapshot.summary.additional_properties.get(REWRITES, own) if snapshot.summary else own
+    return summary_of(snapshot).get(REWRITES, str(snapshot.snapshot_id))
 
 
 def current_content(table: Table | None) -> str | None:
@@ -133,8 +133,7 @@ class Compaction(Overwrite):
     def _summary(self, snapshot_properties: dict[str, str] | None = None) -> Summary:
         parent = self._transaction.table_metadata.current_snapshot()
         assert parent is not None
-        inherited = parent.summary.additional_properties if parent.summary else {}
-        own = {key: value for key, value in inherited.items() if key.startswith("slipway.")}
+        own = {key: value for key, value in summary_of(parent).items() if key.startswith("slipway.")}
         own[REWRITES] = content_of(parent)
         counted = super()._summary({**(snapshot_properties or {}), **own})
         return Summary(operation=Operation.REPLACE, **counted.additional_properties)

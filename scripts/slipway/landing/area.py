@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, Protocol
@@ -115,7 +114,8 @@ class _Folder:
         if not os.path.lexists(base):
             return []
         if base.is_symlink():
-            return [Arrival(self._info(base, base.lstat()), self._obstacle(base) or _FOLDER)]
+            info = ObjectInfo.of_file(base, self._folder, base.lstat())
+            return [Arrival(info, self._obstacle(base) or _FOLDER)]
         return sorted(self._below(base), key=lambda found: found.info.key)
 
     def others(self) -> list[str]:
@@ -152,7 +152,8 @@ class _Folder:
                     yield from self._below(path)
                 else:
                     obstacle = self._obstacle(path)
-                    yield Arrival(self._info(path, path.lstat() if obstacle else path.stat()), obstacle)
+                    stat = path.lstat() if obstacle else path.stat()
+                    yield Arrival(ObjectInfo.of_file(path, self._folder, stat), obstacle)
 
     def _obstacle(self, path: Path) -> str:
         """Why a path is not opened, empty where it leads to a regular file of this landing area."""
@@ -168,13 +169,6 @@ class _Folder:
             if S_ISDIR(mode):
                 return _FOLDER
         return "" if S_ISREG(mode) else _SPECIAL
-
-    def _info(self, path: Path, stat: os.stat_result) -> ObjectInfo:
-        key = path.relative_to(self._folder).as_posix()
-        # a name that is not UTF-8 is shown, and cannot be opened
-        shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-        return ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified)
 
 
 class _Prefix(S3Store):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from slipway.errors import UnavailableError
+from slipway.errors import UnavailableError, first_line
 from slipway.iceberg.types import exact, literal, quote
 from slipway.landing.area import Arrival, LandingArea
 from slipway.landing.csv_records import CsvRecords
@@ -71,7 +71,7 @@ class FeedFiles:
             # the store, not the file: a verdict would outlive the fault
             raise UnavailableError(
                 f"{key} cannot be read",
-                str(error).split("\n", 1)[0],
+                first_line(error),
                 "Check the landing area and its credentials, then run again",
             ) from error
         except duckdb.Error as error:

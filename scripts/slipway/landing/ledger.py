@@ -11,7 +11,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import TableProperties
 
 from slipway.iceberg.catalogs.commit import create_namespace, writing
-from slipway.iceberg.reading import rows_of
+from slipway.iceberg.reading import rows_of, summary_of
 from slipway.iceberg.tables import Tables
 from slipway.records.run_manifest import LandedFile, happened_at
 from slipway.releases.published import LEDGER
@@ -103,12 +103,7 @@ class Ledger:
             return False
         # pyiceberg would put the same rows on top of what others entered meanwhile, and with them the same files again
         table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
-        current = table.current_snapshot()
-        files = (
-            current.summary.additional_properties.get("total-data-files", "0")
-            if current and current.summary
-            else "0"
-        )
+        files = summary_of(table.current_snapshot()).get("total-data-files", "0")
         try:
             if set(_SCHEMA.names) - set(table.schema().column_names):  # an older slipway made it
                 table.update_schema().union_by_name(_SCHEMA).commit()

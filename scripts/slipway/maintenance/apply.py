@@ -17,6 +17,7 @@ from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
 from slipway.iceberg.catalogs.commit import conflict, publish, writing
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.maintenance.retention import History
 from slipway.maintenance.run_records import apply_forget, find_forgettable
@@ -31,37 +32,28 @@ from slipway.releases.published import Published
 from slipway.storage.objects import canonical, object_store
 
 
-@dataclass(frozen=True)
-class Commit:
-    """The steps that change what the catalog names of one table."""
-
-    table: str
-    compact: Compact | None = None
-    expire: Expire | None = None
-
-
-def commits(steps: Iterable[Step]) -> list[Commit]:
-    """The steps that are committed together, one commit for each table."""
-    found: dict[str, Commit] = {}
+def commits(steps: Iterable[Step], history: History) -> list[Shorten]:
+    """The steps that change what the catalog names, one commit for each table."""
+    found: dict[str, Shorten] = {}
     for step in steps:
-        before = found.get(step.table, Commit(step.table))
+        if not isinstance(step, Compact | Expire):
+            continue
+        name = TableName.parse(step.table)
+        before = found.get(step.table) or Shorten(name, history.tables[step.table].location)
         if isinstance(step, Compact):
-            found[step.table] = Commit(step.table, step, before.expire)
-        elif isinstance(step, Expire):
-            found[step.table] = Commit(step.table, before.compact, step)
+            found[step.table] = replace(before, bins=[[file.path for file in one.files] for one in step.bins])
+        else:
+            found[step.table] = replace(before, snapshots=list(map(int, step.snapshots)), tags=step.tags)
     return list(found.values())
 
 
-def apply_commit(
-    cursor: duckdb.DuckDBPyConnection, tables: Tables, history: History, commit: Commit, name: str
-) -> int:
+def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorten, name: str) -> int:
     """Write what a table is going to be and move the catalog's pointer to it, if it is where it was.
 
     Args:
         cursor: a connection that reads the warehouse.
         tables: the environment.
-        history: what the plan was made from.
-        commit: what is to be done.
+        what: what is to be done.
         name: the beginning of new files' names.
 
     Returns:
@@ -71,14 +63,7 @@ def apply_commit(
         ConflictError: someone else moved the table; nothing of it was changed.
         UnavailableError: the catalog or the store cannot be written.
     """
-    what = Shorten(
-        TableName.parse(commit.table),
-        history.tables[commit.table].location,
-        [[file.path for file in one.files] for one in commit.compact.bins] if commit.compact else [],
-        [int(snapshot) for snapshot in commit.expire.snapshots] if commit.expire else [],
-        commit.expire.tags if commit.expire else [],
-    )
-    with limits(commit.table):
+    with limits(str(what.identifier)):
         staged = stage_shortened(cursor, tables, what, name)
     if tables.kind.is_atomic:
         publish(tables, [staged])
@@ -87,7 +72,7 @@ def apply_commit(
             moved = tables.kind.mover(tables).forward(staged)
         if not moved:
             raise conflict(tables, staged.identifier, staged.base)
-    return _bytes_added(staged) if commit.compact else 0
+    return _bytes_added(staged) if what.bins else 0
 
 
 def apply_delete(tables: Tables, root: str, step: Delete) -> None:
@@ -106,9 +91,7 @@ def apply_delete(tables: Tables, root: str, step: Delete) -> None:
 
 
 def _bytes_added(staged: StagedTable) -> int:
-    current = staged.table.current_snapshot()
-    summary = current.summary.additional_properties if current and current.summary else {}
-    return int(summary.get("added-files-size", "0"))
+    return int(summary_of(staged.table.current_snapshot()).get("added-files-size", "0"))
 
 
 def _in_order(keys: Sequence[str]) -> list[list[str]]:
@@ -240,21 +223,22 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     moved: list[Left] = []
     differ: list[str] = []
     written = 0
-    todo = commits(steps)
+    todo = commits(steps, found.history)
     if todo:
         connection = connect(environment, environment.home, proposal.settings)
         try:
-            for commit in todo:
-                tell(f"{commit.table} …")
+            for what in todo:
+                table = str(what.identifier)
+                tell(f"{table} …")
                 try:
-                    written += apply_commit(connection, tables, found.history, commit, name)
+                    written += apply_commit(connection, tables, what, name)
                 except ConflictError as error:
-                    moved.append(Left(commit.table, f"it moved meanwhile: {error.why}"))
+                    moved.append(Left(table, f"it moved meanwhile: {error.why}"))
                 except UnavailableError:
                     raise
                 except SlipwayError as error:
-                    moved.append(Left(commit.table, error.line()))
-                    differ += [commit.table] if isinstance(error, RowsDifferError) else []
+                    moved.append(Left(table, error.line()))
+                    differ += [table] if isinstance(error, RowsDifferError) else []
         finally:
             connection.close()
     for step in steps:

@@ -16,7 +16,8 @@ from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome
 from slipway.releases.rollback_rules import shown_by
 
-_PUBLISHED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
+ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
+"""How runs end whose candidates are not published any more."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _unpublished(history: History, table: str) -> Iterator[Kept]:
 def _is_live(history: History, candidate: Candidate) -> bool:
     """Whether a candidate may still be published: by ``slipway publish``, by ``dbt retry``, by its own run."""
     longest = max(history.policy(candidate.table).period, history.older_than)
-    return candidate.started_at >= history.now - longest and candidate.outcome not in _PUBLISHED
+    return candidate.started_at >= history.now - longest and candidate.outcome not in ENDED
 
 
 @dataclass(frozen=True)

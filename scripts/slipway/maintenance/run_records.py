@@ -15,7 +15,6 @@ from slipway.maintenance.run_retention import StoredRun, removable
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
 from slipway.records.removed import note_removed, removed_runs, stored_run_ids
-from slipway.records.run_manifest import Outcome
 from slipway.records.store import Records
 from slipway.releases.lookup import looked_at, tables_of
 from slipway.storage.objects import LocalStore, ObjectInfo
@@ -23,7 +22,6 @@ from slipway.storage.objects import LocalStore, ObjectInfo
 RUNS = "_slipway/runs"
 _MANIFESTS = f"_slipway/{DBT_MANIFESTS}"
 _SETTLED = {"run_manifest.json", "closed.json"}
-_PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED)
 _OWN = "dbt/manifest.json"
 
 
@@ -111,7 +109,7 @@ def _needed(records: Records, history: History) -> set[str]:
     for run_id in records.run_ids():
         with suppress(DamagedError):
             manifest = records.manifest(run_id)
-            if manifest is None or not (run_id in published or manifest.outcome in _PASSED):
+            if manifest is None or not (run_id in published or manifest.outcome.is_current):
                 continue
             needed.add(run_id)
             if records.dbt_manifest(run_id):

@@ -16,10 +16,10 @@ from slipway.engines.duckdb.rewrite import live_files
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg import metadata_file
 from slipway.iceberg.catalogs.updates import stands_on
-from slipway.iceberg.reading import data_files, entries_of, manifests_of, reading
+from slipway.iceberg.reading import data_files, entries_of, manifests_of, reading, summary_of
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.tables import Tables
-from slipway.maintenance.protection import Kept, kept
+from slipway.maintenance.protection import ENDED, Kept, kept
 from slipway.maintenance.retention import (
     Candidate,
     Damage,
@@ -132,21 +132,10 @@ class References:
         self._lists.add(snapshot.manifest_list)
 
 
-_PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED)
-_ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
-
-
 def read_history(
     tables: Tables, records: Records, variables: Mapping[str, Any], now: datetime, older_than: timedelta
 ) -> History:
-    """Everything that decides what is kept.
-
-    Args:
-        tables: the environment.
-        records: its records.
-        variables: the project's vars, which may set the default policy.
-        now: the moment that ages are counted from.
-        older_than: how long files are kept.
+    """Everything that decides what is kept; arguments are those of ``survey``.
 
     Raises:
         UnavailableError: the catalog or the store cannot be read.
@@ -170,7 +159,7 @@ def read_history(
         manifest = records.manifest(run_id)
         if manifest is not None and not why_not_replayable(manifest):
             runs.append(_recorded(manifest))
-        if run_id not in published and (manifest is None or manifest.outcome not in _ENDED):
+        if run_id not in published and (manifest is None or manifest.outcome not in ENDED):
             outcome = manifest.outcome if manifest else None
             candidates += [
                 _candidate(tables, locations, record, run_id, began, outcome)
@@ -221,7 +210,7 @@ def _policies(records: Records, default: Retention, released: Collection[str]) -
     """
     for run_id in records.run_ids():
         manifest = records.manifest(run_id)
-        if manifest is None or not (run_id in released or manifest.outcome in _PASSED):
+        if manifest is None or not (run_id in released or manifest.outcome.is_current):
             continue
         if described := records.dbt_manifest(run_id):
             return dict(_declared(described, default))
@@ -293,11 +282,7 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
             Superseded(file, max(moment, shown.get(after, moment)))
             for (file, _), (after, moment) in zip(entries, following, strict=False)
         ],
-        made_by={
-            made
-            for one in metadata.snapshots
-            if one.summary and (made := one.summary.additional_properties.get("slipway.run-id"))
-        },
+        made_by={made for one in metadata.snapshots if (made := summary_of(one).get("slipway.run-id"))},
     )
 
 
@@ -338,7 +323,7 @@ def survey(
     Args:
         tables: the environment.
         records: its records.
-        variables: the project's vars.
+        variables: the project's vars, which may set the default policy.
         now: the moment that ages are counted from.
         older_than: how long files are kept.
 
@@ -376,12 +361,7 @@ def find_orphans(
 ) -> list[Delete]:
     """What nothing names, table by table, and is older than an age: left behind by processes that died, or let go.
 
-    Args:
-        tables: the environment.
-        records: its records.
-        variables: the project's vars.
-        now: the moment that ages are counted from.
-        older_than: how long files are kept.
+    Arguments are those of ``survey``.
     """
     found = survey(tables, records, variables, now, older_than)
     unused = {name: orphans(found.history, folder) for name, folder in found.folders.items()}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from slipway.errors import DamagedError
-from slipway.records.record_files import REPAIRED, read_record
+from slipway.records.record_files import REPAIRED, find_record
 from slipway.records.run_manifest import Checksums
 from slipway.records.store import SEAL, Records
 
@@ -23,10 +23,7 @@ def seal_of(records: Records, run_id: str) -> Checksums | None:
     Raises:
         DamagedError: they cannot be read.
     """
-    try:
-        return read_record(records.store, Checksums, f"{records.folder(run_id)}/{SEAL}", run_id=run_id)
-    except FileNotFoundError:
-        return None
+    return find_record(records.store, Checksums, f"{records.folder(run_id)}/{SEAL}", run_id=run_id)
 
 
 def broken(records: Records, run_id: str, *, large: bool = True) -> Iterator[tuple[str, str]]:

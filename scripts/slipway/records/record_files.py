@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from slipway.errors import DamagedError, ForeignError
+from slipway.errors import DamagedError, ForeignError, first_line
 from slipway.records.run_manifest import Record
 from slipway.storage.objects import ObjectStore
 
@@ -48,6 +48,14 @@ def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
         return parse_record(kind, plain, name, **expected)
 
     return _read(store, key, parse)
+
+
+def find_record(store: ObjectStore, kind: type[_R], key: str, **expected: object) -> _R | None:
+    """The same, None where there is no such record."""
+    try:
+        return read_record(store, kind, key, **expected)
+    except FileNotFoundError:
+        return None
 
 
 def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
@@ -225,7 +233,7 @@ def parse_json(content: bytes, name: str) -> dict[str, object]:
     try:
         loaded = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _damaged(name, f"it is no JSON ({str(error).splitlines()[0]})") from None
+        raise _damaged(name, f"it is no JSON ({first_line(error)})") from None
     if not isinstance(loaded, dict):
         raise _damaged(name, "it is no JSON object")
     return loaded

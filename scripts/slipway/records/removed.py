@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 
 from slipway.errors import DamagedError, UnavailableError
 from slipway.records.record_files import read_record
@@ -46,14 +47,7 @@ def removed_runs(store: ObjectStore) -> dict[str, str]:
         DamagedError: a list of them cannot be read.
         UnavailableError: the store does not answer, or the lists are replaced all the time.
     """
-    for _ in range(_ATTEMPTS):
-        try:
-            return dict(_removed(store, [item.key for item in store.entries(FOLDER)]))
-        except FileNotFoundError:  # put together with another meanwhile
-            continue
-    raise UnavailableError(
-        f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "Try again"
-    )
+    return _lists(store)[1]
 
 
 def note_removed(store: ObjectStore, name: str, run_ids: Collection[str], day: str) -> None:
@@ -62,17 +56,7 @@ def note_removed(store: ObjectStore, name: str, run_ids: Collection[str], day: s
     Raises:
         DamagedError: an earlier list cannot be read.
     """
-    earlier = [item.key for item in store.entries(FOLDER) if _is_list(item.key)]
-    for _ in range(_ATTEMPTS):
-        try:
-            before = dict(_removed(store, earlier))
-            break
-        except FileNotFoundError:
-            earlier = [item.key for item in store.entries(FOLDER) if _is_list(item.key)]
-    else:
-        raise UnavailableError(
-            f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "Try again"
-        )
+    earlier, before = _lists(store)
     if len(earlier) == 1 and before.keys() >= set(run_ids):
         return
     runs = dict.fromkeys(sorted(run_ids), day) | before
@@ -92,10 +76,13 @@ def why_missing(store: ObjectStore, text: str) -> str:
     return f"retention removed the records of run {found[0]} on {removed[found[0]]}: vars keep_run_days"
 
 
-def _removed(store: ObjectStore, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for key in filter(_is_list, keys):
-        yield from read_record(store, RemovedRuns, key).runs.items()
-
-
-def _is_list(key: str) -> bool:
-    return key.endswith(_SUFFIX)
+def _lists(store: ObjectStore) -> tuple[list[str], dict[str, str]]:
+    """The keys of the lists, and what they say together."""
+    for _ in range(_ATTEMPTS):
+        keys = [item.key for item in store.entries(FOLDER) if item.key.endswith(_SUFFIX)]
+        with suppress(FileNotFoundError):  # put together with another meanwhile
+            lists = [read_record(store, RemovedRuns, key).runs for key in keys]
+            return keys, {run_id: day for runs in lists for run_id, day in runs.items()}
+    raise UnavailableError(
+        f"{store.root}/{FOLDER} cannot be read", "its files change all the time", "Try again"
+    )

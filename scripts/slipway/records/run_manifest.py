@@ -70,6 +70,11 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     DISCARDED = "discarded"
 
+    @property
+    def is_current(self) -> bool:
+        """Whether what readers see is what the run's code makes."""
+        return self in (Outcome.PUBLISHED, Outcome.UNCHANGED)
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -271,6 +276,14 @@ class Node(Record):
     phases: dict[str, float] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
+
+
+def said(message: str) -> str:
+    """A node's message on one line; dbt's first line of an error says only where it happened."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if len(lines) > 1 and " Error in " in lines[0]:
+        del lines[0]
+    return " ".join(lines)
 
 
 class TestResult(Record):

@@ -13,6 +13,7 @@ from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError
 from slipway.names import TableName
 from slipway.records.record_files import (
+    find_record,
     keep_dbt_manifest,
     name_again,
     read_dbt_manifest,
@@ -135,10 +136,7 @@ class Records:
             DamagedError: the file is not this run's manifest in a version this program knows.
         """
         key, target = f"{self.folder(run_id)}/run_manifest.json", self.environment.name
-        try:
-            return read_record(self.store, RunManifest, key, run_id=run_id, target=target)
-        except FileNotFoundError:
-            return None
+        return find_record(self.store, RunManifest, key, run_id=run_id, target=target)
 
     def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
         """dbt's manifest.json of a run, None when it was not kept.
@@ -158,10 +156,7 @@ class Records:
 
     def closed(self, run_id: str) -> Closed | None:
         """Why a run is not going to come to its end, None when nobody said so."""
-        try:
-            return read_record(self.store, Closed, f"{self.folder(run_id)}/closed.json")
-        except FileNotFoundError:
-            return None
+        return find_record(self.store, Closed, f"{self.folder(run_id)}/closed.json")
 
     def find_run(self, text: str) -> str:
         """The run that an id, a unique part of it or ``latest`` names.
@@ -238,10 +233,7 @@ class Records:
 
     def intent(self, number: int) -> Intent | None:
         """The write-ahead record of a release, None when there is none."""
-        try:
-            return self.read_intent(f"releases/{number:06d}.publishing")
-        except FileNotFoundError:
-            return None
+        return find_record(self.store, Intent, f"releases/{number:06d}.publishing", number=number)
 
     def has(self, key: str) -> bool:
         """Whether there is a record with a key."""

@@ -10,6 +10,7 @@ from pyiceberg.table import Table
 from slipway.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, published_at
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.snapshots import REWRITES, release_tags
 from slipway.iceberg.tables import Moved, StagedTable, Tables
 from slipway.names import TableName
@@ -261,7 +262,7 @@ def shown(
 def figures(table: Table | None) -> dict[str, int | None]:
     """Rows, files and bytes of a table's current snapshot, only from its summary."""
     current = table.current_snapshot() if table else None
-    summary = current.summary.additional_properties if current and current.summary else {}
+    summary = summary_of(current)
 
     def number(name: str) -> int | None:
         return int(summary[name]) if name in summary else (0 if current is None else None)
@@ -285,7 +286,7 @@ def released_table(table: Table, intent: Intent | None) -> ReleasedTable:
         for name in release_tags(table.metadata)
         if current and refs[name].snapshot_id == current.snapshot_id
     ]
-    summary = current.summary.additional_properties if current and current.summary else {}
+    summary = summary_of(current)
     rewrites = summary.get(REWRITES)  # its tags are of runs that found the same content
     entered = intent is not None and intent.tables[str(TableName.of(table.name()))].base is None
     return ReleasedTable(

@@ -27,6 +27,12 @@ OUTSIDE = frozenset({"ops"})
 """Namespaces that are written outside of releases."""
 
 
+def tables_to_read(environment: Environment) -> Tables:
+    """An environment's tables, through a catalog that is opened without being made."""
+    properties = {**environment.catalog_properties, "init_catalog_tables": "false"}
+    return Tables(replace(environment, catalog_properties=properties))
+
+
 def check_file(records: Records) -> None:
     """Refuse to make a new catalog in the place of one that is gone.
 
@@ -185,14 +191,11 @@ class Published:
         Raises:
             NotFoundError: there is no catalog, so nothing was ever published.
         """
-        properties = self.environment.catalog_properties
         check_file(self.records)
-        file = catalog_file(properties)
+        file = catalog_file(self.environment.catalog_properties)
         if file is not None and not file.is_file():
             raise self._nothing(f"there is no catalog at {file}")
-        return Tables(
-            replace(self.environment, catalog_properties={**properties, "init_catalog_tables": "false"})
-        )
+        return tables_to_read(self.environment)
 
     @cached_property
     def locations(self) -> dict[TableName, str]:

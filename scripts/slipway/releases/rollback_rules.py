@@ -22,6 +22,15 @@ class Exposure:
     owner: str
     tables: tuple[str, ...]
 
+    def described(self) -> str:
+        """What it is and what it reads, for messages."""
+        owner = f" of {self.owner}" if self.owner else ""
+        return f"read by {self.kind} {self.name}{owner}: {', '.join(self.tables)}"
+
+    def record(self) -> dict[str, Any]:
+        """The same for ``--output json``."""
+        return {"name": self.name, "type": self.kind, "owner": self.owner, "tables": self.tables}
+
 
 def affected(manifest: Mapping[str, Any], tables: Collection[str]) -> list[Exposure]:
     """Exposures that read one of the tables, by themselves or through models that are no tables.

@@ -17,6 +17,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.request import Remade
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.snapshots import content_of
 from slipway.records.run_manifest import Definition
 
@@ -149,7 +150,7 @@ def read_state(table: Table | None) -> TableState:
     if table is None or current is None:
         return TableState(made_by=())
     confirmed = json.loads(table.properties.get(STATE, "{}"))
-    summary = current.summary.additional_properties if current.summary else {}
+    summary = summary_of(current)
     if confirmed.get("snapshot") == content_of(current):
         batches = tuple((start, end) for start, end in confirmed.get("batches", ()))
         state = TableState(confirmed["node_key"], confirmed["inputs"], batches)

@@ -77,6 +77,14 @@ class ObjectInfo:
     etag: str
     modified: datetime
 
+    @classmethod
+    def of_file(cls, path: Path, root: Path, stat: os.stat_result) -> ObjectInfo:
+        """A file below a folder; a name that is not UTF-8 is shown, and cannot be opened."""
+        key = path.relative_to(root).as_posix()
+        shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+        return cls(shown, stat.st_size, str(stat.st_mtime_ns), modified)
+
 
 class ObjectStore(Protocol):
     """What both kinds can do. Keys are relative, with forward slashes."""
@@ -198,11 +206,7 @@ class LocalStore:
                     stat = path.stat()
                     if not S_ISREG(stat.st_mode):  # to open a pipe is to wait for who writes to it
                         continue
-                    key = path.relative_to(self._folder).as_posix()
-                    # a name that is not UTF-8 is shown, and cannot be opened
-                    shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                    found.append(ObjectInfo(shown, stat.st_size, str(stat.st_mtime_ns), modified))
+                    found.append(ObjectInfo.of_file(path, self._folder, stat))
         return sorted(found, key=lambda info: info.key)
 
     def folders(self, prefix: str) -> list[str]:

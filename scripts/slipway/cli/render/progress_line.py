@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from slipway.cli.render import output
+from slipway.records.run_manifest import said
 from slipway.runs.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.secrets import hide, one_line
 
@@ -98,9 +99,5 @@ def _line(event: Progress) -> str:
 
 
 def _shortened(message: str) -> str:
-    """A node's message as one line; dbt's first line of an error says only where it happened."""
-    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
-    if len(lines) > 1 and " Error in " in lines[0]:
-        del lines[0]
-    text = " ".join(lines)
+    text = said(message or "")
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 2]} …"

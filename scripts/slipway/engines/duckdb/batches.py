@@ -536,13 +536,14 @@ class BatchedTable:
     def _resume(self, candidate: StagedTable) -> None:
         """Go on from what was staged: its one snapshot is taken apart into the files that came and went."""
         current = candidate.table.current_snapshot()
-        summary = current.summary.additional_properties if current and current.summary else {}
         added, removed = own_changes(candidate.table, self._base)
         self._added = {file.file_path: file for file in added}
         self._removed = {file.file_path: file for file in removed}
         before = self._base.current_snapshot() if self._base else None
         is_own = current is not None and (before is None or current.snapshot_id != before.snapshot_id)
-        self._full = self._base is None or (is_own and summary.get("slipway.strategy") == "replace")
+        self._full = self._base is None or (
+            is_own and reading.summary_of(current).get("slipway.strategy") == "replace"
+        )
         self._updates = other_updates(candidate)
         if self._base is None:
             self._table, self._updates = without_snapshots(candidate.table), ()

@@ -13,6 +13,7 @@ from pyiceberg.table import Table
 
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
 from slipway.errors import ConfigError, ContractError, first_line
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.types import quote
 
 HELD = "slipway.constraints"
@@ -67,8 +68,7 @@ class Held:
         """What holds for the rows that a write leaves where they are."""
         if table is None or full:
             return cls(everything=True)
-        current = table.current_snapshot()
-        text = current.summary.additional_properties.get(HELD) if current and current.summary else None
+        text = summary_of(table.current_snapshot()).get(HELD)
         known = json.loads(text) if text else {}
         return cls(
             frozenset(known.get("not_null", ())),

@@ -20,6 +20,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb import engine
+from slipway.iceberg.reading import summary_of
 from slipway.iceberg.types import quote
 
 DIGEST = "slipway.digest"
@@ -107,5 +108,4 @@ def _hashed(field: ice.NestedField) -> Iterator[str]:
 
 def recorded(snapshot: Snapshot | None) -> Digest | None:
     """The digest that a snapshot says its rows have; None for one of another algorithm or tool."""
-    summary = snapshot.summary if snapshot else None
-    return Digest.parse(summary.additional_properties.get(DIGEST)) if summary else None
+    return Digest.parse(summary_of(snapshot).get(DIGEST))

@@ -21,7 +21,7 @@ from slipway.engines.duckdb.digest import Digest, digest_of
 from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.errors import ConfigError, ContractError, DamagedError, first_line
-from slipway.iceberg.reading import files_in, manifests_of
+from slipway.iceberg.reading import files_in, manifests_of, summary_of
 from slipway.iceberg.schema import parquet_schema
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, exact, literal, quote
@@ -173,9 +173,7 @@ def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
         carries: rows of them may be among what is written.
     """
     current = base.current_snapshot() if base else None
-    files = (current.summary.additional_properties if current and current.summary else {}).get(
-        "total-data-files"
-    )
+    files = summary_of(current).get("total-data-files")
     return current is None or (not carries and files == str(len(removed)))
 
 
