@@ -33,11 +33,7 @@ def place() -> str:
 
 
 def started(pid: int | None = None) -> str:
-    """When a process started, in the kernel's ticks; empty when there is none that runs.
-
-    Args:
-        pid: default this process.
-    """
+    """When a process started, in the kernel's ticks; empty when there is none that runs."""
     try:
         text = (_PROC / str(pid or os.getpid()) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -69,11 +69,6 @@ class CiResult:
 def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
     """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the published tables.
 
-    Args:
-        project: folder of dbt_project.yml.
-        target: the environment whose last release is the state to compare with.
-        show: gets progress.
-
     Raises:
         NotFoundError: the environment has no release.
     """

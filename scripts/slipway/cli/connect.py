@@ -26,9 +26,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 @click.argument("table", required=False)
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys.")
 @click.option("--release", "number", type=click.IntRange(min=1), help="The tables as a release left them.")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(
     *,
     table: str | None,

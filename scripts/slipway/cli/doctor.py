@@ -22,9 +22,7 @@ FOUND = 6
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Carry out the steps that are listed.")
 @click.option("--deep", is_flag=True, help="Look at the records of every run and at every data file, too.")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(*, fix: bool, deep: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Find what a crash or a mistake left behind, and repair it with --fix.
 

@@ -12,9 +12,7 @@ from slipway.cli.render import output
 
 @click.command("hold")
 @click.option("--lift", is_flag=True, help="Lift the hold, so that runs publish again.")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(*, lift: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Show whether a hold is active, or lift the hold that slipway rollback --hold placed."""
     from slipway.releases.holds import current_hold, lift_hold

@@ -48,9 +48,7 @@ class Age(click.ParamType[timedelta]):
     metavar="AGE",
     help="Remove files only this long after they were written and last in use, for example 12h or 3d.",
 )
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(
     *,
     select: tuple[str, ...],

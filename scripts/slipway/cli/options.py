@@ -112,6 +112,11 @@ def output_dir(what: str, default: str | None = None) -> Callable[[F], F]:
     )
 
 
+def common(function: F) -> F:
+    """``--output``, text or JSON, ``--target`` and ``--project-dir``."""
+    return output("text", "json")(target(project_dir(function)))
+
+
 def parse_vars(text: str | None) -> dict[str, Any]:
     """``--vars`` as a mapping.
 

@@ -19,9 +19,7 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 
 @click.command("releases")
 @options.limit
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List releases, newest first, and show what readers may rely on while one is published.
 

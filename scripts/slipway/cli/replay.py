@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("run")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(run: str, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Build RUN again at its commit from the inputs that it recorded, and compare every table.
 

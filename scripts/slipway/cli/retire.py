@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @click.command("retire")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE…")
 @options.change
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(
     *,
     tables: tuple[str, ...],

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @options.selection_of_tables
 @options.change
 @click.option("--hold", is_flag=True, help="Refuse runs afterwards, until slipway hold --lift.")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(
     *,
     number: int | None,

@@ -24,9 +24,7 @@ _OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
 
 @click.command("runs")
 @options.limit
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List runs, newest first.
 

@@ -12,9 +12,7 @@ from slipway.cli.render import output
 
 @click.command("show")
 @click.argument("what", metavar="RUN|TABLE")
-@options.output("text", "json")
-@options.target
-@options.project_dir
+@options.common
 def command(what: str, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Explain a run, or where a table comes from.
 

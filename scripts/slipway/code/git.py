@@ -135,13 +135,7 @@ _LOCK = "package-lock.yml"
 
 
 def of_version(project: Path, version: Path, folder: Path) -> Path:
-    """A folder that belongs to a project, in the work tree of another version of it; elsewhere it is the same for both.
-
-    Args:
-        project: folder of dbt_project.yml.
-        version: the same in the work tree.
-        folder: of profiles, for example.
-    """
+    """A folder that belongs to a project, in the work tree of another version of it; elsewhere it is the same for both."""
     top, other = top_level(project), top_level(version)
     if top is None or other is None or not folder.resolve().is_relative_to(top):
         return folder.resolve()

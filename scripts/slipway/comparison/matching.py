@@ -153,13 +153,7 @@ _BOTH = "in_base and in_head"
 
 
 def compare_by_key(name: str, pair: Pair, keys: Sequence[Column]) -> TableComparison:
-    """Join the two sides once and count on the rows that differ; a NULL in the key matches NULL.
-
-    Args:
-        name: the table's name in the result.
-        pair: the relations.
-        keys: columns whose values occur once on each side.
-    """
+    """Join the two sides once and count on the rows that differ; a NULL in the key matches NULL."""
     values = [column for column in pair.columns if column not in keys]
     base, head = pair.profiles()
     with pair.temporary(_differing_rows(pair, keys, values)) as table:

@@ -91,13 +91,7 @@ class Done:
 
 
 def examine(project: Path, target: str | None, *, deep: bool = False) -> Diagnosis:
-    """Look for what crashes and mistakes left behind; nothing is changed.
-
-    Args:
-        project: folder of dbt_project.yml.
-        target: the environment.
-        deep: look at the records of every run and at every data file, too.
-    """
+    """Look for what crashes and mistakes left behind; nothing is changed."""
     at = Examination(Profile(project).environment(target), project, datetime.now(UTC), deep)
     return Diagnosis(at.environment.name, run_checks(at), at)
 

@@ -88,10 +88,6 @@ _HIGHEST_PORT = 65_535
 def check_places(target: str, places: Mapping[str, str]) -> None:
     """Refuse folders and prefixes with signs that end a line or a name in the programs that get them.
 
-    Args:
-        target: for the message.
-        places: setting to path or URI.
-
     Raises:
         ConfigError: one has a control character or a double quote in its name.
     """
@@ -107,10 +103,6 @@ def check_places(target: str, places: Mapping[str, str]) -> None:
 
 def check_ports(target: str, properties: Mapping[str, str]) -> None:
     """Refuse addresses whose port is none.
-
-    Args:
-        target: for the message.
-        properties: of its catalog.
 
     Raises:
         ConfigError: a port is not a number up to 65,535.
@@ -136,9 +128,6 @@ _SECRET_NAME = re.compile(
 
 def check_vars(variables: Mapping[str, Any]) -> None:
     """Refuse secrets in the variables of a command: they are recorded as they are, so that the run can be built again.
-
-    Args:
-        variables: of ``--vars``, nested as they may be.
 
     Raises:
         ConfigError: one has the name of a secret, or holds one that the profile or the environment gives.

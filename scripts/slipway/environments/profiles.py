@@ -39,10 +39,6 @@ _PLAIN_CALLS = re.compile(rf"(?:[^{{}}\r\n]|{_CALL})+")
 def render(value: Any, where: str = "profiles.yml") -> Any:
     """A value of a profile with its Jinja rendered as dbt renders it, in lists and mappings, too.
 
-    Args:
-        value: what stands in the file.
-        where: the file in messages.
-
     Raises:
         ConfigError: an environment variable is not set, or the text is not Jinja.
     """

@@ -22,12 +22,7 @@ from slipway.iceberg.types import parts_of, promotable, same_type
 
 
 def misread(schema: Schema, history: Iterable[Schema]) -> list[str]:
-    """Columns of which older files may be read wrongly, because fields of a struct were renamed or replaced.
-
-    Args:
-        schema: the table's.
-        history: every schema that the table ever had.
-    """
+    """Columns of which older files may be read wrongly, because fields of a struct were renamed or replaced."""
     known = [*history, schema]
     unlike = moved(known) | emptied(known, schema)
     return [one.name for one in schema.fields if one.field_id in unlike]

@@ -102,25 +102,12 @@ def _check_files(tables: Tables, identifier: TableName, goal: str) -> None:
 
 
 def retired(tables: Tables, identifier: TableName, location: str) -> StagedTable:
-    """A table that the catalog is not to name any more; nothing of it is written or removed.
-
-    Args:
-        tables: the environment.
-        identifier: namespace and name.
-        location: the metadata file that the catalog names.
-    """
+    """A table that the catalog is not to name any more; nothing of it is written or removed."""
     return StagedTable(identifier, tables.load(identifier, location), base=location, retires=True)
 
 
 def stage_state(tables: Tables, identifier: TableName, newest: str, goal: str, release: str) -> StagedTable:
     """Stage a table as an earlier metadata file showed it; what came later stays in its history.
-
-    Args:
-        tables: the environment.
-        identifier: namespace and name.
-        newest: the metadata file that the catalog names.
-        goal: the metadata file that shows the wanted state.
-        release: name of the tag that the snapshot gets.
 
     Raises:
         NotFoundError: the wanted snapshot, or its metadata file, is gone.
@@ -134,14 +121,7 @@ def stage_state(tables: Tables, identifier: TableName, newest: str, goal: str, r
 
 
 def stage_empty(tables: Tables, identifier: TableName, newest: str, release: str) -> StagedTable:
-    """Stage a table without rows, which every reader can read; what it holds stays in its history.
-
-    Args:
-        tables: the environment.
-        identifier: namespace and name.
-        newest: the metadata file that the catalog names.
-        release: name of the tag that the snapshot gets.
-    """
+    """Stage a table without rows, which every reader can read; what it holds stays in its history."""
     table = tables.load(identifier, newest)
     transaction = Staging(table)
     ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()

@@ -147,15 +147,7 @@ def add_snapshot(
     *,
     full: bool,
 ) -> None:
-    """Add one snapshot to a transaction.
-
-    Args:
-        transaction: on the table it is for.
-        added: new data files, of the transaction's partition spec.
-        removed: data files that go.
-        properties: for the snapshot's summary.
-        full: nothing of the table stays.
-    """
+    """Add one snapshot to a transaction."""
     removed, io = list(removed), transaction._table.io
     if full:
         producer: ReplaceAll | Append | Overwrite = ReplaceAll(transaction, io, properties)

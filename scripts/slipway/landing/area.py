@@ -65,12 +65,7 @@ def landing_area(root: str, properties: Mapping[str, str]) -> LandingArea:
 
 
 def listing_digest(arrivals: Mapping[str, Sequence[Arrival]], others: Sequence[str]) -> str:
-    """A digest of what is in a landing area, by names, sizes and tags.
-
-    Args:
-        arrivals: everything in the folders of feeds, by feed.
-        others: names of what else is there.
-    """
+    """A digest of what is in a landing area, by names, sizes and tags."""
     found = [
         [feed, [[one.info.key, one.info.size, one.info.etag, one.obstacle] for one in arrived]]
         for feed, arrived in sorted(arrivals.items())

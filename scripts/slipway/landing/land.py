@@ -168,12 +168,7 @@ class Landing:
         return {feed.name: self._arrivals(feed) for feed in self.feeds.values()}
 
     def unsettled(self, listing: Mapping[str, Sequence[Arrival]], ingested: Ingested) -> str:
-        """What of a listing another look at the landing area might decide otherwise, in words; empty for nothing.
-
-        Args:
-            listing: what was there.
-            ingested: contents that are in raw.
-        """
+        """What of a listing another look at the landing area might decide otherwise, in words; empty for nothing."""
         for feed in self.feeds.values():
             if self.ledger.from_the_future(feed.name):
                 return f"files of {feed.name} landed by a clock that was ahead"

@@ -50,12 +50,6 @@ def commits(steps: Iterable[Step], history: History) -> list[Shorten]:
 def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorten, name: str) -> int:
     """Write what a table is going to be and move the catalog's pointer to it, if it is where it was.
 
-    Args:
-        cursor: a connection that reads the warehouse.
-        tables: the environment.
-        what: what is to be done.
-        name: the beginning of new files' names.
-
     Returns:
         Bytes of the data files that were written.
 
@@ -76,13 +70,7 @@ def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorte
 
 
 def apply_delete(tables: Tables, root: str, step: Delete) -> None:
-    """Remove objects, metadata files first: what they lead to is never missing from one that is still there.
-
-    Args:
-        tables: the environment.
-        root: the table's folder.
-        step: what is removed.
-    """
+    """Remove objects, metadata files first: what they lead to is never missing from one that is still there."""
     base = f"{canonical(root)}/"
     keys = [one.location.removeprefix(base) for one in step.objects]
     store = object_store(root, tables.environment.catalog_properties)
@@ -149,13 +137,6 @@ def propose(
 ) -> Proposal:
     """Find out what there is to do; publications that died are healed first, unless it is a dry run.
 
-    Args:
-        project: folder of dbt_project.yml.
-        target: the environment.
-        only: names or patterns of tables, all when empty.
-        older_than: how long files are kept.
-        dry_run: nothing is changed.
-
     Raises:
         NotFoundError: there is no catalog yet.
         UsageError: a pattern names no table.
@@ -179,17 +160,7 @@ def propose_in(
     *,
     dry_run: bool,
 ) -> Proposal:
-    """The same for an environment that is known.
-
-    Args:
-        environment: where.
-        variables: the vars of dbt_project.yml.
-        settings: DuckDB's, of the target.
-        only: names or patterns of tables, all when empty.
-        older_than: how long files are kept.
-        now: the moment that ages are counted from.
-        dry_run: nothing is changed.
-    """
+    """The same for an environment that is known."""
     records, tables = Records(environment), Tables(environment, Secret(environment).renew)
     healed: list[str] = []
     if not dry_run:
@@ -209,10 +180,6 @@ def propose_in(
 
 def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     """Carry it out: each table is committed by itself, if it is where it was; then files are removed.
-
-    Args:
-        proposal: the plan.
-        tell: gets lines for the person who watches.
 
     Raises:
         UnavailableError: the catalog or the store cannot be written; what was done until then is whole.

@@ -48,11 +48,6 @@ def kept(history: History, table: str) -> list[Kept]:
 def expired(history: History, table: str, keep: Collection[Kept]) -> tuple[list[str], list[str]]:
     """Snapshots that the catalog's metadata of a table need not name any more, and their tags.
 
-    Args:
-        history: the environment.
-        table: one that the catalog names.
-        keep: what is kept of it.
-
     Returns:
         Ids, oldest first; names of tags.
     """

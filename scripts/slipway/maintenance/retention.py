@@ -251,12 +251,7 @@ class Bin:
 
 
 def pack(files: Iterable[LiveFile], target: int) -> list[Bin]:
-    """Small files in bins of the target size, by first fit, the largest files first.
-
-    Args:
-        files: data files of the current partition spec.
-        target: bytes that a file should have.
-    """
+    """Small files in bins of the target size, by first fit, the largest files first."""
     enough = target * ENOUGH
     small: dict[str, list[LiveFile]] = defaultdict(list)
     for file in files:

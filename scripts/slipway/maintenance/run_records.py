@@ -30,11 +30,6 @@ def find_forgettable(
 ) -> tuple[list[Forget], list[Left]]:
     """Records of runs, and stored manifests of dbt, that nothing needs any more.
 
-    Args:
-        records: the environment's.
-        history: what decides what is kept.
-        variables: the project's vars, with the policy.
-
     Returns:
         The steps, and why there are none where that is so.
 

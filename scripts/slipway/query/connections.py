@@ -34,13 +34,7 @@ _TRINO_S3 = {
 
 
 def spark(name: str, properties: Mapping[str, str], root: str) -> dict[str, str] | None:
-    """Settings of a Spark session with the Iceberg runtime; None when this kind of catalog has no counterpart.
-
-    Args:
-        name: of the catalog.
-        properties: of the catalog.
-        root: of the warehouse.
-    """
+    """Settings of a Spark session with the Iceberg runtime; None when this kind of catalog has no counterpart."""
     kind, uri = properties.get("type", ""), properties.get("uri", "")
     settings = {"": "org.apache.iceberg.spark.SparkCatalog"}
     if warehouse := properties.get("warehouse"):
@@ -66,13 +60,7 @@ def spark(name: str, properties: Mapping[str, str], root: str) -> dict[str, str]
 
 
 def trino(name: str, properties: Mapping[str, str], root: str) -> dict[str, str] | None:
-    """A Trino catalog file; None when Trino cannot open this catalog or reach its files.
-
-    Args:
-        name: of the catalog.
-        properties: of the catalog.
-        root: of the warehouse.
-    """
+    """A Trino catalog file; None when Trino cannot open this catalog or reach its files."""
     kind, uri = properties.get("type", ""), properties.get("uri", "")
     if uri.startswith("sqlite") or not root.startswith("s3"):
         return None  # Trino ships no SQLite driver, and its workers do not see this machine's folders

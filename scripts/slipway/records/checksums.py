@@ -31,11 +31,6 @@ def broken(records: Records, run_id: str, *, large: bool = True) -> Iterator[tup
 
     A good copy next to a record counts for it.
 
-    Args:
-        records: the environment's.
-        run_id: the run.
-        large: look at dbt's artifacts, too.
-
     Yields:
         name of the record below the run's folder, and what is wrong with it.
 
@@ -74,11 +69,6 @@ def made_anew(records: Records, run_id: str) -> str:
 
 def check_seal(records: Records, run_id: str, what: str) -> None:
     """Refuse to go on with a run whose records were changed.
-
-    Args:
-        records: the environment's.
-        run_id: the run.
-        what: what is refused, for the message.
 
     Raises:
         DamagedError: one of them was changed or removed.

@@ -74,9 +74,6 @@ def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
 def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
     """What is kept of dbt's manifest.json.
 
-    Args:
-        content: the file as dbt wrote it.
-
     Returns:
         The key of what is kept once, below the records' root; that, compressed; and what each run keeps: dbt's metadata
         and the checksum of the rest.
@@ -91,10 +88,6 @@ def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
 
 def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
     """Keep what is the same in dbt's manifests once; one that was not written for a day is written again.
-
-    Args:
-        store: where records are.
-        content: the file as dbt wrote it.
 
     Returns:
         What each run keeps.
@@ -113,11 +106,6 @@ def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
 
 def name_again(store: ObjectStore, content: bytes, name: str) -> None:
     """Have nobody remove a stored manifest that another run is about to name.
-
-    Args:
-        store: where records are.
-        content: what a run keeps of dbt's manifest.
-        name: of the run, for messages.
 
     Raises:
         DamagedError: it names none, or one that is not there.

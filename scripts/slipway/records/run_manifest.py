@@ -19,11 +19,7 @@ NOTHING_SELECTED = "the selection names no node"
 
 
 def new_run_id(now: datetime) -> str:
-    """A run id that sorts by start time: ``20110831T120000Z-1f2e3d4c``.
-
-    Args:
-        now: an aware datetime.
-    """
+    """A run id that sorts by start time: ``20110831T120000Z-1f2e3d4c``."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 

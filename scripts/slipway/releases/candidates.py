@@ -84,11 +84,6 @@ def audited(
 ) -> list[StagedTable]:
     """The staged tables of a run, which are those that its tests and gates were about.
 
-    Args:
-        tables: the environment.
-        manifest: the run's manifest.
-        candidate: its candidate records.
-
     Raises:
         DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """

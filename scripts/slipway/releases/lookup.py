@@ -9,10 +9,11 @@ from typing import Any
 
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile, find_project
-from slipway.errors import NotFoundError
+from slipway.errors import DamagedError, NotFoundError
 from slipway.records.release_records import Release
 from slipway.records.removed import why_missing
 from slipway.records.store import Records
+from slipway.releases.rollback_rules import Exposure, affected
 
 LATEST = "latest"
 
@@ -65,6 +66,14 @@ def _all_runs(environment: Environment) -> Iterator[FoundRun]:
     for records in [Records(environment), *(Records(environment.scratch(folder)) for folder in scratch)]:
         for run_id in records.run_ids():
             yield FoundRun(run_id, records)
+
+
+def readers_of(records: Records, last: Release, tables: Collection[str]) -> tuple[list[Exposure], list[str]]:
+    """Who reads tables that are about to change, as the last release knows it; and why that is not known, if so."""
+    try:
+        return affected(records.dbt_manifest(last.run_id) or {}, tables), []
+    except DamagedError as error:
+        return [], [f"who reads the tables is not known: {error.line()}"]
 
 
 def looked_at(

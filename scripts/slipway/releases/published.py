@@ -47,11 +47,6 @@ def check_file(records: Records) -> None:
 def check_catalog(tables: Tables, records: Records, now: Mapping[TableName, str]) -> None:
     """Refuse a catalog that lost all tables, or is of another warehouse.
 
-    Args:
-        tables: the environment.
-        records: its records.
-        now: what the catalog names.
-
     Raises:
         DamagedError: it is such a catalog.
     """
@@ -268,9 +263,6 @@ class Published:
 
     def as_of(self, moment: datetime) -> Cut:
         """The last release that was published at or before a moment.
-
-        Args:
-            moment: an aware datetime.
 
         Raises:
             NotFoundError: the first release came later.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from slipway.code.versions import code_of
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import Profile
-from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.errors import NotFoundError, SlipwayError
 from slipway.iceberg.restoring import retired
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -20,9 +20,10 @@ from slipway.records.run_manifest import Code
 from slipway.records.store import Records
 from slipway.releases.candidates import record_of
 from slipway.releases.holds import Holds
+from slipway.releases.lookup import readers_of
 from slipway.releases.publication import heal, release, settled, shown
 from slipway.releases.published import check_catalog
-from slipway.releases.rollback_rules import Exposure, affected, chosen_tables, ours, refuse_foreign
+from slipway.releases.rollback_rules import Exposure, chosen_tables, ours, refuse_foreign
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -96,7 +97,7 @@ def propose(
     for name in chosen:
         refuse_foreign(name, now[name], releases, "retired")
     _refuse_in_use(parse(project, environment.name), environment, chosen)
-    exposures, notes = _exposures(records, releases[-1], chosen)
+    exposures, notes = readers_of(records, releases[-1], chosen)
     return Retirement(
         environment, {name: now[name] for name in chosen}, code, releases[-1], exposures, notes, healed
     )
@@ -156,10 +157,3 @@ def _refuse_in_use(manifest: Manifest | None, environment: Environment, names: C
                 f"source {source.source_name}.{source.name} ({source.original_file_path}) reads it",
                 "Remove that first",
             )
-
-
-def _exposures(records: Records, last: Release, names: Collection[str]) -> tuple[list[Exposure], list[str]]:
-    try:
-        return affected(records.dbt_manifest(last.run_id) or {}, names), []
-    except DamagedError as error:
-        return [], [f"who reads the tables is not known: {error.line()}"]

@@ -21,9 +21,10 @@ from slipway.releases.candidates import record_of
 from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Lease, Standing
 from slipway.releases.leases import Leases
+from slipway.releases.lookup import readers_of
 from slipway.releases.publication import heal, release, settled, shown
 from slipway.releases.published import check_catalog
-from slipway.releases.rollback_rules import Exposure, Step, affected, goal_of, plan
+from slipway.releases.rollback_rules import Exposure, Step, goal_of, plan
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,8 @@ def propose(
         for found in Leases(records).found()
         if found.standing is Standing.LIVE and found.lease.concerns(moving)
     ]
-    exposures, hold, notes = [], None, list(lost)
-    try:
-        exposures = affected(records.dbt_manifest(releases[-1].run_id) or {}, moving)
-    except DamagedError as error:
-        notes.append(f"who reads the tables is not known: {error.line()}")
+    exposures, unknown = readers_of(records, releases[-1], moving)
+    hold, notes = None, [*lost, *unknown]
     try:
         hold = Holds(records).current()
     except DamagedError as error:
@@ -114,12 +112,8 @@ def _reachable(tables: Tables, steps: Sequence[Step]) -> tuple[list[Step], list[
         if step.after is None:
             found.append(step)
         elif step.before is not None:
-            find_state(
-                tables,
-                TableName.parse(step.table),
-                step.before.metadata_location,
-                step.after.metadata_location,
-            )
+            name = TableName.parse(step.table)
+            find_state(tables, name, step.before.metadata_location, step.after.metadata_location)
             found.append(step)
         else:
             try:

@@ -39,13 +39,7 @@ class Settled:
 def positions(
     tables: Tables, intent: Intent, now: Mapping[TableName, str] | None = None
 ) -> dict[str, Position]:
-    """Where the tables of a publication are, in the order in which they are moved.
-
-    Args:
-        tables: the environment.
-        intent: the publication.
-        now: what the catalog names; it is asked when this is not given.
-    """
+    """Where the tables of a publication are, in the order in which they are moved."""
     names = {name: TableName.parse(name) for name in intent.in_order()}
     now = tables.locations(names.values()) if now is None else now
     return {

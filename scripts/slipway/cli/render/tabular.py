@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 def write(result: QueryResult, form: str, *, limit: int) -> None:
     """Write a result to stdout and what is to be said about it to stderr.
 
-    Args:
-        result: the rows; they are taken.
-        form: text, csv, json or parquet.
-        limit: rows shown in text.
-
     Raises:
         UsageError: two columns have one name, which the form cannot hold.
     """

@@ -225,14 +225,6 @@ class BatchContract:
     ) -> None:
         """Check what concerns single rows: of the whole table with the first batch, then of what each one writes.
 
-        Args:
-            cursor: the thread's connection.
-            request: holds the contract.
-            target: the table's schema.
-            written: the batch's files.
-            added: the same, as the table is going to name them.
-            stays: the table's other files.
-
         Raises:
             ContractError: one message with every violation.
         """
@@ -251,12 +243,6 @@ class BatchContract:
         self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, target: Schema, files: Files
     ) -> None:
         """Check keys on the whole table, unless nothing was written since they were.
-
-        Args:
-            cursor: the thread's connection.
-            request: holds the contract.
-            target: the table's schema.
-            files: the table's files.
 
         Raises:
             ContractError: a key is there twice.

@@ -77,11 +77,6 @@ class Part:
     def check_keys(self, scratch: Scratch, source: str, keys: Sequence[str]) -> None:
         """Refuse to keep rows that the query does not give any more.
 
-        Args:
-            scratch: where temporary tables go.
-            source: the query's result.
-            keys: SQL of the columns or expressions that identify a row.
-
         Raises:
             NotCarriedError: keys that changed partitions gave before are not there any more.
         """

@@ -185,12 +185,6 @@ def check_written(
 def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
     """Check on the whole table what cannot be known from single rows.
 
-    Args:
-        cursor: where to run the scan.
-        model: for messages.
-        contract: the constraints.
-        candidate: a relation over the whole candidate table.
-
     Raises:
         ContractError: one message with every violation.
         ConfigError: a constraint that is no SQL for this table.

@@ -263,13 +263,7 @@ NanCounts = Mapping[str, Mapping[int, int]]
 def nan_counts(
     cursor: duckdb.DuckDBPyConnection, written: Sequence[WrittenFile], schema: Schema
 ) -> NanCounts:
-    """NaN of every float and double that has bounds: columns and fields of structs, not what is in lists and maps.
-
-    Args:
-        cursor: where the files can be read.
-        written: files of ``schema``.
-        schema: their columns and field ids.
-    """
+    """NaN of every float and double that has bounds: columns and fields of structs, not what is in lists and maps."""
     floats = dict(_floats(schema))
     if not written or not floats:
         return {}

@@ -165,13 +165,7 @@ def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:
 
 
 def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
-    """Whether no row is left of those that were there before.
-
-    Args:
-        base: the table before the write.
-        removed: its data files that go.
-        carries: rows of them may be among what is written.
-    """
+    """Whether no row is left of those that were there before."""
     current = base.current_snapshot() if base else None
     files = summary_of(current).get("total-data-files")
     return current is None or (not carries and files == str(len(removed)))

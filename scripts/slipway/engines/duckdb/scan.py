@@ -43,10 +43,6 @@ def scan_of(metadata_location: str, snapshot_id: int | None = None) -> str:
 def scanning(cursor: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
     """Tell of what goes wrong while DuckDB reads data files of a table.
 
-    Args:
-        cursor: the connection that reads; it is used to find out which file it is.
-        table: the table.
-
     Raises:
         DamagedTableError: a data file is missing or damaged.
     """

@@ -58,12 +58,6 @@ def target_updates(
 ) -> tuple[TableUpdate, ...]:
     """The updates that give a table the schema, partition spec and properties of a write.
 
-    Args:
-        base: the table as it is.
-        request: what is written.
-        query: the schema of the query.
-        full: the table is replaced as a whole.
-
     Raises:
         ConfigError: it cannot be partitioned as asked for.
         ContractError: the schema cannot change as asked for.

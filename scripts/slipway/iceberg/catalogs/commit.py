@@ -114,13 +114,7 @@ def create_namespace(tables: Tables, namespace: str) -> None:
 
 
 def conflict(tables: Tables, identifier: TableName, base: str | None) -> ConflictError:
-    """The refusal of a publication because of a table that someone else moved, or made.
-
-    Args:
-        tables: the environment.
-        identifier: the table.
-        base: metadata file that the run started from, None when there was no table.
-    """
+    """The refusal of a publication because of a table that someone else moved, or made."""
     location = tables.locations({identifier}).get(identifier)
     why = (
         hindrance(tables, identifier, base, location)

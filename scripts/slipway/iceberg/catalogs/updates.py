@@ -86,14 +86,7 @@ def on_top(tables: Tables, staged: Sequence[StagedTable]) -> list[StagedTable]:
 
 
 def undone(tables: Tables, item: StagedTable, location: str, tag: str) -> Table | None:
-    """A table without the release and with what others did to it since; None when they changed its rows.
-
-    Args:
-        tables: the environment.
-        item: the staged table.
-        location: the metadata file that the catalog names.
-        tag: the release's.
-    """
+    """A table without the release and with what others did to it since; None when they changed its rows."""
     current = tables.load(item.identifier, location)
     if item.base is None or obstacle(item.table.metadata, current.metadata):
         return None
