@@ -50,15 +50,12 @@ def _section(command: click.Command, path: str, level: int) -> Iterator[str]:
 def _option(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
     if not option.is_flag:
-        names += f" {_placeholder(option.make_metavar(context))}"
+        metavar = option.make_metavar(context).replace("INTEGER RANGE", "N")
+        names += " " + metavar.replace("|", "\\|")
     text, _, default = (option.help or "").partition(" [default: ")
     if option.show_default and option.default is not None:
         default = f"`{option.default}`"
     return f"| {names} | {default.rstrip(']')} | {_prose(text)} |"
-
-
-def _placeholder(metavar: str) -> str:
-    return metavar.replace("INTEGER RANGE", "N").replace("|", "\\|")
 
 
 def _prose(text: str) -> str:

@@ -199,16 +199,14 @@ class Column:
     def _exact_distance(self) -> str:
         """SQL for the distance as DECIMAL(38, scale); NULL when it does not fit."""
         if self.type == "DATE":
-            return self._if_finite(f"cast(abs({self.head} - {self.base}) as decimal({_MAX_DIGITS},0))")
+            days = f"cast(abs({self.head} - {self.base}) as decimal({_MAX_DIGITS},0))"
+            return f"case when isfinite({self.base}) and isfinite({self.head}) then {days} end"
         ticks = {1_000_000: "epoch_us({})", 1_000_000_000: "epoch_ns({})", None: "{}"}[self._ticks_per_second]
         base, head = (
             f"cast({ticks.format(value)} as decimal({_MAX_DIGITS},{self._scale}))"
             for value in (self.base, self.head)
         )
         return f"try(abs({head} - {base}))"
-
-    def _if_finite(self, value: str) -> str:
-        return f"case when isfinite({self.base}) and isfinite({self.head}) then {value} end"
 
 
 def read_side(relation: str, columns: Sequence[Column], side: str, marker: str, *, alias: str) -> str:

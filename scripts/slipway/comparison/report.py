@@ -87,11 +87,6 @@ def match_rate(rate: float | None) -> str:
     return f"{percent:.10g} %" if percent or not rate else "< 0.01 %"
 
 
-def percentage(fraction: float) -> str:
-    """A share in per cent with two digits."""
-    return f"{100 * fraction:.2g} %"
-
-
 def largest_change(column: ColumnComparison) -> str:
     """The largest change of a column with its unit and size relative to base; empty without a distance."""
     absolute, relative = column.largest_absolute_change, column.largest_relative_change
@@ -198,7 +193,7 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
     for segment in table.segments:
         share = f"{segment.rows:,} of {segment.of_rows:,} differing rows"
         value = f"{style.value(segment.column)} = {style.value(segment.value)}"
-        lines.append((0, f"{share} have {value}, which {percentage(segment.table_share)} of all rows have"))
+        lines.append((0, f"{share} have {value}, which {100 * segment.table_share:.2g} % of all rows have"))
     lines += [(0, style.words(note)) for note in table.notes]
     cost = cost_line(table.base, table.head)
     return lines + ([(0, f"built in {cost}")] if lines and cost else [])

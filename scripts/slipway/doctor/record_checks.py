@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pyiceberg.table import Table
@@ -78,21 +77,15 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
         ended, staged = True, 0
     steps: list[Step] = []
     if run_id in at.logs:
-        steps.append(_log_step(at, run_id, at.logs[run_id]))
+        log, kept = str(at.logs[run_id]), kept_log(at.records, run_id, LOG)
+        is_kept = kept == at.logs[run_id].read_bytes()
+        steps.append(Remove(log) if is_kept else KeepLog(run_id, log))
     if not ended:
         steps.append(CloseRun(run_id, "its process was killed"))
     if not steps:
         return None
     what = "its log was left behind" if ended else f"its process was killed; it had staged {staged} tables"
     return Finding(f"run {run_id}", what, "Readers are not affected; run again", steps)
-
-
-def _log_step(at: Examination, run_id: str, log: Path) -> Step:
-    return (
-        Remove(str(log))
-        if kept_log(at.records, run_id, LOG) == log.read_bytes()
-        else KeepLog(run_id, str(log))
-    )
 
 
 def kept_log(records: Records, run_id: str, name: str) -> bytes | None:
@@ -418,17 +411,13 @@ def _run(at: Examination, release: Release) -> Iterator[str]:
             return
         if manifest is None:
             known = at.records.closed(release.run_id) or seal_of(at.records, release.run_id)
-            if not known and not at.may_be_alive(release.run_id) and not _is_reported(at, release.run_id):
+            killed = at.is_gone(release.run_id) and release.run_id in run_ids(at)  # which is reported
+            if not known and not at.may_be_alive(release.run_id) and not killed:
                 yield f"run {release.run_id} has no run manifest, and nothing says that it was killed"
             return
     except DamagedError:  # reported where records are examined
         return
     yield from _contradictions(release, manifest)
-
-
-def _is_reported(at: Examination, run_id: str) -> bool:
-    """Whether a run without a manifest is reported as one that was killed."""
-    return at.is_gone(run_id) and run_id in run_ids(at)
 
 
 def _contradictions(release: Release, manifest: RunManifest) -> Iterator[str]:

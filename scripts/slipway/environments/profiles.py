@@ -261,7 +261,8 @@ def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
 
 def _pyiceberg_config(name: str) -> dict[str, str]:
     """What pyiceberg itself would read for this catalog from its file and PYICEBERG_CATALOG__*."""
-    if not any(key.startswith("PYICEBERG_") for key in os.environ) and not _has_pyiceberg_file():
+    in_file = any((folder / ".pyiceberg.yaml").is_file() for folder in (_home(), Path.cwd()))
+    if not in_file and not any(key.startswith("PYICEBERG_") for key in os.environ):
         return {}
     from pyiceberg.utils.config import Config
 
@@ -288,10 +289,6 @@ def _keys_of_the_shell() -> list[str]:
         for name, value in os.environ.items()
         if value and (name in names or name.startswith("DBT_ENV_SECRET"))
     ]
-
-
-def _has_pyiceberg_file() -> bool:
-    return any((folder / ".pyiceberg.yaml").is_file() for folder in (_home(), Path.cwd()))
 
 
 def _is_local(name: str, given: Any) -> bool:

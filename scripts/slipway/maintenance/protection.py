@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.maintenance.retention import Candidate, History, RecordedRun, Retention, State
+from slipway.maintenance.retention import Candidate, History, RecordedRun, Retention
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome
+from slipway.releases.cut import TableVersion
 from slipway.releases.rollback_rules import shown_by
 
 ENDED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.DISCARDED)
@@ -30,7 +31,7 @@ class Kept:
         why: in words.
     """
 
-    state: State
+    state: TableVersion
     why: str
     whole: bool = False
 
@@ -91,10 +92,10 @@ def _current(history: History, table: str) -> Iterator[Kept]:
     known = history.tables.get(table)
     if known is None:
         return
-    yield Kept(State(known.location, known.snapshot_id), "what the catalog names", whole=True)
+    yield Kept(TableVersion(known.location, known.snapshot_id), "what the catalog names", whole=True)
     for entry in known.log:
         if entry.until >= history.now - history.older_than:
-            yield Kept(State(entry.location, None), "what the catalog named a while ago", whole=True)
+            yield Kept(TableVersion(entry.location, None), "what the catalog named a while ago", whole=True)
 
 
 def _released(history: History, table: str) -> Iterator[Kept]:
@@ -103,8 +104,8 @@ def _released(history: History, table: str) -> Iterator[Kept]:
     let_go = _let_go(history, table)
     for release in releases:
         if release.number in reached and (found := release.tables.get(table)):
-            state = State(found.metadata_location, found.snapshot_id)
-            whole = release.number in recent and state.location not in let_go
+            state = TableVersion(found.metadata_location, found.snapshot_id)
+            whole = release.number in recent and state.metadata_location not in let_go
             yield Kept(state, f"release {release.number}", whole)
 
 
@@ -144,7 +145,9 @@ def _unpublished(history: History, table: str) -> Iterator[Kept]:
     for intent in history.intents:
         if move := intent.tables.get(table):
             for location in filter(None, (move.base, move.metadata_location)):
-                yield Kept(State(location, None), f"release {intent.number} is being published", whole=True)
+                yield Kept(
+                    TableVersion(location, None), f"release {intent.number} is being published", whole=True
+                )
     known = history.tables.get(table)
     for candidate in history.candidates:
         on_top = candidate.base == (known.location if known else None)
@@ -195,7 +198,7 @@ def reach(history: History, expire: Collection[str], there: Collection[str]) -> 
         release = one
     for recorded in sorted(history.runs, key=lambda found: found.started_at, reverse=True):
         read = [state for name, state in recorded.inputs.items() if name in history.tables]
-        if not all(state.location in there for state in read):
+        if not all(state.metadata_location in there for state in read):
             break
         run = recorded
     return Reach(release, run)

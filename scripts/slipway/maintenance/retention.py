@@ -11,6 +11,7 @@ from typing import Any
 from slipway.errors import ConfigError
 from slipway.records.release_records import Intent, Release
 from slipway.records.run_manifest import Outcome
+from slipway.releases.cut import TableVersion
 
 KEYS = ("keep_days", "keep_releases")
 RUN_KEY = "keep_run_days"
@@ -78,14 +79,6 @@ def _number(of: str, key: str, value: object) -> int | None:
 
 
 @dataclass(frozen=True)
-class State:
-    """A state of a table: the metadata file that shows it, and its snapshot."""
-
-    location: str
-    snapshot_id: str | None
-
-
-@dataclass(frozen=True)
 class Superseded:
     """A metadata file that the catalog named until a moment."""
 
@@ -129,8 +122,8 @@ class RecordedRun:
 
     run_id: str
     started_at: datetime
-    inputs: Mapping[str, State]
-    made: Mapping[str, State]
+    inputs: Mapping[str, TableVersion]
+    made: Mapping[str, TableVersion]
 
 
 @dataclass(frozen=True)
@@ -150,7 +143,7 @@ class Candidate:
     started_at: datetime
     table: str
     base: str | None
-    state: State
+    state: TableVersion
     outcome: Outcome | None
 
 
@@ -234,14 +227,8 @@ class LiveFile:
 
 @dataclass(frozen=True)
 class Bin:
-    """Files that become one.
+    """Files of one partition that become one."""
 
-    Args:
-        partition: that they share.
-        files: in the order in which they were given.
-    """
-
-    partition: str
     files: tuple[LiveFile, ...]
 
     @property
@@ -258,7 +245,7 @@ def pack(files: Iterable[LiveFile], target: int) -> list[Bin]:
         if file.size < enough:
             small[file.partition].append(file)
     return [
-        Bin(partition, tuple(members))
+        Bin(tuple(members))
         for partition in sorted(small)
         for members in _first_fit(small[partition], target)
         if len(members) >= MIN_FILES or (len(members) > 1 and sum(file.size for file in members) >= enough)

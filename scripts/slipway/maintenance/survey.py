@@ -27,7 +27,6 @@ from slipway.maintenance.retention import (
     LiveFile,
     RecordedRun,
     Retention,
-    State,
     Superseded,
     TableHistory,
     parse_retention,
@@ -37,6 +36,7 @@ from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome, RunManifest, started_at
 from slipway.records.store import ROOT, Records
+from slipway.releases.cut import TableVersion
 from slipway.runs.replayable import inputs_of, made_by, why_not_replayable
 from slipway.storage.objects import canonical, object_store
 
@@ -75,7 +75,7 @@ class References:
         newest = self._tables.load(identifier, current).metadata if current else None
         name, broken = str(identifier), ""
         for one in keep:
-            location = one.state.location
+            location = one.state.metadata_location
             self.states.add(location)
             self.named.add(canonical(location))
             try:
@@ -98,7 +98,7 @@ class References:
             number = int(one.state.snapshot_id)
             if newest and (found := newest.snapshot_by_id(number)):
                 return [found]
-        metadata = loaded or self._load(one.state.location, table)
+        metadata = loaded or self._load(one.state.metadata_location, table)
         if metadata is None:
             return []
         self.named |= {canonical(item.statistics_path) for item in metadata.statistics}
@@ -231,9 +231,9 @@ def _recorded(manifest: RunManifest) -> RecordedRun:
     return RecordedRun(
         run_id=manifest.run_id,
         started_at=manifest.started_at,
-        inputs={name: State(*where) for name, where in inputs_of(manifest).items()},
+        inputs={name: TableVersion(*where) for name, where in inputs_of(manifest).items()},
         made={
-            name: State(node.metadata_location, node.candidate_snapshot)
+            name: TableVersion(node.metadata_location, node.candidate_snapshot)
             for name, node in made_by(manifest).items()
             if node.metadata_location
         },
@@ -259,7 +259,7 @@ def _candidate(
         started_at=began,
         table=str(table),
         base=now if stands else base,  # a property that another program set is no obstacle
-        state=State(record["metadata_location"], record["snapshot_id"]),
+        state=TableVersion(record["metadata_location"], record["snapshot_id"]),
         outcome=outcome,
     )
 
@@ -400,7 +400,7 @@ def _root(tables: Tables, history: History, name: str) -> str | None:
         root = history.damaged[name].location.rpartition("/metadata/")[0]
     else:
         recorded = [release.tables[name] for release in history.releases if name in release.tables]
-        staged = [one.state.location for one in history.candidates if one.table == name]
+        staged = [one.state.metadata_location for one in history.candidates if one.table == name]
         location = recorded[-1].metadata_location if recorded else staged[-1]
         root = location.rpartition("/metadata/")[0]
     warehouse = canonical(tables.environment.warehouse)

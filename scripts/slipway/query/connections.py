@@ -153,7 +153,10 @@ def connection(
     """
     environment = environment_of(project_dir, target)
     given = environment.catalog_properties
-    properties = {name: _usual(name, given[name]) for name in sorted(given, key=_order)}
+    in_order = sorted(given, key=lambda name: (name not in ("type", "uri", "warehouse"), name))
+    properties = {name: given[name] for name in in_order}
+    if "uri" in properties:  # for PostgreSQL SQLAlchemy wants a driver that pyiceberg does not bring along
+        properties["uri"] = re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg2://", properties["uri"])
     visible = properties if show_secrets else shown(properties)
     return Connection(
         name=environment.name,
@@ -166,11 +169,6 @@ def connection(
     )
 
 
-def _usual(name: str, value: str) -> str:
-    """A property as other programs take it: for PostgreSQL SQLAlchemy wants a driver that pyiceberg does not bring along."""
-    return re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg2://", value) if name == "uri" else value
-
-
 def _only(
     tables: dict[str, TableVersion], name: str | None, environment: Environment
 ) -> dict[str, TableVersion]:
@@ -181,11 +179,6 @@ def _only(
             f"{environment.name} has no table {name}", "it is not published", Cut("", tables).hint(name)
         )
     return {name: tables[name]}
-
-
-def _order(name: str) -> tuple[bool, str]:
-    """What every catalog has comes first."""
-    return (name not in ("type", "uri", "warehouse"), name)
 
 
 def _tables(environment: Environment, release: int | None) -> dict[str, TableVersion]:

@@ -152,10 +152,10 @@ def plan(
             new = [now[other].metadata_location for old, other in renamed if old == name]
             steps.append(Step(name, None, after, sources=[*new, *_sources(name, releases)]))
             continue
-        retires = after is None and (
-            _was_retired(name, releases, goal) or any(name == new for _, new in renamed)
-        )
-        if not retires and (before.rows == 0 if after is None else _same(before, after)):
+        was_there = any(name in release.tables for release in releases[: releases.index(goal)])
+        retires = after is None and (was_there or any(name == new for _, new in renamed))
+        same = after and (before.content, before.schema_id) == (after.content, after.schema_id)
+        if not retires and (before.rows == 0 if after is None else same):
             continue
         refuse_foreign(name, before, releases, "rolled back")
         steps.append(Step(name, before, after, retires=retires))
@@ -197,10 +197,6 @@ def chosen_tables(names: Collection[str], only: Collection[str], option: str = "
     return chosen
 
 
-def _same(left: ReleasedTable, right: ReleasedTable) -> bool:
-    return (left.content, left.schema_id) == (right.content, right.schema_id)
-
-
 def refuse_foreign(name: str, now: ReleasedTable, releases: Sequence[Release], what: str) -> None:
     """A commit of another program would be hidden although no one has decided so.
 
@@ -230,10 +226,6 @@ def _renamed(
 def folder_of(table: ReleasedTable) -> str:
     """The folder of a table, which tells that two names have the same files."""
     return table.metadata_location.rpartition("/metadata/")[0]
-
-
-def _was_retired(name: str, releases: Sequence[Release], goal: Release) -> bool:
-    return any(name in release.tables for release in releases[: releases.index(goal)])
 
 
 def _sources(name: str, releases: Sequence[Release]) -> list[str]:

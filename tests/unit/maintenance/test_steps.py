@@ -71,12 +71,12 @@ def check(world: World, before: dict[str, str]) -> None:
     for run in world.runs:
         if world.now - run.started_at <= period:
             for read in run.inputs.values():
-                needed |= world.needs(read.location, read.snapshot_id)
+                needed |= world.needs(read.metadata_location, read.snapshot_id)
     for one in world.candidates:
         if one.base == before.get(one.table) and world.now - one.started_at <= max(period, FLOOR):
             unmoved = one.base == world.current.get(one.table)
             assert unmoved or one.outcome is not Outcome.STAGED, "it could have been published"
-            needed |= world.needs(one.state.location)
+            needed |= world.needs(one.state.metadata_location)
     assert needed <= world.objects.keys()
 
 
@@ -152,12 +152,14 @@ def test_a_replay_reads_what_no_release_shows() -> None:
     world.maintain()
     world.wait(24)
     world.maintain()
-    assert world.needs(read.location, read.snapshot_id) <= world.objects.keys()
-    assert world.needs(made.location, made.snapshot_id) <= world.objects.keys()  # a comparison reads them
+    assert world.needs(read.metadata_location, read.snapshot_id) <= world.objects.keys()
+    assert (
+        world.needs(made.metadata_location, made.snapshot_id) <= world.objects.keys()
+    )  # a comparison reads them
     world.wait(24 * 10)
     world.maintain()
-    assert read.location not in world.objects
-    assert made.location not in world.objects
+    assert read.metadata_location not in world.objects
+    assert made.metadata_location not in world.objects
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "staged days before"])

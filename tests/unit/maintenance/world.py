@@ -13,13 +13,13 @@ from slipway.maintenance.retention import (
     LiveFile,
     RecordedRun,
     Retention,
-    State,
     Superseded,
     TableHistory,
 )
 from slipway.maintenance.steps import Compact, Expire, Folder, Found, Layout, Plan, plan
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import Code, Outcome
+from slipway.releases.cut import TableVersion
 
 TABLES = ("raw.a", "serving.b")
 FLOOR = timedelta(days=3)
@@ -70,7 +70,7 @@ class World:
         inputs = {name: self._state(name) for name in self.current}
         mine = [self._stage(name, run_id, outcome, number, append=append) for name in sorted(tables)]
         if outcome is Outcome.PUBLISHED:
-            self._publish(run_id, number, {one.table: one.state.location for one in mine})
+            self._publish(run_id, number, {one.table: one.state.metadata_location for one in mine})
         else:
             self.candidates += mine
         if clean and outcome in (Outcome.PUBLISHED, Outcome.STAGED):
@@ -80,9 +80,13 @@ class World:
         """Publish the last staged run, if its tables are where they were."""
         staged = [one for one in self.candidates if one.outcome is Outcome.STAGED]
         mine = [one for one in staged if one.run_id == staged[-1].run_id]
-        there = all(one.state.location in self.objects for one in mine)  # metadata files are removed first
+        there = all(
+            one.state.metadata_location in self.objects for one in mine
+        )  # metadata files are removed first
         if there and all(self.current.get(one.table) == one.base for one in mine):
-            self._publish(mine[0].run_id, self._next(), {one.table: one.state.location for one in mine})
+            self._publish(
+                mine[0].run_id, self._next(), {one.table: one.state.metadata_location for one in mine}
+            )
             self.candidates = [one for one in self.candidates if one not in mine]
 
     def roll_back(self, which: int) -> None:
@@ -170,9 +174,9 @@ class World:
     def _named(self, history: History, table: str) -> set[str]:
         found: set[str] = set()
         for one in kept(history, table):
-            found.add(one.state.location)
+            found.add(one.state.metadata_location)
             if one.whole or one.state.snapshot_id:
-                found |= self.needs(one.state.location, None if one.whole else one.state.snapshot_id)
+                found |= self.needs(one.state.metadata_location, None if one.whole else one.state.snapshot_id)
         return found
 
     def _stage(
@@ -188,7 +192,7 @@ class World:
             "", snapshot, {**known, snapshot: self.now}, before.tags if before else {}, (), self.now
         )
         location = self._write(name, replace(staged, log=before.log if before else ()), f"release-{number}")
-        return Candidate(run_id, self.now, name, base, State(location, snapshot), outcome)
+        return Candidate(run_id, self.now, name, base, TableVersion(location, snapshot), outcome)
 
     def _write(self, name: str, what: Metadata, tag: str = "") -> str:
         location = self._object(name, "metadata")
@@ -247,8 +251,8 @@ class World:
         self.content[snapshot] = frozenset({self._object(name, "metadata"), *data})
         return snapshot
 
-    def _state(self, name: str) -> State:
-        return State(self.current[name], self.metadata[self.current[name]].snapshot_id)
+    def _state(self, name: str) -> TableVersion:
+        return TableVersion(self.current[name], self.metadata[self.current[name]].snapshot_id)
 
     def _object(self, name: str, folder: str) -> str:
         path = f"{name}/{folder}/{self._next()}"

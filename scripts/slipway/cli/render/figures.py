@@ -9,12 +9,6 @@ if TYPE_CHECKING:
     from slipway.records.run_manifest import Conservation, Node
 
 
-_CHANGES = {
-    "built": "built",
-    "unchanged": "unchanged",
-    "same_content": "same content",
-    "pinned": "pinned",
-}
 _LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
 
 
@@ -60,7 +54,7 @@ def change(node: Node) -> str:
     """What became of a table; that rows of it are not what its code makes goes before that nothing changed."""
     if node.stale:
         return "built, stale" if node.change == "built" else "stale"
-    return _CHANGES.get(node.change, node.status)
+    return node.status if node.change == "none" else node.change.replace("_", " ")
 
 
 def balance(item: Conservation) -> str:

@@ -29,13 +29,7 @@ def by_delete_insert(
 ) -> Rewrite:
     """Plan the deletion of the rows that the query brings anew.
 
-    Args:
-        scratch: where temporary tables go.
-        table: the base.
-        schema: the schema the new files get; the base's rows are read into it.
-        select: the query, in the columns and types of the table.
-        request: ``unique_key``, columns or SQL expressions, and predicates that spare rows of the table.
-        part: the query and the inputs that it reads a part of, None when it reads them whole.
+    The key may have columns and SQL expressions; predicates spare rows of the table. For the arguments see ``merge.Merge``.
 
     Raises:
         ConfigError: no key.

@@ -37,14 +37,7 @@ def by_partition(
     Where the query reads the changed partitions of an input, those of the table that they made before and make no
     more are emptied. Files of another partition spec lose the rows of these partitions and keep the others.
 
-    Args:
-        scratch: where temporary tables go.
-        table: the base.
-        schema: the schema the new files get; the base's rows are read into it.
-        select: the query, in the columns and types of the table.
-        partition: partition columns; without any the whole table is replaced.
-        spec: the partition spec they make.
-        part: the query and the inputs that it reads a part of, None when it reads them whole.
+    Without partition columns the whole table is replaced. For the other arguments see ``merge.Merge``.
 
     Raises:
         NotCarriedError: a partition of the table would be replaced by a part of its rows, or it cannot be said whether
