@@ -217,17 +217,14 @@ def hide(text: str) -> str:
     """A text as it may be shown or recorded."""
     for value in known():
         if value in text:
-            text = re.sub(_pattern(value), MASK, text)
+            pattern = re.escape(value)
+            text = re.sub(pattern if len(value) >= _SHORTEST else rf"(?<!\w){pattern}(?!\w)", MASK, text)
     return address(text)
 
 
 def _can_be_masked(value: str) -> bool:
     mixed = not value.isalpha() and any(sign.isalpha() for sign in value)
     return len(value) >= _SHORTEST or (len(value) >= _SHORTEST_WORD and mixed)
-
-
-def _pattern(value: str) -> str:
-    return re.escape(value) if len(value) >= _SHORTEST else rf"(?<!\w){re.escape(value)}(?!\w)"
 
 
 def hide_in(value: object) -> object:

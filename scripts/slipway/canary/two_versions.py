@@ -82,9 +82,8 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             manifests = build(what, {"base": base_project, "head": options.project})
         base, head = manifests.get("base"), manifests.get("head")
-        side, built = (
-            ("head", head) if head else ("base", manifests["base"])
-        )  # what is selected may be in only one of them
+        # what is selected may be in only one of them
+        side, built = ("head", head) if head else ("base", manifests["base"])
         comparisons = compare_builds(
             BuiltTable.all_of(base),
             BuiltTable.all_of(head),
@@ -95,9 +94,9 @@ def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
         context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
         context |= _not_rebuilt(base, head) if base and head else {}
-        report = make_report(
-            comparisons, title="Canary", base=commit[:12], head=_head_name(options.project), context=context
-        )
+        code = code_of(options.project)
+        name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
+        report = make_report(comparisons, title="Canary", base=commit[:12], head=name, context=context)
         return Canary(report, folder if options.keep else None)
     finally:
         if not options.keep:
@@ -145,8 +144,3 @@ def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
         if node.change == "pinned" and before.get(node.unique_id) != node.definition_key
     )
     return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}
-
-
-def _head_name(project: Path) -> str:
-    code = code_of(project)
-    return f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"

@@ -68,7 +68,8 @@ def code_of(project: Path, read: Iterable[Path] = ()) -> Code:
         )
     installed = {name: folder for name, folder in packages.items() if not commit.holds_any(folder)}
     digests = _digests(installed)
-    pinned = _described(project, "vars").get(PINNED) or {}
+    variables = _project(project).get("vars")
+    pinned = (variables.get(PINNED) if isinstance(variables, dict) else None) or {}
     return Code(
         commit=commit.id,
         dirty=bool(findings),
@@ -188,11 +189,6 @@ def _project(project: Path) -> dict[str, Any]:
         described = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
         return described if isinstance(described, dict) else {}
     return {}
-
-
-def _described(project: Path, key: str) -> dict[str, Any]:
-    found = _project(project).get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def versions_of(project: Path) -> Versions:

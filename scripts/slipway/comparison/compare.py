@@ -91,7 +91,10 @@ def _two_sided(
     tolerances: Mapping[str, Tolerance],
     examples: int,
 ) -> TableComparison:
-    base_types, head_types = (_describe(con, relation) for relation in relations)
+    base_types, head_types = (
+        {row[0]: row[1] for row in con.execute(f"describe select * from {relation}").fetchall()}
+        for relation in relations
+    )
     unknown = _unknown_columns(key, tolerances, base_types | head_types)
     if unknown:
         return not_compared(name, unknown)
@@ -120,11 +123,6 @@ def _usable_key(pair: Pair, key: Sequence[str]) -> tuple[list[Column], tuple[str
     if repeated:
         return [], (f"the key ({', '.join(key)}) is not unique, {repeated}: compared whole rows",)
     return keys, ()
-
-
-def _describe(con: duckdb.DuckDBPyConnection, relation: str) -> Types:
-    """Column types by name, without reading data."""
-    return {row[0]: row[1] for row in con.execute(f"describe select * from {relation}").fetchall()}
 
 
 def _unknown_columns(key: Sequence[str], tolerances: Mapping[str, Tolerance], types: Types) -> str | None:

@@ -220,18 +220,16 @@ def _before(at: Examination, intent: Intent) -> Release | None:
     alike = [
         release
         for release in at.releases[0]
-        if all(_location(release, name) == base for name, base in bases.items())
+        if all(
+            getattr(release.tables.get(name), "metadata_location", None) == base
+            for name, base in bases.items()
+        )
     ]
     if alike:
         return alike[-1]
     # another program set a property in between: the one with the number before
     lower = [release for release in at.releases[0] if release.number < intent.number]
     return max(lower, key=lambda release: release.number, default=None)
-
-
-def _location(release: Release, name: str) -> str | None:
-    known = release.tables.get(name)
-    return known.metadata_location if known else None
 
 
 def _intent(at: Examination, key: str) -> WriteBeside | None:

@@ -68,7 +68,7 @@ def catalog(at: Examination) -> Iterator[Finding]:
         steps = [
             Register(name, table.metadata_location)
             for name, table in sorted(newest.tables.items())
-            if _is_there(at, table)
+            if at.tables.io(location := table.metadata_location).new_input(location).exists()
         ]
         yield Finding(error.what, error.why, error.fix, steps)
 
@@ -131,17 +131,12 @@ def files(at: Examination) -> Iterator[Finding]:
         if broken or not (at.deep or identifier == LEDGER):
             yield from broken
         elif identifier == LEDGER:
-            yield from _ledger(table)
+            try:  # what keeps a run from reading it
+                rows_of(table)
+            except UnavailableError as error:
+                yield _broken(LEDGER, error.why)
         else:
             yield from rows(at, table)
-
-
-def _ledger(table: Table) -> Iterator[Finding]:
-    """What keeps a run from reading the ledger."""
-    try:
-        rows_of(table)
-    except UnavailableError as error:
-        yield _broken(LEDGER, error.why)
 
 
 def _newest(at: Examination) -> Release | None:
@@ -163,11 +158,6 @@ def _lost_release(at: Examination) -> Release | None:
     if newest is None or any(TableName.parse(name) in at.locations for name in newest.tables):
         return None
     return newest
-
-
-def _is_there(at: Examination, table: ReleasedTable) -> bool:
-    location = table.metadata_location
-    return bool(at.tables.io(location).new_input(location).exists())
 
 
 def _table(at: Examination, newest: Release, name: str, table: ReleasedTable) -> Iterator[Finding]:
@@ -248,7 +238,8 @@ def _files(at: Examination, identifier: TableName, table: Table) -> Iterator[Fin
         yield _broken(identifier, error.why)
         return
     root = uri(table.metadata.location.rstrip("/"))
-    there = _sizes(at, root, "" if whole else "metadata")
+    listed = object_store(root, at.environment.catalog_properties).entries("" if whole else "metadata")
+    there = {f"{root}/{item.key}": item.size for item in listed}
     for path, size in sorted(wanted.items()):
         found = there.get(uri(path))
         if not uri(path).startswith(f"{root}/"):
@@ -257,12 +248,6 @@ def _files(at: Examination, identifier: TableName, table: Table) -> Iterator[Fin
             yield _broken(identifier, f"{path} is missing")
         elif found != size:
             yield _broken(identifier, f"{path} has {found} bytes, not {size}")
-
-
-def _sizes(at: Examination, root: str, folder: str) -> dict[str, int]:
-    """Every file below a table's folder, by one listing."""
-    store = object_store(root, at.environment.catalog_properties)
-    return {f"{root}/{item.key}": item.size for item in store.entries(folder)}
 
 
 def _broken(identifier: TableName, why: str) -> Finding:

@@ -70,9 +70,8 @@ def check_container(content: bytes) -> None:
     decoder = StreamingBinaryDecoder(content)
     if decoder.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it is no Avro file")
-    while (
-        entries := decoder.read_int()
-    ):  # the header's map, in blocks; a negative count is followed by a size
+    # the header's map, in blocks; a negative count is followed by a size
+    while entries := decoder.read_int():
         if entries < 0:
             entries = -entries
             decoder.read_int()

@@ -43,9 +43,8 @@ class CsvRecords:
 
     def __init__(self, feed: Feed) -> None:
         self._quote, self._delimiter = feed.quote.encode(), feed.delimiter.encode()
-        self._blank_lines_count = (
-            len(feed.columns) == 1
-        )  # of one column, a blank line is a record without a value
+        # of one column, a blank line is a record without a value
+        self._blank_lines_count = len(feed.columns) == 1
         self._bounds: Marks | None = None
         if len(self._delimiter) == 1:  # what may stand at the outer side of a quote
             self._bounds = np.zeros(256, np.bool_)

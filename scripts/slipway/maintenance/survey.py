@@ -273,7 +273,7 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
     following = [*entries[1:], (location, _moment(metadata.last_updated_ms))]  # one too many without entries
     return TableHistory(
         location=location,
-        snapshot_id=_text(metadata.current_snapshot_id),
+        snapshot_id=None if (current := metadata.current_snapshot_id) is None else str(current),
         snapshots={str(one.snapshot_id): _moment(one.timestamp_ms) for one in metadata.snapshots},
         refs={name: str(ref.snapshot_id) for name, ref in metadata.refs.items()},
         release_tags=release_tags(metadata),
@@ -288,10 +288,6 @@ def _table(metadata: TableMetadata, location: str, releases: list[Release]) -> T
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _text(number: int | None) -> str | None:
-    return None if number is None else str(number)
 
 
 _FOLDERS = ("data", "metadata")

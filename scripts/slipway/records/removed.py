@@ -32,10 +32,8 @@ def run_ids(store: ObjectStore) -> Iterator[str]:
         if number and removed is None:
             try:
                 removed = removed_runs(store)
-            except (
-                DamagedError
-            ):  # slipway doctor tells of it; all folders but one that is half gone are right
-                removed = {}
+            except DamagedError:
+                removed = {}  # slipway doctor tells of it; all folders but one that is half gone are right
         if not removed or run_id not in removed:
             yield run_id
 

@@ -60,7 +60,8 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     manifest, described = _manifest(environment, run)
     commit = git.resolve(project, str(manifest.code.commit))
     tables = Tables(environment)
-    pins, expired = _pins(tables, manifest)
+    pins = {name: location for name, (location, _) in inputs_of(manifest).items()}
+    expired = [name for name, location in pins.items() if not _is_there(tables, name, location)]
     made = made_by(manifest)
     if expired:
         lost = [_expired(node, expired) for node in made.values()]
@@ -116,12 +117,6 @@ def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[
             f"Run {found.run_id} cannot be replayed", "it has no manifest of dbt", "Choose another"
         )
     return manifest, described
-
-
-def _pins(tables: Tables, manifest: RunManifest) -> tuple[dict[str, str], list[str]]:
-    """Metadata files of the inputs by table, and the inputs that are gone."""
-    wanted = {name: location for name, (location, _) in inputs_of(manifest).items()}
-    return wanted, [name for name, location in wanted.items() if not _is_there(tables, name, location)]
 
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:

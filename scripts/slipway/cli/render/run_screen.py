@@ -9,7 +9,7 @@ from slipway.cli.render import figures, output
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:
-    from slipway.records.run_manifest import LandedFile, Node, Outstanding, RunManifest, TestResult
+    from slipway.records.run_manifest import LandedFile, Node, Outstanding, RunManifest
     from slipway.runs.history import RunDetails
 
 
@@ -156,11 +156,8 @@ def _tests(manifest: RunManifest) -> None:
     )
     _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if test.volatile])
     found = [test for test in tests.results if test.status not in _GOOD]
-    _list("", [_test(test) for test in sorted(found, key=lambda test: test.status)])
-
-
-def _test(test: TestResult) -> str:
-    return f"{test.status}: {test.name}: {figures.one_line(test.message)}"
+    found.sort(key=lambda test: test.status)
+    _list("", [f"{test.status}: {test.name}: {figures.one_line(test.message)}" for test in found])
 
 
 def _balance(manifest: RunManifest) -> None:

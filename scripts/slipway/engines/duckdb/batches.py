@@ -329,11 +329,12 @@ class BatchedTable:
         with Scratch(cursor) as scratch:
             rows = scratch.table(f"as {rows}") if request.once else f"({rows})"
             self.left_out.append(left_out(cursor, rows, window, field))
-            new = self._copy(cursor, transaction, request, f"from {rows} where {window.condition(field)}")
+            to = Destination.of(transaction, request)
+            new = copying.copy(cursor, f"from {rows} where {window.condition(field)}", to)
         read = engine.bytes_read(cursor)
         with self._lock:
             self._read = None if read is None or self._read is None else self._read + read
-            added = copying.data_files(cursor, new, Destination.of(transaction, request))
+            added = copying.data_files(cursor, new, to)
             self._replace(cursor, request, window, new, added, last=last)
             self._rows += sum(file.records for file in new)
         return sum(file.records for file in new)
@@ -415,11 +416,6 @@ class BatchedTable:
         transaction._stage(self._updates)
         return transaction
 
-    def _copy(
-        self, cursor: duckdb.DuckDBPyConnection, transaction: Staging, request: WriteRequest, select: str
-    ) -> list[WrittenFile]:
-        return copying.copy(cursor, select, Destination.of(transaction, request))
-
     def _replace(
         self,
         cursor: duckdb.DuckDBPyConnection,
@@ -442,11 +438,9 @@ class BatchedTable:
         if mixed:
             kept = f"from {files_relation(mixed, target)} as {DEST} where ({condition}) is not true"
             self._carries = True
-            rest = self._copy(cursor, transaction, request, kept)
-            written, added = (
-                [*written, *rest],
-                [*added, *copying.data_files(cursor, rest, Destination.of(transaction, request))],
-            )
+            to = Destination.of(transaction, request)
+            rest = copying.copy(cursor, kept, to)
+            written, added = [*written, *rest], [*added, *copying.data_files(cursor, rest, to)]
         going = {file.file_path for file in gone}
 
         def stays() -> list[DataFile]:

@@ -160,9 +160,8 @@ def execute(
         with suppress(duckdb.Error):
             if statements[0].type == StatementType.TRANSACTION:  # else every later statement fails, too
                 cursor.rollback()
-            elif (
-                len(statements) > 1 and statements[0].type == StatementType.SET
-            ):  # takes its place inside of one
+            elif len(statements) > 1 and statements[0].type == StatementType.SET:
+                # takes its place inside of one
                 cursor.execute(statements[-1])
         raise
     return rows

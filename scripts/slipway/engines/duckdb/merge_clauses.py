@@ -123,7 +123,9 @@ class _Reader:
             hint = ", use when_not_matched with by: source" if key.endswith("by_source") else ""
             self.wrong.append(f"merge_clauses.{key} is unknown{hint}")
         matched = list(self._clauses(given, "when_matched", self._default_update()))
-        others = list(self._clauses(given, "when_not_matched", self._default_insert()))
+        condition = self.config.get("merge_insert_condition")
+        insert = {"action": "insert", "condition": condition, "mode": "by_name"}
+        others = list(self._clauses(given, "when_not_matched", insert))
         by_source = [clause for clause in others if clause.when.endswith("BY SOURCE")]
         return MergeClauses(
             matched,
@@ -143,13 +145,6 @@ class _Reader:
             "condition": self.config.get("merge_update_condition"),
             "mode": "explicit" if any(explicit.values()) else "by_name",
             "update": explicit,
-        }
-
-    def _default_insert(self) -> dict[str, Any]:
-        return {
-            "action": "insert",
-            "condition": self.config.get("merge_insert_condition"),
-            "mode": "by_name",
         }
 
     def _clauses(self, given: Mapping[str, Any], kind: str, default: dict[str, Any]) -> Iterator[Clause]:

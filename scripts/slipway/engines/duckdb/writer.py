@@ -193,9 +193,8 @@ class _Write:
         select = schema.casts(query, target, source)
         if self.full or base is None:
             names = [field.name for field in query.fields]
-            merge_clauses(
-                request.merge, names, complete=True, model=request.model
-            )  # refused before it is used
+            # refused before it is used
+            merge_clauses(request.merge, names, complete=True, model=request.model)
             check_later(self.cursor, request, target, select)
             return rewrite.Rewrite([], select)
         part = part_of(request, query, target)

@@ -176,9 +176,8 @@ class RestMover(UpdateMover):
 
     def forward_all(self, items: Sequence[StagedTable]) -> None:
         """By one request; what the server does not take so, one after the other."""
-        if any(
-            item.retires or item.registers for item in items
-        ):  # no server drops or registers by such a request
+        # no server drops or registers by such a request
+        if any(item.retires or item.registers for item in items):
             self.whole = False
             super().forward_all(items)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -34,7 +34,8 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
             (_update, [item for item in in_order if item.base is not None and not item.retires]),
             (_insert, [item for item in in_order if item.base is None]),
         ):
-            for items in _parts(chosen):
+            for at in range(0, len(chosen), _AT_ONCE):
+                items = chosen[at : at + _AT_ONCE]
                 if not step(session, sql, items):
                     session.rollback()
                     return _elsewhere(session, sql, items)
@@ -52,7 +53,13 @@ def locations(catalog: Catalog) -> dict[TableName, str]:
 
 def _update(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) -> bool:
     """Move tables that are there, if each is still at its base."""
-    to = case(*((_is(item), item.table.metadata_location) for item in items))
+    namespace, name = IcebergTables.table_namespace, IcebergTables.table_name
+    to = case(
+        *(
+            ((namespace == item.identifier[0]) & (name == item.identifier[1]), item.table.metadata_location)
+            for item in items
+        )
+    )
     moved: Any = session.execute(
         update(IcebergTables)
         .where(*_at_base(sql, items))
@@ -97,15 +104,6 @@ def _elsewhere(session: Session, sql: SqlCatalog, items: Sequence[StagedTable]) 
 def _rows(sql: SqlCatalog, items: Sequence[StagedTable]) -> tuple[ColumnElement[bool], ...]:
     names = tuple_(IcebergTables.table_namespace, IcebergTables.table_name)
     return IcebergTables.catalog_name == sql.name, names.in_([item.identifier for item in items])
-
-
-def _is(item: StagedTable) -> ColumnElement[bool]:
-    namespace, name = item.identifier
-    return (IcebergTables.table_namespace == namespace) & (IcebergTables.table_name == name)
-
-
-def _parts(items: Sequence[StagedTable]) -> Iterator[Sequence[StagedTable]]:
-    return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))
 
 
 def _locations(session: Session, catalog: str) -> dict[TableName, str]:
