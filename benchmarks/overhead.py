@@ -1,4 +1,4 @@
-"""What slipway adds to dbt: each of many tiny tables, and a run in which nothing changed. Whole commands, as typed."""
+"""What slipway adds to dbt: each of many tiny tables, and runs in which one model or nothing changed. Whole commands, as typed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _SLIPWAY = ("slipway.cli.main",)
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Measure projects of tiny models."""
     built = _builds(folder, scale)
-    figures, details = _unchanged(folder, scale)
-    return [*built[0], *figures], [*built[1], *details]
+    figures, details = _changed(folder, scale)
+    more = _unchanged(folder, scale)
+    return [*built[0], *figures, *more[0]], [*built[1], *details, *more[1]]
 
 
 def _builds(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
@@ -42,6 +43,37 @@ def _builds(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
             NAME, f"{what}: on top of dbt's native table, start and publishing included", each, "ms/model", 60
         ),
         Figure(NAME, f"{what}: dbt run to native tables", ratio(*measured)),
+    ], [seconds(f"{NAME}, {what}", measured)]
+
+
+def _changed(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Runs after one model that no other reads was edited, compared with dbt's run of that model, to native tables and with slipway."""
+    ours = project.make(folder / "changed", scale.models, slipway=True, tests=True)
+    native = project.make(folder / "changed-native", scale.models, slipway=False, tests=True)
+    ours.seconds(*_SLIPWAY, "run")
+    native.seconds(*_DBT, "run")
+    model = f"model_{scale.models - 1}"
+    commands = (
+        (native, (*_DBT, "run", "--select", model)),
+        (ours, (*_DBT, "run", "--select", model)),
+        (ours, (*_SLIPWAY, "run", "--select", model)),
+        (ours, (*_SLIPWAY, "run")),
+    )
+    names = ("dbt run --select, native", "dbt run --select", "slipway run --select", "slipway run")
+    measured = [Measured(name) for name in names]
+    for turn in range(scale.repeats + scale.apart):
+        for at, ((one, command), result) in enumerate(zip(commands, measured, strict=True)):
+            one.change(model, 1000 + 10 * turn + at)
+            taken = one.seconds(*command)
+            if turn or not scale.apart:
+                result.seconds.append(taken)
+    what = f"{scale.models} models and {2 * scale.models} tests, one changed"
+    return [
+        Figure(
+            NAME, f"{what}: slipway run to dbt run --select of it", ratio(measured[3], measured[1]), goal=1.15
+        ),
+        Figure(NAME, f"{what}: slipway run --select to dbt run --select", ratio(measured[2], measured[1])),
+        Figure(NAME, f"{what}: dbt run --select to the same with native tables", ratio(*measured[1::-1])),
     ], [seconds(f"{NAME}, {what}", measured)]
 
 
