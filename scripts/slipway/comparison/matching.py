@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway.comparison.relations import Column, Pair, Profile, as_text, emptiness, read_side
+from slipway.comparison.relations import Column, Pair, Profile, as_text, read_side
 from slipway.comparison.results import (
     ColumnComparison,
     Coverage,
@@ -102,17 +102,30 @@ def compare_as_multiset(name: str, pair: Pair) -> TableComparison:
     notes = ["tolerances need a key and were not applied"] * any(column.tolerance for column in pair.columns)
     return TableComparison(
         name=name,
-        coverage=Coverage(
-            method=Method.MULTISET,
-            columns=tuple(column.name for column in pair.columns),
-            notes=(*notes, *emptiness(base, head)),
-        ),
+        coverage=_coverage(pair, Method.MULTISET, base, head, notes),
         base=Side(rows=base.rows),
         head=Side(rows=head.rows),
         rows=RowCounts(added=added, removed=removed, identical=base.rows - removed),
         columns=columns,
         added_examples=added_examples,
         removed_examples=removed_examples,
+    )
+
+
+def _coverage(
+    pair: Pair,
+    method: Method,
+    base: Profile,
+    head: Profile,
+    notes: Sequence[str],
+    keys: Sequence[Column] = (),
+) -> Coverage:
+    empty = () if base.rows or head.rows else ("both sides are empty",)
+    return Coverage(
+        method=method,
+        key=tuple(key.name for key in keys),
+        columns=tuple(column.name for column in pair.columns),
+        notes=(*notes, *empty),
     )
 
 
@@ -173,12 +186,7 @@ def compare_by_key(name: str, pair: Pair, keys: Sequence[Column]) -> TableCompar
     ]
     return TableComparison(
         name=name,
-        coverage=Coverage(
-            method=Method.KEY,
-            key=tuple(key.name for key in keys),
-            columns=tuple(column.name for column in pair.columns),
-            notes=(*notes, *emptiness(base, head)),
-        ),
+        coverage=_coverage(pair, Method.KEY, base, head, notes, keys),
         base=Side(rows=base.rows),
         head=Side(rows=head.rows),
         rows=rows,

@@ -69,7 +69,6 @@ class ComparisonPolicy(BaseModel):
 
     Args:
         key: columns that identify a row; empty means that whole rows are compared as a multiset.
-        key_source: where the key was found.
         tolerances: by column name.
         expected: declared changes.
     """
@@ -77,7 +76,6 @@ class ComparisonPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: tuple[str, ...] = ()
-    key_source: Literal["compare_key", "unique_key", "primary_key"] | None = None
     tolerances: dict[str, Tolerance] = Field(default_factory=dict)
     expected: tuple[ExpectedChange, ...] = ()
 
@@ -105,7 +103,7 @@ def parse_policy(
         for name in sorted(config)
         if name.startswith("compare_") and name not in KEYS
     ]
-    key, source = _key(config, constraints, columns or {}, findings)
+    key = _key(config, constraints, columns or {}, findings)
     tolerances = _tolerances(config.get("compare_tolerance"), findings)
     expected = _expected(config.get("compare_expected"), findings)
     if findings:
@@ -114,7 +112,7 @@ def parse_policy(
             "; ".join(findings),
             "Correct them in the model's config; docs/reference/comparison.md lists the keys",
         )
-    return ComparisonPolicy(key=key, key_source=source, tolerances=tolerances, expected=expected)
+    return ComparisonPolicy(key=key, tolerances=tolerances, expected=expected)
 
 
 def _key(
@@ -122,27 +120,26 @@ def _key(
     constraints: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Mapping[str, Any]],
     findings: list[str],
-) -> tuple[tuple[str, ...], Literal["compare_key", "unique_key", "primary_key"] | None]:
+) -> tuple[str, ...]:
     declared = config.get("compare_key")
     if declared is not None:
         names = _names(declared)
         if names is None:
             findings.append(f"compare_key is {declared!r}, expected a column name or a list of them")
-        return names or (), "compare_key"
+        return names or ()
     unique = _names(config.get("unique_key"))
     # dbt also takes an SQL expression as unique_key; only column names identify rows on both sides.
     if unique and all(_PLAIN_NAME.fullmatch(name) for name in unique):
-        return unique, "unique_key"
+        return unique
     for constraint in constraints:
         names = _names(constraint.get("columns"))
         if constraint.get("type") == "primary_key" and names:
-            return names, "primary_key"
-    by_column = tuple(
+            return names
+    return tuple(
         name
         for name, column in columns.items()
         if any(constraint.get("type") == "primary_key" for constraint in column.get("constraints") or ())
     )
-    return by_column, "primary_key" if by_column else None
 
 
 def _names(value: object) -> tuple[str, ...] | None:

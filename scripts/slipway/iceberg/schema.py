@@ -11,7 +11,7 @@ from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, quote
+from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, quote, unquoted
 from slipway.names import Kind, nearest, shown, twins, why_not
 
 Columns = Sequence[tuple[str, DuckDBPyType]]
@@ -124,10 +124,7 @@ def fingerprint(schema: Schema) -> str:
 
 def find_column(schema: Schema, text: str) -> ice.NestedField | None:
     """The column that configuration names, in double quotes or as it is; upper and lower case are one."""
-    name = text.strip()
-    if name.startswith('"') and name.endswith('"') and len(name) > 1:
-        name = name[1:-1].replace('""', '"')
-    return top_level(schema, text) or top_level(schema, name)
+    return top_level(schema, text) or top_level(schema, unquoted(text.strip()))
 
 
 def column_named(schema: Schema, text: str, where: str) -> ice.NestedField:

@@ -162,6 +162,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def unquoted(name: str) -> str:
+    """A name as it is, which may be written in double quotes."""
+    is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    return name[1:-1].replace('""', '"') if is_quoted else name
+
+
 def exact(path: str) -> str:
     """A path for ``read_csv`` and ``read_parquet``, which would take ``[1]``, ``*`` and ``?`` for patterns."""
     return _PATTERN.sub(r"[\1]", path)
@@ -186,14 +192,8 @@ def same_type(left: ice.IcebergType, right: ice.IcebergType) -> bool:
 
 def shape(kind: ice.IcebergType) -> object:
     """A type without its field ids, comparable and hashable."""
-    match kind:
-        case ice.StructType():
-            return ("struct", tuple((f.name, shape(f.field_type)) for f in kind.fields))
-        case ice.ListType():
-            return ("list", shape(kind.element_type))
-        case ice.MapType():
-            return ("map", shape(kind.key_type), shape(kind.value_type))
-    return str(kind)
+    inner = tuple((one.name, shape(one.field_type)) for one in parts_of(kind))
+    return (type(kind), inner) if inner else str(kind)
 
 
 def promotable(old: ice.IcebergType, new: ice.IcebergType) -> bool:

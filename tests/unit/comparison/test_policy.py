@@ -26,7 +26,6 @@ def test_reads_every_setting() -> None:
         },
     )
     assert policy.key == ("revenue_date", "country")
-    assert policy.key_source == "compare_key"
     assert policy.tolerances == {
         "net_revenue": Tolerance(absolute=Decimal("0.01"), relative=Decimal("0.000000001"))
     }
@@ -40,21 +39,20 @@ def test_reads_every_setting() -> None:
 
 def test_nothing_declared_means_no_key_and_no_leniency() -> None:
     policy = parse_policy("lines", {"materialized": "table"})
-    assert (policy.key, policy.key_source, policy.tolerances, policy.expected) == ((), None, {}, ())
+    assert (policy.key, policy.tolerances, policy.expected) == ((), {}, ())
 
 
 @pytest.mark.parametrize(
-    ("config", "constraints", "columns", "key", "source"),
+    ("config", "constraints", "columns", "key"),
     [
-        pytest.param({"unique_key": "id"}, [], {}, ("id",), "unique_key", id="unique-key-text"),
-        pytest.param({"unique_key": ["a", "b"]}, [], {}, ("a", "b"), "unique_key", id="unique-key-list"),
-        pytest.param({"unique_key": "a || b"}, [], {}, (), None, id="unique-key-expression"),
+        pytest.param({"unique_key": "id"}, [], {}, ("id",), id="unique-key-text"),
+        pytest.param({"unique_key": ["a", "b"]}, [], {}, ("a", "b"), id="unique-key-list"),
+        pytest.param({"unique_key": "a || b"}, [], {}, (), id="unique-key-expression"),
         pytest.param(
             {"unique_key": "a || b"},
             [{"type": "not_null", "columns": ["c"]}, {"type": "primary_key", "columns": ["a", "b"]}],
             {},
             ("a", "b"),
-            "primary_key",
             id="model-constraint",
         ),
         pytest.param(
@@ -66,15 +64,10 @@ def test_nothing_declared_means_no_key_and_no_leniency() -> None:
                 "c": {},
             },
             ("a",),
-            "primary_key",
             id="column-constraint",
         ),
-        pytest.param(
-            {"compare_key": "x", "unique_key": "id"}, [], {}, ("x",), "compare_key", id="own-key-first"
-        ),
-        pytest.param(
-            {"compare_key": [], "unique_key": "id"}, [], {}, (), "compare_key", id="whole-rows-on-purpose"
-        ),
+        pytest.param({"compare_key": "x", "unique_key": "id"}, [], {}, ("x",), id="own-key-first"),
+        pytest.param({"compare_key": [], "unique_key": "id"}, [], {}, (), id="whole-rows-on-purpose"),
     ],
 )
 def test_default_key(
@@ -82,10 +75,9 @@ def test_default_key(
     constraints: list[dict[str, Any]],
     columns: dict[str, dict[str, Any]],
     key: tuple[str, ...],
-    source: str | None,
 ) -> None:
     policy = parse_policy("model", config, constraints=constraints, columns=columns)
-    assert (policy.key, policy.key_source) == (key, source)
+    assert policy.key == key
 
 
 @pytest.mark.parametrize(

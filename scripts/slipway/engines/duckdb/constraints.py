@@ -217,14 +217,13 @@ def _counts(
     cursor: duckdb.DuckDBPyConnection, model: str, expressions: Sequence[str], relation: str
 ) -> Sequence[int]:
     try:
-        row = cursor.execute(f"select {', '.join(expressions)} from {relation}").fetchone()
+        (row,) = cursor.execute(f"select {', '.join(expressions)} from {relation}").fetchall()
     except (duckdb.BinderException, duckdb.ParserException) as error:
         raise ConfigError(
             f"{model}: its constraints cannot be checked",
             first_line(error),
             "Correct the constraint's columns or expression",
         ) from None
-    assert row is not None
     return row
 
 
@@ -249,12 +248,11 @@ def _named(columns: Sequence[str]) -> tuple[str, ...]:
 
 def _normal(cursor: duckdb.DuckDBPyConnection, kind: str, model: str, column: str) -> str:
     try:
-        row = cursor.execute(f"select typeof(null::{kind})").fetchone()
+        ((name,),) = cursor.execute(f"select typeof(null::{kind})").fetchall()
     except duckdb.Error:
         raise ContractError(
             f"{model}: column {column} declares data_type {kind}",
             "DuckDB has no such type",
             "Use a DuckDB type name",
         ) from None
-    assert row is not None
-    return str(row[0])
+    return str(name)

@@ -100,10 +100,9 @@ class _Copy:
         self.columns = ", ".join(quote(name) for name in self.names)
         self.helpers = [f"__partition_{number}" for number in range(len(self.partition))]
         self.width = row_width(destination.schema)
-        found = cursor.execute(
+        (found,) = cursor.execute(
             "select current_setting('threads')::bigint, parse_formatted_bytes(current_setting('memory_limit'))"
-        ).fetchone()
-        assert found is not None
+        ).fetchall()
         self.threads, self.memory = int(found[0]), int(found[1])
 
     def run(self, select: str) -> list[WrittenFile]:

@@ -85,11 +85,10 @@ def digest_of(
     zoned = any(isinstance(schema.find_type(number), ice.TimestamptzType) for number in schema.field_ids)
     # as text, a moment in a nested value would be written in the time zone of the profile
     with engine.setting(cursor, "TimeZone", "UTC") if zoned else nullcontext():
-        row = cursor.execute(
+        (row,) = cursor.execute(
             "select count(*), coalesce(sum(one::hugeint), 0), coalesce(sum(hash(one)::hugeint), 0) "
             f"from (select hash({arguments}) as one from {relation})"
-        ).fetchone()
-    assert row is not None
+        ).fetchall()
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
 
 

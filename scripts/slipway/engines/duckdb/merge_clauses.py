@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import ConfigError
-from slipway.iceberg.types import literal, quote
+from slipway.iceberg.types import literal, quote, unquoted
 
 DEST, SOURCE = "DBT_INTERNAL_DEST", "DBT_INTERNAL_SOURCE"
 
@@ -206,7 +206,7 @@ class _Reader:
         )
 
     def _set(self, expressions: Mapping[str, Any], columns: Sequence[str]) -> str:
-        overridden = {_bare(name).lower() for name in expressions}
+        overridden = {unquoted(name).lower() for name in expressions}
         parts = [f"{name} = {expression}" for name, expression in expressions.items()]
         parts += [
             f"{quote(name)} = {SOURCE}.{quote(name)}" for name in columns if name.lower() not in overridden
@@ -232,18 +232,12 @@ class _Reader:
         return f"INSERT ({', '.join(named)}) VALUES ({', '.join(given)})"
 
     def _column(self, name: str) -> str:
-        bare = _bare(name).lower()
+        bare = unquoted(name).lower()
         for column in self.columns:
             if column.lower() == bare:
                 return column
         self.wrong.append(f"column {name} is not in both the table and the query")
         return name
-
-
-def _bare(name: str) -> str:
-    if len(name) > 1 and name[0] == name[-1] == '"':
-        return name[1:-1].replace('""', '"')
-    return name
 
 
 def _has_form(value: Any, form: str) -> bool:

@@ -86,10 +86,9 @@ def check_keys(
     wanted = ", ".join(keys)
     nulls = " or ".join(f"{key} is null" for key in keys)
     twice = f"count(*) - count(distinct ({wanted}))" if distinct else "0"
-    row = cursor.execute(
+    (row,) = cursor.execute(
         f"select count(*), count(*) filter (where {nulls}), {twice} from {source}"
-    ).fetchone()
-    assert row is not None
+    ).fetchall()
     if row[1]:
         raise ContractError(
             f"{model}: {row[1]} rows have NULL in unique_key ({wanted})", fix="Filter or fill them"
@@ -131,10 +130,7 @@ def prune(
         if len(values) <= _FEW:
             filters.append(ice_filter.In(field.name, [_literal(value) for value in values]))  # type: ignore[misc,call-arg]
             continue
-        low, high = cursor.execute(f"select min({column}), max({column}) from {source}").fetchone() or (
-            None,
-            None,
-        )
+        ((low, high),) = cursor.execute(f"select min({column}), max({column}) from {source}").fetchall()
         filters.append(ice_filter.GreaterThanOrEqual(field.name, _literal(low)))  # type: ignore[misc,call-arg]
         filters.append(ice_filter.LessThanOrEqual(field.name, _literal(high)))  # type: ignore[misc,call-arg]
     return And(AlwaysTrue(), AlwaysTrue(), *filters)
