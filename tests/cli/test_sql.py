@@ -431,6 +431,38 @@ IN_THE_WAREHOUSE = [
 ]
 
 
+OF_THE_TABLE = [
+    "from raw.parcels, '{file}'",
+    'select count(*) from raw.parcels, "file://{file}"',
+    "from raw.parcels, query_table('{file}')",
+    "from raw.parcels, query_table('{folder}/' || '{name}')",
+    "from raw.parcels, E'{folder}/{escaped}'",
+    "from raw.parcels, $${file}$$",
+    "summarize '{file}' -- raw.parcels",
+    "pivot E'{folder}/{escaped}' on parcel using count(*) -- raw.parcels",
+    "explain analyze from '{file}', raw.parcels",
+]
+
+
+def test_data_files_of_a_table_are_no_tables(world: World) -> None:
+    """They hold what was deleted since, and have to be open to DuckDB while their table is read."""
+    from slipway.errors import UsageError
+    from slipway.query.queries import query as run_query
+
+    (task, *_) = world.workshop.table("raw.parcels").scan().plan_files()
+    folder, _, name = task.file.file_path.removeprefix("file://").rpartition("/")
+    given = {"file": f"{folder}/{name}", "folder": folder, "name": name}
+    given["escaped"] = name.replace(".parquet", "\\x2eparquet")
+    with pytest.MonkeyPatch.context() as patch:
+        for setting, value in world.env().items():
+            patch.setenv(setting, value)
+        for query in OF_THE_TABLE:
+            with pytest.raises(UsageError, match="is refused"):
+                run_query(query.format(**given), project_dir=world.workshop.project)
+        named = run_query("select 'x.parquet', count(*) from raw.parcels", project_dir=world.workshop.project)
+        assert list(named.rows()) == [("x.parquet", 6)]
+
+
 def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -> None:
     """The engine decides by the file it would open, so that it does not matter how a query leads there."""
     from slipway.errors import SlipwayError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -94,32 +95,57 @@ LISTS_BY_STATEMENT = """
 {% if execute %} select {{ load_result('found').data[0][0] }} as n {% else %} select 1 as n {% endif %}
 """
 LISTS_BY_MACRO = "{{ config(pre_hook='create or replace temp macro listed() as table from duckdb_tables()') }} from listed()"
+FOUND = "{{% if execute %}} {{% set found = {} %}} {{% endif %}} select {{{{ found }}}} as n"
+REFUSED = {
+    "lists": "select table_name from information_schema.tables",
+    "lists_first": LISTS,
+    "lists_by_statement": LISTS_BY_STATEMENT,
+    "lists_by_macro": LISTS_BY_MACRO,
+    "lists_by_pivot": "pivot duckdb_tables() on table_name using count(*)",
+    "lists_by_adapter": FOUND.format("adapter.execute('show all tables', fetch=true)[1].rows | length"),
+    "lists_by_attribute": FOUND.format(
+        "(adapter | attr('add_query'))('pragma show_tables')[1].fetchall() | length"
+    ),
+    "lists_by_dbt": FOUND.format("dbt.run_query('from duckdb_views()').rows | length"),
+    "lists_by_query": FOUND.format("adapter.get_column_schema_from_query('from duckdb_tables()') | length"),
+    "lists_in_hook": '{{ config(pre_hook="create temp table seen_here as from duckdb_tables()") }} select 1 as n',
+    "seen": "{{ config(materialized='view') }} from duckdb_tables()",
+}
+READS_BY_NAME = {
+    "by_name": "-- depends_on: {{ ref('latest') }}\nselect * from dev.curated.Other",
+    "by_text": "-- depends_on: {{ ref('latest') }}\nselect * from query_table('dev.curated.other')",
+    "by_jinja": FOUND.format("run_query('select count(*) from dev.curated.other').rows[0][0]")
+    + " from {{ ref('latest') }}",
+}
 
 
 def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
-    built.write("models/curated/latest.sql", "select 1 as k, 'a' as name")
     built.write("models/serving/asks.sql", ASKS)
-    built.write("models/serving/lists.sql", "select table_name from information_schema.tables")
-    built.write("models/serving/lists_first.sql", LISTS)
-    built.write("models/serving/lists_by_statement.sql", LISTS_BY_STATEMENT)
-    built.write("models/serving/lists_by_macro.sql", LISTS_BY_MACRO)
-    built.write("models/serving/seen.sql", "{{ config(materialized='view') }} from duckdb_tables()")
+    built.write("models/curated/other.sql", "select 2 as k")
+    built.write("models/curated/latest.sql", "-- depends_on: {{ ref('other') }}\nselect 1 as k, 'a' as name")
+    for name, code in {**REFUSED, **READS_BY_NAME}.items():
+        built.write(f"models/serving/{name}.sql", code)
+    built.write("models/serving/of_schema.sql", FOUND.format("adapter.check_schema_exists('dev', 'raw')"))
     built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
     before = built.locations()
     said = built.refused("build")
     assert before == built.locations()
     statuses = built.results()
-    assert {name for name, status in statuses.items() if status == "error"} == {
-        "lists",
-        "lists_first",
-        "lists_by_statement",
-        "lists_by_macro",
-        "seen",
-        "none_lost",
-    }
-    assert said.count("of DuckDB's catalog: there are only those that this run has read so far") >= 6
-    lists = ("lists", "lists_first", "lists_by_statement", "lists_by_macro", "seen")
-    built.remove(*(f"models/serving/{name}.sql" for name in lists))
+    refused = {*REFUSED, *READS_BY_NAME, "of_schema"}
+    assert {name for name, status in statuses.items() if status == "error"} == {*refused, "none_lost"}
+    for name in {*REFUSED, "none_lost"}:
+        assert re.search(
+            rf"{name} lists .*of DuckDB's catalog: there are only those that this run has read so far", said
+        )
+    for name in READS_BY_NAME:
+        assert f"{name} reads curated.other by its name: dbt does not know that it depends on it" in said
+    assert (
+        "of_schema calls adapter.check_schema_exists: DuckDB's catalog has only what this run has read"
+        in said
+    )
+    built.remove(*(f"models/serving/{name}.sql" for name in refused))
     built.remove("tests/dbt/none_lost.sql")
     built.dbt("build")
     assert built.rows("serving.asks", "columns", "n", "known") == [("k name", 1, True)]
+    (asks,) = (node for node in built.runs()[-1]["nodes"] if node["table"] == "serving.asks")
+    assert asks["volatile"] == "its Jinja asks about curated.nothing, which it does not read by ref or source"

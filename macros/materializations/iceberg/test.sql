@@ -8,6 +8,6 @@
         {%- do store_result('main', response=settings['response'], agate_table=settings['result']) -%}
         {{ return({'relations': []}) }}
     {%- endif -%}
-    {%- do slipway('check_listings', this, {'name': model.name, 'sql': compiled_code}) -%}
+    {%- do slipway('check_query', this, {'unique_id': model.unique_id, 'sql': compiled_code}) -%}
     {{ return(dbt.materialization_test_default()) }}
 {% endmaterialization %}

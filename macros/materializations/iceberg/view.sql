@@ -12,7 +12,7 @@
     {%- set settings = {'sql': compiled_code} -%}
     {%- do slipway('has_columns_from_data', this, settings) -%}
     {%- if settings['has_columns_from_data'] -%} {{ return(_view_of_rows()) }} {%- endif -%}
-    {%- do slipway('check_listings', this, {'name': model.name, 'sql': compiled_code, 'always': true}) -%}
+    {%- do slipway('check_query', this, {'unique_id': model.unique_id, 'sql': compiled_code, 'always': true}) -%}
     {{ return(dbt.materialization_view_default()) }}
 {% endmaterialization %}
 

@@ -23,6 +23,7 @@ from slipway.dbt.partial_groups import looked_at
 from slipway.dbt.renames import take_over
 from slipway.dbt.rendered import volatile_node
 from slipway.dbt.session import Session
+from slipway.dbt.undeclared import check_reads
 from slipway.dbt.volatility import check_listings
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.carry import NotCarriedError
@@ -135,6 +136,7 @@ def write_node(
     base = session.base(identifier)
     state = state_of(session, node, noted, base)
     check_listings(cursor, node.name, str(config["sql"]), session.volatility.made(), always=hooked)
+    check_reads(session, manifest, unique_id, str(config["sql"]))
     request = _request(session, node, identifier, state, config)
     if batch := config.get("batch"):
         window = window_of(manifest, unique_id, batch)

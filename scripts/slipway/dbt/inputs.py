@@ -51,6 +51,12 @@ def consumed(session: Session, identifier: TableName, database: str, source: Tab
     return found
 
 
+def relation_of(session: Session, manifest: Any, unique_id: str) -> tuple[str, str, str]:
+    """Database, schema and name of a table that a node reads, where this run reads it."""
+    database, identifier = _relation(session, manifest, unique_id)
+    return database, *identifier
+
+
 def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableName]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,19 @@ from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
-from slipway.dbt import build, conclude, describe, frames, hooks, increments, invocation, outdated, seeds
+from slipway.dbt import (
+    build,
+    conclude,
+    describe,
+    frames,
+    hooks,
+    increments,
+    invocation,
+    jinja_adapter,
+    outdated,
+    seeds,
+    undeclared,
+)
 from slipway.dbt.configuration import refuse_in_batches
 from slipway.dbt.describe import own_columns
 from slipway.dbt.inputs import consumed
@@ -29,7 +42,7 @@ from slipway.dbt.session import Session
 from slipway.dbt.volatility import check_listings
 from slipway.engines.duckdb import engine, spill
 from slipway.environments.profiles import Profile
-from slipway.errors import ContractError, SlipwayError
+from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
 
@@ -49,6 +62,7 @@ class Plugin(BasePlugin):
         """Called by dbt-duckdb once per process; opens nothing yet."""
         global _current
         _current = self
+        jinja_adapter.install(self)
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._invocation: str | None = None
@@ -94,15 +108,10 @@ class Plugin(BasePlugin):
         """Carry out one operation of the macros; an error is the node's error."""
         assert target_config.location is not None
         operation = getattr(self, f"op_{target_config.location.path}")
-        try:
+        with _as_dbt_error():
             self.session.secret.renew(thread_cursor())
             with spill.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
                 operation(target_config.relation, target_config.config)
-        except SlipwayError as error:
-            invocation.current.refusal = invocation.current.refusal or error
-            raise DbtRuntimeError(error.line()) from error
-        except duckdb.Error as error:
-            raise DbtRuntimeError(str(error)) from error
 
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-start: land files, take over a failed candidate on retry."""
@@ -160,11 +169,39 @@ class Plugin(BasePlugin):
         written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
         config["rebuild" if isinstance(written, str) else "response"] = written
 
-    def op_check_listings(self, relation: Any, config: dict[str, Any]) -> None:
-        """Refuse a query that asks DuckDB's catalog which tables there are, and note what one of a node's Jinja depends on."""
-        made, always = self.session.volatility.made(), bool(config.get("always"))
-        check_listings(thread_cursor(), config["name"], config["sql"], made, always=always)
-        self.session.volatility.note(config.get("rendering", ""), config["sql"])
+    def op_check_query(self, relation: Any, config: dict[str, Any]) -> None:
+        """Refuse a query that asks DuckDB's catalog which tables there are, or reads a table that dbt does not know of."""
+        node = manifest_node(self.manifest, config["unique_id"])
+        self._check_query(node, config["sql"], always=bool(config.get("always")))
+
+    def look(self, node: Any, sql: str, *, compiles: bool) -> None:
+        """Refuse the same of a query that a node's Jinja runs, and note what else its result depends on."""
+        with _as_dbt_error():
+            self._check_query(node, sql, always=False)
+            if compiles:
+                self.session.volatility.note(node.unique_id, sql)
+
+    def ask(self, node: Any, relation: tuple[str, str, str]) -> None:
+        """Note that a node's Jinja asks about a table of which dbt does not know that the node depends on it."""
+        if not undeclared.reads(self.session, self.manifest, node.unique_id, relation):
+            self.note(
+                node,
+                f"its Jinja asks about {'.'.join(relation[1:])}, which it does not read by ref or source",
+            )
+
+    def note(self, node: Any, why: str) -> None:
+        """Note what else than its key a node's Jinja depends on."""
+        self.session.volatility.rendered[node.unique_id] = why
+
+    def refuse(self, error: ConfigError) -> None:
+        """Raise an error of a node's Jinja as dbt takes it."""
+        with _as_dbt_error():
+            raise error
+
+    def _check_query(self, node: Any, sql: str, *, always: bool) -> None:
+        made, cursor = self.session.volatility.made(), thread_cursor()
+        check_listings(cursor, node.name, sql, made, always=always)
+        undeclared.check_reads(self.session, self.manifest, node.unique_id, sql)
 
     def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
         """Put a seed's rows into the in-memory database, to be written from there."""
@@ -294,6 +331,18 @@ class Plugin(BasePlugin):
         self._invocation = get_invocation_id()
         invocation.current.session = self._session
         return self._session
+
+
+@contextlib.contextmanager
+def _as_dbt_error() -> Iterator[None]:
+    """Raise what goes wrong as dbt takes it, which makes it the node's error."""
+    try:
+        yield
+    except SlipwayError as error:
+        invocation.current.refusal = invocation.current.refusal or error
+        raise DbtRuntimeError(error.line()) from error
+    except duckdb.Error as error:
+        raise DbtRuntimeError(str(error)) from error
 
 
 def thread_cursor() -> duckdb.DuckDBPyConnection:

@@ -14,9 +14,6 @@ from slipway.dbt.volatility import Volatility, volatile_of
 
 _OF_THE_RUN = frozenset({"invocation_id", "run_started_at"})
 _OF_MODULES = frozenset({"now", "today", "utcnow"})
-# SQL by other ways than run_query, whose queries are looked at one by one
-_RUNS_SQL = frozenset({"add_query", "load_result", "statement"})
-_RUN_BY_ADAPTER = frozenset({"execute"})
 
 
 def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: str | None) -> str:
@@ -32,7 +29,7 @@ def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: 
         if used := looked_at(sources_of(manifest, manifest_node(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
         if reason := volatility.rendered.get(name, ""):
-            return f"a query that its Jinja runs depends on more: {reason}"
+            return reason
     return volatile_of(volatility, manifest_node(manifest, unique_id), query)
 
 
@@ -51,7 +48,7 @@ def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, qu
     if used := looked_at([*fixtures, *sources_of(manifest, tested)]):
         return f"its Jinja uses {', '.join(used)}"
     if found := volatility.rendered.get(unique_id, ""):
-        return f"a query that its Jinja runs depends on more: {found}"
+        return found
     return next(filter(None, map(volatility.why_without_tables, queries)), "")
 
 
@@ -64,13 +61,9 @@ def looked_at(sources: Iterable[str]) -> list[str]:
         for tokens in parts:
             for at, (kind, text) in enumerate(tokens):
                 before = tokens[at - 1][1] if at else ""
-                if kind != "name" or (before == "." and text in _OF_THE_RUN | _RUNS_SQL - {"add_query"}):
+                if kind != "name" or (before == "." and text in _OF_THE_RUN):
                     continue
-                if (
-                    text in _OF_THE_RUN | _RUNS_SQL
-                    or (has_modules and before == "." and text in _OF_MODULES)
-                    or (before == "." and text in _RUN_BY_ADAPTER and tokens[at - 2][1] == "adapter")
-                ):
+                if text in _OF_THE_RUN or (has_modules and before == "." and text in _OF_MODULES):
                     found.add(text)
     return sorted(found)
 

@@ -60,6 +60,11 @@ class Views:
         with self._lock:
             return self._versions.get(name)
 
+    def names(self) -> list[tuple[str, str, str]]:
+        """Relations that are shown."""
+        with self._lock:
+            return list(self._versions)
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query on the connection of the views."""
         with self._lock:

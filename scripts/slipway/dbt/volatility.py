@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 
 _MAY_LIST = re.compile(
     # what `query` and `query_table` read is the value of an expression
-    r"\b(?:show|information_schema|duckdb_\w+|pragma_\w+|pg_\w+|sqlite_\w+)\b|\bquery(?:_table)?\W*\(",
+    r"\b(?:show\w*|information_schema|duckdb_\w+|pragma_\w+|database_list|pg_\w+|sqlite_\w+)\b|\bquery(?:_table)?\W*\(|\bdescribe\W*$",
     re.IGNORECASE,
 )
+_WITHOUT_PLAN = re.compile(
+    r"\binformation_schema\W*\.|\bduckdb_(?:col|con|dat|dep|ind|sch|seq|tab|vie)\w+\b|\bpg_\w+\b|\bsqlite_\w*(?:master|schema)\b"
+    r"|\bpragma_database_list\b|\bquery(?:_table)?\W*\(|\(\s*show\b",
+    re.IGNORECASE,
+)
+_EXPLAIN = re.compile(r"^\s*explain\b(\s+analyze\b)?", re.IGNORECASE)
 _LISTS = frozenset(
     f"DUCKDB_{what}"
     for what in (
@@ -67,22 +73,30 @@ def check_listings(
     if not always and not _MAY_LIST.search(sql) and not any(one in lowered for one in made):
         return
     try:
-        rows = cursor.execute(f"explain (format json) {sql}").fetchall()
-        functions = {
-            function for _, plan in rows for node in json.loads(plan) for function in _functions(node)
-        }
+        found = sorted({one for part in cursor.extract_statements(sql) for one in _listed(cursor, part, sql)})
     except (
         duckdb.Error,
         json.JSONDecodeError,
     ):  # what cannot be planned cannot be run, and the error is shown then
         return
-    if found := sorted(functions & _LISTS):
+    if found:
         raise ConfigError(
-            f"{name} lists {' and '.join(one.removeprefix('DUCKDB_').lower() for one in found)} of DuckDB's catalog",
+            f"{name} lists {' and '.join(found)} of DuckDB's catalog",
             "there are only those that this run has read so far, not what is published",
             "Name the tables with ref or source; adapter.get_relation and adapter.get_columns_in_relation answer from the "
             "Iceberg catalog, and slipway sql lists what is published",
         )
+
+
+def _listed(cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, sql: str) -> Iterator[str]:
+    """What a statement lists. DuckDB plans no PIVOT whose columns come from the data: of that the words are all there is."""
+    if not statement.query:
+        yield from ["tables"] if _WITHOUT_PLAN.search(sql) else []
+        return
+    query = _EXPLAIN.sub("", statement.query)
+    for _, plan in cursor.execute(f"explain (format json) {query}").fetchall():
+        for node in json.loads(plan):
+            yield from (one.removeprefix("DUCKDB_").lower() for one in _functions(node) if one in _LISTS)
 
 
 def _functions(plan: dict[str, Any]) -> Iterator[str]:
@@ -109,6 +123,8 @@ _PURE_TABLES = frozenset(
 )
 # of which the catalogue says that they do not change
 _CHANGING = frozenset({"current_localtime", "current_localtimestamp", "current_setting", "getvariable"})
+# what they read stands in no syntax tree
+_BY_TEXT = frozenset({"query", "query_table"})
 _BY_CHANCE = frozenset({"reservoir_quantile"})
 # DuckDB puts it around each subquery that may have one row only
 _HARMLESS = frozenset({"error"})
@@ -166,6 +182,19 @@ class Volatility:
         read = [node for node in nodes if node.get("type") == "BASE_TABLE" and node.get("schema_name")]
         return f"it reads the table {read[0]['schema_name']}.{read[0]['table_name']}" if read else ""
 
+    def tables_named(self, sql: str) -> set[_Name] | None:
+        """Database, schema and name of the tables that a query names with all three, None where its syntax does not tell."""
+        with self._lock:
+            answer = self._one("json_serialize_sql", sql)
+        nodes = list(_walk(answer))
+        if answer.get("error") or any(str(one.get("function_name", "")).lower() in _BY_TEXT for one in nodes):
+            return None
+        return {
+            (str(one["catalog_name"]), str(one["schema_name"]), str(one["table_name"]))
+            for one in nodes
+            if one.get("type") == "BASE_TABLE" and one.get("catalog_name")
+        }
+
     def plan(self, sql: str, named: str) -> dict[str, Any]:
         """The bound plan of a query, with conditions in it that stand for others.
 
@@ -194,7 +223,7 @@ class Volatility:
             sql: the query.
         """
         if unique_id and (why := self.why(sql)):
-            self.rendered[unique_id] = why
+            self.rendered[unique_id] = f"a query that its Jinja runs depends on more: {why}"
             self.forget()  # it may be no query, and make a function or a view
 
     def forget(self) -> None:
@@ -224,7 +253,7 @@ class Volatility:
             called = str(node.get("function_name", "")).lower()
             if called in own:
                 return f"it calls {called}, which is no function of DuckDB's own"
-            if called in _CHANGING:
+            if called in _CHANGING or called in _BY_TEXT:
                 return f"it calls {called}"
             if node.get("type") != "BASE_TABLE" or not node.get("catalog_name"):
                 continue

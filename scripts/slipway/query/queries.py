@@ -192,6 +192,7 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
             opened,
             None if files else reads,
         )
+        sandbox.check_paths(sql, reads)
         sandbox.shut(connection, reads, files=files)
         if _SHOW_TABLES.match(sql):
             sql = _table_list(cut)

@@ -26,7 +26,7 @@ _SETTINGS = frozenset(
     {"duckdb_settings", "current_setting", "pg_settings", "getenv", "duckdb_logs", "duckdb_logs_parsed"}
 )
 _SECRETS = frozenset({"duckdb_secrets", "which_secret"})
-_HIDDEN_SQL = frozenset({"query", "json_execute_serialized_sql"})
+_HIDDEN_SQL = frozenset({"query", "query_table", "json_execute_serialized_sql"})
 _FILES = frozenset(
     [
         "read_csv",
@@ -104,9 +104,29 @@ def check_names(sql: str, *, files: bool) -> None:
             raise UsageError(f"{name} is refused", "secrets are not shown", "Query tables")
         if called and name in _HIDDEN_SQL:
             raise UsageError(
-                f"{name} is refused", "it runs SQL that is not in the query", "Write that SQL itself"
+                f"{name} is refused",
+                "it reads what the query does not name",
+                "Write that SQL or table itself",
             )
         if called and name in _FILES and not files:
+            raise reads_files(name)
+
+
+def check_paths(sql: str, locations: Iterable[str]) -> None:
+    """Refuse a query that names a file of the tables themselves, which has to be allowed so that the tables can be read.
+
+    A data file holds rows that were deleted since, and is no whole table.
+
+    Args:
+        sql: the query.
+        locations: all files of the snapshots that are queried; their names are unique.
+
+    Raises:
+        UsageError: it does.
+    """
+    unescaped = sql.encode("latin-1", "backslashreplace").decode("unicode_escape", "replace")  # E'…'
+    for location in locations:
+        if (name := location.rpartition("/")[2]) in sql or name in unescaped:
             raise reads_files(name)
 
 

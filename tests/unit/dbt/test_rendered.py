@@ -15,16 +15,13 @@ from slipway.dbt.rendered import looked_at
         ("{% set d = modules.datetime %}select '{{ d.date.today() }}'", ["today"]),
         ("select '{{ modules.datetime.datetime.utcnow() }}'", ["utcnow"]),
         ("select '{{ invocation_id }}'", ["invocation_id"]),
-        (
-            "{% call statement('s', fetch_result=true) %}select 1{% endcall %}{{ load_result('s') }}",
-            ["load_result", "statement"],
-        ),
-        ("{% set r = adapter.execute('select 1', fetch=true) %}", ["execute"]),
         # DuckDB sees these itself, in the compiled SQL
         ("select now(), 'run_started_at' from {{ ref('a') }}", []),
         ("{# run_started_at #} select 1 -- statement", []),
         ("{% if execute %}{{ modules.re.sub('a', 'b', 'now') }}{% endif %}", []),
         ("{% set r = run_query('select 1') %}", []),
+        ("{% call statement('s', fetch_result=true) %}select 1{% endcall %}{{ load_result('s') }}", []),
+        ("{% set r = adapter.execute('select 1', fetch=true) %}", []),
         ("{{ config(materialized='table') }} select {{ var('now') }}", []),
     ],
 )

@@ -247,14 +247,12 @@ SHIMS = frozenset(
         "pin",
         "ref",
         "rows_added",
-        "run_query",
         "slice_predicate",
         "slipway",
         "source",
         "_is_unit_test_of_whole_input",
         "_slice_date",
         "_slice_values",
-        "statement",
     }
 )
 """Macros of Slipway's that models reach: they say which rows are read, and belong to the engine."""
