@@ -57,7 +57,7 @@ def command(
         return
     back = f"slipway rollback --to {proposal.last.number} --target {release.target} brings them back"
     output.result(
-        f"Release {release.number} in {release.target} retires {len(proposal.tables)} tables; {back}."
+        f"Release {release.number} in {release.target} retires {figures.plural(len(proposal.tables), 'table')}; {back}."
     )
 
 

@@ -65,7 +65,7 @@ def command(
     shows = "part of release" if proposal.partial else "release"
     output.line(
         f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}: "
-        f"{len(proposal.steps)} tables."
+        f"{figures.plural(len(proposal.steps), 'table')}."
     )
     if hold:
         _tell_hold(proposal)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slipway.cli import options
-from slipway.cli.render import output
+from slipway.cli.render import figures, output
 
 
 @click.group("site")
@@ -25,4 +25,4 @@ def build(target: str | None, output_dir: Path, project_dir: Path | None) -> Non
     from slipway.site.docs_site import build_site
 
     site = build_site(find_project(project_dir), target, options.made(output_dir))
-    output.line(f"{site.index}: {site.tables} tables. Open it in a browser.")
+    output.line(f"{site.index}: {figures.plural(site.tables, 'table')}. Open it in a browser.")

@@ -45,21 +45,22 @@ def resolve(project: Path, ref: str) -> str:
 def default_base(project: Path) -> tuple[str, str]:
     """What a change is compared with when nothing is named: the commit, and where it is.
 
-    That is where this branch was cut: of the places where it left a main branch, local or remote, the nearest. On a main
-    branch itself it is the last commit when there are uncommitted changes, otherwise the one before.
+    That is where this branch was cut: of the places where it left a main branch, local or remote, the nearest. Without a commit
+    of its own, and on a main branch itself, it is the last commit when there are uncommitted changes.
     """
     head = resolve(project, "HEAD")
+    changed = bool(_git(project, "status", "--porcelain", "--untracked-files=normal").stdout.strip())
     branch = _git(project, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
     cut: list[tuple[int, str, str]] = []
     for name in () if branch in _MAIN else _MAIN:
         done = _git(project, "merge-base", "HEAD", name)
         found = done.stdout.strip()
-        if done.returncode == 0 and found != head:
+        if done.returncode == 0 and (found != head or changed):
             since = _git(project, "rev-list", "--count", f"{found}..HEAD").stdout.strip()
             cut.append((int(since or 0), found, f"where this branch left {name}"))
     if cut:
         return min(cut, key=lambda item: item[0])[1:]
-    if _git(project, "status", "--porcelain", "--untracked-files=normal").stdout.strip():
+    if changed:
         return head, "the last commit"
     return resolve(project, "HEAD~1"), "the commit before the last"
 

@@ -480,6 +480,7 @@ def test_the_default_base_is_where_the_branch_was_cut(repository: Repository) ->
     assert default_base(repository.project) == (first, "the commit before the last")
     repository.git("checkout", "--quiet", "-b", "change")
     repository.write("notes.md", "on the branch")
+    assert default_base(repository.project) == (second, "where this branch left main"), "not committed yet"
     repository.commit()
     assert default_base(repository.project) == (second, "where this branch left main")
     repository.git("update-ref", "refs/remotes/origin/main", second)

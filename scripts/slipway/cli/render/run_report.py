@@ -123,8 +123,8 @@ def _headline(manifest: RunManifest) -> str:
         case Outcome.PUBLISHED:
             changed = sum(node.change in ("built", "same_content") for node in manifest.nodes)
             if manifest.scratch:
-                return f"Built {changed} tables{where}"
-            return f"Published release {manifest.release}, {changed} tables{where}."
+                return f"Built {figures.plural(changed, 'table')}{where}"
+            return f"Published release {manifest.release}, {figures.plural(changed, 'table')}{where}."
         case Outcome.UNCHANGED:
             return f"Nothing changed{where}: no release."
     return f"Not published ({manifest.outcome}){where}: {manifest.reason.rstrip('.')}."
