@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,77 +28,65 @@ from slipway.runs.replayable import is_history
 _INPUT_LAYERS = ("raw",)
 
 
-@dataclass(frozen=True)
-class CanaryOptions:
-    """What to compare.
+def canary(
+    project: Path,
+    target: str | None,
+    base: str | None,
+    variables: dict[str, Any],
+    select: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    keep: bool,
+) -> tuple[ComparisonReport, Path | None]:
+    """Build both versions and compare every table.
 
     Args:
         project: folder of dbt_project.yml, the head version.
         target: whose published inputs are read.
         base: git ref of the other version, None for the default.
-        vars: dbt variables for both, with the slice.
+        variables: dbt variables for both, with the slice.
         select: dbt selectors for both.
+        tell: gets lines for the person who watches.
         keep: leave the scratch environments behind.
-    """
 
-    project: Path
-    target: str | None = None
-    base: str | None = None
-    vars: dict[str, Any] = field(default_factory=dict)
-    select: Sequence[str] = ()
-    keep: bool = False
-
-
-@dataclass(frozen=True)
-class Canary:
-    """The comparison, and the folder that was kept, if it was."""
-
-    report: ComparisonReport
-    kept: Path | None
-
-
-def canary(options: CanaryOptions, tell: Callable[[str], None]) -> Canary:
-    """Build both versions and compare every table.
+    Returns:
+        The comparison, and the folder that was kept, if it was.
 
     Raises:
         NotFoundError: nothing is published to build from, there is no such base, or no git repository.
         SlipwayError: a version does not build; its own message is passed on.
     """
-    environment = Profile(options.project).environment(options.target)
+    environment = Profile(project).environment(target)
     pins = _pins(environment)
-    commit, where = (
-        (git.resolve(options.project, options.base), options.base)
-        if options.base
-        else git.default_base(options.project)
-    )
+    commit, where = (git.resolve(project, base), base) if base else git.default_base(project)
     tell(f"base is {commit[:12]}, {where}")
-    folder = temporary("canary", keep=options.keep)
+    folder = temporary("canary", keep=keep)
     try:
         pin_file = folder / "pins.json"
         pin_file.write_text(json.dumps(pins), encoding="utf-8")
-        what = Build(options.project, environment, folder, options.vars, options.select)
-        with git.worktree(options.project, commit, folder / "code") as base_project:
+        what = Build(project, environment, folder, variables, select)
+        with git.worktree(project, commit, folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
-            manifests = build(what, {"base": base_project, "head": options.project})
-        base, head = manifests.get("base"), manifests.get("head")
+            manifests = build(what, {"base": base_project, "head": project})
+        then, now = manifests.get("base"), manifests.get("head")
         # what is selected may be in only one of them
-        side, built = ("head", head) if head else ("base", manifests["base"])
+        side, built = ("head", now) if now else ("base", manifests["base"])
         comparisons = compare_builds(
-            BuiltTable.all_of(base),
-            BuiltTable.all_of(head),
+            BuiltTable.all_of(then),
+            BuiltTable.all_of(now),
             scratch_manifest(folder / side, built.run_id),
             environment,
             datetime.now(UTC).date(),
         )
-        context = {"slice": json.dumps(options.vars.get("slice") or "the whole input", default=str)}
+        context = {"slice": json.dumps(variables.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
-        context |= _not_rebuilt(base, head) if base and head else {}
-        code = code_of(options.project)
+        context |= _not_rebuilt(then, now) if then and now else {}
+        code = code_of(project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
         report = make_report(comparisons, title="Canary", base=commit[:12], head=name, context=context)
-        return Canary(report, folder if options.keep else None)
+        return report, folder if keep else None
     finally:
-        if not options.keep:
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -34,15 +34,15 @@ def command(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.canary.two_versions import CanaryOptions, canary
+    from slipway.canary.two_versions import canary
     from slipway.comparison.report import to_dict, to_markdown, to_text
     from slipway.environments.profiles import find_project
 
-    request = CanaryOptions(find_project(project_dir), target, base, options.parse_vars(vars_), select, keep)
+    project, variables = find_project(project_dir), options.parse_vars(vars_)
     if output_dir:
         options.made(output_dir)
-    done = canary(request, output.message)
-    described, markdown = to_dict(done.report), to_markdown(done.report)
+    report, kept = canary(project, target, base, variables, select, output.message, keep=keep)
+    described, markdown = to_dict(report), to_markdown(report)
     if output_dir:
         (output_dir / "canary.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
         (output_dir / "canary.md").write_text(markdown, encoding="utf-8")
@@ -50,8 +50,8 @@ def command(
     if output_ == "json":
         output.as_json(described)
     else:
-        output.result(markdown if output_ == "markdown" else to_text(done.report))
-    if done.kept:
-        output.message(f"Kept the scratch environments in {done.kept}.")
-    if not done.report.passed:
+        output.result(markdown if output_ == "markdown" else to_text(report))
+    if kept:
+        output.message(f"Kept the scratch environments in {kept}.")
+    if not report.passed:
         raise click.exceptions.Exit(1)

@@ -24,5 +24,5 @@ def build(target: str | None, output_dir: Path, project_dir: Path | None) -> Non
     from slipway.environments.profiles import find_project
     from slipway.site.docs_site import build_site
 
-    site = build_site(find_project(project_dir), target, options.made(output_dir))
-    output.line(f"{site.index}: {figures.plural(site.tables, 'table')}. Open it in a browser.")
+    tables = build_site(find_project(project_dir), target, options.made(output_dir))
+    output.line(f"{output_dir / 'index.html'}: {figures.plural(tables, 'table')}. Open it in a browser.")

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Any, Protocol
+from typing import Any
 
 from slipway.errors import ConfigError, NotFoundError
 from slipway.storage.objects import ObjectInfo, S3Store, object_store, unlisted
@@ -32,24 +32,6 @@ class Arrival:
 
     info: ObjectInfo
     obstacle: str = ""
-
-
-class LandingArea(Protocol):
-    """Where producers put files, one folder a feed."""
-
-    root: str
-
-    def check(self) -> None:
-        """Raise NotFoundError where there is no such place."""
-
-    def arrivals(self, feed: str) -> list[Arrival]:
-        """Everything in a feed's folder, sorted by key, without what is hidden."""
-
-    def others(self) -> list[str]:
-        """Names of files and folders at the top, folders with a slash at the end, without what is hidden."""
-
-    def open(self, key: str) -> Any:
-        """A context manager around a binary stream of a file; raises OSError."""
 
 
 def landing_area(root: str, properties: Mapping[str, str]) -> LandingArea:
@@ -86,6 +68,7 @@ class _Folder:
         self._folder = Path(root.removeprefix("file://"))
 
     def check(self) -> None:
+        """Refuse a landing area that is not there, or is no folder."""
         if not self._folder.exists():
             raise NotFoundError(
                 f"The landing area {self._folder} does not exist",
@@ -100,7 +83,7 @@ class _Folder:
             )
 
     def arrivals(self, feed: str) -> list[Arrival]:
-        """Everything in a feed's folder.
+        """Everything in a feed's folder, sorted by key, without what is hidden.
 
         Raises:
             UnavailableError: a folder cannot be listed; what it holds would seem not to be there.
@@ -114,6 +97,7 @@ class _Folder:
         return sorted(self._below(base), key=lambda found: found.info.key)
 
     def others(self) -> list[str]:
+        """Names of files and folders at the top, folders with a slash at the end, without what is hidden."""
         return sorted(
             f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
             for entry in os.scandir(self._folder)
@@ -122,6 +106,7 @@ class _Folder:
 
     @contextmanager
     def open(self, key: str) -> Iterator[Any]:
+        """A binary stream of a file; raises OSError."""
         path = self._folder / key
         if obstacle := self._obstacle(path):
             raise OSError(obstacle)
@@ -186,6 +171,10 @@ class _Prefix(S3Store):
             found += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
         names = [name.removeprefix(self._prefix) for name in found]
         return sorted(name for name in names if not is_hidden(name))
+
+
+LandingArea = _Folder | _Prefix
+"""Where producers put files, one folder a feed."""
 
 
 def is_hidden(name: str) -> bool:

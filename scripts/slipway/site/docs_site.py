@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.dbt import evidence, invocation
@@ -23,16 +22,8 @@ _SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNOREC
 _MARKUP = re.compile("[<>&\u2028\u2029]")
 
 
-@dataclass(frozen=True)
-class Site:
-    """Where the site is, and how many tables it describes."""
-
-    index: Path
-    tables: int
-
-
-def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
-    """Write ``index.html``, which opens without a server or a network.
+def build_site(project: Path, target: str | None, output_dir: Path) -> int:
+    """Write ``index.html``, which opens without a server or a network, and count the tables that it describes.
 
     Raises:
         SlipwayError: dbt cannot generate the docs.
@@ -44,11 +35,11 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> Site:
         raise SlipwayError(
             "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"
         )
-    index, catalog = output_dir / "index.html", (built / "catalog.json").read_text(encoding="utf-8")
+    catalog = (built / "catalog.json").read_text(encoding="utf-8")
     manifest = (built / "manifest.json").read_text(encoding="utf-8")
     page = _page((built / "index.html").read_text(encoding="utf-8"), manifest, catalog)
-    index.write_text(page, encoding="utf-8", newline="")
-    return Site(index, len(json.loads(catalog)["nodes"]))
+    (output_dir / "index.html").write_text(page, encoding="utf-8", newline="")
+    return len(json.loads(catalog)["nodes"])
 
 
 def _page(template: str, manifest: str, catalog: str) -> str:

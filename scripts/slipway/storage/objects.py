@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from stat import S_ISREG
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from slipway.errors import ConfigError, UnavailableError
 from slipway.storage.s3 import ObjectStream, answering, is_s3, put_new, s3_access, split
@@ -69,7 +69,7 @@ _AT_ONCE = 1000  # objects that one request may delete
 class ObjectInfo:
     """An object: its key below the root, bytes, a tag that changes with the content, and when it was last written.
 
-    ``modified`` is by the store's own clock (``ObjectStore.clock``).
+    ``modified`` is by the store's own clock (``clock`` of the store).
     """
 
     key: str
@@ -84,40 +84,6 @@ class ObjectInfo:
         shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
         return cls(shown, stat.st_size, str(stat.st_mtime_ns), modified)
-
-
-class ObjectStore(Protocol):
-    """What both kinds can do. Keys are relative, with forward slashes."""
-
-    root: str
-
-    @property
-    def is_write_once(self) -> bool:
-        """Whether two who create the same object at the same moment cannot both succeed."""
-
-    def create(self, key: str, content: bytes) -> None:
-        """Write an object that is not there yet; raises FileExistsError if it is."""
-
-    def replace(self, key: str, content: bytes) -> None:
-        """Write an object whole, whether it is there or not; records are never written this way."""
-
-    def clock(self) -> datetime:
-        """What the clock says by which the store tells when an object was written."""
-
-    def read(self, key: str) -> bytes:
-        """The whole object; raises FileNotFoundError."""
-
-    def open(self, key: str) -> Any:
-        """A context manager around a binary stream of the object."""
-
-    def entries(self, prefix: str) -> list[ObjectInfo]:
-        """Every object below a folder, sorted by key; empty when there is none."""
-
-    def folders(self, prefix: str) -> list[str]:
-        """Names of the folders directly below a folder, sorted."""
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects, one after the other or in that order by the thousand; one that is gone is no error."""
 
 
 def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
@@ -142,7 +108,7 @@ class LocalStore:
 
     @property
     def is_write_once(self) -> bool:
-        """True: a link is not made over a file."""
+        """Whether two who create the same object at the same moment cannot both succeed: a link is not made over a file."""
         return True
 
     def create(self, key: str, content: bytes) -> None:
@@ -157,7 +123,7 @@ class LocalStore:
             os.link(written, target)
 
     def replace(self, key: str, content: bytes) -> None:
-        """Write to a temporary file and put it in the place of what is there."""
+        """Write to a temporary file and put it in the place of what is there; records are never written this way."""
         target = self._folder / key
         with self._temporary(target, content) as written:
             written.replace(target)
@@ -215,7 +181,7 @@ class LocalStore:
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove files."""
+        """Remove files; one that is gone is no error."""
         for key in keys:
             (self._folder / key).unlink(missing_ok=True)
 
@@ -340,6 +306,9 @@ class S3Store:
     def _answering(self) -> AbstractContextManager[None]:
         return answering(self.root)
 
+
+ObjectStore = LocalStore | S3Store
+"""Both can do the same. Keys are relative, with forward slashes."""
 
 _S3 = ("s3://", "s3a://", "s3n://")
 
