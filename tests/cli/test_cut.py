@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.cli.conftest import World
     from tests.harness.projects import Workshop
 
 # two tables of one release that would differ if they were read at two moments
 BOTH = """select (select count(*) from curated.weights)::int as rows,
     (select sum(parcels) from serving.depot_weights)::int as counted"""
+
+
+def test_an_earlier_release_is_read_as_it_stood(world: World) -> None:
+    releases = ("1", "2")
+    read = [json.loads(world.answer("sql", BOTH, "--release", number, "-o", "json")) for number in releases]
+    assert read == [[{"rows": 4, "counted": 4}], [{"rows": 5, "counted": 5}]]
 
 
 @pytest.mark.long

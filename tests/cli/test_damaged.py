@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.harness.commands import Output
     from tests.harness.projects import Workshop
 
-pytestmark = pytest.mark.long
-
 WEIGHTS = "serving.depot_weights"
 TARGET = {"DBT_TARGET": "prod"}
 READING: dict[str, list[str]] = {
@@ -270,21 +268,37 @@ def check(world: World, kind: str, way: str, commands: list[str]) -> None:
             assert record.name in told or record.parent.name in told, (name, told)
 
 
+def test_reading_with_a_record_cut_off(world: World, tmp_path: Path) -> None:
+    """One of the cases below, on the environment that all tests read."""
+    home = tmp_path / "home"
+    shutil.copytree(world.home, home)
+    record = home / "dev/warehouse/_slipway/releases/000002.json"
+    cut(record)
+    refused = world.refusal("sql", f"from {WEIGHTS}", "--as-of", "2999-01-01", code=6, SLIPWAY_HOME=str(home))
+    assert record.name in refused
+    done = world.slipway("releases", SLIPWAY_HOME=str(home))
+    assert (done.code, record.name in done.err) == (0, True), done
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "way"), cases())
 def test_reading(lived: World, kind: str, way: str) -> None:
     check(lived, kind, way, [name for name in READING if name != "replay"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "way"), cases())
 def test_writing(lived: World, kind: str, way: str) -> None:
     check(lived, kind, way, list(WRITING))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", list(WAYS))
 def test_replay_of_a_run_whose_manifest_is_damaged(lived: World, way: str) -> None:
     check(lived, "run manifest", way, ["replay"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", list(WAYS))
 def test_a_hold_that_is_damaged_can_be_lifted_and_one_of_another_cannot(lived: World, way: str) -> None:
     restore(lived)
@@ -303,6 +317,7 @@ def test_a_hold_that_is_damaged_can_be_lifted_and_one_of_another_cannot(lived: W
     assert lived.slipway("hold").code == (6 if is_foreign else 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "way"), cases())
 def test_doctor_finds_it(lived: World, kind: str, way: str) -> None:
     restore(lived)

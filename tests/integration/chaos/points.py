@@ -45,7 +45,7 @@ ROLLBACK = {
     "staging a state": ("slipway.releases.roll_back:stage_state", 4),
     "its record": ("slipway.records.store:Records.write_rollback", 4),
     "the intent": ("slipway.records.store:Records.write_intent", 1),
-    "a row of the transaction": ("sqlalchemy.orm:Session.execute", 6),
+    "a row of the transaction": ("sqlalchemy.orm:Session.execute", 8),
     "the commit": ("sqlalchemy.orm:Session.commit", 1),
     "the release record": ("slipway.records.store:Records.write_release", 1),
     "any record": ("os:link", 7),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.harness.projects import Workshop
     from tests.integration.servers import Postgres
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = pytest.mark.server
 SEEDS = range(int(os.environ.get("SLIPWAY_CHAOS_SEEDS", "2")))
 CUTS = 15  # per seed
 TABLES = "select table_namespace || '.' || table_name, metadata_location from iceberg_tables where table_namespace <> 'ops'"
@@ -52,6 +52,13 @@ def asked(postgres: Postgres, database: str, query: str) -> list[tuple[str, str]
             return list(cursor.fetchall()) if cursor.description else []
 
 
+def test_a_run_is_killed_before_its_release_is_recorded(trials: Trials) -> None:
+    trials.more(new=True)
+    trials.trial("one of the places below", before="slipway.records.store:Records.write_release")
+    assert (trials.tally.killed, trials.tally.healed) == (1, 1), trials.tally
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_every_place_of_publishing(trials: Trials, when: str) -> None:
     for place, (name, calls) in PUBLISHING.items():
@@ -62,6 +69,7 @@ def test_every_place_of_publishing(trials: Trials, when: str) -> None:
     assert trials.tally.killed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_connections_end_at_any_instant(postgres: Postgres, trials: Trials, seed: int) -> None:
     trials.chance.seed(seed)
