@@ -72,12 +72,11 @@ def _note(release: Release) -> str:
 
 
 def _rollback(release: Release) -> str:
+    retires = f"retires {', '.join(sorted(release.retired))}"
     if release.by_run:
-        return f"retires {', '.join(sorted(release.retired))}" if release.retired else ""
-    if release.retirement:
-        what = f"retires {', '.join(sorted(release.retired))}"
-        return f"{what}: {release.reason}" if release.reason else what
+        return retires if release.retired else ""
     what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
+    what = retires if release.retirement else what
     return f"{what}: {release.reason}" if release.reason else what
 
 

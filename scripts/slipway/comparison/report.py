@@ -48,10 +48,10 @@ class Style:
         shown = visible(shown)
         if len(shown) > _MAX_VALUE:
             shown = shown[: _MAX_VALUE - 1] + "…"
-        if not self.markdown:
-            return shown if shown.strip() else f"'{shown}'"
         if not shown.strip():
             return f"'{shown}'"
+        if not self.markdown:
+            return shown
         # a code span ends at a run of as many backticks as began it
         fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
         space = " " if shown[0] == "`" or shown[-1] == "`" else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from slipway.code.versions import who
 from slipway.errors import DamagedError, ForeignError, SlipwayError
@@ -17,20 +16,6 @@ from slipway.storage.objects import ObjectStore
 
 _FOLDER = "holds"
 _HOLD = re.compile(rf"{_FOLDER}/(\d{{6,}})\.json")
-
-
-class LiftedHold(NamedTuple):
-    """A hold that was lifted.
-
-    Args:
-        release: the one that placed it, which its name tells.
-        hold: what was recorded of it.
-        unknown: why that cannot be read.
-    """
-
-    release: int
-    hold: Hold | None
-    unknown: DamagedError | None
 
 
 class Holds:
@@ -83,8 +68,11 @@ class Holds:
         self._store.create(_key(hold.release), hold.model_dump_json(indent=1).encode())
         return True
 
-    def lift(self, lift: Lift) -> LiftedHold:
-        """End the hold that is in force, and return it, whether its record can be read or not.
+    def lift(self, lift: Lift) -> tuple[int, Hold | None, DamagedError | None]:
+        """End the hold that is in force, whether its record can be read or not.
+
+        Returns:
+            The release that placed it, which its name tells; what was recorded of it, or why that cannot be read.
 
         Raises:
             ForeignError: it is of another version or environment, whose slipway has to lift it.
@@ -101,7 +89,7 @@ class Holds:
         except DamagedError as error:
             unknown = error
         self._store.create(_lifted(_key(number)), lift.model_dump_json(indent=1).encode())
-        return LiftedHold(number, hold, unknown)
+        return number, hold, unknown
 
     def refuse(self, what: str) -> None:
         """Refuse something while a hold is in force.
@@ -130,12 +118,7 @@ def current_hold(project_dir: Path | None, target: str | None) -> Hold | None:
     return Holds(Records(environment_of(project_dir, target))).current()
 
 
-def lift_hold(project_dir: Path | None, target: str | None) -> LiftedHold:
-    """End the hold of an environment, and return it.
-
-    Raises:
-        ForeignError: it is of another version or environment.
-        SlipwayError: there is none.
-    """
+def lift_hold(project_dir: Path | None, target: str | None) -> tuple[int, Hold | None, DamagedError | None]:
+    """End the hold of an environment; the same as ``Holds.lift``."""
     holds = Holds(Records(environment_of(project_dir, target)))
     return holds.lift(Lift(lifted_at=datetime.now(UTC), who=who()))

@@ -50,7 +50,7 @@ from slipway.iceberg.schema import column_named
 from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.iceberg.staging import Staging
 from slipway.iceberg.tables import StagedTable, Tables
-from slipway.iceberg.types import quote
+from slipway.iceberg.types import duckdb_type, quote
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,8 @@ class Window:
 
     def condition(self, field: ice.NestedField) -> str:
         """The window as an SQL condition."""
-        column, (start, end) = quote(field.name), self.span
-        match field.field_type:
-            case ice.TimestamptzType():
-                start, end = f"timestamptz '{start}+00'", f"timestamptz '{end}+00'"
-            case ice.TimestampType():
-                start, end = f"timestamp '{start}'", f"timestamp '{end}'"
-            case _:
-                # a day belongs to the batch that holds its midnight
-                start, end = f"date '{_day(self.start)}'", f"date '{_day(self.end)}'"
-        return f"({column} >= {start} and {column} < {end})"
+        column, kind, (start, end) = quote(field.name), duckdb_type(field.field_type), self._ends(field)
+        return f"({column} >= '{start}'::{kind} and {column} < '{end}'::{kind})"
 
     def check_size(self, field: ice.NestedField, model: str) -> None:
         """Refuse windows within a day where the event time is a date: all rows of the day would lie in one of them.
@@ -115,17 +107,19 @@ class Window:
 
     def row_filter(self, field: ice.NestedField) -> BooleanExpression:
         """The window as a filter of pyiceberg, which rules out files."""
-        match field.field_type:
-            case ice.TimestamptzType():
-                low, high = (f"{text}+00:00" for text in self.span)
-            case ice.TimestampType():
-                low, high = self.span
-            case _:
-                low, high = _day(self.start).isoformat(), _day(self.end).isoformat()
+        start, end = self._ends(field)
         return And(
-            ice_filter.GreaterThanOrEqual(field.name, low),  # type: ignore[misc,call-arg]
-            ice_filter.LessThan(field.name, high),  # type: ignore[misc,call-arg]
+            ice_filter.GreaterThanOrEqual(field.name, start),  # type: ignore[misc,call-arg]
+            ice_filter.LessThan(field.name, end),  # type: ignore[misc,call-arg]
         )
+
+    def _ends(self, field: ice.NestedField) -> tuple[str, str]:
+        """Start and end as values of the column; a day belongs to the batch that holds its midnight."""
+        if isinstance(field.field_type, ice.DateType):
+            return _day(self.start).isoformat(), _day(self.end).isoformat()
+        zone = "+00:00" if isinstance(field.field_type, ice.TimestamptzType) else ""
+        start, end = self.span
+        return start + zone, end + zone
 
 
 def left_out(

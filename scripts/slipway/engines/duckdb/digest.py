@@ -48,11 +48,7 @@ class Digest:
         )
 
     def __sub__(self, other: Digest) -> Digest:
-        return Digest(
-            self.rows - other.rows,
-            (self.first - other.first) % _MODULUS,
-            (self.second - other.second) % _MODULUS,
-        )
+        return self + Digest(-other.rows, -other.first, -other.second)
 
     def __str__(self) -> str:
         return f"{ALGORITHM}:{self.rows}:{self.first:032x}:{self.second:032x}"
