@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.errors import ConflictError, DamagedTableError
 from slipway.iceberg import staging
 from slipway.iceberg.catalogs.commit import publish
-from slipway.iceberg.content_names import check, is_named, name_of
+from slipway.iceberg.content_names import NamingFiles, check, is_named, name_of
 from slipway.iceberg.reading import check_whole
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -54,6 +54,22 @@ def read(lake: Lake) -> None:
     """What comes before a table is read, in a process that has not looked at it yet."""
     clear_manifest_cache()
     check_whole(Tables(lake.tables.environment).load_to_read(NAMED, lake.table.metadata_location))
+
+
+def test_what_is_not_written_to_its_end_is_not_stored(lake: Lake) -> None:
+    folder = f"{lake.tables.environment.warehouse}/half"
+    output = NamingFiles(lake.tables.io(folder), "PART").new_output(f"{folder}/PART.avro")
+
+    def halves() -> Iterator[bytes]:
+        yield b"half"
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"), output.create() as stream:
+        stream.writelines(halves())  # type: ignore[attr-defined]
+    assert not local(folder).exists()
+    with output.create() as stream:
+        stream.write(b"whole")
+    assert [file.name for file in local(folder).iterdir()] == [f"{name_of(b'whole')}.avro"]
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
