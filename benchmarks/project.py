@@ -26,10 +26,6 @@ models:
     +materialized: table
     +schema: serving
 """
-_HOOKS = """\
-on-run-start: ["{{ on_run_begin() }}"]
-on-run-end: ["{{ on_run_finish(results) }}"]
-"""
 _NATIVE = """\
 slipway:
   target: dev
@@ -97,7 +93,7 @@ def make(folder: Path, models: int, *, slipway: bool, tests: bool = False) -> Pr
     Args:
         folder: gets the project.
         models: how many.
-        slipway: with its macros and profile; otherwise for a native DuckDB file.
+        slipway: with its profile; otherwise for a native DuckDB file.
         tests: two data tests a model.
     """
     target = folder / "models"
@@ -109,11 +105,8 @@ def make(folder: Path, models: int, *, slipway: bool, tests: bool = False) -> Pr
         (target / f"model_{number}.sql").write_text(f"{sql}\n", encoding="utf-8")
     if tests:
         (target / "models.yml").write_text(_tests(range(models)), encoding="utf-8")
-    (folder / "dbt_project.yml").write_text(_PROJECT + (_HOOKS if slipway else ""), encoding="utf-8")
+    (folder / "dbt_project.yml").write_text(_PROJECT, encoding="utf-8")
     if slipway:
-        shutil.copytree(
-            _ROOT / "macros", folder / "macros", ignore=lambda path, _: ["retail"] * path.endswith("macros")
-        )
         shutil.copy(_ROOT / "profiles.yml", folder)
     else:
         (folder / "profiles.yml").write_text(_NATIVE, encoding="utf-8")

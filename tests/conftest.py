@@ -55,7 +55,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 @pytest.fixture(scope="session")
 def parsed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with the machinery's macros, and dbt's state of having parsed it."""
+    """The project, and dbt's state of having parsed it."""
     folder = tmp_path_factory.mktemp("parsed")
     new_project(ROOT / "tests" / "cli" / "project", folder / "project")
     (folder / "temporary").mkdir()

@@ -124,7 +124,7 @@ def _keep_interrupting(left: threading.Event) -> None:
     from dbt.adapters.factory import FACTORY
 
     while not left.wait(_EVERY):
-        adapter = FACTORY.adapters.get("duckdb")
+        adapter = FACTORY.adapters.get("slipway")
         for connection in list(adapter.connections.thread_connections.values()) if adapter else []:
             with suppress(Exception):  # one that is closed or not open yet has nothing to end
                 connection.handle.cursor().interrupt()

@@ -86,7 +86,7 @@ EDITS: dict[str, Callable[[Workshop], object]] = {
     "model": lambda w: append(w.project / "models/serving/depot_weights.sql", "-- a comment\n"),
     "new model": lambda w: w.write("models/serving/more.sql", "select 1 as one"),
     "model is gone": lambda w: (w.project / "models/serving/depot_weights.sql").unlink(),
-    "macro": lambda w: append(next((w.project / "macros").rglob("*.sql")), "\n"),
+    "macro": lambda w: w.write("macros/half.sql", "{% macro half(c) %}{{ c }} / 2{% endmacro %}"),
     "seed": lambda w: append(next((w.project / "seeds").rglob("*.csv")), "W,West\n"),
     "contract": lambda w: append(next((w.project / "contracts").glob("*")), "\n"),
     "profile": lambda w: append(w.project / "profiles.yml", "# a comment\n"),

@@ -51,11 +51,7 @@ def test_nothing_that_may_come_out_differently_is_carried(workshop: Workshop) ->
     workshop.write("models/serving/of_table.sql", OF_TABLE)
     workshop.write("macros/late.sql", LATE.replace("FILE", str(file)))
     workshop.write("macros/sizes.sql", SIZES)
-    workshop.edit(
-        "dbt_project.yml",
-        'on-run-start: ["{{ on_run_begin() }}"',
-        'on-run-start: ["{{ sizes() }}", "{{ on_run_begin() }}"',
-    )
+    workshop.edit("dbt_project.yml", "flags:", 'on-run-start: ["{{ sizes() }}"]\nflags:')
     first = workshop.run()
     assert found(first, "tests.results", "volatile") == {
         "recent": "it calls current_date",

@@ -240,7 +240,8 @@ def test_model_config(pages: dict[str, Page]) -> None:
     page = pages["docs/reference/model-config.md"]
     told = {name.strip("` ") for row in page.rows("key", "for", "meaning") for name in row[0].split(",")}
     macros = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "macros/materializations").rglob("*.sql")
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "scripts/slipway/dbt/package/macros/materializations").rglob("*.sql")
     )
     read = set(re.findall(r"config\.get\('(\w+)'\)", macros)) - {
         "strategy",

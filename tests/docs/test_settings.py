@@ -103,7 +103,7 @@ def test_the_example_of_a_target_is_one(
     pages: dict[str, Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = pages["docs/reference/settings.md"]
-    outputs = yaml.safe_load(page.block("yaml", "slipway.dbt.plugin"))
+    outputs = yaml.safe_load(page.block("yaml", "mode: production"))
     (tmp_path / "dbt_project.yml").write_text("name: mine\nprofile: slipway\n", encoding="utf-8")
     profiles = yaml.safe_dump({"slipway": {"outputs": outputs}})
     (tmp_path / "profiles.yml").write_text(profiles, encoding="utf-8")
@@ -115,5 +115,5 @@ def test_the_example_of_a_target_is_one(
     assert (environment.warehouse, environment.landing) == ("s3://lake/prod", "s3://lake/landing")
     assert environment.catalog_properties["uri"] == "postgresql+psycopg2://db.example.org/lake"
     assert not environment.publishes_from_dbt
-    keys = {row[0] for row in page.rows("key of `config`", "default", "meaning")}
-    assert outputs["prod"]["plugins"][0]["config"].keys() <= keys
+    keys = {row[0] for row in page.rows("key of a target", "default", "meaning")}
+    assert outputs["prod"].keys() - {"type", "threads"} <= keys

@@ -232,9 +232,8 @@ def write(path: Path, text: str) -> None:
 
 
 def new_project(source: Path, folder: Path) -> None:
-    """A copy of a project with the machinery's macros and profile."""
+    """A copy of a project with the profile of this repository."""
     shutil.copytree(source, folder)
-    shutil.copytree(ROOT / "macros", folder / "macros", ignore=shutil.ignore_patterns("retail"))
     shutil.copy(ROOT / "profiles.yml", folder)
 
 

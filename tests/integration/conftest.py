@@ -171,7 +171,7 @@ def ordered(rows: Iterable[Row]) -> list[Row]:
 
 @pytest.fixture(scope="session")
 def template(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny project with the machinery's macros, parsed once."""
+    """The tiny project, parsed once."""
     path = tmp_path_factory.mktemp("template") / "project"
     new_project(HERE / "project", path)
     folder = path.parent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.conftest import ROOT, Project
+from tests.integration.conftest import Project
 
-from slipway.dbt.keys.jinja_code import SHIMS
 from slipway.dbt.keys.node_key import definition_key, node_key, tables_read
 from slipway.dbt.keys.python_code import own_module
 from slipway.environments.profiles import Profile
@@ -230,8 +228,12 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
         {"few"},
     ),
     "snapshot": (edit("snapshots/history.yml", "check_cols: all", "check_cols: [n]"), {"history"}),
-    "snapshot-materialization": (
-        edit("macros/materializations/iceberg/snapshot.sql", "union all by name", "union by name"),
+    "own-materialization-in-place-of-slipways": (
+        add(
+            "own_macros/history.sql",
+            "{% materialization snapshot, adapter='slipway' %}"
+            "{{ return(dbt.materialization_snapshot_slipway()) }}{% endmaterialization %}",
+        ),
         {"history"},
     ),
     "seed": (edit("seeds/reference/meters.csv", "m1", "m7"), {"meters"}),
@@ -243,7 +245,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     ),
     "python-comment": (edit("python_models/curated/snake.py", "    return", "    # why\n    return"), set()),
     "python-code": (edit("python_models/curated/snake.py", "select 1", "select 2"), {"snake"}),
-    "threads-of-the-target": (edit("profiles.yml", "threads: 4", "threads: 3"), {"with_threads"}),
+    "threads-of-the-target": (edit("profiles.yml", "dev, threads: 4", "dev, threads: 3"), {"with_threads"}),
 }
 
 
@@ -295,20 +297,9 @@ def test_environment_and_settings_of_the_profile(
         "by_environment",
     }
     with project.restored():
-        project.edit(
-            "profiles.yml", "      threads: 4\n", "      threads: 4\n      settings: {TimeZone: UTC}\n"
-        )
+        project.edit("profiles.yml", "database: dev,", "database: dev, settings: {TimeZone: UTC},")
         after = project.keys()
     assert not set(before.items()) & set(after.items())
-
-
-def test_the_list_of_shims_is_that_of_the_macros() -> None:
-    """What belongs to Slipway is known by name: a project may keep its own macros in the same folders."""
-    folders = [
-        ROOT / "macros" / name for name in ("hooks", "increments", "landing", "naming", "relations", "slices")
-    ]
-    code = "".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("*.sql"))
-    assert set(re.findall(r"{%-? *macro (\w+)", code)) == SHIMS
 
 
 def test_what_reaches_a_definition(keyed: tuple[Keyed, dict[str, str]]) -> None:
@@ -330,12 +321,6 @@ def test_what_reaches_a_definition(keyed: tuple[Keyed, dict[str, str]]) -> None:
             "models/curated/_keys.yml",
             "[{name: n, description",
             "[{name: t, data_type: varchar}, {name: n, data_type: integer, description",
-        )
-        (project.path / "macros" / "relations" / "ref.sql").write_text(
-            (project.path / "macros" / "relations" / "ref.sql")
-            .read_text(encoding="utf-8")
-            .replace("own(", "own(\n"),
-            encoding="utf-8",
         )
         project.variables["as_of"] = "2024-05-01"
         assert project.keys(definitions=True) == before
@@ -362,7 +347,7 @@ def test_what_queries_may_call_is_in_their_keys(keyed: tuple[Keyed, dict[str, st
             "own_macros/made.sql",
             "{% macro made() %}{% do run_query('create macro m(x) as x') %}{% endmacro %}\n",
         )
-        project.edit("dbt_project.yml", "on-run-start: [", 'on-run-start: ["{{ made() }}", ')
+        project.edit("dbt_project.yml", "flags:", 'on-run-start: ["{{ made() }}"]\nflags:')
         before = project.keys(definitions=True)
         for name, old, new, reached in (
             ("functions/doubled.sql", "* 2", "* 3", {"calls"}),

@@ -196,7 +196,7 @@ def test_what_has_no_version_is_read_by_every_run(built: Project) -> None:
         connection.execute("create table t as select 7 as n")
     config = built.path / "dbt_project.yml"
     attach = f"attach if not exists '{other}' as other"
-    text = config.read_text(encoding="utf-8").replace("on-run-start: [", f'on-run-start: ["{attach}", ')
+    text = config.read_text(encoding="utf-8").replace("flags:", f'on-run-start: ["{attach}"]\nflags:')
     built.write("dbt_project.yml", text)
     built.write("models/_beside.yml", BESIDE.format(lines))
     built.write("models/serving/of_file.sql", "select n from {{ source('files', 'lines') }}")

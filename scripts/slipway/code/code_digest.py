@@ -37,7 +37,7 @@ def digest_of_software() -> str:
     for place in sys.path:
         if Path(place).is_dir():
             found += sorted(entry.name for entry in Path(place).iterdir() if entry.suffix in _OF_PACKAGES)
-    own = _digest(files_below([_PACKAGE]), _PACKAGE)
+    own = _digest(files_below([_PACKAGE, _PACKAGE.parent / "dbt" / "adapters" / "slipway"]), _PACKAGE)
     return hashlib.sha256("\0".join([*found, own]).encode("utf-8", "surrogateescape")).hexdigest()
 
 

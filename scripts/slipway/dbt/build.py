@@ -119,7 +119,7 @@ def write_node(
         cursor: the thread's connection.
         manifest: dbt's manifest.
         unique_id: the node.
-        config: what the materialization resolved (macros/materializations/iceberg).
+        config: what the materialization resolved (package/macros/materializations).
 
     Returns:
         What was written, or the reason why nothing was and the table has to be built from everything.

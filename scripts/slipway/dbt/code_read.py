@@ -16,9 +16,10 @@ from typing import Any
 from slipway.code.commits import Finding
 from slipway.code.installation import installation, is_installed
 from slipway.code.versions import code_of, settled
+from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.records.run_manifest import Code
 
-_OWN = "slipway"
+_OWN = ("slipway", "dbt.adapters.slipway")
 
 
 def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[ModuleType]) -> Code:
@@ -30,8 +31,7 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
         manifest: dbt's, None where it could not parse.
         imported: the modules of this process.
     """
-    files = _parsed(manifest, project) if manifest else {}
-    ours = {path: file for path, file in files.items() if not is_installed(path)}
+    ours = _parsed(manifest, project) if manifest else {}
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     modules = {
         path: module
@@ -43,14 +43,20 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
 
 
 def _parsed(manifest: Any, project: Path) -> dict[Path, Any]:
-    """The files that dbt has parsed, where they are now: a parse taken over from a project that was moved names its old folder."""
+    """The files that dbt has parsed, other than those of installed packages.
+
+    They are named where they are now: a parse that was taken over from a project that was moved names its old folder.
+    """
     own = manifest.metadata.project_name
     before = {file.path.project_root for file in manifest.files.values() if file.project_name == own}
     found = {}
     for file in manifest.files.values():
         path = Path(file.path.absolute_path)
         root = next((root for root in before if path.is_relative_to(os.path.normpath(root))), None)
-        found[project / path.relative_to(os.path.normpath(root)) if root else path] = file
+        path = project / path.relative_to(os.path.normpath(root)) if root else path
+        elsewhere = file.project_name == MACHINERY and not path.is_relative_to(project)
+        if not (elsewhere or is_installed(path)):
+            found[path] = file
     return found
 
 
@@ -75,7 +81,7 @@ def _compiled_otherwise(modules: dict[Path, ModuleType]) -> Iterator[Finding]:
     for path, module in modules.items():
         cached = getattr(module, "__cached__", None)
         loader = getattr(module.__spec__, "loader", None)
-        if module.__name__.partition(".")[0] == _OWN or not cached or not Path(cached).exists():
+        if _is_slipways(module.__name__) or not cached or not Path(cached).exists():
             continue
         try:
             kept = loader.get_code(module.__name__) if loader else None
@@ -96,16 +102,22 @@ def _own_file(module: ModuleType, project: Path) -> Path | None:
     if path.is_relative_to(project):
         return path
     # slipway itself may be a tool that is kept elsewhere
-    own = name.partition(".")[0] == _OWN
-    return None if own or is_installed(path) or _is_of_distribution(name, path) else path
+    if _is_slipways(name) or is_installed(path) or _is_of_distribution(name, path):
+        return None
+    return path
+
+
+def _is_slipways(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{own}.") for own in _OWN)
 
 
 def own_files(manifest: Any, project: Path) -> list[Path]:
-    """Files that dbt has parsed, and modules of this process, that are the project's own or those of its packages."""
+    """Files that dbt has parsed, and modules of this process, that are the project's own or those of its packages, without Slipway's."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     named = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
     modules = [path for one in named if one.__file__ != program and (path := _own_file(one, project))]
-    return [*(path for path in _parsed(manifest, project) if not is_installed(path)), *modules]
+    files = _parsed(manifest, project).items()
+    return [*(path for path, file in files if file.project_name != MACHINERY), *modules]
 
 
 def _source(path: Path) -> Path | None:

@@ -11,6 +11,7 @@ from pyiceberg.table import Table
 
 from slipway.dbt.inputs import identifier_of
 from slipway.dbt.session import Session
+from slipway.environments.profiles import ADAPTER
 from slipway.iceberg.types import duckdb_type, literal, quote
 from slipway.names import TableName
 from slipway.releases.publication import figures
@@ -139,6 +140,6 @@ def _compiled(manifest: Any, unique_id: str) -> str:
 
     node = deepcopy(manifest.nodes[unique_id])
     node.compiled, node.compiled_code, node.extra_ctes, node.extra_ctes_injected = False, None, [], False
-    config: Any = FACTORY.adapters["duckdb"].config  # type: ignore[attr-defined]
+    config: Any = FACTORY.adapters[ADAPTER].config  # type: ignore[attr-defined]
     done = Compiler(config).compile_node(node, manifest, write=False)
     return str(done.compiled_code)

@@ -24,6 +24,7 @@ from slipway.dbt.keys.node_key import manifest_node, node_key, unit_test_key
 from slipway.dbt.rendered import volatile_node, volatile_unit_test
 from slipway.dbt.session import Session
 from slipway.environments.environment import Mode
+from slipway.environments.profiles import ADAPTER
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.landing.area import nothing_to_land
@@ -69,7 +70,7 @@ def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
     atexit.register(session.lease.release)  # plain dbt leaves out on-run-end when it is interrupted
     if not session.look_again():
         return False
-    adapter: Any = FACTORY.adapters["duckdb"]
+    adapter: Any = FACTORY.adapters[ADAPTER]
     adapter.cache.clear()
     return True
 

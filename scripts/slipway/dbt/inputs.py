@@ -60,7 +60,7 @@ def relation_of(session: Session, manifest: Any, unique_id: str) -> tuple[str, s
 def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableName]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 
-    A table of this run is always its own (macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
+    A table of this run is always its own (package/macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
     """
     from dbt import selected_resources
     from dbt.flags import get_flags

@@ -41,7 +41,7 @@ from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.session import Session
 from slipway.dbt.volatility import check_listings
 from slipway.engines.duckdb import engine, spill
-from slipway.environments.profiles import Profile
+from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
@@ -293,7 +293,7 @@ class Plugin(BasePlugin):
     @property
     def manifest(self) -> Any:
         """dbt's manifest, which the adapter keeps to resolve macros."""
-        return FACTORY.adapters["duckdb"].get_macro_resolver()
+        return FACTORY.adapters[ADAPTER].get_macro_resolver()
 
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
         source, this = TableName(relation.schema, relation.identifier), config["this"]
@@ -347,6 +347,6 @@ def _as_dbt_error() -> Iterator[None]:
 
 def thread_cursor() -> duckdb.DuckDBPyConnection:
     """The connection of the calling dbt thread; opens it when it is not open yet."""
-    handle = FACTORY.adapters["duckdb"].connections.get_thread_connection().handle
+    handle = FACTORY.adapters[ADAPTER].connections.get_thread_connection().handle
     wrapped = handle.cursor()
     return wrapped._cursor  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from slipway.dbt.keys.jinja_code import SHIMS, macros_of, named_macros, tags
+from slipway.dbt.keys.jinja_code import MACHINERY, macros_of, named_macros, tags
 from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.volatility import Volatility, volatile_of
 
@@ -76,7 +76,7 @@ def sources_of(manifest: Any, node: Any) -> Iterator[str]:
     for name in ("pre_hook", "post_hook"):
         yield from (hook.sql for hook in getattr(node.config, name, None) or [])
     for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]):
-        if manifest.macros[name].name not in SHIMS:
+        if manifest.macros[name].package_name != MACHINERY:
             yield sql
 
 

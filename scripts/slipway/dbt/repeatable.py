@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from slipway.code.code_digest import covers, digest_of_code
 from slipway.dbt.configuration import tables_of
 from slipway.dbt.ingest import ingested
 from slipway.dbt.keys import jinja_code, python_code
-from slipway.dbt.keys.jinja_code import SHIMS
+from slipway.dbt.keys.jinja_code import MACHINERY
+from slipway.dbt.keys.node_key import is_hook
 from slipway.dbt.rendered import looked_at, sources_of
 from slipway.dbt.session import Session
 from slipway.landing.area import listing_digest
@@ -28,7 +28,6 @@ _TABLES = frozenset({"model", "seed", "snapshot", "test"})
 _OTHERS = frozenset({"exposure", "operation", "unit_test"})
 _MATERIALIZED = frozenset({"table", "incremental", "view", "ephemeral", "seed", "snapshot", "test", "unit"})
 _CLOCK = frozenset({"invocation_id", "now", "run_started_at", "today", "utcnow"})
-_OWN_HOOK = re.compile(r"\s*\{\{\s*[\w.]*on_run_(?:begin|finish)\(\w*\)\s*\}\}\s*")
 _ENGINE = ("dbt", "dbt_duckdb")
 
 
@@ -101,7 +100,7 @@ def _obstacles(
 
 def _of_the_project(project: Path, manifest: Any, own: list[Path]) -> Iterator[str]:
     for node in manifest.nodes.values():
-        if node.resource_type == "operation" and not _OWN_HOOK.fullmatch(node.raw_code):
+        if is_hook(node):
             yield f"{node.name} is a hook of the project"
     for name, text in _texts(manifest, project, own):
         if used := _CLOCK.intersection(looked_at([text])):
@@ -158,7 +157,7 @@ def _of_a_test(node: Any, carried: Collection[str]) -> Iterator[str]:
 def _texts(manifest: Any, project: Path, own: list[Path]) -> Iterator[tuple[str, str]]:
     """Jinja that is rendered while dbt parses: macros, models' code, and YAML files."""
     for unique_id, macro in manifest.macros.items():
-        if macro.package_name not in _ENGINE and macro.name not in SHIMS:
+        if macro.package_name not in (*_ENGINE, MACHINERY):
             yield unique_id, macro.macro_sql
     for unique_id, node in manifest.nodes.items():
         if node.resource_type != "seed" and getattr(node, "language", "sql") == "sql":

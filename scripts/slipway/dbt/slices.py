@@ -1,4 +1,4 @@
-"""Slices: a run of a part of the input, in a scratch environment. The condition itself is macros/slices."""
+"""Slices: a run of a part of the input, in a scratch environment. The condition itself is a macro, package/macros/slices."""
 
 from __future__ import annotations
 

@@ -92,8 +92,10 @@ def _by_dbt(text: str) -> Any:
     return ProfileRenderer({}).render_value(text)
 
 
+ADAPTER = "slipway"
+"""The ``type`` of a target: the dbt adapter that brings Slipway's macros."""
 PLUGIN = "slipway.dbt.plugin"
-_FORMER_PLUGIN = "slipway.dbt_plugin"
+_SETTINGS = ("catalog", "home", "landing", "local", "mode", "warehouse")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -167,7 +169,7 @@ class Profile:
                 why,
                 f"Call it {nearest(Kind.TARGET, target)}",
             )
-        return self._environment(target, render(_plugin_config(outputs[target], target)))
+        return self._environment(target, render(_settings(outputs[target] or {}, target)))
 
     def settings(self, target: str | None = None) -> dict[str, Any]:
         """DuckDB's ``settings`` of a target."""
@@ -244,19 +246,32 @@ class Profile:
         return os.path.normpath((Path.cwd() if given else self.project) / path)
 
 
-def _plugin_config(output: Mapping[str, Any], target: str) -> dict[str, Any]:
-    modules = {plugin.get("module"): plugin for plugin in output.get("plugins") or []}
-    if PLUGIN in modules:
-        return dict(modules[PLUGIN].get("config") or {})
-    if _FORMER_PLUGIN in modules:
+def _settings(output: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """What a target says about its environment: keys of its own, or of the plugin's ``config``.
+
+    Raises:
+        ConfigError: the target is none of Slipway's, or says something twice.
+    """
+    if (kind := render(output.get("type"))) != ADAPTER:
         raise ConfigError(
-            f"Target {target} uses {_FORMER_PLUGIN}",
-            f"it is called {PLUGIN} now",
-            "Change the module in profiles.yml",
+            f"Target {target} has type: {kind}",
+            "dbt finds Slipway's macros by the type of the target",
+            f"Write type: {ADAPTER} in profiles.yml; DuckDB's settings stay as they are",
         )
-    raise ConfigError(
-        f"Target {target} does not use {PLUGIN}", fix="Add it to the target's plugins in profiles.yml"
-    )
+    if (database := render(output.get("database"))) != target:
+        raise ConfigError(
+            f"Target {target} has database: {database or 'none'}",
+            "it is the name by which relations find their environment",
+            f"Write database: {target} in profiles.yml",
+        )
+    plugins = [plugin for plugin in output.get("plugins") or [] if plugin.get("module") == PLUGIN]
+    config = dict(plugins[0].get("config") or {}) if plugins else {}
+    own = {key: output[key] for key in _SETTINGS if key in output}
+    if twice := sorted(own.keys() & config.keys()):
+        raise ConfigError(
+            f"Target {target} has {', '.join(twice)} twice", fix="Delete it from the plugin's config"
+        )
+    return {**config, **own}
 
 
 def _pyiceberg_config(name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from slipway.environments.environment import Mode
 from slipway.environments.profiles import Profile, find_project, render
 from slipway.errors import ConfigError, NotFoundError
 
-PLUGIN = {"module": "slipway.dbt.plugin", "alias": "slipway"}
+PLUGIN = {"module": "slipway.dbt.plugin", "config": {"mode": "scheduled", "local": True}}
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def written(project: Path, **targets: dict[str, Any]) -> Profile:
-    outputs = {
-        name: {"type": "duckdb", "plugins": [{**PLUGIN, "config": config}]}
-        for name, config in targets.items()
-    }
+    outputs = {name: {"type": "slipway", "database": name, **config} for name, config in targets.items()}
     text = yaml.safe_dump({"slipway": {"target": "{{ env_var('DBT_TARGET', 'dev') }}", "outputs": outputs}})
     (project / "profiles.yml").write_text(text, encoding="utf-8")
     return Profile(project)
@@ -171,12 +168,22 @@ def test_what_is_missing_or_broken_is_said_in_one_line(project: Path) -> None:
     with pytest.raises(ConfigError, match="mode hopeful"):
         written(project, dev={"mode": "hopeful"}).environment()
     (project / "profiles.yml").write_text("slipway: {outputs: {dev: {type: duckdb}}}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"Target dev does not use slipway\.dbt\.plugin"):
+    with pytest.raises(ConfigError, match=r"Target dev has type: duckdb: .*Write type: slipway") as refused:
         Profile(project).environment("dev")
-    former = "slipway: {outputs: {dev: {type: duckdb, plugins: [{module: slipway.dbt_plugin}]}}}"
-    (project / "profiles.yml").write_text(former, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"uses slipway\.dbt_plugin: it is called slipway\.dbt\.plugin now"):
-        Profile(project).environment("dev")
+    assert "DuckDB's settings stay" in refused.value.line()
+    for database in ("", ", database: lake"):
+        other = f"slipway: {{outputs: {{dev: {{type: slipway{database}}}}}}}"
+        (project / "profiles.yml").write_text(other, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"Target dev has database: (none|lake): "):
+            Profile(project).environment("dev")
+
+
+def test_settings_may_stand_in_the_config_of_the_plugin(project: Path) -> None:
+    environment = written(project, dev={"plugins": [PLUGIN], "home": "here"}).environment()
+    assert (environment.mode, environment.publishes_from_dbt) == (Mode.SCHEDULED, True)
+    assert environment.home == project / "here"
+    with pytest.raises(ConfigError, match="Target dev has local, mode twice"):
+        written(project, dev={"plugins": [PLUGIN], "mode": "production", "local": False}).environment()
 
 
 def test_the_project_is_found_from_a_folder_inside(project: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _SOURCES = Path(__file__).parents[2]
 _PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyiceberg")
+_CODE = (".py", ".sql", ".yml")
 _ROOMS = ("dbt", "engines", "iceberg", "landing")
 """Rooms whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
 
@@ -27,6 +28,6 @@ def engine() -> list[str]:
 
 
 def code_files() -> Iterator[Path]:
-    """Files of Slipway whose code takes part in writing a table."""
+    """Files of Slipway whose code takes part in writing a table: Python, and the dbt package of its macros."""
     for room in _ROOMS:
-        yield from sorted((_SOURCES / room).rglob("*.py"))
+        yield from sorted(path for path in (_SOURCES / room).rglob("*.*") if path.suffix in _CODE)

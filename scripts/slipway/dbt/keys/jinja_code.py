@@ -11,6 +11,7 @@ from dbt.clients.jinja_static import statically_extract_macro_calls
 from jinja2 import Environment, TemplateSyntaxError
 
 from slipway.dbt.keys.python_code import literal
+from slipway.environments.profiles import ADAPTER
 
 _LEXER = Environment(autoescape=True).lexer  # dbt changes nothing about how text is cut
 _COMMENT = frozenset({"comment_begin", "comment", "comment_end", "raw_begin", "raw_end"})
@@ -227,35 +228,8 @@ def _constant(token: tuple[str, str]) -> str | None:
 
 _ENGINE = ("dbt", "dbt_duckdb")
 
-SHIMS = frozenset(
-    {
-        "connect_once",
-        "declare_increments",
-        "duckdb__collect_freshness",
-        "duckdb__get_catalog",
-        "duckdb__get_catalog_relations",
-        "duckdb__get_columns_in_relation",
-        "duckdb__list_relations_without_caching",
-        "generate_schema_name",
-        "has_table",
-        "is_incremental",
-        "last_landed_at",
-        "on_run_begin",
-        "on_run_finish",
-        "own",
-        "partitions_changed",
-        "pin",
-        "ref",
-        "rows_added",
-        "slice_predicate",
-        "slipway",
-        "source",
-        "_is_unit_test_of_whole_input",
-        "_slice_date",
-        "_slice_values",
-    }
-)
-"""Macros of Slipway's that models reach: they say which rows are read, and belong to the engine."""
+MACHINERY = "dbt_slipway"
+"""The dbt package of Slipway's macros: what models reach of it says which rows are read, and counts as a part of the engine."""
 
 
 def named_macros(manifest: Any, node: Any) -> Iterator[str]:
@@ -266,7 +240,8 @@ def named_macros(manifest: Any, node: Any) -> Iterator[str]:
         package, _, macro_name = name.rpartition(".")
         macro = manifest.find_macro_by_name(macro_name, node.package_name, package or None)
         if macro is not None:
-            yield macro.unique_id
+            ours = f"macro.{MACHINERY}.{macro_name}"  # an adapter's macros go before those of what it is built on
+            yield ours if macro.package_name in _ENGINE and ours in manifest.macros else macro.unique_id
     yield from _dispatched(manifest, node.raw_code)
 
 
@@ -285,7 +260,7 @@ def materialization(manifest: Any, node: Any) -> list[str]:
     if node.resource_type not in ("model", "seed", "snapshot"):
         return []
     found = manifest.find_materialization_macro_by_name(
-        manifest.metadata.project_name, node.config.materialized, "duckdb"
+        manifest.metadata.project_name, node.config.materialized, ADAPTER
     )
     return [found.unique_id] if found else []
 

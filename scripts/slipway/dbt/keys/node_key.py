@@ -20,7 +20,7 @@ from dbt.adapters.factory import FACTORY
 from slipway.dbt.keys import jinja_code
 from slipway.dbt.keys.engine_key import engine
 from slipway.dbt.keys.jinja_code import (
-    SHIMS,
+    MACHINERY,
     exact,
     function_macros,
     macros_of,
@@ -31,6 +31,7 @@ from slipway.dbt.keys.jinja_code import (
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
 from slipway.engines.duckdb.spill import ONCE
+from slipway.environments.profiles import ADAPTER
 
 # what says nothing about the result: documentation, and what is checked or compared about it
 _IGNORED_CONFIG = frozenset(
@@ -134,7 +135,7 @@ def unit_test_key(manifest: Any, unique_id: str, sql: str, config: Mapping[str, 
     Returns:
         32 hexadecimal digits.
     """
-    found = manifest.find_materialization_macro_by_name(manifest.metadata.project_name, "unit", "duckdb")
+    found = manifest.find_materialization_macro_by_name(manifest.metadata.project_name, "unit", ADAPTER)
     how = {name: exact(text) for name, text in macros_of(manifest, [found.unique_id])}
     return _hash([unique_id, sql, config, how, list(_started_with(manifest)), _settings(), engine()])[:32]
 
@@ -165,7 +166,7 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
     node = manifest_node(manifest, unique_id)
     makers = function_macros(manifest) if node.resource_type == "function" else []
     macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node), *makers]))
-    own = {name: sql for name, sql in macros.items() if manifest.macros[name].name not in SHIMS}
+    own = {name: sql for name, sql in macros.items() if manifest.macros[name].package_name != MACHINERY}
     macros = macros if scope.engine else own
     how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
     hooks = [
@@ -213,14 +214,15 @@ def _is_inlined(node: Any) -> bool:
 def _started_with(manifest: Any) -> Iterator[str]:
     """Hashes of the project's own ``on-run-start`` hooks: macros, types and settings that they make are there for every node."""
     for unique_id, node in sorted(manifest.nodes.items()):
-        if node.resource_type == "operation" and "on-run-start" in node.tags:
-            macros = {
-                name: sql
-                for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)])
-                if manifest.macros[name].name not in SHIMS
-            }
-            if macros or "on_run_begin" not in node.raw_code:
-                yield _hash([unique_id, exact(node.raw_code), {n: exact(sql) for n, sql in macros.items()}])
+        if is_hook(node) and "on-run-start" in node.tags:
+            reached = macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)])
+            macros = {n: exact(sql) for n, sql in reached if manifest.macros[n].package_name != MACHINERY}
+            yield _hash([unique_id, exact(node.raw_code), macros])
+
+
+def is_hook(node: Any) -> bool:
+    """Whether a node of dbt's manifest is a hook of the project's own, around the run."""
+    return bool(node.resource_type == "operation" and node.package_name != MACHINERY)
 
 
 def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
@@ -291,7 +293,7 @@ def _plain_constraints(constraints: Sequence[Any]) -> list[Any]:
 
 def _target() -> dict[str, Any]:
     """What ``target`` holds in Jinja."""
-    adapter = FACTORY.adapters.get("duckdb")
+    adapter = FACTORY.adapters.get(ADAPTER)
     return dict(adapter.config.to_target_dict()) if adapter else {}  # type: ignore[attr-defined]
 
 
@@ -300,7 +302,7 @@ def _settings() -> dict[str, Any]:
 
     Limits and folders shape no row.
     """
-    adapter = FACTORY.adapters.get("duckdb")
+    adapter = FACTORY.adapters.get(ADAPTER)
     credentials = adapter.config.credentials if adapter else None  # type: ignore[attr-defined]
     given = {
         **(getattr(credentials, "settings", None) or {}),

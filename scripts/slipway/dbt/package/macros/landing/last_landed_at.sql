@@ -4,6 +4,6 @@
 #}
 {% macro last_landed_at(feed) %}
     {%- set ledger = api.Relation.create(database=target.database, schema='ops', identifier='landed_files') -%}
-    {%- do slipway('pin', ledger, {}) if execute -%}
+    {%- do _slipway('pin', ledger, {}) if execute -%}
     select max(landed_at) from {{ ledger }} where feed = '{{ feed }}' and verdict = 'accepted'
 {% endmacro %}

@@ -2,7 +2,7 @@
     A view is internal to a run: it stands in memory, is not published, and is gone when the run ends. Refused where a
     table of that name is published, because other runs would go on reading that.
 #}
-{% materialization view, adapter='duckdb' %}
+{% materialization view, adapter='slipway' %}
     {%- if has_table(this) -%}
         {%- do exceptions.raise_compiler_error(
             model.name ~ ": " ~ this.schema ~ "." ~ this.identifier ~ " is published as a table, and a view is not published. "
@@ -10,9 +10,9 @@
         ) -%}
     {%- endif -%}
     {%- set settings = {'sql': compiled_code} -%}
-    {%- do slipway('has_columns_from_data', this, settings) -%}
+    {%- do _slipway('has_columns_from_data', this, settings) -%}
     {%- if settings['has_columns_from_data'] -%} {{ return(_view_of_rows()) }} {%- endif -%}
-    {%- do slipway('check_query', this, {'unique_id': model.unique_id, 'sql': compiled_code, 'always': true}) -%}
+    {%- do _slipway('check_query', this, {'unique_id': model.unique_id, 'sql': compiled_code, 'always': true}) -%}
     {{ return(dbt.materialization_view_default()) }}
 {% endmaterialization %}
 

@@ -2,15 +2,15 @@
     The first build, and one with --full-refresh, replaces the table; every other applies incremental_strategy.
     Default: merge with a unique_key, append without.
 #}
-{% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
+{% materialization incremental, adapter='slipway', supported_languages=['sql', 'python'] %}
     {%- set strategy = iceberg_strategy() -%}
     {%- set settings = iceberg_settings(strategy) -%}
     {%- if not iceberg_unchanged(settings) -%}
         {{ run_hooks(pre_hooks) }}
         {%- if model.language == 'python' -%}
-            {%- do slipway('expect_python', this, settings) -%}
-            {%- call dbt.statement('main', language='python') -%} {{ iceberg_python(settings) }} {%- endcall -%}
-            {%- do slipway('python_written', this, settings) -%}
+            {%- do _slipway('expect_python', this, settings) -%}
+            {%- call statement('main', language='python') -%} {{ iceberg_python(settings) }} {%- endcall -%}
+            {%- do _slipway('python_written', this, settings) -%}
         {%- else -%}
             {%- do iceberg_write(settings, compiled_code) -%}
             {%- if settings.get('rebuild') -%} {%- do iceberg_rebuild(settings) -%} {%- endif -%}
@@ -34,8 +34,8 @@
     more as for its first build.
 #}
 {% macro iceberg_rebuild(settings) %}
-    {%- do slipway('rebuild', this, settings) -%}
+    {%- do _slipway('rebuild', this, settings) -%}
     {%- do settings.update({'strategy': 'replace', 'sql': render(model.raw_code)}) -%}
-    {%- do slipway('with_ctes', this, settings) -%}
+    {%- do _slipway('with_ctes', this, settings) -%}
     {%- do iceberg_write(settings, settings.sql) -%}
 {% endmacro %}

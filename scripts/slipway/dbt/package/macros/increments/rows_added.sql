@@ -7,6 +7,6 @@
     {#- a unit test gives the rows that count, and `this` is no table in it; a table that is built whole reads everything -#}
     {%- if not execute or model.resource_type == 'unit_test' or not is_incremental() -%} {{ return('true') }} {%- endif -%}
     {%- set answer = {'this': this, 'unique_id': model.unique_id} -%}
-    {%- do slipway('rows_added', relation, answer) -%}
+    {%- do _slipway('rows_added', relation, answer) -%}
     {{ return(answer['predicate']) }}
 {% endmacro %}

@@ -3,7 +3,7 @@
     and inserted again with their end: only among the current ones, because a row that comes back unchanged has the
     dbt_scd_id that it had before. Prefer strategy timestamp: with check, validity begins when the run happens.
 #}
-{% materialization snapshot, adapter='duckdb' %}
+{% materialization snapshot, adapter='slipway' %}
     {%- set exists = has_table(this) -%}
     {%- set strategy = strategy_dispatch(config.get('strategy'))(model, 'snapshotted_data', 'source_data', model['config'], exists) -%}
     {%- set columns = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}

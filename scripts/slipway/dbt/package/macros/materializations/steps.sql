@@ -1,6 +1,6 @@
 {# Whether the node's key is that of the published table: then nothing is read or written. #}
 {% macro iceberg_unchanged(settings) %}
-    {%- do slipway('unchanged', this, settings) -%}
+    {%- do _slipway('unchanged', this, settings) -%}
     {{ return(settings.get('response') is not none) }}
 {% endmacro %}
 
@@ -8,7 +8,7 @@
 {# Stage the result of a query. #}
 {% macro iceberg_write(settings, sql) %}
     {%- do settings.update({'sql': sql}) -%}
-    {%- do slipway('write', this, settings) -%}
+    {%- do _slipway('write', this, settings) -%}
 {% endmacro %}
 
 

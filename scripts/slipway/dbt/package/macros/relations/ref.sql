@@ -14,7 +14,7 @@
     {%- if execute and flags.INTROSPECT is not sameas false and relation is not none and relation.identifier is not none and relation.database != target.database -%}
         {%- set answer = {} -%}
         {%- do connect_once() -%}
-        {%- do slipway('staged', relation, answer) -%}
+        {%- do _slipway('staged', relation, answer) -%}
         {%- if answer.staged -%} {{ return(relation.incorporate(path={'database': target.database})) }} {%- endif -%}
     {%- endif -%}
     {{ return(relation) }}

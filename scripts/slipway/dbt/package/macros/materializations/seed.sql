@@ -2,7 +2,7 @@
     A seed is read in dbt's own dialect (scripts/slipway/dbt/seeds.py), put into the in-memory database, then
     written like any table. dbt's guess of types is taken for columns that column_types does not name.
 #}
-{% materialization seed, adapter='duckdb' %}
+{% materialization seed, adapter='slipway' %}
     {%- set settings = iceberg_settings('replace') -%}
     {%- set agate_table = load_agate_table() -%}
     {%- do store_result('agate_table', response='OK', agate_table=agate_table) -%}
@@ -30,7 +30,7 @@
         'guessed': guessed,
         'loaded': loaded.render(),
     }) -%}
-    {%- do slipway('load_seed', this, settings) -%}
+    {%- do _slipway('load_seed', this, settings) -%}
     {%- do iceberg_write(settings, 'from ' ~ loaded) -%}
     {%- call statement('drop_loaded') -%} drop table {{ loaded }} {%- endcall -%}
 {% endmacro %}

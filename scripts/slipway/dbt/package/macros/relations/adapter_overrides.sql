@@ -2,10 +2,10 @@
     What dbt asks the adapter about relations is answered from the Iceberg catalog: the in-memory database
     holds only views, and only of what was used so far.
 #}
-{% macro duckdb__list_relations_without_caching(schema_relation) %}
+{% macro slipway__list_relations_without_caching(schema_relation) %}
     {%- set answer = {} -%}
     {%- do run_query('select 1') -%}
-    {%- do slipway('list', schema_relation, answer) -%}
+    {%- do _slipway('list', schema_relation, answer) -%}
     {%- set found = [] -%}
     {%- for name in answer.get('names', []) -%}
         {%- do found.append((schema_relation.database, name, schema_relation.schema, 'table')) -%}
@@ -14,11 +14,11 @@
 {% endmacro %}
 
 
-{% macro duckdb__get_columns_in_relation(relation) -%}
+{% macro slipway__get_columns_in_relation(relation) -%}
     {#- the adapter runs this outside of a node, where `execute` is not set -#}
     {#- a unit test asks for its model's own columns before there is a table -#}
     {%- set answer = {'columns': true} -%}
-    {%- if relation.database -%} {%- do slipway('pin', relation, answer) -%} {%- endif -%}
+    {%- if relation.database -%} {%- do _slipway('pin', relation, answer) -%} {%- endif -%}
     {%- set described = relation.render() if not relation.database else answer.columns or relation.render() -%}
     {% call statement('get_columns_in_relation', fetch_result=True) %}
         select
@@ -46,22 +46,22 @@
 {% endmacro %}
 
 
-{% macro duckdb__get_catalog_relations(information_schema, relations) -%}
+{% macro slipway__get_catalog_relations(information_schema, relations) -%}
     {%- set answer = {'relations': relations} -%}
     {%- do run_query('select 1') -%}
-    {%- do slipway('describe', (relations | list)[0], answer) -%}
+    {%- do _slipway('describe', (relations | list)[0], answer) -%}
     {{ return(run_query(answer['sql'])) }}
 {%- endmacro %}
 
 
-{% macro duckdb__get_catalog(information_schema, schemas) -%}
+{% macro slipway__get_catalog(information_schema, schemas) -%}
     {%- set relations = [] -%}
     {%- for schema in schemas -%}
         {%- do relations.append(
             api.Relation.create(database=information_schema.database, schema=schema, identifier='any')
         ) -%}
     {%- endfor -%}
-    {{ return(duckdb__get_catalog_relations(information_schema, relations)) }}
+    {{ return(slipway__get_catalog_relations(information_schema, relations)) }}
 {%- endmacro %}
 
 
@@ -69,20 +69,20 @@
 {% macro has_table(relation) %}
     {%- set answer = {} -%}
     {%- do connect_once() -%}
-    {%- do slipway('exists', relation, answer) -%}
+    {%- do _slipway('exists', relation, answer) -%}
     {{ return(answer['exists']) }}
 {% endmacro %}
 
 
 {# A landing source is as fresh as the last file that was accepted; its relation holds only what raw does not. #}
-{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
+{% macro slipway__collect_freshness(source, loaded_at_field, filter) %}
     {%- set answer = {} -%}
     {%- do run_query('select 1') -%}
     {%- if source.schema != 'landing' -%}
-        {%- do slipway('pin', source, answer) -%}
+        {%- do _slipway('pin', source, answer) -%}
         {{ return(default__collect_freshness(source, loaded_at_field, filter)) }}
     {%- endif -%}
-    {%- do slipway('landed_at', source, answer) -%}
+    {%- do _slipway('landed_at', source, answer) -%}
     {%- set landed_at = "timestamptz '" ~ answer['landed_at'] ~ "'" if answer['landed_at'] else 'null::timestamptz' -%}
     {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
         select {{ landed_at }} as max_loaded_at, {{ current_timestamp() }} as snapshotted_at

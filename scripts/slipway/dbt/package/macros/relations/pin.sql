@@ -5,7 +5,7 @@
 {% macro pin(relation) %}
     {%- if execute and flags.INTROSPECT is not sameas false and relation is not none and relation.identifier is not none -%}
         {%- do connect_once() -%}
-        {%- do slipway('pin', relation, {}) -%}
+        {%- do _slipway('pin', relation, {}) -%}
     {%- endif -%}
 {% endmacro %}
 

@@ -1,6 +1,6 @@
 {#
     One operation of the slipway plugin (scripts/slipway/dbt/plugin.py). `config` is filled in with its answer.
 #}
-{% macro slipway(operation, relation, config) %}
+{% macro _slipway(operation, relation, config) %}
     {%- do adapter.store_relation('slipway', relation, [], operation, 'iceberg', config) -%}
 {% endmacro %}
