@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +128,13 @@ def world(
         _history(found)
         ready.write_text(json.dumps(found.runs), encoding="utf-8")
         return found
+
+
+@pytest.fixture
+def published(released: Workshop) -> Iterator[Workshop]:
+    """What the module has published, for a test that changes the code; what is published stays as it is."""
+    with released.restored():
+        yield released
 
 
 @pytest.fixture

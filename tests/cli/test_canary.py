@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,13 +36,6 @@ def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.
     workshop.commit()
     workshop.run()
     return workshop
-
-
-@pytest.fixture
-def published(released: Workshop) -> Iterator[Workshop]:
-    """The same for a test that changes the code; what is published stays as it is."""
-    with released.restored():
-        yield released
 
 
 def canary(workshop: Workshop, *arguments: str, code: int) -> dict[str, Any]:

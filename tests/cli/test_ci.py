@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,6 @@ def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.
     workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
     workshop.run()
     return workshop
-
-
-@pytest.fixture
-def published(released: Workshop) -> Iterator[Workshop]:
-    """The same for a test that changes the code; what is published stays as it is."""
-    with released.restored():
-        yield released
 
 
 def ci(workshop: Workshop, code: int) -> tuple[Output, dict[str, Any]]:

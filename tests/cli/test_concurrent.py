@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.commands import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +51,6 @@ def all_of(running: Sequence[Running]) -> list[Output]:
 
 def leases(workshop: Workshop, target: str = "dev") -> list[Path]:
     return sorted((workshop.warehouse(target) / "_slipway" / "leases").glob("*.json"))
-
-
-def wait_for(path: Path) -> None:
-    for _ in range(3000):
-        if path.exists():
-            return
-        time.sleep(0.01)
-    raise TimeoutError(path)
 
 
 def add_parts(workshop: Workshop, many: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from tests.harness.projects import TABLES
 
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
-ALL = {
-    "reference.depots",
-    "raw.parcels",
-    "curated.weights",
-    "quarantine.weights",
-    "serving.depot_weights",
-}
 
 
 @pytest.fixture
@@ -69,9 +63,9 @@ def test_a_run_in_production_waits_for_its_publication(prod: Workshop) -> None:
     assert prod.releases("prod") == [release]
     staged = {node["table"]: node["metadata_location"] for node in run["nodes"]}
     assert prod.published("prod") == staged
-    assert staged.keys() == ALL
+    assert staged.keys() == TABLES
     assert {name: table["metadata_location"] for name, table in release["tables"].items()} == staged
-    for name in ALL:
+    for name in TABLES:
         metadata = prod.table(name, "prod").metadata
         assert metadata.refs["release-1"].snapshot_id == metadata.current_snapshot_id
     assert prod.published() == {}  # dev saw nothing of it
@@ -135,7 +129,7 @@ def test_a_slice_of_production_may_come_from_a_dirty_tree(prod: Workshop) -> Non
 def test_a_gated_target_publishes_by_itself(prod: Workshop) -> None:
     run = prod.run("--target", "staging")
     assert (run["outcome"], run["mode"], run["release"]) == ("published", "scheduled", 1)
-    assert prod.published("staging").keys() == ALL
+    assert prod.published("staging").keys() == TABLES
 
 
 def test_a_gated_target_does_not_publish_what_was_not_tested(prod: Workshop) -> None:
@@ -210,7 +204,7 @@ def test_a_publication_that_is_killed_is_recorded_by_the_next_command(prod: Work
     kill = "slipway.records.store:Records.write_release"
     done = prod.start("publish", run["run_id"], "--target", "prod", kill_before=kill).wait()
     assert done.code is None
-    assert prod.published("prod").keys() == ALL  # whole, though not recorded yet
+    assert prod.published("prod").keys() == TABLES  # whole, though not recorded yet
     again = prod.slipway("run", "--target", "prod")
     assert again.code == 0, again
     assert [release["run_id"] for release in prod.releases("prod")] == [run["run_id"]]
@@ -234,7 +228,7 @@ def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) 
     assert message.startswith("Catalog of prod cannot be written: database is locked")
     assert prod.published("prod") == {}
     prod.answer("publish", run, "--target", "prod")
-    assert prod.published("prod").keys() == ALL
+    assert prod.published("prod").keys() == TABLES
     assert [release["number"] for release in prod.releases("prod")] == [1]
 
 
@@ -245,7 +239,7 @@ def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
     assert f"slipway publish {run['run_id']} --target prod" in output
     assert prod.published("prod") == {}
     prod.answer("publish", run["run_id"], "--target", "prod")
-    assert prod.published("prod").keys() == ALL
+    assert prod.published("prod").keys() == TABLES
 
 
 @pytest.mark.long

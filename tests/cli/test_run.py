@@ -15,17 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import some
+from tests.harness.projects import TABLES
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
-ALL = {
-    "reference.depots",
-    "raw.parcels",
-    "curated.weights",
-    "quarantine.weights",
-    "serving.depot_weights",
-}
 WEIGHT_MODEL = "models/serving/depot_weights.sql"
 DAY_3 = ("p6,S,2024-05-03,10.125",)
 LIGHT = ("p7,N,2024-05-04,-1",)
@@ -69,7 +63,7 @@ def test_select_and_exclude_take_several_words_as_dbt_does(workshop: Workshop) -
 def test_force_builds_what_is_unchanged_and_tests_it(built: Workshop) -> None:
     before = snapshots(built)
     run = built.run("--force")
-    assert changes(run).keys() == ALL
+    assert changes(run).keys() == TABLES
     assert set(changes(run).values()) <= {"built", "same_content"}
     assert (run["tests"]["executed"], run["tests"]["carried"]) == (4, 0)
     # nothing else came out, so readers keep their snapshots
@@ -234,7 +228,7 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     built = {
         match[1] for line in lines[2:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))
     }
-    assert built == ALL
+    assert built == TABLES
 
 
 @pytest.mark.long
@@ -252,7 +246,7 @@ def test_a_live_line_on_a_terminal(workshop: Workshop) -> None:
     assert shown.endswith("\r\x1b[2K")
     kept = [line.rsplit("\x1b[2K", 1)[-1].rstrip("\r") for line in shown.split("\n")]
     assert kept[0] == "landed parcels: 2 files, 5 rows; 0 set aside"
-    assert {line.split()[1] for line in kept if line.startswith("  ok ")} == ALL
+    assert {line.split()[1] for line in kept if line.startswith("  ok ")} == TABLES
 
 
 def read_terminal(screen: int) -> str:

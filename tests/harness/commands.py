@@ -70,6 +70,15 @@ class Running:
         self.wait()
 
 
+def wait_for(path: Path) -> None:
+    """Wait until a command has made a file."""
+    for _ in range(3000):
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(path)
+
+
 class Commands:
     """Starts commands, each as a process of its own."""
 

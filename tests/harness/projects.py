@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
 
 HEADER = "parcel,depot,weighed_on,kg"
+TABLES = {"reference.depots", "raw.parcels", "curated.weights", "quarantine.weights", "serving.depot_weights"}
+"""What the workshop's project publishes."""
 
 
 @dataclass

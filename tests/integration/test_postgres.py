@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
+from tests.harness.projects import TABLES
 from tests.integration.servers import PASSWORD, Postgres
 from tests.snippets import duckdb_rows, pyiceberg_rows
 
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
 pytestmark = pytest.mark.server
-
-ALL = {
-    "reference.depots",
-    "raw.parcels",
-    "curated.weights",
-    "quarantine.weights",
-    "serving.depot_weights",
-}
 
 
 @dataclass
@@ -93,7 +86,7 @@ def test_runs_publish_and_are_unchanged(site: Site, tmp_path: Path) -> None:
     catalog = site.catalog()
     assert catalog.load_table("curated.weights").scan().to_arrow().num_rows == 5
     assert {".".join(name) for space in catalog.list_namespaces() for name in catalog.list_tables(space)} == (
-        ALL | {"ops.landed_files"}
+        TABLES | {"ops.landed_files"}
     )
     catalog.close()
     text = site.workshop.answer("connect", "curated.weights")
@@ -159,7 +152,7 @@ def test_a_foreign_commit_refuses_the_whole_publication(site: Site) -> None:
     assert staged.code == 4, staged
     assert "serving.depot_weights moved" in staged.err
     after = site.published()
-    assert {name for name in ALL if after[name] != before[name]} == {"serving.depot_weights"}
+    assert {name for name in TABLES if after[name] != before[name]} == {"serving.depot_weights"}
     assert site.releases() == ["000001.json"]
     assert rows_of(after["raw.parcels"]) == 5
 
@@ -275,4 +268,4 @@ def test_staged_in_production_and_published(site: Site) -> None:
     assert stopped.is_set()
     assert message.startswith("Catalog of prod cannot be ")
     site.workshop.answer("publish", run["run_id"], "--target", "prod")
-    assert site.published().keys() == ALL
+    assert site.published().keys() == TABLES

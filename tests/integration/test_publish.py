@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog.sql import SqlCatalog
 
+from tests.harness.commands import wait_for
 from tests.integration.conftest import Project
 
 from slipway.records.record_files import read_dbt_manifest
@@ -38,14 +38,6 @@ def model(dbt, session):
         time.sleep(0.01)
     return frame
 """
-
-
-def wait_for(path: Path) -> None:
-    for _ in range(3000):
-        if path.exists():
-            return
-        time.sleep(0.01)
-    raise TimeoutError(path)
 
 
 def held(project: Project) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from botocore.config import Config
 from tests.harness.projects import published
 from tests.integration.chaos import oracle
 from tests.integration.chaos.trials import Trials
+from tests.integration.proxy import Proxy, running
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
@@ -126,3 +127,17 @@ def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callabl
         return lake
 
     return make
+
+
+@pytest.fixture
+def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
+    """A lake of the test's own."""
+    return new_lake(tmp_path, f"lake-{tmp_path.name.replace('_', '-')[-40:]}".rstrip("-"))
+
+
+@pytest.fixture
+def proxy(endpoint: str, lake: Lake) -> Iterator[Proxy]:
+    """What is between the commands and the store of the lake."""
+    with running(endpoint) as made:
+        lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
+        yield made

@@ -6,30 +6,16 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from tests.integration.proxy import Proxy, running
+from tests.integration.proxy import Proxy
 from tests.integration.s3.conftest import access
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
-
-
-@pytest.fixture
-def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
-    return new_lake(tmp_path, f"lake-{tmp_path.name.replace('_', '-')[-40:]}".rstrip("-"))
-
-
-@pytest.fixture
-def proxy(endpoint: str, lake: Lake) -> Iterator[Proxy]:
-    with running(endpoint) as made:
-        lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
-        yield made
 
 
 def refused(lake: Lake, *, seconds: float, **settings: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from pyiceberg.catalog import load_catalog
+from tests.harness.projects import TABLES
 from tests.integration.s3.conftest import KEY, SECRET, access
 from tests.snippets import duckdb_rows, pyiceberg_rows
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
 
 pytestmark = pytest.mark.server
-ALL = {"reference.depots", "raw.parcels", "curated.weights", "quarantine.weights", "serving.depot_weights"}
 COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcels) from serving.depot_weights) as served"
 
 
@@ -63,14 +63,14 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     workshop = lake.workshop
     assert workshop.run()["outcome"] == "published"
     first = locations(lake)
-    assert first.keys() == ALL
+    assert first.keys() == TABLES
     assert asked(lake) == ({"landed": 5, "served": 4}, "1 row from staging\n")
 
     lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n")
     forward = "slipway.iceberg.catalogs.glue_catalog:GlueMover.forward"
     assert workshop.start("run", kill_before=f"{forward}#3").wait().code is None
     half = locations(lake)
-    assert len({name for name in ALL if half[name] != first[name]}) == 2
+    assert len({name for name in TABLES if half[name] != first[name]}) == 2
     told = "release 2 of run "
     rows, beside = asked(lake)
     assert rows == {"landed": 5, "served": 4}

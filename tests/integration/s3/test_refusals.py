@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests.integration.proxy import Proxy, running
+from tests.integration.proxy import Proxy
 from tests.integration.s3.conftest import access
 from tests.integration.s3.test_faults import check_signatures
 
@@ -18,18 +17,6 @@ if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path) -> Lake:
-    return new_lake(tmp_path, f"lake-{tmp_path.name.replace('_', '-')[-40:]}".rstrip("-"))
-
-
-@pytest.fixture
-def proxy(endpoint: str, lake: Lake) -> Iterator[Proxy]:
-    with running(endpoint) as made:
-        lake.workshop.settings["AWS_ENDPOINT_URL"] = made.address
-        yield made
 
 
 def allowed(endpoint: str, lake: Lake, *statements: Mapping[str, object]) -> None:

@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog import load_catalog
+from tests.harness.projects import TABLES
 from tests.snippets import duckdb_rows, pyiceberg_rows
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
 
-ALL = {
-    "reference.depots",
-    "raw.parcels",
-    "curated.weights",
-    "quarantine.weights",
-    "serving.depot_weights",
-}
 SECRETS = ("a-Secret/that+appears=nowhere", "a-Secret%2Fthat%2Bappears", "a-session-token//that")
 
 
@@ -60,7 +54,7 @@ def nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_tables_are_published_in_the_bucket(recorded: Recorded) -> None:
     assert recorded.first["outcome"] == "published"
     published = recorded.lake.published()
-    assert published.keys() == ALL
+    assert published.keys() == TABLES
     assert all(
         location.startswith(f"s3://{recorded.lake.bucket}/warehouse/") for location in published.values()
     )

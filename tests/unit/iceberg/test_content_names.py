@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table, TableProperties
+from tests.unit.iceberg.files import local, manifest, manifest_list
 
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.errors import ConflictError, DamagedTableError
@@ -30,24 +31,8 @@ if TYPE_CHECKING:
 NAMED = TableName("layer", "thing")
 
 
-def local(location: str) -> Path:
-    return Path(location.removeprefix("file://"))
-
-
 def metadata(table: Table) -> Path:
     return local(table.metadata_location)
-
-
-def manifest_list(table: Table) -> Path:
-    current = table.current_snapshot()
-    assert current is not None
-    return local(current.manifest_list)
-
-
-def manifest(table: Table) -> Path:
-    current = table.current_snapshot()
-    assert current is not None
-    return local(current.manifests(table.io)[0].manifest_path)
 
 
 def read(lake: Lake) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table
+from tests.unit.iceberg.files import local, manifest, manifest_list
 
 from slipway.engines.duckdb.scan import damages, find_damaged
 from slipway.errors import DamagedTableError, UnavailableError
@@ -26,22 +27,6 @@ def table(tmp_path: Path) -> Table:
     for _ in range(2):
         made.append(pa.table({"k": [1, 2], "v": ["x", "y"]}))
     return made
-
-
-def local(location: str) -> Path:
-    return Path(location.removeprefix("file://"))
-
-
-def manifest_list(table: Table) -> Path:
-    current = table.current_snapshot()
-    assert current is not None
-    return local(current.manifest_list)
-
-
-def manifest(table: Table) -> Path:
-    current = table.current_snapshot()
-    assert current is not None
-    return local(current.manifests(table.io)[0].manifest_path)
 
 
 @pytest.mark.parametrize("file", [manifest_list, manifest])

@@ -13,22 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.retail.conftest import FEED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.retail.conftest import Shop
 
-FEED = (
-    "InvoiceNo",
-    "StockCode",
-    "Description",
-    "Quantity",
-    "InvoiceDate",
-    "UnitPrice",
-    "CustomerID",
-    "Country",
-)
 LONDON = ZoneInfo("Europe/London")
 Values = tuple[str | None, ...]
 
