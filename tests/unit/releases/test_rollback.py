@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from slipway.errors import ConflictError, NotFoundError, UsageError
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import Code
-from slipway.releases.rollback_rules import goal_of, plan
+from slipway.releases.rollback_rules import Exposure, affected, goal_of, plan
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -170,3 +170,41 @@ def test_after_the_steps_readers_see_the_release(found: list[dict[str, int]], da
             now[step.table] = step.after or table(0)
     assert {name: state for name, state in now.items() if state.rows} == dict(goal.tables)
     assert plan(releases, now, goal) == []
+
+
+def test_who_reads_a_table_reads_it_through_models_that_are_none() -> None:
+    def node(kind: str, *reads: str, alias: str | None = None) -> dict[str, object]:
+        return {
+            "schema": "layer",
+            "name": "n",
+            "alias": alias,
+            "config": {"materialized": kind},
+            "depends_on": {"nodes": reads},
+        }
+
+    def exposure(called: str, *reads: str, **owner: str) -> dict[str, object]:
+        return {
+            "name": called,
+            "type": "dashboard",
+            "owner": owner,
+            "depends_on": {"nodes": ["source.x", *reads]},
+        }
+
+    manifest = {
+        "nodes": {
+            "a": node("table", alias="a"),
+            "b": node("table", "a", alias="b"),
+            "view": node("view", "inline"),
+            "inline": node("ephemeral", "a"),
+        },
+        "exposures": {
+            "1": exposure("sales", "view", name="Ada"),
+            "2": exposure("prices", "a", "b", email="bo@example.org"),
+            "3": exposure("none", "b"),
+        },
+    }
+    assert affected(manifest, {"layer.a", "layer.other"}) == [
+        Exposure("prices", "dashboard", "bo@example.org", ("layer.a",)),
+        Exposure("sales", "dashboard", "Ada", ("layer.a",)),
+    ]
+    assert affected({}, {"layer.a"}) == []
