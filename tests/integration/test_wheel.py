@@ -1,0 +1,87 @@
+"""The wheel has all that a project needs: the command, the dbt adapter, and the macros and hooks that it brings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.harness.projects import new_project
+
+import slipway
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = "import sys; from {module} import {function}; sys.argv[0] = '{name}'; {function}()"
+DBT = PROGRAM.format(module="dbt.cli.main", function="cli", name="dbt")
+SLIPWAY = PROGRAM.format(module="slipway.cli.main", function="main", name="slipway")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: setuptools takes over what an earlier build has left in a folder."""
+    copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
+    for name in ("pyproject.toml", "requirements.in", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(
+        ROOT / "scripts", copy / "scripts", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
+    pip("wheel", str(copy), "--no-build-isolation", "--wheel-dir", str(built))
+    (found,) = built.iterdir()
+    return found
+
+
+def pip(command: str, *arguments: str) -> None:
+    quiet = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
+    subprocess.run([sys.executable, "-m", "pip", command, *quiet, *arguments], check=True)
+
+
+def test_the_wheel_holds_the_package_and_the_adapter(wheel: Path) -> None:
+    assert wheel.name == f"slipway-{slipway.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        commands = archive.read(f"slipway-{slipway.__version__}.dist-info/entry_points.txt").decode()
+    wanted = {
+        path.relative_to(ROOT / "scripts").as_posix()
+        for folder in ("slipway", "dbt")
+        for path in (ROOT / "scripts" / folder).rglob("*.*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert names == wanted
+    assert {"slipway/dbt/package/dbt_project.yml", "dbt/adapters/slipway/__init__.py"} < names
+    assert "slipway = slipway.cli.main:main" in commands
+
+
+@pytest.mark.long
+def test_a_project_runs_with_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    installed, project, landing = tmp_path / "installed", tmp_path / "project", tmp_path / "landing"
+    pip("install", "--target", str(installed), str(wheel))
+    new_project(ROOT / "tests" / "cli" / "project", project)
+    (landing / "parcels").mkdir(parents=True)
+    day = "parcel,depot,weighed_on,kg\np1,N,2024-05-01,1.5\n"
+    (landing / "parcels" / "day-1.csv").write_text(day, encoding="utf-8")
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(installed),
+        "SLIPWAY_HOME": str(tmp_path / "home"),
+        "SLIPWAY_LANDING": str(landing),
+    }
+
+    def run(program: str, *arguments: str) -> str:
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    where = "import slipway, dbt.adapters.slipway as a; print(slipway.__file__, a.__file__, a.Plugin.include_path)"
+    assert all(path.startswith(str(installed)) for path in run(where).split())
+    assert "dbt_slipway.on-run-end.0" in run(DBT, "build")
+    run(SLIPWAY, "run", "--force")
+    counted = run(SLIPWAY, "sql", "select count(*) as n from raw.parcels", "--output", "csv")
+    assert counted.split() == ["n", "1"]
