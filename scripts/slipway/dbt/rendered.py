@@ -10,10 +10,23 @@ from typing import Any
 
 from slipway.dbt.keys.jinja_code import MACHINERY, macros_of, named_macros, tags
 from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.keys.python_code import literal
 from slipway.dbt.volatility import Volatility, volatile_of
 
-_OF_THE_RUN = frozenset({"invocation_id", "run_started_at"})
+_OF_THE_RUN = frozenset(
+    {
+        "dbt_metadata_envs",
+        "flags",
+        "invocation_args_dict",
+        "invocation_id",
+        "lipsum",
+        "run_started_at",
+        "selected_resources",
+        "thread_id",
+    }
+)
 _OF_MODULES = frozenset({"now", "today", "utcnow"})
+_NO_MATTER = frozenset({"INTROSPECT", "WHICH"})  # of flags: the same in every run that builds
 
 
 def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: str | None) -> str:
@@ -59,13 +72,30 @@ def looked_at(sources: Iterable[str]) -> list[str]:
         parts = [tag.tokens for tag in tags(source)]
         has_modules = any(("name", "modules") in tokens for tokens in parts)
         for tokens in parts:
-            for at, (kind, text) in enumerate(tokens):
-                before = tokens[at - 1][1] if at else ""
-                if kind != "name" or (before == "." and text in _OF_THE_RUN):
-                    continue
-                if text in _OF_THE_RUN or (has_modules and before == "." and text in _OF_MODULES):
-                    found.add(text)
+            found.update(
+                filter(None, (_used(tokens, at, has_modules=has_modules) for at in range(len(tokens))))
+            )
     return sorted(found)
+
+
+def _used(tokens: Sequence[tuple[str, str]], at: int, *, has_modules: bool) -> str:
+    """The name at a place of a tag if its value may differ, or what is asked of ``modules`` cannot be told; otherwise empty."""
+    (kind, text), before = tokens[at], tokens[at - 1][1] if at else ""
+    following = [text for _, text in tokens[at + 1 : at + 3]]
+    if kind == "string":
+        is_attribute = before == "[" or [one for _, one in tokens[max(at - 2, 0) : at]] == ["attr", "("]
+        return str(literal(text)) if has_modules and is_attribute and literal(text) in _OF_MODULES else ""
+    if kind != "name":
+        return ""
+    if before == ".":
+        return text if has_modules and text in _OF_MODULES else ""
+    if text in _OF_THE_RUN:
+        is_keyword = following[:1] == ["="] and before in ("(", ",")
+        harmless = text == "flags" and following[:1] == ["."] and following[1] in _NO_MATTER
+        return "" if is_keyword or harmless else text
+    is_chance = text == "random" and before == "|"
+    is_whole = text == "modules" and following[:1] != ["."]
+    return text if is_chance or is_whole else ""
 
 
 def sources_of(manifest: Any, node: Any) -> Iterator[str]:

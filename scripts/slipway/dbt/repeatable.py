@@ -27,7 +27,6 @@ _EVERY = "\0"  # no variable has this name: found only where code may read all o
 _TABLES = frozenset({"model", "seed", "snapshot", "test"})
 _OTHERS = frozenset({"exposure", "operation", "unit_test"})
 _MATERIALIZED = frozenset({"table", "incremental", "view", "ephemeral", "seed", "snapshot", "test", "unit"})
-_CLOCK = frozenset({"invocation_id", "now", "run_started_at", "today", "utcnow"})
 _ENGINE = ("dbt", "dbt_duckdb")
 
 
@@ -103,8 +102,8 @@ def _of_the_project(project: Path, manifest: Any, own: list[Path]) -> Iterator[s
         if is_hook(node):
             yield f"{node.name} is a hook of the project"
     for name, text in _texts(manifest, project, own):
-        if used := _CLOCK.intersection(looked_at([text])):
-            yield f"{name} uses {', '.join(sorted(used))}"
+        if used := looked_at([text]):
+            yield f"{name} uses {', '.join(used)}"
     if _EVERY in _variables(manifest, project, own):
         yield "code reads environment variables by names that are computed"
 

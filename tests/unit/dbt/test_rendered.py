@@ -15,6 +15,21 @@ from slipway.dbt.rendered import looked_at
         ("{% set d = modules.datetime %}select '{{ d.date.today() }}'", ["today"]),
         ("select '{{ modules.datetime.datetime.utcnow() }}'", ["utcnow"]),
         ("select '{{ invocation_id }}'", ["invocation_id"]),
+        ("select '{{ thread_id }}{{ dbt_metadata_envs }}'", ["dbt_metadata_envs", "thread_id"]),
+        (
+            "{% if invocation_args_dict.threads > 1 or flags.FULL_REFRESH %}1{% endif %}",
+            ["flags", "invocation_args_dict"],
+        ),
+        (
+            "{{ selected_resources | length }} {{ [1, 2] | random }} {{ lipsum() }}",
+            ["lipsum", "random", "selected_resources"],
+        ),
+        ("{{ modules['datetime']['datetime']['now']() }}", ["modules", "now"]),
+        ("{{ (modules.datetime.datetime | attr('now'))() }}", ["now"]),
+        ("{% set m = modules %}{{ m[x].datetime[y]() }}", ["modules"]),
+        ("{% if flags.WHICH == 'build' %}{{ f(flags=1) }}{{ model.thread_id }}{% endif %}", []),
+        ("{{ modules.datetime.timedelta(days=1) }} {{ 'now' }}", []),
+        ("{{ x.random }} {{ random }}", []),
         # DuckDB sees these itself, in the compiled SQL
         ("select now(), 'run_started_at' from {{ ref('a') }}", []),
         ("{# run_started_at #} select 1 -- statement", []),
