@@ -17,7 +17,7 @@ from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, Par
 from pyiceberg.schema import Schema
 
 from slipway.errors import ConfigError
-from slipway.iceberg.schema import column_named, find_column, top_level
+from slipway.iceberg.schema import find_column, listed, top_level
 from slipway.iceberg.types import quote
 
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
@@ -90,7 +90,9 @@ def spec_for(
 def _parse_one(entry: str, schema: Schema, model: str) -> PartitionColumn:
     match = _CALL.match(entry) if find_column(schema, entry) is None else None
     name, number, source = (match[1].lower(), match[2], match[3]) if match else ("identity", None, entry)
-    field = column_named(schema, source, f"{model}: partitioned_by names")
+    if (field := find_column(schema, source)) is None:
+        fix = f"Use one of {listed(schema)}"
+        raise ConfigError(f"{model}: partitioned_by names {source}", "no such column", fix)
     transform, expression = _transform(name, number, field, entry, model)
     if not transform.can_transform(field.field_type) or _unsafe(transform, field.field_type):
         raise ConfigError(

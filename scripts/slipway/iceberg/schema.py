@@ -10,7 +10,7 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
-from slipway.errors import ConfigError, ContractError
+from slipway.errors import ContractError
 from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, quote, unquoted
 from slipway.names import Kind, nearest, shown, twins, why_not
 
@@ -127,21 +127,9 @@ def find_column(schema: Schema, text: str) -> ice.NestedField | None:
     return top_level(schema, text) or top_level(schema, unquoted(text.strip()))
 
 
-def column_named(schema: Schema, text: str, where: str) -> ice.NestedField:
-    """The same for a setting that has to name a column.
-
-    Args:
-        schema: has the columns.
-        text: the name.
-        where: the model and the setting, for the message.
-
-    Raises:
-        ConfigError: there is no such column.
-    """
-    if (found := find_column(schema, text)) is None:
-        have = ", ".join(field.name for field in schema.fields)
-        raise ConfigError(f"{where} {text}", "no such column", f"Use one of {have}")
-    return found
+def listed(schema: Schema) -> str:
+    """The names of the columns, for messages."""
+    return ", ".join(field.name for field in schema.fields)
 
 
 def field_ids(schema: Schema) -> str:

@@ -14,7 +14,7 @@ from pyiceberg.table.update import AddSortOrderUpdate, SetDefaultSortOrderUpdate
 from pyiceberg.transforms import IdentityTransform
 
 from slipway.errors import ConfigError
-from slipway.iceberg.schema import column_named, find_column
+from slipway.iceberg.schema import find_column, listed
 from slipway.iceberg.types import quote
 
 _ENTRY = re.compile(r"(?is)^\s*(.+?)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?\s*$")
@@ -108,7 +108,9 @@ def _parse_one(entry: str, schema: Schema, model: str) -> SortColumn:
     match = _ENTRY.match(entry)
     if match and not find_column(schema, entry) and find_column(schema, match[1]):
         name, direction, nulls = match.groups()
-    field = column_named(schema, name, f"{model}: sorted_by names")
+    if (field := find_column(schema, name)) is None:
+        fix = f"Use one of {listed(schema)}"
+        raise ConfigError(f"{model}: sorted_by names {name}", "no such column", fix)
     if not isinstance(field.field_type, ice.PrimitiveType):
         raise ConfigError(
             f"{model}: sorted_by names {field.name}",

@@ -46,7 +46,7 @@ from slipway.engines.duckdb.unique_keys import bounds_of
 from slipway.engines.duckdb.writer import columns_of, summary_of
 from slipway.errors import ConfigError
 from slipway.iceberg import reading, schema
-from slipway.iceberg.schema import column_named
+from slipway.iceberg.schema import find_column, listed
 from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
 from slipway.iceberg.staging import Staging
 from slipway.iceberg.tables import StagedTable, Tables
@@ -78,7 +78,9 @@ class Window:
         Raises:
             ConfigError: there is none, or it has another type.
         """
-        found = column_named(schema, self.column, f"{model}: event_time")
+        if (found := find_column(schema, self.column)) is None:
+            fix = f"Use one of {listed(schema)}"
+            raise ConfigError(f"{model}: event_time {self.column}", "no such column", fix)
         if not isinstance(found.field_type, ice.DateType | ice.TimestampType | ice.TimestamptzType):
             raise ConfigError(
                 f"{model}: event_time {self.column}",
