@@ -61,7 +61,7 @@ def parcels(scratch: str) -> str:
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        pytest.param("from: 2024-05-01, to: 2024-05-02", "p1 p2", id="one day"),
+        pytest.param("from: 2024-05-01, to: 2024-05-02", "p1 p2", id="one day", marks=pytest.mark.long),
         pytest.param(
             "from: 2024-05-02, to: 2024-05-03", "p4 p5", id="the day in the middle", marks=pytest.mark.long
         ),
@@ -126,7 +126,9 @@ def test_the_scratch_environment_is_named_and_can_be_removed(published: Workshop
             id="reversed range",
             marks=pytest.mark.long,
         ),
-        pytest.param("{from: }", 1, "slice dimension from is no date: None", id="no date"),
+        pytest.param(
+            "{from: }", 1, "slice dimension from is no date: None", id="no date", marks=pytest.mark.long
+        ),
         pytest.param(
             "{from: soon}",
             1,

@@ -179,7 +179,6 @@ def test_query_is_read_from_standard_input(world: World) -> None:
         pytest.param("select w.kg from serving.depot_weights as w order by w.kg", id="alias"),
         pytest.param("select (select kg from serving.depot_weights where depot = d.depot) from reference.depots d "
                      "order by depot", id="subquery"),
-        pytest.param("select kg from query_table('serving.depot_weights') order by depot", id="table-function"),
         pytest.param("from serving.depot_weights select kg order by all -- a comment", id="from-first"),
     ],
 )  # fmt: skip

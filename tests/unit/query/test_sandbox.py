@@ -20,6 +20,7 @@ from slipway.query import sandbox
         ("from pg_settings", "pg_settings is refused"),
         ("select * from duckdb_secrets()", "duckdb_secrets is refused: secrets are not shown"),
         ("from query('select 1')", "query is refused: "),
+        ("select kg from query_table('serving.weights')", "query_table is refused"),
         ("select 'ä', * from read_parquet('x')", "read_parquet is refused"),
         ("select * from 'orders.csv'", r"orders\.csv is refused"),
         ("select * from a join 's3://b/c' using (d)", "s3://b/c is refused"),
