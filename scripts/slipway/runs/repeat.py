@@ -20,7 +20,7 @@ from slipway.code.code_digest import digest_of_code, digest_of_software
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.environments.settings_digest import digest_of_settings
-from slipway.errors import SlipwayError
+from slipway.errors import DamagedError, SlipwayError
 from slipway.landing.area import landing_area, listing_digest, nothing_to_land
 from slipway.landing.feeds import read_feeds
 from slipway.names import TableName
@@ -113,9 +113,16 @@ def repeat(
         run_id: of the new run.
         started_at: when it began.
         command: its command line.
+
+    Raises:
+        UnavailableError: the warehouse does not answer. dbt would wait for it as long again, and end with the same line.
     """
     try:
-        return _repeat(records, project, beginning, run_id, started_at, command)
+        before = next(records.run_ids(), None)
+    except DamagedError as error:
+        return error.line()
+    try:
+        return _repeat(records, project, beginning, run_id, started_at, command, before)
     except (SlipwayError, OSError, UnicodeError) as error:
         return error.line() if isinstance(error, SlipwayError) else str(error)
 
@@ -127,11 +134,12 @@ def _repeat(
     run_id: str,
     started_at: datetime,
     command: Sequence[str],
+    before: str | None,
 ) -> Repetition | str:
-    before = _last(records)
-    if isinstance(before, str):
-        return before
-    manifest, basis = before
+    last = _last(records, before)
+    if isinstance(last, str):
+        return last
+    manifest, basis = last
     environment, landing = records.environment, _Landing(records.environment, project)
     facts = {**beginning.facts, "settings": settings(environment, beginning, basis.variables)}
     if other := difference(basis, facts) or difference(basis, {"landing": landing.digest}):
@@ -205,9 +213,8 @@ class _Landing:
         self.lines = [nothing_to_land(area.root, feed) for feed, found in arrivals.items() if not found]
 
 
-def _last(records: Records) -> tuple[RunManifest, Basis] | str:
+def _last(records: Records, run_id: str | None) -> tuple[RunManifest, Basis] | str:
     """The newest run and what it depended on, or why it cannot be repeated."""
-    run_id = next(records.run_ids(), None)
     manifest = records.manifest(run_id) if run_id else None
     if run_id is None or manifest is None:
         return "the run before has no run manifest"

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
-    """The one line of a run that cannot begin; nothing is published, and it does not take long."""
+    """The one line of a run that cannot begin; nothing is published, dbt is not started, and it does not take long."""
     before, began = (lake.published(), lake.sizes()), time.monotonic()
+    logs = set(lake.workshop.folder.rglob("*.jsonl"))
     message = lake.workshop.refusal("run", code=5, **settings)
     assert time.monotonic() - began < seconds
+    assert set(lake.workshop.folder.rglob("*.jsonl")) == logs
     assert (lake.published(), lake.sizes()) == before
     return message
 
