@@ -228,7 +228,6 @@ CLOCKS = (
     "slipway.releases.publication",
     "slipway.dbt.conclude",
     "slipway.runs.end",
-    "slipway.dbt.session",
     "slipway.iceberg.staging",
     "pyiceberg.table.update",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -17,10 +17,10 @@ from slipway.dbt.definitions import state_of
 from slipway.dbt.ingested import write_landed
 from slipway.dbt.inputs import check_inputs, filtered_inputs, identifier_of, inputs_of, notes
 from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
-from slipway.dbt.microbatch import is_built, is_last, window_of, write_batch
+from slipway.dbt.microbatch import is_last, window_of
 from slipway.dbt.outdated import as_allowed, check_rebuild
 from slipway.dbt.partial_groups import looked_at
-from slipway.dbt.renames import take_over
+from slipway.dbt.renames import former_keys
 from slipway.dbt.rendered import volatile_node
 from slipway.dbt.session import Session
 from slipway.dbt.undeclared import check_reads
@@ -31,6 +31,8 @@ from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.errors import SlipwayError
 from slipway.iceberg.schema import fingerprint
+from slipway.iceberg.snapshots import confirm_snapshot
+from slipway.iceberg.staging import Staging
 from slipway.names import TableName
 from slipway.records.run_manifest import Node
 from slipway.releases.publication import figures
@@ -64,7 +66,7 @@ def unchanged(
     """
     unique_id, batch = str(config["unique_id"]), config.get("batch")
     check_incremental(manifest_node(manifest, unique_id))
-    identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session, manifest, unique_id)
+    identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session.inputs, manifest, unique_id)
     key = node_key(manifest, unique_id, inputs, session.vars)
     state = TableState(key, inputs)
     volatile = volatile_node(session.volatility, manifest, unique_id, config.get("query"))
@@ -81,28 +83,38 @@ def unchanged(
                 inputs=inputs,
                 volatile=volatile,
             )
-    if (whole := session.whole_input(identifier, history=is_history(unique_id))) is not None:
+    if (whole := session.pinned.whole_input(identifier, history=is_history(unique_id))) is not None:
         return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
-    base = session.base(identifier)
+    base = session.pinned.base(identifier)
     if batch is not None:
-        if force or not is_built(session, identifier, key, window_of(manifest, unique_id, batch)):
+        if force or not session.batched.is_built(identifier, key, window_of(manifest, unique_id, batch)):
             return None
-        staged = session.staged.get(identifier)
+        staged = session.candidate.staged.get(identifier)
         if identifier in session.batched or staged is not None or base is None:
             return BuildResponse(_message="UNCHANGED", change="unchanged", node_key=key)
         return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
-    if base is None or force or identifier in session.staged:
+    if base is None or force or identifier in session.candidate.staged:
         return None
     if read_state(base).node_key != key:
-        return _renamed(session, unique_id, base) if identifier in session.renamed else None
+        return _renamed(session, unique_id, base) if identifier in session.pinned.renamed else None
     return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
 
 
 def _renamed(session: Session, unique_id: str, base: Table) -> BuildResponse | None:
-    """The response for a node that has another name and is otherwise what made its table; None for every other."""
-    state = state_of(session, manifest_node(session.manifest, unique_id), session.nodes[unique_id], base)
-    table = take_over(session, unique_id, base, state)
-    return _kept(session, unique_id, table, state, "same_content", "RENAMED") if table else None
+    """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
+
+    It is not built otherwise: a model that appends would add what the table has already.
+    """
+    manifest, renamed, known = session.manifest, session.pinned.renamed, read_state(base)
+    state = state_of(session, manifest_node(manifest, unique_id), session.nodes[unique_id], base)
+    if known.node_key not in former_keys(manifest, unique_id, renamed, state.inputs, session.vars):
+        return None
+    transaction = Staging(base)
+    kept = replace(state, batches=known.batches)
+    confirm_snapshot(transaction, session.candidate.tag, kept.table_property)
+    staged = session.places.outputs.stage(base, transaction, new=False)
+    session.stage(staged)
+    return _kept(session, unique_id, staged.table, state, "same_content", "RENAMED")
 
 
 def write_node(
@@ -133,7 +145,7 @@ def write_node(
     if hooked:
         session.volatility.forget()
     noted = session.nodes[unique_id]
-    base = session.base(identifier)
+    base = session.pinned.base(identifier)
     state = state_of(session, node, noted, base)
     check_listings(cursor, node.name, str(config["sql"]), session.volatility.made(), always=hooked)
     check_reads(session, manifest, unique_id, str(config["sql"]))
@@ -144,8 +156,7 @@ def write_node(
             check_inputs(cursor, manifest, unique_id)
         full = bool(config.get("full_refresh")) or base is None
         last = is_last(manifest, unique_id, window)
-        model, rows = write_batch(
-            session,
+        model, rows = session.batched.write(
             cursor,
             request,
             state,
@@ -158,11 +169,11 @@ def write_node(
         def stage() -> None:
             staged = model.stage()
             session.stage(staged.staged)
-            remarks = [*model.notes(), *notes(session, manifest, unique_id, model.state.batches)]
+            remarks = [*model.notes(), *notes(session.inputs, manifest, unique_id, base, model.state.batches)]
             written = _written(session.nodes[unique_id], base, staged)
             session.nodes[unique_id] = written.model_copy(update={"notes": remarks})
 
-        session.unstaged.later(identifier, stage)
+        session.batched.later(identifier, stage)
         return BuildResponse(
             _message=f"MICROBATCH {rows} rows",
             rows_affected=rows,
@@ -209,7 +220,7 @@ def _request(
         sql=str(config["sql"]),
         strategy=str(config["strategy"]),
         run_id=session.request.run_id,
-        release=session.release_tag,
+        release=session.candidate.tag,
         unique_key=_listed(config.get("unique_key")),
         predicates=_listed(config.get("predicates")) or predicates_of(node),
         merge=merge_keys_of(node),

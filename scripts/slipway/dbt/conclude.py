@@ -45,30 +45,30 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     )
     made = conclude(session, done)
     said = [f"{node.table}: {note}" for node in made.nodes for note in node.notes]
-    return [*stale_lines(made), *said, summary_line(made, len(session.staged))]
+    return [*stale_lines(made), *said, summary_line(made, len(session.candidate.staged))]
 
 
 def conclude(session: Session, done: Invocation) -> RunManifest:
     """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
     session.code = code_read(session.code, session.project, done.manifest, list(sys.modules.values()))
-    session.unstaged.stage_all()
+    session.batched.stage_all()
     if done.success and not _failed(done):
         try:
-            check_batched(session, done.manifest)
+            check_batched(session.candidate.staged, session.views, done.manifest)
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
     manifest = _described(session, done)
     built = BuiltRun(
         facts=_facts(session, done, manifest),
         manifest=manifest,
-        staged=[*session.staged.values(), *session.retired.values()],
-        number=lambda: session.release,
+        staged=[*session.candidate.staged.values(), *session.candidate.retired.values()],
+        number=lambda: session.candidate.number,
         artifacts=_artifacts(session.project, done),
         basis=lambda run: basis_of(
             session, done.manifest, done.results, run, own_files(done.manifest, session.project)
         ),
     )
-    return end_run(session.outputs, session.records, built)
+    return end_run(session.places.outputs, session.records, built)
 
 
 def _described(session: Session, done: Invocation) -> RunManifest:
@@ -95,7 +95,7 @@ def _described(session: Session, done: Invocation) -> RunManifest:
         code=session.code,
         versions=versions.versions_of(session.project),
         inputs=_inputs(session),
-        landed_files=[*(continued.landed_files if continued else []), *session.landed],
+        landed_files=[*(continued.landed_files if continued else []), *session.intake.landed],
         outstanding=session.intake.outstanding,
         nodes=nodes,
         tests=tests.model_copy(update={"results": hidden}),
@@ -125,8 +125,8 @@ def _facts(session: Session, done: Invocation, manifest: RunManifest) -> RunFact
         nodes=len(done.results),
         failed=_failed(done),
         skipped=any(str(result.status) == "skipped" for result in done.results),
-        empty_slice=slices.empty_slice(session, done.manifest),
-        staged=len(session.staged),
+        empty_slice=slices.empty_slice(session.slice, session.nodes, done.manifest),
+        staged=len(session.candidate.staged),
         partial=bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)),
         tests_not_run=manifest.tests.not_run,
         late_sources=[item.source for item in manifest.freshness if item.status == "error"],
@@ -140,17 +140,17 @@ def _facts(session: Session, done: Invocation, manifest: RunManifest) -> RunFact
 
 def _replaced(session: Session) -> str:
     try:
-        return session.landing.replaced() if session.staged else ""
+        return session.intake.landing.replaced() if session.candidate.staged else ""
     except UnavailableError as error:  # it is not known, which is no reason to leave the run without a record
         return error.line()
 
 
 def _inputs(session: Session) -> list[InputSnapshot]:
     """Tables the run read and did not make, those of the run that it continues with them."""
-    made = {f"{session.environment.name}.{identifier}" for identifier in session.staged}
+    made = {f"{session.environment.name}.{identifier}" for identifier in session.candidate.staged}
     before = session.continues.inputs if session.continues else []
-    found = [read for read in before if read.table not in made and read.table not in session.read]
-    for name, table in sorted(session.read.items()):
+    found = [read for read in before if read.table not in made and read.table not in session.inputs.read]
+    for name, table in sorted(session.inputs.read.items()):
         if name in made:
             continue
         current = table.current_snapshot()

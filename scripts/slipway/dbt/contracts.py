@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from slipway.dbt.configuration import strategy_of
 from slipway.dbt.inputs import identifier_of
-from slipway.dbt.session import Session
 from slipway.engines.duckdb.constraints import Contract, Held, check_unique
+from slipway.engines.duckdb.views import Views
 from slipway.errors import ConfigError
+from slipway.iceberg.tables import StagedTable
+from slipway.names import TableName
 
 
 def contract_of(node: Any) -> Contract | None:
@@ -42,7 +45,7 @@ def contract_of(node: Any) -> Contract | None:
     return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
 
 
-def check_batched(session: Session, manifest: Any) -> None:
+def check_batched(candidate: Mapping[TableName, StagedTable], views: Views, manifest: Any) -> None:
     """Look at the keys of staged ``microbatch`` models that were not looked at with a last batch.
 
     That is so when the last batch was there already, and after a ``dbt retry`` of others.
@@ -53,11 +56,11 @@ def check_batched(session: Session, manifest: Any) -> None:
     for node in manifest.nodes.values():
         if node.resource_type != "model" or node.config.materialized != "incremental":
             continue
-        staged = session.staged.get(identifier_of(manifest, node.unique_id))
+        staged = candidate.get(identifier_of(manifest, node.unique_id))
         if staged is None or strategy_of(node) != "microbatch" or (contract := contract_of(node)) is None:
             continue
         held = Held.of(staged.table, full=False)
         if unknown := [columns for columns in contract.unique if not held.is_unique(columns)]:
-            scan = session.views.scan(staged.table)
-            cursor = session.views.cursor.cursor()
+            scan = views.scan(staged.table)
+            cursor = views.cursor.cursor()
             check_unique(cursor, str(staged.identifier), replace(contract, unique=unknown), scan)

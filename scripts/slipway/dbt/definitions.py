@@ -62,7 +62,9 @@ def state_of(session: Session, node: Any, noted: Node, base: Table | None) -> Ta
         dirty=session.code.dirty,
         run_id=session.request.run_id,
     )
-    made_by = made_under_new_name(session, node, now.key, read_state(base).made_by)
+    made_by = made_under_new_name(
+        session.manifest, node, session.pinned.renamed, now.key, read_state(base).made_by, session.vars
+    )
     return TableState(noted.node_key or "", noted.inputs, definition=now, made_by=made_by, kept=keep_of(node))
 
 
@@ -76,8 +78,8 @@ def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     if node is None or noted.table is None or noted.change in ("pinned", "none"):
         return noted
     table = TableName.parse(noted.table)
-    staged = session.staged.get(table)
-    made_by = read_state(staged.table if staged else session.base(table)).made_by
+    staged = session.candidate.staged.get(table)
+    made_by = read_state(staged.table if staged else session.pinned.base(table)).made_by
     made = {"made_by": list(made_by)}
     if not may_be_stale(node):
         return noted.model_copy(update=made)

@@ -10,11 +10,11 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.dbt.inputs import identifier_of
-from slipway.dbt.session import Session
 from slipway.environments.profiles import ADAPTER
 from slipway.iceberg.types import duckdb_type, literal, quote
 from slipway.names import TableName
 from slipway.releases.publication import figures
+from slipway.runs.run_inputs import RunInputs
 
 _FIXED = (
     "table_database",
@@ -31,15 +31,14 @@ _FIXED = (
 _STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run")
 
 
-def catalog_query(session: Session, relations: Iterable[Any]) -> str:
+def catalog_query(inputs: RunInputs, relations: Iterable[Any]) -> str:
     """A query whose rows are what ``dbt docs generate`` wants for every table of the relations' schemas."""
     rows = []
     for database, schema in sorted({(relation.database, relation.schema) for relation in relations}):
-        if session.is_environment(database):
-            for name in session.names(database, schema):
-                table = session.current(database, TableName(schema, name))
-                if table is not None:
-                    rows += list(_rows(database, schema, name, table))
+        for name in inputs.names(database, schema):
+            table = inputs.current(database, TableName(schema, name))
+            if table is not None:
+                rows += list(_rows(database, schema, name, table))
     columns = [*_FIXED]
     for statistic in _STATISTICS:
         columns += [f"stats:{statistic}:{part}" for part in ("label", "value", "description", "include")]
@@ -106,13 +105,13 @@ def table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
     return given
 
 
-def own_columns(session: Session, cursor: duckdb.DuckDBPyConnection, manifest: Any, relation: Any) -> str:
+def own_columns(inputs: RunInputs, cursor: duckdb.DuckDBPyConnection, manifest: Any, relation: Any) -> str:
     """A query with the columns that ``this`` is to have in the unit test that is running; empty for every other table.
 
     These are the columns of the table, if there is one, and those that a first build would add.
 
     Args:
-        session: the run.
+        inputs: what the run reads.
         cursor: the thread's connection.
         manifest: dbt's manifest.
         relation: the table that dbt asks about.
@@ -125,7 +124,7 @@ def own_columns(session: Session, cursor: duckdb.DuckDBPyConnection, manifest: A
     if not tested or identifier_of(manifest, tested) != identifier:
         return ""
     first = f"(\n{_compiled(manifest, tested)}\n)"
-    if session.current(session.environment.name, identifier) is None:
+    if inputs.own(identifier) is None:
         return f"select * from {first}"
     known = {str(name).lower() for name in cursor.sql(f"select * from {relation.render()} limit 0").columns}
     new = [name for name in cursor.sql(f"select * from {first} limit 0").columns if name.lower() not in known]

@@ -10,7 +10,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.dbt.keys.node_key import manifest_node
-from slipway.dbt.session import LANDING, Session
+from slipway.dbt.session import Session
 from slipway.names import TableName
 from slipway.records.run_manifest import (
     Conservation,
@@ -22,6 +22,7 @@ from slipway.records.run_manifest import (
     Tests,
 )
 from slipway.releases.publication import figures
+from slipway.runs.pinned_tables import LANDING
 
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
@@ -52,7 +53,7 @@ def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
 def _taken_over(session: Session, results: Sequence[Any]) -> list[Node]:
     """Nodes whose tables a retry publishes as the run that failed had staged them."""
     again = {result.node.unique_id for result in results}
-    staged = {str(identifier) for identifier in session.staged}
+    staged = {str(identifier) for identifier in session.candidate.staged}
     failed = session.continues.nodes if session.continues else []
     return [node for node in failed if node.table in staged and node.unique_id not in again]
 
@@ -101,8 +102,8 @@ def freshness(session: Session, manifest: Any) -> list[Freshness]:
     if session.request.pins is not None:
         return []
     now, found = datetime.now(UTC), []
-    for feed in session.landing.feeds:
-        last = session.landing.ledger.last_landed_at(feed)
+    for feed in session.intake.landing.feeds:
+        last = session.intake.landing.ledger.last_landed_at(feed)
         age = round((now - last).total_seconds(), 3) if last else None
         warn_after, error_after = _thresholds(manifest, feed)
         found.append(
@@ -129,9 +130,7 @@ def conservation(session: Session, manifest: Any) -> list[Conservation]:
             continue
         quarantine = TableName(node.schema, node.alias)
         identifiers = [TableName.parse(str(named[part])) for part in ("raw", "curated")]
-        raw, curated, bad = (
-            session.current(session.environment.name, identifier) for identifier in (*identifiers, quarantine)
-        )
+        raw, curated, bad = (session.inputs.own(identifier) for identifier in (*identifiers, quarantine))
         if raw is None or curated is None or bad is None or session.is_slice:
             continue
         rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
@@ -172,7 +171,7 @@ def as_of(session: Session) -> str | None:
     if given or named.count(".") != 2:
         return str(given) if given else None
     schema, name, column = named.split(".")
-    table = session.current(session.environment.name, TableName(schema, name))
+    table = session.inputs.own(TableName(schema, name))
     if table is None:
         return None
     previous = session.previous
@@ -245,12 +244,12 @@ def _test(session: Session, manifest: Any, result: Any) -> TestResult:
     return TestResult(
         unique_id=unique_id,
         status="pass" if status in _PASSED else status,
-        carried=unique_id in session.carried,
+        carried=unique_id in session.tests.carried,
         failures=result.failures,
-        key=session.test_keys.get(unique_id),
+        key=session.tests.keys.get(unique_id),
         tables=_tables(manifest, result.node),
         message=str(result.message or ""),
-        volatile=session.volatility.tests.get(unique_id, ""),
+        volatile=session.tests.volatile.get(unique_id, ""),
     )
 
 

@@ -68,7 +68,7 @@ def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
         tell=lambda text: fire_event(JinjaLogInfo(msg=text)),
     )
     atexit.register(session.lease.release)  # plain dbt leaves out on-run-end when it is interrupted
-    if not session.look_again():
+    if not session.pinned.look_again():
         return False
     adapter: Any = FACTORY.adapters[ADAPTER]
     adapter.cache.clear()
@@ -120,23 +120,24 @@ def begin(session: Session) -> list[str]:
     if not session.scratch:
         Holds(session.records).refuse(f"A run in {session.environment.name}")
     engine()  # before threads ask for it all at once
-    lines = list(session.heal())
+    lines = list(session.pinned.heal())
     if not session.scratch:
         session.records.last_release()  # what is built could not be published next to a damaged record
     if wait_for_turn(session, everything=_is_retry()):
         Holds(session.records).refuse(f"A run in {session.environment.name}")  # placed while it waited
-    lines += session.heal()
-    if warning := check_store(session.outputs, session.records):
+    lines += session.pinned.heal()
+    if warning := check_store(session.places.outputs, session.records):
         lines.append(warning)
     session.begin()
     lines += landing_lines(session)
     if _is_retry():
         failed = _failed_run(session)
         _resume(session, failed)
-        lines.append(f"continues run {failed}: {len(session.staged)} tables of it are built")
+        lines.append(f"continues run {failed}: {len(session.candidate.staged)} tables of it are built")
     session.previous, damaged = _last_good_run(session)
     lines += damaged
-    session.carried_tests = passed_tests(session.previous) if session.previous else {}
+    if session.previous:
+        session.tests.take(session.previous)
     return [one_line(line) for line in lines]  # they name files, and dbt prints them as they are
 
 
@@ -153,15 +154,15 @@ def check_project(session: Session) -> None:
 def landing_lines(session: Session) -> list[str]:
     """What landed, one line a feed and one per file that was set aside."""
     lines = []
-    for feed in session.landing.feeds:
-        new = [entry for entry in session.landed if entry.feed == feed]
-        if ahead := session.landing.ledger.from_the_future(feed):
+    for feed in session.intake.landing.feeds:
+        new = [entry for entry in session.intake.landed if entry.feed == feed]
+        if ahead := session.intake.landing.ledger.from_the_future(feed):
             when = f"{ahead[-1].landed_at:%Y-%m-%d %H:%M} UTC"
             lines.append(
                 f"landed {feed}: {ahead[-1].path} landed by a clock that said {when}, so that it does not count as fresh"
             )
-        if feed in session.landing.empty:
-            lines.append(nothing_to_land(session.landing.area.root, feed))
+        if feed in session.intake.landing.empty:
+            lines.append(nothing_to_land(session.intake.landing.area.root, feed))
         if not new:
             continue
         accepted = [entry for entry in new if entry.verdict == "accepted"]
@@ -170,7 +171,9 @@ def landing_lines(session: Session) -> list[str]:
             f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside"
         )
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
-    return lines + outstanding_lines(session.intake.outstanding, {entry.path for entry in session.landed})
+    return lines + outstanding_lines(
+        session.intake.outstanding, {entry.path for entry in session.intake.landed}
+    )
 
 
 def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> bool:
@@ -182,20 +185,17 @@ def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> b
         unique_id: the test.
         sql: its compiled query.
     """
-    node, inputs = manifest_node(manifest, unique_id), inputs_of(session, manifest, unique_id)
+    node, inputs = manifest_node(manifest, unique_id), inputs_of(session.inputs, manifest, unique_id)
     key = node_key(manifest, unique_id, inputs, session.vars)
-    session.test_keys[unique_id] = key
+    session.tests.keys[unique_id] = key
     if session.request.force or not session.begun or not inputs:
         return False
     if "freshness" in node.tags:
         return False  # it looks at the landing area
-    if why := volatile_node(session.volatility, manifest, unique_id, test_query(node.config, sql)):
-        session.volatility.tests[unique_id] = why
-        return False
-    carried = session.carried_tests.get(unique_id) == key
-    if carried:
-        session.carried.add(unique_id)
-    return carried
+    query = test_query(node.config, sql)
+    return session.tests.carry(
+        unique_id, key, lambda: volatile_node(session.volatility, manifest, unique_id, query)
+    )
 
 
 def unit_test_carried(
@@ -211,16 +211,12 @@ def unit_test_carried(
         config: its configuration.
     """
     key = unit_test_key(manifest, unique_id, queries[0], config)
-    session.test_keys[unique_id] = key
+    session.tests.keys[unique_id] = key
     if session.request.force or not session.begun:
         return False
-    if why := volatile_unit_test(session.volatility, manifest, unique_id, queries):
-        session.volatility.tests[unique_id] = why
-        return False
-    carried = session.carried_tests.get(unique_id) == key
-    if carried:
-        session.carried.add(unique_id)
-    return carried
+    return session.tests.carry(
+        unique_id, key, lambda: volatile_unit_test(session.volatility, manifest, unique_id, queries)
+    )
 
 
 def test_query(config: Any, sql: str) -> str:
@@ -274,11 +270,6 @@ def _last_good_run(session: Session) -> tuple[RunManifest | None, list[str]]:
     return None, damaged
 
 
-def passed_tests(manifest: RunManifest) -> dict[str, str]:
-    """Unique id to key of the tests that a run executed or carried, and that passed."""
-    return {test.unique_id: test.key for test in manifest.tests.results if test.status == "pass" and test.key}
-
-
 def builds() -> bool:
     """Whether the running dbt command lands, stages and publishes."""
     from dbt.flags import get_flags
@@ -299,20 +290,20 @@ def _resume(session: Session, run_id: str) -> None:
     Raises:
         NotFoundError: a table of it was published by someone else since.
     """
-    published = session.locations(session.outputs)
+    published = session.pinned.own_locations()
     for record in session.records.candidate(run_id):
         table = TableName.of(record["table"])
-        now = None if table in session.renamed else published.get(table)
-        if not stands_on(session.outputs, table, record["base"], now):
+        now = None if table in session.pinned.renamed else published.get(table)
+        if not stands_on(session.places.outputs, table, record["base"], now):
             raise NotFoundError(
                 f"Run {run_id} cannot be continued",
                 f"{table} was published since",
                 "Start a new run",
             )
-        session.release = int(record["release"])  # its tables carry the tag of this number
+        session.candidate.number = int(record["release"])  # its tables carry the tag of this number
         if record["retires"]:
             continue  # again when the table is staged that has its name now
-        session.stage(staged_of(session.outputs, record))
+        session.stage(staged_of(session.places.outputs, record))
     session.continues = failed = session.records.manifest(run_id)
     if failed and (failed.code.dirty or failed.code.commit != session.code.commit):
         # no commit holds the code of all tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from slipway.dbt.session import Session
     from slipway.engines.duckdb.request import WriteRequest, WriteResult
+    from slipway.runs.intake import Intake
 
 
 _LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
@@ -43,29 +44,29 @@ def write_landed(
         NotFoundError: the table would be written anew without files that it holds.
         ContractError: it does not hold all of the others.
     """
-    if (feed := feed_of(session, node, request.identifier)) is None:
-        return write(cursor, session.outputs, base, request)
-    _check_offer(session, feed)
+    if (feed := feed_of(session.intake.landing, manifest, node, request.identifier)) is None:
+        return write(cursor, session.places.outputs, base, request)
+    _check_offer(session.intake, feed)
     try:
-        result = write(cursor, session.outputs, base, request)
+        result = write(cursor, session.places.outputs, base, request)
     except (duckdb.Error, SlipwayError):
-        if not session.landing.moved(feed):
+        if not session.intake.landing.moved(feed):
             raise
     else:
-        if not session.landing.changed(feed):  # one that is only gone was read whole
+        if not session.intake.landing.changed(feed):  # one that is only gone was read whole
             _check_ingested(session, feed, request, result.staged.table)
             return result
     session.intake.decide_again(feed)
-    show_landing(session, session.environment.name, TableName("landing", feed))
-    inputs = inputs_of(session, manifest, node.unique_id)
+    show_landing(session.intake, manifest, session.environment.name, TableName("landing", feed))
+    inputs = inputs_of(session.inputs, manifest, node.unique_id)
     key = node_key(manifest, node.unique_id, inputs, session.vars)
     noted = session.nodes[node.unique_id]
     session.nodes[node.unique_id] = noted.model_copy(update={"inputs": inputs, "node_key": key})
     return None
 
 
-def _check_offer(session: Session, feed: str) -> None:
-    if lost := session.intake.offer(feed).lost:
+def _check_offer(intake: Intake, feed: str) -> None:
+    if lost := intake.offer(feed).lost:
         names = ", ".join(entry.path for entry in lost[:3]) + (" …" if len(lost) > 3 else "")
         raise NotFoundError(
             f"raw.{feed} cannot be written anew",
@@ -80,9 +81,9 @@ def _check_ingested(session: Session, feed: str, request: WriteRequest, table: T
 
     has = {one.name.lower() for one in table.schema().fields}
     lacking = [name for name in _LINEAGE if name not in has]
-    columns = session.landing.feeds[feed].columns
+    columns = session.intake.landing.feeds[feed].columns
     if renamed := [name for name in columns if name.lower() not in has]:
-        lacking += _lost(session, feed, request.sql, renamed, has)
+        lacking += _lost(session.environment.name, feed, columns, request.sql, renamed, has)
     if lacking:
         raise ContractError(
             f"raw.{feed} would lose {', '.join(lacking)}",
@@ -93,19 +94,25 @@ def _check_ingested(session: Session, feed: str, request: WriteRequest, table: T
     flags = get_flags()
     if not (getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)):
         _check_rows(session, feed, table)
-    session.landing.settle(feed)
+    session.intake.landing.settle(feed)
 
 
-def _lost(session: Session, feed: str, sql: str, wanted: Sequence[str], has: Collection[str]) -> list[str]:
+def _lost(
+    environment: str,
+    feed: str,
+    columns: Iterable[str],
+    sql: str,
+    wanted: Sequence[str],
+    has: Collection[str],
+) -> list[str]:
     """Columns of a feed that come to no column of the raw table, also under another name.
 
     The model's query is run on one row that has a word of its own in each column.
     """
-    columns = session.landing.feeds[feed].columns
     marks = {name: f"slipway-{number}-" for number, name in enumerate(columns)}
     values = [f"{literal(mark)} as {quote(name)}" for name, mark in marks.items()]
     values += [f"null::{kind} as {name}" for name, kind in zip(_LINEAGE, _LINEAGE_TYPES, strict=True)]
-    database = quote(session.environment.name)
+    database = quote(environment)
     with duckdb.connect() as probe:
         try:
             probe.execute(f"attach ':memory:' as {database}")
@@ -123,7 +130,7 @@ def _lost(session: Session, feed: str, sql: str, wanted: Sequence[str], has: Col
 
 
 def _check_rows(session: Session, feed: str, table: Table) -> None:
-    files = session.landing.given(feed)
+    files = session.intake.landing.given(feed)
     scan = session.views.scan(table)
     # written anew with the content that it has, a table keeps the rows of earlier runs
     anew = is_replaced(session.manifest, TableName("raw", feed))

@@ -16,23 +16,21 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.dbt.increments import since
 from slipway.dbt.keys.node_key import manifest_node, tables_read
 from slipway.dbt.renames import former_name
-from slipway.dbt.session import LANDING, Session
 from slipway.engines.duckdb.batches import covers
 from slipway.errors import ConfigError
 from slipway.iceberg.schema import find_column
-from slipway.iceberg.snapshots import current_content
 from slipway.iceberg.types import quote
 from slipway.names import TableName
 from slipway.releases.table_state import read_state
-from slipway.runs.origin import UNVERSIONED
+from slipway.runs.run_inputs import RunInputs
 
 
-def inputs_of(session: Session, manifest: Any, unique_id: str) -> dict[str, str]:
+def inputs_of(inputs: RunInputs, manifest: Any, unique_id: str) -> dict[str, str]:
     """Tables that a node reads to the content that this run reads: ``schema.table``, of another database with its name in front."""
     found = {}
     for dependency in tables_read(manifest, unique_id):
-        database, identifier = _relation(session, manifest, dependency)
-        found[_name(session, database, identifier)] = _version(session, database, identifier)
+        relation = _relation(inputs, manifest, dependency)
+        found[inputs.name(*relation)] = inputs.content(*relation)
     return found
 
 
@@ -42,22 +40,24 @@ def identifier_of(manifest: Any, unique_id: str) -> TableName:
     return TableName(node.schema, node.identifier if node.resource_type == "source" else node.alias)
 
 
-def consumed(session: Session, identifier: TableName, database: str, source: TableName) -> str | None:
-    """The snapshot of ``source`` that the published ``identifier`` was built from."""
-    known = read_state(session.base(identifier)).inputs
-    found = known.get(_name(session, database, source))
-    if found is None and (former := former_name(session.manifest, source)):
-        return known.get(_name(session, database, former))
+def consumed(
+    inputs: RunInputs, manifest: Any, base: Table | None, database: str, source: TableName
+) -> str | None:
+    """The snapshot of ``source`` that a published table was built from."""
+    known = read_state(base).inputs
+    found = known.get(inputs.name(database, source))
+    if found is None and (former := former_name(manifest, source)):
+        return known.get(inputs.name(database, former))
     return found
 
 
-def relation_of(session: Session, manifest: Any, unique_id: str) -> tuple[str, str, str]:
+def relation_of(inputs: RunInputs, manifest: Any, unique_id: str) -> tuple[str, str, str]:
     """Database, schema and name of a table that a node reads, where this run reads it."""
-    database, identifier = _relation(session, manifest, unique_id)
+    database, identifier = _relation(inputs, manifest, unique_id)
     return database, *identifier
 
 
-def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, TableName]:
+def _relation(inputs: RunInputs, manifest: Any, unique_id: str) -> tuple[str, TableName]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 
     A table of this run is always its own (package/macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
@@ -71,27 +71,12 @@ def _relation(session: Session, manifest: Any, unique_id: str) -> tuple[str, Tab
         get_flags(),
     )
     deferred = getattr(node, "defer_relation", None)
-    if not deferred or not getattr(flags, "DEFER", False) or identifier in session.staged:
+    if not deferred or not getattr(flags, "DEFER", False) or inputs.is_staged(identifier):
         return node.database, identifier
     favoured = flags.FAVOR_STATE and unique_id not in selected_resources.SELECTED_RESOURCES
-    if favoured or session.current(session.environment.name, identifier) is None:
+    if favoured or inputs.own(identifier) is None:
         return deferred.database, TableName(deferred.schema, deferred.identifier)
     return node.database, identifier
-
-
-def _name(session: Session, database: str, name: TableName) -> str:
-    own = name[0] == LANDING or database == session.environment.name
-    return ".".join(name if own else (database, *name))
-
-
-def _version(session: Session, database: str, identifier: TableName) -> str:
-    """The content; of what is no Iceberg table, such as a file or an attached database, nobody knows whether it changed."""
-    if identifier[0] == LANDING:
-        return session.intake.offer(identifier[1]).key
-    table = session.current(database, identifier) if session.is_environment(database) else None
-    if table is None:
-        return f"{UNVERSIONED}{session.request.run_id}"
-    return current_content(table) or "none"
 
 
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
@@ -137,19 +122,22 @@ def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: st
         )
 
 
-def notes(session: Session, manifest: Any, unique_id: str, built: Sequence[tuple[str, str]]) -> Iterator[str]:
+def notes(
+    inputs: RunInputs, manifest: Any, unique_id: str, base: Table | None, built: Sequence[tuple[str, str]]
+) -> Iterator[str]:
     """What of a model's inputs the batches of this run leave out, in words.
 
     Args:
-        session: the run.
+        inputs: what the run reads.
         manifest: dbt's manifest.
         unique_id: the model.
+        base: its published table.
         built: the windows of the table that are built from its inputs as they are.
     """
     for node in filtered_inputs(manifest, unique_id):
         identifier = identifier_of(manifest, node.unique_id)
         database, name = node.database, str(identifier)
-        table = session.current(database, identifier) if session.is_environment(database) else None
+        table = inputs.known(database, identifier)
         field = find_column(table.schema(), str(node.config.event_time)) if table else None
         current = table.current_snapshot() if table else None
         if table is None or field is None or current is None:
@@ -157,9 +145,9 @@ def notes(session: Session, manifest: Any, unique_id: str, built: Sequence[tuple
         nulls = sum((file.null_value_counts or {}).get(field.field_id, 0) for file in _live(table, current))
         if nulls:
             yield f"{nulls} rows of {name} have no {field.name}: no batch takes them"
-        if session.base(identifier_of(manifest, unique_id)) is None:
+        if base is None:
             continue
-        before = consumed(session, identifier_of(manifest, unique_id), database, identifier)
+        before = consumed(inputs, manifest, base, database, identifier)
         if spans := list(_missed(table, since(table, before), field, built)):
             low, high = min(span[0] for span in spans), max(span[1] for span in spans)
             yield (

@@ -132,28 +132,29 @@ class Plugin(BasePlugin):
 
     def op_list(self, relation: Any, config: dict[str, Any]) -> None:
         """Tables that exist in a schema, for dbt's relation cache."""
-        if self.session.is_environment(relation.database):
-            config["names"] = self.session.names(relation.database, relation.schema)
+        config["names"] = self.session.inputs.names(relation.database, relation.schema)
 
     def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a model has a table to add to: its own environment's, not one it may merely read."""
         identifier = TableName(relation.schema, relation.identifier)
         config["exists"] = (
-            identifier not in self.session.rebuilt and self.session.base(identifier) is not None
+            identifier not in self.session.rebuilt and self.session.pinned.base(identifier) is not None
         )
 
     def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
         """Make a referenced table readable as this run sees it."""
-        if self.session.is_environment(relation.database):
+        if self.session.pinned.is_environment(relation.database):
             self._attach(relation.database)
             self.session.pin(relation.database, TableName(relation.schema, relation.identifier))
         if config.get("columns"):
-            config["columns"] = own_columns(self.session, thread_cursor(), self.manifest, relation)
+            config["columns"] = own_columns(self.session.inputs, thread_cursor(), self.manifest, relation)
 
     def op_staged(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether this run has built a table, which is then read whatever ``--defer`` says."""
         deferred = getattr(get_flags(), "DEFER", False)
-        config["staged"] = deferred and (relation.schema, relation.identifier) in self.session.staged
+        config["staged"] = (
+            deferred and (relation.schema, relation.identifier) in self.session.candidate.staged
+        )
 
     def op_has_columns_from_data(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether DuckDB has to look at data to know the columns of a query."""
@@ -237,7 +238,7 @@ class Plugin(BasePlugin):
 
     def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
         """When a feed last brought a file that was accepted."""
-        config["landed_at"] = self.session.landing.ledger.last_landed_at(relation.identifier)
+        config["landed_at"] = self.session.intake.landing.ledger.last_landed_at(relation.identifier)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it.
@@ -288,7 +289,7 @@ class Plugin(BasePlugin):
 
     def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
         """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
-        config["sql"] = describe.catalog_query(self.session, config["relations"])
+        config["sql"] = describe.catalog_query(self.session.inputs, config["relations"])
 
     @property
     def manifest(self) -> Any:
@@ -297,11 +298,9 @@ class Plugin(BasePlugin):
 
     def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
         source, this = TableName(relation.schema, relation.identifier), config["this"]
-        known = self.session.is_environment(relation.database)
-        table = self.session.current(relation.database, source) if known else None
-        return table, consumed(
-            self.session, TableName(this.schema, this.identifier), relation.database, source
-        )
+        inputs, base = self.session.inputs, self.session.pinned.base(TableName(this.schema, this.identifier))
+        table = inputs.known(relation.database, source)
+        return table, consumed(inputs, self.session.manifest, base, relation.database, source)
 
     def _attach(self, database: str) -> None:
         with self._lock:
@@ -325,8 +324,9 @@ class Plugin(BasePlugin):
         if self._session:
             self._session.leave()
         profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
-        self._session = Session(hooks.project_dir(flags), profiles_dir, target, request, connection)
-        self._session.builds = hooks.builds()
+        self._session = Session(
+            hooks.project_dir(flags), profiles_dir, target, request, connection, builds=hooks.builds()
+        )
         self._session.manifest = self.manifest
         self._invocation = get_invocation_id()
         invocation.current.session = self._session

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
 from slipway.errors import ConfigError
-from slipway.iceberg.restoring import retired
-from slipway.iceberg.snapshots import confirm_snapshot
-from slipway.iceberg.staging import Staging
 from slipway.names import TableName
 from slipway.records.run_manifest import Definition
-from slipway.releases.candidates import record_of
-from slipway.releases.table_state import TableState, read_state
-
-if TYPE_CHECKING:
-    from pyiceberg.table import Table
-
-    from slipway.dbt.session import Session
-
 
 _TABLES = ("model", "seed", "snapshot")
+
+Renamed = Mapping[TableName, TableName]
+"""Tables that a project has under a new name, to the name that the catalog has them under."""
 
 
 class _With:
@@ -92,77 +83,59 @@ def rename_problems(nodes: Sequence[Any]) -> Iterator[str]:
         heirs[old] = node
 
 
-def _former_keys(session: Session, unique_id: str, inputs: Mapping[str, str]) -> set[str]:
+def former_keys(
+    manifest: Any, unique_id: str, renamed: Renamed, inputs: Mapping[str, str], variables: Mapping[str, Any]
+) -> set[str]:
     """Node keys that a renamed node would have under its former name: by another file name, alias or layer.
 
     Args:
-        session: the run.
+        manifest: dbt's manifest.
         unique_id: the node.
+        renamed: as ``rename`` returns it.
         inputs: what it reads, as for ``node_key``.
+        variables: of dbt.
     """
-    before = {str(new): str(old) for new, old in session.renamed.items()}
+    before = {str(new): str(old) for new, old in renamed.items()}
     read = {before.get(table, table): content for table, content in inputs.items()}
     return {
-        node_key(manifest, called, read, session.vars) for manifest, called in _formerly(session, unique_id)
+        node_key(twin, called, read, variables) for twin, called in _formerly(manifest, unique_id, renamed)
     }
 
 
 def made_under_new_name(
-    session: Session, node: Any, key: str, known: Sequence[Definition]
+    manifest: Any,
+    node: Any,
+    renamed: Renamed,
+    key: str,
+    known: Sequence[Definition],
+    variables: Mapping[str, Any],
 ) -> tuple[Definition, ...]:
     """What made the rows of a table; of a renamed one, code that differs only in the name is the present code.
 
     Args:
-        session: the run.
+        manifest: dbt's manifest.
         node: the node.
+        renamed: as ``rename`` returns it.
         key: its definition key.
         known: what the table says.
+        variables: of dbt.
     """
-    if (node.schema, node.alias) not in session.renamed:
+    if (node.schema, node.alias) not in renamed:
         return tuple(known)
     same = {
-        definition_key(manifest, called, session.vars)
-        for manifest, called in _formerly(session, node.unique_id)
+        definition_key(twin, called, variables)
+        for twin, called in _formerly(manifest, node.unique_id, renamed)
     }
     return tuple(one.model_copy(update={"key": key}) if one.key in same else one for one in known)
 
 
-def _formerly(session: Session, unique_id: str) -> Iterator[tuple[Any, str]]:
+def _formerly(manifest: Any, unique_id: str, renamed: Renamed) -> Iterator[tuple[Any, str]]:
     """Manifests in which a node has its former name, with its unique id there."""
-    node = manifest_node(session.manifest, unique_id)
-    layer, name = session.renamed[TableName(node.schema, node.alias)]
+    node = manifest_node(manifest, unique_id)
+    layer, name = renamed[TableName(node.schema, node.alias)]
     ids = dict.fromkeys((unique_id, f"{unique_id.rpartition('.')[0]}.{name}"))
     aliases = dict.fromkeys((node.config.get("alias"), None, name))
     for called, alias, schema in product(ids, aliases, dict.fromkeys((node.config.get("schema"), layer))):
         twin = copy.copy(node)
         twin.config = node.config.replace(alias=alias, schema=schema)
-        yield _With(session.manifest, called, twin), called
-
-
-def retire_old_name(session: Session, old: TableName) -> None:
-    """Take it into a run's candidate that the catalog is not to name a table's old name any more."""
-    if old not in session.retired:
-        session.retired[old] = retired(session.outputs, old, session.locations(session.outputs)[old])
-        content = record_of(session.retired[old], session.release)
-        session.records.write(session.request.run_id, f"candidate/{old}.json", content)
-
-
-def take_over(session: Session, unique_id: str, base: Table, state: TableState) -> Table | None:
-    """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
-
-    It is not built otherwise: a model that appends would add what the table has already.
-
-    Args:
-        session: the run.
-        unique_id: the node.
-        base: under its new name, as the old one shows it.
-        state: what it is to remember.
-    """
-    known = read_state(base)
-    if known.node_key not in _former_keys(session, unique_id, state.inputs):
-        return None
-    transaction = Staging(base)
-    confirm_snapshot(transaction, session.release_tag, replace(state, batches=known.batches).table_property)
-    staged = session.outputs.stage(base, transaction, new=False)
-    session.stage(staged)
-    return staged.table
+        yield _With(manifest, called, twin), called

@@ -11,7 +11,6 @@ from pyiceberg.table import Table
 
 from slipway.code.code_digest import covers, digest_of_code
 from slipway.dbt.configuration import tables_of
-from slipway.dbt.ingest import ingested
 from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.dbt.keys.node_key import is_hook
@@ -56,9 +55,11 @@ def basis_of(
     if obstacle:
         return Basis(run_id=run.run_id, decided_by=run.run_id, obstacle=obstacle)
     names = _variables(manifest, session.project, own)
-    listing = session.landing.listing()
-    digest = listing_digest(listing, session.landing.area.others() if session.landing.feeds else [])
-    if why := session.landing.unsettled(listing, lambda feed: ingested(session, feed)):
+    listing = session.intake.landing.listing()
+    digest = listing_digest(
+        listing, session.intake.landing.area.others() if session.intake.landing.feeds else []
+    )
+    if why := session.intake.landing.unsettled(listing, session.intake.ingested):
         return Basis(run_id=run.run_id, decided_by=run.run_id, obstacle=why)
     return Basis(
         run_id=run.run_id,
@@ -67,7 +68,7 @@ def basis_of(
             **before.facts,
             "settings": settings(session.environment, before, names),
             "landing": digest,
-            "tables": tables(session.locations(session.outputs)),
+            "tables": tables(session.pinned.own_locations()),
         },
         variables=names,
         others=_others(session),
@@ -118,7 +119,12 @@ def _of_the_command(session: Session) -> Iterator[str]:
     request = session.request
     if request.force or request.scratch or request.pins is not None or session.is_slice or session.continues:
         yield "the run is forced, a slice, pinned, or continues another"
-    if session.renamed or session.retired or session.staged or session.landed:
+    if (
+        session.pinned.renamed
+        or session.candidate.retired
+        or session.candidate.staged
+        or session.intake.landed
+    ):
         yield "tables were renamed or files landed"
 
 
@@ -183,7 +189,7 @@ def _variables(manifest: Any, project: Path, own: list[Path]) -> list[str]:
 def _others(session: Session) -> dict[str, dict[str, str]]:
     """Tables of other targets that the run read."""
     found: dict[str, dict[str, str]] = {}
-    for name, table in session.read.items():
+    for name, table in session.inputs.read.items():
         database, _, rest = name.partition(".")
         if database != session.environment.name:
             found.setdefault(database, {})[rest] = table.metadata_location
@@ -199,6 +205,6 @@ def _metadata_files(session: Session) -> Iterator[str]:
 
 
 def _tables(session: Session) -> list[Table]:
-    bases = (session.base(TableName.parse(node.table or "")) for node in session.nodes.values())
-    found = [*session.read.values(), *(table for table in bases if table is not None)]
+    bases = (session.pinned.base(TableName.parse(node.table or "")) for node in session.nodes.values())
+    found = [*session.inputs.read.values(), *(table for table in bases if table is not None)]
     return list({table.metadata_location: table for table in found}.values())

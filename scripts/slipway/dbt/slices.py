@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipway.errors import UsageError
-
-if TYPE_CHECKING:
-    from slipway.dbt.session import Session
-
+from slipway.records.run_manifest import Node
 
 _BOUNDARY_MACRO = "slice_predicate"
 
@@ -38,20 +35,25 @@ def requested_slice(given: Mapping[str, Any], effective: Mapping[str, Any]) -> A
     return effective.get("slice") or None
 
 
-def empty_slice(session: Session, manifest: Any) -> str:
-    """Why a slice is refused that no input row belongs to; empty otherwise."""
-    if not session.slice:
+def empty_slice(asked: Any, nodes: Mapping[str, Node], manifest: Any) -> str:
+    """Why a slice is refused that no input row belongs to; empty otherwise.
+
+    Args:
+        asked: the slice, None for the whole input.
+        nodes: of the run, by unique id.
+        manifest: dbt's manifest.
+    """
+    if not asked:
         return ""
     built = [
         node
-        for unique_id, node in session.nodes.items()
+        for unique_id, node in nodes.items()
         if node.change == "built" and _BOUNDARY_MACRO in set(_macro_names(manifest, unique_id))
     ]
     if not built or any(node.rows_after for node in built):
         return ""
     tables = ", ".join(sorted(node.table or node.unique_id for node in built))
-    asked = json.dumps(session.slice, default=str)
-    return f"the slice {asked} holds no row: {tables} would be empty; choose other dates or values"
+    return f"the slice {json.dumps(asked, default=str)} holds no row: {tables} would be empty; choose other dates or values"
 
 
 def _macro_names(manifest: Any, unique_id: str) -> Iterator[str]:

@@ -211,7 +211,7 @@ def _ended(
         raise KeyboardInterrupt
     if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
         raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
-    return Run(manifest, session.records.location(request.run_id), session.target_environment)
+    return Run(manifest, session.records.location(request.run_id), session.places.outputs.environment)
 
 
 def _tell_abandoned(records: Records, made: set[str], show: Callable[[Progress], None]) -> None:

@@ -21,7 +21,7 @@ from slipway.errors import ConfigError
 from slipway.iceberg.types import literal, quote
 
 if TYPE_CHECKING:
-    from slipway.dbt.views import Views
+    from slipway.engines.duckdb.views import Views
 
 
 _MAY_LIST = re.compile(
@@ -143,13 +143,11 @@ class Volatility:
         views: what the session has made readable.
 
     Attributes:
-        tests: what was found of the session's tests, by unique id.
         rendered: what was found of the queries that nodes ran while they were rendered, by unique id.
     """
 
     def __init__(self, views: Views) -> None:
         self._views = views
-        self.tests: dict[str, str] = {}
         self.rendered: dict[str, str] = {}
         self._lock = threading.Lock()
         self._made: dict[_Name, str] = {}

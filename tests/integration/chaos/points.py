@@ -17,7 +17,7 @@ STAGING = {
     "a manifest": ("pyiceberg.manifest:ManifestWriter.__exit__", 6),
     "a manifest list": ("pyiceberg.manifest:ManifestListWriter.__exit__", 5),
     "a metadata file": ("slipway.iceberg.tables:Tables.stage", 4),
-    "a candidate's record": ("slipway.dbt.session:Session.stage", 4),
+    "a candidate's record": ("slipway.runs.run_candidate:RunCandidate.stage", 4),
 }
 PUBLISHING = {
     "the end of dbt": ("slipway.dbt.conclude:conclude", 1),
@@ -36,7 +36,7 @@ RECORDING = {
 }
 RUN = LANDING | STAGING | PUBLISHING | RECORDING
 HEALING = {
-    "healing": ("slipway.dbt.session:heal", 1),
+    "healing": ("slipway.runs.pinned_tables:heal", 1),
     "what became of it": ("slipway.releases.publication:positions", 1),
     "its record": ("slipway.releases.publication:_record", 1),
     "the first record": ("os:link", 1),

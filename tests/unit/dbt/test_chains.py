@@ -15,11 +15,11 @@ from tests.conftest import some
 
 from slipway.dbt.increments import increment
 from slipway.dbt.partial_groups import looked_at
-from slipway.dbt.views import Views
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.views import Views
 from slipway.iceberg.snapshots import current_content
 from slipway.names import TableName
 

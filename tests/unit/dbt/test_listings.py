@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from slipway.dbt.views import Views
 from slipway.dbt.volatility import Volatility, check_listings
+from slipway.engines.duckdb.views import Views
 from slipway.errors import ConfigError
 
 

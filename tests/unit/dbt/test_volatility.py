@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from slipway.dbt.keys.python_code import python_volatile
-from slipway.dbt.views import Views
 from slipway.dbt.volatility import Volatility
+from slipway.engines.duckdb.views import Views
 from slipway.names import TableName
 
 W = '"dev"."curated"."w"'

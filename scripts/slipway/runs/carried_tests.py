@@ -1,0 +1,45 @@
+"""Tests that need not run, because they passed before with the same code on the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slipway.records.run_manifest import RunManifest
+
+
+class CarriedTests:
+    """What a run knows of its tests before they run.
+
+    Attributes:
+        keys: unique id to what decides about the result of a test.
+        carried: unique ids of the tests that are not run.
+        volatile: unique id to what else the result of a test depends on, in words.
+    """
+
+    def __init__(self) -> None:
+        self._passed: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+        self.carried: set[str] = set()
+        self.volatile: dict[str, str] = {}
+
+    def take(self, run: RunManifest) -> None:
+        """Take over what an earlier run knows of tests that it executed or carried, and that passed."""
+        self._passed = {
+            test.unique_id: test.key for test in run.tests.results if test.status == "pass" and test.key
+        }
+
+    def carry(self, unique_id: str, key: str, volatile: Callable[[], str]) -> bool:
+        """Whether a test need not run.
+
+        Args:
+            unique_id: the test.
+            key: its key.
+            volatile: finds what else its result depends on, in words; empty for nothing.
+        """
+        if why := volatile():
+            self.volatile[unique_id] = why
+            return False
+        if self._passed.get(unique_id) != key:
+            return False
+        self.carried.add(unique_id)
+        return True

@@ -1,0 +1,148 @@
+"""What a run takes from the landing area: for each feed the accepted files that its raw table does not hold yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from slipway.engines.duckdb.views import Views
+from slipway.landing.feeds import read_feeds
+from slipway.landing.land import Landing, outstanding
+from slipway.landing.ledger import contents_key
+from slipway.names import TableName
+from slipway.records.run_manifest import LandedFile, Outstanding
+from slipway.releases.table_state import read_state
+from slipway.runs.pinned_tables import PinnedTables
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a run gives its raw model of one feed.
+
+    Args:
+        files: what the model reads.
+        key: changes when and only when there is something else to read.
+        missing: accepted files that raw does not hold, and that cannot be read any more.
+        lost: those of them that raw holds, and that writing it anew would take from it.
+    """
+
+    files: Sequence[LandedFile]
+    key: str
+    missing: Sequence[LandedFile] = field(default=())
+    lost: Sequence[LandedFile] = field(default=())
+
+
+class Intake:
+    """What one run takes from the landing area.
+
+    Args:
+        project: folder of dbt_project.yml.
+        run_id: the run.
+        pinned: what is published.
+        views: for queries over raw tables.
+        is_replaced: whether this run writes a raw table anew, so that it has to read again what it holds already.
+        lock: of the run.
+
+    Attributes:
+        landed: the files that this run entered in the ledger.
+        outstanding: what is in the landing area, or was, and not in raw; empty where the run does not look at it.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        run_id: str,
+        pinned: PinnedTables,
+        views: Views,
+        is_replaced: Callable[[TableName], bool],
+        lock: threading.RLock,
+    ) -> None:
+        self._project, self._run_id, self._pinned, self._views = project, run_id, pinned, views
+        self._is_replaced, self._lock = is_replaced, lock
+        self._offers: dict[str, Offer] = {}
+        self.landed: list[LandedFile] = []
+        self.outstanding: list[Outstanding] = []
+
+    @cached_property
+    def landing(self) -> Landing:
+        """The landing area of the environment; a slice of nothing published yet keeps a ledger of its own."""
+        places = self._pinned.places
+        return Landing(places.outputs if self._is_first else places.inputs, read_feeds(self._project))
+
+    @cached_property
+    def _is_first(self) -> bool:
+        """Whether a slice is asked for before there is a raw table to cut it from."""
+        places = self._pinned.places
+        if not places.is_slice or places.pins is not None:
+            return False
+        published = self._pinned.locations(places.inputs)
+        return any(("raw", feed.name) not in published for feed in read_feeds(self._project))
+
+    def begin(self) -> None:
+        """Enter what is new in the ledger, unless the inputs are given or those of a slice are published."""
+        places = self._pinned.places
+        if places.pins is not None or (places.is_slice and not self._is_first):
+            return
+        now = datetime.now(UTC)
+        self.landed = self.landing.land(self._views.cursor, self._run_id, now, self.ingested)
+        self._offers.clear()
+        self._look_for_outstanding()
+
+    def offer(self, feed: str) -> Offer:
+        """What the raw model of a feed reads, decided once."""
+        with self._lock:
+            if feed not in self._offers:
+                self._offers[feed] = self._decide(feed)
+            return self._offers[feed]
+
+    def decide_again(self, feed: str) -> None:
+        """Offer the files of a feed that are still what they were, and name the others as outstanding."""
+        with self._lock:
+            self._offers.pop(feed)
+            self._look_for_outstanding()
+
+    def ingested(self, feed: str) -> Collection[str]:
+        """Checksums of the contents that the published raw table of a feed holds."""
+        table = self._pinned.base(TableName("raw", feed))
+        if table is None:
+            return ()
+        contents = self._contents(feed)
+        if read_state(table).inputs.get(f"landing.{feed}") == contents_key(contents):
+            return contents  # the set of files is what it was: nothing needs to be read to know
+        scan = self._views.scan(table)
+        return {row[0] for row in self._views.query(f"select distinct _file_sha256 from {scan}")}
+
+    def show(self, database: str, feed: str) -> None:
+        """Make what is offered of a feed readable under the name of its dbt source."""
+        offer = self.offer(feed)
+        select = self.landing.select(feed, offer.files, self._run_id)
+        self._views.select(database, TableName("landing", feed), select, offer.key)
+
+    def _look_for_outstanding(self) -> None:
+        self.outstanding = outstanding(self.landing, lambda feed: self.offer(feed).missing)
+
+    def _contents(self, feed: str) -> set[str]:
+        """Checksums of the accepted files that have rows."""
+        return {sha for sha, entry in self.landing.ledger.accepted(feed).items() if entry.rows}
+
+    def _decide(self, feed: str) -> Offer:
+        """What the raw model of a feed reads in this run; nothing where it is pinned to what is published."""
+        raw, contents = TableName("raw", feed), self._contents(feed)
+        if self._pinned.whole_input(raw) is not None:
+            return Offer([], contents_key(contents))
+        table = self._pinned.base(raw)
+        known = self.ingested(feed) if table is not None else ()
+        anew = table is None or self._is_replaced(raw)
+        pending = contents if anew else contents.difference(known)
+        files, missing = self.landing.find(feed, pending)
+        left_out = pending.difference(entry.sha256 for entry in files)
+        return Offer(
+            files,
+            contents_key(contents - left_out),
+            [entry for entry in missing if entry.sha256 not in known],
+            [entry for entry in missing if entry.sha256 in known],
+        )
