@@ -35,7 +35,9 @@ def check_reads(session: Session, manifest: Any, unique_id: str, sql: str) -> No
     shown = {_folded(name): name for name in session.views.names()}
     if node is None or not (named := shown.keys() & _names(sql)):
         return
-    declared = {_folded(relation_of(session, manifest, one)) for one in tables_read(manifest, unique_id)}
+    declared = {
+        _folded(relation_of(session.inputs, manifest, one)) for one in tables_read(manifest, unique_id)
+    }
     if node.resource_type != "test":
         declared.add(_folded((node.database, *identifier_of(manifest, unique_id))))
     if not (named := named - declared):
@@ -56,7 +58,7 @@ def reads(session: Session, manifest: Any, unique_id: str, relation: Name) -> bo
     node = manifest_node(manifest, unique_id)
     if node is None:
         return False
-    known = [relation_of(session, manifest, one) for one in tables_read(manifest, unique_id)]
+    known = [relation_of(session.inputs, manifest, one) for one in tables_read(manifest, unique_id)]
     known.append((node.database, node.schema, node.alias))
     return _folded(relation) in map(_folded, known)
 
