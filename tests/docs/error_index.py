@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from tests.harness.example import of_example
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts" / "slipway"
 OPEN = "…"
@@ -208,7 +210,7 @@ def in_macros() -> list[str]:
     found = set[str]()
     for folder in (ROOT / "macros", PACKAGE):
         for path in folder.rglob("*.sql"):
-            if "retail" not in path.parts:
+            if not of_example(path.relative_to(ROOT).as_posix()):
                 for given in _MACRO.findall(path.read_text(encoding="utf-8")):
                     found |= set(_tidy([_template(given)]))
     return sorted(text for text in found if text.strip(f"{OPEN} .:,"))

@@ -13,6 +13,7 @@ import pytest
 from tests.harness.projects import new_project
 
 import slipway
+from slipway.adoption.generated import example_files
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from {module} import {function}; sys.argv[0] = '{name}'; {function}()"
@@ -26,8 +27,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
     for name in ("pyproject.toml", "requirements.in", "LICENSE"):
         shutil.copy(ROOT / name, copy)
+    for name in example_files():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
     shutil.copytree(
-        ROOT / "scripts", copy / "scripts", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        ROOT / "scripts",
+        copy / "scripts",
+        ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+        dirs_exist_ok=True,
     )
     pip("wheel", str(copy), "--no-build-isolation", "--wheel-dir", str(built))
     (found,) = built.iterdir()
@@ -50,7 +57,8 @@ def test_the_wheel_holds_the_package_and_the_adapter(wheel: Path) -> None:
         for path in (ROOT / "scripts" / folder).rglob("*.*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert names == wanted
+    brought = {f"slipway/adoption/example/{name}" for name in example_files()}
+    assert names == wanted | brought
     assert {"slipway/dbt/package/dbt_project.yml", "dbt/adapters/slipway/__init__.py"} < names
     assert "slipway = slipway.cli.main:main" in commands
 
@@ -71,10 +79,10 @@ def test_a_project_runs_with_the_wheel(wheel: Path, tmp_path: Path) -> None:
         "SLIPWAY_LANDING": str(landing),
     }
 
-    def run(program: str, *arguments: str) -> str:
+    def run(program: str, *arguments: str, folder: Path = project) -> str:
         command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -85,3 +93,7 @@ def test_a_project_runs_with_the_wheel(wheel: Path, tmp_path: Path) -> None:
     run(SLIPWAY, "run", "--force")
     counted = run(SLIPWAY, "sql", "select count(*) as n from raw.parcels", "--output", "csv")
     assert counted.split() == ["n", "1"]
+
+    del environment["SLIPWAY_HOME"], environment["SLIPWAY_LANDING"]
+    run(SLIPWAY, "init", "new", folder=tmp_path)
+    assert "Published release 1, 4 tables in dev." in run(SLIPWAY, "run", folder=tmp_path / "new")

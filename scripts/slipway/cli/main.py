@@ -17,6 +17,7 @@ from slipway.settings import Settings
 
 # name → module; a command's module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("slipway.cli.init", "Make a dbt project one of Slipway's, or begin a new one."),
     "run": ("slipway.cli.run", "Land new files, build, test, publish and record."),
     "publish": ("slipway.cli.publish", "Publish a staged run."),
     "sql": ("slipway.cli.sql", "Query the published tables."),

@@ -1,0 +1,118 @@
+"""``slipway init``."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slipway.cli.render import output
+
+if TYPE_CHECKING:
+    from slipway.adoption.adopt import Adoption, Step
+
+_EACH = 12  # files of a folder that are listed one by one
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.option(
+    "--example", is_flag=True, help="Bring the bundled example. Only for a folder without a dbt project."
+)
+@click.option(
+    "--check", is_flag=True, help="Compare what init wrote with what this version writes; write nothing."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
+    """Make a dbt project one of Slipway's, or begin a new one.
+
+    In an existing project the files that are missing are written, and lines are added to dbt_project.yml, profiles.yml, .gitignore and
+    requirements.txt; no line that is there is changed. A folder without a project gets a small one that runs. FOLDER is the current
+    folder unless it is given.
+
+    With --check the exit code is 1 when a file is missing, lacks lines, or is written differently by this version.
+    """
+    if check:
+        _check(folder)
+        return
+    from slipway.adoption.adopt import apply, plan
+
+    adoption = plan(folder, with_example=example)
+    if not dry_run:
+        apply(adoption)
+    _show(adoption)
+    if dry_run:
+        output.message("Nothing was written: this is a dry run.")
+    else:
+        _next(adoption, folder)
+
+
+def _show(adoption: Adoption) -> None:
+    from slipway.adoption.adopt import Action
+
+    steps = adoption.steps
+    if all(step.action is Action.KEPT for step in steps):
+        output.result("Nothing was written: everything is there.")
+    else:
+        output.table(("what", "file", ""), [*_rows(steps)])
+    for step in steps:
+        if step.shown and step.action is Action.ADDED:
+            output.result(f"\n{step.shown}")
+    for step in steps:
+        if step.action is Action.BY_HAND:
+            output.result(f"\nTo do by hand in {step.name}, {step.detail}:\n\n{step.shown}")
+    for note in adoption.notes:
+        output.result(f"\n{note}")
+
+
+def _rows(steps: Sequence[Step]) -> Iterator[tuple[str, str, str]]:
+    """A row for each file; of a folder with many files that nothing else is to be said about, one row."""
+    folders = Counter((step.name.partition("/")[0], step.action) for step in steps if not step.detail)
+    for step in steps:
+        key = (step.name.partition("/")[0], step.action)
+        if step.detail or folders[key] in range(1, _EACH + 1):
+            yield step.action, step.name, step.detail
+        elif folders[key]:
+            yield step.action, f"{key[0]}/", f"{folders[key]} files"
+            folders[key] = 0
+
+
+def _next(adoption: Adoption, folder: Path) -> None:
+    from slipway.adoption.adopt import Action
+
+    target = "" if adoption.is_default else f" --target {adoption.target}"
+    then = f'sql{target} "{adoption.query}"' if adoption.query else f"show latest{target}"
+    inside = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    by_hand = any(step.action is Action.BY_HAND for step in adoption.steps)
+    output.result(
+        f"\nNext{', when that is done' if by_hand else ''}:\n  {inside}slipway run{target}\n  slipway {then}"
+    )
+
+
+def _check(folder: Path) -> None:
+    from slipway.adoption.compare_files import State, check
+
+    found = check(folder)
+    shown = [one for one in found if one.state is not State.SAME]
+    if shown:
+        written_by = ("", "written by Slipway ")
+        output.table(
+            ("file", "", ""),
+            [(one.name, one.state, f"{written_by[bool(one.version)]}{one.version}") for one in shown],
+        )
+    for one in shown:
+        if one.diff:
+            output.result(f"\n{one.diff}")
+    due = [one for one in shown if one.is_due]
+    if not due:
+        output.result(f"{len(found)} files: nothing to do.")
+        return
+    output.message(
+        f"{len(due)} of {len(found)} files differ from what this version writes. Take over from the lines above what you want; slipway init writes "
+        "a file anew that you delete, and adds lines that are missing."
+    )
+    raise click.exceptions.Exit(1)

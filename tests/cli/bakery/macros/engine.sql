@@ -1,0 +1,3 @@
+{% macro engine() %}
+    {%- if target.type == 'duckdb' -%} 'duckdb' {%- else -%} 'another' {%- endif -%}
+{% endmacro %}
