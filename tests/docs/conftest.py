@@ -91,7 +91,9 @@ class Shop:
     def env(self) -> dict[str, str]:
         return {
             "PATH": "/usr/bin:/bin",
-            "HOME": str(self.folder),
+            "HOME": str(self.folder.parent),
+            # its own functions: those of the checkout that runs the tests are in no commit of the copy
+            "PYTHONPATH": str(self.folder / "scripts"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
 
@@ -124,19 +126,29 @@ def pages(files: list[str]) -> dict[str, Page]:
     return {name: Page(name, (ROOT / name).read_text(encoding="utf-8")) for name in names}
 
 
-def copied(files: list[str], folder: Path) -> Path:
-    """A folder with the project in it, as a clone has it, without its tests of itself."""
+def copied(files: list[str], folder: Path, *, whole: bool = False) -> Path:
+    """A folder with the project in it, as a clone has it, without its tests of itself unless the whole is wanted."""
     for name in files:
-        if not name.startswith("tests/") or name.startswith("tests/dbt/"):
+        if whole or not name.startswith("tests/") or name.startswith("tests/dbt/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def committed_copy(files: list[str], folder: Path, *, whole: bool = False) -> Path:
+    """The same as a git repository with one commit on main."""
+    copied(files, folder, whole=whole)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(folder)]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch", "main"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", "all"], check=True)
     return folder
 
 
 @pytest.fixture(scope="session")
 def shop(files: list[str], commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The example after the README's first command."""
-    made = Shop(commands, copied(files, tmp_path_factory.mktemp("fresh clone")))
+    made = Shop(commands, committed_copy(files, tmp_path_factory.mktemp("shop") / "fresh clone"))
     done = made.start("slipway", "run")
     assert done.code == 0, done
     made.runs.append(done)

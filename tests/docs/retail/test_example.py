@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 import subprocess
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.docs.conftest import Shop, copied
+from tests.docs.conftest import Shop, committed_copy
+from tests.docs.console import Terminal, commands, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,15 +42,35 @@ def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Shop
     assert "Nothing changed in dev: no release." in printed["slipway run"]
 
 
-def test_the_first_run_looks_as_the_readme_shows_it(pages: dict[str, Page], shop: Shop) -> None:
-    """Rows and words of the tables shown; how long it took and how large the files became differ between machines."""
-    excerpt = pages["README.md"].block("text", "serving.daily_revenue ")
-    shown = [line.split()[:5] for line in excerpt.splitlines() if re.match(r"\w+\.\w+ ", line)]
-    assert len(shown) > 3
-    printed = [line.split()[:5] for line in shop.first.out.splitlines()]
-    assert [line for line in shown if line not in printed] == []
-    last = excerpt.strip().splitlines()[-1]
-    assert last in shop.first.out
+def test_pages_show_what_is_printed(pages: dict[str, Page], shop: Shop) -> None:
+    """Blocks on the example after its first run."""
+    ((command, shown),) = commands(pages["README.md"].block("console", "./scripts/run"))
+    assert command == "./scripts/run"
+    assert matches(shown, shop.first.out), shop.first.out
+    terminal = Terminal(shop.commands, shop.folder, shop.env())
+    terminal.compare(pages["docs/explanation/lineage.md"].block("console", "slipway show"))
+
+
+@pytest.mark.long
+def test_pages_show_what_comparisons_print(pages: dict[str, Page], shop: Shop) -> None:
+    """A canary and a pull request that change who is a champion, and a rollback after a day more has landed."""
+    terminal = Terminal(shop.commands, shop.folder, shop.env())
+    model, landing = (
+        shop.folder / "models/serving/customer_value.sql",
+        shop.folder / "seeds/landing/online_retail",
+    )
+    text = model.read_text(encoding="utf-8")
+    changed = text.replace(" and monetary_score >= 4 then 'champion'", " then 'champion'")
+    assert changed != text
+    model.write_text(changed, encoding="utf-8")
+    terminal.compare(pages["docs/how-to/slices-and-canary.md"].block("console", "slipway canary"))
+    terminal.compare(pages["docs/how-to/check-pull-requests.md"].block("console", "slipway ci"))
+    model.write_text(text, encoding="utf-8")
+    last = max(landing.glob("*.csv"))
+    added = landing / "2025-06-30.csv"
+    added.write_text(last.read_text(encoding="utf-8").replace(last.stem, added.stem), encoding="utf-8")
+    assert shop.start("slipway", "run").code == 0
+    terminal.compare(pages["docs/how-to/roll-back.md"].block("console", "slipway rollback"))
 
 
 @pytest.fixture
@@ -75,8 +95,9 @@ def written(shop: Shop, pages: dict[str, Page]) -> Iterator[Shop]:
 def test_a_model_and_a_python_model(written: Shop) -> None:
     models = ["weekday_revenue", "revenue_outliers"]
     command = [sys.executable, "-m", "slipway.cli.main", "run", "--select", *models]
-    env = written.env() | {"PYTHONPATH": str(written.folder / "scripts")}
-    done = subprocess.run(command, cwd=written.folder, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=written.folder, env=written.env(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     query = "select sum(trading_days) as days from serving.weekday_revenue"
     landed = len(list((ROOT / "seeds/landing/online_retail").glob("*.csv")))
@@ -93,16 +114,9 @@ def test_the_example_replays_identical(
     landed = sorted((source / "online_retail").glob("*.csv"))
     if not landed:
         pytest.skip(f"the real files are not in {source}: put the online_retail folder there")
-    shop, landing = Shop(commands, copied(files, tmp_path / "clone")), tmp_path / "landing"
-    for command in (
-        ("init", "--quiet"),
-        ("add", "--all"),
-        ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "--message", "all"),
-    ):
-        subprocess.run(["git", "-C", str(shop.folder), *command], check=True)
-    # the copy's own functions: those of the checkout that runs this test are in no commit of the copy
-    packages = str(shop.folder / "scripts")
-    settings = {"SLIPWAY_LANDING": str(landing), "HOME": str(tmp_path), "PYTHONPATH": packages}
+    shop = Shop(commands, committed_copy(files, tmp_path / "clone"))
+    landing = tmp_path / "landing"
+    settings = {"SLIPWAY_LANDING": str(landing)}
     (landing / "online_retail").mkdir(parents=True)
     for part in (landed[: -len(landed) // 4], landed[-len(landed) // 4 :]):
         for path in part:
