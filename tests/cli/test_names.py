@@ -27,14 +27,16 @@ def test_names_are_refused_together_before_anything_is_written(workshop: Worksho
     workshop.write("models/serving/stg.orders.sql", "select 1 as n")
     for number, (config, _) in enumerate(BAD):
         workshop.write(f"models/serving/bad_{number}.sql", f"{{{{ config({config}) }}}} select 1 as n")
+    workshop.write("models/loose.sql", "select 1 as n")
     line = workshop.refusal("run", code=2)
-    assert "11 names of the project cannot be used" in line
+    assert "12 names of the project cannot be used" in line
+    assert "model loose (models/loose.sql) has no layer: configure its schema" in line
     assert "model stg.orders (models/serving/stg.orders.sql) has the table name stg.orders" in line
     assert "call it stg_orders" in line
     assert [said for _, said in BAD if said not in line] == []
     assert not list(workshop.home.rglob("*.parquet"))
     assert not list(workshop.home.rglob("*.metadata.json"))
-    assert "11 names of the project cannot be used" in workshop.dbt("build", code=2)
+    assert "12 names of the project cannot be used" in workshop.dbt("build", code=2)
 
 
 def test_what_is_allowed_works_in_every_command(workshop: Workshop) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.base.meta import available
 from dbt.adapters.base.plugin import AdapterPlugin
-from dbt.adapters.contracts.connection import Connection
+from dbt.adapters.contracts.connection import AdapterResponse, Connection
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.credentials import DuckDBCredentials, PluginConfig
 from dbt.adapters.duckdb.impl import DuckDBAdapter
@@ -73,6 +74,11 @@ class SlipwayAdapter(DuckDBAdapter):
     """dbt-duckdb's adapter; what differs is in the macros."""
 
     ConnectionManager = SlipwayConnectionManager
+
+    @available.parse_none
+    def run_python(self, model: dict[str, Any], code: str) -> AdapterResponse:
+        """Run a Python model; dbt's own function for it has to be called by the materialization itself."""
+        return self.submit_python_job(model, code)
 
 
 Plugin = AdapterPlugin(

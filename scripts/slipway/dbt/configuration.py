@@ -294,6 +294,12 @@ def check_names(manifest: Any, environment: Environment) -> None:
         for other, name in twins(sorted({f"{node.schema}.{node.alias}" for node in nodes}))
     ]
     found += rename_problems(nodes)
+    if not _names_schemas_itself(manifest):
+        found += [
+            f"{_shown(node)} has no layer: configure its schema, as +schema of its folder in dbt_project.yml"
+            for node in nodes
+            if not node.config.schema
+        ]
     if found:
         count = "1 name" if len(found) == 1 else f"{len(found)} names"
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
@@ -312,8 +318,18 @@ def _has_table(node: Any) -> bool:
     return node.resource_type in _TABLES and node.config.materialized != "ephemeral"
 
 
+def _names_schemas_itself(manifest: Any) -> bool:
+    """Whether the project has a macro of its own that says which schema a node has."""
+    name = f"macro.{manifest.metadata.project_name}.generate_schema_name"
+    return name in manifest.macros
+
+
+def _shown(node: Any) -> str:
+    return f"{node.resource_type} {shown(node.name)} ({shown(node.original_file_path)})"
+
+
 def _problems(node: Any, target: str, *, lower_case: bool) -> Iterator[str]:
-    where = f"{node.resource_type} {shown(node.name)} ({shown(node.original_file_path)})"
+    where = _shown(node)
     if node.database != target:
         yield (
             f"{where} has database {shown(str(node.database))}: tables of a run go to the database of its target, {target};"

@@ -25,10 +25,10 @@ from slipway.dbt.rendered import volatile_node, volatile_unit_test
 from slipway.dbt.session import Session
 from slipway.environments.environment import Mode
 from slipway.environments.profiles import ADAPTER
-from slipway.errors import DamagedError, NotFoundError
+from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.landing.area import nothing_to_land
-from slipway.names import TableName
+from slipway.names import TableName, shown
 from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
 from slipway.releases.candidates import staged_of
 from slipway.releases.holds import Holds
@@ -39,6 +39,7 @@ from slipway.secrets import one_line
 from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
+_COPIED = ("on_run_begin", "on_run_finish")
 
 
 def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
@@ -142,13 +143,25 @@ def begin(session: Session) -> list[str]:
 
 
 def check_project(session: Session) -> None:
-    """Refuse a project with names that cannot be used, if this command builds.
+    """Refuse a project with names that cannot be used, or with copies of Slipway's macros, if this command builds.
 
     Raises:
         ConfigError: there are some.
     """
     if session.builds and session.manifest:
+        _check_copies(session.manifest)
         check_names(session.manifest, session.environment)
+
+
+def _check_copies(manifest: Any) -> None:
+    """Refuse macros that projects had as files of their own before the package brought them: hooks would run twice."""
+    for macro in manifest.macros.values():
+        if macro.name in _COPIED:
+            raise ConfigError(
+                f"{shown(macro.original_file_path)} has Slipway's macro {macro.name}",
+                "it comes with the adapter now",
+                "Delete the project's copies of Slipway's macros, and the hooks that call them in dbt_project.yml",
+            )
 
 
 def landing_lines(session: Session) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slipway.code import code_digest
 from slipway.code.code_digest import covers, digest_of_code
 from slipway.errors import NotFoundError
 
@@ -94,3 +96,18 @@ def test_folders_with_computed_names_are_not_known(tmp_path: Path) -> None:
     (folder / "dbt_project.yml").write_text("model-paths: [\"{{ env_var('M') }}\"]\n", encoding="utf-8")
     with pytest.raises(NotFoundError):
         digest_of_code(folder)
+
+
+def test_an_edited_macro_of_the_installed_package_is_other_software(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "slipway"
+    shutil.copytree(Path(code_digest.__file__).parents[1], package)
+    monkeypatch.setattr(code_digest, "_PACKAGE", package)
+    before = code_digest.digest_of_software()
+    macro = package / "dbt" / "package" / "macros" / "relations" / "ref.sql"
+    text = macro.read_text(encoding="utf-8")
+    macro.write_text(f"{text}\n", encoding="utf-8")
+    assert code_digest.digest_of_software() != before
+    macro.write_text(text, encoding="utf-8")
+    assert code_digest.digest_of_software() == before

@@ -78,11 +78,17 @@ def test_a_change_of_a_writer_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(path.read_bytes())
     monkeypatch.setattr(engine_key, "_SOURCES", tmp_path)
-    writer = tmp_path / "engines/duckdb/metrics.py"
-    for text, same in ((writer.read_text(), True), (writer.read_text() + "\nX = 1\n", False)):
-        writer.write_text(text)
-        engine_key.engine.cache_clear()
-        assert (engine_key.engine() == before) is same
+    for name in (
+        "engines/duckdb/metrics.py",
+        "dbt/package/macros/relations/ref.sql",
+        "dbt/package/dbt_project.yml",
+    ):
+        path = tmp_path / name
+        text = path.read_text()
+        for changed, same in ((f"{text}\n", False), (text, True)):
+            path.write_text(changed)
+            engine_key.engine.cache_clear()
+            assert (engine_key.engine() == before) is same
 
 
 def test_versions_of_what_computes_and_writes_count(monkeypatch: pytest.MonkeyPatch) -> None:

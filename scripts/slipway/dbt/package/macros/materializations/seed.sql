@@ -3,21 +3,18 @@
     written like any table. dbt's guess of types is taken for columns that column_types does not name.
 #}
 {% materialization seed, adapter='slipway' %}
-    {%- set settings = iceberg_settings('replace') -%}
+    {%- set settings = _slipway_settings('replace') -%}
     {%- set agate_table = load_agate_table() -%}
     {%- do store_result('agate_table', response='OK', agate_table=agate_table) -%}
-    {%- if not iceberg_unchanged(settings) -%}
-        {{ run_hooks(pre_hooks) }}
+    {%- call _slipway_materialize(settings) -%}
         {%- do adapter.create_schema(this) -%}
-        {%- do iceberg_seed(settings, agate_table) -%}
-        {{ run_hooks(post_hooks) }}
-    {%- endif -%}
-    {%- do store_result('main', response=settings['response']) -%}
+        {%- do _slipway_load_seed(settings, agate_table) -%}
+    {%- endcall -%}
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {% endmaterialization %}
 
 
-{% macro iceberg_seed(settings, agate_table) %}
+{% macro _slipway_load_seed(settings, agate_table) %}
     {%- set guessed = [] -%}
     {%- for name in agate_table.column_names -%}
         {%- do guessed.append(adapter.convert_type(agate_table, loop.index0)) -%}
@@ -31,6 +28,6 @@
         'loaded': loaded.render(),
     }) -%}
     {%- do _slipway('load_seed', this, settings) -%}
-    {%- do iceberg_write(settings, 'from ' ~ loaded) -%}
+    {%- do _slipway_write(settings, 'from ' ~ loaded) -%}
     {%- call statement('drop_loaded') -%} drop table {{ loaded }} {%- endcall -%}
 {% endmacro %}

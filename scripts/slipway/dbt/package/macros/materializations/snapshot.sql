@@ -4,33 +4,30 @@
     dbt_scd_id that it had before. Prefer strategy timestamp: with check, validity begins when the run happens.
 #}
 {% materialization snapshot, adapter='slipway' %}
-    {%- set exists = has_table(this) -%}
+    {%- set exists = _slipway_has_table(this) -%}
     {%- set strategy = strategy_dispatch(config.get('strategy'))(model, 'snapshotted_data', 'source_data', model['config'], exists) -%}
     {%- set columns = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
-    {%- set settings = iceberg_settings('delete+insert' if exists else 'replace') -%}
+    {%- set settings = _slipway_settings('delete+insert' if exists else 'replace') -%}
     {%- do settings.update({
         'unique_key': [columns.dbt_scd_id],
-        'predicates': [_is_current(columns)],
+        'predicates': [_slipway_is_current(columns)],
         'on_schema_change': 'append_new_columns',
     }) -%}
-    {%- if not iceberg_unchanged(settings) -%}
-        {{ run_hooks(pre_hooks) }}
+    {%- call _slipway_materialize(settings) -%}
         {%- if not exists -%}
-            {%- do iceberg_write(settings, build_snapshot_table(strategy, model['compiled_code'])) -%}
+            {%- do _slipway_write(settings, build_snapshot_table(strategy, model['compiled_code'])) -%}
         {%- else -%}
-            {%- do pin(this) -%}
+            {%- do _slipway_pin(this) -%}
             {%- do adapter.assert_valid_snapshot_target_given_strategy(this, columns, strategy) -%}
-            {%- do iceberg_write(settings, _snapshot_versions(strategy, columns)) -%}
+            {%- do _slipway_write(settings, _slipway_snapshot_versions(strategy, columns)) -%}
         {%- endif -%}
-        {{ run_hooks(post_hooks) }}
-    {%- endif -%}
-    {%- do store_result('main', response=settings['response']) -%}
+    {%- endcall -%}
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {% endmaterialization %}
 
 
 {# New versions as they are, and ended versions as stored with their new end. #}
-{% macro _snapshot_versions(strategy, columns) %}
+{% macro _slipway_snapshot_versions(strategy, columns) %}
     {%- set staging -%} ({{ snapshot_staging_table(strategy, model['compiled_code'], this) }}) {%- endset -%}
     {%- set helpers = ['dbt_change_type'] -%}
     {%- if strategy.unique_key is string -%}
@@ -48,7 +45,7 @@
     ),
     ended as (
         select stored.* replace (changes.{{ columns.dbt_valid_to }} as {{ columns.dbt_valid_to }})
-        from (select * from {{ this }} where {{ _is_current(columns) }}) as stored
+        from (select * from {{ this }} where {{ _slipway_is_current(columns) }}) as stored
         inner join ends as changes on stored.{{ columns.dbt_scd_id }} = changes.{{ columns.dbt_scd_id }}
     ),
     begun as (
@@ -62,7 +59,7 @@
 
 
 {# Whether a version has not ended. #}
-{% macro _is_current(columns) %}
+{% macro _slipway_is_current(columns) %}
     {%- set never = config.get('dbt_valid_to_current') -%}
     {{ return(columns.dbt_valid_to ~ ' is null' ~ (' or ' ~ columns.dbt_valid_to ~ ' = ' ~ never if never else '')) }}
 {% endmacro %}

@@ -40,8 +40,8 @@
 {% macro is_incremental() %}
     {%- if not execute -%} {%- do declare_increments() -%} {{ return(false) }} {%- endif -%}
     {%- if flags.WHICH == 'show' or flags.INTROSPECT is sameas false -%} {{ return(false) }} {%- endif -%}
-    {%- set yes = model.config.materialized == 'incremental' and not should_full_refresh() and has_table(this) -%}
-    {%- if yes -%} {%- do pin(this) -%} {%- endif -%}
+    {%- set yes = model.config.materialized == 'incremental' and not should_full_refresh() and _slipway_has_table(this) -%}
+    {%- if yes -%} {%- do _slipway_pin(this) -%} {%- endif -%}
     {{ return(yes) }}
 {% endmacro %}
 
@@ -66,9 +66,9 @@
 
 
 {# Whether a node has a table to add to. In a scratch environment that is its own, not a published one it may read. #}
-{% macro has_table(relation) %}
+{% macro _slipway_has_table(relation) %}
     {%- set answer = {} -%}
-    {%- do connect_once() -%}
+    {%- do _slipway_connect() -%}
     {%- do _slipway('exists', relation, answer) -%}
     {{ return(answer['exists']) }}
 {% endmacro %}

@@ -3,6 +3,6 @@
 #}
 {% macro source() %}
     {%- set relation = builtins.source(*varargs) -%}
-    {%- do pin(relation) -%}
+    {%- do _slipway_pin(relation) -%}
     {%- do return(relation) -%}
 {% endmacro %}

@@ -9,7 +9,7 @@
 #}
 {% macro slice_predicate() %}
     {%- set slice = var('slice', none) -%}
-    {%- if not slice or _is_unit_test_of_whole_input() -%} {{ return('true') }} {%- endif -%}
+    {%- if not slice or _slipway_reads_whole_input() -%} {{ return('true') }} {%- endif -%}
     {%- set dimensions = var('slice_dimensions', {}) -%}
     {%- if slice is not mapping -%}
         {%- do exceptions.raise_compiler_error("slice is not a mapping: " ~ slice ~ ". Write slice: {from: 2011-08-01, to: 2011-08-08}.") -%}
@@ -27,11 +27,11 @@
         {%- endif -%}
         {%- set column = known[name] -%}
         {%- if name == 'from' -%}
-            {%- do conditions.append(column ~ " >= " ~ _slice_date(name, value)) -%}
+            {%- do conditions.append(column ~ " >= " ~ _slipway_slice_date(name, value)) -%}
         {%- elif name == 'to' -%}
-            {%- do conditions.append(column ~ " < " ~ _slice_date(name, value)) -%}
+            {%- do conditions.append(column ~ " < " ~ _slipway_slice_date(name, value)) -%}
         {%- else -%}
-            {%- do conditions.append(column ~ " in (" ~ _slice_values(name, value) ~ ")") -%}
+            {%- do conditions.append(column ~ " in (" ~ _slipway_slice_values(name, value) ~ ")") -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if 'from' in slice and 'to' in slice and slice['from'] | string >= slice['to'] | string -%}
@@ -41,7 +41,7 @@
 {% endmacro %}
 
 
-{% macro _slice_date(name, value) %}
+{% macro _slipway_slice_date(name, value) %}
     {%- if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', value | string) -%}
         {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " is no date: " ~ value ~ ". Write it as 2011-08-01.") -%}
     {%- endif -%}
@@ -54,7 +54,7 @@
 {% endmacro %}
 
 
-{% macro _slice_values(name, value) %}
+{% macro _slipway_slice_values(name, value) %}
     {%- set values = [value] if value is string or value is number else value -%}
     {%- if not values -%}
         {%- do exceptions.raise_compiler_error("slice dimension " ~ name ~ " has no value. Name at least one.") -%}
@@ -66,7 +66,7 @@
 
 
 {# A unit test brings its own rows: the run's slice is not its business, unless it sets one itself. #}
-{% macro _is_unit_test_of_whole_input() %}
+{% macro _slipway_reads_whole_input() %}
     {%- set overrides = model.get('overrides') or {} -%}
     {{ return(model.resource_type == 'unit_test' and 'slice' not in (overrides.get('vars') or {})) }}
 {% endmacro %}

@@ -2,7 +2,7 @@
     What a materialization resolved from config, in one dict that goes to the plugin.
     Refuses configuration that would be ignored in silence.
 #}
-{% macro iceberg_settings(strategy) %}
+{% macro _slipway_settings(strategy) %}
     {%- set refused = [] -%}
     {%- for key in ['location', 'indexes', 'grants', 'sql_header'] -%}
         {%- if config.get(key) -%} {%- do refused.append(key) -%} {%- endif -%}
