@@ -373,7 +373,12 @@ def _wanted(folder: Path, facts: Facts) -> dict[str, Any]:
     wanted["flags"] = {"skip_nodes_if_on_run_start_fails": True}
     models = dict(_layers(folder, project))
     there = project.get("models") or {}
-    if _schema(there.get(facts.name)) in (None, "curated") and not _schema(there):
+    own = there.get(facts.name) or {}
+    if (
+        _schema(own) in (None, "curated")
+        and not _schema(there)
+        and not _all_have_layers(folder, project, own)
+    ):
         wanted["models"] = {facts.name: {"+schema": "curated", **models}}
     for kind, paths in (("seeds", "seed-paths"), ("snapshots", "snapshot-paths")):
         there = project.get(kind) or {}
@@ -381,6 +386,18 @@ def _wanted(folder: Path, facts: Facts) -> dict[str, Any]:
         if used and not _schema(there.get(facts.name)) and not _schema(there):
             wanted[kind] = {facts.name: {"+schema": "reference"}}
     return wanted
+
+
+def _all_have_layers(folder: Path, project: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Whether every folder of models is given a layer of its own, and no model is outside of them."""
+    found = [
+        path
+        for place in project.get("model-paths") or ["models"]
+        if (folder / place).is_dir()
+        for path in (folder / place).iterdir()
+        if path.is_dir() or path.suffix in (".sql", ".py")
+    ]
+    return bool(found) and all(path.is_dir() and _schema(own.get(path.name)) for path in found)
 
 
 def _layers(folder: Path, project: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -15,6 +15,7 @@ from slipway.cli.render import output
 if TYPE_CHECKING:
     from slipway.adoption.adopt import Adoption, Step
 
+_WOULD = {"wrote": "write", "added to": "add to", "kept": "keep"}  # of a dry run
 _EACH = 12  # files of a folder that are listed one by one
 
 
@@ -44,21 +45,23 @@ def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
     adoption = plan(folder, with_example=example)
     if not dry_run:
         apply(adoption)
-    _show(adoption)
+    _show(adoption, dry_run=dry_run)
     if dry_run:
         output.message("Nothing was written: this is a dry run.")
     else:
         _next(adoption, folder)
 
 
-def _show(adoption: Adoption) -> None:
+def _show(adoption: Adoption, *, dry_run: bool) -> None:
     from slipway.adoption.adopt import Action
 
     steps = adoption.steps
     if all(step.action is Action.KEPT for step in steps):
         output.result("Nothing was written: everything is there.")
     else:
-        output.table(("what", "file", ""), [*_rows(steps)])
+        said = _WOULD if dry_run else {}
+        rows = [(said.get(action, action), name, detail) for action, name, detail in _rows(steps)]
+        output.table(("what", "file", ""), rows)
     for step in steps:
         if step.shown and step.action is Action.ADDED:
             output.result(f"\n{step.shown}")

@@ -123,6 +123,19 @@ def test_own_layers_are_kept(bakery: Path) -> None:
     assert yaml.safe_load(after.removeprefix(text)) == {"flags": {"skip_nodes_if_on_run_start_fails": True}}
 
 
+def test_a_layer_for_every_folder_is_enough(bakery: Path) -> None:
+    text = (bakery / "dbt_project.yml").read_text()
+    for name in ("staging", "marts"):
+        text = text.replace(f"    {name}:\n", f"    {name}:\n      +schema: {name}\n")
+    (bakery / "dbt_project.yml").write_text(text)
+    done(bakery)
+    after = yaml.safe_load((bakery / "dbt_project.yml").read_text())["models"]["bakery"]
+    assert {name: folder["+schema"] for name, folder in after.items()} == {
+        "staging": "staging",
+        "marts": "marts",
+    }
+
+
 def test_a_profile_elsewhere_is_shown_and_not_written(
     bakery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
