@@ -107,7 +107,8 @@ def parse(project: Path, target: str) -> Any:
 
 
 def _quietly(arguments: Sequence[str], project: Path) -> list[str]:
-    quiet = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors"]
+    # dbt's static parser reads strings of config() in another way than Jinja, and notes other macros: runs are compared by what Jinja made
+    quiet = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors", "--no-static-parser"]
     profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
     return [*quiet, *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
 
