@@ -13,6 +13,9 @@ import pytest
 from tests.cli.conftest import World
 from tests.harness.projects import static
 
+from slipway.records.removed import note_removed
+from slipway.storage.objects import LocalStore
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -89,6 +92,14 @@ def held(world: World) -> Path:
     return path
 
 
+def list_of_removed(world: World) -> Path:
+    """What retention wrote down of runs whose records it removed."""
+    store = LocalStore(f"file://{world.warehouse / '_slipway'}")
+    note_removed(store, "20240501T000000Z-00000000", ["20200101T000000Z-0000000a"], "2024-05-01")
+    (path,) = world.warehouse.glob("_slipway/removed/*")
+    return path
+
+
 KINDS: dict[str, Callable[[World], Path]] = {
     "metadata": lambda world: metadata(world, WEIGHTS),
     "manifest list": lambda world: manifest_list(world, WEIGHTS),
@@ -112,6 +123,7 @@ KINDS: dict[str, Callable[[World], Path]] = {
     "older release": record("releases/000001.json"),
     "intent": unrecorded,
     "hold": held,
+    "list of removed runs": list_of_removed,
     "lease": lambda world: world.workshop.lease(WEIGHTS),
     "parse state": lambda world: world.folder / "target" / "partial_parse.msgpack",
 }
@@ -168,6 +180,8 @@ OF_TABLES |= {kind: "raw.parcels" for kind in OF_TABLES if kind.startswith("raw"
 
 def is_found(kind: str, way: str, command: str) -> bool:
     """Whether a command has to name the file; a flipped bit may leave the content as it was."""
+    if kind == "list of removed runs":
+        return way in ("empty", "truncated", "noise") and command.startswith("doctor")
     if kind not in OF_TABLES or way == "flipped":
         return False
     if command in ("doctor --deep", "sql") and OF_TABLES[kind] == WEIGHTS:

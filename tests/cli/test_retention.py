@@ -7,9 +7,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.conftest import World
+
+if TYPE_CHECKING:
+    from tests.harness.projects import Workshop
 
 OLD = "20200101T000000Z-0000000a"
 THEN = 1_577_836_800  # seconds, the same day
@@ -84,3 +88,50 @@ def test_maintenance_that_is_killed_is_finished_by_the_next(world: World, place:
     assert f"retention removed the records of run {OLD}" in world.slipway("show", OLD).err
     assert world.slipway("doctor", "--deep").out == healthy
     assert world.answer("sql", "select sum(kg) as kg from curated.weights", "-o", "csv") == rows
+
+
+def old_code(built: Workshop) -> Path:
+    """The project has other code, of which only a run of long ago keeps the manifest; returns that run's folder."""
+    built.edit("models/serving/depot_weights.sql", "    sum(kg) as kg", "    sum(kg) as kg, 1 as one")
+    built.land("day-4.csv", ("p7,N,2024-05-04,-1",))
+    built.run(code=1)
+    failed = built.manifests()[-1]["run_id"]
+    folder = copied(World(built, {"failed": failed}), "failed")
+    shutil.rmtree(next(built.warehouse().glob(f"_slipway/runs/*/{failed}")))
+    (built.folder / "landing/parcels/day-4.csv").unlink()
+    built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    for path in built.warehouse().glob("_slipway/dbt_manifests/*"):
+        os.utime(path, (THEN, THEN))
+    return folder
+
+
+def is_whole(built: Workshop, folder: Path) -> None:
+    """The old run is gone, the new one is published with all it has and all its rows, and nothing is missed."""
+    assert not folder.exists()
+    assert len(built.releases()) == 2
+    rows = built.table("serving.depot_weights").scan().to_arrow().to_pylist()
+    # the four weights of the first release are 1.5, 2, 0.25 and 4 kg
+    assert sum(float(row["kg"]) for row in rows) == 1.5 + 2 + 0.25 + 4 + 10.125
+    assert {row["one"] for row in rows} == {1}
+    assert built.answer("doctor", "--deep") == "Nothing was found in dev.\n"
+    assert f"retention removed the records of run {OLD}" in built.slipway("show", OLD).err
+
+
+def test_a_run_publishes_while_maintenance_is_about_to_remove(built: Workshop) -> None:
+    folder = old_code(built)
+    maintaining = built.start("maintain", stop_before="slipway.maintenance.run_records:note_removed")
+    maintaining.stopped()
+    built.run()
+    done = maintaining.resumed()
+    assert done.code == 0, done
+    is_whole(built, folder)
+
+
+def test_maintenance_comes_to_its_end_while_a_run_waits(built: Workshop) -> None:
+    folder = old_code(built)
+    running = built.start("run", stop_before="slipway.runs.end:_write_records")
+    running.stopped()
+    assert built.slipway("maintain").code == 0
+    done = running.resumed()
+    assert done.code == 0, done
+    is_whole(built, folder)

@@ -3,7 +3,7 @@
 It imports once and forks for every command, so a command has its own memory, environment, folder and exit
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
 ``env``, ``output``, ``kill_before`` or ``kill_after``, a function before or after whose first call (``…#3``: third;
-``…+0.05``: and 50 ms later) the process is killed, ``clock``, seconds by which the command's clock is ahead, ``program``
+``…+0.05``: and 50 ms later) the process is killed, ``stop_before``, one before which it stops until it gets SIGCONT, ``clock``, seconds by which the command's clock is ahead, ``program``
 (``dbt`` or ``slipway``), and ``errors``, where stderr goes if not to ``output``.
 ``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
@@ -150,6 +150,8 @@ def answer(connection: socket.socket) -> None:
         for when in ("kill_before", "kill_after"):
             if name := request.get(when):
                 kill(name, after=when == "kill_after")
+        if name := request.get("stop_before"):
+            kill(name, after=False, by=signal.SIGSTOP)
         if request.get("clock"):
             shift_clock(float(request["clock"]))
         code = PROGRAMS[request["program"]](request["argv"])
@@ -189,8 +191,8 @@ def called(command: Callable[[], object], argv: list[str]) -> int:
 PROGRAMS = {"dbt": dbt, "slipway": slipway}
 
 
-def kill(name: str, *, after: bool) -> None:
-    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does, around its ``#n``th call."""
+def kill(name: str, *, after: bool, by: signal.Signals = signal.SIGKILL) -> None:
+    """Replace ``module:Class.function`` by one that ends the process as ``kill -9`` does, or stops it, around its ``#n``th call."""
     name, _, delay = name.partition("+")
     name, _, number = name.partition("#")
     module, _, path = name.partition(":")
@@ -203,22 +205,22 @@ def kill(name: str, *, after: bool) -> None:
     def killed(*arguments: object, **named: object) -> object:
         is_it = next(calls) == int(number or 1)
         if is_it and not after:
-            die(float(delay or 0))
+            die(float(delay or 0), by)
         done = real(*arguments, **named)
         if is_it and after:
-            die(float(delay or 0))
+            die(float(delay or 0), by)
         return done
 
     replacement: Callable[..., object] = killed
     setattr(owner, last, replacement)
 
 
-def die(seconds: float) -> None:
+def die(seconds: float, by: signal.Signals) -> None:
     """End the process now, or wherever it is that much later: nobody handles this alarm, so the kernel ends it."""
     if seconds:
         signal.setitimer(signal.ITIMER_REAL, seconds)
     else:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), by)
 
 
 CLOCKS = (

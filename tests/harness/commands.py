@@ -64,6 +64,22 @@ class Running:
         out = self._out.read_text(encoding="utf-8") if self._out.exists() else ""
         return Output(out, errors, code=int(code) if code else None)
 
+    def stopped(self) -> None:
+        """Wait until it has come to the call before which it stops."""
+        for _ in range(6000):
+            state = subprocess.run(
+                ["ps", "-o", "state=", "-p", str(self.pid)], capture_output=True, text=True, check=False
+            )
+            if state.stdout.strip().startswith("T"):
+                return
+            time.sleep(0.02)
+        raise TimeoutError(self.printed())
+
+    def resumed(self) -> Output:
+        """Let it go on, and wait for its end."""
+        os.kill(self.pid, signal.SIGCONT)
+        return self.wait()
+
     def kill(self) -> None:
         """End it as ``kill -9`` does."""
         os.kill(self.pid, signal.SIGKILL)

@@ -57,11 +57,12 @@ class Workshop:
         program: str = "slipway",
         kill_before: str = "",
         kill_after: str = "",
+        stop_before: str = "",
         clock: str = "",
         terminal: str = "",
         **settings: str,
     ) -> Running:
-        """Start a command in the project's folder, to be killed around a call, by a wrong clock, or with a terminal."""
+        """Start a command in the project's folder, to be killed or stopped around a call, by a wrong clock, or with a terminal."""
         return self.commands.start(
             program,
             argv,
@@ -69,6 +70,7 @@ class Workshop:
             self.env(**settings),
             kill_before=kill_before,
             kill_after=kill_after,
+            stop_before=stop_before,
             clock=clock,
             terminal=terminal,
         )
