@@ -316,6 +316,12 @@ class _Plan:
         given = os.environ.get("DBT_PROFILES_DIR")
         place = Path(given).expanduser().absolute() if given else self._folder
         if not (place / PROFILES).is_file():
+            if given and place != self._folder:
+                raise ConfigError(
+                    f"DBT_PROFILES_DIR names {place}, which has no {PROFILES}",
+                    "dbt would not read one that is written into the project",
+                    "Unset it, or create that file with your profile first",
+                )
             self._note_of_the_users()
             return
         facts = facts_of(self._folder, self._record)

@@ -256,6 +256,10 @@ def test_refusals(tmp_path: Path, bakery: Path, monkeypatch: pytest.MonkeyPatch)
         plan(bakery, with_example=True)
     with pytest.raises(NotFoundError, match="Run slipway init"):
         check(tmp_path)
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"which has no profiles\.yml"):
+        plan(bakery)
+    monkeypatch.delenv("DBT_PROFILES_DIR")
     monkeypatch.setattr(adopt, "example_files", dict)
     with pytest.raises(NotFoundError, match="The example is not in this installation"):
         plan(tmp_path / "shop", with_example=True)
