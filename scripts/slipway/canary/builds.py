@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from slipway.code.git import install, of_version
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
-from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, said
+from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, Status, said
 from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
@@ -160,8 +160,10 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
 
 def _reason(manifest: RunManifest) -> str:
     """Why a run failed, with the first message of a node or a test that did."""
-    messages = [node.message for node in manifest.nodes if node.status == "error"]
-    messages += [test.message for test in manifest.tests.results if test.status in ("fail", "error")]
+    messages = [node.message for node in manifest.nodes if node.status is Status.ERROR]
+    messages += [
+        test.message for test in manifest.tests.results if test.status in (Status.FAIL, Status.ERROR)
+    ]
     if not messages:
         return manifest.reason
     return f"{manifest.reason}: {said(messages[0])[:300]}"

@@ -20,7 +20,7 @@ from slipway.errors import NotFoundError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
-from slipway.records.run_manifest import RunManifest
+from slipway.records.run_manifest import Change, RunManifest
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history
@@ -124,10 +124,10 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
 
 def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
     """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
-    before = {node.unique_id: node.definition_key for node in base.nodes if node.change == "pinned"}
+    before = {node.unique_id: node.definition_key for node in base.nodes if node.change is Change.PINNED}
     touched = sorted(
         node.table or node.unique_id
         for node in head.nodes
-        if node.change == "pinned" and before.get(node.unique_id) != node.definition_key
+        if node.change is Change.PINNED and before.get(node.unique_id) != node.definition_key
     )
     return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}

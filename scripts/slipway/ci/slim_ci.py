@@ -21,7 +21,7 @@ from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
 from slipway.processes import temporary
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.records.run_manifest import Change, Outcome, RunManifest, Status
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table, looked_at, tables_of
 from slipway.runs.progress import Note, Progress
@@ -60,7 +60,7 @@ class CiResult:
         """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
         if self.run is None or self.report is not None or self.run.tests.executed:
             return ""
-        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change == "pinned"]
+        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change is Change.PINNED]
         if not inputs:
             return ""
         return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
@@ -165,14 +165,14 @@ def to_markdown(result: CiResult) -> str:
         "",
         f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
         "",
-        f"- tables built: {sum(node.change in ('built', 'same_content') for node in result.run.nodes)}",
+        f"- tables built: {sum(node.change.stages for node in result.run.nodes)}",
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
-    pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change == "pinned")
+    pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change is Change.PINNED)
     lines += [f"- not rebuilt, although selected: {pinned}, an input is taken as published"] if pinned else []
-    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error")]
+    failed = [test for test in tests.results if test.status.failed]
     lines += [f"  - {style.value(test.name)}: {style.words(test.message)}" for test in failed]
-    errors = [node for node in result.run.nodes if node.status == "error"]
+    errors = [node for node in result.run.nodes if node.status is Status.ERROR]
     lines += [
         f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}" for node in errors
     ]

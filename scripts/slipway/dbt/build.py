@@ -34,7 +34,7 @@ from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import confirm_snapshot
 from slipway.iceberg.staging import Staging
 from slipway.names import TableName
-from slipway.records.run_manifest import Node
+from slipway.records.run_manifest import Change, Node, Status
 from slipway.releases.publication import figures
 from slipway.releases.table_state import TableState, read_state
 from slipway.runs.replayable import is_history
@@ -76,28 +76,28 @@ def unchanged(
             session.nodes[unique_id] = Node(
                 unique_id=unique_id,
                 table=str(identifier),
-                status="",
-                change="none",
+                status=Status.OPEN,
+                change=Change.NONE,
                 node_key=key,
                 definition_key=definition_key(manifest, unique_id, session.vars),
                 inputs=inputs,
                 volatile=volatile,
             )
     if (whole := session.pinned.whole_input(identifier, history=is_history(unique_id))) is not None:
-        return _kept(session, unique_id, whole, state, "pinned", "PINNED to what is published")
+        return _kept(session, unique_id, whole, state, Change.PINNED, "PINNED to what is published")
     base = session.pinned.base(identifier)
     if batch is not None:
         if force or not session.batched.is_built(identifier, key, window_of(manifest, unique_id, batch)):
             return None
         staged = session.candidate.staged.get(identifier)
         if identifier in session.batched or staged is not None or base is None:
-            return BuildResponse(_message="UNCHANGED", change="unchanged", node_key=key)
-        return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
+            return BuildResponse(_message="UNCHANGED", change=Change.UNCHANGED.value, node_key=key)
+        return _kept(session, unique_id, base, state, Change.UNCHANGED, "UNCHANGED")
     if base is None or force or identifier in session.candidate.staged:
         return None
     if read_state(base).node_key != key:
         return _renamed(session, unique_id, base) if identifier in session.pinned.renamed else None
-    return _kept(session, unique_id, base, state, "unchanged", "UNCHANGED")
+    return _kept(session, unique_id, base, state, Change.UNCHANGED, "UNCHANGED")
 
 
 def _renamed(session: Session, unique_id: str, base: Table) -> BuildResponse | None:
@@ -114,7 +114,7 @@ def _renamed(session: Session, unique_id: str, base: Table) -> BuildResponse | N
     confirm_snapshot(transaction, session.candidate.tag, kept.table_property)
     staged = session.places.outputs.stage(base, transaction, new=False)
     session.stage(staged)
-    return _kept(session, unique_id, staged.table, state, "same_content", "RENAMED")
+    return _kept(session, unique_id, staged.table, state, Change.SAME_CONTENT, "RENAMED")
 
 
 def write_node(
@@ -177,7 +177,7 @@ def write_node(
         return BuildResponse(
             _message=f"MICROBATCH {rows} rows",
             rows_affected=rows,
-            change="built",
+            change=Change.BUILT.value,
             node_key=state.node_key,
             rows_written=rows,
         )
@@ -204,7 +204,7 @@ def write_node(
     return BuildResponse(
         _message=message,
         rows_affected=result.rows_written,
-        change="same_content" if result.same_content else "built",
+        change=_change(result).value,
         snapshot_id=snapshot_id,
         node_key=state.node_key,
         rows_written=result.rows_written,
@@ -239,7 +239,7 @@ def _request(
 
 
 def _kept(
-    session: Session, unique_id: str, table: Table, state: TableState, change: Any, message: str
+    session: Session, unique_id: str, table: Table, state: TableState, change: Change, message: str
 ) -> BuildResponse:
     current = table.current_snapshot()
     snapshot_id = str(current.snapshot_id) if current else ""
@@ -266,7 +266,13 @@ def _kept(
             "digest": summary.get(DIGEST),
         }
     )
-    return BuildResponse(_message=message, change=change, snapshot_id=snapshot_id, node_key=state.node_key)
+    return BuildResponse(
+        _message=message, change=change.value, snapshot_id=snapshot_id, node_key=state.node_key
+    )
+
+
+def _change(result: WriteResult) -> Change:
+    return Change.SAME_CONTENT if result.same_content else Change.BUILT
 
 
 def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
@@ -283,7 +289,7 @@ def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
     removed = before["rows"] if replaced else int(summary.get("deleted-records", "0"))
     return node.model_copy(
         update={
-            "change": "same_content" if result.same_content else "built",
+            "change": _change(result),
             "base_snapshot": str(base_snapshot.snapshot_id) if base_snapshot else None,
             "candidate_snapshot": str(result.staged.snapshot_id),
             "metadata_location": table.metadata_location,

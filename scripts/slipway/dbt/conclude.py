@@ -22,14 +22,14 @@ from slipway.dbt.invocation import Invocation
 from slipway.dbt.repeatable import basis_of
 from slipway.dbt.session import Session
 from slipway.errors import ContractError, UnavailableError
-from slipway.records.run_manifest import InputSnapshot, Node, Outcome, RunManifest
+from slipway.records.run_manifest import InputSnapshot, Node, Outcome, RunManifest, Status
 from slipway.releases.publication import figures
 from slipway.runs.decision import RunFacts
 from slipway.runs.end import DBT_MANIFEST, BuiltRun, end_run, stale_lines, summary_line
 from slipway.secrets import hide, hide_in
 from slipway.storage.objects import writing_below
 
-_FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+_FAILED = frozenset({Status.ERROR, Status.FAIL, Status.RUNTIME_ERROR, Status.PARTIAL_SUCCESS})
 
 
 def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]:
@@ -124,12 +124,12 @@ def _facts(session: Session, done: Invocation, manifest: RunManifest) -> RunFact
         error="" if done.success else done.error or "dbt reports a failure",
         nodes=len(done.results),
         failed=_failed(done),
-        skipped=any(str(result.status) == "skipped" for result in done.results),
+        skipped=any(str(result.status) == Status.SKIPPED for result in done.results),
         empty_slice=slices.empty_slice(session.slice, session.nodes, done.manifest),
         staged=len(session.candidate.staged),
         partial=bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)),
         tests_not_run=manifest.tests.not_run,
-        late_sources=[item.source for item in manifest.freshness if item.status == "error"],
+        late_sources=[item.source for item in manifest.freshness if item.status is Status.ERROR],
         broken=[item.raw for item in manifest.conservation if item.deduplicated < 0],
         replaced=_replaced(session),
         unknown_code=session.code.unknown,

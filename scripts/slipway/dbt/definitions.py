@@ -9,7 +9,7 @@ from slipway.dbt.keys.node_key import definition_key, manifest_node
 from slipway.dbt.renames import made_under_new_name
 from slipway.errors import ConfigError
 from slipway.names import TableName
-from slipway.records.run_manifest import Definition, Node
+from slipway.records.run_manifest import Change, Definition, Node
 from slipway.releases.table_state import TableState, others, read_state, why_stale
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def judged(session: Session, manifest: Any, nodes: Iterable[Node]) -> list[Node]
 
 def _judged(session: Session, manifest: Any, noted: Node) -> Node:
     node = manifest_node(manifest, noted.unique_id) if manifest else None
-    if node is None or noted.table is None or noted.change in ("pinned", "none"):
+    if node is None or noted.table is None or noted.change in (Change.PINNED, Change.NONE):
         return noted
     table = TableName.parse(noted.table)
     staged = session.candidate.staged.get(table)

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from slipway.errors import UnavailableError
 from slipway.processes import hold
+from slipway.records.run_manifest import Status
 from slipway.runs.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.secrets import hide
 from slipway.storage.objects import writing_below
@@ -132,7 +133,7 @@ def with_reason(status: str, message: str, reason: str) -> str:
         message: dbt's.
         reason: what was raised, empty where nothing was.
     """
-    if not reason or status not in ("error", "partial success") or reason in message:
+    if not reason or status not in (Status.ERROR, Status.PARTIAL_SUCCESS) or reason in message:
         return message
     return reason if message == "ERROR" else f"{message}: {reason}"
 

@@ -13,11 +13,13 @@ from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.session import Session
 from slipway.names import TableName
 from slipway.records.run_manifest import (
+    Change,
     Conservation,
     Freshness,
     Node,
     Options,
     RunManifest,
+    Status,
     TestResult,
     Tests,
 )
@@ -26,7 +28,6 @@ from slipway.runs.pinned_tables import LANDING
 
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
-_PASSED, _WARNED, _FAILED = ("pass", "success"), ("warn",), ("fail", "error", "runtime error")
 
 
 def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
@@ -36,12 +37,12 @@ def nodes(session: Session, results: Sequence[Any]) -> list[Node]:
         if result.node.resource_type not in _BUILT or result.node.config.materialized == "ephemeral":
             continue
         known = session.nodes.get(result.node.unique_id) or Node(
-            unique_id=result.node.unique_id, table=None, status="", change="none"
+            unique_id=result.node.unique_id, table=None, status=Status.OPEN, change=Change.NONE
         )
         found.append(
             known.model_copy(
                 update={
-                    "status": str(result.status),
+                    "status": Status(str(result.status)),
                     "message": str(result.message or ""),
                     "seconds": round(float(result.execution_time or 0), 4),
                 }
@@ -64,7 +65,7 @@ def _passed_before(session: Session, built_again: set[str]) -> dict[str, TestRes
     return {
         test.unique_id: test
         for test in known
-        if test.status in ("pass", *_WARNED) and built_again.isdisjoint(test.tables)
+        if test.status in (Status.PASS, Status.WARN) and built_again.isdisjoint(test.tables)
     }
 
 
@@ -81,18 +82,18 @@ def tests(session: Session, manifest: Any, results: Sequence[Any]) -> Tests:
     for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
         if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
             found[unique_id] = before.get(unique_id) or TestResult(
-                unique_id=unique_id, status="not run", tables=_tables(manifest, node)
+                unique_id=unique_id, status=Status.NOT_RUN, tables=_tables(manifest, node)
             )
     statuses = [test.status for test in found.values()]
     carried = sum(test.carried for test in found.values())
-    not_run = sum(status in ("not run", "skipped") for status in statuses)
+    not_run = sum(status.left_out for status in statuses)
     return Tests(
         expected=len(found),
         executed=len(found) - carried - not_run,
         carried=carried,
         not_run=not_run,
-        failed=sum(status in _FAILED for status in statuses),
-        warned=sum(status in _WARNED for status in statuses),
+        failed=sum(status.failed for status in statuses),
+        warned=sum(status is Status.WARN for status in statuses),
         results=list(found.values()),
     )
 
@@ -240,10 +241,10 @@ def _seconds(threshold: Any) -> float | None:
 
 
 def _test(session: Session, manifest: Any, result: Any) -> TestResult:
-    unique_id, status = result.node.unique_id, str(result.status)
+    unique_id, status = result.node.unique_id, Status(str(result.status))
     return TestResult(
         unique_id=unique_id,
-        status="pass" if status in _PASSED else status,
+        status=Status.PASS if status is Status.SUCCESS else status,
         carried=unique_id in session.tests.carried,
         failures=result.failures,
         key=session.tests.keys.get(unique_id),

@@ -19,7 +19,7 @@ from slipway.dbt.session import Session
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
 from slipway.records.basis import Basis
-from slipway.records.run_manifest import Beginning, RunManifest
+from slipway.records.run_manifest import Beginning, RunManifest, Status
 from slipway.runs.repeat import local_files, settings, tables
 
 _EVERY = "\0"  # no variable has this name: found only where code may read all of them
@@ -130,7 +130,7 @@ def _of_the_command(session: Session) -> Iterator[str]:
 
 def _of_a_result(session: Session, manifest: Any, result: Any) -> Iterator[str]:
     node = result.node
-    if str(result.status) not in ("success", "pass", "no-op"):
+    if str(result.status) not in (Status.SUCCESS, Status.PASS, Status.NO_OP):
         yield f"{node.unique_id} ended as {result.status}"
     if node.resource_type in _OTHERS:
         return

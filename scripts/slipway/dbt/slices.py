@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slipway.errors import UsageError
-from slipway.records.run_manifest import Node
+from slipway.records.run_manifest import Change, Node
 
 _BOUNDARY_MACRO = "slice_predicate"
 
@@ -48,7 +48,7 @@ def empty_slice(asked: Any, nodes: Mapping[str, Node], manifest: Any) -> str:
     built = [
         node
         for unique_id, node in nodes.items()
-        if node.change == "built" and _BOUNDARY_MACRO in set(_macro_names(manifest, unique_id))
+        if node.change is Change.BUILT and _BOUNDARY_MACRO in set(_macro_names(manifest, unique_id))
     ]
     if not built or any(node.rows_after for node in built):
         return ""

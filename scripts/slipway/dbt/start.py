@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.environments.environment import Environment, Mode, check_vars
 from slipway.errors import SlipwayError, UnavailableError
-from slipway.records.run_manifest import NOTHING_SELECTED, Beginning, RunManifest, RunRequest, new_run_id
+from slipway.records.run_manifest import (
+    NOTHING_SELECTED,
+    Beginning,
+    RunManifest,
+    RunRequest,
+    Status,
+    new_run_id,
+)
 from slipway.records.store import Records
 from slipway.runs.progress import NodeEnded, Note, Progress
 from slipway.runs.repeat import Repetition, begin, repeat, write
@@ -209,7 +216,7 @@ def _ended(
         _tell_abandoned(session.records, tables_of(session.manifest), show)
     if done.interrupted:
         raise KeyboardInterrupt
-    if done.refusal and all(node.status == "skipped" for node in manifest.nodes):
+    if done.refusal and all(node.status is Status.SKIPPED for node in manifest.nodes):
         raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.places.outputs.environment)
 
@@ -279,6 +286,6 @@ def _check_code(
 
 def _first_failure(done: Invocation) -> str:
     for result in done.results:
-        if str(result.status) in ("error", "fail"):
+        if str(result.status) in (Status.ERROR, Status.FAIL):
             return " ".join(str(result.message).split())
     return "dbt stopped before the first node"

@@ -427,7 +427,7 @@ def _contradictions(release: Release, manifest: RunManifest) -> Iterator[str]:
         yield f"{of} says that it became release {manifest.release}"
     for node in manifest.nodes:
         shown = release.tables.get(node.table or "")
-        if shown is None or not shown.changed or node.change not in ("built", "same_content"):
+        if shown is None or not shown.changed or not node.change.stages:
             continue
         if node.candidate_snapshot != shown.snapshot_id:
             yield f"it shows snapshot {shown.snapshot_id} of {node.table}, and {of} says {node.candidate_snapshot}"

@@ -72,6 +72,47 @@ class Outcome(StrEnum):
         return self in (Outcome.PUBLISHED, Outcome.UNCHANGED)
 
 
+class Change(StrEnum):
+    """What a run did with the table of a node; ``none`` where it did not come to do anything."""
+
+    BUILT = "built"
+    UNCHANGED = "unchanged"
+    SAME_CONTENT = "same_content"
+    PINNED = "pinned"
+    NONE = "none"
+
+    @property
+    def stages(self) -> bool:
+        """Whether a new snapshot of the table is staged."""
+        return self in (Change.BUILT, Change.SAME_CONTENT)
+
+
+class Status(StrEnum):
+    """How a node or test ended, in dbt's words, and two for what did not end: not yet, and not at all."""
+
+    SUCCESS = "success"
+    PASS = "pass"  # noqa: S105 - no password
+    WARN = "warn"
+    FAIL = "fail"
+    ERROR = "error"
+    RUNTIME_ERROR = "runtime error"
+    PARTIAL_SUCCESS = "partial success"
+    SKIPPED = "skipped"
+    NO_OP = "no-op"
+    NOT_RUN = "not run"
+    OPEN = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a test found something, or could not be run to its end."""
+        return self in (Status.FAIL, Status.ERROR, Status.RUNTIME_ERROR)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether a test was not run."""
+        return self in (Status.NOT_RUN, Status.SKIPPED)
+
+
 @dataclass(frozen=True)
 class Beginning:
     """What was so before dbt was started.
@@ -243,8 +284,8 @@ class Node(Record):
 
     unique_id: str
     table: str | None
-    status: str
-    change: Literal["built", "unchanged", "same_content", "pinned", "none"]
+    status: Status
+    change: Change
     message: str = ""
     node_key: str | None = None
     definition_key: str | None = None
@@ -292,7 +333,7 @@ class TestResult(Record):
     __test__ = False
 
     unique_id: str
-    status: str
+    status: Status
     carried: bool = False
     failures: int | None = None
     key: str | None = None
@@ -331,13 +372,14 @@ class Freshness(Record):
     error_after_seconds: float | None = None
 
     @property
-    def status(self) -> Literal["pass", "warn", "error"]:
+    def status(self) -> Status:
         """Whether the feed is fresh; a feed that never brought a file has no age and is not, nor has one from the future."""
         known = self.age_seconds is not None and self.age_seconds >= -AHEAD.total_seconds()
         age = self.age_seconds if self.age_seconds is not None and known else float("inf")
         if self.error_after_seconds is not None and age > self.error_after_seconds:
-            return "error"
-        return "warn" if self.warn_after_seconds is not None and age > self.warn_after_seconds else "pass"
+            return Status.ERROR
+        late = self.warn_after_seconds is not None and age > self.warn_after_seconds
+        return Status.WARN if late else Status.PASS
 
 
 class Conservation(Record):

@@ -17,8 +17,6 @@ from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import SCHEMA_VERSION, RunManifest
 
-_STAGED = ("built", "same_content")
-"""Changes of a node that stage a table."""
 _COMPARED = (
     "table_uuid",
     "location",
@@ -87,7 +85,7 @@ def audited(
     Raises:
         DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """
-    built = {node.table: node for node in manifest.nodes if node.table and node.change in _STAGED}
+    built = {node.table: node for node in manifest.nodes if node.table and node.change.stages}
     named = {str(TableName.of(record["table"])) for record in candidate if not record.get("retires")}
     if differing := sorted(named ^ built.keys()):
         raise _altered(manifest, f"{', '.join(differing)} has a candidate record or was built, but not both")

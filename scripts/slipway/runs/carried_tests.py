@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slipway.records.run_manifest import RunManifest
+from slipway.records.run_manifest import RunManifest, Status
 
 
 class CarriedTests:
@@ -25,7 +25,7 @@ class CarriedTests:
     def take(self, run: RunManifest) -> None:
         """Take over what an earlier run knows of tests that it executed or carried, and that passed."""
         self._passed = {
-            test.unique_id: test.key for test in run.tests.results if test.status == "pass" and test.key
+            test.unique_id: test.key for test in run.tests.results if test.status is Status.PASS and test.key
         }
 
     def carry(self, unique_id: str, key: str, volatile: Callable[[], str]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.environments.environment import Environment, Mode
-from slipway.records.run_manifest import AHEAD, Conservation, Freshness, Outcome, RunManifest, Tests
+from slipway.records.run_manifest import AHEAD, Conservation, Freshness, Outcome, RunManifest, Status, Tests
 from slipway.secrets import one_line
 
 Decision = tuple[Outcome, str]
@@ -133,10 +133,6 @@ def _held_back(facts: RunFacts) -> Decision | None:
     return None
 
 
-_PASSED, _WARNED, _NOT_RUN = ("pass",), ("warn",), ("not run", "skipped")
-_BUILT = ("success",)
-
-
 def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     """Why a run may not be published now, empty when it may.
 
@@ -149,7 +145,9 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     """
     if manifest.outcome is not Outcome.STAGED:
         return f"{manifest.outcome}: {manifest.reason}"
-    if failed := [node.table or node.unique_id for node in manifest.nodes if node.status not in _BUILT]:
+    if failed := [
+        node.table or node.unique_id for node in manifest.nodes if node.status is not Status.SUCCESS
+    ]:
         return f"{', '.join(failed)} was not built"
     if mode is not Mode.EXPLORATORY and (other := [node for node in manifest.nodes if node.stale]):
         return f"{other[0].table} is stale: {other[0].stale}"
@@ -167,16 +165,18 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
 
 def _tests(tests: Tests, mode: Mode) -> str:
     statuses = [test.status for test in tests.results]
-    known = {*_PASSED, *_WARNED, *_NOT_RUN}
-    if failed := [test.name for test in tests.results if test.status not in known]:
+    good = (Status.PASS, Status.WARN)
+    if failed := [
+        test.name for test in tests.results if test.status not in good and not test.status.left_out
+    ]:
         return f"{', '.join(failed)} failed"
-    not_run = sum(status in _NOT_RUN for status in statuses)
+    not_run = sum(status.left_out for status in statuses)
     carried = sum(test.carried for test in tests.results)
     counted = (len(statuses), len(statuses) - carried - not_run, carried, not_run, 0)
     if counted != (tests.expected, tests.executed, tests.carried, tests.not_run, tests.failed):
         return "its evidence is not complete: the tests of its run manifest do not add up"
     if not_run and mode is not Mode.EXPLORATORY:
-        names = [test.name for test in tests.results if test.status in _NOT_RUN]
+        names = [test.name for test in tests.results if test.status.left_out]
         named = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
         return f"{not_run} tests of what was built were not run: {named}; slipway run builds and runs them"
     return ""
@@ -192,7 +192,7 @@ def _conservation(found: list[Conservation]) -> str:
 
 def _stale(item: Freshness, now: datetime) -> bool:
     age = (now - item.last_landed_at).total_seconds() if item.last_landed_at else None
-    return item.model_copy(update={"age_seconds": age}).status == "error"
+    return item.model_copy(update={"age_seconds": age}).status is Status.ERROR
 
 
 def _description(item: Freshness, now: datetime) -> str:

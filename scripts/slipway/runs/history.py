@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import NotFoundError, SlipwayError
 from slipway.names import TableName
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Outcome, RunManifest, started_at
+from slipway.records.run_manifest import Change, Outcome, RunManifest, Status, started_at
 from slipway.records.store import Records
 from slipway.releases.lookup import LATEST, environment_of, find_run
 
@@ -24,7 +24,7 @@ INCOMPLETE = "incomplete"
 UNREADABLE = "unreadable"
 KILLED = "killed"
 _MAY_BE_PUBLISHED_LATER = (INCOMPLETE, KILLED, Outcome.STAGED, Outcome.REFUSED)
-_SAME = ("unchanged", "same_content", "pinned")
+_SAME = (Change.UNCHANGED, Change.SAME_CONTENT, Change.PINNED)
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def _line(records: Records, run_id: str) -> RunLine:
         started_at=manifest.started_at,
         outcome=str(manifest.outcome),
         release=manifest.release,
-        tables_built=changes.count("built"),
+        tables_built=changes.count(Change.BUILT),
         tables_unchanged=sum(change in _SAME for change in changes),
-        tests_passed=executed.count("pass"),
+        tests_passed=executed.count(Status.PASS),
         tests_warned=manifest.tests.warned,
         tests_failed=manifest.tests.failed,
         tests_carried=manifest.tests.carried,

@@ -11,13 +11,23 @@ from datetime import datetime
 
 from slipway.environments.environment import Environment
 from slipway.records.basis import Basis
-from slipway.records.run_manifest import Code, Freshness, Node, Outcome, RunManifest, Tests, Versions
+from slipway.records.run_manifest import (
+    Change,
+    Code,
+    Freshness,
+    Node,
+    Outcome,
+    RunManifest,
+    Status,
+    Tests,
+    Versions,
+)
 from slipway.runs.decision import RunFacts, decide
 
 FACTS = ("command", "settings", "versions", "code", "landing", "tables")
 """What has a digest in a basis, in the order in which it is compared: what costs least comes first."""
-_KEPT = ("unchanged", "none")
-_PASSED = ("pass", "not run")
+_KEPT = (Change.UNCHANGED, Change.NONE)
+_PASSED = (Status.PASS, Status.NOT_RUN)
 
 
 def cannot_be_repeated(manifest: RunManifest) -> str:
@@ -31,7 +41,7 @@ def cannot_be_repeated(manifest: RunManifest) -> str:
     for node in manifest.nodes:
         if node.volatile:
             return f"{node.table or node.unique_id} is always built: {node.volatile}"
-        if node.status != "success" or node.change not in _KEPT or node.notes:
+        if node.status is not Status.SUCCESS or node.change not in _KEPT or node.notes:
             return f"{node.table or node.unique_id} was not simply unchanged"
     for test in manifest.tests.results:
         if test.volatile:
@@ -86,7 +96,7 @@ def repeated(
         managed=True,
         nodes=len(before.nodes),
         tests_not_run=tests.not_run,
-        late_sources=[item.source for item in fresh if item.status == "error"],
+        late_sources=[item.source for item in fresh if item.status is Status.ERROR],
         broken=[item.raw for item in before.conservation if item.deduplicated < 0],
         unknown_code=code.unknown,
         other_code={node.table or node.unique_id: node.stale for node in before.nodes if node.stale},
@@ -127,7 +137,8 @@ def _left(node: Node) -> Node:
 
 def _carried(tests: Tests) -> Tests:
     results = [
-        test.model_copy(update={"carried": True}) if test.status == "pass" else test for test in tests.results
+        test.model_copy(update={"carried": True}) if test.status is Status.PASS else test
+        for test in tests.results
     ]
     carried = sum(test.carried for test in results)
     return tests.model_copy(update={"results": results, "carried": carried, "executed": 0})

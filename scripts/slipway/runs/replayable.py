@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.names import TableName
-from slipway.records.run_manifest import Node, Outcome, RunManifest
+from slipway.records.run_manifest import Node, Outcome, RunManifest, Status
 
 _INPUT_LAYERS = ("raw",)
 _REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
@@ -64,7 +64,7 @@ def selection_of(manifest: RunManifest, described: Mapping[str, Any]) -> list[st
     return sorted(
         _selector(node.unique_id, described["nodes"].get(node.unique_id) or {})
         for node in manifest.nodes
-        if _is_made(node) or (node.table is None and node.status == "success")
+        if _is_made(node) or (node.table is None and node.status is Status.SUCCESS)
     )
 
 

@@ -52,9 +52,11 @@ def one_line(text: str, length: int = 200) -> str:
 
 def change(node: Node) -> str:
     """What became of a table; that rows of it are not what its code makes goes before that nothing changed."""
+    from slipway.records.run_manifest import Change  # commands start without pydantic
+
     if node.stale:
-        return "built, stale" if node.change == "built" else "stale"
-    return node.status if node.change == "none" else node.change.replace("_", " ")
+        return "built, stale" if node.change is Change.BUILT else "stale"
+    return node.status if node.change is Change.NONE else node.change.replace("_", " ")
 
 
 def balance(item: Conservation) -> str:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from slipway.cli.render import figures
-from slipway.records.run_manifest import Outcome, outstanding_lines
+from slipway.records.run_manifest import Change, Outcome, Status, outstanding_lines
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _notes(manifest: RunManifest) -> list[str]:
 def _table(node: Node, width: int) -> str:
     change = figures.change(node)
     cells = f"{node.table:<{width}}  {change:<12}  {figures.number(node.rows_after):>11}"
-    if node.change == "built":
+    if node.change is Change.BUILT:
         cells += f"  {figures.number(node.rows_added):>9}  {figures.number(node.rows_removed):>9}  {figures.size(node.bytes_written):>9}"
         cells += f"  {node.seconds:>6.2f}"
     return cells.rstrip()
@@ -95,7 +95,7 @@ def _tests(manifest: RunManifest) -> list[str]:
     ]
     if len(volatile) > _SOME:
         lines.append(f"  … and {len(volatile) - _SOME} more that are never carried")
-    failed = [test for test in tests.results if test.status in ("fail", "error", "runtime error", "warn")]
+    failed = [test for test in tests.results if test.status.failed or test.status is Status.WARN]
     return lines + [
         f"  {test.status:<5} {test.name}: {figures.one_line(test.message, 160)}" for test in failed
     ]
@@ -121,7 +121,7 @@ def _headline(manifest: RunManifest) -> str:
     where = f" in a scratch environment: {manifest.scratch}" if manifest.scratch else f" in {manifest.target}"
     match manifest.outcome:
         case Outcome.PUBLISHED:
-            changed = sum(node.change in ("built", "same_content") for node in manifest.nodes)
+            changed = sum(node.change.stages for node in manifest.nodes)
             if manifest.scratch:
                 return f"Built {figures.plural(changed, 'table')}{where}"
             return f"Published release {manifest.release}, {figures.plural(changed, 'table')}{where}."

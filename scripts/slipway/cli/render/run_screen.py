@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli.render import figures, output
+from slipway.records.run_manifest import Change, Status
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _SOME = 10  # lines of one kind before the rest is only counted
-_GOOD = ("pass", "success", "not run", "skipped")
+_GOOD = (Status.PASS, Status.SUCCESS, Status.NOT_RUN, Status.SKIPPED)
 _HEADERS = ("table", "change", "rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
 _RIGHT = ("rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
 _OPTIONAL = ("snapshot", "files", "size", "before", "seconds")
@@ -125,12 +126,12 @@ def _tables(nodes: list[Node]) -> None:
     )
     _list("notes", [f"{node.table}: {note}" for node in shown for note in node.notes])
     _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if node.volatile])
-    failed = [node for node in nodes if node.status in ("error", "fail", "runtime error", "partial success")]
+    failed = [node for node in nodes if node.status.failed or node.status is Status.PARTIAL_SUCCESS]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 
 
 def _table(node: Node) -> list[object]:
-    built = node.change == "built"
+    built = node.change is Change.BUILT
     return [
         node.table,
         figures.change(node),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli.render import figures, output
+from slipway.records.run_manifest import Status
 from slipway.runs.origin import UNVERSIONED
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ def _tests(tested: list[Tested]) -> None:
             "tests in the run that wrote it" if number == 0 else f"tests in run {run.run_id} ({run.outcome})"
         )
         output.line(f"\n{which}: {', '.join(parts)}")
-        for test in sorted(run.tests, key=lambda test: (test.status == "pass", test.unique_id)):
-            if number == 0 or test.status != "pass":
-                why = f": {figures.one_line(test.message)}" if test.message and test.status != "pass" else ""
+        for test in sorted(run.tests, key=lambda test: (test.status is Status.PASS, test.unique_id)):
+            if number == 0 or test.status is not Status.PASS:
+                why = (
+                    f": {figures.one_line(test.message)}"
+                    if test.message and test.status is not Status.PASS
+                    else ""
+                )
                 output.line(f"  {test.status}  {test.name}{why}")
