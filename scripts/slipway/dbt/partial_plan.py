@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -44,6 +44,7 @@ class Rows:
         landed: columns that are ``_landed_at`` of what is read, whatever they are called.
         latest: the column that is 1 in the row of each key that landed last.
         joined_with: what rows of the input were joined with before the condition: ``own`` for the model's table, ``itself`` for the input.
+        is_in: the column that says whether a row is one of those that the condition chooses.
     """
 
     kind: Kind = Kind.WHOLE
@@ -55,6 +56,7 @@ class Rows:
     landed: frozenset[int] = frozenset()
     latest: int | None = None
     joined_with: str = ""
+    is_in: int | None = None
 
     @property
     def is_part(self) -> bool:
@@ -92,6 +94,7 @@ def side_by_side(how: str, left: Rows, right: Rows) -> Rows:
             marks=left.marks,
             tables=tables,
             landed=left.landed,
+            is_in=left.width if right.is_part else None,
         )
     if left.width is None:
         return Rows(marks=left.marks, tables=tables, landed=left.landed)
@@ -106,6 +109,7 @@ _MARK = "slipway-part-"
 _NO_MARKS: Mapping[int, int] = {}
 _EQUAL = ("COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM")
 _ITSELF = "a join of the input with itself"
+_NOT_IN = "rows by whether they are not in the part"
 _ONE_ROW_EACH = ("LOGICAL_ORDER_BY", "LOGICAL_UNNEST")
 _JOINS = (
     "LOGICAL_COMPARISON_JOIN",
@@ -176,7 +180,7 @@ class _Plan:
             return _without_stray(node, replace(given[0], width=None, distinct=False))
         why = next((one.why for one in given if one.why), kind.removeprefix("LOGICAL_").lower())
         chosen = all(one.kind in (Kind.WHOLE, Kind.CHOSEN) for one in given)
-        if any(one.is_part for one in given) or _is_stray(node.get("expressions")):
+        if any(one.is_part for one in given) or _has_stray(node):
             return Rows(Kind.CHOSEN if chosen and len(given) == 1 else Kind.GROUPS, why, tables=tables)
         return Rows(tables=tables)
 
@@ -194,7 +198,10 @@ class _Plan:
         marks = {to: child.marks[old] for to, old in enumerate(at) if old is not None and old in child.marks}
         latest = at.index(child.latest) if child.latest is not None and child.latest in at else None
         landed = frozenset(to for to, old in enumerate(at) if old in child.landed)
-        return _without_stray(node, replace(child, width=len(at), marks=marks, landed=landed, latest=latest))
+        found = replace(child, width=len(at), marks=marks, landed=landed, latest=latest, is_in=None)
+        if child.is_in is not None and child.is_in in _indexes(node["expressions"]):
+            return replace(found, kind=Kind.GROUPS, why=_NOT_IN)
+        return _without_stray(node, found)
 
     def _filtered(self, node: _Node, child: Rows) -> Rows:
         marks, strays = dict(child.marks), []
@@ -212,7 +219,13 @@ class _Plan:
         if len(marks) > len(child.marks) and kind is Kind.WHOLE:
             kind = {"own": Kind.CHOSEN, "itself": Kind.GROUPS}.get(child.joined_with, Kind.ROWS)
             why = _ITSELF if kind is Kind.GROUPS else ""
-        child = replace(child, kind=kind, why=why, marks=marks)
+        if len(marks) > len(child.marks) + 1 or (marks.keys() - child.marks and child.kind is Kind.ROWS):
+            kind, why = Kind.GROUPS, "two conditions at once"
+        if child.is_in is not None and not all(
+            _only_chooses(one, child.is_in) for one in node["expressions"]
+        ):
+            kind, why = Kind.GROUPS, _NOT_IN
+        child = replace(child, kind=kind, why=why, marks=marks, is_in=None)
         return replace(child, marks=_NO_MARKS, landed=frozenset()) if node.get("projection_map") else child
 
     def _grouped(self, node: _Node, child: Rows) -> Rows:
@@ -278,7 +291,7 @@ class _Plan:
     def _joined(self, node: _Node, left: Rows, right: Rows) -> Rows:
         how = node.get("join_type", "INNER")
         found = side_by_side(how, left, right)
-        if _is_stray([node.get("conditions"), node.get("predicate"), node.get("expressions")]):
+        if _has_stray(node):
             return replace(found, kind=Kind.GROUPS, why="a condition that is part of a join")
         parts = [one for one in (left, right) if one.is_part]
         wholes = [one for one in (left, right) if not one.is_part]
@@ -291,6 +304,9 @@ class _Plan:
             return replace(found, kind=Kind.CHOSEN)
         if groups := [one for one in parts if one.kind is Kind.GROUPS]:
             return replace(found, kind=Kind.GROUPS, why=groups[0].why)
+        if how == "INNER" and len(node.get("conditions") or []) < (parts[0].width or 0):
+            parts = [replace(one, distinct=False) for one in parts]  # several rows of it may match
+            left, right = (parts[0] if one.is_part else one for one in (left, right))
         kind, why = join_of(how, left, right), "a join"
         if wholes and kind in (Kind.ROWS, Kind.LATEST) and left.tables & right.tables:
             kind, why = Kind.GROUPS, _ITSELF
@@ -307,9 +323,34 @@ class _Plan:
 
 def _without_stray(node: _Node, found: Rows) -> Rows:
     """The rows, unless the condition is part of what the operator computes."""
-    if _is_stray([node.get("expressions"), node.get("groups")]):
+    if _has_stray(node):
         return replace(found, kind=Kind.GROUPS, why="a condition that is part of an expression")
     return found
+
+
+def _only_chooses(condition: _Node, column: int) -> bool:
+    """Whether a condition is that a column is true, or has nothing to do with it."""
+    if _index(condition) == column:
+        return True
+    if condition["type"] in ("CONJUNCTION_AND", "CONJUNCTION_OR"):
+        return all(_only_chooses(one, column) for one in condition["children"])
+    return not any(one == column for one in _indexes(condition))
+
+
+def _indexes(expression: object) -> Iterator[int]:
+    """The columns that an expression reads."""
+    if isinstance(expression, dict):
+        if expression.get("expression_class") == "BOUND_REF":
+            yield int(expression["index"])
+        expression = list(expression.values())
+    if isinstance(expression, list):
+        for one in expression:
+            yield from _indexes(one)
+
+
+def _has_stray(node: _Node) -> bool:
+    """Whether an operator has the condition in what it does itself, under whatever name."""
+    return _is_stray({name: value for name, value in node.items() if name != "children"})
 
 
 def _is_stray(expression: object) -> bool:

@@ -116,6 +116,99 @@ GROUPS = (
     ("""select s.n, count(*) from r asof join s on r.k>=s.k where ADDED group by n""", "k"),
     ("""select k, count(distinct x) from r where ADDED group by all having count(*)>1""", "k"),
     ("""select median(x) as k from r where ADDED""", "k"),
+    ("""select k from s where k not in (select k from r where ADDED)""", "k"),
+    ("""select k, k in (select k from r where ADDED) as is_new from s""", "k"),
+    ("""select k from s where coalesce(k in (select k from r where ADDED), true)""", "k"),
+    ("""select k from s where not exists (select 1 from r where r.k = s.k and r.ADDED)""", "k"),
+    ("""select k from s anti join (from r where ADDED) r using (k)""", "k"),
+    ("""select day, k, sum(x) from r where ADDED and CHANGED group by day, k""", "k"),
+    ("""select q.day, s.n from s join r q using (k), r where r.ADDED and q.CHANGED""", "k"),
+    (
+        """select r.k, sum(r.x) from r join (select distinct x, k from r where ADDED) c on r.k = c.k group by r.k""",
+        "k",
+    ),
+    (
+        """select r.k, sum(r.x) from r left join (select distinct k from r where ADDED) c on r.k = c.k group by r.k""",
+        "k",
+    ),
+    (
+        """select s.k, sum(s.k) from s join (select distinct k from r where ADDED) c on s.k = c.k group by s.k""",
+        "k",
+    ),
+    ("""select s.k, n, r.x from s full join (from r where ADDED) r using (k)""", "k"),
+    ("""select s.k, x from s left join r on r.k > s.k and (ADDED or s.k = 1)""", "k"),
+    (
+        """select k, x from (from r where ADDED) semi join (select k from r where ADDED limit 1) q using (k)""",
+        "k",
+    ),
+    ("""select k, x, row_number() over (order by ADDED) from r""", "k"),
+    ("""select k, case when ADDED then 1 end from r""", "k"),
+    ("""select k, x from r where ADDED order by (CHANGED)""", "k"),
+    ("""select day, k from r where CHANGED group by grouping sets ((day), (k))""", "k"),
+    ("""select k from r where ADDED group by grouping sets ((k), ())""", "k"),
+    ("""select distinct on (k) * from r where CHANGED order by k, x""", "k"),
+    ("""select distinct on (k) * from r where ADDED order by k, _landed_at""", "k"),
+    ("""select distinct on (k) * from r where ADDED""", "k"),
+    (
+        """select k, x from r where ADDED qualify row_number() over (partition by k order by _landed_at) = 1""",
+        "k",
+    ),
+    (
+        """select k, x from r where ADDED qualify row_number() over (partition by k order by _landed_at desc) = 2""",
+        "k",
+    ),
+    (
+        """select k, x from r where ADDED qualify row_number() over (partition by k order by _landed_at desc) <= 1""",
+        "k",
+    ),
+    (
+        """select k, x from r where ADDED qualify rank() over (partition by k order by _landed_at desc) = 1""",
+        "k",
+    ),
+    ("""select k, x from r where ADDED qualify row_number() over (partition by k) = 1""", "k"),
+    (
+        """select k, row_number() over (partition by k order by _landed_at desc) as n, sum(x) over () from r where ADDED qualify n = 1""",
+        "k",
+    ),
+    (
+        """select k, max(x) from (select k, x from r where ADDED qualify row_number() over (partition by k order by _landed_at desc) = 1) group by k""",
+        "k",
+    ),
+    (
+        """select k, x from (select k, x from r where ADDED qualify row_number() over (partition by k order by _landed_at desc) = 1) union all select k, k from s""",
+        "k",
+    ),
+    (
+        """select k, n from (select k, count(*) as n from r where ADDED group by k union all select k, 1 from s)""",
+        "k",
+    ),
+    (
+        """select r.k, sum(t.total) from (from r where ADDED) r left join this t on t.k >= r.k group by r.k""",
+        "k",
+    ),
+    ("""select k, x from r where ADDED intersect select k, k from s""", "k"),
+    (
+        """with m as materialized (select k, x from r where ADDED) select a.k, b.x from m a join m b using (k)""",
+        "k",
+    ),
+    ("""select r.k, (select sum(q.x) from r q where q.k = r.k and q.ADDED) from s r""", "k"),
+    (
+        """select k, sum(x) from (from r where ADDED) a semi join (from r where ADDED) b using (k) group by k""",
+        "k",
+    ),
+    (
+        """select k, count(*) from (from r where k in (select k from r where ADDED)) a full join (from s where k in (select k from r where ADDED)) b using (k) group by k""",
+        "k",
+    ),
+    ("""(select k from r where ADDED limit 3) union all select k from r where ADDED""", "k"),
+    ("""select k from r where ADDED or k = 1 union all select k from r where ADDED""", "k"),
+    (
+        """select k from r where ADDED union all select s.k from s left join r on r.k > s.k and (ADDED or s.k = 1)""",
+        "k",
+    ),
+    ("""select distinct on (x) * from r where ADDED order by x, _landed_at desc""", "k"),
+    ("""select k from r where ADDED union all (select distinct on (ADDED) k from r)""", "k"),
+    ("""select k from r where ADDED union all (select k from r order by ADDED, k)""", "k"),
 )
 
 ROWS = (
@@ -144,6 +237,18 @@ ROWS = (
     ),
     ("""select k, x, sum(x) over (partition by day) from r where CHANGED""", "k"),
     ("""select k, unnest([1,2]) from r where ADDED order by k""", "k"),
+    ("""select distinct on (day) * from r where CHANGED order by day, x""", "k"),
+    ("""select k, x from (from r where ADDED) r anti join s using (k)""", "k"),
+    ("""select k, x from (from r where ADDED) r semi join s using (k)""", "k"),
+    ("""select r.k, x from s right join (from r where ADDED) r using (k)""", "k"),
+    ("""select r.k, x from r cross join s where ADDED""", "k"),
+    ("""select r.k, x, s.n from r join s on r.k > s.k where ADDED""", "k"),
+    ("""select r.k, s.n from r asof join s on r.k >= s.k where ADDED""", "k"),
+    ("""select r.k, (select sum(s.k) from s where s.k = r.k) from r where ADDED""", "k"),
+    ("""select s.n, r.day, sum(x) from r left join s using (k) where CHANGED group by all""", "k"),
+    ("""select day, sum(x) from r where CHANGED and k not in (select k from s) group by day""", "day"),
+    ("""with c as (from r where CHANGED) select day, sum(x) from c where CHANGED group by day""", "day"),
+    ("""select k, x from r where ADDED union all select k, k from s""", "k"),
 )
 
 LATEST = (
@@ -203,6 +308,17 @@ CHOSEN = (
         select k, sum(x) from r
         where day in (select day from d) and k in (select k from c) group by k
         """,
+        "k",
+    ),
+    ("""select k from s where k in (select k from r where ADDED) or n = 'x'""", "k"),
+    ("""select k from s where exists (select 1 from r where r.k = s.k and r.ADDED)""", "k"),
+    ("""select k from s semi join (from r where ADDED) r using (k)""", "k"),
+    (
+        """select r.k, sum(x) from (from r where ADDED) r left join this t on t.k is not distinct from r.k group by r.k""",
+        "k",
+    ),
+    (
+        """select k, sum(x) from (from r where k in (select k from r where ADDED)) a join (select distinct k from r where ADDED) b using (k) group by k""",
         "k",
     ),
 )
