@@ -34,6 +34,7 @@ _WITHOUT_PLAN = re.compile(
     r"|\bpragma_database_list\b|\bquery(?:_table)?\W*\(|\(\s*show\b",
     re.IGNORECASE,
 )
+_OF_DATABASE = re.compile(r'"information_schema\.(\w+)" does not exist')
 _EXPLAIN = re.compile(r"^\s*explain\b(\s+analyze\b)?", re.IGNORECASE)
 _LISTS = frozenset(
     f"DUCKDB_{what}"
@@ -74,11 +75,9 @@ def check_listings(
         return
     try:
         found = sorted({one for part in cursor.extract_statements(sql) for one in _listed(cursor, part, sql)})
-    except (
-        duckdb.Error,
-        json.JSONDecodeError,
-    ):  # what cannot be planned cannot be run, and the error is shown then
-        return
+    except (duckdb.Error, json.JSONDecodeError) as error:
+        found = _OF_DATABASE.findall(str(error).lower())  # as macros of packages write it
+        # whatever else cannot be planned cannot be run, and the error is shown then
     if found:
         raise ConfigError(
             f"{name} lists {' and '.join(found)} of DuckDB's catalog",

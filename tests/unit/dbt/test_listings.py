@@ -21,6 +21,7 @@ def cursor() -> Iterator[duckdb.DuckDBPyConnection]:
         opened.execute("create macro all_tables() as table from duckdb_tables()")
         opened.execute("create macro count_columns() as (select count(*) from duckdb_columns())")
         opened.execute("create view counted as select count_columns() as n")
+        opened.execute("attach ':memory:' as dev")
         opened.execute("create macro twice(x) as 2 * x")
         opened.execute("create view harmless as select twice(count(*)) as n from t")
         yield opened
@@ -36,6 +37,8 @@ def made(cursor: duckdb.DuckDBPyConnection) -> frozenset[str]:
     [
         ("select table_name from information_schema.tables", "tables and views"),
         ('select count(*) from "information_schema"."columns" where table_name = \'t\'', "columns"),
+        ("select distinct table_name from dev.information_schema.tables", "tables"),
+        ('from "dev"."Information_Schema"."COLUMNS"', "columns"),
         ("from duckdb_tables()", "tables"),
         ("from duckdb_tables", "tables"),
         ("FROM DuckDB_Columns() where column_name = 'k'", "columns"),
