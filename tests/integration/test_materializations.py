@@ -230,10 +230,10 @@ def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -
         SNAPSHOT.format(f"strategy: check, check_cols: [v], hard_deletes: {hard_deletes}"),
     )
     project.write(
-        "seeds/reference/_seeds.yml", "seeds: [{name: input, config: {column_types: {k: integer}}}]\n"
+        "seeds/reference/_seeds.yml", "seeds: [{name: input, config: {column_types: {K: integer}}}]\n"
     )
     seed(project, "1,a", "2,b", "3,c", header="k,v")
-    project.dbt("build")
+    assert "does not match" not in project.dbt("build")
     seed(project, "1,A", "2,b", header="k,v")
     project.dbt("build")
     columns = ["k", "v", "dbt_valid_to"] + (["dbt_is_deleted"] if hard_deletes == "new_record" else [])
