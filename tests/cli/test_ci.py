@@ -46,7 +46,7 @@ def ci(workshop: Workshop, code: int) -> tuple[Output, dict[str, Any]]:
     return done, written
 
 
-def built(written: dict[str, Any]) -> dict[str, str]:
+def changes(written: dict[str, Any]) -> dict[str, str]:
     return {node["table"]: node["change"] for node in written["run"]["nodes"]}
 
 
@@ -66,7 +66,7 @@ def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) 
     published.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     published.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
     done, written = ci(published, code=1)
-    assert built(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
+    assert changes(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
     assert written["run"]["landed_files"] == []
     # p4 weighs 0.25 kg: one weight and one of N's parcels are gone
     assert verdicts(written) == {"curated.weights": "different", "serving.depot_weights": "different"}
@@ -94,7 +94,7 @@ def test_a_declared_change_passes(published: Workshop) -> None:
     )
     published.write("macros/heavy.sql", HEAVY.replace("4", "5"))  # a macro alone makes its models modified
     done, written = ci(published, code=0)
-    assert built(written) == {"serving.depot_weights": "built"}
+    assert changes(written) == {"serving.depot_weights": "built"}
     assert verdicts(written) == {"serving.depot_weights": "explained"}
     assert done.out.startswith("### Slipway: passed\n")
     assert "heavier" in done.out
@@ -103,7 +103,7 @@ def test_a_declared_change_passes(published: Workshop) -> None:
 def test_a_new_model_is_built_and_undeclared(published: Workshop) -> None:
     published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
     _, written = ci(published, code=1)
-    assert built(written) == {"serving.cities": "built"}
+    assert changes(written) == {"serving.cities": "built"}
     (table,) = written["comparison"]["tables"]
     assert (table["base"]["exists"], table["head"]["exists"], table["head"]["rows"]) == (False, True, 2)
 
@@ -137,7 +137,7 @@ def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -
     text = (published.project / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     done, written = ci(published, code=0)
-    assert built(written)["raw.parcels"] == "pinned"
+    assert changes(written)["raw.parcels"] == "pinned"
     assert "- not rebuilt, although selected: `raw.parcels`" in done.out
 
 
@@ -166,7 +166,7 @@ def test_a_release_of_a_part_says_nothing_of_the_rest(released: Workshop) -> Non
         released.run("--select", "weights")
         done, written = ci(released, code=1)
         assert "depot_weights" in done.out
-        assert built(written)["serving.depot_weights"] == "built"
+        assert changes(written)["serving.depot_weights"] == "built"
 
 
 HISTORY = "snapshots: [{name: places, relation: ref('depots'), config: {schema: curated, strategy: check,"
@@ -190,17 +190,17 @@ def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
     assert depots.read_text(encoding="utf-8") != text
     workshop.run()  # a second version in the history
     done, written = ci(workshop, code=0)
-    assert written["run"] is None, built(written)
+    assert written["run"] is None, changes(written)
     assert done.out.startswith("### Slipway: nothing to build\n")
 
     workshop.edit("dbt_project.yml", "step: 1", "step: 2")
     _, written = ci(workshop, code=1)
-    assert built(written) == {"serving.stepped": "built"}
+    assert changes(written) == {"serving.stepped": "built"}
     workshop.edit("dbt_project.yml", "step: 2", "step: 1")
 
     workshop.edit("models/serving/of_view.sql", "count(*)", "count(*) + 1 - 1")
     _, written = ci(workshop, code=0)
-    assert built(written)["serving.of_view"] == "built"
+    assert changes(written)["serving.of_view"] == "built"
     assert verdicts(written)["serving.of_view"] == "identical"
 
     workshop.run()
@@ -208,11 +208,23 @@ def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
     workshop.run()
     workshop.answer("rollback", "--reason", "a mistake", "--yes")
     _, written = ci(workshop, code=1)  # readers see the code of before
-    assert built(written)["serving.of_view"] == "built"
+    assert changes(written)["serving.of_view"] == "built"
 
     depots.write_text(text.replace("Narvik", "Hull"), encoding="utf-8")
     done, written = ci(workshop, code=1)
-    assert built(written)["curated.places"] == "pinned"
+    assert changes(written)["curated.places"] == "pinned"
     assert "curated.places" not in verdicts(written)
     workshop.commit()
     workshop.answer("canary", "--base", "HEAD")  # nor does the clock of a history make two builds differ
+
+
+def test_what_partial_releases_left_out_is_built(built: Workshop) -> None:
+    built.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
+    built.edit(WEIGHT_MODEL, "    sum(kg) as kg", "    sum(kg) as kg,\n    max(kg) as heaviest")
+    built.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
+    for name in ("depot_weights", "cities"):
+        assert built.run("--select", name)["outcome"] == "published"
+    _, written = ci(built, code=1)
+    # cities is released as it is; the new weights are not, and what reads them changes with them
+    assert changes(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
+    assert verdicts(written) == {"curated.weights": "different", "serving.depot_weights": "different"}
