@@ -28,7 +28,7 @@ from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.landing.area import nothing_to_land
-from slipway.names import TableName, shown
+from slipway.names import shown
 from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
 from slipway.releases.candidates import staged_of
 from slipway.releases.holds import Holds
@@ -305,16 +305,16 @@ def _resume(session: Session, run_id: str) -> None:
     """
     published = session.pinned.own_locations()
     for record in session.records.candidate(run_id):
-        table = TableName.of(record["table"])
+        table = record.name
         now = None if table in session.pinned.renamed else published.get(table)
-        if not stands_on(session.places.outputs, table, record["base"], now):
+        if not stands_on(session.places.outputs, table, record.base, now):
             raise NotFoundError(
                 f"Run {run_id} cannot be continued",
                 f"{table} was published since",
                 "Start a new run",
             )
-        session.candidate.number = int(record["release"])  # its tables carry the tag of this number
-        if record["retires"]:
+        session.candidate.number = record.release  # its tables carry the tag of this number
+        if record.retires:
             continue  # again when the table is staged that has its name now
         session.stage(staged_of(session.places.outputs, record))
     session.continues = failed = session.records.manifest(run_id)

@@ -6,12 +6,11 @@ import gzip
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from pyiceberg.table import Table
 
@@ -30,7 +29,7 @@ from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
 from slipway.records.checksums import RESTORE, broken, made_anew, seal_of
 from slipway.records.record_files import REPAIRED, parse_record
-from slipway.records.release_records import Intent, Move, Release, ReleasedTable
+from slipway.records.release_records import CandidateTable, Intent, Move, Release, ReleasedTable
 from slipway.records.removed import removed_runs
 from slipway.records.run_manifest import Code, Outcome, RunManifest
 from slipway.records.store import SEAL, Records
@@ -110,7 +109,7 @@ def superseded(at: Examination) -> Iterator[Finding]:
             candidate = at.records.candidate(run_id)
         except DamagedError:
             continue
-        moved = [str(TableName.of(record["table"])) for record in candidate if not _can_follow(at, record)]
+        moved = [str(record.name) for record in candidate if not _can_follow(at, record)]
         if moved:
             why = f"another published {', '.join(moved)} since"
             yield Finding(
@@ -122,11 +121,10 @@ def superseded(at: Examination) -> Iterator[Finding]:
         return
 
 
-def _can_follow(at: Examination, record: Mapping[str, Any]) -> bool:
-    table = TableName.of(record["table"])
-    now = at.locations.get(table)
+def _can_follow(at: Examination, record: CandidateTable) -> bool:
+    now = at.locations.get(record.name)
     try:
-        return now == record["metadata_location"] or stands_on(at.tables, table, record["base"], now)
+        return now == record.metadata_location or stands_on(at.tables, record.name, record.base, now)
     except UnavailableError:
         return False
 
@@ -245,11 +243,11 @@ def _intent(at: Examination, key: str) -> WriteBeside | None:
             candidate, manifest = at.records.candidate(run_id), at.records.manifest(run_id)
         except DamagedError:
             continue
-        if candidate and all(record["release"] == number for record in candidate):
+        if candidate and all(record.release == number for record in candidate):
             moves = {
-                str(TableName.of(record["table"])): Move(
-                    base=record["base"],
-                    metadata_location=None if record["retires"] else record["metadata_location"],
+                str(record.name): Move(
+                    base=record.base,
+                    metadata_location=None if record.retires else record.metadata_location,
                 )
                 for record in candidate
             }

@@ -33,7 +33,7 @@ from slipway.maintenance.retention import (
 )
 from slipway.maintenance.steps import Delete, Folder, Found, Layout, orphans
 from slipway.names import TableName
-from slipway.records.release_records import Release
+from slipway.records.release_records import CandidateTable, Release
 from slipway.records.run_manifest import Outcome, RunManifest, started_at
 from slipway.records.store import ROOT, Records
 from slipway.releases.cut import TableVersion
@@ -243,13 +243,13 @@ def _recorded(manifest: RunManifest) -> RecordedRun:
 def _candidate(
     tables: Tables,
     locations: Mapping[TableName, str],
-    record: Mapping[str, Any],
+    record: CandidateTable,
     run_id: str,
     began: datetime,
     outcome: Outcome | None,
 ) -> Candidate:
-    table = TableName.of(record["table"])
-    base, now = record["base"], locations.get(table)
+    table = record.name
+    base, now = record.base, locations.get(table)
     try:
         stands = stands_on(tables, table, base, now)
     except UnavailableError:
@@ -259,7 +259,7 @@ def _candidate(
         started_at=began,
         table=str(table),
         base=now if stands else base,  # a property that another program set is no obstacle
-        state=TableVersion(record["metadata_location"], record["snapshot_id"]),
+        state=TableVersion(record.metadata_location, record.snapshot_id),
         outcome=outcome,
     )
 

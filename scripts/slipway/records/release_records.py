@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from slipway.names import TableName
 from slipway.records.run_manifest import SCHEMA_VERSION, Code, Record
 
 
@@ -99,6 +100,11 @@ class CandidateTable(Record):
     updates: list[dict[str, Any]]
     retires: bool = False
     registers: bool = False
+
+    @property
+    def name(self) -> TableName:
+        """The table's name."""
+        return TableName.of(self.table)
 
 
 class PreviousRelease(Record):

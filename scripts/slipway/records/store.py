@@ -11,7 +11,6 @@ from typing import Any
 
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError
-from slipway.names import TableName
 from slipway.records.record_files import (
     find_record,
     keep_dbt_manifest,
@@ -90,7 +89,7 @@ class Records:
         except FileNotFoundError:
             raise NotFoundError(f"Run {run_id} has no {name}", fix="List runs with slipway runs") from None
 
-    def candidate(self, run_id: str) -> list[dict[str, Any]]:
+    def candidate(self, run_id: str) -> list[CandidateTable]:
         """The staged tables that a run wrote down, each as it was in the end.
 
         Raises:
@@ -102,13 +101,13 @@ class Records:
         """Write down a table that was staged for a rollback or a retirement."""
         self.store.create(f"rollbacks/{number:06d}/{table}.json", content.encode())
 
-    def staged_for(self, intent: Intent) -> list[dict[str, Any]]:
+    def staged_for(self, intent: Intent) -> list[CandidateTable]:
         """The staged tables that a publication is of: a run's, or those of a rollback or retirement."""
         if not intent.by_run:
             return self._staged(f"rollbacks/{intent.number:06d}")
         return self.candidate(intent.run_id)
 
-    def _staged(self, folder: str) -> list[dict[str, Any]]:
+    def _staged(self, folder: str) -> list[CandidateTable]:
         last: dict[str, str] = {}
         for item in self.store.entries(folder):
             if named := _OF_TABLE.fullmatch(item.key.removeprefix(f"{folder}/")):
@@ -116,13 +115,13 @@ class Records:
         found = []
         for table, key in last.items():
             record = read_record(self.store, CandidateTable, key)
-            if str(TableName.of(record.table)) != table:
+            if str(record.name) != table:
                 raise DamagedError(
                     f"{self.store.root}/{key} cannot be used",
-                    f"it is of {TableName.of(record.table)}",
+                    f"it is of {record.name}",
                     "Run again",
                 )
-            found.append(record.model_dump())
+            found.append(record)
         return found
 
     def run_ids(self) -> Iterator[str]:

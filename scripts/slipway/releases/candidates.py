@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
@@ -15,7 +14,8 @@ from slipway.iceberg.catalogs.updates import same
 from slipway.iceberg.staging import Staging
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
-from slipway.records.run_manifest import SCHEMA_VERSION, RunManifest
+from slipway.records.release_records import CandidateTable
+from slipway.records.run_manifest import RunManifest
 
 _COMPARED = (
     "table_uuid",
@@ -40,67 +40,64 @@ _UPDATES: TypeAdapter[tuple[TableUpdate, ...]] = TypeAdapter(tuple[TableUpdate, 
 
 def record_of(staged: StagedTable, release: int) -> str:
     """A staged table as JSON."""
-    return json.dumps(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "table": list(staged.identifier),
-            "metadata_location": staged.table.metadata_location,
-            "base": staged.base,
-            "snapshot_id": str(staged.snapshot_id),
-            "release": release,
-            "updates": [json.loads(update.model_dump_json()) for update in staged.updates],
-            "retires": staged.retires,
-            "registers": staged.registers,
-        }
+    record = CandidateTable(
+        table=list(staged.identifier),
+        metadata_location=staged.table.metadata_location,
+        base=staged.base,
+        snapshot_id=str(staged.snapshot_id),
+        release=release,
+        updates=[json.loads(update.model_dump_json()) for update in staged.updates],
+        retires=staged.retires,
+        registers=staged.registers,
     )
+    return json.dumps(record.model_dump())
 
 
-def staged_of(tables: Tables, record: Mapping[str, Any]) -> StagedTable:
+def staged_of(tables: Tables, record: CandidateTable) -> StagedTable:
     """The staged table that a record is of; its metadata file is read.
 
     Raises:
         DamagedError: the record and the metadata file do not belong together.
         UnavailableError: the metadata file cannot be read.
     """
-    name = TableName.of(record["table"])
-    loaded = tables.load(name, record["metadata_location"])
+    name = record.name
+    loaded = tables.load(name, record.metadata_location)
     why = ""
-    if str(loaded.metadata.current_snapshot_id) != record["snapshot_id"]:
-        why = f"it names snapshot {record['snapshot_id']}, its metadata file {loaded.metadata.current_snapshot_id}"
+    if str(loaded.metadata.current_snapshot_id) != record.snapshot_id:
+        why = (
+            f"it names snapshot {record.snapshot_id}, its metadata file {loaded.metadata.current_snapshot_id}"
+        )
     try:
-        updates = _UPDATES.validate_python(record["updates"])
+        updates = _UPDATES.validate_python(record.updates)
     except ValidationError as error:
         updates, why = (), f"its updates are not Iceberg's: {error.errors()[0]['msg']}"
     if why:
         raise DamagedError(f"Candidate record of {name} cannot be used", why, "Run again")
-    retires, registers = bool(record.get("retires")), bool(record.get("registers"))
-    return StagedTable(name, loaded, record["base"], updates, retires, registers)
+    return StagedTable(name, loaded, record.base, updates, record.retires, record.registers)
 
 
-def audited(
-    tables: Tables, manifest: RunManifest, candidate: Sequence[Mapping[str, Any]]
-) -> list[StagedTable]:
+def audited(tables: Tables, manifest: RunManifest, candidate: Sequence[CandidateTable]) -> list[StagedTable]:
     """The staged tables of a run, which are those that its tests and gates were about.
 
     Raises:
         DamagedError: a record or a metadata file is missing, or not what the run wrote.
     """
     built = {node.table: node for node in manifest.nodes if node.table and node.change.stages}
-    named = {str(TableName.of(record["table"])) for record in candidate if not record.get("retires")}
+    named = {str(record.name) for record in candidate if not record.retires}
     if differing := sorted(named ^ built.keys()):
         raise _altered(manifest, f"{', '.join(differing)} has a candidate record or was built, but not both")
     staged = []
     for record in candidate:
-        name = str(TableName.of(record["table"]))
-        if record.get("retires"):
+        name = str(record.name)
+        if record.retires:
             staged.append(staged_of(tables, record))
             continue
         node = built[name]
-        written = (record["metadata_location"], record["snapshot_id"])
+        written = (record.metadata_location, record.snapshot_id)
         if written != (node.metadata_location, node.candidate_snapshot):
             raise _altered(manifest, f"the candidate record of {name} is not what the run manifest says")
         item = staged_of(tables, record)
-        if not _leads_there(tables, item, record["release"]):
+        if not _leads_there(tables, item, record.release):
             raise _altered(manifest, f"the staged metadata of {name} is not what its candidate record says")
         staged.append(item)
     return staged

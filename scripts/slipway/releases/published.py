@@ -297,11 +297,9 @@ class Published:
                 if node.table and node.metadata_location:
                     tables[node.table] = TableVersion(node.metadata_location, node.candidate_snapshot)
         for staged in self.records.candidate(run_id):
-            if staged["retires"]:
+            if staged.retires:
                 continue
-            tables[str(TableName.of(staged["table"]))] = TableVersion(
-                staged["metadata_location"], staged["snapshot_id"]
-            )
+            tables[str(staged.name)] = TableVersion(staged.metadata_location, staged.snapshot_id)
         if not tables:
             raise NotFoundError(
                 f"Run {run_id} has no tables", "it ended before it built one", f"See slipway show {run_id}"

@@ -122,7 +122,7 @@ def _carry_out(plan: Plan, moves: UpdateMover, items: Mapping[str, StagedTable],
 
 def _candidate(tables: Tables, records: Records, intent: Intent) -> list[StagedTable]:
     """The staged tables of a publication that another process began."""
-    written = {str(TableName.of(record["table"])): record for record in records.staged_for(intent)}
+    written = {str(record.name): record for record in records.staged_for(intent)}
     if missing := [name for name in intent.tables if name not in written]:
         raise SlipwayError(
             f"Release {intent.number} is published in part and cannot be finished or undone",

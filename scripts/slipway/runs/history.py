@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import NotFoundError, SlipwayError
-from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Change, Outcome, RunManifest, Status, started_at
 from slipway.records.store import Records
@@ -161,7 +160,7 @@ def _line_without_manifest(records: Records, run_id: str, started: datetime) -> 
 
 
 def _staged(records: Records, run_id: str) -> Iterator[str]:
-    return (str(TableName.of(entry["table"])) for entry in records.candidate(run_id))
+    return (str(entry.name) for entry in records.candidate(run_id))
 
 
 def explain(project_dir: Path | None, target: str | None, what: str) -> RunDetails | TableOrigin:

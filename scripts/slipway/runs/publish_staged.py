@@ -61,7 +61,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     Holds(records).refuse(f"A publication in {environment.name}")
     candidate = records.candidate(run_id)
     staged = audited(tables, manifest, candidate)
-    number = int(candidate[0]["release"])
+    number = candidate[0].release
     if number in damaged:  # it is published, and its record is damaged
         raise damaged[number]
     _refuse_moved(tables, run_id, staged)
