@@ -209,6 +209,19 @@ GROUPS = (
     ("""select distinct on (x) * from r where ADDED order by x, _landed_at desc""", "k"),
     ("""select k from r where ADDED union all (select distinct on (ADDED) k from r)""", "k"),
     ("""select k from r where ADDED union all (select k from r order by ADDED, k)""", "k"),
+    ("""select distinct on (x) * from r where ADDED order by _landed_at desc""", "k"),
+    (
+        """select day, sum(x) from (select day, x from r where CHANGED qualify row_number() over (partition by k order by _landed_at desc) = 1) group by day""",
+        "k",
+    ),
+    (
+        """select k, sum(x) over (partition by day) from (select k, day, x from r where CHANGED qualify row_number() over (partition by k order by _landed_at desc) = 1)""",
+        "k",
+    ),
+    (
+        """select k, count(*) from (select distinct k from r where ADDED) a join (select distinct k from r where ADDED) b using (k) group by k""",
+        "k",
+    ),
 )
 
 ROWS = (
