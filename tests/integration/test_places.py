@@ -169,7 +169,7 @@ def test_the_machinery_builds_another_project_when_the_example_is_deleted(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "landed stations: 1 files, 2 rows; 1 set aside" in done.stdout
+    assert "landed stations: 1 file, 2 rows; 1 set aside" in done.stdout
     rows = other.rows("serving.daily_means")
     assert [(station, str(day), str(celsius)) for station, day, celsius in rows] == [
         ("Oslo", "2024-01-01", "-1.25")

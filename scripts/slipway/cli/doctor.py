@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli.render import output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.doctor.diagnose import Diagnosis, Done
@@ -55,7 +56,7 @@ def _show(diagnosis: Diagnosis, done: list[Done] | None) -> None:
     for found in diagnosis.findings:
         output.line(f"{found.where}: {found.what}. {found.fix}.")
     if done is None and diagnosis.steps:
-        output.line(f"\nslipway doctor --fix does {figures.plural(len(diagnosis.steps), 'step')}:")
+        output.line(f"\nslipway doctor --fix does {plural(len(diagnosis.steps), 'step')}:")
         for step in diagnosis.steps:
             output.line(f"  {step.description}")
     elif done:

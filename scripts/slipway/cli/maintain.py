@@ -11,6 +11,7 @@ import click
 
 from slipway.cli import options
 from slipway.cli.render import figures, output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.maintenance.steps import Plan, Step
@@ -116,25 +117,25 @@ def _described(step: Step) -> tuple[str, str, str]:
     from slipway.records.run_manifest import run_date
 
     if isinstance(step, Compact):
-        many = f"{figures.plural(step.files, 'file')} to about {len(step.bins):,}"
+        many = f"{plural(step.files, 'file')} to about {len(step.bins):,}"
         return "compact", many, figures.size(step.size)
     if isinstance(step, Expire):
-        return "expire", figures.plural(len(step.snapshots), "snapshot"), ""
+        return "expire", plural(len(step.snapshots), "snapshot"), ""
     if isinstance(step, Forget):
         if not step.runs:
             return (
                 "remove",
-                f"{figures.plural(len(step.objects), 'manifest')} of dbt",
+                f"{plural(len(step.objects), 'manifest')} of dbt",
                 figures.size(step.size),
             )
         span = " to ".join(dict.fromkeys(run_date(run_id) for run_id in (step.runs[0], step.runs[-1])))
         return (
             "remove",
-            f"records of {figures.plural(len(step.runs), 'run')}, {span}",
+            f"records of {plural(len(step.runs), 'run')}, {span}",
             figures.size(step.size),
         )
     metadata = sum(one.is_metadata for one in step.objects)
-    many = f"{figures.plural(len(step.objects) - metadata, 'data file')}, {metadata:,} of metadata"
+    many = f"{plural(len(step.objects) - metadata, 'data file')}, {metadata:,} of metadata"
     return "remove", many, figures.size(step.size)
 
 

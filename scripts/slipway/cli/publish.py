@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli.render import output
+from slipway.counts import plural
 
 
 @click.command("publish")
@@ -41,5 +42,5 @@ def command(run: str, target: str | None, wait: int, output_: str, project_dir: 
         return
     changed = sorted(name for name, table in release.tables.items() if table.changed)
     output.line(
-        f"Published release {release.number} in {release.target}, {figures.plural(len(changed), 'table')} of run {release.run_id}."
+        f"Published release {release.number} in {release.target}, {plural(len(changed), 'table')} of run {release.run_id}."
     )

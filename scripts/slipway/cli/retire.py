@@ -9,6 +9,7 @@ import click
 
 from slipway.cli import options
 from slipway.cli.render import figures, output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.releases.retirement import Retirement
@@ -57,7 +58,7 @@ def command(
         return
     back = f"slipway rollback --to {proposal.last.number} --target {release.target} brings them back"
     output.result(
-        f"Release {release.number} in {release.target} retires {figures.plural(len(proposal.tables), 'table')}; {back}."
+        f"Release {release.number} in {release.target} retires {plural(len(proposal.tables), 'table')}; {back}."
     )
 
 

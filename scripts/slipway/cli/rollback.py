@@ -9,6 +9,7 @@ import click
 
 from slipway.cli import options
 from slipway.cli.render import figures, output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.releases.roll_back import Proposal
@@ -65,7 +66,7 @@ def command(
     shows = "part of release" if proposal.partial else "release"
     output.line(
         f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}: "
-        f"{figures.plural(len(proposal.steps), 'table')}."
+        f"{plural(len(proposal.steps), 'table')}."
     )
     if hold:
         _tell_hold(proposal)

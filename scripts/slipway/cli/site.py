@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli.render import output
+from slipway.counts import plural
 
 
 @click.group("site")
@@ -25,4 +26,4 @@ def build(target: str | None, output_dir: Path, project_dir: Path | None) -> Non
     from slipway.site.docs_site import build_site
 
     tables = build_site(find_project(project_dir), target, options.made(output_dir))
-    output.line(f"{output_dir / 'index.html'}: {figures.plural(tables, 'table')}. Open it in a browser.")
+    output.line(f"{output_dir / 'index.html'}: {plural(tables, 'table')}. Open it in a browser.")

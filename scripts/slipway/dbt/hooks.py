@@ -16,6 +16,7 @@ from dbt.adapters.factory import FACTORY
 from dbt.events.types import JinjaLogInfo
 from dbt_common.events.functions import fire_event
 
+from slipway.counts import plural
 from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.evidence import target_path
 from slipway.dbt.inputs import inputs_of
@@ -134,7 +135,7 @@ def begin(session: Session) -> list[str]:
     if _is_retry():
         failed = _failed_run(session)
         _resume(session, failed)
-        lines.append(f"continues run {failed}: {len(session.candidate.staged)} tables of it are built")
+        lines.append(f"continues run {failed}: {plural(len(session.candidate.staged), 'table')} of it built")
     session.previous, damaged = _last_good_run(session)
     lines += damaged
     if session.previous:
@@ -181,7 +182,7 @@ def landing_lines(session: Session) -> list[str]:
         accepted = [entry for entry in new if entry.verdict == "accepted"]
         rows = sum(entry.rows or 0 for entry in accepted)
         lines.append(
-            f"landed {feed}: {len(accepted)} files, {rows} rows; {len(new) - len(accepted)} set aside"
+            f"landed {feed}: {plural(len(accepted), 'file')}, {plural(rows, 'row')}; {len(new) - len(accepted)} set aside"
         )
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
     return lines + outstanding_lines(

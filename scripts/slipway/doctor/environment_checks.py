@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from slipway.counts import plural
 from slipway.doctor.examination import Examination
 from slipway.doctor.findings import Finding, Heal, Remove
 from slipway.engines.duckdb import spill
@@ -104,7 +105,7 @@ def _state(at: Examination, intent: Intent) -> str:
     if len(shown) == len(found):
         return "it is published and not recorded"
     if shown:
-        return f"it is published in part: {', '.join(shown)} of {len(found)} tables"
+        return f"it is published in part: {', '.join(shown)} of {plural(len(found), 'table')}"
     if at.records.is_taken_back(intent.number):
         return "it is taken back and not closed"
     if Position.ELSEWHERE in found.values():

@@ -14,6 +14,7 @@ from itertools import islice
 
 from pyiceberg.table import Table
 
+from slipway.counts import plural
 from slipway.doctor.examination import Examination
 from slipway.doctor.findings import CloseRun, EndLease, Finding, KeepLog, Remove, Step, WriteBeside
 from slipway.errors import (
@@ -83,7 +84,11 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
         steps.append(CloseRun(run_id, "its process was killed"))
     if not steps:
         return None
-    what = "its log was left behind" if ended else f"its process was killed; it had staged {staged} tables"
+    what = (
+        "its log was left behind"
+        if ended
+        else f"its process was killed; it had staged {plural(staged, 'table')}"
+    )
     return Finding(f"run {run_id}", what, "Readers are not affected; run again", steps)
 
 

@@ -14,6 +14,7 @@ from slipway.code import git
 from slipway.code.versions import versions_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.results import TableComparison
+from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import digest_of
 from slipway.engines.duckdb.scan import scanning, whole_scan
@@ -79,7 +80,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
             _window(manifest, described),
         )
         with git.worktree(project, commit, folder / "code") as code:
-            tell(f"building {len(made)} tables of run {manifest.run_id} again at {commit[:12]}")
+            tell(f"building {plural(len(made), 'table')} of run {manifest.run_id} again at {commit[:12]}")
             again = build(what, {_SIDE: code})[_SIDE]
         done = {node.table: node for node in again.nodes if node.table}
         held = _held(tables, environment, made)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from slipway.counts import plural
 from slipway.errors import SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.tables import StagedTable, Tables
 from slipway.records.basis import BASIS, Basis
@@ -124,7 +125,7 @@ def summary_line(manifest: RunManifest, tables: int) -> str:
     where = f" in scratch environment {manifest.scratch}" if manifest.scratch else ""
     match manifest.outcome:
         case Outcome.PUBLISHED:
-            return f"published release {manifest.release}: {tables} tables of run {manifest.run_id}{where}"
+            return f"published release {manifest.release}: {plural(tables, 'table')} of run {manifest.run_id}{where}"
         case Outcome.UNCHANGED:
             return f"nothing changed: no release, run {manifest.run_id}{where}"
     return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"

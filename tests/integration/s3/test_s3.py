@@ -80,7 +80,7 @@ def test_what_landed_is_ingested_once(recorded: Recorded) -> None:
         "parcels/day-2.csv": ("duplicate", None),
     }
     assert recorded.text.code == 0, recorded.text
-    assert "landed parcels: 1 files, 1 rows; 0 set aside" in recorded.text.err
+    assert "landed parcels: 1 file, 1 row; 0 set aside" in recorded.text.err
     raw = recorded.lake.table("raw.parcels").scan().to_arrow()
     assert sorted(raw.column("parcel").to_pylist()) == ["p1", "p2", "p3", "p4", "p5", "p6"]
     assert set(raw.column("_source_file").to_pylist()) == {"again.csv", "day-1.csv", "day-3.csv"}

@@ -39,11 +39,6 @@ def commit(value: str | None, dirty: bool | None) -> str:
     return f"{value[:8]}{'*' if dirty else ''}" if value else "none"
 
 
-def plural(count: int, noun: str) -> str:
-    """A count and what is counted."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def one_line(text: str, length: int = 200) -> str:
     """Text on one line, cut where it is long."""
     flat = " ".join(text.split())

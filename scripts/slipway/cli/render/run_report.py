@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from slipway.cli.render import figures
+from slipway.counts import plural
 from slipway.records.run_manifest import Change, Outcome, Status, outstanding_lines
 from slipway.secrets import one_line
 
@@ -123,8 +124,8 @@ def _headline(manifest: RunManifest) -> str:
         case Outcome.PUBLISHED:
             changed = sum(node.change.stages for node in manifest.nodes)
             if manifest.scratch:
-                return f"Built {figures.plural(changed, 'table')}{where}"
-            return f"Published release {manifest.release}, {figures.plural(changed, 'table')}{where}."
+                return f"Built {plural(changed, 'table')}{where}"
+            return f"Published release {manifest.release}, {plural(changed, 'table')}{where}."
         case Outcome.UNCHANGED:
             return f"Nothing changed{where}: no release."
     return f"Not published ({manifest.outcome}){where}: {manifest.reason.rstrip('.')}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli.render import figures, output
+from slipway.counts import plural
 from slipway.records.run_manifest import Change, Status
 from slipway.secrets import one_line
 
@@ -93,7 +94,7 @@ def _landed(files: list[LandedFile]) -> None:
     aside = [entry for entry in files if entry.verdict != "accepted"]
     rows = sum(entry.rows or 0 for entry in accepted)
     output.line(
-        f"\nlanded: {figures.plural(len(accepted), 'new file')}, {figures.plural(rows, 'row')}; {len(aside)} set aside"
+        f"\nlanded: {plural(len(accepted), 'new file')}, {plural(rows, 'row')}; {len(aside)} set aside"
     )
     _list(
         "", [f"{one_line(entry.path)} ({entry.verdict}): {figures.one_line(entry.reason)}" for entry in aside]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from slipway.cli.render import figures, output
+from slipway.counts import plural
 from slipway.records.run_manifest import Status
 from slipway.runs.origin import UNVERSIONED
 
@@ -22,7 +23,7 @@ _OPTIONAL = ("commit", "snapshot")
 def show(origin: TableOrigin) -> None:
     """Print how a published table came to be."""
     source = origin.sources[0]
-    rows, files = figures.plural(source.rows or 0, "row"), figures.plural(source.files or 0, "file")
+    rows, files = plural(source.rows or 0, "row"), plural(source.files or 0, "file")
     output.line(f"{origin.table} in {origin.target}: {rows} in {files}, {figures.size(source.bytes_total)}")
     for name, value in _circumstances(origin, source):
         output.line(f"  {name:<9}  {value}")
@@ -88,7 +89,7 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
         source, name = known[key], "  " * depth + key[0]
         if key[0] in landed:
             files = landed[key[0]]
-            yield name, figures.number(files.rows), "", "", "", figures.plural(files.files, "file")
+            yield name, figures.number(files.rows), "", "", "", plural(files.files, "file")
             return
         made = origin.runs.get(source.run_id or "")
         commit = figures.commit(made.commit, made.dirty) if made else ""
@@ -122,13 +123,11 @@ def _note(source: Source, *, repeated: bool) -> str:
 def _files(origin: TableOrigin) -> None:
     for files in origin.files:
         output.line(
-            f"\nlanded files of {files.feed} in {files.table}: {files.files:,} with {files.rows:,} rows, the newest are"
+            f"\nlanded files of {files.feed} in {files.table}: {files.files:,} with {plural(files.rows, 'row')}, the newest are"
         )
         for file in files.newest:
             landed = f", landed {figures.moment(file.landed_at)} UTC" if file.landed_at else ""
-            output.line(
-                f"  {file.file}: {figures.plural(file.rows, 'row')}{landed}, sha256 {file.sha256[:12]}…"
-            )
+            output.line(f"  {file.file}: {plural(file.rows, 'row')}{landed}, sha256 {file.sha256[:12]}…")
 
 
 def _tests(tested: list[Tested]) -> None:
