@@ -8,7 +8,9 @@ from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.runs.end import summary_line
 
 
-@pytest.mark.parametrize(("tables", "said"), [(0, "0 tables"), (1, "1 table"), (2, "2 tables"), (1200, "1,200 tables")])
+@pytest.mark.parametrize(
+    ("tables", "said"), [(0, "0 tables"), (1, "1 table"), (2, "2 tables"), (1200, "1,200 tables")]
+)
 def test_tables_are_counted_in_words(tables: int, said: str) -> None:
     """One table is not "1 tables"."""
     manifest = RunManifest.model_construct(run_id="R", outcome=Outcome.PUBLISHED, release=7, scratch=None)
