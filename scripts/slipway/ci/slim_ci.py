@@ -60,13 +60,9 @@ class CiResult:
         """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
         if self.run is None or self.report is not None or self.run.tests.executed:
             return ""
-<<<<<<< HEAD
-        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change is Change.PINNED]
-=======
         if not self.run.outcome.is_current:  # its own reason is why
             return ""
-        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change == "pinned"]
->>>>>>> a0da10c (fix: say what did not build in ci.md, keep sample files as landed)
+        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change is Change.PINNED]
         if not inputs:
             return ""
         return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
