@@ -140,7 +140,7 @@ def test_what_did_not_build_is_the_reason_not_an_input_that_is_taken_as_publishe
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     published.write(WEIGHT_MODEL, "select error('the scales are broken') as depot")
     done, written = ci(published, code=1)
-    assert built(written)["raw.parcels"] == "pinned"
+    assert changes(written)["raw.parcels"] == "pinned"
     assert re.match(r"### Slipway: failed, 1 of \d+ nodes failed: ", done.out)
     assert "nothing was compared" not in done.out
 

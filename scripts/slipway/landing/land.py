@@ -41,6 +41,13 @@ class _Known(NamedTuple):
     first: dict[str, str]
     ingested: Ingested
 
+    def replaced(self, before: LandedFile, path: str) -> bool:
+        """Whether another content was accepted at a path after that of an entry; a rejected one replaced nothing."""
+        return any(
+            entry.path == path and entry.sha256 != before.sha256 and entry.landed_at > before.landed_at
+            for entry in self.accepted.values()
+        )
+
     def is_open(self, feed: Feed, before: LandedFile) -> bool:
         """Whether a file has to be looked at again because the contract has changed since."""
         if before.contract == feed.digest:
@@ -258,7 +265,7 @@ class Landing:
             reason = (
                 f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
             )
-            if later and later.sha256 != look.sha256:
+            if known.replaced(before, key):
                 reason += f"; what landed as {key} since then stays the newest"
             return "duplicate", None, reason
         if problem := self._files.check(connection, feed, key, look.rows):

@@ -722,6 +722,16 @@ def test_content_that_comes_back_after_it_was_ingested_is_a_duplicate(area: Area
     assert area.land() == {}
 
 
+def test_content_that_comes_back_after_a_ruined_one_is_the_newest_that_raw_holds(area: Area) -> None:
+    for number, text in enumerate([lines("1,a,2"), 'id,name,amount\n1,"a,2\n', lines("1,a,2")]):
+        path = area.put("a.csv", text)
+        os.utime(path, ns=(0, 1_700_000_000_000_000_000 + number))
+        found = area.land()
+        area.ingested |= {entry.sha256 for entry in found.values() if entry.verdict == "accepted"}
+    assert found["a.csv"].verdict == "duplicate"
+    assert found["a.csv"].reason == "same content as orders/a.csv of 2024-05-01, which raw.orders holds"
+
+
 def test_a_file_that_changes_while_it_is_read_waits_and_the_others_go_on(
     area: Area, monkeypatch: pytest.MonkeyPatch
 ) -> None:
