@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from slipway.records.run_manifest import Outcome, RunManifest
@@ -13,6 +15,7 @@ from slipway.runs.end import summary_line
 )
 def test_tables_are_counted_in_words(tables: int, said: str) -> None:
     """One table is not "1 tables"."""
-    manifest = RunManifest.model_construct(run_id="R", outcome=Outcome.PUBLISHED, release=7, scratch=None)
+    facts: dict[str, Any] = {"run_id": "R", "outcome": Outcome.PUBLISHED, "release": 7, "scratch": None}
+    manifest = RunManifest.model_construct(**facts)
 
     assert summary_line(manifest, tables) == f"published release 7: {said} of run R"
