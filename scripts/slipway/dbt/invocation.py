@@ -24,11 +24,22 @@ _HEADING = re.compile(r"\A\s*(?:\w+ )+Error(?: in [^\n]*)?\n")
 
 @dataclass
 class _Current:
-    """What the plugin and the caller of dbt tell each other."""
+    """What the caller of dbt, the plugin and compiled Python models pass to each other.
+
+    The one place for that. dbt makes the plugin itself, with nothing but what profiles.yml says, passes errors on only as
+    text, and runs the code of Python models without a handle on the plugin: there is no way for a parameter.
+
+    Args:
+        request: what the run is for, from the caller; None for dbt commands that slipway did not start.
+        session: of the invocation, from the plugin.
+        refusal: the first error of slipway's own, from the plugin.
+        write_python: writes what a Python model returned, from the plugin: the model's call, its frame, and a connection.
+    """
 
     request: RunRequest | None = None
     session: Session | None = None
     refusal: SlipwayError | None = None
+    write_python: Callable[[str, Any, Any], None] | None = None
 
 
 current = _Current()

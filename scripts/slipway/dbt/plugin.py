@@ -47,22 +47,13 @@ from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
 
-_current: Plugin | None = None
-
-
-def current() -> Plugin:
-    """The plugin instance of this process, for code that dbt runs without a handle on it."""
-    assert _current is not None
-    return _current
-
 
 class Plugin(BasePlugin):
     """Keeps one session per dbt invocation and hands every operation to it."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Called by dbt-duckdb once per process; opens nothing yet."""
-        global _current
-        _current = self
+        invocation.current.write_python = self.write_python
         jinja_adapter.install(self)
         # dbt's reader knows the columns of column_types in one case only; load_seed takes them in any, and refuses what is no column
         warnings.filterwarnings("ignore", ".* does not match the name of any column", RuntimeWarning)

@@ -37,7 +37,7 @@
 
 
 def materialize(df, con):
-    from slipway.dbt import plugin
+    from slipway.dbt import invocation
 
-    plugin.current().write_python('{{ settings.python_call }}', df, con)
+    invocation.current.write_python('{{ settings.python_call }}', df, con)
 {% endmacro %}
