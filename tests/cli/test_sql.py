@@ -565,6 +565,16 @@ def test_unknown_table_names_close_ones(world: World, name: str, meant: str) -> 
 def test_unknown_table_like_none_says_where_to_look(world: World) -> None:
     line = world.refusal("sql", "select * from raw.zebras", code=3)
     assert line == "dev has no table raw.zebras. List the tables with slipway sql 'show tables'."
+    run = world.runs["first"]
+    line = world.refusal("sql", "select * from raw.zebras", "--run", run, code=3)
+    assert (
+        line
+        == f"run {run} has no table raw.zebras. List the tables with slipway sql --run {run} 'show tables'."
+    )
+    line = world.refusal("sql", "select * from raw.zebras", "--release", "1", code=3)
+    assert line == (
+        "release 1 of dev has no table raw.zebras. List the tables with slipway sql --release 1 'show tables'."
+    )
     line = world.refusal("sql", "select * from prod.serving.depot_weights", code=3)
     assert line == "prod is not what is queried: this is dev. Add --target prod."
 

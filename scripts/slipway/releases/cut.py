@@ -31,11 +31,13 @@ class Cut:
         label: what the cut is called in messages, for example ``release 3 of dev``.
         tables: ``layer.table`` to the version of it.
         warning: what readers of it should know.
+        option: what ``slipway sql`` is given to read it; nothing for what is published now.
     """
 
     label: str
     tables: Mapping[str, TableVersion]
     warning: str = ""
+    option: str = ""
 
     def mentioned_in(self, sql: str) -> list[str]:
         """Tables that a query may read: layer and name both occur in its text.
@@ -54,7 +56,9 @@ class Cut:
         """What to do about a name that is not there."""
         close = self.close_to(name)
         if not close:
-            return "List the tables with slipway sql 'show tables'"
+            return (
+                f"List the tables with {' '.join(filter(None, ('slipway sql', self.option)))} 'show tables'"
+            )
         return f"Perhaps {' or '.join(close)} is meant"
 
     def close_to(self, name: str) -> list[str]:

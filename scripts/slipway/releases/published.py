@@ -304,7 +304,7 @@ class Published:
             raise NotFoundError(
                 f"Run {run_id} has no tables", "it ended before it built one", f"See slipway show {run_id}"
             )
-        return Cut(f"run {run_id}", tables)
+        return Cut(f"run {run_id}", tables, option=f"--run {run_id}")
 
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(
@@ -321,6 +321,7 @@ def _cut_of(release: Release) -> Cut:
             name: TableVersion(table.metadata_location, table.snapshot_id)
             for name, table in release.tables.items()
         },
+        option=f"--release {release.number}",
     )
 
 
