@@ -12,7 +12,7 @@ from benchmarks.measure import Contender, alone, interleaved, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
-from slipway.iceberg.catalogs.commit import publish
+from slipway.iceberg.commit import publish
 from slipway.maintenance.retention import History, TableHistory, pack
 from slipway.maintenance.survey import layout_of
 from slipway.names import TableName

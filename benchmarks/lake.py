@@ -13,7 +13,7 @@ from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
-from slipway.iceberg.catalogs.commit import publish
+from slipway.iceberg.commit import publish
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 

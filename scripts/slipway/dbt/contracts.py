@@ -11,7 +11,7 @@ from slipway.dbt.inputs import identifier_of
 from slipway.engines.duckdb.constraints import Contract, Held, check_unique
 from slipway.engines.duckdb.views import Views
 from slipway.errors import ConfigError
-from slipway.iceberg.tables import StagedTable
+from slipway.iceberg.staged_table import StagedTable
 from slipway.names import TableName
 
 

@@ -24,7 +24,8 @@ from slipway.engines.duckdb.views import Views, keeps_older_files
 from slipway.environments.environment import check_vars
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import Code, Node, RunManifest, RunRequest
 from slipway.records.store import Records

@@ -30,7 +30,7 @@ from slipway.doctor.findings import (
 from slipway.doctor.record_checks import LOG, kept_log
 from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError, SlipwayError, UnavailableError
-from slipway.iceberg.catalogs.commit import writing
+from slipway.iceberg.commit import writing
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import Closed

@@ -13,7 +13,7 @@ import duckdb
 from slipway.engines.duckdb import engine
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, UnavailableError
-from slipway.iceberg.catalogs.opening import catalog_file
+from slipway.iceberg.catalogs.sqlite_file import catalog_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import is_held

@@ -11,8 +11,9 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from slipway.errors import DamagedTableError, NotFoundError, UnavailableError
 from slipway.iceberg.reading import files_of
 from slipway.iceberg.snapshots import ReplaceAll
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.staging import Staging, set_ref, updates_to
-from slipway.iceberg.tables import StagedTable, Tables, uri
+from slipway.iceberg.tables import Tables, uri
 from slipway.names import TableName
 from slipway.storage.objects import object_store
 

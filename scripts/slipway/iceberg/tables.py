@@ -12,8 +12,6 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,14 +23,14 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
-from pyiceberg.table.update import TableUpdate
 
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError, UnavailableError, first_line
 from slipway.iceberg import metadata_file
-from slipway.iceberg.catalogs.kinds import CatalogKind, kind_of
-from slipway.iceberg.catalogs.opening import connectable, open_catalog
+from slipway.iceberg.catalogs.kinds import CatalogKind
+from slipway.iceberg.catalogs.opening import connectable, kind_of, open_catalog
 from slipway.iceberg.reading import reading
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.staging import Staging
 from slipway.names import TableName
 
@@ -45,41 +43,6 @@ _FILE_IO = "slipway.iceberg.file_io.StoreFileIO"
 
 FORMAT_VERSION = 2
 """What is written; readers take an older one, too."""
-
-
-@dataclass
-class StagedTable:
-    """A table of a candidate.
-
-    Args:
-        identifier: namespace and name.
-        table: the candidate state, loaded from its own metadata file.
-        base: metadata location that the catalog named when the run began; None for a new table.
-        updates: what leads from the base to the candidate, for catalogs that apply updates themselves.
-        retires: the catalog is not to name the table any more; ``table`` is its last state.
-        registers: a table with a history enters the catalog again, or under another name; it has no base.
-    """
-
-    identifier: TableName
-    table: Table
-    base: str | None
-    updates: tuple[TableUpdate, ...] = field(default=(), repr=False)
-    retires: bool = False
-    registers: bool = False
-
-    @property
-    def snapshot_id(self) -> int | None:
-        """The snapshot that publishing makes current."""
-        current = self.table.current_snapshot()
-        return current.snapshot_id if current else None
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a catalog shows right after tables were moved, and when that was, UTC."""
-
-    locations: dict[TableName, str]
-    at: datetime
 
 
 class Tables:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import TableProperties
 
-from slipway.iceberg.catalogs.commit import create_namespace, writing
+from slipway.iceberg.commit import create_namespace, writing
 from slipway.iceberg.reading import rows_of, summary_of
 from slipway.iceberg.tables import Tables
 from slipway.records.run_manifest import LandedFile, happened_at

@@ -16,9 +16,10 @@ from slipway.engines.duckdb.spill import limits
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
-from slipway.iceberg.catalogs.commit import conflict, publish, writing
+from slipway.iceberg.commit import conflict, publish, writing
 from slipway.iceberg.reading import summary_of
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.maintenance.retention import History
 from slipway.maintenance.run_records import apply_forget, find_forgettable
 from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pyiceberg.table import Table
 
 from slipway.errors import ConflictError, SlipwayError, UnavailableError, UnrecordedError
-from slipway.iceberg.catalogs.commit import publish
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, published_at
+from slipway.iceberg.commit import publish
 from slipway.iceberg.reading import summary_of
 from slipway.iceberg.snapshots import REWRITES, release_tags
-from slipway.iceberg.tables import Moved, StagedTable, Tables
+from slipway.iceberg.staged_table import Moved, StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Move, Release, ReleasedTable
 from slipway.records.store import Records

@@ -13,7 +13,7 @@ from functools import cached_property
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.next_step import is_mixture
-from slipway.iceberg.catalogs.opening import catalog_file
+from slipway.iceberg.catalogs.sqlite_file import catalog_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Release

@@ -12,7 +12,8 @@ from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, DamagedError, NotFoundError
 from slipway.iceberg.restoring import find_source, find_state, retired, stage_empty, stage_state
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import too_late
 from slipway.records.release_records import Hold, Intent, Lift, Release

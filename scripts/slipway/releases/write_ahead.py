@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.iceberg.catalogs.commit import conflict, create_namespaces, position, writing
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, decide
 from slipway.iceberg.catalogs.updates import UpdateMover
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.commit import conflict, create_namespaces, position, writing
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.store import Records

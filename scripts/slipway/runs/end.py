@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from slipway.counts import plural
 from slipway.errors import SlipwayError, UnavailableError, UnrecordedError
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.records.basis import BASIS, Basis
 from slipway.records.release_records import Intent
 from slipway.records.run_manifest import Outcome, RunManifest

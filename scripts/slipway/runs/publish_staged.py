@@ -12,7 +12,8 @@ from slipway.records.release_records import Intent, Release
 from slipway.runs.decision import closed_gate
 
 if TYPE_CHECKING:
-    from slipway.iceberg.tables import StagedTable, Tables
+    from slipway.iceberg.staged_table import StagedTable
+    from slipway.iceberg.tables import Tables
 
 
 def publish_run(project: Path, target: str | None, run: str, wait: float = 0) -> Release:
@@ -77,7 +78,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
 
 def _refuse_moved(tables: Tables, run_id: str, staged: Sequence[StagedTable]) -> None:
     """Tell of a table that moved before anything is written; the publication asks once more."""
-    from slipway.iceberg.catalogs.commit import hindrance
+    from slipway.iceberg.commit import hindrance
 
     now = tables.locations({item.identifier for item in staged})
     for item in staged:

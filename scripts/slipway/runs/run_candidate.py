@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from slipway.iceberg.restoring import retired
-from slipway.iceberg.tables import StagedTable
+from slipway.iceberg.staged_table import StagedTable
 from slipway.names import TableName
 from slipway.records.store import Records
 from slipway.releases.candidates import check_case, record_of

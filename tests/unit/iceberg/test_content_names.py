@@ -19,7 +19,7 @@ from tests.unit.iceberg.files import local, manifest, manifest_list
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.errors import ConflictError, DamagedTableError
 from slipway.iceberg import staging
-from slipway.iceberg.catalogs.commit import publish
+from slipway.iceberg.commit import publish
 from slipway.iceberg.content_names import NamingFiles, check, is_named, name_of
 from slipway.iceberg.reading import check_whole
 from slipway.iceberg.tables import Tables

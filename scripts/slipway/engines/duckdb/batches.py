@@ -48,8 +48,9 @@ from slipway.errors import ConfigError
 from slipway.iceberg import reading, schema
 from slipway.iceberg.schema import find_column, listed
 from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import duckdb_type, quote
 
 

@@ -19,8 +19,9 @@ from slipway.errors import SlipwayError
 from slipway.iceberg import sorting
 from slipway.iceberg.evolution import misread
 from slipway.iceberg.snapshots import Compaction
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.staging import Staging
-from slipway.iceberg.tables import FORMAT_VERSION, StagedTable, Tables
+from slipway.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.names import TableName
 
 

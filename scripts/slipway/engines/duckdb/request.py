@@ -14,7 +14,7 @@ from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, Tabl
 from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.digest import Digest
 from slipway.iceberg.reading import entries_of, manifests_of
-from slipway.iceberg.tables import StagedTable
+from slipway.iceberg.staged_table import StagedTable
 from slipway.names import TableName
 
 

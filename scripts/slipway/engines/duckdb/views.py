@@ -9,7 +9,7 @@ import duckdb
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.scan import scan_of, whole_scan
-from slipway.iceberg.tables import StagedTable
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.types import quote
 from slipway.names import TableName
 

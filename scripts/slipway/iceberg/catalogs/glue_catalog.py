@@ -13,8 +13,8 @@ from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import CatalogKind
-from slipway.iceberg.catalogs.updates import UpdateMover, on_top, undone
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.catalogs.updates import CatalogTables, UpdateMover, on_top, undone
+from slipway.iceberg.staged_table import StagedTable
 from slipway.names import TableName
 
 
@@ -58,7 +58,7 @@ class GlueKind(CatalogKind):
                     "Give the model another alias, or remove what is there",
                 )
 
-    def mover(self, tables: Tables) -> UpdateMover:
+    def mover(self, tables: CatalogTables) -> UpdateMover:
         """By the version that Glue keeps of each table."""
         return GlueMover(tables)
 
@@ -66,7 +66,7 @@ class GlueKind(CatalogKind):
 class GlueMover(UpdateMover):
     """Moves single tables by their version; Glue cannot guard by it what is dropped."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: CatalogTables) -> None:
         super().__init__(tables)
         self._catalog = cast("GlueCatalog", tables.catalog)
 

@@ -8,14 +8,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.iceberg.catalogs.opening import LOCK_TIMEOUT, catalog_file
+from slipway.iceberg.catalogs.sqlite_file import LOCK_TIMEOUT, catalog_file
 from slipway.names import TableName
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-    from slipway.iceberg.catalogs.updates import UpdateMover
-    from slipway.iceberg.tables import Tables
+    from slipway.iceberg.catalogs.updates import CatalogTables, UpdateMover
 
 ONE_BY_ONE = (
     "one table after the other, finished or undone by the next command if interrupted;"
@@ -56,7 +55,7 @@ class CatalogKind:
     def check_name(self, table: TableName) -> None:
         """Refuse a name that the catalog could not keep; raises ConfigError."""
 
-    def mover(self, tables: Tables) -> UpdateMover:
+    def mover(self, tables: CatalogTables) -> UpdateMover:
         """How its tables are moved one by one."""
         from slipway.iceberg.catalogs.updates import UpdateMover
 
@@ -119,29 +118,3 @@ def _locations_in(file: Path, catalog: str) -> dict[TableName, str]:
     with closing(sqlite3.connect(address, timeout=LOCK_TIMEOUT, uri=True)) as connection:
         rows = connection.execute(query, [catalog]).fetchall()
     return {TableName(row[0], row[1]): row[2] for row in rows if row[2]}
-
-
-def kind_of(name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> CatalogKind:
-    """What a catalog can do; the modules of kinds that are not used are not imported.
-
-    Args:
-        name: of the catalog.
-        properties: of the catalog.
-        opened: opens it, which is done unless the properties say of which kind it is.
-    """
-    sql = SqlKind(name, properties, opened)
-    if properties.get("type") == "sql":
-        return sql
-    catalog = opened()
-    match type(catalog).__name__:
-        case "SqlCatalog":
-            return sql
-        case "GlueCatalog":
-            from slipway.iceberg.catalogs.glue_catalog import GlueKind
-
-            return GlueKind(catalog)
-        case "ServedCatalog":
-            from slipway.iceberg.catalogs.rest_catalog import RestKind
-
-            return RestKind(catalog)
-    return CatalogKind(catalog)

@@ -1,33 +1,21 @@
-"""Opening a catalog of any kind with what pyiceberg and SQLAlchemy leave open."""
+"""Opening a catalog of any kind, and finding out which it is, with what pyiceberg and SQLAlchemy leave open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from slipway.environments.environment import Environment, is_rest
+from slipway.iceberg.catalogs.kinds import CatalogKind, SqlKind
+from slipway.iceberg.catalogs.sqlite_file import LOCK_TIMEOUT, catalog_file
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 
 _CONNECT_TIMEOUT = 10  # seconds
-LOCK_TIMEOUT = 30
-"""Seconds that one process waits for another that writes to a SQL catalog."""
 _ATTEMPTS = 5
-_SQLITE = "sqlite:///"
-
-
-def catalog_file(properties: Mapping[str, str]) -> Path | None:
-    """The file of a catalog that is one, as SQLAlchemy reads its address."""
-    prefix, found, rest = properties.get("uri", "").partition(_SQLITE)
-    path = unquote(rest.partition("?")[0])
-    return (
-        Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
-    )
 
 
 def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Catalog:
@@ -56,6 +44,32 @@ def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Cat
             if "already exists" not in str(error) or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError
+
+
+def kind_of(name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> CatalogKind:
+    """What a catalog can do; the modules of kinds that are not used are not imported.
+
+    Args:
+        name: of the catalog.
+        properties: of the catalog.
+        opened: opens it, which is done unless the properties say of which kind it is.
+    """
+    sql = SqlKind(name, properties, opened)
+    if properties.get("type") == "sql":
+        return sql
+    catalog = opened()
+    match type(catalog).__name__:
+        case "SqlCatalog":
+            return sql
+        case "GlueCatalog":
+            from slipway.iceberg.catalogs.glue_catalog import GlueKind
+
+            return GlueKind(catalog)
+        case "ServedCatalog":
+            from slipway.iceberg.catalogs.rest_catalog import RestKind
+
+            return RestKind(catalog)
+    return CatalogKind(catalog)
 
 
 def connectable(properties: Mapping[str, str]) -> dict[str, str]:

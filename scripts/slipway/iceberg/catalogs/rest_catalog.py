@@ -27,8 +27,8 @@ from urllib3 import Retry
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind
-from slipway.iceberg.catalogs.updates import UpdateMover, forward
-from slipway.iceberg.tables import StagedTable, Tables
+from slipway.iceberg.catalogs.updates import CatalogTables, UpdateMover, forward
+from slipway.iceberg.staged_table import StagedTable
 
 ATOMIC = "slipway.multi-table-commit"
 """Catalog property: ``atomic`` says of a server that it applies the request for several tables whole or not at all."""
@@ -130,7 +130,7 @@ class ServedCatalog(RestCatalog):
 class RestKind(CatalogKind):
     """A server that speaks Iceberg's REST protocol."""
 
-    def mover(self, tables: Tables) -> UpdateMover:
+    def mover(self, tables: CatalogTables) -> UpdateMover:
         """By one request, where the server takes it."""
         return RestMover(tables)
 
@@ -169,7 +169,7 @@ class RestKind(CatalogKind):
 class RestMover(UpdateMover):
     """Moves all tables by one request, where the server takes it."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: CatalogTables) -> None:
         super().__init__(tables)
         self._server = cast("ServedCatalog", tables.catalog)
         self._asks, self._tries, self._most, self.whole = self._server.takes_several, 0, 0, True
@@ -208,7 +208,7 @@ class RestMover(UpdateMover):
         return True
 
 
-def _request(tables: Tables, item: StagedTable) -> CommitTableRequest:
+def _request(tables: CatalogTables, item: StagedTable) -> CommitTableRequest:
     requirements, updates = forward(tables, item)
     name = TableIdentifier(namespace=list(item.identifier[0].split(".")), name=item.identifier[1])
     return CommitTableRequest(identifier=name, requirements=requirements, updates=updates)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
@@ -34,9 +36,26 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
+from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.staging import Staging, set_ref, updates_to
-from slipway.iceberg.tables import StagedTable, Tables
 from slipway.names import TableName
+
+
+class CatalogTables(Protocol):
+    """What moving tables needs of ``slipway.iceberg.tables.Tables``."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The pyiceberg catalog."""
+
+    def locations(self, only: Collection[TableName] | None = None) -> dict[TableName, str]:
+        """Current metadata files of tables."""
+
+    def load(self, identifier: TableName, metadata_location: str) -> Table:
+        """The table as one metadata file describes it."""
+
+    def stage(self, table: Table, transaction: Staging, *, new: bool) -> StagedTable:
+        """Write the metadata file that a transaction leads to."""
 
 
 def obstacle(base: TableMetadata, now: TableMetadata) -> str:
@@ -65,7 +84,7 @@ def obstacle(base: TableMetadata, now: TableMetadata) -> str:
     return ""
 
 
-def stands_on(tables: Tables, identifier: TableName, base: str | None, now: str | None) -> bool:
+def stands_on(tables: CatalogTables, identifier: TableName, base: str | None, now: str | None) -> bool:
     """Whether what was staged on a metadata file can be published on what the catalog names now.
 
     Raises:
@@ -79,13 +98,13 @@ def stands_on(tables: Tables, identifier: TableName, base: str | None, now: str 
     return not obstacle(one, other)
 
 
-def on_top(tables: Tables, staged: Sequence[StagedTable]) -> list[StagedTable]:
+def on_top(tables: CatalogTables, staged: Sequence[StagedTable]) -> list[StagedTable]:
     """The same changes, staged on what the catalog names now where only such commits came between; the rest as it is."""
     now = tables.locations({item.identifier for item in staged})
     return [_on(tables, item, now.get(item.identifier)) for item in staged]
 
 
-def undone(tables: Tables, item: StagedTable, location: str, tag: str) -> Table | None:
+def undone(tables: CatalogTables, item: StagedTable, location: str, tag: str) -> Table | None:
     """A table without the release and with what others did to it since; None when they changed its rows."""
     current = tables.load(item.identifier, location)
     if item.base is None or obstacle(item.table.metadata, current.metadata):
@@ -98,7 +117,7 @@ def undone(tables: Tables, item: StagedTable, location: str, tag: str) -> Table 
     return tables.stage(current, transaction, new=False).table
 
 
-def _on(tables: Tables, item: StagedTable, location: str | None) -> StagedTable:
+def _on(tables: CatalogTables, item: StagedTable, location: str | None) -> StagedTable:
     if item.base is None or location is None or location == item.base:
         return item
     base, current = tables.load(item.identifier, item.base), tables.load(item.identifier, location)
@@ -131,7 +150,7 @@ class UpdateMover:
 
     whole = False
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: CatalogTables) -> None:
         self._tables = tables
 
     def forward_all(self, items: Sequence[StagedTable]) -> None:
@@ -198,7 +217,7 @@ class UpdateMover:
         return True
 
 
-def forward(tables: Tables, item: StagedTable) -> Change:
+def forward(tables: CatalogTables, item: StagedTable) -> Change:
     """What leads from the base, or from nothing, to the staged state."""
     if item.base is None:
         return (AssertCreate(),), _everything(item.table.metadata)

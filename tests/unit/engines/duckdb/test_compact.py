@@ -12,7 +12,8 @@ from tests.unit.conftest import Lake
 
 from slipway.engines.duckdb import compact, copying, digest
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
-from slipway.iceberg.tables import StagedTable, duckdb_path
+from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.tables import duckdb_path
 from slipway.names import TableName
 
 PLAIN = "select {0}::integer as k, 'v{0}' as v"

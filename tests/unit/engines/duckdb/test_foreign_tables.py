@@ -33,7 +33,7 @@ from pyiceberg.types import IntegerType, ListType, LongType, NestedField, String
 from slipway.engines.duckdb.compact import Shorten, check_compactable, stage_shortened
 from slipway.engines.duckdb.target import check_readable
 from slipway.errors import ConfigError, ConflictError, ContractError, SlipwayError
-from slipway.iceberg.catalogs.commit import publish
+from slipway.iceberg.commit import publish
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.staging import Staging
 from slipway.names import TableName

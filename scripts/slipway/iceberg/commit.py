@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.catalogs.updates import obstacle, on_top, stands_on
-from slipway.iceberg.tables import Moved, StagedTable, Tables
+from slipway.iceberg.staged_table import Moved, StagedTable
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Move
 
