@@ -155,10 +155,6 @@ _QUOTED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SHORTEST = 6
 # Shorter values are masked as whole words, and only if they are no words or numbers themselves: `true` is in many texts.
 _SHORTEST_WORD = 4
-# A password may be a word that is in many texts, as `secret` and `iceberg` are in commands and property names. It is masked only
-# where it stands as the value of something that is called like a secret, so that other text can still be used.
-_LONGEST_WORD = 11
-_CALLED = r"[\w.-]*(?:pass|pwd|secret|token|key|auth|credential)[\w.-]*"
 _known: dict[str, None] = {}
 
 
@@ -204,32 +200,24 @@ def secrets_of(properties: Mapping[str, str]) -> list[str]:
         if is_address and "@" in rest and ":" in rest.rpartition("@")[0]:
             password = rest.rpartition("@")[0].partition(":")[2]
             found += [password, _unquoted(password)]
-    return [value for value in found if _can_be_masked(value) or _is_word(value)]
+    return [value for value in found if _can_be_masked(value)]
 
 
 def remember(values: Iterable[str]) -> None:
     """Have values masked in every text that this process shows or records."""
-    _known.update(dict.fromkeys(value for value in values if _can_be_masked(value) or _is_word(value)))
+    _known.update(dict.fromkeys(value for value in values if _can_be_masked(value)))
 
 
 def known() -> list[str]:
-    """The values that are masked wherever they stand, the longest first."""
-    return sorted((value for value in _known if _can_be_masked(value)), key=len, reverse=True)
+    """The values that are masked, the longest first."""
+    return sorted(_known, key=len, reverse=True)
 
 
 def hide(text: str) -> str:
     """A text as it may be shown or recorded."""
-    for value in sorted(_known, key=len, reverse=True):
-        if value not in text:
-            continue
-        pattern = re.escape(value)
-        if _is_word(value):
-            text = re.sub(
-                rf"((?i:{_CALLED})[\"']?\s*[=:]?\s*[\"']?)(?<!\w){pattern}(?![\w-])",
-                rf"\g<1>{MASK}",
-                text,
-            )
-        else:
+    for value in known():
+        if value in text:
+            pattern = re.escape(value)
             text = re.sub(pattern if len(value) >= _SHORTEST else rf"(?<!\w){pattern}(?!\w)", MASK, text)
     return address(text)
 
@@ -237,10 +225,6 @@ def hide(text: str) -> str:
 def _can_be_masked(value: str) -> bool:
     mixed = not value.isalpha() and any(sign.isalpha() for sign in value)
     return len(value) >= _SHORTEST or (len(value) >= _SHORTEST_WORD and mixed)
-
-
-def _is_word(value: str) -> bool:
-    return _SHORTEST_WORD <= len(value) <= _LONGEST_WORD and (value.isalpha() or value.isdecimal())
 
 
 def hide_in(value: object) -> object:

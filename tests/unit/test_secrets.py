@@ -102,24 +102,7 @@ def test_short_secrets_are_masked_as_words(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-@pytest.mark.parametrize("word", ["secret", "iceberg", "true", "jdbc", "5432"])
-def test_a_secret_that_is_a_word_leaves_other_text_as_it_is(
-    word: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(secrets, "_known", {})
-    secrets.remember(secrets_of({"jdbc.password": word, "uri": f"postgresql://ana:{word}@db.example/lake"}))
-    text = f'Print them with --show-secrets: connector.name={word}, "type": "{word}", iceberg.jdbc.url at db:5432'
-    assert hide(text) == text
-    said = f'password={word}, PGPASSWORD: \'{word}\', "s3.secret-access-key": "{word}", the token {word} is wrong'
-    assert hide(said) == (
-        'password=***, PGPASSWORD: \'***\', "s3.secret-access-key": "***", the token *** is wrong'
-    )
-    assert hide(f"no answer of postgresql://ana:{word}@db.example/lake") == (
-        "no answer of postgresql://***:***@db.example/lake"
-    )
-
-
-@given(st.text(min_size=6).filter(lambda text: not text.isalnum() or len(text) > 11), st.text(), st.text())
+@given(st.text(min_size=6), st.text(), st.text())
 def test_no_text_holds_a_known_secret(value: str, before: str, after: str) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(secrets, "_known", {})
