@@ -117,6 +117,12 @@ READS_BY_NAME = {
     "by_jinja": FOUND.format("run_query('select count(*) from dev.curated.other').rows[0][0]")
     + " from {{ ref('latest') }}",
 }
+READS_BY_PYTHON = """
+def model(dbt, session):
+    \"\"\"It is not from dev.curated.latest.\"\"\"
+    dbt.ref("latest")
+    return session.execute(f"select count(*) as n from dev.curated.other where k > {0}").arrow()
+"""
 
 
 def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
@@ -125,25 +131,27 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
     built.write("models/curated/latest.sql", "-- depends_on: {{ ref('other') }}\nselect 1 as k, 'a' as name")
     for name, code in {**REFUSED, **READS_BY_NAME}.items():
         built.write(f"models/serving/{name}.sql", code)
+    built.write("python_models/serving/by_python.py", READS_BY_PYTHON)
     built.write("models/serving/of_schema.sql", FOUND.format("adapter.check_schema_exists('dev', 'raw')"))
     built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
     before = built.locations()
     said = built.refused("build")
     assert before == built.locations()
     statuses = built.results()
-    refused = {*REFUSED, *READS_BY_NAME, "of_schema"}
+    refused = {*REFUSED, *READS_BY_NAME, "of_schema", "by_python"}
     assert {name for name, status in statuses.items() if status == "error"} == {*refused, "none_lost"}
     for name in {*REFUSED, "none_lost"}:
         assert re.search(
             rf"{name} lists .*of DuckDB's catalog: there are only those that this run has read so far", said
         )
-    for name in READS_BY_NAME:
+    for name in (*READS_BY_NAME, "by_python"):
         assert f"{name} reads curated.other by its name: dbt does not know that it depends on it" in said
     assert (
         "of_schema calls adapter.check_schema_exists: DuckDB's catalog has only what this run has read"
         in said
     )
-    built.remove(*(f"models/serving/{name}.sql" for name in refused))
+    built.remove(*(f"models/serving/{name}.sql" for name in refused - {"by_python"}))
+    built.remove("python_models/serving/by_python.py")
     built.remove("tests/dbt/none_lost.sql")
     built.dbt("build")
     assert built.rows("serving.asks", "columns", "n", "known") == [("k name", 1, True)]

@@ -10,6 +10,7 @@ from typing import Any
 
 from slipway.dbt.inputs import identifier_of, relation_of
 from slipway.dbt.keys.node_key import manifest_node, tables_read
+from slipway.dbt.keys.python_code import texts_of
 from slipway.dbt.session import Session
 from slipway.errors import ConfigError
 
@@ -20,7 +21,7 @@ _NAME = re.compile(rf"{_PART}\s*\.\s*{_PART}\s*\.\s*{_PART}")
 
 
 def check_reads(session: Session, manifest: Any, unique_id: str, sql: str) -> None:
-    """Refuse a query that reads a table of an environment by its name.
+    """Refuse a query that reads a table of an environment by its name, and a Python model that has the name in a text.
 
     Args:
         session: the run.
@@ -32,8 +33,19 @@ def check_reads(session: Session, manifest: Any, unique_id: str, sql: str) -> No
         ConfigError: it does.
     """
     node = manifest_node(manifest, unique_id)
+    if node is None:
+        return
+    if getattr(node, "language", "sql") != "python":
+        _check(session, manifest, node, sql, "{{ ref('…') }} or {{ source('…', '…') }}")
+        return
+    for text in texts_of(node.raw_code):
+        _check(session, manifest, node, text, "dbt.ref('…') or dbt.source('…', '…')")
+
+
+def _check(session: Session, manifest: Any, node: Any, sql: str, instead: str) -> None:
+    unique_id = node.unique_id
     shown = {_folded(name): name for name in session.views.names()}
-    if node is None or not (named := shown.keys() & _names(sql)):
+    if not (named := shown.keys() & _names(sql)):
         return
     declared = {
         _folded(relation_of(session.inputs, manifest, one)) for one in tables_read(manifest, unique_id)
@@ -49,7 +61,7 @@ def check_reads(session: Session, manifest: Any, unique_id: str, sql: str) -> No
         raise ConfigError(
             f"{node.name} reads {schema}.{table} by its name",
             "dbt does not know that it depends on it, and would neither wait for it nor build it again when it changes",
-            f"Write {{{{ ref('…') }}}} or {{{{ source('…', '…') }}}} for {schema}.{table}",
+            f"Write {instead} for {schema}.{table}",
         )
 
 

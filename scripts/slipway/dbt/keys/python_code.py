@@ -130,6 +130,17 @@ def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
     return own, others - {name.partition(".")[0] for name in own} - sys.stdlib_module_names
 
 
+def texts_of(code: str) -> list[str]:
+    """The texts that Python code works with: constants and parts of f-strings, without docstrings."""
+    tree = tree_of(code)
+    remarks = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in remarks
+    ]
+
+
 def imports(code: str, package: str) -> Iterator[str]:
     """Names that may be modules; importing one runs the packages around it, too."""
     for statement in ast.walk(tree_of(code)):
