@@ -8,6 +8,7 @@ import pkgutil
 import re
 import types
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -51,7 +52,7 @@ def described(annotation: object) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return f"{described(arguments[0])} or null"
-    if origin is Literal:
+    if origin is Literal or (isinstance(annotation, type) and issubclass(annotation, StrEnum)):
         return "string"
     if origin is list:
         return f"list of {described(arguments[0])}"
@@ -154,6 +155,17 @@ def test_run_manifest(pages: dict[str, Page], model: type[BaseModel]) -> None:
 def test_outcomes(pages: dict[str, Page]) -> None:
     rows = pages["docs/reference/run-manifest.md"].section("Outcome").rows("value", "meaning")
     assert [row[0] for row in rows] == [outcome.value for outcome in Outcome]
+
+
+def test_statuses(pages: dict[str, Page]) -> None:
+    rows = pages["docs/reference/run-manifest.md"].section("Status").rows("value", "meaning")
+    assert [row[0] for row in rows] == [status.value or "empty" for status in run_manifest.Status]
+
+
+def test_changes(pages: dict[str, Page]) -> None:
+    rows = pages["docs/reference/run-manifest.md"].section("Node").rows("field", "type", "meaning")
+    (meaning,) = (row[2] for row in rows if row[0] == "change")
+    assert re.findall(r"\w+", meaning.partition(":")[0].replace(" or ", " ")) == list(run_manifest.Change)
 
 
 def test_release_record(pages: dict[str, Page]) -> None:
