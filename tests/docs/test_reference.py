@@ -8,7 +8,6 @@ import pkgutil
 import re
 import types
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -52,7 +51,7 @@ def described(annotation: object) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return f"{described(arguments[0])} or null"
-    if origin is Literal or (isinstance(annotation, type) and issubclass(annotation, StrEnum)):
+    if origin is Literal:
         return "string"
     if origin is list:
         return f"list of {described(arguments[0])}"
