@@ -141,10 +141,14 @@ def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
         return [f"Remove it with:  rm -r {shlex.quote(manifest.scratch)}"]
     if manifest.outcome is Outcome.STAGED:
         return [f"Look closer:  {program} show {manifest.run_id}{target}"]
-    tables = [node.table for node in manifest.nodes if node.table and node.table.startswith("serving.")]
-    table = min(tables, default=None)
-    if table is None:
+    served = [
+        (node.change is not Change.BUILT, node.table)
+        for node in manifest.nodes
+        if node.table and node.table.startswith("serving.")
+    ]
+    if not served:
         return []
+    _, table = min(served)
     return [
         "Try next:",
         f'  {program} sql{target} "select * from {table} limit 5"',

@@ -1,0 +1,34 @@
+"""What a run suggests at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slipway.cli.render import run_report
+from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status
+
+
+@pytest.mark.parametrize(
+    ("changes", "suggested"),
+    [
+        ({"serving.b": Change.BUILT, "serving.a": Change.BUILT}, "serving.a"),
+        ({"serving.a": Change.UNCHANGED, "serving.b": Change.BUILT}, "serving.b"),
+        ({"serving.a": Change.SAME_CONTENT, "serving.b": Change.BUILT}, "serving.b"),
+        ({"serving.b": Change.UNCHANGED, "serving.a": Change.UNCHANGED}, "serving.a"),
+        ({"serving.a": Change.UNCHANGED, "curated.b": Change.BUILT}, "serving.a"),
+        ({"curated.b": Change.BUILT}, None),
+    ],
+)
+def test_it_suggests_a_served_table_that_was_built(changes: dict[str, Change], suggested: str | None) -> None:
+    nodes = [
+        Node(unique_id=f"model.shop.{table}", table=table, status=Status.SUCCESS, change=change)
+        for table, change in changes.items()
+    ]
+    given: dict[str, Any] = {"run_id": "r", "outcome": Outcome.PUBLISHED, "scratch": None, "nodes": nodes}
+    manifest = RunManifest.model_construct(**given)
+    steps = run_report._next_steps(manifest, " --target lake", "slipway")
+    assert [step for step in steps if " show " in step] == (
+        [f"  slipway show {suggested} --target lake"] if suggested else []
+    )
