@@ -87,6 +87,8 @@ class Commit:
 
     def holds_any(self, folder: Path) -> bool:
         """Whether the commit holds a file below a folder."""
+        if not folder.is_relative_to(self.top):
+            return False
         prefix = f"{self._name(folder)}/"
         return any(name.startswith(prefix) for name in self.entries)
 

@@ -125,8 +125,9 @@ def _findings(
 ) -> Iterator[Finding]:
     yield from commit.changed(project)
     installed = [folder for folder in packages.values() if not commit.holds_any(folder)]
-    outside = _profiles_file()
-    for path in dict.fromkeys([*_read_by_name(project), *packages_files(packages, installed), *read]):
+    outside, links = _profiles_file(), _links_of_packages(project)
+    paths = (_followed(path, links) for path in read)
+    for path in dict.fromkeys([*_read_by_name(project), *packages_files(packages, installed), *paths]):
         if any(path.is_relative_to(folder) for folder in installed):
             continue  # known by their digest
         if path == outside and not path.is_relative_to(commit.top):
@@ -173,11 +174,38 @@ def _profiles_outside(top: Path) -> str | None:
 
 def _packages(project: Path) -> dict[str, Path]:
     """Folders of the dbt packages that are installed, by name; those that are links, at the place they lead to."""
-    folder = project / str(_project(project).get("packages-install-path") or "dbt_packages")
     try:
-        return {entry.name: entry.resolve() for entry in sorted(folder.iterdir()) if entry.is_dir()}
+        return {
+            entry.name: entry.resolve()
+            for entry in sorted(_install_path(project).iterdir())
+            if entry.is_dir()
+        }
     except OSError:
         return {}
+
+
+def _install_path(project: Path) -> Path:
+    return project / str(_project(project).get("packages-install-path") or "dbt_packages")
+
+
+def _links_of_packages(project: Path) -> dict[Path, Path]:
+    """Links that ``dbt deps`` made for local packages, and their folders: no commit holds a link, but packages.yml says where it leads."""
+    local = set()
+    for name in ("packages.yml", "dependencies.yml"):
+        listed = _yaml(project / name).get("packages")
+        for item in listed if isinstance(listed, list) else []:
+            if isinstance(item, dict) and isinstance(item.get("local"), str):
+                local.add((project / item["local"]).resolve())
+    folder = _install_path(project)
+    return {
+        folder / name: place
+        for name, place in _packages(project).items()
+        if place in local and (folder / name).is_symlink()
+    }
+
+
+def _followed(path: Path, links: Mapping[Path, Path]) -> Path:
+    return next((links[link] / path.relative_to(link) for link in links if path.is_relative_to(link)), path)
 
 
 def _digests(packages: Mapping[str, Path]) -> dict[str, str]:
@@ -185,8 +213,12 @@ def _digests(packages: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _project(project: Path) -> dict[str, Any]:
+    return _yaml(project / "dbt_project.yml")
+
+
+def _yaml(path: Path) -> dict[str, Any]:
     with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        described = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+        described = yaml.safe_load(path.read_text(encoding="utf-8"))
         return described if isinstance(described, dict) else {}
     return {}
 

@@ -280,6 +280,27 @@ def test_a_large_file_is_known_by_its_pointer(repository: Repository) -> None:
     assert code_of(repository.project).dirty
 
 
+def test_a_local_package_is_read_through_the_link_that_packages_yml_asks_for(repository: Repository) -> None:
+    repository.write(".gitignore", "/target/\n/dbt_packages/\n")
+    repository.write("packages.yml", "packages: [{local: helpers}]\n")
+    for folder in ("helpers", "others"):
+        repository.write(f"{folder}/macros/a.sql", "{% macro a() %}1{% endmacro %}")
+    repository.commit()
+    link = repository.project / "dbt_packages" / "helpers"
+    link.parent.mkdir()
+    link.symlink_to("../helpers")
+    read = [link / "macros" / "a.sql"]
+    code = code_of(repository.project, read)
+    assert (code.dirty, code.packages) == (False, {})
+    repository.write("helpers/macros/a.sql", "{% macro a() %}2{% endmacro %}")
+    assert code_of(repository.project, read).dirty
+    repository.write("helpers/macros/a.sql", "{% macro a() %}1{% endmacro %}")
+    link.unlink()
+    link.symlink_to("../others")
+    (finding,) = code_of(repository.project, read).uncommitted
+    assert finding == "warehouse/dbt_packages/helpers: a link that the commit does not hold"
+
+
 def test_packages_are_pinned_by_a_digest_that_is_committed(repository: Repository) -> None:
     repository.write(".gitignore", "/target/\n/dbt_packages/\n")
     macro = repository.write("dbt_packages/utils/macros/a.sql", "{% macro a() %}1{% endmacro %}")
