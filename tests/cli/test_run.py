@@ -233,6 +233,7 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
 
 @pytest.mark.long
 def test_a_live_line_on_a_terminal(workshop: Workshop) -> None:
+    workshop.commit()
     screen, terminal = pty.openpty()
     command = [sys.executable, "-m", "slipway.cli.main", "run"]
     with subprocess.Popen(
