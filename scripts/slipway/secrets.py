@@ -31,120 +31,34 @@ def _spelled(sign: str) -> str:
 
 MASK = "***"
 # of pyiceberg ("Configuration") and of the AWS clients below it; what is not in this list is masked
-_HARMLESS = frozenset(
-    [
-        "type",
-        "uri",
-        "warehouse",
-        "name",
-        "prefix",
-        "namespace",
-        "default-warehouse-location",
-        "init_catalog_tables",
-        "echo",
-        "pool_pre_ping",
-        "pool_size",
-        "py-catalog-impl",
-        "py-io-impl",
-        "py-location-provider-impl",
-        "downcast-ns-timestamp-to-us-on-write",
-        "list-all-tables",
-        "s3.endpoint",
-        "s3.region",
-        "s3.force-virtual-addressing",
-        "s3.path-style-access",
-        "s3.connect-timeout",
-        "s3.request-timeout",
-        "s3.proxy-uri",
-        "s3.resolve-region",
-        "s3.retry-strategy-impl",
-        "s3.signer",
-        "s3.signer.uri",
-        "s3.signer.endpoint",
-        "s3.sse.type",
-        "s3.role-arn",
-        "s3.role-session-name",
-        "s3.profile-name",
-        "s3.anonymous",
-        "client.region",
-        "client.profile-name",
-        "client.role-arn",
-        "client.role-session-name",
-        "glue.id",
-        "glue.region",
-        "glue.endpoint",
-        "glue.profile-name",
-        "glue.skip-archive",
-        "glue.max-retries",
-        "glue.retry-mode",
-        "glue.role-arn",
-        "glue.role-session-name",
-        "glue.connection-s3-tables",
-        "dynamodb.region",
-        "dynamodb.profile-name",
-        "table-name",
-        "rest.sigv4-enabled",
-        "rest.signing-name",
-        "rest.signing-region",
-        "rest-metrics-reporting-enabled",
-        "oauth2-server-uri",
-        "scope",
-        "audience",
-        "resource",
-        "snapshot-loading-mode",
-        "header.x-iceberg-access-delegation",
-        "header.content-type",
-        "header.accept",
-        "header.user-agent",
-        "hive.kerberos-authentication",
-        "hive.hive2-compatible",
-        "ssl.cabundle",
-        "gcs.project-id",
-        "gcs.endpoint",
-        "gcs.service.host",
-        "gcs.default-bucket-location",
-        "gcs.access",
-        "gcs.consistency",
-        "gcs.requester-pays",
-        "adls.account-name",
-        "adls.tenant-id",
-        "adls.client-id",
-        "adls.account-host",
-        "adls.blob-storage-authority",
-        "adls.dfs-storage-authority",
-        "hdfs.host",
-        "hdfs.port",
-        "hdfs.user",
-    ]
+_HARMLESS = re.compile(
+    r"""
+    type | uri | warehouse | name | prefix | namespace | default-warehouse-location | init_catalog_tables | list-all-tables
+    | echo | pool_pre_ping | pool_size | py-(catalog|io|location-provider)-impl | downcast-ns-timestamp-to-us-on-write
+    | s3\.( endpoint | region | force-virtual-addressing | path-style-access | connect-timeout | request-timeout | proxy-uri
+        | resolve-region | retry-strategy-impl | signer(\.uri|\.endpoint)? | sse\.type | role-arn | role-session-name
+        | profile-name | anonymous )
+    | client\.( region | profile-name | role-arn | role-session-name )
+    | glue\.( id | region | endpoint | profile-name | skip-archive | max-retries | retry-mode | role-arn | role-session-name
+        | connection-s3-tables )
+    | dynamodb\.( region | profile-name ) | table-name
+    | rest\.( sigv4-enabled | signing-name | signing-region ) | rest-metrics-reporting-enabled | oauth2-server-uri
+    | scope | audience | resource | snapshot-loading-mode
+    | header\.( x-iceberg-access-delegation | content-type | accept | user-agent )
+    | hive\.( kerberos-authentication | hive2-compatible ) | ssl\.cabundle
+    | gcs\.( project-id | endpoint | service\.host | default-bucket-location | access | consistency | requester-pays )
+    | adls\.( account-name | tenant-id | client-id | account-host | blob-storage-authority | dfs-storage-authority )
+    | hdfs\.( host | port | user )
+    """,
+    re.VERBOSE,
 )
-_HARMLESS_PARAMETERS = frozenset(
-    [
-        "timeout",
-        "mode",
-        "cache",
-        "check_same_thread",
-        "isolation_level",
-        "sslmode",
-        "connect_timeout",
-        "application_name",
-        "target_session_attrs",
-        "user",
-        "host",
-        "port",
-        "dbname",
-        "charset",
-        "client_encoding",
-        "region",
-        "versionid",
-        "list-type",
-        "prefix",
-        "delimiter",
-        "max-keys",
-        "continuation-token",
-        "partnumber",
-        "uploads",
-        "uri",
-    ]
+_HARMLESS_PARAMETERS = re.compile(
+    r"""
+    timeout | mode | cache | check_same_thread | isolation_level | sslmode | connect_timeout | application_name
+    | target_session_attrs | user | host | port | dbname | charset | client_encoding | region | versionid | list-type | prefix
+    | delimiter | max-keys | continuation-token | partnumber | uploads | uri
+    """,
+    re.VERBOSE,
 )
 # A password may hold any sign, so everything up to the last @ is taken: rather too much than too little.
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/:@\s?#]*:[^\s\"]*@")
@@ -160,7 +74,9 @@ _known: dict[str, None] = {}
 
 def shown(properties: Mapping[str, str]) -> dict[str, str]:
     """Properties as they may be printed: the value of any that is not known to be harmless is masked."""
-    return {key: address(value) if key.lower() in _HARMLESS else MASK for key, value in properties.items()}
+    return {
+        key: address(value) if _HARMLESS.fullmatch(key.lower()) else MASK for key, value in properties.items()
+    }
 
 
 def address(text: str) -> str:
@@ -172,7 +88,7 @@ def address(text: str) -> str:
 
 def _parameter(found: re.Match[str]) -> str:
     sign, name, _ = found.groups()
-    return found[0] if _unquoted(name).lower() in _HARMLESS_PARAMETERS else f"{sign}{name}={MASK}"
+    return found[0] if _HARMLESS_PARAMETERS.fullmatch(_unquoted(name).lower()) else f"{sign}{name}={MASK}"
 
 
 def _unquoted(text: str) -> str:
@@ -191,11 +107,13 @@ def without_user(uri: str) -> str:
 
 def secrets_of(properties: Mapping[str, str]) -> list[str]:
     """Values that no text may hold: those of properties that are not known to be harmless, and passwords in addresses."""
-    found = [value for key, value in properties.items() if key.lower() not in _HARMLESS]
+    found = [value for key, value in properties.items() if not _HARMLESS.fullmatch(key.lower())]
     for value in properties.values():
         if "://" in value:
             given = _PARAMETER.findall(value)
-            found += [text for _, name, text in given if _unquoted(name).lower() not in _HARMLESS_PARAMETERS]
+            found += [
+                text for _, name, text in given if not _HARMLESS_PARAMETERS.fullmatch(_unquoted(name).lower())
+            ]
         _, is_address, rest = value.partition("://")
         if is_address and "@" in rest and ":" in rest.rpartition("@")[0]:
             password = rest.rpartition("@")[0].partition(":")[2]

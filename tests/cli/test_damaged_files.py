@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import World
 from tests.harness.projects import static
 
-from slipway.records.removed import note_removed
+from slipway.records.store import note_removed
 from slipway.storage.objects import LocalStore
 
 if TYPE_CHECKING:

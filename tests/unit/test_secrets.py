@@ -22,7 +22,7 @@ def test_what_is_not_known_to_be_harmless_is_masked(key: str) -> None:
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_a_property_that_nobody_knows_is_masked(key: str, value: str) -> None:
-    if key.lower() not in secrets._HARMLESS:
+    if not secrets._HARMLESS.fullmatch(key.lower()):
         assert shown({key: value}) == {key: "***"}
 
 

@@ -100,23 +100,14 @@ def reason_of(stderr: str | bytes) -> str:
     return " ".join(text.split()).removeprefix("fatal: ").removeprefix("error: ") or "git gives no reason"
 
 
-def call(project: Path, *arguments: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run one git command in a project's folder.
-
-    Args:
-        project: the folder.
-        arguments: the command and its options.
-        given: what it reads from its standard input.
-
-    Raises:
-        UnavailableError: git cannot be started.
-    """
+def call(project: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run one git command in a project's folder; raises UnavailableError where git cannot be started."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     # messages in English; objects as they are, not as git replace shows them; the index is not refreshed
     variables |= {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
     command = ["git", *_PLAIN, "-C", str(project), *arguments]
     try:
-        return subprocess.run(command, env=variables, input=given, capture_output=True, check=False)
+        return subprocess.run(command, env=variables, capture_output=True, check=False)
     except FileNotFoundError:
         raise UnavailableError(
             "Git is not installed", "there is no program git on PATH", "Install git, or set PATH"

@@ -14,8 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from slipway.code.commits import Finding
-from slipway.code.installation import installation, is_installed
-from slipway.code.versions import code_of, settled
+from slipway.code.versions import code_of, installation, is_installed, settled
 from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.records.run_manifest import Code
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
-from slipway.code.code_digest import covers, digest_of_code
+from slipway.code.versions import covers, digest_of_code
 from slipway.dbt.configuration import tables_of
 from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
@@ -18,8 +18,7 @@ from slipway.dbt.rendered import looked_at, sources_of
 from slipway.dbt.session import Session
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
-from slipway.records.basis import Basis
-from slipway.records.run_manifest import Beginning, RunManifest, Status
+from slipway.records.run_manifest import Basis, Beginning, RunManifest, Status
 from slipway.runs.repeat import local_files, settings, tables
 
 _EVERY = "\0"  # no variable has this name: found only where code may read all of them

@@ -18,9 +18,8 @@ from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import is_held
 from slipway.records.release_records import Intent, Release
-from slipway.records.removed import removed_runs
 from slipway.records.run_manifest import started_at
-from slipway.records.store import Records
+from slipway.records.store import Records, removed_runs
 from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases
 from slipway.releases.published import is_unused, tables_to_read

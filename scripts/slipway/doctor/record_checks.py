@@ -28,12 +28,10 @@ from slipway.errors import (
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
-from slipway.records.checksums import RESTORE, broken, made_anew, seal_of
 from slipway.records.record_files import REPAIRED, parse_record
 from slipway.records.release_records import CandidateTable, Intent, Move, Release, ReleasedTable
-from slipway.records.removed import removed_runs
 from slipway.records.run_manifest import Code, Outcome, RunManifest
-from slipway.records.store import SEAL, Records
+from slipway.records.store import RESTORE, SEAL, Records, broken, made_anew, removed_runs, seal_of
 from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Standing
 from slipway.releases.publication import released_table

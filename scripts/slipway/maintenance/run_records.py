@@ -14,8 +14,7 @@ from slipway.maintenance.retention import History, run_days
 from slipway.maintenance.run_retention import StoredRun, removable
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
-from slipway.records.removed import note_removed, removed_runs, stored_run_ids
-from slipway.records.store import Records
+from slipway.records.store import Records, note_removed, removed_runs, stored_run_ids
 from slipway.releases.lookup import looked_at, tables_of
 from slipway.storage.objects import LocalStore, ObjectInfo
 

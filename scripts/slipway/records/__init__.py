@@ -1,6 +1,6 @@
 """What is written down of runs and releases below ``_slipway/`` in the warehouse: once, and never changed.
 
 The types of the records are ``run_manifest`` and ``release_records``; ``store`` puts them where they belong,
-``record_files`` reads one, ``checksums`` tells whether they are still what was written.
+``record_files`` reads one.
 Imports ``environments`` and ``storage``. Start with ``run_manifest.RunManifest``.
 """

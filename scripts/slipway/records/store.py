@@ -1,17 +1,21 @@
-"""Records of runs and releases in the warehouse, under ``_slipway/``: written once, never changed."""
+"""Records of runs and releases in the warehouse, under ``_slipway/``: written once, never changed.
+
+A run's records have checksums next to them. Which runs retention removed is noted below ``removed/``, compressed, one file as a rule.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from slipway.environments.environment import Environment
-from slipway.errors import DamagedError, NotFoundError
+from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.records.record_files import (
+    REPAIRED,
     find_record,
     keep_dbt_manifest,
     name_again,
@@ -19,13 +23,17 @@ from slipway.records.record_files import (
     read_record,
 )
 from slipway.records.release_records import CandidateTable, Intent, PreviousRelease, Release
-from slipway.records.removed import run_ids, why_missing
-from slipway.records.run_manifest import Checksums, Closed, RunManifest, run_date
+from slipway.records.run_manifest import Checksums, Closed, RemovedRuns, RunManifest, run_date
 from slipway.storage.objects import ObjectStore, object_store
 
 ROOT = "_slipway"
 SEAL = "checksums.json"
 """Name of the record in a run's folder that has the checksums of the others."""
+RESTORE = "Restore it from a copy; slipway doctor says what else was changed"
+_SEALED_FROM = 2  # schema version of the run manifests that have checksums next to them
+_LARGE = "dbt/"
+_REMOVED, _SUFFIX = "removed", ".json.gz"
+_ATTEMPTS = 5
 _OF_RELEASE = re.compile(r"releases/(\d{6,})\.\w+")
 _OF_TABLE = re.compile(r"(?P<table>[^/]+?)\.json(\.\d{6})?")
 
@@ -125,8 +133,19 @@ class Records:
         return found
 
     def run_ids(self) -> Iterator[str]:
-        """Ids of all runs, newest first, one date folder at a time; without those that retention removed."""
-        return run_ids(self.store)
+        """Ids of all runs, newest first, one date folder at a time; without those that retention removed.
+
+        The newest run is never removed, so whoever needs no other does not pay for looking.
+        """
+        removed: Mapping[str, str] | None = None
+        for number, run_id in enumerate(stored_run_ids(self.store)):
+            if number and removed is None:
+                try:
+                    removed = removed_runs(self.store)
+                except DamagedError:
+                    removed = {}  # slipway doctor tells of it; all folders but one that is half gone are right
+            if not removed or run_id not in removed:
+                yield run_id
 
     def manifest(self, run_id: str) -> RunManifest | None:
         """A run's manifest, None when the run did not come to write one.
@@ -304,3 +323,123 @@ class Records:
 
 def _number(key: str) -> int:
     return int(key.rpartition("/")[2].partition(".")[0])
+
+
+def seal_of(records: Records, run_id: str) -> Checksums | None:
+    """The checksums of a run's records; None for a run that did not come to its end, or of an older slipway.
+
+    Raises:
+        DamagedError: they cannot be read.
+    """
+    return find_record(records.store, Checksums, f"{records.folder(run_id)}/{SEAL}", run_id=run_id)
+
+
+def broken(records: Records, run_id: str, *, large: bool = True) -> Iterator[tuple[str, str]]:
+    """Records of a run that are not what it wrote.
+
+    A good copy next to a record counts for it.
+
+    Yields:
+        name of the record below the run's folder, and what is wrong with it.
+
+    Raises:
+        DamagedError: the checksums themselves cannot be read.
+    """
+    sums = seal_of(records, run_id)
+    for name, wanted in sums.sha256.items() if sums else ():
+        if not large and name.startswith(_LARGE):
+            continue
+        found = [hashlib.sha256(one).hexdigest() for one in _contents(records, run_id, name)]
+        if not found:
+            yield name, "it is missing, and the run wrote it"
+        elif wanted not in found:
+            yield name, "it is not what the run wrote: its checksum is another one"
+
+
+def made_anew(records: Records, run_id: str) -> str:
+    """Checksums for a run that ended without them, of its records as they are now; empty where they are not missing.
+
+    Raises:
+        DamagedError: its run manifest cannot be read.
+    """
+    manifest = records.manifest(run_id)
+    if manifest is None or manifest.schema_version < _SEALED_FROM or seal_of(records, run_id):
+        return ""
+    folder = f"{records.folder(run_id)}/"
+    names = [item.key.removeprefix(folder) for item in records.store.entries(folder.rstrip("/"))]
+    sums = {
+        name: hashlib.sha256(records.store.read(folder + name)).hexdigest()
+        for name in sorted(names)
+        if name == "run_manifest.json" or name.startswith(("candidate/", _LARGE))
+    }
+    return Checksums(run_id=run_id, sha256=sums).model_dump_json(indent=1)
+
+
+def check_seal(records: Records, run_id: str, what: str) -> None:
+    """Refuse to go on with a run whose records were changed.
+
+    Raises:
+        DamagedError: one of them was changed or removed.
+    """
+    for name, why in broken(records, run_id, large=False):
+        raise DamagedError(f"{what} cannot go on: {records.location(run_id)}/{name}", why, RESTORE)
+
+
+def _contents(records: Records, run_id: str, name: str) -> Iterator[bytes]:
+    for key in (name, name + REPAIRED):
+        with suppress(FileNotFoundError):
+            yield records.store.read(f"{records.folder(run_id)}/{key}")
+
+
+def stored_run_ids(store: ObjectStore) -> Iterator[str]:
+    """Ids of all runs of which there is a folder, newest first, one date folder at a time."""
+    for day in reversed(store.folders("runs")):
+        yield from reversed(store.folders(f"runs/{day}"))
+
+
+def removed_runs(store: ObjectStore) -> dict[str, str]:
+    """Ids of the runs that retention removed, to the day on which it did, ``YYYY-MM-DD``.
+
+    Raises:
+        DamagedError: a list of them cannot be read.
+        UnavailableError: the store does not answer, or the lists are replaced all the time.
+    """
+    return _lists(store)[1]
+
+
+def note_removed(store: ObjectStore, name: str, run_ids: Collection[str], day: str) -> None:
+    """Write down that runs are removed, before they are; earlier lists are put together with the new one.
+
+    Raises:
+        DamagedError: an earlier list cannot be read.
+    """
+    earlier, before = _lists(store)
+    if len(earlier) == 1 and before.keys() >= set(run_ids):
+        return
+    runs = dict.fromkeys(sorted(run_ids), day) | before
+    content = RemovedRuns(runs=dict(sorted(runs.items()))).model_dump_json().encode()
+    store.create(f"{_REMOVED}/{name}{_SUFFIX}", gzip.compress(content, mtime=0))
+    store.delete(earlier)  # what they say, the new one says
+
+
+def why_missing(store: ObjectStore, text: str) -> str:
+    """Why there is no run whose id has a text in it: retention removed it; empty where it did not."""
+    removed = removed_runs(store)
+    found = [run_id for run_id in removed if text and text in run_id]
+    if not found:
+        return ""
+    if len(found) > 1:
+        return f"retention removed the records of {len(found)} such runs: vars keep_run_days"
+    return f"retention removed the records of run {found[0]} on {removed[found[0]]}: vars keep_run_days"
+
+
+def _lists(store: ObjectStore) -> tuple[list[str], dict[str, str]]:
+    """The keys of the lists, and what they say together."""
+    for _ in range(_ATTEMPTS):
+        keys = [item.key for item in store.entries(_REMOVED) if item.key.endswith(_SUFFIX)]
+        with suppress(FileNotFoundError):  # put together with another meanwhile
+            lists = [read_record(store, RemovedRuns, key).runs for key in keys]
+            return keys, {run_id: day for runs in lists for run_id, day in runs.items()}
+    raise UnavailableError(
+        f"{store.root}/{_REMOVED} cannot be read", "its files change all the time", "Try again"
+    )

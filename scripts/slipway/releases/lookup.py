@@ -11,8 +11,7 @@ from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import DamagedError, NotFoundError
 from slipway.records.release_records import Release
-from slipway.records.removed import why_missing
-from slipway.records.store import Records
+from slipway.records.store import Records, why_missing
 from slipway.releases.rollback_rules import Exposure, affected
 
 LATEST = "latest"

@@ -24,8 +24,8 @@ from slipway.iceberg.restoring import missing_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
-from slipway.records.checksums import check_seal
 from slipway.records.run_manifest import Node, RunManifest, Versions
+from slipway.records.store import check_seal
 from slipway.releases.lookup import environment_of, find_run
 from slipway.replay.replay_verdict import (
     ReplayedTable,

@@ -10,9 +10,8 @@ from slipway.counts import plural
 from slipway.errors import SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.tables import Tables
-from slipway.records.basis import BASIS, Basis
 from slipway.records.release_records import Intent
-from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.records.run_manifest import BASIS, Basis, Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.publication import release
 from slipway.runs.decision import RunFacts, decide

@@ -37,8 +37,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     from slipway.environments.profiles import Profile
     from slipway.iceberg.tables import Tables
     from slipway.processes import too_late
-    from slipway.records.checksums import check_seal
-    from slipway.records.store import Records
+    from slipway.records.store import Records, check_seal
     from slipway.releases.candidates import audited
     from slipway.releases.holds import Holds
     from slipway.releases.leases import Leases

@@ -16,19 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.code import versions
-from slipway.code.code_digest import digest_of_code, digest_of_software
+from slipway.code.versions import digest_of_code, digest_of_software
 from slipway.environments.environment import Environment
-from slipway.environments.profiles import Profile
-from slipway.environments.settings_digest import digest_of_settings
+from slipway.environments.profiles import Profile, digest_of_settings
 from slipway.errors import DamagedError, SlipwayError
 from slipway.landing.area import landing_area, listing_digest, nothing_to_land
 from slipway.landing.feeds import read_feeds
 from slipway.names import TableName
-from slipway.records.basis import BASIS, Basis
-from slipway.records.checksums import check_seal
 from slipway.records.record_files import read_record
-from slipway.records.run_manifest import Beginning, RunManifest, outstanding_lines
-from slipway.records.store import Records
+from slipway.records.run_manifest import BASIS, Basis, Beginning, RunManifest, outstanding_lines
+from slipway.records.store import Records, check_seal
 from slipway.runs.repetition import cannot_be_repeated, difference, repeated
 from slipway.secrets import hide
 

@@ -1,6 +1,6 @@
 """Whether a run would find nothing to do, decided before dbt is started: rules without input or output.
 
-A run that dbt was started for, and that found every node unchanged, writes down what that depended on (``records.basis``).
+A run that dbt was started for, and that found every node unchanged, writes down what that depended on (``run_manifest.Basis``).
 While all of it is the same, the next run has the same result. Whatever is not known makes dbt start.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from slipway.environments.environment import Environment
-from slipway.records.basis import Basis
 from slipway.records.run_manifest import (
+    Basis,
     Change,
     Code,
     Freshness,

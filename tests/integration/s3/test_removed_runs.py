@@ -12,8 +12,7 @@ from tests.integration.s3.conftest import READ
 from slipway.environments.environment import Environment, Mode
 from slipway.maintenance.retention import History
 from slipway.maintenance.run_records import apply_forget, find_forgettable
-from slipway.records.removed import removed_runs, stored_run_ids
-from slipway.records.store import Records
+from slipway.records.store import Records, removed_runs, stored_run_ids
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.code import code_digest
-from slipway.code.code_digest import covers, digest_of_code
+from slipway.code import versions
+from slipway.code.versions import covers, digest_of_code
 from slipway.errors import NotFoundError
 
 FILES = (
@@ -102,12 +102,12 @@ def test_an_edited_macro_of_the_installed_package_is_other_software(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "slipway"
-    shutil.copytree(Path(code_digest.__file__).parents[1], package)
-    monkeypatch.setattr(code_digest, "_PACKAGE", package)
-    before = code_digest.digest_of_software()
+    shutil.copytree(Path(versions.__file__).parents[1], package)
+    monkeypatch.setattr(versions, "_PACKAGE", package)
+    before = versions.digest_of_software()
     macro = package / "dbt" / "package" / "macros" / "relations" / "ref.sql"
     text = macro.read_text(encoding="utf-8")
     macro.write_text(f"{text}\n", encoding="utf-8")
-    assert code_digest.digest_of_software() != before
+    assert versions.digest_of_software() != before
     macro.write_text(text, encoding="utf-8")
-    assert code_digest.digest_of_software() == before
+    assert versions.digest_of_software() == before

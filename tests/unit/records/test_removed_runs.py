@@ -14,8 +14,7 @@ from slipway.errors import DamagedError, NotFoundError
 from slipway.maintenance.retention import Damage, History, TableHistory
 from slipway.maintenance.run_records import apply_forget, find_forgettable
 from slipway.records.record_files import SHARED_AGAIN_AFTER
-from slipway.records.removed import note_removed, removed_runs, stored_run_ids
-from slipway.records.store import Records
+from slipway.records.store import Records, note_removed, removed_runs, stored_run_ids
 from slipway.storage.objects import LocalStore
 
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
