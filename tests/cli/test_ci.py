@@ -80,7 +80,7 @@ def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) 
     # unique parcel, not_null kg, unique depot, weights_are_positive
     assert (written["run"]["tests"]["executed"], written["run"]["tests"]["failed"]) == (4, 0)
     assert done.out.startswith("### Slipway: failed, 2 tables differ, 0 declared\n")
-    assert "- tables built: 2" in done.out
+    assert "- built: 2 tables" in done.out
     assert "- tests: 4 executed, 0 failed, 0 warned, 0 not run" in done.out
     assert re.search(r"serving\.depot_weights", done.out)
     assert "### " in done.out.split("\n", 1)[1]  # the comparison follows

@@ -167,7 +167,7 @@ def to_markdown(result: CiResult) -> str:
         "",
         f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
         "",
-        f"- tables built: {sum(node.change.stages for node in result.run.nodes)}",
+        f"- built: {result.run.tables_built}",
         f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
     ]
     pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change is Change.PINNED)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli import figures, options, output
 from slipway.names import TableName
 from slipway.secrets import MASK
 
@@ -120,7 +119,7 @@ def _quoted(name: str) -> str:
 
 
 def _file(location: str) -> str:
-    return "'" + location.removeprefix("file://").replace("'", "''") + "'"
+    return _literal(location.removeprefix("file://"))
 
 
 def _extensions(found: Connection, *, s3: bool) -> list[str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import output
+from slipway.cli import options, output
 from slipway.counts import plural
 
 if TYPE_CHECKING:

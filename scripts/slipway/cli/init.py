@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.render import output
+from slipway.cli import output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.adoption.adopt import Adoption, Step
@@ -80,7 +81,7 @@ def _rows(steps: Sequence[Step]) -> Iterator[tuple[str, str, str]]:
         if step.detail or folders[key] in range(1, _EACH + 1):
             yield step.action, step.name, step.detail
         elif folders[key]:
-            yield step.action, f"{key[0]}/", f"{folders[key]} files"
+            yield step.action, f"{key[0]}/", plural(folders[key], "file")
             folders[key] = 0
 
 
@@ -112,10 +113,11 @@ def _check(folder: Path) -> None:
             output.result(f"\n{one.diff}")
     due = [one for one in shown if one.is_due]
     if not due:
-        output.result(f"{len(found)} files: nothing to do.")
+        output.result(f"{plural(len(found), 'file')}: nothing to do.")
         return
+    verb = "differs" if len(due) == 1 else "differ"
     output.message(
-        f"{len(due)} of {len(found)} files differ from what this version writes. Take over from the lines above what you want; slipway init writes "
-        "a file anew that you delete, and adds lines that are missing."
+        f"{len(due)} of {plural(len(found), 'file')} {verb} from what this version writes. Take over from the lines above what you want; "
+        "slipway init writes a file anew that you delete, and adds lines that are missing."
     )
     raise click.exceptions.Exit(1)

@@ -12,27 +12,27 @@ import sys
 import click
 
 from slipway import __version__
-from slipway.cli.render import output
+from slipway.cli import output
 from slipway.settings import Settings
 
-# name → module; a command's module is imported when it is called, so that --help needs none of them
+# name → module, in which it is ``command`` unless another name stands there; a module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("slipway.cli.init", "Make a dbt project one of Slipway's, or begin a new one."),
     "run": ("slipway.cli.run", "Land new files, build, test, publish and record."),
-    "publish": ("slipway.cli.publish", "Publish a staged run."),
+    "publish": ("slipway.cli.releases:publish", "Publish a staged run."),
     "sql": ("slipway.cli.sql", "Query the published tables."),
     "runs": ("slipway.cli.runs", "List runs."),
-    "replay": ("slipway.cli.replay", "Build an earlier run again, and compare the results."),
+    "replay": ("slipway.cli.comparisons:replay", "Build an earlier run again, and compare the results."),
     "rollback": ("slipway.cli.rollback", "Roll back to an earlier release."),
     "retire": ("slipway.cli.retire", "Remove tables whose models are gone."),
-    "hold": ("slipway.cli.hold", "Show whether a hold is active, or lift it."),
+    "hold": ("slipway.cli.rollback:hold", "Show whether a hold is active, or lift it."),
     "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove orphan files."),
     "releases": ("slipway.cli.releases", "List releases."),
-    "show": ("slipway.cli.show", "Explain a run or a table."),
+    "show": ("slipway.cli.runs:show", "Explain a run or a table."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),
-    "canary": ("slipway.cli.canary", "Build two versions of the code, and compare the results."),
-    "ci": ("slipway.cli.ci", "Build and compare what a pull request changes."),
+    "canary": ("slipway.cli.comparisons:canary", "Build two versions of the code, and compare the results."),
+    "ci": ("slipway.cli.comparisons:ci", "Build and compare what a pull request changes."),
     "site": ("slipway.cli.site", "Build the documentation and lineage site."),
 }
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -46,10 +46,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command's module, which has a ``command`` in it."""
+        """Import the command's module, and take the command from it."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name or "command")
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -107,11 +108,9 @@ def _open_streams() -> None:
 
 def _mask_logs() -> None:
     """Have what libraries log on stderr go through the same masks as messages."""
-    from slipway.cli.render.output import LogHandler
-
     others = [handler for handler in logging.root.handlers if type(handler) is not logging.StreamHandler]
-    if not any(isinstance(handler, LogHandler) for handler in others):
-        others.append(LogHandler())
+    if not any(isinstance(handler, output.LogHandler) for handler in others):
+        others.append(output.LogHandler())
     logging.root.handlers[:] = others
 
 
@@ -141,15 +140,14 @@ def _interrupted(ended: list[int]) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    from slipway.cli.render.output import failure
     from slipway.errors import SlipwayError
 
     if Settings.read().is_debug:
         import traceback
 
-        failure("".join(traceback.format_exception(error)).rstrip())
+        output.failure("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, SlipwayError):
-        failure(f"slipway: {error.line()}")
+        output.failure(f"slipway: {error.line()}")
         return error.exit_code
     done = output.what_is_done()
     before = f"{done}; what comes after it failed: "
@@ -157,16 +155,18 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
         again = "Nothing needs to be done again" if done else "Make room, or write elsewhere, then run again"
-        failure(f"slipway: {cannot} write{where}: {error.strerror}. {again}.")
+        output.failure(f"slipway: {cannot} write{where}: {error.strerror}. {again}.")
         return 5
     if isinstance(error, PermissionError):
         where = error.filename or "a file or folder"
-        failure(
+        output.failure(
             f"slipway: Cannot use {where}: {error.strerror or error}. Check its owner and its permissions."
         )
         return 5
     text = " ".join(str(error).split()) or type(error).__name__
-    failure(f"slipway: {unexpected} {type(error).__name__}: {text}. Run with --debug for the traceback.")
+    output.failure(
+        f"slipway: {unexpected} {type(error).__name__}: {text}. Run with --debug for the traceback."
+    )
     return 70
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli import figures, options, output
 from slipway.counts import plural
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from slipway.cli import output
 from slipway.cli.main import cli
-from slipway.cli.render import output
 
 _HEAD = """\
 # Command line

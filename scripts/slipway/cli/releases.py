@@ -1,4 +1,4 @@
-"""``slipway releases``."""
+"""``slipway releases`` and ``slipway publish``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli import figures, options, output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.records.release_records import Release
@@ -45,9 +45,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 figures.moment(release.published_at),
                 release.run_id,
                 figures.commit(release.code.commit, release.code.dirty),
-                _names(
-                    [name for name, table in release.tables.items() if table.changed], len(release.tables)
-                ),
+                _names(_changed(release), len(release.tables)),
                 _note(release),
             )
             for release in releases
@@ -57,6 +55,10 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     )
     for guarantee in sorted({release.guarantee for release in releases}):
         output.message(f"The catalog guarantees: {guarantee}")
+
+
+def _changed(release: Release) -> list[str]:
+    return sorted(name for name, table in release.tables.items() if table.changed)
 
 
 def _names(tables: list[str], of: int) -> str:
@@ -86,7 +88,7 @@ def _record(release: Release) -> dict[str, Any]:
         "published_at": release.published_at,
         "run_id": release.run_id,
         "target": release.target,
-        "changed": sorted(name for name, table in release.tables.items() if table.changed),
+        "changed": _changed(release),
         "stale": {name: table.stale for name, table in sorted(release.tables.items()) if table.stale},
         "tables": len(release.tables),
         "commit": release.code.commit,
@@ -97,3 +99,36 @@ def _record(release: Release) -> dict[str, Any]:
         "retired": sorted(release.retired),
         "reason": release.reason,
     }
+
+
+@click.command("publish")
+@click.argument("run")
+@options.target
+@click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for runs on the same tables.",
+)
+@options.output("text", "json")
+@options.project_dir
+def publish(run: str, target: str | None, wait: int, output_: str, project_dir: Path | None) -> None:
+    """Publish RUN, a run that passed and was staged: all its tables become current in one step.
+
+    Its gates are checked again: tests, conservation, the age of the sources, and that exactly what was tested is
+    published.
+
+    RUN is a run id, a unique part of one, or latest.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.runs.publish_staged import publish_run
+
+    release = publish_run(find_project(project_dir), target, run, wait)
+    output.done(f"Release {release.number} of run {release.run_id} is published")
+    if output_ == "json":
+        output.as_json(release.model_dump(mode="json"))
+        return
+    tables = plural(len(_changed(release)), "table")
+    output.line(f"Published release {release.number} in {release.target}, {tables} of run {release.run_id}.")

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import output
+from slipway.cli import options, output
 from slipway.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,8 +73,8 @@ def command(
     In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
     is built in a scratch environment.
     """
-    from slipway.cli.render.progress_line import show_progress
-    from slipway.cli.render.run_report import report
+    from slipway.cli.progress_line import show_progress
+    from slipway.cli.run_screen import report
     from slipway.dbt.start import RunOptions, run
     from slipway.environments.profiles import find_project
 

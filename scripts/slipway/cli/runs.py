@@ -1,4 +1,4 @@
-"""``slipway runs``."""
+"""``slipway runs`` and ``slipway show``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import figures, output
+from slipway.cli import figures, options, output
 
 if TYPE_CHECKING:
     from slipway.runs.history import RunLine
@@ -67,3 +66,35 @@ def _cells(run: RunLine) -> list[object]:
         f"{run.seconds:.1f}" if complete else None,
         figures.commit(run.commit, run.dirty) if complete else None,
     ]
+
+
+@click.command("show")
+@click.argument("what", metavar="RUN|TABLE")
+@options.common
+def show(what: str, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """Explain a run, or where a table comes from.
+
+    A run is its id, a unique part of it, or latest. A table is layer.table, or only its name where that is unique.
+    With --output json a run is its run manifest.
+    """
+    from slipway.runs.history import RunDetails, explain, unfinished
+
+    found = explain(project_dir, target, what)
+    for line in unfinished(project_dir, target):
+        output.message(line)
+    if isinstance(found, RunDetails):
+        from slipway.cli import run_screen
+
+        if output_ == "json":
+            output.as_json(run_screen.record(found))
+        else:
+            run_screen.show(found)
+    else:
+        from slipway.cli import table_screen
+
+        for line in found.notes:
+            output.message(line)
+        if output_ == "json":
+            output.as_json(table_screen.record(found))
+        else:
+            table_screen.show(found)

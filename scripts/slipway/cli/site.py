@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from slipway.cli import options
-from slipway.cli.render import output
+from slipway.cli import options, output
 from slipway.counts import plural
 
 

@@ -45,7 +45,7 @@ def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]
     )
     made = conclude(session, done)
     said = [f"{node.table}: {note}" for node in made.nodes for note in node.notes]
-    return [*stale_lines(made), *said, summary_line(made, len(session.candidate.staged))]
+    return [*stale_lines(made), *said, summary_line(made)]
 
 
 def conclude(session: Session, done: Invocation) -> RunManifest:

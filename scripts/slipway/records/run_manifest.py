@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.counts import plural
 from slipway.secrets import one_line
 
 NOTHING_SELECTED = "the selection names no node"
@@ -425,6 +426,13 @@ class RunManifest(Record):
     outcome: Outcome
     reason: str
 
+    @property
+    def tables_built(self) -> str:
+        """How many tables it built, as a sentence says it; those that came to the same rows are told apart."""
+        changes = [node.change for node in self.nodes]
+        built, same = changes.count(Change.BUILT), changes.count(Change.SAME_CONTENT)
+        return plural(built, "table") + (f" and {same:,} with the same content" if same else "")
+
 
 class RemovedRuns(Record):
     """Runs whose records retention removed: id to the day on which it did, ``YYYY-MM-DD``."""
@@ -463,9 +471,8 @@ def outstanding_lines(found: Sequence[Outstanding], printed: Collection[str] = (
     files = [item for item in found if item.feed]
     lines = []
     if files:
-        lines.append(
-            f"outstanding: {len(files)} landed {'file is' if len(files) == 1 else 'files are'} not in raw"
-        )
+        verb = "is" if len(files) == 1 else "are"
+        lines.append(f"outstanding: {plural(len(files), 'landed file')} {verb} not in raw")
         old = [item for item in files if item.path not in printed]
         lines += [f"  {item.path}: {item.reason}" for item in old[:_NAMED]]
         lines += [f"  … and {len(old) - _NAMED} more"] if len(old) > _NAMED else []

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from slipway.counts import plural
 from slipway.errors import SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.tables import Tables
@@ -115,17 +114,12 @@ def stale_lines(manifest: RunManifest) -> list[str]:
     return [f"stale: {node.table}: {node.stale}" for node in manifest.nodes if node.stale]
 
 
-def summary_line(manifest: RunManifest, tables: int) -> str:
-    """What happened to the run, in one line.
-
-    Args:
-        manifest: the run.
-        tables: how many it staged.
-    """
+def summary_line(manifest: RunManifest) -> str:
+    """What happened to the run, in one line."""
     where = f" in scratch environment {manifest.scratch}" if manifest.scratch else ""
     match manifest.outcome:
         case Outcome.PUBLISHED:
-            return f"published release {manifest.release}: {plural(tables, 'table')} of run {manifest.run_id}{where}"
+            return f"published release {manifest.release}: {manifest.tables_built} of run {manifest.run_id}{where}"
         case Outcome.UNCHANGED:
             return f"nothing changed: no release, run {manifest.run_id}{where}"
     return f"not published ({manifest.outcome}): {manifest.reason}; run {manifest.run_id}{where}"

@@ -39,6 +39,11 @@ def commit(value: str | None, dirty: bool | None) -> str:
     return f"{value[:8]}{'*' if dirty else ''}" if value else "none"
 
 
+def code(commit: str, branch: str | None, *, dirty: bool | None) -> str:
+    """A commit with its branch, and whether the work tree had changes that are not in it."""
+    return f"{commit}{f' on {branch}' if branch else ''}{', with uncommitted changes' if dirty else ''}"
+
+
 def one_line(text: str, length: int = 200) -> str:
     """Text on one line, cut where it is long."""
     flat = " ".join(text.split())

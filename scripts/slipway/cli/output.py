@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, time
 from typing import IO, Any, TypeVar
@@ -128,6 +128,12 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one."""
         failure(f"{record.levelname}:{record.name}:{record.getMessage()}")
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print what is known of one thing, a line each under its name."""
+    for name, value in pairs:
+        line(f"  {name:<9}  {value}")
 
 
 def width() -> int | None:

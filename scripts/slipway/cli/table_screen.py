@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from slipway.cli.render import figures, output
+from slipway.cli import figures, output
 from slipway.counts import plural
 from slipway.records.run_manifest import Status
 from slipway.runs.origin import UNVERSIONED
@@ -25,8 +25,7 @@ def show(origin: TableOrigin) -> None:
     source = origin.sources[0]
     rows, files = plural(source.rows or 0, "row"), plural(source.files or 0, "file")
     output.line(f"{origin.table} in {origin.target}: {rows} in {files}, {figures.size(source.bytes_total)}")
-    for name, value in _circumstances(origin, source):
-        output.line(f"  {name:<9}  {value}")
+    output.fields(_circumstances(origin, source))
     output.result("")
     output.table(_HEADERS, list(_tree(origin)), right=("rows", "snapshot"), optional=_OPTIONAL)
     _files(origin)
@@ -53,29 +52,22 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
     if origin.release is None:
         yield "release", "none: it is written outside releases"
     else:
-        same = (
-            ""
-            if origin.release == origin.latest_release
-            else f", the same up to release {origin.latest_release}"
-        )
+        is_latest = origin.release == origin.latest_release
+        same = "" if is_latest else f", the same up to release {origin.latest_release}"
         yield "release", f"{origin.release}, published {figures.moment(origin.released_at)} UTC{same}"
-    made = origin.runs.get(source.run_id or "")
-    if made:
-        branch = f" on {made.branch}" if made.branch else ""
+    if made := origin.runs.get(source.run_id or ""):
         yield "run", made.run_id
         yield "by", f"{made.who} on {made.host}: {' '.join(made.command)}"
-        dirty = ", with uncommitted changes" if made.dirty and made.commit else ""
-        yield "commit", f"{made.commit or 'none'}{branch}{dirty}"
+        dirty = made.dirty and bool(made.commit)
+        yield "commit", figures.code(made.commit or "none", made.branch, dirty=dirty)
     else:
         yield "run", source.run_id or "unknown: another tool wrote it"
     if origin.stale:
         yield "stale", origin.stale
     elif len(origin.made_by) > 1:
         yield "made by", f"{len(origin.made_by)} definitions, which is intended: {origin.kept}"
-    yield (
-        "snapshot",
-        f"{source.version}, written {figures.moment(source.written_at)} UTC ({source.operation})",
-    )
+    written = figures.moment(source.written_at)
+    yield "snapshot", f"{source.version}, written {written} UTC ({source.operation})"
     yield "metadata", origin.metadata_location
 
 
@@ -87,20 +79,12 @@ def _tree(origin: TableOrigin) -> Iterator[tuple[str, ...]]:
 
     def rows(key: tuple[str, str], depth: int) -> Iterator[tuple[str, ...]]:
         source, name = known[key], "  " * depth + key[0]
-        if key[0] in landed:
-            files = landed[key[0]]
+        if files := landed.get(key[0]):
             yield name, figures.number(files.rows), "", "", "", plural(files.files, "file")
             return
-        made = origin.runs.get(source.run_id or "")
+        made, note = origin.runs.get(source.run_id or ""), _note(source, repeated=key in listed)
         commit = figures.commit(made.commit, made.dirty) if made else ""
-        yield (
-            name,
-            figures.number(source.rows),
-            key[1],
-            source.run_id or "",
-            commit,
-            _note(source, repeated=key in listed),
-        )
+        yield name, figures.number(source.rows), key[1], source.run_id or "", commit, note
         if key not in listed:
             listed.add(key)
             for item in sorted(source.inputs.items(), key=lambda item: figures.by_layer(item[0])):
@@ -140,15 +124,11 @@ def _tests(tested: list[Tested]) -> None:
         carried = sum(test.carried for test in run.tests)
         parts = [f"{count} {status}" for status, count in sorted(counted.items())]
         parts += [f"{carried} of them carried"] if carried else []
-        which = (
-            "tests in the run that wrote it" if number == 0 else f"tests in run {run.run_id} ({run.outcome})"
-        )
+        which = f"tests in run {run.run_id} ({run.outcome})" if number else "tests in the run that wrote it"
         output.line(f"\n{which}: {', '.join(parts)}")
         for test in sorted(run.tests, key=lambda test: (test.status is Status.PASS, test.unique_id)):
-            if number == 0 or test.status is not Status.PASS:
-                why = (
-                    f": {figures.one_line(test.message)}"
-                    if test.message and test.status is not Status.PASS
-                    else ""
-                )
+            if test.status is not Status.PASS:
+                why = f": {figures.one_line(test.message)}" if test.message else ""
                 output.line(f"  {test.status}  {test.name}{why}")
+            elif number == 0:
+                output.line(f"  {test.status}  {test.name}")

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.cli.render import output, tabular
+from slipway.cli import output
+from slipway.cli import sql as tabular
 from slipway.query.queries import Column, QueryResult
 from slipway.releases.cut import Cut
 

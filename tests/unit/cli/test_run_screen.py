@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.cli.render import run_report
+from slipway.cli import run_screen
 from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status
 
 
@@ -28,7 +28,7 @@ def test_it_suggests_a_served_table_that_was_built(changes: dict[str, Change], s
     ]
     given: dict[str, Any] = {"run_id": "r", "outcome": Outcome.PUBLISHED, "scratch": None, "nodes": nodes}
     manifest = RunManifest.model_construct(**given)
-    steps = run_report._next_steps(manifest, " --target lake", "slipway")
+    steps = run_screen._next_steps(manifest, " --target lake", "slipway")
     assert [step for step in steps if " show " in step] == (
         [f"  slipway show {suggested} --target lake"] if suggested else []
     )

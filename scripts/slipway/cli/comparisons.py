@@ -1,0 +1,138 @@
+"""``slipway canary``, ``slipway ci`` and ``slipway replay``: builds in scratch environments, and how they compare."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+
+if TYPE_CHECKING:
+    from slipway.replay.replay_verdict import ReplayReport
+
+
+@click.command("canary")
+@options.target
+@click.option("--base", metavar="REF", help="Git ref to compare with. [default: where this branch left main]")
+@options.variables
+@options.selection
+@click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
+@options.output_dir("Where canary.json and canary.md go.")
+@options.output("text", "json", "markdown")
+@options.project_dir
+def canary(
+    target: str | None,
+    base: str | None,
+    vars_: str | None,
+    select: tuple[str, ...],
+    keep: bool,
+    output_dir: Path | None,
+    output_: str,
+    project_dir: Path | None,
+) -> None:
+    """Build two versions of the code on the same pinned inputs and slice, and compare every table by key.
+
+    Exit code 1 when anything differs that the models do not declare as expected.
+    """
+    from slipway.canary.two_versions import canary as compare_versions
+    from slipway.comparison.report import to_dict, to_markdown, to_text
+    from slipway.environments.profiles import find_project
+
+    project, variables = find_project(project_dir), options.parse_vars(vars_)
+    if output_dir:
+        options.made(output_dir)
+    report, kept = compare_versions(project, target, base, variables, select, output.message, keep=keep)
+    described, markdown = to_dict(report), to_markdown(report)
+    if output_dir:
+        _write(output_dir, "canary", described, markdown)
+        output.message(f"Wrote {output_dir / 'canary'}.json and .md.")
+    if output_ == "json":
+        output.as_json(described)
+    else:
+        output.result(markdown if output_ == "markdown" else to_text(report))
+    if kept:
+        output.message(f"Kept the scratch environments in {kept}.")
+    _end(passed=report.passed)
+
+
+@click.command("ci")
+@options.target
+@options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
+@options.project_dir
+def ci(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
+    """Build what a change touches, test it, and compare it with what the target has published.
+
+    Selects what a run would build again, and state:modified, with everything downstream; defers everything
+    else to the tables of the target's last release, builds in a throw-away environment, and writes the Markdown
+    for the pull request. Exit code 1 when something fails or differs undeclared.
+    """
+    from slipway.ci.slim_ci import ci as compare_change
+    from slipway.ci.slim_ci import to_markdown
+    from slipway.cli.progress_line import show_progress
+    from slipway.environments.profiles import find_project
+
+    options.made(output_dir)
+    with show_progress() as show:
+        result = compare_change(find_project(project_dir), target, show)
+    text = to_markdown(result)
+    parts = {"run": result.run, "comparison": result.report, "against": result.against}
+    described = {
+        "passed": result.passed,
+        "stale": dict(result.stale),
+        "kept": dict(result.kept),
+        **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},
+    }
+    _write(output_dir, "ci", described, text)
+    output.result(text)
+    output.message(f"Wrote {output_dir / 'ci.md'} and ci.json.")
+    _end(passed=result.passed)
+
+
+@click.command("replay")
+@click.argument("run")
+@options.common
+def replay(run: str, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """Build RUN again at its commit from the inputs that it recorded, and compare every table.
+
+    RUN is a run id, a unique part of one, or latest. It is built in a scratch environment that is removed
+    afterwards; nothing is published. Exit code 1 when a table diverged or an input expired.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.replay.rebuild import replay as build_again
+
+    report = build_again(find_project(project_dir), target, run, output.message)
+    if output_ == "json":
+        output.as_json({**report.model_dump(mode="json"), "passed": report.passed})
+    else:
+        _show(report)
+    _end(passed=report.passed)
+
+
+def _write(output_dir: Path, name: str, described: dict[str, Any], markdown: str) -> None:
+    (output_dir / f"{name}.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    (output_dir / f"{name}.md").write_text(markdown, encoding="utf-8")
+
+
+def _show(report: ReplayReport) -> None:
+    output.table(
+        ("table", "verdict", "rows", "why"),
+        [
+            (found.table, str(found.verdict), figures.number(found.rows), found.why)
+            for found in sorted(report.tables, key=lambda found: figures.by_layer(found.table))
+        ],
+        right=("rows",),
+    )
+    for difference in report.differences:
+        output.line(f"not the same around it: {difference}")
+    counts = Counter(str(found.verdict) for found in report.tables)
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+    output.line(f"Replay of run {report.run_id} at {report.commit[:12]}: {verdicts or 'it built no table'}.")
+
+
+def _end(*, passed: bool) -> None:
+    if not passed:
+        raise click.exceptions.Exit(1)
