@@ -23,9 +23,10 @@ class Added:
 
 
 @dataclass(frozen=True)
-class _Insertion:
-    line: int
-    text: str
+class OneLine:
+    """A mapping that is written in one line, and not looked into."""
+
+    mapping: Mapping[str, Any]
 
 
 def add(text: str, wanted: Mapping[str, Any]) -> Added:
@@ -43,24 +44,17 @@ def add(text: str, wanted: Mapping[str, Any]) -> Added:
         return Added(_appended(text, wanted), {})
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         return Added(text, dict(wanted))
-    insertions: list[_Insertion] = []
+    insertions: list[tuple[int, str]] = []
     left = _walk(root, wanted, insertions)
-    end = {key: value for key, value in wanted.items() if _find(root, key) is None}
     lines = text.splitlines(keepends=True)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    for one in sorted(insertions, key=lambda one: one.line, reverse=True):
-        if not lines[one.line].endswith("\n"):
-            lines[one.line] += newline
-        lines.insert(one.line + 1, one.text.replace("\n", newline))
+    for at, block in sorted(insertions, reverse=True):
+        lines[at] = whole_lines(lines[at], text)
+        lines.insert(at + 1, block.replace("\n", newline(text)))
+    end = {key: value for key, value in wanted.items() if _find(root, key) is None}
     changed = _appended("".join(lines), end)
     if yaml.safe_load(changed) != _merged(yaml.safe_load(text), _without(wanted, left)):
         return Added(text, dict(wanted))  # an alias or a second document leads elsewhere
     return Added(changed, left)
-
-
-def missing(text: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of what is wanted that a text does not have."""
-    return _lacking(yaml.safe_load(text) or {}, wanted)
 
 
 def as_yaml(value: Mapping[str, Any], indent: int = 0) -> str:
@@ -68,67 +62,70 @@ def as_yaml(value: Mapping[str, Any], indent: int = 0) -> str:
     return "".join(f"{' ' * indent}{line}\n" for line in _lines(value))
 
 
+def newline(text: str) -> str:
+    """The end of a line in a text."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def whole_lines(lines: str, text: str) -> str:
+    """Lines of a text, the last of which has an end, too."""
+    return lines if not lines or lines.endswith("\n") else lines + newline(text)
+
+
 def _lines(value: Mapping[str, Any]) -> Iterator[str]:
     for key, item in value.items():
-        name = _flow(key)
-        if isinstance(item, Mapping) and not isinstance(item, OneLine):
-            yield f"{name}:"
+        if isinstance(item, Mapping):
+            yield f"{_flow(key)}:"
             yield from (f"  {line}" for line in _lines(item))
         else:
-            yield f"{name}: {_flow(item)}"
-
-
-class OneLine(dict[str, Any]):
-    """A mapping that is written in one line, and not looked into."""
+            yield f"{_flow(key)}: {_flow(_plain(item))}"
 
 
 def _flow(value: object) -> str:
-    plain = dict(value) if isinstance(value, OneLine) else value
-    dumped = yaml.safe_dump(plain, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
+    dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
     return dumped.removesuffix("\n").removesuffix("\n...")
 
 
-def _walk(node: yaml.MappingNode, wanted: Mapping[str, Any], insertions: list[_Insertion]) -> dict[str, Any]:
+def _walk(
+    node: yaml.MappingNode, wanted: Mapping[str, Any], insertions: list[tuple[int, str]]
+) -> dict[str, Any]:
     """Note what goes below the keys that are there; returns what cannot."""
     left: dict[str, Any] = {}
     for key, value in wanted.items():
         found = _find(node, key)
-        if found is None or not isinstance(value, Mapping) or isinstance(value, OneLine):
+        if found is None or not isinstance(value, Mapping):
             continue
         name, child = found
+        at = name.start_mark.line
         if isinstance(child, yaml.MappingNode) and not child.flow_style:
-            lacking = {one: item for one, item in value.items() if _find(child, one) is None}
-            if lacking:
-                insertions.append(_Insertion(name.start_mark.line, as_yaml(lacking, child.start_mark.column)))
-            if below := _walk(child, value, insertions):
-                left[key] = below
-        elif isinstance(child, yaml.ScalarNode) and not child.value:
-            indent = name.start_mark.column + 2
-            insertions.append(_Insertion(name.start_mark.line, as_yaml(value, indent)))
+            if lacking := {one: item for one, item in value.items() if _find(child, one) is None}:
+                insertions.append((at, as_yaml(lacking, child.start_mark.column)))
+            below = _walk(child, value, insertions)
         elif isinstance(child, yaml.MappingNode):
-            if lacking := _lacking(yaml.safe_load(yaml.serialize(child)) or {}, value):
-                left[key] = lacking
+            below = _lacking(yaml.safe_load(yaml.serialize(child)) or {}, value)
+        elif isinstance(child, yaml.ScalarNode) and not child.value:
+            insertions.append((at, as_yaml(value, name.start_mark.column + 2)))
+            below = {}
         else:
-            left[key] = value
+            below = dict(value)
+        if below:
+            left[key] = below
     return left
 
 
 def _find(node: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-    for name, child in node.value:
-        if isinstance(name.value, str) and name.value.lstrip("+") == key.lstrip("+"):
-            return name, child
-    return None
+    return next(((name, child) for name, child in node.value if _is(name.value, key)), None)
+
+
+def _is(name: object, key: str) -> bool:
+    return isinstance(name, str) and name.lstrip("+") == key.lstrip("+")
 
 
 def _appended(text: str, wanted: Mapping[str, Any]) -> str:
     if not wanted:
         return text
-    newline = "\r\n" if "\r\n" in text else "\n"
-    before = text if not text or text.endswith("\n") else text + newline
-    blocks = [as_yaml({key: value}) for key, value in wanted.items()]
-    return before + "".join(f"\n{block}" for block in blocks).lstrip("\n" if not text else "").replace(
-        "\n", newline
-    )
+    blocks = "".join(f"\n{as_yaml({key: value})}" for key, value in wanted.items())
+    return whole_lines(text, text) + (blocks if text else blocks.lstrip("\n")).replace("\n", newline(text))
 
 
 def _lacking(there: object, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,20 +133,12 @@ def _lacking(there: object, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return dict(wanted)
     found: dict[str, Any] = {}
     for key, value in wanted.items():
-        name = next((one for one in _keys(there) if one.lstrip("+") == key.lstrip("+")), None)
+        name = next((one for one in there if _is(one, key)), None)
         if name is None:
             found[key] = value
-        elif (
-            isinstance(value, Mapping)
-            and not isinstance(value, OneLine)
-            and (below := _lacking(there[name], value))
-        ):
+        elif isinstance(value, Mapping) and (below := _lacking(there[name], value)):
             found[key] = below
     return found
-
-
-def _keys(there: object) -> list[str]:
-    return [key for key in there if isinstance(key, str)] if isinstance(there, Mapping) else []
 
 
 def _merged(there: object, wanted: Mapping[str, Any]) -> object:
@@ -158,18 +147,16 @@ def _merged(there: object, wanted: Mapping[str, Any]) -> object:
         return there
     found = dict(there or {})
     for key, value in wanted.items():
-        name = next((one for one in _keys(found) if one.lstrip("+") == key.lstrip("+")), None)
-        if name is None:
-            found[key] = (
-                dict(value)
-                if isinstance(value, OneLine)
-                else _merged(None, value)
-                if isinstance(value, Mapping)
-                else value
-            )
-        elif isinstance(value, Mapping) and not isinstance(value, OneLine):
-            found[name] = _merged(found[name], value)
+        name = next((one for one in found if _is(one, key)), key)
+        if isinstance(value, Mapping):
+            found[name] = _merged(found.get(name), value)
+        else:
+            found.setdefault(name, _plain(value))
     return found
+
+
+def _plain(value: object) -> object:
+    return dict(value.mapping) if isinstance(value, OneLine) else value
 
 
 def _without(wanted: Mapping[str, Any], left: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""``slipway init``: plan what a folder lacks to be a project of Slipway's, and write it; nothing that is there is overwritten."""
+"""``slipway init``: plan what a folder lacks to be a project of Slipway's, and write it; nothing that is there is overwritten.
+
+With ``--check``: which of the files that it wrote this version would write otherwise, and which the project changed.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,23 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
 from slipway import __version__
-from slipway.adoption import written
-from slipway.adoption.additions import OneLine, add, as_yaml
+from slipway.adoption.additions import OneLine, add, as_yaml, newline, whole_lines
 from slipway.adoption.generated import (
     IGNORED,
+    RECORD,
     REQUIREMENTS,
     WORKFLOW,
     Facts,
+    Written,
+    WrittenFile,
+    digest,
     example_files,
     project_files,
     project_name,
+    read_record,
     starter_files,
 )
+from slipway.counts import plural
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, NotFoundError
 
@@ -86,7 +94,6 @@ class Adoption:
     Args:
         folder: of the project.
         steps: a file each, in the order in which they are written.
-        record: of what is written by then.
         target: for the first run.
         is_default: whether a run uses this target without being told.
         notes: what the reader should know, a sentence each.
@@ -95,7 +102,6 @@ class Adoption:
 
     folder: Path
     steps: list[Step]
-    record: written.Written
     target: str
     is_default: bool
     notes: list[str] = field(default_factory=list)
@@ -122,7 +128,7 @@ def plan(folder: Path, *, with_example: bool = False) -> Adoption:
             "a project in a project is not found by dbt",
             f"Run slipway init {around}, or name a folder elsewhere",
         )
-    record = written.read(folder) or written.Written()
+    record = read_record(folder) or Written()
     if with_example and is_project and not record.is_example:
         raise ConfigError(
             f"The example does not go into {folder}",
@@ -165,7 +171,7 @@ def described(folder: Path, name: str) -> dict[str, Any]:
     return dict(found or {})
 
 
-def facts_of(folder: Path, record: written.Written) -> Facts:
+def facts_of(folder: Path, record: Written) -> Facts:
     """What differs between projects, of one that is there or of a new one."""
     project = described(folder, PROJECT)
     if record.is_example:
@@ -178,7 +184,7 @@ def facts_of(folder: Path, record: written.Written) -> Facts:
 class _Plan:
     """Steps and what is noted on the way."""
 
-    def __init__(self, folder: Path, record: written.Written, *, is_project: bool) -> None:
+    def __init__(self, folder: Path, record: Written, *, is_project: bool) -> None:
         self._folder, self._record, self._is_project = folder, record, is_project
         self._steps: list[Step] = []
         self._notes: list[str] = []
@@ -190,7 +196,7 @@ class _Plan:
         query = ""
         if not self._is_project and not (self._folder / "models").exists():
             for name, content in starter_files(facts_of(self._folder, self._record)).items():
-                self._sample(name, content)
+                self._whole(name, content, is_ours=False)
             query = "select * from serving.daily_rides order by ridden_on, station"
         return self._finish(query)
 
@@ -202,14 +208,14 @@ class _Plan:
         return self._finish("")
 
     def _finish(self, query: str) -> Adoption:
-        self._profiles()
+        writes_profiles = self._profiles()
         facts = facts_of(self._folder, self._record.model_copy(update={"target": self._target}))
         texts = project_files(facts)
         if self._record.is_example:
             texts[PROJECT] = example_files()[PROJECT]
         self._ignores(texts[IGNORED])
         self._requires(texts[REQUIREMENTS])
-        if self._writes_profiles:
+        if writes_profiles:
             self._whole(PROFILES, texts[PROFILES])
         self._whole(WORKFLOW, texts[WORKFLOW])
         if self._is_project and PROJECT not in self._files and not self._is_same(PROJECT, texts[PROJECT]):
@@ -219,19 +225,21 @@ class _Plan:
         record = self._record.model_copy(
             update={"target": self._target, "files": dict(sorted(self._files.items()))}
         )
-        content = written.text_of(record).encode()
-        if not self._is_same(written.NAME, content):
-            there = (self._folder / written.NAME).exists()
+        content = (
+            f"{record.model_dump_json(indent=2)}\n".encode()
+        )  # a line for each file, so that branches merge
+        if not self._is_same(RECORD, content):
+            there = (self._folder / RECORD).exists()
             action = Action.ADDED if there else Action.WRITTEN
-            self._steps.append(Step(written.NAME, action, "what init wrote; commit it", content))
-        return Adoption(self._folder, self._steps, record, self._target, self._is_default, self._notes, query)
+            self._steps.append(Step(RECORD, action, "what init wrote; commit it", content))
+        return Adoption(self._folder, self._steps, self._target, self._is_default, self._notes, query)
 
     def _is_same(self, name: str, content: bytes) -> bool:
         path = self._folder / name
-        return path.is_file() and written.digest(path.read_bytes()) == written.digest(content)
+        return path.is_file() and digest(path.read_bytes()) == digest(content)
 
-    def _whole(self, name: str, content: bytes) -> None:
-        """A file that is written as a whole where there is none."""
+    def _whole(self, name: str, content: bytes, *, is_ours: bool = True) -> None:
+        """A file that is written as a whole where there is none; one to begin with is the project's own from then on."""
         if not (self._folder / name).exists():
             self._steps.append(Step(name, Action.WRITTEN, content=content))
         elif self._is_same(name, content):
@@ -240,15 +248,8 @@ class _Plan:
             self._steps.append(Step(name, Action.KEPT, "it is there already"))
             return
         known = self._files.get(name)
-        if known is None or known.sha256 != written.digest(content):
-            self._files[name] = written.WrittenFile(version=__version__, sha256=written.digest(content))
-
-    def _sample(self, name: str, content: bytes) -> None:
-        """A file to begin with, which is the project's own from then on."""
-        if (self._folder / name).exists():
-            self._steps.append(Step(name, Action.KEPT, "it is there already"))
-        else:
-            self._steps.append(Step(name, Action.WRITTEN, content=content))
+        if is_ours and (known is None or known.sha256 != digest(content)):
+            self._files[name] = WrittenFile(version=__version__, sha256=digest(content))
 
     def _ignores(self, content: bytes) -> None:
         """Lines that .gitignore lacks; one with other slashes means the same here."""
@@ -287,9 +288,8 @@ class _Plan:
             self._steps.append(Step(name, Action.KEPT, "it has what is needed"))
             return
         text = self._text(name)
-        newline = "\r\n" if "\r\n" in text else "\n"
-        before = text if not text or text.endswith("\n") else text + newline
-        self._add(name, text, before + "".join(line + newline for line in lines))
+        added = "".join(line + newline(text) for line in lines)
+        self._add(name, text, whole_lines(text, text) + added)
 
     def _extend(self, name: str, wanted: Mapping[str, Any], what: str) -> None:
         """A YAML file that lacks some keys."""
@@ -303,16 +303,12 @@ class _Plan:
             self._steps.append(Step(name, Action.KEPT, "it has what is needed"))
 
     def _add(self, name: str, before: str, after: str) -> None:
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
-        shown = "".join(f"{line}\n" for line in lines)
-        added = len(after.splitlines()) - len(before.splitlines())
+        added = plural(len(after.splitlines()) - len(before.splitlines()), "line")
         content = after.encode("utf-8", errors="surrogateescape")
-        self._steps.append(Step(name, Action.ADDED, f"{added} line{'s' * (added > 1)}", content, shown))
+        self._steps.append(Step(name, Action.ADDED, added, content, _diff(before, after, name, name)))
 
-    _writes_profiles = True
-
-    def _profiles(self) -> None:
-        """The profile's target: one that is there, one that is added, or a new profiles.yml."""
+    def _profiles(self) -> bool:
+        """The profile's target: one that is there or is added, or else profiles.yml is to be written as a whole."""
         given = os.environ.get("DBT_PROFILES_DIR")
         place = Path(given).expanduser().absolute() if given else self._folder
         if not (place / PROFILES).is_file():
@@ -323,24 +319,23 @@ class _Plan:
                     "Unset it, or create that file with your profile first",
                 )
             self._note_of_the_users()
-            return
+            return True
         facts = facts_of(self._folder, self._record)
         if place == self._folder and (
             PROFILES in self._files or self._is_same(PROFILES, project_files(facts)[PROFILES])
         ):
-            return
+            return True
         profile = described(place, PROFILES).get(facts.profile) or {}
         outputs = profile.get("outputs") or {}
         default = str(profile.get("target", "dev"))
         ours = [name for name, output in outputs.items() if (output or {}).get("type") == ADAPTER]
-        self._writes_profiles = False
         shown = PROFILES if place == self._folder else str(place / PROFILES)
         if ours:
             words = re.findall(r"\w+", default)
             self._target = next((name for name in ours if name in words), ours[0])
             self._is_default = self._target in words
             self._steps.append(Step(shown, Action.KEPT, f"it has the target {self._target}"))
-            return
+            return False
         self._target = next(name for name in _TARGETS if name not in outputs)
         self._is_default = not outputs
         output = _output(self._target, outputs.get(default) or {}, facts.landing)
@@ -353,6 +348,7 @@ class _Plan:
             self._steps.append(
                 Step(shown, Action.BY_HAND, f"the target {self._target}", shown=as_yaml(wanted))
             )
+        return False
 
     def _note_of_the_users(self) -> None:
         home = Path("~").expanduser() / ".dbt"
@@ -377,15 +373,19 @@ def _wanted(folder: Path, facts: Facts) -> dict[str, Any]:
     project = described(folder, PROJECT)
     wanted: dict[str, Any] = {} if project.get("profile") else {"profile": facts.profile}
     wanted["flags"] = {"skip_nodes_if_on_run_start_fails": True}
-    models = dict(_layers(folder, project))
     there = project.get("models") or {}
     own = there.get(facts.name) or {}
-    if (
-        _schema(own) in (None, "curated")
-        and not _schema(there)
-        and not _all_have_layers(folder, project, own)
-    ):
-        wanted["models"] = {facts.name: {"+schema": "curated", **models}}
+    places = [folder / name for name in project.get("model-paths") or ["models"]]
+    models = sorted(path for place in places if place.is_dir() for path in place.iterdir())
+    # a layer for every folder of models, and no model outside of them
+    given = [
+        path.is_dir() and _schema(own.get(path.name))
+        for path in models
+        if path.is_dir() or path.suffix in (".sql", ".py")
+    ]
+    is_given = bool(given) and all(given)
+    if _schema(own) in (None, "curated") and not _schema(there) and not is_given:
+        wanted["models"] = {facts.name: {"+schema": "curated", **dict(_layers(models))}}
     for kind, paths in (("seeds", "seed-paths"), ("snapshots", "snapshot-paths")):
         there = project.get(kind) or {}
         used = any((folder / name).is_dir() for name in project.get(paths) or [kind])
@@ -394,25 +394,12 @@ def _wanted(folder: Path, facts: Facts) -> dict[str, Any]:
     return wanted
 
 
-def _all_have_layers(folder: Path, project: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    """Whether every folder of models is given a layer of its own, and no model is outside of them."""
-    found = [
-        path
-        for place in project.get("model-paths") or ["models"]
-        if (folder / place).is_dir()
-        for path in (folder / place).iterdir()
-        if path.is_dir() or path.suffix in (".sql", ".py")
-    ]
-    return bool(found) and all(path.is_dir() and _schema(own.get(path.name)) for path in found)
-
-
-def _layers(folder: Path, project: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+def _layers(models: list[Path]) -> Iterator[tuple[str, dict[str, str]]]:
     """Folders of models whose names say which layer they are."""
-    for place in project.get("model-paths") or ["models"]:
-        for path in sorted((folder / place).iterdir()) if (folder / place).is_dir() else []:
-            layer = "serving" if path.name in _PUBLIC else path.name if path.name in _LAYERS else None
-            if path.is_dir() and layer:
-                yield path.name, {"+schema": layer}
+    for path in models:
+        layer = "serving" if path.name in _PUBLIC else path.name if path.name in _LAYERS else None
+        if path.is_dir() and layer:
+            yield path.name, {"+schema": layer}
 
 
 def _schema(config: object) -> object:
@@ -452,3 +439,103 @@ def _mask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+class State(StrEnum):
+    """How a file stands to what this version writes."""
+
+    SAME = "same"
+    YOURS = "you changed it"
+    VERSION = "this version writes it differently"
+    BOTH = "you changed it, and this version writes it differently"
+    MISSING = "it is not there"
+    LACKING = "it lacks lines"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that init wrote, or adds lines to.
+
+    Args:
+        name: in the project.
+        state: how it stands.
+        version: of Slipway that wrote it; empty where none did.
+        diff: from what is there to what this version writes.
+    """
+
+    name: str
+    state: State
+    version: str = ""
+    diff: str = ""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to do about it."""
+        return self.state not in (State.SAME, State.YOURS)
+
+
+def check(folder: Path) -> list[Difference]:
+    """Every file that init writes or adds to, in order of their names.
+
+    Raises:
+        NotFoundError: init has written nothing in this folder.
+        DamagedError: the record of what it wrote is damaged.
+    """
+    folder = folder.resolve()
+    record = read_record(folder)
+    if record is None:
+        raise NotFoundError(
+            f"{folder / RECORD} is not there",
+            "slipway init has written nothing in this folder",
+            "Run slipway init",
+        )
+    found = [*_of_steps(folder), *_of_record(folder, record)]
+    return sorted(found, key=lambda one: one.name)
+
+
+def _of_steps(folder: Path) -> Iterator[Difference]:
+    """What another ``slipway init`` would write, add or ask for."""
+    for step in plan(folder).steps:
+        if step.name == RECORD or step.action is Action.KEPT:
+            continue
+        yield Difference(
+            step.name,
+            State.MISSING if step.action is Action.WRITTEN else State.LACKING,
+            diff=step.shown,
+        )
+
+
+def _of_record(folder: Path, record: Written) -> Iterator[Difference]:
+    """Files that were written as a whole, and are still there."""
+    now = project_files(facts_of(folder, record))
+    if record.is_example:
+        now |= example_files()
+    for name, was in record.files.items():
+        path = folder / name
+        if not path.is_file() or name not in now:
+            continue
+        here = path.read_bytes()
+        state = _state(digest(here), was.sha256, digest(now[name]))
+        diff = (
+            _diff(_text(here), _text(now[name]), name, f"{name} of this version")
+            if state in (State.VERSION, State.BOTH)
+            else ""
+        )
+        yield Difference(name, state, was.version, diff)
+
+
+def _state(here: str, was: str, now: str) -> State:
+    if here == now:
+        return State.SAME
+    if here == was:
+        return State.VERSION
+    return State.YOURS if was == now else State.BOTH
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", errors="replace")
+
+
+def _diff(before: str, after: str, name: str, other: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, other, lineterm="")
+    return "".join(f"{line}\n" for line in lines)

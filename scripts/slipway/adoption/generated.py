@@ -1,7 +1,12 @@
-"""The files that a project gets, as texts: from ``templates``, and for the example from the repository's own files."""
+"""The files that ``slipway init`` writes, and the record of them.
+
+They come from ``templates``, and for the example from the repository's own files. By the record a later version tells its own changes
+from those of the project.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -9,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway import __version__
+from slipway.errors import DamagedError
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _BUNDLED = Path(__file__).parent / "example"
 _CHECKOUT = Path(__file__).parents[3]
 IGNORED, REQUIREMENTS, WORKFLOW = ".gitignore", "requirements.txt", ".github/workflows/slipway.yml"
+RECORD = ".slipway-init.json"
 _NAMES = {"gitignore.txt": IGNORED, "workflow.yml": WORKFLOW}
 
 
@@ -93,3 +101,58 @@ def _rendered(folder: str, facts: Facts) -> Iterator[tuple[str, bytes]]:
             text = path.read_text(encoding="utf-8")
             rendered = given.from_string(text).render(vars(facts), version=__version__)
             yield path.relative_to(_TEMPLATES / folder).as_posix(), rendered.encode()
+
+
+class WrittenFile(BaseModel):
+    """A file as it was written.
+
+    Args:
+        version: of Slipway.
+        sha256: of the content.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    version: str
+    sha256: str
+
+
+class Written(BaseModel):
+    """What ``slipway init`` wrote in a project; committed with it.
+
+    Args:
+        target: the target that stands for this machine.
+        is_example: whether the bundled example was asked for.
+        files: by their names in the project.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    target: str = "dev"
+    is_example: bool = False
+    files: dict[str, WrittenFile] = Field(default_factory=dict)
+
+
+def digest(content: bytes) -> str:
+    """Of a file's content, with the ends of lines that Git may have given it taken for one and the same."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def read_record(folder: Path) -> Written | None:
+    """The record of a project; None where nothing was written.
+
+    Raises:
+        DamagedError: it is no such record.
+    """
+    path = folder / RECORD
+    try:
+        return Written.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DamagedError(
+            f"{path} is damaged",
+            str(first["msg"]),
+            "Restore it from the repository, or delete it: then init knows of no file that it wrote",
+        ) from None

@@ -98,7 +98,7 @@ def _next(adoption: Adoption, folder: Path) -> None:
 
 
 def _check(folder: Path) -> None:
-    from slipway.adoption.compare_files import State, check
+    from slipway.adoption.adopt import State, check
 
     found = check(folder)
     shown = [one for one in found if one.state is not State.SAME]

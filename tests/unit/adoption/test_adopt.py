@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from slipway import __version__
-from slipway.adoption import adopt, compare_files, generated
-from slipway.adoption.adopt import Action, Adoption, apply, plan
-from slipway.adoption.compare_files import State, check
+from slipway.adoption import adopt, generated
+from slipway.adoption.adopt import Action, Adoption, State, apply, check, plan
 from slipway.errors import ConfigError, DamagedError, NotFoundError
 
 BAKERY = Path(__file__).parents[2] / "cli" / "bakery"
@@ -186,7 +185,7 @@ def test_an_interrupted_init_goes_on(tmp_path: Path) -> None:
     for count in range(1, len(adoption.steps)):
         folder = tmp_path / str(count) / "shop"
         begun = plan(folder)
-        apply(Adoption(folder, begun.steps[:count], begun.record, begun.target, begun.is_default))
+        apply(Adoption(folder, begun.steps[:count], begun.target, begun.is_default))
         done(folder)
         found, expected = contents(folder), contents(whole.folder)
         assert {name: found.get(name) for name in whole_files(expected)} == whole_files(expected), count
@@ -217,8 +216,7 @@ def test_a_new_version_says_what_it_writes_differently(
         texts["dbt_project.yml"] += b"# new\n"
         return texts
 
-    for module in (adopt, compare_files):
-        monkeypatch.setattr(module, "project_files", other)
+    monkeypatch.setattr(adopt, "project_files", other)
     (folder / ".github/workflows/slipway.yml").unlink()
     assert states(folder) == {
         "profiles.yml": State.YOURS,
