@@ -27,7 +27,7 @@ class SlipwayError(Exception):
             parts[0] += f": {self.why.rstrip('.')}"
         if self.fix:
             parts.append(self.fix.rstrip("."))
-        return " ".join(f"{part}." for part in parts).replace("\n", " ")
+        return " ".join(part if part.endswith("?") else f"{part}." for part in parts).replace("\n", " ")
 
 
 def first_line(error: BaseException) -> str:

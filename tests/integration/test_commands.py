@@ -299,8 +299,15 @@ def test_hooks_of_a_model_run(project: Project) -> None:
 
 
 def test_a_command_that_cannot_begin_builds_nothing(project: Project) -> None:
-    project.write("contracts/readings.odcs.yaml", "servers: [{server: landing, format: parquet}]\n")
+    contract = (project.path / "contracts/readings.odcs.yaml").read_text(encoding="utf-8")
+    project.write(
+        "contracts/readings.odcs.yaml",
+        contract.replace("physicalName", "physicalNam").replace("{name: kwh", "{nam: kwh"),
+    )
     output = project.refused("build")
-    assert "readings.odcs.yaml is not a feed" in output
+    assert (
+        "Unknown key `nam` in schema.readings.properties.3 (readings.odcs.yaml, line 20). Did you mean `name`?"
+        in output
+    )
     assert "Traceback" not in output
     assert project.locations() == {}

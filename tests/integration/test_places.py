@@ -104,9 +104,10 @@ def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
 
 
 OTHER_CONTRACT = """
-apiVersion: v3.0.2
+apiVersion: v3.2.0
 kind: DataContract
 id: weather
+version: 1.0.0
 servers: [{server: landing, type: local, path: stations/*.txt, format: csv,
            customProperties: [{property: delimiter, value: ";"}]}]
 schema:

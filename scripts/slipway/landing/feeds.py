@@ -5,30 +5,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from slipway.contracts.contract_files import read_contracts
+from slipway.contracts.model import Contract, OnRejected
 from slipway.errors import ConfigError
 from slipway.names import Kind, nearest, shown, twins, why_not
 
-SERVER = "landing"
 _RULES = "2"  # of the checks that decide about a file; files of other rules are looked at again
 _LONGEST_HEADER = 100_000
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
-
-
-class OnRejected(StrEnum):
-    """What a run in a scheduled or production environment does while a file of the feed is set aside."""
-
-    FAIL = "fail"
-    WARN = "warn"
 
 
 @dataclass(frozen=True)
@@ -54,53 +43,46 @@ class Feed:
     ignored: Sequence[str] = field(default=())
 
     @classmethod
-    def from_contract(cls, contract: Mapping[str, Any], origin: str) -> Feed | None:
-        """Read an ODCS v3 contract; None when it has no server named ``landing``.
-
-        Source: Open Data Contract Standard 3.0, sections "servers" and "schema".
+    def of(cls, contract: Contract) -> Feed | None:
+        """The feed that a contract describes; None when it has no server named ``landing``.
 
         Raises:
-            ConfigError: it is a feed, but not one CSV object with named columns.
+            ConfigError: it is a feed, but not one CSV object with named columns in one folder.
         """
-        try:
-            return cls._read(contract, origin)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"{origin} is not a contract",
-                f"its parts are not those of ODCS ({type(error).__name__}: {error})",
-                "See docs/reference/landing.md",
-            ) from None
-
-    @classmethod
-    def _read(cls, contract: Mapping[str, Any], origin: str) -> Feed | None:
-        servers = [server for server in contract.get("servers") or [] if server.get("server") == SERVER]
-        if not servers:
+        server = contract.landing
+        if server is None:
             return None
-        server, objects = servers[0], contract.get("schema") or []
-        if server.get("format") != "csv" or len(objects) != 1 or not objects[0].get("properties"):
+        table, files = contract.tables[0], server.files
+        if server.format != "csv" or len(contract.tables) != 1 or not table.columns:
             raise ConfigError(
-                f"{origin} is not a feed",
+                f"{contract.origin} is not a feed",
                 "a feed is one csv object with properties",
                 "See docs/reference/landing.md",
             )
-        given = {item["property"]: item["value"] for item in server.get("customProperties") or []}
-        _check_properties(given, origin)
-        if str(given.get("encoding", "utf-8")).lower() not in ("utf-8", "utf8"):
+        if files.encoding.lower() not in ("utf-8", "utf8"):
             raise ConfigError(
-                f"{origin}: encoding {given['encoding']}", "feeds are read as utf-8", "Convert the files"
+                f"{contract.origin}: encoding {files.encoding}",
+                "feeds are read as utf-8",
+                "Convert the files",
             )
-        folder, _, pattern = str(server.get("path", f"{contract.get('id')}/*.csv")).rpartition("/")
+        if server.path is None:
+            raise ConfigError(
+                f"{contract.origin}: server landing of type {server.type} has no path",
+                "a feed is a folder below SLIPWAY_LANDING, which may be a prefix of S3",
+                "Write `type: local` and `path: <folder>/*.csv`",
+            )
+        folder, _, pattern = server.path.rpartition("/")
         feed = cls(
-            name=folder.strip("/") or str(objects[0].get("physicalName") or objects[0]["name"]),
-            columns=[str(item.get("physicalName") or item["name"]) for item in objects[0]["properties"]],
+            name=folder.strip("/") or table.physical_name or table.name,
+            columns=[column.header for column in table.columns],
             pattern=pattern or "*.csv",
-            delimiter=str(given.get("delimiter", server.get("delimiter", ","))),
-            quote=str(given.get("quote", '"')),
-            on_rejected=OnRejected(given.get("onRejectedFiles", OnRejected.FAIL)),
-            ignored=_listed(given.get("ignoredFiles")),
+            delimiter=files.delimiter,
+            quote=files.quote,
+            on_rejected=files.on_rejected_files,
+            ignored=files.ignored_files,
         )
         if problem := feed._problem():
-            raise ConfigError(f"{origin}: {problem}", fix="See docs/reference/landing.md")
+            raise ConfigError(f"{contract.origin}: {problem}", fix="See docs/reference/landing.md")
         return feed
 
     @property
@@ -191,38 +173,27 @@ def _named(names: Sequence[str]) -> str:
     )
 
 
-def _listed(value: object) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else (str(value),) if value else ()
-
-
-def _check_properties(given: Mapping[str, Any], origin: str) -> None:
-    """Refuse what is spelt almost like a property that is read here; others may be another program's."""
-    known = ("delimiter", "quote", "encoding", "onRejectedFiles", "ignoredFiles")
-    for name in given:
-        near = get_close_matches(str(name), known, 1, 0.8)
-        if near and name not in known:
-            raise ConfigError(f"{origin}: customProperty {name}", "nothing reads it", f"Write {near[0]}")
-    policy = given.get("onRejectedFiles", OnRejected.FAIL)
-    if policy not in list(OnRejected):
-        raise ConfigError(f"{origin}: onRejectedFiles {policy}", "it is fail or warn", "Correct the contract")
-
-
 def read_feeds(project: Path) -> list[Feed]:
     """Feeds among the project's contracts.
 
     Raises:
-        ConfigError: a contract cannot be read, or two describe one feed.
+        ConfigError: something is wrong with a contract, or two describe one feed.
+    """
+    return feeds_of(read_contracts(project))
+
+
+def feeds_of(contracts: Iterable[Contract]) -> list[Feed]:
+    """Feeds among contracts.
+
+    Raises:
+        ConfigError: a contract describes no files that can be read, or two describe one feed.
     """
     found: dict[str, Feed] = {}
-    for path in sorted((project / "contracts").glob("*.odcs.y*ml")):
-        try:
-            contract = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path.name} is not YAML", " ".join(str(error).split())) from None
-        feed = Feed.from_contract(contract, path.name) if isinstance(contract, dict) else None
+    for contract in contracts:
+        feed = Feed.of(contract)
         if feed is not None and feed.name in found:
             raise ConfigError(
-                f"{path.name} describes feed {feed.name}", "another contract does, too", "Keep one"
+                f"{contract.origin} describes feed {feed.name}", "another contract does, too", "Keep one"
             )
         if feed is not None:
             found[feed.name] = feed

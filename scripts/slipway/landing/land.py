@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple
 
 import duckdb
 
+from slipway.contracts.model import OnRejected
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.feed_files import FeedFiles, Look
-from slipway.landing.feeds import Feed, OnRejected
+from slipway.landing.feeds import Feed
 from slipway.landing.ledger import Ledger
 from slipway.records.run_manifest import LandedFile, Outstanding
 

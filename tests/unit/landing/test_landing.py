@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.table import Table
 
+from slipway.contracts.model import OnRejected
 from slipway.doctor.examination import Examination
 from slipway.doctor.table_checks import counts
 from slipway.environments.environment import Environment, Mode, local_catalog
@@ -31,7 +32,7 @@ from slipway.landing import ledger as module
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.csv_records import CsvRecords
 from slipway.landing.feed_files import FeedFiles, Look
-from slipway.landing.feeds import Feed, OnRejected
+from slipway.landing.feeds import Feed
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import Ledger, contents_key
 from slipway.records.run_manifest import LandedFile, Outstanding
@@ -864,8 +865,11 @@ def key(area: Area) -> str:
 
 
 CONTRACT = """
+apiVersion: v3.2.0
+kind: DataContract
 id: orders
-servers: [{server: landing, format: csv, path: orders/*.csv}]
+version: 1.0.0
+servers: [{server: landing, type: local, format: csv, path: orders/*.csv}]
 schema: [{name: orders, properties: [{name: id}, {name: text}, {name: amount}]}]
 """
 
