@@ -13,8 +13,9 @@ from typing import Any
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.report import ComparisonReport, Style, make_report, why_failed
 from slipway.comparison.report import to_markdown as report_to_markdown
-from slipway.dbt.evidence import target_path
-from slipway.dbt.outdated import changed
+from slipway.dbt.command import target_path
+from slipway.dbt.invocation import parse
+from slipway.dbt.stale import Changed, changed
 from slipway.dbt.start import NothingSelectedError, RunOptions, run
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
@@ -92,7 +93,8 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
         show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
         pins = {name: table.metadata_location for name, table in against.tables.items()}
-        differing = changed(project, environment, pins)
+        manifest = parse(project, environment.name)
+        differing = changed(manifest, environment, pins, Profile(project).vars) if manifest else Changed()
         touched = ["state:modified", *differing.selectors]
         of_other_code = {"stale": differing.stale, "kept": differing.kept}
         try:

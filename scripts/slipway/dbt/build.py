@@ -1,7 +1,8 @@
-"""What a materialization asks a session to do: decide whether a node is unchanged, write it, explain it."""
+"""What a materialization asks for: whether a node is unchanged, and to write it as a staged table."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,33 +12,43 @@ from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
 from slipway.dbt import describe
-from slipway.dbt.configuration import check_incremental, merge_keys_of, predicates_of, strategy_of
-from slipway.dbt.contracts import contract_of
-from slipway.dbt.definitions import state_of
-from slipway.dbt.ingested import write_landed
-from slipway.dbt.inputs import check_inputs, filtered_inputs, identifier_of, inputs_of, notes
+from slipway.dbt.configuration import (
+    check_incremental,
+    contract_of,
+    keep_of,
+    merge_keys_of,
+    predicates_of,
+    strategy_of,
+)
+from slipway.dbt.ingest import feed_of, show_landing, write_landed
+from slipway.dbt.inputs import ModelIncrements, identifier_of, inputs_of
 from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
-from slipway.dbt.microbatch import is_last, window_of
-from slipway.dbt.outdated import as_allowed, check_rebuild
+from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
 from slipway.dbt.partial_groups import looked_at
-from slipway.dbt.renames import former_keys
-from slipway.dbt.rendered import volatile_node
-from slipway.dbt.session import Session
-from slipway.dbt.undeclared import check_reads
-from slipway.dbt.volatility import check_listings
+from slipway.dbt.query_checks import QueryChecks
+from slipway.dbt.renames import former_keys, made_under_new_name
+from slipway.dbt.volatility import Volatility, volatile_node
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
-from slipway.errors import SlipwayError
+from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.writer import write
+from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import confirm_snapshot
 from slipway.iceberg.staging import Staging
 from slipway.names import TableName
-from slipway.records.run_manifest import Change, Node, Status
+from slipway.records.run_manifest import Change, Code, Definition, Node, Status
 from slipway.releases.publication import figures
 from slipway.releases.table_state import TableState, read_state
+from slipway.runs.batched_models import BatchedModels
+from slipway.runs.intake import Intake
+from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.replayable import is_history
+from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_results import RunNodes
 
 
 @dataclass
@@ -51,129 +62,211 @@ class BuildResponse(AdapterResponse):
     bytes_written: int = 0
 
 
-def unchanged(
-    session: Session, manifest: Any, config: Mapping[str, Any], *, force: bool
-) -> BuildResponse | None:
-    """The response for a node, or one batch of it, that need not be built, None when it has to be.
-
-    Its node key is kept for the write that follows.
+class Builder:
+    """Decides for each node of a run whether it is unchanged, and writes those that are not.
 
     Args:
-        session: the run.
-        manifest: dbt's manifest.
-        config: what the materialization resolved: the node's id, its compiled query and the batch.
-        force: build it in any case.
+        run_id: the run.
+        variables: dbt's vars as the run has them.
+        pinned: what the run builds on.
+        candidate: what it has staged.
+        batched: models that it writes in batches.
+        intake: what it takes from the landing area.
+        inputs: what its models can read.
+        views: what is shown in dbt's database.
+        volatility: looks at queries.
+        checks: refuses queries.
+        nodes: what is known of the run's nodes.
+        increments: what queries were given of their inputs.
+        lock: of the run.
     """
-    unique_id, batch = str(config["unique_id"]), config.get("batch")
-    check_incremental(manifest_node(manifest, unique_id))
-    identifier, inputs = identifier_of(manifest, unique_id), inputs_of(session.inputs, manifest, unique_id)
-    key = node_key(manifest, unique_id, inputs, session.vars)
-    state = TableState(key, inputs)
-    volatile = volatile_node(session.volatility, manifest, unique_id, config.get("query"))
-    force = force or bool(volatile)
-    with session.lock:
-        if identifier not in session.batched:
-            session.nodes[unique_id] = Node(
-                unique_id=unique_id,
-                table=str(identifier),
-                status=Status.OPEN,
-                change=Change.NONE,
-                node_key=key,
-                definition_key=definition_key(manifest, unique_id, session.vars),
-                inputs=inputs,
-                volatile=volatile,
-            )
-    if (whole := session.pinned.whole_input(identifier, history=is_history(unique_id))) is not None:
-        return _kept(session, unique_id, whole, state, Change.PINNED, "PINNED to what is published")
-    base = session.pinned.base(identifier)
-    if batch is not None:
-        if force or not session.batched.is_built(identifier, key, window_of(manifest, unique_id, batch)):
+
+    def __init__(
+        self,
+        run_id: str,
+        variables: Mapping[str, Any],
+        *,
+        pinned: PinnedTables,
+        candidate: RunCandidate,
+        batched: BatchedModels,
+        intake: Intake,
+        inputs: RunInputs,
+        views: Views,
+        volatility: Volatility,
+        checks: QueryChecks,
+        nodes: RunNodes,
+        increments: ModelIncrements,
+        lock: threading.RLock,
+    ) -> None:
+        self._run_id, self._vars = run_id, variables
+        self._pinned, self._candidate, self._batched = pinned, candidate, batched
+        self._intake, self._inputs, self._views = intake, inputs, views
+        self._volatility, self._checks = volatility, checks
+        self._nodes, self._increments, self._lock = nodes, increments, lock
+
+    def unchanged(
+        self, manifest: Any, config: Mapping[str, Any], code: Code, *, force: bool
+    ) -> BuildResponse | None:
+        """The response for a node, or one batch of it, that need not be built, None when it has to be.
+
+        Its node key is kept for the write that follows.
+
+        Args:
+            manifest: dbt's manifest.
+            config: what the materialization resolved: the node's id, its compiled query and the batch.
+            code: of the run.
+            force: build it in any case.
+        """
+        unique_id, batch = str(config["unique_id"]), config.get("batch")
+        check_incremental(manifest_node(manifest, unique_id))
+        identifier = identifier_of(manifest, unique_id)
+        inputs, key = self._key(manifest, unique_id)
+        volatile = volatile_node(self._volatility, manifest, unique_id, config.get("query"))
+        force = force or bool(volatile)
+        with self._lock:
+            if identifier not in self._batched:
+                self._nodes.note(
+                    Node(
+                        unique_id=unique_id,
+                        table=str(identifier),
+                        status=Status.OPEN,
+                        change=Change.NONE,
+                        node_key=key,
+                        definition_key=definition_key(manifest, unique_id, self._vars),
+                        inputs=inputs,
+                        volatile=volatile,
+                    )
+                )
+        if (whole := self._pinned.whole_input(identifier, history=is_history(unique_id))) is not None:
+            return self._kept(unique_id, whole, Change.PINNED, "PINNED to what is published", key)
+        base, staged = self._pinned.base(identifier), self._candidate.staged.get(identifier)
+        if batch is not None:
+            if force or not self._batched.is_built(identifier, key, window_of(manifest, unique_id, batch)):
+                return None
+            if identifier in self._batched or staged is not None or base is None:
+                return BuildResponse(_message="UNCHANGED", change=Change.UNCHANGED.value, node_key=key)
+            return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+        if base is None or force or staged is not None:
             return None
-        staged = session.candidate.staged.get(identifier)
-        if identifier in session.batched or staged is not None or base is None:
-            return BuildResponse(_message="UNCHANGED", change=Change.UNCHANGED.value, node_key=key)
-        return _kept(session, unique_id, base, state, Change.UNCHANGED, "UNCHANGED")
-    if base is None or force or identifier in session.candidate.staged:
-        return None
-    if read_state(base).node_key != key:
-        return _renamed(session, unique_id, base) if identifier in session.pinned.renamed else None
-    return _kept(session, unique_id, base, state, Change.UNCHANGED, "UNCHANGED")
+        if read_state(base).node_key != key:
+            renamed = identifier in self._pinned.renamed
+            return self._renamed(manifest, unique_id, base, code) if renamed else None
+        return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
 
+    def write(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        manifest: Any,
+        unique_id: str,
+        config: Mapping[str, Any],
+        code: Code,
+    ) -> BuildResponse | str:
+        """Write a node's query as a staged table.
 
-def _renamed(session: Session, unique_id: str, base: Table) -> BuildResponse | None:
-    """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
+        Args:
+            cursor: the thread's connection.
+            manifest: dbt's manifest.
+            unique_id: the node.
+            config: what the materialization resolved (package/macros/materializations).
+            code: of the run.
 
-    It is not built otherwise: a model that appends would add what the table has already.
-    """
-    manifest, renamed, known = session.manifest, session.pinned.renamed, read_state(base)
-    state = state_of(session, manifest_node(manifest, unique_id), session.nodes[unique_id], base)
-    if known.node_key not in former_keys(manifest, unique_id, renamed, state.inputs, session.vars):
-        return None
-    transaction = Staging(base)
-    kept = replace(state, batches=known.batches)
-    confirm_snapshot(transaction, session.candidate.tag, kept.table_property)
-    staged = session.places.outputs.stage(base, transaction, new=False)
-    session.stage(staged)
-    return _kept(session, unique_id, staged.table, state, Change.SAME_CONTENT, "RENAMED")
+        Returns:
+            What was written, or the reason why nothing was and the table has to be built from everything.
 
+        Raises:
+            ConfigError: it has to be, and the model does not allow it.
+        """
+        engine.count_reads(cursor)
+        identifier, node = identifier_of(manifest, unique_id), manifest_node(manifest, unique_id)
+        hooked = any(node.config.get(hook) for hook in ("pre_hook", "post_hook"))
+        if hooked:
+            self._volatility.forget()
+        base = self._pinned.base(identifier)
+        state = self._state(manifest, node, base, code)
+        self._checks.check(cursor, manifest, node, str(config["sql"]), always=hooked)
+        request = self._request(node, identifier, state, config)
+        if config.get("batch"):
+            return self._write_batch(cursor, manifest, request, state, config)
+        try:
+            request = looked_at(self._volatility, node, request, (node.database, *identifier))
+            result = self._written(cursor, manifest, node, base, request)
+        except NotCarriedError as error:
+            check_rebuild(node, str(error))
+            return str(error)
+        except SlipwayError as error:
+            raise as_allowed(error, node) from None
+        if result is None:
+            inputs, key = self._key(manifest, unique_id)
+            self._nodes.update(unique_id, inputs=inputs, node_key=key)
+            return self.write(cursor, manifest, unique_id, config, code)
+        self._candidate.stage(result.staged)
+        rebuilt = config.get("rebuild")
+        found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
+        self._nodes.update(unique_id, **_outcome(base, result), notes=found)
+        message = f"{config['strategy'].upper()} {result.rows_written} rows"
+        if rebuilt:
+            message = f"REBUILT {result.rows_written} rows: {rebuilt}"
+        elif result.same_content:
+            message = "SAME CONTENT"
+        return BuildResponse(
+            _message=message,
+            rows_affected=result.rows_written,
+            change=_change(result).value,
+            snapshot_id=str(result.staged.snapshot_id),
+            node_key=state.node_key,
+            rows_written=result.rows_written,
+            bytes_written=result.bytes_written,
+        )
 
-def write_node(
-    session: Session,
-    cursor: duckdb.DuckDBPyConnection,
-    manifest: Any,
-    unique_id: str,
-    config: Mapping[str, Any],
-) -> BuildResponse | str:
-    """Write a node's query as a staged table.
+    def _written(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        manifest: Any,
+        node: Any,
+        base: Table | None,
+        request: WriteRequest,
+    ) -> WriteResult | None:
+        """What was written of a query, None where landed files moved while they were read: the others are to be read again."""
+        outputs = self._pinned.places.outputs
+        feed = feed_of(self._intake.landing, manifest, node, request.identifier)
+        if feed is None:
+            return write(cursor, outputs, base, request)
+        result = write_landed(cursor, outputs, self._intake, self._views, feed, base, request)
+        if result is None:
+            self._intake.decide_again(feed)
+            environment = self._pinned.places.inputs.environment
+            show_landing(self._intake, manifest, environment.name, TableName("landing", feed))
+        return result
 
-    Args:
-        session: the run.
-        cursor: the thread's connection.
-        manifest: dbt's manifest.
-        unique_id: the node.
-        config: what the materialization resolved (package/macros/materializations).
-
-    Returns:
-        What was written, or the reason why nothing was and the table has to be built from everything.
-
-    Raises:
-        ConfigError: it has to be, and the model does not allow it.
-    """
-    engine.count_reads(cursor)
-    identifier, node = identifier_of(manifest, unique_id), manifest_node(manifest, unique_id)
-    hooked = any(node.config.get(hook) for hook in ("pre_hook", "post_hook"))
-    if hooked:
-        session.volatility.forget()
-    noted = session.nodes[unique_id]
-    base = session.pinned.base(identifier)
-    state = state_of(session, node, noted, base)
-    check_listings(cursor, node.name, str(config["sql"]), session.volatility.made(), always=hooked)
-    check_reads(session, manifest, unique_id, str(config["sql"]))
-    request = _request(session, node, identifier, state, config)
-    if batch := config.get("batch"):
-        window = window_of(manifest, unique_id, batch)
-        if identifier not in session.batched:
+    def _write_batch(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        manifest: Any,
+        request: WriteRequest,
+        state: TableState,
+        config: Mapping[str, Any],
+    ) -> BuildResponse:
+        identifier, unique_id = request.identifier, str(config["unique_id"])
+        base, window = self._pinned.base(identifier), window_of(manifest, unique_id, config["batch"])
+        if identifier not in self._batched:
             check_inputs(cursor, manifest, unique_id)
-        full = bool(config.get("full_refresh")) or base is None
-        last = is_last(manifest, unique_id, window)
-        model, rows = session.batched.write(
+        model, rows = self._batched.write(
             cursor,
             request,
             state,
             window,
-            full=full,
-            last=last,
+            full=bool(config.get("full_refresh")) or base is None,
+            last=is_last(manifest, unique_id, window),
             cut=bool(filtered_inputs(manifest, unique_id)),
         )
 
         def stage() -> None:
-            staged = model.stage()
-            session.stage(staged.staged)
-            remarks = [*model.notes(), *notes(session.inputs, manifest, unique_id, base, model.state.batches)]
-            written = _written(session.nodes[unique_id], base, staged)
-            session.nodes[unique_id] = written.model_copy(update={"notes": remarks})
+            result = model.stage()
+            self._candidate.stage(result.staged)
+            left_out = notes(self._inputs, manifest, unique_id, base, model.state.batches)
+            self._nodes.update(unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out])
 
-        session.batched.later(identifier, stage)
+        self._batched.later(identifier, stage)
         return BuildResponse(
             _message=f"MICROBATCH {rows} rows",
             rows_affected=rows,
@@ -181,134 +274,158 @@ def write_node(
             node_key=state.node_key,
             rows_written=rows,
         )
-    try:
-        request = looked_at(session.volatility, node, request, (node.database, *identifier))
-        result = write_landed(session, cursor, manifest, node, base, request)
-    except NotCarriedError as error:
-        check_rebuild(node, str(error))
-        return str(error)
-    except SlipwayError as error:
-        raise as_allowed(error, node) from None
-    if result is None:
-        return write_node(session, cursor, manifest, unique_id, config)
-    session.stage(result.staged)
-    session.nodes[unique_id] = _written(session.nodes[unique_id], base, result)
-    if reason := config.get("rebuild"):
-        session.nodes[unique_id].notes.append(f"built anew from everything: {reason}")
-    snapshot_id = str(result.staged.snapshot_id)
-    message = (
-        "SAME CONTENT" if result.same_content else f"{config['strategy'].upper()} {result.rows_written} rows"
-    )
-    if reason := config.get("rebuild"):
-        message = f"REBUILT {result.rows_written} rows: {reason}"
-    return BuildResponse(
-        _message=message,
-        rows_affected=result.rows_written,
-        change=_change(result).value,
-        snapshot_id=snapshot_id,
-        node_key=state.node_key,
-        rows_written=result.rows_written,
-        bytes_written=result.bytes_written,
-    )
+
+    def _key(self, manifest: Any, unique_id: str) -> tuple[dict[str, str], str]:
+        """What a node reads, and its node key."""
+        inputs = inputs_of(self._inputs, manifest, unique_id)
+        return inputs, node_key(manifest, unique_id, inputs, self._vars)
+
+    def _state(self, manifest: Any, node: Any, base: Table | None, code: Code) -> TableState:
+        """The state of a table that is written now, on top of what made the rows of its base."""
+        noted = self._nodes.known[node.unique_id]
+        now = Definition(
+            key=noted.definition_key or "", commit=code.commit, dirty=code.dirty, run_id=self._run_id
+        )
+        made_by = made_under_new_name(
+            manifest, node, self._pinned.renamed, now.key, read_state(base).made_by, self._vars
+        )
+        return TableState(
+            noted.node_key or "", noted.inputs, definition=now, made_by=made_by, kept=keep_of(node)
+        )
+
+    def _renamed(self, manifest: Any, unique_id: str, base: Table, code: Code) -> BuildResponse | None:
+        """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
+
+        It is not built otherwise: a model that appends would add what the table has already.
+        """
+        known, state = read_state(base), self._state(manifest, manifest_node(manifest, unique_id), base, code)
+        if known.node_key not in former_keys(
+            manifest, unique_id, self._pinned.renamed, state.inputs, self._vars
+        ):
+            return None
+        transaction = Staging(base)
+        confirm_snapshot(
+            transaction, self._candidate.tag, replace(state, batches=known.batches).table_property
+        )
+        staged = self._pinned.places.outputs.stage(base, transaction, new=False)
+        self._candidate.stage(staged)
+        return self._kept(unique_id, staged.table, Change.SAME_CONTENT, "RENAMED", state.node_key)
+
+    def _kept(self, unique_id: str, table: Table, change: Change, message: str, key: str) -> BuildResponse:
+        """The response for a table that stays as it is, whose figures are noted."""
+        current = table.current_snapshot()
+        summary = current.summary.additional_properties if current and current.summary else {}
+        snapshot_id = str(current.snapshot_id) if current else ""
+        self._nodes.update(
+            unique_id,
+            **_figures(table, figures(table)["rows"]),
+            change=change,
+            base_snapshot=snapshot_id or None,
+            candidate_snapshot=snapshot_id or None,
+            rows_added=0,
+            rows_removed=0,
+            files_added=0,
+            files_removed=0,
+            bytes_read=0,
+            bytes_written=0,
+            digest=summary.get(DIGEST),
+        )
+        return BuildResponse(_message=message, change=change.value, snapshot_id=snapshot_id, node_key=key)
+
+    def _request(
+        self, node: Any, identifier: TableName, state: TableState, config: Mapping[str, Any]
+    ) -> WriteRequest:
+        return WriteRequest(
+            identifier=identifier,
+            sql=str(config["sql"]),
+            strategy=str(config["strategy"]),
+            run_id=self._run_id,
+            release=self._candidate.tag,
+            unique_key=_listed(config.get("unique_key")),
+            predicates=_listed(config.get("predicates")) or predicates_of(node),
+            merge=merge_keys_of(node),
+            partitioned_by=_listed(config.get("partitioned_by")),
+            sorted_by=_listed(config.get("sorted_by")),
+            on_schema_change=str(config.get("on_schema_change") or "ignore"),
+            table_properties=describe.table_properties(node, config),
+            described=lambda remade: state.after(remade).summary(),
+            confirm=lambda content, remade: state.after(remade).table_property(content),
+            column_docs=describe.column_docs(node),
+            contract=contract_of(node),
+            increments=self._increments.of(node.unique_id),
+            later=strategy_of(node) if node.config.materialized == "incremental" else "",
+            once=getattr(node, "language", "") == "python",
+        )
 
 
-def _request(
-    session: Session, node: Any, identifier: TableName, state: TableState, config: Mapping[str, Any]
-) -> WriteRequest:
-    return WriteRequest(
-        identifier=identifier,
-        sql=str(config["sql"]),
-        strategy=str(config["strategy"]),
-        run_id=session.request.run_id,
-        release=session.candidate.tag,
-        unique_key=_listed(config.get("unique_key")),
-        predicates=_listed(config.get("predicates")) or predicates_of(node),
-        merge=merge_keys_of(node),
-        partitioned_by=_listed(config.get("partitioned_by")),
-        sorted_by=_listed(config.get("sorted_by")),
-        on_schema_change=str(config.get("on_schema_change") or "ignore"),
-        table_properties=describe.table_properties(node, config),
-        described=lambda remade: state.after(remade).summary(),
-        confirm=lambda content, remade: state.after(remade).table_property(content),
-        column_docs=describe.column_docs(node),
-        contract=contract_of(node),
-        increments=tuple(session.increments[node.unique_id].values()),
-        later=strategy_of(node) if node.config.materialized == "incremental" else "",
-        once=getattr(node, "language", "") == "python",
-    )
+def check_rebuild(node: Any, reason: str) -> None:
+    """Refuse to build a table from everything where that loses what it holds.
+
+    Raises:
+        ConfigError: ``full_refresh: false``, or what is stored depends on the order in which it came.
+    """
+    what = f"{node.name} cannot be brought up to date by {strategy_of(node)}"
+    if node.config.full_refresh is False:
+        raise ConfigError(
+            what,
+            f"{reason}, and full_refresh: false keeps its table from being built anew",
+            "Read the input without rows_added or partitions_changed, or allow full_refresh",
+        )
+    if keys := merge_keys_of(node):
+        raise ConfigError(
+            what,
+            f"{reason}, and with {', '.join(keys)} a table that is built anew may be another",
+            f"Decide, and run: slipway run --select {node.name} --full-refresh",
+        )
 
 
-def _kept(
-    session: Session, unique_id: str, table: Table, state: TableState, change: Change, message: str
-) -> BuildResponse:
-    current = table.current_snapshot()
-    snapshot_id = str(current.snapshot_id) if current else ""
-    counts = figures(table)
-    summary = current.summary.additional_properties if current and current.summary else {}
-    session.nodes[unique_id] = session.nodes[unique_id].model_copy(
-        update={
-            "change": change,
-            "base_snapshot": snapshot_id or None,
-            "candidate_snapshot": snapshot_id or None,
-            "metadata_location": table.metadata_location,
-            "schema_id": table.schema().schema_id,
-            "schema_fingerprint": fingerprint(table.schema()),
-            "rows_before": counts["rows"],
-            "rows_after": counts["rows"],
-            "rows_added": 0,
-            "rows_removed": 0,
-            "files": counts["files"],
-            "files_added": 0,
-            "files_removed": 0,
-            "bytes_total": counts["bytes"],
-            "bytes_read": 0,
-            "bytes_written": 0,
-            "digest": summary.get(DIGEST),
-        }
-    )
-    return BuildResponse(
-        _message=message, change=change.value, snapshot_id=snapshot_id, node_key=state.node_key
-    )
+def as_allowed(error: SlipwayError, node: Any) -> SlipwayError:
+    """The error as it is, unless it advises ``--full-refresh`` to a model that ignores it."""
+    if "--full-refresh" in error.fix and node.config.full_refresh is False:
+        error.fix = f"{error.fix.rstrip('.')}, which full_refresh: false keeps from this model: take it out for that run"
+    return error
 
 
 def _change(result: WriteResult) -> Change:
     return Change.SAME_CONTENT if result.same_content else Change.BUILT
 
 
-def _written(node: Node, base: Table | None, result: WriteResult) -> Node:
-    table = result.staged.table
-    before, after = figures(base), figures(table)
-    current = table.current_snapshot()
-    summary = (
-        current.summary.additional_properties
-        if current and current.summary and not result.same_content
-        else {}
-    )
+def _figures(table: Table, rows_before: int | None) -> dict[str, Any]:
+    """What a run manifest says of a table as it is."""
+    now = figures(table)
+    return {
+        "metadata_location": table.metadata_location,
+        "schema_id": table.schema().schema_id,
+        "schema_fingerprint": fingerprint(table.schema()),
+        "rows_before": rows_before,
+        "rows_after": now["rows"],
+        "files": now["files"],
+        "bytes_total": now["bytes"],
+    }
+
+
+def _outcome(base: Table | None, result: WriteResult) -> dict[str, Any]:
+    """What a run manifest says of a table that was written."""
+    before, current = figures(base), result.staged.table.current_snapshot()
+    summary = current.summary.additional_properties if current and current.summary else {}
+    if result.same_content:  # the snapshot is an earlier one
+        summary = {}
     base_snapshot = base.current_snapshot() if base else None
     replaced = summary.get("slipway.strategy") == "replace"
-    removed = before["rows"] if replaced else int(summary.get("deleted-records", "0"))
-    return node.model_copy(
-        update={
-            "change": _change(result),
-            "base_snapshot": str(base_snapshot.snapshot_id) if base_snapshot else None,
-            "candidate_snapshot": str(result.staged.snapshot_id),
-            "metadata_location": table.metadata_location,
-            "schema_id": table.schema().schema_id,
-            "schema_fingerprint": fingerprint(table.schema()),
-            "rows_before": before["rows"],
-            "rows_after": after["rows"],
-            "rows_added": int(summary.get("added-records", "0")),
-            "rows_removed": removed,
-            "files": after["files"],
-            "files_added": result.files_added,
-            "files_removed": before["files"] if replaced else result.files_removed,
-            "bytes_total": after["bytes"],
-            "bytes_read": result.bytes_read,
-            "bytes_written": result.bytes_written,
-            "digest": str(result.digest),
-            "phases": result.seconds,
-        }
-    )
+    return {
+        **_figures(result.staged.table, before["rows"]),
+        "change": _change(result),
+        "base_snapshot": str(base_snapshot.snapshot_id) if base_snapshot else None,
+        "candidate_snapshot": str(result.staged.snapshot_id),
+        "rows_added": int(summary.get("added-records", "0")),
+        "rows_removed": before["rows"] if replaced else int(summary.get("deleted-records", "0")),
+        "files_added": result.files_added,
+        "files_removed": before["files"] if replaced else result.files_removed,
+        "bytes_read": result.bytes_read,
+        "bytes_written": result.bytes_written,
+        "digest": str(result.digest),
+        "phases": result.seconds,
+    }
 
 
 def _listed(value: Any) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Which code a run has read: files that dbt parsed and modules that Python imported, as they are and as they were read."""
+"""What a run has read besides tables: its code, as it is and as it was read, and for a run that changed nothing all that decided so."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pyiceberg.table import Table
+
 from slipway.code.commits import Finding
-from slipway.code.versions import code_of, installation, is_installed, settled
+from slipway.code.versions import code_of, covers, digest_of_code, installation, is_installed, settled
+from slipway.dbt.command import flag
+from slipway.dbt.configuration import tables_of
+from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
-from slipway.records.run_manifest import Code
+from slipway.dbt.keys.node_key import is_hook
+from slipway.dbt.volatility import Volatility, looked_at, sources_of
+from slipway.landing.area import listing_digest
+from slipway.names import TableName
+from slipway.records.run_manifest import Basis, Code, RunManifest, RunRequest, Status
+from slipway.runs.intake import Intake
+from slipway.runs.pinned_tables import PinnedTables
+from slipway.runs.repeat import local_files, settings, tables
+from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_results import RunNodes
 
 _OWN = ("slipway", "dbt.adapters.slipway")
 
@@ -141,3 +156,185 @@ def _is_of_distribution(name: str, path: Path) -> bool:
         if any(root.glob(f"{found.replace('-', '_')}-*.dist-info")) and path.resolve().is_relative_to(root):
             return True
     return False
+
+
+_EVERY = "\0"  # no variable has this name: found only where code may read all of them
+_TABLES = frozenset({"model", "seed", "snapshot", "test"})
+_OTHERS = frozenset({"exposure", "operation", "unit_test"})
+_MATERIALIZED = frozenset({"table", "incremental", "view", "ephemeral", "seed", "snapshot", "test", "unit"})
+_ENGINE = ("dbt", "dbt_duckdb")
+
+
+def basis_of(
+    run: RunManifest,
+    *,
+    request: RunRequest,
+    project: Path,
+    manifest: Any,
+    results: Sequence[Any],
+    own: list[Path],
+    pinned: PinnedTables,
+    candidate: RunCandidate,
+    intake: Intake,
+    inputs: RunInputs,
+    volatility: Volatility,
+    nodes: RunNodes,
+    continued: bool,
+) -> Basis | None:
+    """What a run depended on that changed nothing; None for one that is not to be used for the next one.
+
+    Args:
+        run: its run manifest.
+        request: what the caller asked for.
+        project: folder of dbt_project.yml.
+        manifest: dbt's.
+        results: dbt's, one a node.
+        own: files that were parsed or imported, without those of installed packages.
+        pinned: what was published.
+        candidate: what the run has staged.
+        intake: what it took from the landing area.
+        inputs: what it read.
+        volatility: looks at queries.
+        nodes: what is known of its nodes.
+        continued: it goes on with another run.
+    """
+    before = request.beginning
+    if before is None:
+        return None
+
+    def obstacles() -> Iterator[str]:
+        """Why the next run cannot be decided without dbt, in words."""
+        yield from _of_the_command(request)
+        if pinned.places.is_slice or continued:
+            yield "the run is a slice, or continues another"
+        if pinned.renamed or candidate.retired or candidate.staged or intake.landed:
+            yield "tables were renamed or files landed"
+        carried = {test.unique_id for test in run.tests.results if test.carried}
+        for result in results:
+            yield from _of_a_result(manifest, result, volatility)
+            yield from _of_a_test(result.node, carried)
+        yield from _of_the_project(project, manifest, own)
+        if left := covers(project, own):
+            yield f"{left} is read from an unusual place"
+        if digest_of_code(project) != before.facts["code"]:
+            yield "the code changed while the run was under way"
+
+    try:
+        obstacle = next(obstacles(), "")
+    except (OSError, UnicodeError) as error:
+        obstacle = str(error)
+    landing = intake.landing
+    listing = {} if obstacle else landing.listing()
+    if why := obstacle or landing.unsettled(listing, intake.ingested):
+        return Basis(run_id=run.run_id, decided_by=run.run_id, obstacle=why)
+    names, environment = _variables(manifest, project, own), pinned.places.inputs.environment
+    bases = (pinned.base(TableName.parse(node.table or "")) for node in nodes.known.values())
+    return Basis(
+        run_id=run.run_id,
+        decided_by=run.run_id,
+        facts={
+            **before.facts,
+            "settings": settings(environment, before, names),
+            "landing": listing_digest(listing, landing.area.others() if landing.feeds else []),
+            "tables": tables(pinned.own_locations()),
+        },
+        variables=names,
+        others=_others(environment.name, inputs.read),
+        files=local_files(_metadata_files([*inputs.read.values(), *filter(None, bases)])),
+        made=sorted(tables_of(manifest)),
+    )
+
+
+def _of_the_project(project: Path, manifest: Any, own: list[Path]) -> Iterator[str]:
+    for node in manifest.nodes.values():
+        if is_hook(node):
+            yield f"{node.name} is a hook of the project"
+    for name, text in _texts(manifest, project, own):
+        if used := looked_at([text]):
+            yield f"{name} uses {', '.join(used)}"
+    if _EVERY in _variables(manifest, project, own):
+        yield "code reads environment variables by names that are computed"
+
+
+def _of_the_command(request: RunRequest) -> Iterator[str]:
+    for name in ("FULL_REFRESH", "EMPTY", "SAMPLE", "DEFER", "STATE", "EVENT_TIME_START", "EVENT_TIME_END"):
+        if flag(name):
+            yield f"dbt's {name.lower()} is set"
+    if request.force or request.scratch or request.pins is not None:
+        yield "the run is forced or pinned, or a scratch run"
+
+
+def _of_a_result(manifest: Any, result: Any, volatility: Volatility) -> Iterator[str]:
+    node = result.node
+    if str(result.status) not in (Status.SUCCESS, Status.PASS, Status.NO_OP):
+        yield f"{node.unique_id} ended as {result.status}"
+    if node.resource_type in _OTHERS:
+        return
+    if node.resource_type not in _TABLES:
+        yield f"{node.unique_id} is a {node.resource_type}"
+        return
+    config = node.config
+    if config.get("materialized") not in _MATERIALIZED:
+        yield f"{node.name} has a materialization of its own"
+    if config.get("pre_hook") or config.get("post_hook"):
+        yield f"{node.name} has hooks"
+    if str(config.get("incremental_strategy") or "") == "microbatch":
+        yield f"the batches of {node.name} depend on the clock"
+    if config.get("materialized") == "view" and (why := _volatile_view(manifest, node, volatility)):
+        yield f"{node.name} depends on more: {why}"
+
+
+def _volatile_view(manifest: Any, node: Any, volatility: Volatility) -> str:
+    if used := looked_at(sources_of(manifest, node)):
+        return f"its Jinja uses {', '.join(used)}"
+    return volatility.why(node.compiled_code or "")
+
+
+def _of_a_test(node: Any, carried: Collection[str]) -> Iterator[str]:
+    if node.resource_type in ("test", "unit_test") and node.unique_id not in carried:
+        yield f"test {node.name} is run by every run"
+
+
+def _texts(manifest: Any, project: Path, own: list[Path]) -> Iterator[tuple[str, str]]:
+    """Jinja that is rendered while dbt parses: macros, models' code, and YAML files."""
+    for unique_id, macro in manifest.macros.items():
+        if macro.package_name not in (*_ENGINE, MACHINERY):
+            yield unique_id, macro.macro_sql
+    for unique_id, node in manifest.nodes.items():
+        if node.resource_type != "seed" and getattr(node, "language", "sql") == "sql":
+            yield unique_id, node.raw_code
+    yaml = [path for path in own if path.suffix in (".yml", ".yaml")]
+    profiles = Path(os.environ.get("DBT_PROFILES_DIR") or project) / "profiles.yml"
+    for path in [project / "dbt_project.yml", *yaml, profiles]:
+        if path.is_file():
+            yield path.name, path.read_text(encoding="utf-8")
+
+
+def _variables(manifest: Any, project: Path, own: list[Path]) -> list[str]:
+    """Names of the environment variables that code reads."""
+    macros = [macro.macro_sql for macro in manifest.macros.values() if macro.package_name not in _ENGINE]
+    jinja = [*macros, *(text for _, text in _texts(manifest, project, own))]
+    python = [node.raw_code for node in manifest.nodes.values() if getattr(node, "language", "") == "python"]
+    modules = [source for code in python for source in python_code.modules_of(code)[0].values()]
+    every = {_EVERY: ""}
+    return sorted(
+        {*jinja_code.environment(every, jinja), *python_code.environment(every, [*python, *modules])}
+    )
+
+
+def _others(own: str, read: Mapping[str, Table]) -> dict[str, dict[str, str]]:
+    """Tables of other targets that the run read."""
+    found: dict[str, dict[str, str]] = {}
+    for name, table in read.items():
+        database, _, rest = name.partition(".")
+        if database != own:
+            found.setdefault(database, {})[rest] = table.metadata_location
+    return found
+
+
+def _metadata_files(read: Iterable[Table]) -> Iterator[str]:
+    for table in {table.metadata_location: table for table in read}.values():
+        yield table.metadata_location
+        if current := table.current_snapshot():
+            yield current.manifest_list
+            yield from (one.manifest_path for one in current.manifests(table.io))

@@ -1,10 +1,10 @@
-"""The end of a run of dbt: its results as plain records, with which the run is ended."""
+"""The end of a run of dbt: what its results prove, as plain records, with which the run is ended."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,145 +12,460 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
+from pyiceberg.table import Table
+
 from slipway.code import versions
-from slipway.dbt import evidence, slices
-from slipway.dbt.code_read import code_read, own_files
-from slipway.dbt.contracts import check_batched
-from slipway.dbt.definitions import judged
+from slipway.dbt.code_read import basis_of, code_read, own_files
+from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.events import with_reason
-from slipway.dbt.invocation import Invocation
-from slipway.dbt.repeatable import basis_of
-from slipway.dbt.session import Session
+from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.microbatch import check_batched
+from slipway.dbt.stale import judged
+from slipway.dbt.volatility import Volatility
+from slipway.engines.duckdb.views import Views
 from slipway.errors import ContractError, UnavailableError
-from slipway.records.run_manifest import InputSnapshot, Node, Outcome, RunManifest, Status
+from slipway.names import TableName
+from slipway.records.run_manifest import (
+    Change,
+    Code,
+    Conservation,
+    Freshness,
+    InputSnapshot,
+    Node,
+    Outcome,
+    RunManifest,
+    RunRequest,
+    Status,
+    TestResult,
+    Tests,
+)
+from slipway.records.store import Records
 from slipway.releases.publication import figures
+from slipway.runs.batched_models import BatchedModels
 from slipway.runs.decision import RunFacts
-from slipway.runs.end import DBT_MANIFEST, BuiltRun, end_run, stale_lines, summary_line
+from slipway.runs.end import DBT_MANIFEST, BuiltRun, end_run
+from slipway.runs.intake import Intake
+from slipway.runs.pinned_tables import LANDING, PinnedTables
+from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_results import CarriedTests, RunNodes
 from slipway.secrets import hide, hide_in
 from slipway.storage.objects import writing_below
 
 _FAILED = frozenset({Status.ERROR, Status.FAIL, Status.RUNTIME_ERROR, Status.PARTIAL_SUCCESS})
+_BUILT = ("model", "seed", "snapshot")
+_TESTS = ("test", "unit_test")
+_BOUNDARY_MACRO = "slice_predicate"
 
 
-def finish(session: Session, manifest: Any, results: Sequence[Any]) -> list[str]:
-    """Publish from the on-run-end hook of plain dbt.
+def conclude(
+    done: Invocation,
+    *,
+    request: RunRequest,
+    project: Path,
+    variables: Mapping[str, Any],
+    asked_slice: object,
+    scratch: Path | None,
+    code: Code,
+    previous: RunManifest | None,
+    continues: RunManifest | None,
+    pinned: PinnedTables,
+    candidate: RunCandidate,
+    batched: BatchedModels,
+    intake: Intake,
+    inputs: RunInputs,
+    views: Views,
+    volatility: Volatility,
+    nodes: RunNodes,
+    tests: CarriedTests,
+    records: Records,
+) -> RunManifest:
+    """Describe in records what dbt did, and end the run; raises what ``end_run`` raises.
 
-    Returns:
-        Lines for the person who watches.
+    Args:
+        done: how dbt ended.
+        request: what the caller asked for.
+        project: folder of dbt_project.yml.
+        variables: dbt's vars as the run has them.
+        asked_slice: the slice, None for the whole input.
+        scratch: the folder that it was built in, None for the environment's own tables.
+        code: as the run began.
+        previous: the last run whose tables are what is published.
+        continues: the run that ``dbt retry`` goes on with.
+        pinned: what was published.
+        candidate: what the run has staged.
+        batched: models that it wrote in batches.
+        intake: what it took from the landing area.
+        inputs: what it read.
+        views: for queries over tables.
+        volatility: looks at queries.
+        nodes: what is known of its nodes.
+        tests: those that were not run.
+        records: where its records go.
     """
-    if not session.begun:
-        return []
-    done = Invocation(
-        success=True, results=results, manifest=manifest, error="", invocation_id=evidence.invocation_id()
-    )
-    made = conclude(session, done)
-    said = [f"{node.table}: {note}" for node in made.nodes for note in node.notes]
-    return [*stale_lines(made), *said, summary_line(made)]
-
-
-def conclude(session: Session, done: Invocation) -> RunManifest:
-    """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
-    session.code = code_read(session.code, session.project, done.manifest, list(sys.modules.values()))
-    session.batched.stage_all()
-    if done.success and not _failed(done):
+    manifest, environment = done.manifest, pinned.places.inputs.environment
+    code = code_read(code, project, manifest, list(sys.modules.values()))
+    batched.stage_all()
+    if done.success and not _failed(done.results):
         try:
-            check_batched(session.candidate.staged, session.views, done.manifest)
+            check_batched(candidate.staged, views, manifest)
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
-    manifest = _described(session, done)
-    built = BuiltRun(
-        facts=_facts(session, done, manifest),
-        manifest=manifest,
-        staged=[*session.candidate.staged.values(), *session.candidate.retired.values()],
-        number=lambda: session.candidate.number,
-        artifacts=_artifacts(session.project, done),
-        basis=lambda run: basis_of(
-            session, done.manifest, done.results, run, own_files(done.manifest, session.project)
-        ),
-    )
-    return end_run(session.places.outputs, session.records, built)
-
-
-def _described(session: Session, done: Invocation) -> RunManifest:
-    """The run manifest as far as it is known before the run is decided."""
-    nodes = judged(session, done.manifest, evidence.nodes(session, done.results))
-    nodes = [node.model_copy(update={"message": hide(_message(node, done))}) for node in nodes]
-    tests = evidence.tests(session, done.manifest, done.results)
-    hidden = [test.model_copy(update={"message": hide(test.message)}) for test in tests.results]
-    request, continued = session.request, session.continues
-    return RunManifest(
+    taken_over = _taken_over(continues, candidate.staged, done.results)
+    noted = [*taken_over, *node_records(done.results, nodes.known)]
+    noted = judged(manifest, noted, nodes.known, candidate, pinned, variables)
+    described = RunManifest(
         run_id=request.run_id,
         invocation_id=done.invocation_id,
-        target=session.environment.name,
-        mode=session.environment.mode,
-        scratch=str(session.scratch) if session.scratch else None,
+        target=environment.name,
+        mode=environment.mode,
+        scratch=str(scratch) if scratch else None,
         who=versions.who(),
         host=versions.host(),
         started_at=request.started_at,
         finished_at=datetime.now(UTC),
         command=[hide(part) for part in request.command],
         vars=request.vars,
-        options=evidence.options(),
-        as_of=evidence.as_of(session),
-        code=session.code,
-        versions=versions.versions_of(session.project),
-        inputs=_inputs(session),
-        landed_files=[*(continued.landed_files if continued else []), *session.intake.landed],
-        outstanding=session.intake.outstanding,
-        nodes=nodes,
-        tests=tests.model_copy(update={"results": hidden}),
-        freshness=evidence.freshness(session, done.manifest),
-        conservation=evidence.conservation(session, done.manifest),
+        options=options(),
+        as_of=as_of(variables, inputs, views, previous),
+        code=code,
+        versions=versions.versions_of(project),
+        inputs=_inputs(environment.name, candidate.staged, inputs.read, continues),
+        landed_files=[*(continues.landed_files if continues else []), *intake.landed],
+        outstanding=intake.outstanding,
+        nodes=[_with_reason(node, done.reasons) for node in noted],
+        tests=test_records(manifest, done.results, tests, taken_over, continues),
+        freshness=[] if request.pins is not None else freshness(manifest, intake),
+        conservation=[] if pinned.places.is_slice else conservation(manifest, inputs, views, previous),
         release=None,
         outcome=Outcome.FAILED,
         reason="",
     )
+    built = BuiltRun(
+        facts=RunFacts(
+            run_id=request.run_id,
+            environment=environment,
+            scratch=scratch is not None,
+            managed=request.managed,
+            interrupted=done.interrupted,
+            error="" if done.success else done.error or "dbt reports a failure",
+            nodes=len(done.results),
+            failed=_failed(done.results),
+            skipped=any(str(result.status) == Status.SKIPPED for result in done.results),
+            empty_slice=empty_slice(asked_slice, nodes.known, manifest),
+            staged=len(candidate.staged),
+            partial=is_partial(),
+            tests_not_run=described.tests.not_run,
+            late_sources=[item.source for item in described.freshness if item.status is Status.ERROR],
+            broken=[item.raw for item in described.conservation if item.deduplicated < 0],
+            replaced=_replaced(intake) if candidate.staged else "",
+            unknown_code=code.unknown,
+            other_code={node.table or node.unique_id: node.stale for node in described.nodes if node.stale},
+            set_aside=[item.path for item in described.outstanding if item.blocks],
+        ),
+        manifest=described,
+        staged=[*candidate.staged.values(), *candidate.retired.values()],
+        number=lambda: candidate.number,
+        artifacts=_artifacts(project, done),
+        basis=lambda run: basis_of(
+            run,
+            request=request,
+            project=project,
+            manifest=manifest,
+            results=done.results,
+            own=own_files(manifest, project),
+            pinned=pinned,
+            candidate=candidate,
+            intake=intake,
+            inputs=inputs,
+            volatility=volatility,
+            nodes=nodes,
+            continued=continues is not None,
+        ),
+    )
+    return end_run(pinned.places.outputs, records, built)
 
 
-def _failed(done: Invocation) -> list[str]:
-    return [result.node.name for result in done.results if str(result.status) in _FAILED]
+def _failed(results: Sequence[Any]) -> list[str]:
+    return [result.node.name for result in results if str(result.status) in _FAILED]
 
 
-def _facts(session: Session, done: Invocation, manifest: RunManifest) -> RunFacts:
-    from dbt.flags import get_flags
+def _with_reason(node: Node, reasons: Mapping[str, str]) -> Node:
+    message = with_reason(node.status, node.message, reasons.get(node.unique_id, ""))
+    return node.model_copy(update={"message": hide(message)})
 
-    flags = get_flags()
-    return RunFacts(
-        run_id=session.request.run_id,
-        environment=session.environment,
-        scratch=session.scratch is not None,
-        managed=session.request.managed,
-        interrupted=done.interrupted,
-        error="" if done.success else done.error or "dbt reports a failure",
-        nodes=len(done.results),
-        failed=_failed(done),
-        skipped=any(str(result.status) == Status.SKIPPED for result in done.results),
-        empty_slice=slices.empty_slice(session.slice, session.nodes, done.manifest),
-        staged=len(session.candidate.staged),
-        partial=bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None)),
-        tests_not_run=manifest.tests.not_run,
-        late_sources=[item.source for item in manifest.freshness if item.status is Status.ERROR],
-        broken=[item.raw for item in manifest.conservation if item.deduplicated < 0],
-        replaced=_replaced(session),
-        unknown_code=session.code.unknown,
-        other_code={node.table or node.unique_id: node.stale for node in manifest.nodes if node.stale},
-        set_aside=[item.path for item in manifest.outstanding if item.blocks],
+
+def node_records(results: Sequence[Any], known: Mapping[str, Node]) -> Iterator[Node]:
+    """One entry per model, seed and snapshot that dbt came to."""
+    for result in results:
+        if result.node.resource_type not in _BUILT or result.node.config.materialized == "ephemeral":
+            continue
+        node = known.get(result.node.unique_id) or Node(
+            unique_id=result.node.unique_id, table=None, status=Status.OPEN, change=Change.NONE
+        )
+        yield node.model_copy(
+            update={
+                "status": Status(str(result.status)),
+                "message": str(result.message or ""),
+                "seconds": round(float(result.execution_time or 0), 4),
+            }
+        )
+
+
+def _taken_over(
+    continues: RunManifest | None, staged: Collection[TableName], results: Sequence[Any]
+) -> list[Node]:
+    """Nodes whose tables a retry publishes as the run that failed had staged them."""
+    again, names = {result.node.unique_id for result in results}, set(map(str, staged))
+    failed = continues.nodes if continues else []
+    return [node for node in failed if node.table in names and node.unique_id not in again]
+
+
+def test_records(
+    manifest: Any,
+    results: Sequence[Any],
+    tests: CarriedTests,
+    taken_over: Sequence[Node],
+    continues: RunManifest | None,
+) -> Tests:
+    """Tests that the built nodes ask for, and what became of each.
+
+    Args:
+        manifest: dbt's.
+        results: dbt's.
+        tests: those that were not run.
+        taken_over: nodes that a retry took over.
+        continues: the run that it goes on with.
+    """
+    made = [result.node for result in results if result.node.resource_type in _BUILT]
+    before = _passed_before(continues, {f"{node.schema}.{node.alias}" for node in made})
+    built = {node.unique_id for node in (*made, *taken_over)}
+    found = {
+        result.node.unique_id: _test(manifest, result, tests)
+        for result in results
+        if result.node.resource_type in _TESTS
+    }
+    for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
+        if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
+            found[unique_id] = before.get(unique_id) or TestResult(
+                unique_id=unique_id, status=Status.NOT_RUN, tables=_tables(manifest, node)
+            )
+    statuses = [test.status for test in found.values()]
+    carried = sum(test.carried for test in found.values())
+    not_run = sum(status.left_out for status in statuses)
+    return Tests(
+        expected=len(found),
+        executed=len(found) - carried - not_run,
+        carried=carried,
+        not_run=not_run,
+        failed=sum(status.failed for status in statuses),
+        warned=sum(status is Status.WARN for status in statuses),
+        results=[test.model_copy(update={"message": hide(test.message)}) for test in found.values()],
     )
 
 
-def _replaced(session: Session) -> str:
+def _passed_before(continues: RunManifest | None, built_again: set[str]) -> dict[str, TestResult]:
+    """Tests that the run which a retry continues has passed, of no table that was built again since."""
+    return {
+        test.unique_id: test
+        for test in (continues.tests.results if continues else [])
+        if test.status in (Status.PASS, Status.WARN) and built_again.isdisjoint(test.tables)
+    }
+
+
+def _test(manifest: Any, result: Any, tests: CarriedTests) -> TestResult:
+    unique_id, status = result.node.unique_id, Status(str(result.status))
+    return TestResult(
+        unique_id=unique_id,
+        status=Status.PASS if status is Status.SUCCESS else status,
+        carried=unique_id in tests.carried,
+        failures=result.failures,
+        key=tests.keys.get(unique_id),
+        tables=_tables(manifest, result.node),
+        message=str(result.message or ""),
+        volatile=tests.volatile.get(unique_id, ""),
+    )
+
+
+def _tables(manifest: Any, node: Any) -> list[str]:
+    found = []
+    for unique_id in node.depends_on.nodes:
+        other = manifest_node(manifest, unique_id)
+        if other is not None:
+            found.append(
+                f"{other.schema}.{other.identifier if other.resource_type == 'source' else other.alias}"
+            )
+    return found
+
+
+def freshness(manifest: Any, intake: Intake) -> list[Freshness]:
+    """When each feed last brought a file that was accepted, and what its dbt source says of that."""
+    now, found = datetime.now(UTC), []
+    for feed in intake.landing.feeds:
+        last = intake.landing.ledger.last_landed_at(feed)
+        warn_after, error_after = _thresholds(manifest, feed)
+        found.append(
+            Freshness(
+                source=f"landing.{feed}",
+                last_landed_at=last,
+                age_seconds=round((now - last).total_seconds(), 3) if last else None,
+                warn_after_seconds=warn_after,
+                error_after_seconds=error_after,
+            )
+        )
+    return found
+
+
+def _thresholds(manifest: Any, feed: str) -> tuple[float | None, float | None]:
+    """Seconds of ``warn_after`` and ``error_after`` of the source that stands for a feed."""
+    for source in manifest.sources.values() if manifest else ():
+        if source.schema == LANDING and source.identifier == feed and source.freshness:
+            return _seconds(source.freshness.warn_after), _seconds(source.freshness.error_after)
+    return None, None
+
+
+def _seconds(threshold: Any) -> float | None:
+    if threshold is None or threshold.count is None:
+        return None
+    period = str(getattr(threshold.period, "value", threshold.period))
+    return float(threshold.count * {"minute": 60, "hour": 3600, "day": 86400}[period])
+
+
+def conservation(
+    manifest: Any, inputs: RunInputs, views: Views, previous: RunManifest | None
+) -> list[Conservation]:
+    """Rows landed = rows curated + rows quarantined + rows deduplicated, for every quarantine table.
+
+    A quarantine model names what it belongs to in its config: ``conserves: {raw: …, curated: …}``.
+
+    Args:
+        manifest: dbt's.
+        inputs: what the run reads.
+        views: for queries over tables.
+        previous: a run that may have counted already.
+    """
+    found = []
+    for node in manifest.nodes.values():
+        named = node.config.get("conserves") if node.resource_type == "model" else None
+        if not named:
+            continue
+        quarantine = TableName(node.schema, node.alias)
+        identifiers = [TableName.parse(str(named[part])) for part in ("raw", "curated")]
+        raw, curated, bad = (inputs.own(identifier) for identifier in (*identifiers, quarantine))
+        if raw is None or curated is None or bad is None:
+            continue
+        rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
+        found.append(
+            Conservation(
+                raw=named["raw"],
+                curated=named["curated"],
+                quarantine=str(quarantine),
+                landed=rows[0],
+                curated_rows=rows[1],
+                quarantined_rows=rows[2],
+                deduplicated=rows[0] - rows[1] - rows[2],
+                by_rule=_rows_by_rule(str(quarantine), bad, views, previous),
+            )
+        )
+    return found
+
+
+def _rows_by_rule(name: str, table: Table, views: Views, previous: RunManifest | None) -> dict[str, int]:
+    """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
+    if previous and _was_read_by(previous, name, table):
+        for item in previous.conservation:
+            if item.quarantine == name:
+                return item.by_rule
+    rows = views.query(f"select rule_id, count(*) from {views.scan(table)} group by all order by all")
+    return {str(rule): int(count) for rule, count in rows}
+
+
+def as_of(
+    variables: Mapping[str, Any], inputs: RunInputs, views: Views, previous: RunManifest | None
+) -> str | None:
+    """The business time of the run: the var ``as_of``, or the latest event that the var ``as_of_input`` names.
+
+    ``as_of_input`` is ``schema.table.column``.
+
+    Args:
+        variables: dbt's vars as the run has them.
+        inputs: what the run reads.
+        views: for queries over tables.
+        previous: a run that may have looked already.
+    """
+    given, named = variables.get("as_of"), str(variables.get("as_of_input") or "")
+    if given or named.count(".") != 2:
+        return str(given) if given else None
+    schema, name, column = named.split(".")
+    table = inputs.own(TableName(schema, name))
+    if table is None:
+        return None
+    if previous and "as_of" not in previous.vars and _was_read_by(previous, f"{schema}.{name}", table):
+        return previous.as_of
+    rows = views.query(f'select max("{column}")::varchar from {views.scan(table)}')
+    return str(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def _was_read_by(run: RunManifest, name: str, table: Table) -> bool:
+    """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
+    current = table.current_snapshot()
+    snapshot_id = str(current.snapshot_id) if current else None
+    snapshots = {node.candidate_snapshot for node in run.nodes if node.table == name}
+    snapshots |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
+    return snapshot_id in snapshots
+
+
+def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: Any) -> str:
+    """Why a slice is refused that no input row belongs to; empty otherwise.
+
+    Args:
+        asked: the slice, None for the whole input.
+        nodes: of the run, by unique id.
+        manifest: dbt's manifest.
+    """
+    if not asked:
+        return ""
+    built = [
+        node
+        for unique_id, node in nodes.items()
+        if node.change is Change.BUILT and _BOUNDARY_MACRO in set(_macro_names(manifest, unique_id))
+    ]
+    if not built or any(node.rows_after for node in built):
+        return ""
+    tables = ", ".join(sorted(node.table or node.unique_id for node in built))
+    return f"the slice {json.dumps(asked, default=str)} holds no row: {tables} would be empty; choose other dates or values"
+
+
+def _macro_names(manifest: Any, unique_id: str) -> Iterator[str]:
+    """Names of the macros that a node calls by itself or through ephemeral models."""
+    node = manifest_node(manifest, unique_id)
+    if node is None or not hasattr(node, "depends_on"):
+        return
+    yield from (macro.rsplit(".", 1)[-1] for macro in node.depends_on.macros)
+    for dependency in getattr(node.depends_on, "nodes", []):
+        other = manifest_node(manifest, dependency)
+        if other is not None and getattr(other.config, "materialized", "") in ("ephemeral", "view"):
+            yield from _macro_names(manifest, dependency)
+
+
+def _replaced(intake: Intake) -> str:
     try:
-        return session.intake.landing.replaced() if session.candidate.staged else ""
+        return intake.landing.replaced()
     except UnavailableError as error:  # it is not known, which is no reason to leave the run without a record
         return error.line()
 
 
-def _inputs(session: Session) -> list[InputSnapshot]:
+def _inputs(
+    environment: str,
+    staged: Collection[TableName],
+    read: Mapping[str, Table],
+    continues: RunManifest | None,
+) -> list[InputSnapshot]:
     """Tables the run read and did not make, those of the run that it continues with them."""
-    made = {f"{session.environment.name}.{identifier}" for identifier in session.candidate.staged}
-    before = session.continues.inputs if session.continues else []
-    found = [read for read in before if read.table not in made and read.table not in session.inputs.read]
-    for name, table in sorted(session.inputs.read.items()):
+    made = {f"{environment}.{identifier}" for identifier in staged}
+    before = continues.inputs if continues else []
+    found = [item for item in before if item.table not in made and item.table not in read]
+    for name, table in sorted(read.items()):
         if name in made:
             continue
         current = table.current_snapshot()
@@ -180,7 +495,7 @@ def _artifacts(project: Path, done: Invocation) -> dict[str, Callable[[], bytes]
 def _artifact(project: Path, name: str, artifact: Any, done: Invocation) -> bytes:
     """A file that dbt wrote, or, where another run of this checkout has put its own there by now, the same made again."""
     with suppress(OSError):
-        content = (evidence.target_path(project) / name).read_bytes()
+        content = (target_path(project) / name).read_bytes()
         if done.invocation_id.encode() in content:
             return content
     with writing_below(gettempdir()), TemporaryDirectory() as folder:
@@ -194,7 +509,3 @@ def _without_secrets(run_results: bytes) -> bytes:
     for result in described["results"]:
         result["message"] = hide_in(result.get("message"))
     return json.dumps(described).encode()
-
-
-def _message(node: Node, done: Invocation) -> str:
-    return with_reason(node.status, node.message, done.reasons.get(node.unique_id, ""))

@@ -1,4 +1,4 @@
-"""Names and configuration of nodes, all of it checked before anything is landed or built."""
+"""Names and configuration of nodes: what they say, all of it checked before anything is landed or built."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from slipway.dbt.definitions import keep_of
-from slipway.dbt.partial_groups import allowed_of
 from slipway.dbt.renames import rename_problems
+from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, listed
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError
@@ -358,3 +357,93 @@ def _column_problems(node: Any, where: str) -> Iterator[str]:
             yield f"{where} declares the column {shown(name)}: {why}; call it {nearest(Kind.COLUMN, name)}"
     for other, name in twins(declared):
         yield f"{where} declares the columns {other} and {name}, which are one name to DuckDB: give one of them another name"
+
+
+def contract_of(node: Any) -> Contract | None:
+    """The enforced contract of a model: dbt's own, or ``slipway_contract`` where dbt cannot (Python)."""
+    config = node.config
+    dbt_contract = getattr(config, "contract", None)
+    if not ((dbt_contract and dbt_contract.enforced) or config.get("slipway_contract")):
+        return None
+    not_null: list[str] = []
+    unique: list[list[str]] = []
+    checks: list[str] = []
+    declared = [
+        ([column.name], constraint) for column in node.columns.values() for constraint in column.constraints
+    ]
+    declared += [(list(constraint.columns), constraint) for constraint in getattr(node, "constraints", [])]
+    for columns, constraint in declared:
+        kind = str(getattr(constraint.type, "value", constraint.type))
+        if kind in ("not_null", "primary_key"):
+            not_null += columns
+        if kind in ("unique", "primary_key"):
+            unique.append(columns)
+        elif kind == "check":
+            checks.append(str(constraint.expression))
+        elif kind in ("foreign_key", "custom"):
+            raise ConfigError(
+                f"{node.name}: constraint {kind}",
+                "it would not be checked",
+                "Use a relationships or a singular test",
+            )
+    return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
+
+
+ON_CODE_CHANGE = "on_code_change"
+_ON_PARTIAL_GROUPS = "on_partial_groups"
+_MADE_WHOLE = ("table", "seed", "view", "ephemeral")
+
+
+def may_be_stale(node: Any) -> bool:
+    """Whether a node's table may hold rows of earlier code: what is added to, except the history of a dbt snapshot."""
+    return node.resource_type == "model" and node.config.materialized not in _MADE_WHOLE
+
+
+def keep_of(node: Any) -> str:
+    """The declared reason why rows of other code stay in a table; empty for none.
+
+    Raises:
+        ConfigError: ``on_code_change`` is not ``{keep: <reason>}``, or the model is built whole each time.
+    """
+    if node.resource_type == "snapshot":
+        return "a dbt snapshot holds a history that no code can make again"
+    whole = node.config.materialized in _MADE_WHOLE
+    return _reason(
+        node,
+        ON_CODE_CHANGE,
+        "keep",
+        "rows that other code made stay only with a reason",
+        no_effect="all of its rows are made by the present code" if whole else "",
+    )
+
+
+def allowed_of(node: Any) -> str:
+    """The declared reason why groups of which a part is read are written; empty for none.
+
+    Raises:
+        ConfigError: ``on_partial_groups`` is not ``{allow: <reason>}``, or the model is not incremental.
+    """
+    return _reason(
+        node,
+        _ON_PARTIAL_GROUPS,
+        "allow",
+        "groups of which a part is read are written only with a reason",
+        no_effect="" if node.config.materialized == "incremental" else "it reads its inputs whole",
+    )
+
+
+def _reason(node: Any, key: str, word: str, why: str, *, no_effect: str) -> str:
+    """The reason that ``{<word>: <reason>}`` gives under a key; empty where the key is not set."""
+    given = node.config.get(key)
+    if given is None:
+        return ""
+    if no_effect:
+        raise ConfigError(
+            f"{node.name}: {key} has no effect with a {node.config.materialized}", no_effect, "Remove it"
+        )
+    reason = given.get(word) if isinstance(given, Mapping) else None
+    if not isinstance(reason, str) or not reason.strip() or len(given) != 1:
+        raise ConfigError(
+            f"{node.name}: {key} is {given!r}", why, f"Write {key}: {{{word}: <the reason>}}, or remove it"
+        )
+    return " ".join(reason.split())

@@ -1,10 +1,9 @@
-"""What happens around the nodes of a run: its turn, begin, retry, carried tests."""
+"""What happens around the nodes of a run: its turn, what landed, retry, tests that need not run."""
 
 from __future__ import annotations
 
 import atexit
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,75 +16,68 @@ from dbt.events.types import JinjaLogInfo
 from dbt_common.events.functions import fire_event
 
 from slipway.counts import plural
-from slipway.dbt.configuration import check_configuration, check_names
-from slipway.dbt.evidence import target_path
+from slipway.dbt.command import is_partial, target_path
 from slipway.dbt.inputs import inputs_of
-from slipway.dbt.keys.engine_key import engine
 from slipway.dbt.keys.node_key import manifest_node, node_key, unit_test_key
-from slipway.dbt.rendered import volatile_node, volatile_unit_test
-from slipway.dbt.session import Session
-from slipway.environments.environment import Mode
+from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
+from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.updates import stands_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
-from slipway.records.run_manifest import Outcome, RunManifest, outstanding_lines
+from slipway.records.run_manifest import Outcome, RunManifest, RunRequest, outstanding_lines
+from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
-from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import WAITS
-from slipway.releases.leases import Leases
-from slipway.releases.publication import check_store
-from slipway.secrets import one_line
+from slipway.releases.leases import HeldLease, Leases
+from slipway.runs.intake import Intake
+from slipway.runs.pinned_tables import PinnedTables
+from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_results import CarriedTests
 from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
 _COPIED = ("on_run_begin", "on_run_finish")
 
 
-def wait_for_turn(session: Session, *, everything: bool = False) -> bool:
-    """Take the lease of the tables that a run may publish, and pin its inputs anew: others published meanwhile.
-
-    Runs that cannot publish in the environment need none.
+def take_turn(
+    manifest: Any, request: RunRequest, environment: Environment, records: Records, *, everything: bool
+) -> HeldLease | None:
+    """Take the lease of the tables that a run may publish; None for one that cannot publish, which needs none.
 
     Args:
-        session: the run.
+        manifest: dbt's.
+        request: what the caller asked for.
+        environment: where the run publishes.
+        records: of the environment.
         everything: the run may publish more than dbt selected.
-
-    Returns:
-        Whether others published meanwhile.
 
     Raises:
         ConflictError: others on the same tables took longer than the run may wait.
         ConfigError: SLIPWAY_WAIT is no number of seconds.
     """
-    tables = None if everything else _tables(session.manifest)
-    if tables == [] or not _publishes(session):
-        return False
-    session.lease = Leases(session.records).take(
-        session.request.run_id,
+    tables = None if everything else _tables(manifest)
+    publishes = environment.mode is not Mode.PRODUCTION if request.managed else environment.publishes_from_dbt
+    if tables == [] or is_partial() or not publishes:
+        return None
+    wait = Settings.read().wait_seconds if request.wait is None else request.wait
+    lease = Leases(records).take(
+        request.run_id,
         tables,
-        wait=_seconds(session.request.wait),
-        what=f"A run in {session.environment.name}",
+        wait=WAITS if wait is None else wait,
+        what=f"A run in {environment.name}",
         tell=lambda text: fire_event(JinjaLogInfo(msg=text)),
     )
-    atexit.register(session.lease.release)  # plain dbt leaves out on-run-end when it is interrupted
-    if not session.pinned.look_again():
-        return False
+    atexit.register(lease.release)  # plain dbt leaves out on-run-end when it is interrupted
+    return lease
+
+
+def forget_relations() -> None:
+    """Have dbt ask anew which tables there are."""
     adapter: Any = FACTORY.adapters[ADAPTER]
     adapter.cache.clear()
-    return True
-
-
-def _publishes(session: Session) -> bool:
-    from dbt.flags import get_flags
-
-    flags, environment = get_flags(), session.environment
-    if session.scratch or getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None):
-        return False
-    return (
-        environment.mode is not Mode.PRODUCTION if session.request.managed else environment.publishes_from_dbt
-    )
 
 
 def _tables(manifest: Any) -> list[str]:
@@ -100,62 +92,12 @@ def _tables(manifest: Any) -> list[str]:
     ]
 
 
-def _seconds(asked: float | None) -> float:
-    given = Settings.read().wait_seconds if asked is None else asked
-    return WAITS if given is None else given
-
-
-BUILDING = frozenset({"build", "run", "seed", "snapshot", "retry"})
-"""dbt commands that land, stage and publish."""
-
-
-def begin(session: Session) -> list[str]:
-    """Start a run: land new files, continue a failed run on ``dbt retry``.
-
-    Returns:
-        Lines for the person who watches.
-    """
-    if not builds():
-        return []
-    check_names(session.manifest, session.environment)
-    check_configuration(session.manifest, selected_resources.SELECTED_RESOURCES)
-    if not session.scratch:
-        Holds(session.records).refuse(f"A run in {session.environment.name}")
-    engine()  # before threads ask for it all at once
-    lines = list(session.pinned.heal())
-    if not session.scratch:
-        session.records.last_release()  # what is built could not be published next to a damaged record
-    if wait_for_turn(session, everything=_is_retry()):
-        Holds(session.records).refuse(f"A run in {session.environment.name}")  # placed while it waited
-    lines += session.pinned.heal()
-    if warning := check_store(session.places.outputs, session.records):
-        lines.append(warning)
-    session.begin()
-    lines += landing_lines(session)
-    if _is_retry():
-        failed = _failed_run(session)
-        _resume(session, failed)
-        lines.append(f"continues run {failed}: {plural(len(session.candidate.staged), 'table')} of it built")
-    session.previous, damaged = _last_good_run(session)
-    lines += damaged
-    if session.previous:
-        session.tests.take(session.previous)
-    return [one_line(line) for line in lines]  # they name files, and dbt prints them as they are
-
-
-def check_project(session: Session) -> None:
-    """Refuse a project with names that cannot be used, or with copies of Slipway's macros, if this command builds.
+def check_copies(manifest: Any) -> None:
+    """Refuse macros that projects had as files of their own before the package brought them: hooks would run twice.
 
     Raises:
         ConfigError: there are some.
     """
-    if session.builds and session.manifest:
-        _check_copies(session.manifest)
-        check_names(session.manifest, session.environment)
-
-
-def _check_copies(manifest: Any) -> None:
-    """Refuse macros that projects had as files of their own before the package brought them: hooks would run twice."""
     for macro in manifest.macros.values():
         if macro.name in _COPIED:
             raise ConfigError(
@@ -165,18 +107,18 @@ def _check_copies(manifest: Any) -> None:
             )
 
 
-def landing_lines(session: Session) -> list[str]:
+def landing_lines(intake: Intake) -> list[str]:
     """What landed, one line a feed and one per file that was set aside."""
-    lines = []
-    for feed in session.intake.landing.feeds:
-        new = [entry for entry in session.intake.landed if entry.feed == feed]
-        if ahead := session.intake.landing.ledger.from_the_future(feed):
+    lines, landing = [], intake.landing
+    for feed in landing.feeds:
+        new = [entry for entry in intake.landed if entry.feed == feed]
+        if ahead := landing.ledger.from_the_future(feed):
             when = f"{ahead[-1].landed_at:%Y-%m-%d %H:%M} UTC"
             lines.append(
                 f"landed {feed}: {ahead[-1].path} landed by a clock that said {when}, so that it does not count as fresh"
             )
-        if feed in session.intake.landing.empty:
-            lines.append(nothing_to_land(session.intake.landing.area.root, feed))
+        if feed in landing.empty:
+            lines.append(nothing_to_land(landing.area.root, feed))
         if not new:
             continue
         accepted = [entry for entry in new if entry.verdict == "accepted"]
@@ -185,55 +127,122 @@ def landing_lines(session: Session) -> list[str]:
             f"landed {feed}: {plural(len(accepted), 'file')}, {plural(rows, 'row')}; {len(new) - len(accepted)} set aside"
         )
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
-    return lines + outstanding_lines(
-        session.intake.outstanding, {entry.path for entry in session.intake.landed}
+    return lines + outstanding_lines(intake.outstanding, {entry.path for entry in intake.landed})
+
+
+def last_good_run(records: Records) -> tuple[RunManifest | None, list[str]]:
+    """The manifest of the last run whose tables are what is published now, and lines about those that are damaged.
+
+    Nothing is lost without one: tests are carried by keys of their own, and those that are not known run again.
+    """
+    damaged = []
+    for run_id in records.run_ids():
+        try:
+            manifest = records.manifest(run_id)
+        except DamagedError as error:
+            damaged.append(error.line())
+            continue
+        if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
+            return manifest, damaged
+    return None, damaged
+
+
+def failed_run(project: Path, records: Records) -> str:
+    """The id of the run that ``dbt retry`` goes on with.
+
+    Raises:
+        NotFoundError: no run of the environment belongs to the command that dbt goes on with.
+    """
+    path = target_path(project) / "run_results.json"
+    results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    invocation = results["metadata"]["invocation_id"]
+    for run_id in records.run_ids():
+        with suppress(DamagedError):
+            manifest = records.manifest(run_id)
+            if manifest is not None and manifest.invocation_id == invocation:
+                return run_id
+    raise NotFoundError(
+        "Nothing to retry",
+        f"no run in {records.environment.name} belongs to invocation {invocation}",
+        "Use dbt build",
     )
 
 
-def test_carried(session: Session, manifest: Any, unique_id: str, sql: str) -> bool:
-    """Whether a data test need not run: it passed before with the same code on the same snapshots.
+def resume(run_id: str, records: Records, pinned: PinnedTables, candidate: RunCandidate) -> None:
+    """Take over the candidate of a run that failed, so that a retry publishes all of it.
+
+    Raises:
+        NotFoundError: a table of it was published by someone else since.
+    """
+    published = pinned.own_locations()
+    for record in records.candidate(run_id):
+        table = record.name
+        now = None if table in pinned.renamed else published.get(table)
+        if not stands_on(pinned.places.outputs, table, record.base, now):
+            raise NotFoundError(
+                f"Run {run_id} cannot be continued",
+                f"{table} was published since",
+                "Start a new run",
+            )
+        candidate.number = record.release  # its tables carry the tag of this number
+        if not record.retires:  # that is done again when the table is staged that has its name now
+            candidate.stage(staged_of(pinned.places.outputs, record))
+
+
+class CarryOver:
+    """Decides for each test of a run whether its result is carried over from an earlier run.
 
     Args:
-        session: the run.
-        manifest: dbt's manifest.
-        unique_id: the test.
-        sql: its compiled query.
+        variables: dbt's vars as the run has them.
+        inputs: what the run reads.
+        volatility: looks at queries.
+        tests: what is known of tests that passed.
     """
-    node, inputs = manifest_node(manifest, unique_id), inputs_of(session.inputs, manifest, unique_id)
-    key = node_key(manifest, unique_id, inputs, session.vars)
-    session.tests.keys[unique_id] = key
-    if session.request.force or not session.begun or not inputs:
-        return False
-    if "freshness" in node.tags:
-        return False  # it looks at the landing area
-    query = test_query(node.config, sql)
-    return session.tests.carry(
-        unique_id, key, lambda: volatile_node(session.volatility, manifest, unique_id, query)
-    )
+
+    def __init__(
+        self, variables: Mapping[str, Any], inputs: RunInputs, volatility: Volatility, tests: CarriedTests
+    ) -> None:
+        self._vars, self._inputs, self._volatility, self._tests = variables, inputs, volatility, tests
+
+    def data_test(self, manifest: Any, unique_id: str, sql: str, *, runs: bool) -> bool:
+        """Whether a data test need not run: it passed before with the same code on the same snapshots.
+
+        Args:
+            manifest: dbt's manifest.
+            unique_id: the test.
+            sql: its compiled query.
+            runs: it is run in any case.
+        """
+        node, inputs = manifest_node(manifest, unique_id), inputs_of(self._inputs, manifest, unique_id)
+        key = node_key(manifest, unique_id, inputs, self._vars)
+        self._tests.keys[unique_id] = key
+        if runs or not inputs or "freshness" in node.tags:  # which looks at the landing area
+            return False
+        query = _test_query(node.config, sql)
+        return self._tests.carry(
+            unique_id, key, lambda: volatile_node(self._volatility, manifest, unique_id, query)
+        )
+
+    def unit_test(
+        self, manifest: Any, unique_id: str, queries: Sequence[str], config: Mapping[str, Any], *, runs: bool
+    ) -> bool:
+        """Whether a dbt unit test need not run: it passed before as the same SQL, with the same rows expected of it.
+
+        Args:
+            manifest: dbt's manifest.
+            unique_id: the unit test.
+            queries: its compiled query, and the one of its expected rows if it has one.
+            config: its configuration.
+            runs: it is run in any case.
+        """
+        key = unit_test_key(manifest, unique_id, queries[0], config)
+        self._tests.keys[unique_id] = key
+        return not runs and self._tests.carry(
+            unique_id, key, lambda: volatile_unit_test(self._volatility, manifest, unique_id, queries)
+        )
 
 
-def unit_test_carried(
-    session: Session, manifest: Any, unique_id: str, queries: Sequence[str], config: Mapping[str, Any]
-) -> bool:
-    """Whether a dbt unit test need not run: it passed before as the same SQL, with the same rows expected of it.
-
-    Args:
-        session: the run.
-        manifest: dbt's manifest.
-        unique_id: the unit test.
-        queries: its compiled query, and the one of its expected rows if it has one.
-        config: its configuration.
-    """
-    key = unit_test_key(manifest, unique_id, queries[0], config)
-    session.tests.keys[unique_id] = key
-    if session.request.force or not session.begun:
-        return False
-    return session.tests.carry(
-        unique_id, key, lambda: volatile_unit_test(session.volatility, manifest, unique_id, queries)
-    )
-
-
-def test_query(config: Any, sql: str) -> str:
+def _test_query(config: Any, sql: str) -> str:
     """What decides about a test: its query, and the expressions of its configuration around it."""
     return (
         f"select failures {config.warn_if}, failures {config.error_if} "
@@ -255,86 +264,3 @@ def carried_unit_test() -> tuple[AdapterResponse, Any]:
 
     names = ["column", "actual_or_expected"]
     return AdapterResponse(_message="CARRIED"), agate.Table([], names, [agate.Text(), agate.Text()])
-
-
-def command_line() -> list[str]:
-    """The command as it was typed, without the folder of the program."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
-
-
-def project_dir(flags: Any) -> Path:
-    """The dbt project's folder as dbt was given it."""
-    return Path(flags.PROJECT_DIR).resolve()
-
-
-def _last_good_run(session: Session) -> tuple[RunManifest | None, list[str]]:
-    """The manifest of the last run whose tables are what is published now, and lines about those that are damaged.
-
-    Nothing is lost without one: tests are carried by keys of their own, and those that are not known run again.
-    """
-    damaged = []
-    for run_id in session.records.run_ids():
-        try:
-            manifest = session.records.manifest(run_id)
-        except DamagedError as error:
-            damaged.append(error.line())
-            continue
-        if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
-            return manifest, damaged
-    return None, damaged
-
-
-def builds() -> bool:
-    """Whether the running dbt command lands, stages and publishes."""
-    from dbt.flags import get_flags
-
-    return get_flags().WHICH in BUILDING
-
-
-def _is_retry() -> bool:
-    import click
-
-    context = click.get_current_context(silent=True)
-    return context is not None and context.info_name == "retry"
-
-
-def _resume(session: Session, run_id: str) -> None:
-    """Take over the candidate of a run that failed, and what is known of its tables, so that a retry publishes all of it.
-
-    Raises:
-        NotFoundError: a table of it was published by someone else since.
-    """
-    published = session.pinned.own_locations()
-    for record in session.records.candidate(run_id):
-        table = record.name
-        now = None if table in session.pinned.renamed else published.get(table)
-        if not stands_on(session.places.outputs, table, record.base, now):
-            raise NotFoundError(
-                f"Run {run_id} cannot be continued",
-                f"{table} was published since",
-                "Start a new run",
-            )
-        session.candidate.number = record.release  # its tables carry the tag of this number
-        if record.retires:
-            continue  # again when the table is staged that has its name now
-        session.stage(staged_of(session.places.outputs, record))
-    session.continues = failed = session.records.manifest(run_id)
-    if failed and (failed.code.dirty or failed.code.commit != session.code.commit):
-        # no commit holds the code of all tables
-        session.code = session.code.model_copy(update={"dirty": True})
-
-
-def _failed_run(session: Session) -> str:
-    path = target_path(session.project) / "run_results.json"
-    results: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    invocation = results["metadata"]["invocation_id"]
-    for run_id in session.records.run_ids():
-        with suppress(DamagedError):
-            manifest = session.records.manifest(run_id)
-            if manifest is not None and manifest.invocation_id == invocation:
-                return run_id
-    raise NotFoundError(
-        "Nothing to retry",
-        f"no run in {session.environment.name} belongs to invocation {invocation}",
-        "Use dbt build",
-    )

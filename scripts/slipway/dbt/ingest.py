@@ -1,14 +1,35 @@
-"""Raw models that take landed files: which they are, and what they show of them."""
+"""Raw models that take landed files: which they are, what they show of them, and that they take all of them, whole."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
+import duckdb
+
+from slipway.dbt.command import flag, is_partial
 from slipway.dbt.keys.node_key import tables_read
-from slipway.errors import ConfigError, NotFoundError
-from slipway.landing.land import Landing
+from slipway.engines.duckdb.writer import write
+from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
+from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
-from slipway.runs.intake import Intake
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+    from slipway.engines.duckdb.request import WriteRequest, WriteResult
+    from slipway.engines.duckdb.views import Views
+    from slipway.iceberg.tables import Tables
+    from slipway.landing.land import Landing
+    from slipway.runs.intake import Intake
+
+_LINEAGE = {
+    "_source_file": "varchar",
+    "_source_line": "bigint",
+    "_file_sha256": "varchar",
+    "_landed_at": "timestamptz",
+    "_run_id": "varchar",
+}
 
 
 def show_landing(intake: Intake, manifest: Any, database: str, identifier: TableName) -> None:
@@ -31,6 +52,66 @@ def feed_of(landing: Landing, manifest: Any, node: Any, identifier: TableName) -
     if identifier[0] != "raw" or identifier[1] not in landing.feeds:
         return None
     return identifier[1] if ("landing", identifier[1]) in _sources(manifest, node) else None
+
+
+def is_replaced(manifest: Any, raw: TableName) -> bool:
+    """Whether this run writes the raw table anew, so that it has to read again what it holds already."""
+    for node in manifest.nodes.values() if manifest else ():
+        if node.resource_type == "model" and (node.schema, node.alias) == raw:
+            own = node.config.full_refresh
+            asked = flag("FULL_REFRESH") if own is None else own
+            return bool(asked) or node.config.materialized != "incremental"
+    return False
+
+
+def write_landed(
+    cursor: duckdb.DuckDBPyConnection,
+    outputs: Tables,
+    intake: Intake,
+    views: Views,
+    feed: str,
+    base: Table | None,
+    request: WriteRequest,
+) -> WriteResult | None:
+    """Write the raw table of a feed, and check what it takes of landed files.
+
+    Args:
+        cursor: the thread's connection.
+        outputs: where the run builds.
+        intake: what the run takes from the landing area.
+        views: for queries over the raw table.
+        feed: the feed.
+        base: the raw table as it is.
+        request: the model's query.
+
+    Returns:
+        What was written, or None where files moved while they were read: what is left has to be written again.
+
+    Raises:
+        NotFoundError: the table would be written anew without files that it holds.
+        ContractError: it does not hold all of the others.
+    """
+    if lost := intake.offer(feed).lost:
+        names = ", ".join(entry.path for entry in lost[:3]) + (" …" if len(lost) > 3 else "")
+        raise NotFoundError(
+            f"raw.{feed} cannot be written anew",
+            f"it holds rows of {names}, which the landing area does not have any more",
+            "Put the files back, or make the model incremental with full_refresh=false",
+        )
+    try:
+        result = write(cursor, outputs, base, request)
+    except (duckdb.Error, SlipwayError):
+        if not intake.landing.moved(feed):
+            raise
+        return None
+    if intake.landing.changed(feed):  # one that is only gone was read whole
+        return None
+    table = result.staged.table
+    _check_columns(outputs.environment.name, feed, intake.landing.feeds[feed].columns, request, table)
+    if not is_partial():
+        _check_rows(intake, views, feed, request.run_id, table)
+    intake.landing.settle(feed)
+    return result
 
 
 def _check_readers(manifest: Any, source: TableName) -> None:
@@ -66,13 +147,67 @@ def _sources(manifest: Any, node: Any) -> list[TableName]:
     return [TableName(source.schema, source.identifier) for source in read if source is not None]
 
 
-def is_replaced(manifest: Any, raw: TableName) -> bool:
-    """Whether this run writes the raw table anew, so that it has to read again what it holds already."""
-    from dbt.flags import get_flags
+def _check_columns(
+    environment: str, feed: str, columns: Iterable[str], request: WriteRequest, table: Table
+) -> None:
+    """Refuse a raw table that lacks a column of the contract, or one that says where a row comes from."""
+    has = {one.name.lower() for one in table.schema().fields}
+    lacking = [name for name in _LINEAGE if name not in has]
+    if renamed := [name for name in columns if name.lower() not in has]:
+        lacking += _lost(environment, feed, columns, request.sql, renamed, has)
+    if lacking:
+        raise ContractError(
+            f"raw.{feed} would lose {', '.join(lacking)}",
+            "the landed files hold it, and raw, which takes each file once, has no column for it",
+            f"Have the model select every column, and set on_schema_change='append_new_columns' "
+            f"(it is '{request.on_schema_change}')",
+        )
 
-    for node in manifest.nodes.values() if manifest else ():
-        if node.resource_type == "model" and (node.schema, node.alias) == raw:
-            own = node.config.full_refresh
-            asked = getattr(get_flags(), "FULL_REFRESH", False) if own is None else own
-            return bool(asked) or node.config.materialized != "incremental"
-    return False
+
+def _lost(
+    environment: str,
+    feed: str,
+    columns: Iterable[str],
+    sql: str,
+    wanted: Sequence[str],
+    has: Collection[str],
+) -> list[str]:
+    """Columns of a feed that come to no column of the raw table, also under another name.
+
+    The model's query is run on one row that has a word of its own in each column.
+    """
+    marks = {name: f"slipway-{number}-" for number, name in enumerate(columns)}
+    values = [f"{literal(mark)} as {quote(name)}" for name, mark in marks.items()]
+    values += [f"null::{kind} as {name}" for name, kind in _LINEAGE.items()]
+    database = quote(environment)
+    with duckdb.connect() as probe:
+        try:
+            probe.execute(f"attach ':memory:' as {database}")
+            probe.execute(f"create schema {database}.landing")
+            probe.execute(f"create view {database}.landing.{quote(feed)} as select {', '.join(values)}")
+            found = probe.execute(f"from ({sql})")
+            names = [column[0].lower() for column in found.description or ()]
+            rows = found.fetchall()
+        except (
+            duckdb.Error
+        ):  # it reads something else, too, or has functions of the project: names have to tell
+            return list(wanted)
+    kept = " ".join(str(value) for row in rows for name, value in zip(names, row, strict=True) if name in has)
+    return [name for name in wanted if marks[name] not in kept]
+
+
+def _check_rows(intake: Intake, views: Views, feed: str, run_id: str, table: Table) -> None:
+    """Refuse a raw table that lacks a record of a file."""
+    files = intake.landing.given(feed)
+    scan = views.scan(table)
+    # written anew with the content that it has, a table keeps the rows of earlier runs
+    mine = "" if intake.is_replaced(TableName("raw", feed)) else f"where _run_id = {literal(run_id)}"
+    query = f"select _file_sha256, count(*) from {scan} {mine} group by all"
+    held = dict(views.query(query)) if files else {}
+    for entry in files:
+        if (found := held.get(entry.sha256, 0)) != entry.rows:
+            raise ContractError(
+                f"raw.{feed} would hold {found:,} rows of {entry.path}",
+                f"{entry.rows:,} were counted when it landed",
+                "Raw takes every row of a file: remove filters and joins from the model, then run again",
+            )

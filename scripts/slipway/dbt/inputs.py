@@ -1,28 +1,38 @@
-"""What nodes read, by name and by content; and event times of what a ``microbatch`` model reads."""
+"""What nodes read, by name and by content, and what came into a table since a model last read it.
+
+That is told by Iceberg's snapshots instead of by a clock.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import duckdb
-from pyiceberg import types as ice
-from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, NestedField, StringType
 
-from slipway.dbt.increments import since
+from slipway.dbt.command import flag
+from slipway.dbt.configuration import refuse_in_batches
 from slipway.dbt.keys.node_key import manifest_node, tables_read
 from slipway.dbt.renames import former_name
-from slipway.engines.duckdb.batches import covers
+from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
-from slipway.iceberg.schema import find_column
-from slipway.iceberg.types import quote
+from slipway.iceberg.reading import entries_of, manifests_of
+from slipway.iceberg.schema import top_level
+from slipway.iceberg.snapshots import content_of
+from slipway.iceberg.tables import ancestors
+from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.releases.table_state import read_state
+from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_inputs import RunInputs
+
+Relation = tuple[str, str, str]
+"""Database, schema and name."""
 
 
 def inputs_of(inputs: RunInputs, manifest: Any, unique_id: str) -> dict[str, str]:
@@ -51,7 +61,7 @@ def consumed(
     return found
 
 
-def relation_of(inputs: RunInputs, manifest: Any, unique_id: str) -> tuple[str, str, str]:
+def relation_of(inputs: RunInputs, manifest: Any, unique_id: str) -> Relation:
     """Database, schema and name of a table that a node reads, where this run reads it."""
     database, identifier = _relation(inputs, manifest, unique_id)
     return database, *identifier
@@ -63,153 +73,262 @@ def _relation(inputs: RunInputs, manifest: Any, unique_id: str) -> tuple[str, Ta
     A table of this run is always its own (package/macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
     """
     from dbt import selected_resources
-    from dbt.flags import get_flags
 
-    node, identifier, flags = (
-        manifest_node(manifest, unique_id),
-        identifier_of(manifest, unique_id),
-        get_flags(),
-    )
+    node, identifier = manifest_node(manifest, unique_id), identifier_of(manifest, unique_id)
     deferred = getattr(node, "defer_relation", None)
-    if not deferred or not getattr(flags, "DEFER", False) or inputs.is_staged(identifier):
+    if not deferred or not flag("DEFER") or inputs.is_staged(identifier):
         return node.database, identifier
-    favoured = flags.FAVOR_STATE and unique_id not in selected_resources.SELECTED_RESOURCES
+    favoured = flag("FAVOR_STATE") and unique_id not in selected_resources.SELECTED_RESOURCES
     if favoured or inputs.own(identifier) is None:
         return deferred.database, TableName(deferred.schema, deferred.identifier)
     return node.database, identifier
 
 
-_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
-_EPOCH, _MICROSECOND = dt.datetime(1970, 1, 1), dt.timedelta(microseconds=1)
-
-
-def filtered_inputs(manifest: Any, unique_id: str) -> list[Any]:
-    """The inputs that dbt cuts to each batch of a model: those with an ``event_time`` of their own."""
-    found = [manifest_node(manifest, name) for name in manifest_node(manifest, unique_id).depends_on.nodes]
-    return [
-        node
-        for node in found
-        if node is not None
-        and getattr(node.config, "event_time", None)
-        and getattr(node.config, "materialized", "") != "ephemeral"
-    ]
-
-
-def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: str) -> None:
-    """Refuse event times of inputs that dbt's filter would compare as something else than time.
-
-    dbt compares them with the text of the batch's start and end: a text column then sorts its days into the batch before, and a
-    date has no hour, so that no batch of an hour but one would get its rows.
-
-    Raises:
-        ConfigError: an input has such an event time.
-    """
-    model = manifest_node(manifest, unique_id)
-    size = str(getattr(model.config.batch_size, "value", model.config.batch_size))
-    for node in filtered_inputs(manifest, unique_id):
-        column = str(node.config.event_time)
-        kind = _type_of(cursor, node, column)
-        if kind in _TIMES and not (kind == "DATE" and size == "hour"):
-            continue
-        name = str(identifier_of(manifest, node.unique_id))
-        raise ConfigError(
-            f"{model.name}: event_time {column} of its input {name} is of type {kind}",
-            "a date has no hour, and batches are hours"
-            if kind == "DATE"
-            else "dbt compares it with the times of a batch, which is no comparison of times",
-            f"Cast it to a {'timestamp' if kind == 'DATE' else 'date or timestamp'} in a model before, or take event_time "
-            f"from {name}: it is then read whole by each batch",
-        )
-
-
-def notes(
-    inputs: RunInputs, manifest: Any, unique_id: str, base: Table | None, built: Sequence[tuple[str, str]]
-) -> Iterator[str]:
-    """What of a model's inputs the batches of this run leave out, in words.
+class ModelIncrements:
+    """What models are given of their inputs instead of all of it, and which are built anew because that is not enough.
 
     Args:
         inputs: what the run reads.
-        manifest: dbt's manifest.
-        unique_id: the model.
-        base: its published table.
-        built: the windows of the table that are built from its inputs as they are.
+        pinned: what it builds on.
     """
-    for node in filtered_inputs(manifest, unique_id):
-        identifier = identifier_of(manifest, node.unique_id)
-        database, name = node.database, str(identifier)
-        table = inputs.known(database, identifier)
-        field = find_column(table.schema(), str(node.config.event_time)) if table else None
-        current = table.current_snapshot() if table else None
-        if table is None or field is None or current is None:
-            continue
-        nulls = sum((file.null_value_counts or {}).get(field.field_id, 0) for file in _live(table, current))
-        if nulls:
-            yield f"{nulls} rows of {name} have no {field.name}: no batch takes them"
-        if base is None:
-            continue
-        before = consumed(inputs, manifest, base, database, identifier)
-        if spans := list(_missed(table, since(table, before), field, built)):
-            low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-            yield (
-                f"{name} changed for times from {low} to {high} that this run builds no batch of: "
-                "the table keeps what it has of them; build them with --event-time-start and --event-time-end"
-            )
+
+    def __init__(self, inputs: RunInputs, pinned: PinnedTables) -> None:
+        self._inputs, self._pinned = inputs, pinned
+        self._given: dict[str, dict[tuple[Relation, str | None], Increment]] = {}
+        self._rebuilt: set[TableName] = set()
+
+    def give(
+        self, manifest: Any, unique_id: str, table: TableName, relation: Relation, column: str | None = None
+    ) -> str:
+        """A predicate for what came into an input since a model read it.
+
+        Args:
+            manifest: dbt's manifest.
+            unique_id: the model.
+            table: its table.
+            relation: the input.
+            column: of ``partitions_changed``; None for ``rows_added``.
+
+        Raises:
+            ConfigError: the input has no such column, or the ``_run_id`` of its rows is not that of the runs that wrote them; or the
+                model is built in batches.
+        """
+        database, source = relation[0], TableName(*relation[1:])
+        read, base = self._inputs.known(database, source), self._pinned.base(table)
+        if column is None:
+            check_raw(read, str(source))
+        refuse_in_batches(manifest_node(manifest, unique_id))
+        found = increment(relation, read, consumed(self._inputs, manifest, base, database, source), column)
+        self._given.setdefault(unique_id, {})[relation, column] = found
+        return found.predicate
+
+    def of(self, unique_id: str) -> tuple[Increment, ...]:
+        """What a model was given."""
+        return tuple(self._given.get(unique_id, {}).values())
+
+    def rebuild(self, manifest: Any, unique_id: str) -> list[tuple[str, str | None]]:
+        """Have a model compile as if it had no table, and return the ephemeral models that dbt put in front of its query."""
+        self._rebuilt.add(identifier_of(manifest, unique_id))
+        self._given.pop(unique_id, None)
+        return [(cte.id, cte.sql) for cte in manifest_node(manifest, unique_id).extra_ctes]
+
+    def adds_to(self, table: TableName) -> bool:
+        """Whether a model has a table to add to: its own environment's, not one it may merely read."""
+        return table not in self._rebuilt and self._pinned.base(table) is not None
 
 
-def _type_of(cursor: duckdb.DuckDBPyConnection, node: Any, column: str) -> str:
-    relation = ".".join(
-        map(quote, (node.database, node.schema, getattr(node, "identifier", "") or node.alias))
-    )
-    try:
-        return str(cursor.sql(f"select {column} from {relation} limit 0").types[0])
-    except duckdb.Error as error:
-        raise ConfigError(
-            f"event_time {column} of {relation}", str(error).split("\n", 1)[0], "Name a column of it"
-        ) from None
+def increment(
+    relation: Relation, table: Table | None, consumed: str | None, column: str | None = None
+) -> Increment:
+    """What a model's query is given of an input, with what a write has to know of it.
 
+    Args:
+        relation: database, schema and identifier of the input.
+        table: the input as this run reads it, None for what is no Iceberg table.
+        consumed: the content that was read last.
+        column: of ``partitions_changed``; None for ``rows_added``.
 
-def _live(table: Table, snapshot: Snapshot) -> Iterator[DataFile]:
-    for manifest in snapshot.manifests(table.io):
-        if manifest.content == ManifestContent.DATA:
-            for entry in manifest.fetch_manifest_entry(table.io):
-                yield entry.data_file
-
-
-def _missed(
-    table: Table,
-    snapshots: Sequence[Snapshot] | None,
-    field: ice.NestedField,
-    built: Sequence[tuple[str, str]],
-) -> Iterator[tuple[str, str]]:
-    """Spans of event time of changed files that the windows do not cover; of all files, when it is not known what changed."""
-    current = table.current_snapshot()
-    if snapshots is None and current is not None:
-        files: Iterator[DataFile] = _live(table, current)
+    Raises:
+        ConfigError: the input has no such column.
+    """
+    snapshots = since(table, consumed)
+    values: set[object] | None = None
+    if column is None:
+        predicate = rows_added(table, consumed)
     else:
-        files = _changed(table, snapshots or ())
-    for file in files:
-        low, high = (_bound_time(field, side) for side in (file.lower_bounds, file.upper_bounds))
-        if low is not None and high is not None and not covers(list(built), (low, high)):
-            yield low, high
+        values = _changed_values(table, snapshots, column)
+        predicate = _said(table, column, values)
+    return Increment(
+        relation=relation,
+        table=table,
+        before=_before(table, consumed),
+        predicate=predicate,
+        column=column,
+        values=frozenset(values or ()),
+        appended=snapshots is not None and all(_is_append(snapshot) for snapshot in snapshots),
+    )
 
 
-def _changed(table: Table, snapshots: Sequence[Snapshot]) -> Iterator[DataFile]:
+def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
+    """Snapshots that changed a table after the consumed one, None when that is not known, as of what is no Iceberg table.
+
+    A compaction changes nothing, whichever it is of.
+    """
+    if table is None:
+        return None
+    if (current := table.current_snapshot()) is None:
+        return []
+    if not consumed or not consumed.isdigit():
+        return None
+    line = ancestors(table, current.snapshot_id)
+    contents = [content_of(snapshot) for snapshot in line]
+    if consumed not in contents:
+        return None
+    return [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
+
+
+def check_raw(table: Table | None, name: str) -> None:
+    """Refuse a table that was made from others: its rows may carry ``_run_id``, but not that of the run that wrote them.
+
+    Raises:
+        ConfigError: it is such a table.
+    """
+    made_from = read_state(table).inputs
+    if others := [one for one in made_from if not one.startswith("landing.")]:
+        raise ConfigError(
+            f"rows_added({name}) is not known",
+            f"it is made from {others[0]}, and the _run_id of its rows is not of the run that wrote them",
+            "Read the raw table, or use partitions_changed",
+        )
+
+
+def rows_added(table: Table | None, consumed: str | None) -> str:
+    """A predicate for the rows that runs appended since, by ``_run_id``.
+
+    Returns:
+        ``_run_id in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    snapshots = since(table, consumed)
+    if snapshots is None:
+        return EVERYTHING
+    runs = []
     for snapshot in snapshots:
-        for manifest in snapshot.manifests(table.io):
-            if manifest.added_snapshot_id == snapshot.snapshot_id:
-                for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
-                    if entry.snapshot_id == snapshot.snapshot_id:
-                        yield entry.data_file
+        summary = snapshot.summary
+        if summary is None or summary.operation not in (Operation.APPEND, Operation.REPLACE):
+            return EVERYTHING
+        if summary.operation is Operation.APPEND:
+            run = summary.additional_properties.get("slipway.run-id")
+            if not run:
+                return EVERYTHING
+            runs.append(run)
+    return f"_run_id in ({', '.join(literal(run) for run in sorted(set(runs)))})" if runs else NOTHING
 
 
-def _bound_time(field: ice.NestedField, bounds: dict[int, bytes] | None) -> str | None:
-    """A bound as a time in the form of windows, None where the file has none."""
-    found = (bounds or {}).get(field.field_id)
-    if found is None or not isinstance(field.field_type, ice.PrimitiveType):
+def partitions_changed(table: Table | None, consumed: str | None, column: str) -> str:
+    """A predicate for the partitions whose files were added or removed since.
+
+    Args:
+        table: the table as this run reads it.
+        consumed: the snapshot that was read last.
+        column: a column of type date, integer or text that the table is partitioned by as it is.
+
+    Returns:
+        ``column in (…)``, ``false`` when there are none, ``true`` when everything has to be read.
+    """
+    return _said(table, column, _changed_values(table, since(table, consumed), column))
+
+
+def _changed_values(
+    table: Table | None, snapshots: Sequence[Snapshot] | None, column: str
+) -> set[object] | None:
+    """Values of a partition column whose files were added or removed, None when that is not known."""
+    if snapshots is None or table is None:
         return None
-    value = int(from_bytes(field.field_type, found))
-    is_date = isinstance(field.field_type, ice.DateType)
-    try:
-        return str((_EPOCH + (dt.timedelta(days=value) if is_date else value * _MICROSECOND)).isoformat())
-    except OverflowError:
+    if not snapshots:
+        return set()
+    _field(table, column)
+    at = _position(table, column)
+    if at is None or any(_replaced_everything(snapshot) for snapshot in snapshots):
         return None
+    values: set[object] = set()
+    name = str(TableName.of(table.name()))
+    for snapshot in snapshots:
+        for manifest in manifests_of(snapshot, table.io, name):
+            if manifest.added_snapshot_id != snapshot.snapshot_id:
+                continue
+            if manifest.partition_spec_id != table.spec().spec_id:
+                return None
+            for entry in entries_of(manifest, table.io, name, discard_deleted=False):
+                if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id:
+                    values.add(entry.data_file.partition[at])
+    return values
+
+
+def _said(table: Table | None, column: str, values: set[object] | None) -> str:
+    if values is None or table is None:
+        return EVERYTHING
+    return _predicate(column, values, _field(table, column).field_type)
+
+
+def _before(table: Table | None, consumed: str | None) -> int | None:
+    """The snapshot with the content that was read last."""
+    current = table.current_snapshot() if table else None
+    if table is None or current is None:
+        return None
+    line = ancestors(table, current.snapshot_id)
+    return next((one.snapshot_id for one in line if content_of(one) == consumed), None)
+
+
+def _field(table: Table, column: str) -> NestedField:
+    found = top_level(table.schema(), column)
+    if found is None:
+        have = ", ".join(field.name for field in table.schema().fields)
+        raise ConfigError(
+            f"partitions_changed({'.'.join(table.name()[-2:])}) names {column}",
+            "no such column",
+            f"Use one of {have}",
+        )
+    return found
+
+
+def _is_append(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
+
+
+def _is_compaction(snapshot: Snapshot) -> bool:
+    return content_of(snapshot) != str(snapshot.snapshot_id)
+
+
+def _position(table: Table, column: str) -> int | None:
+    schema = table.schema()
+    for at, field in enumerate(table.spec().fields):
+        source = schema.find_field(field.source_id)
+        exact = isinstance(field.transform, IdentityTransform) or (
+            isinstance(field.transform, DayTransform) and isinstance(source.field_type, DateType)
+        )
+        if (
+            source.name.lower() == column.lower()
+            and exact
+            and isinstance(source.field_type, DateType | IntegerType | LongType | StringType)
+        ):
+            return at
+    return None
+
+
+def _replaced_everything(snapshot: Snapshot) -> bool:
+    summary = snapshot.summary
+    return summary is None or summary.additional_properties.get("slipway.strategy") == "replace"
+
+
+def _predicate(column: str, values: set[object], kind: IcebergType) -> str:
+    known = sorted((value for value in values if value is not None), key=str)
+    parts = [f"{quote(column)} in ({', '.join(_literal(value, kind) for value in known)})"] if known else []
+    if None in values:
+        parts.append(f"{quote(column)} is null")
+    return f"({' or '.join(parts)})" if parts else NOTHING
+
+
+def _literal(value: object, kind: IcebergType) -> str:
+    if isinstance(kind, DateType) and isinstance(value, int):  # kept as days since 1970-01-01
+        return f"date '{dt.date(1970, 1, 1) + dt.timedelta(days=value)}'"
+    return literal(value) if isinstance(value, str) else str(value)

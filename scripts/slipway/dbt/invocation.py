@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.dbt.command import Invocation, invocation_id
 from slipway.errors import SlipwayError
 from slipway.processes import queries_end
 from slipway.records.run_manifest import RunRequest
@@ -45,33 +46,6 @@ class _Current:
 current = _Current()
 
 
-@dataclass(frozen=True)
-class Invocation:
-    """How a dbt command ended.
-
-    Args:
-        success: dbt's own verdict.
-        results: dbt's results, one per node; empty when it did not come to run any.
-        manifest: dbt's manifest, None when the project could not be parsed.
-        execution: dbt's run results as one object; None when it did not come to have any, or not yet.
-        error: why dbt stopped before or outside the nodes, as one line; empty otherwise.
-        invocation_id: dbt's id.
-        interrupted: by Ctrl-C.
-        refusal: the first error of slipway's own, which dbt passes on only as text.
-        reasons: the first error that each node raised, by unique id.
-    """
-
-    success: bool
-    results: Sequence[Any]
-    manifest: Any
-    error: str
-    invocation_id: str
-    interrupted: bool = False
-    refusal: SlipwayError | None = None
-    execution: Any = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
-
-
 def invoke(
     arguments: Sequence[str],
     project: Path,
@@ -87,7 +61,6 @@ def invoke(
         on_event: gets every dbt event.
     """
     from dbt.cli.main import dbtRunner
-    from dbt_common.invocation import get_invocation_id
 
     full = _quietly(arguments, project)
     current.request, current.session, current.refusal = request, None, None
@@ -102,7 +75,7 @@ def invoke(
         results=results,
         manifest=getattr(session(), "manifest", None),
         error=_one_line(done.exception),
-        invocation_id=str(get_invocation_id()),
+        invocation_id=invocation_id(),
         interrupted=interrupted.is_set() or isinstance(done.exception, KeyboardInterrupt),
         refusal=current.refusal,
         execution=done.result if results else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,34 +18,20 @@ import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.adapters.factory import FACTORY
-from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
-from dbt_common.invocation import get_invocation_id
 
-from slipway.dbt import (
-    build,
-    conclude,
-    describe,
-    frames,
-    hooks,
-    increments,
-    invocation,
-    jinja_adapter,
-    outdated,
-    seeds,
-    undeclared,
-)
-from slipway.dbt.configuration import refuse_in_batches
-from slipway.dbt.describe import own_columns
-from slipway.dbt.inputs import consumed
+from slipway.dbt import command, describe, frames, invocation, query_checks, seeds
+from slipway.dbt.build import BuildResponse
+from slipway.dbt.command import Invocation, flag
+from slipway.dbt.hooks import carried_result, carried_unit_test
 from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.session import Session
-from slipway.dbt.volatility import check_listings
 from slipway.engines.duckdb import engine, spill
 from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
+from slipway.runs.end import closing_lines
 
 
 class Plugin(BasePlugin):
@@ -54,7 +40,7 @@ class Plugin(BasePlugin):
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Called by dbt-duckdb once per process; opens nothing yet."""
         invocation.current.write_python = self.write_python
-        jinja_adapter.install(self)
+        query_checks.install(self)
         # dbt's reader knows the columns of column_types in one case only; load_seed takes them in any, and refuses what is no column
         warnings.filterwarnings("ignore", ".* does not match the name of any column", RuntimeWarning)
         self._lock = threading.RLock()
@@ -66,9 +52,8 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Called before dbt's database is opened: memory, threads and the folder to spill to."""
-        flags = get_flags()
         with contextlib.suppress(SlipwayError):  # configure_connection reports it
-            profile = Profile(hooks.project_dir(flags), Path(flags.PROFILES_DIR))
+            profile = Profile(command.project_dir(), Path(flag("PROFILES_DIR")))
             spill.configure(creds.settings, config, profile.environment(creds.database).home)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
@@ -77,7 +62,7 @@ class Plugin(BasePlugin):
         self._attached = set()
         try:
             session = self._new_session(conn)
-            hooks.check_project(session)  # before dbt makes a schema in DuckDB for each layer
+            session.check_project()  # before dbt makes a schema in DuckDB for each layer
             engine.prepare(conn)
             session.secret.renew(conn)
             invocation.mask_secrets()
@@ -93,7 +78,7 @@ class Plugin(BasePlugin):
             if self._connection is None:
                 self._connect()
             assert self._connection is not None
-            if self._session is None or self._invocation != get_invocation_id():
+            if self._session is None or self._invocation != command.invocation_id():
                 self._new_session(self._connection)
             assert self._session is not None
             return self._session
@@ -109,20 +94,26 @@ class Plugin(BasePlugin):
 
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-start: land files, take over a failed candidate on retry."""
-        self.session.manifest = self.manifest
+        session = self.session
+        session.manifest = self.manifest
         try:
-            config["messages"] = hooks.begin(self.session)
+            config["messages"] = session.begin() if command.builds() else []
         except BaseException:  # a run that did not begin has no end either
-            self.session.leave()
+            session.leave()
             raise
 
     def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
-        """on-run-end: publish what passed, write the records."""
-        if not self.session.request.managed:
-            try:
-                config["messages"] = conclude.finish(self.session, self.manifest, config["results"])
-            finally:
-                self.session.leave()
+        """on-run-end of plain dbt: publish what passed, write the records."""
+        session = self.session
+        if session.request.managed:
+            return
+        try:
+            config["messages"] = []
+            if session.begun:
+                done = Invocation(True, config["results"], self.manifest, "", command.invocation_id())
+                config["messages"] = closing_lines(session.conclude(done))
+        finally:
+            session.leave()
 
     def op_list(self, relation: Any, config: dict[str, Any]) -> None:
         """Tables that exist in a schema, for dbt's relation cache."""
@@ -130,10 +121,7 @@ class Plugin(BasePlugin):
 
     def op_exists(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a model has a table to add to: its own environment's, not one it may merely read."""
-        identifier = TableName(relation.schema, relation.identifier)
-        config["exists"] = (
-            identifier not in self.session.rebuilt and self.session.pinned.base(identifier) is not None
-        )
+        config["exists"] = self.session.increments.adds_to(TableName(relation.schema, relation.identifier))
 
     def op_pin(self, relation: Any, config: dict[str, Any]) -> None:
         """Make a referenced table readable as this run sees it."""
@@ -141,14 +129,14 @@ class Plugin(BasePlugin):
             self._attach(relation.database)
             self.session.pin(relation.database, TableName(relation.schema, relation.identifier))
         if config.get("columns"):
-            config["columns"] = own_columns(self.session.inputs, thread_cursor(), self.manifest, relation)
+            config["columns"] = describe.own_columns(
+                self.session.inputs, thread_cursor(), self.manifest, relation
+            )
 
     def op_staged(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether this run has built a table, which is then read whatever ``--defer`` says."""
-        deferred = getattr(get_flags(), "DEFER", False)
-        config["staged"] = (
-            deferred and (relation.schema, relation.identifier) in self.session.candidate.staged
-        )
+        identifier = TableName(relation.schema, relation.identifier)
+        config["staged"] = bool(flag("DEFER")) and self.session.inputs.is_staged(identifier)
 
     def op_has_columns_from_data(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether DuckDB has to look at data to know the columns of a query."""
@@ -156,29 +144,32 @@ class Plugin(BasePlugin):
 
     def op_unchanged(self, relation: Any, config: dict[str, Any]) -> None:
         """Decide whether a node has to be built."""
-        force = bool(config.get("full_refresh")) or self.session.request.force
-        config["response"] = build.unchanged(self.session, self.manifest, config, force=force)
+        session = self.session
+        force = bool(config.get("full_refresh")) or session.request.force
+        config["response"] = session.builder.unchanged(self.manifest, config, session.code, force=force)
 
     def op_write(self, relation: Any, config: dict[str, Any]) -> None:
         """Write a model's query as a staged table."""
-        written = build.write_node(self.session, thread_cursor(), self.manifest, config["unique_id"], config)
+        written = self._write(thread_cursor(), config)
         config["rebuild" if isinstance(written, str) else "response"] = written
 
     def op_check_query(self, relation: Any, config: dict[str, Any]) -> None:
         """Refuse a query that asks DuckDB's catalog which tables there are, or reads a table that dbt does not know of."""
         node = manifest_node(self.manifest, config["unique_id"])
-        self._check_query(node, config["sql"], always=bool(config.get("always")))
+        self.session.checks.check(
+            thread_cursor(), self.manifest, node, config["sql"], always=bool(config.get("always"))
+        )
 
     def look(self, node: Any, sql: str, *, compiles: bool) -> None:
         """Refuse the same of a query that a node's Jinja runs, and note what else its result depends on."""
         with _as_dbt_error():
-            self._check_query(node, sql, always=False)
+            self.session.checks.check(thread_cursor(), self.manifest, node, sql)
             if compiles:
                 self.session.volatility.note(node.unique_id, sql)
 
     def ask(self, node: Any, relation: tuple[str, str, str]) -> None:
         """Note that a node's Jinja asks about a table of which dbt does not know that the node depends on it."""
-        if not undeclared.reads(self.session, self.manifest, node.unique_id, relation):
+        if not self.session.checks.is_read(self.manifest, node, relation):
             self.note(
                 node,
                 f"its Jinja asks about {'.'.join(relation[1:])}, which it does not read by ref or source",
@@ -192,11 +183,6 @@ class Plugin(BasePlugin):
         """Raise an error of a node's Jinja as dbt takes it."""
         with _as_dbt_error():
             raise error
-
-    def _check_query(self, node: Any, sql: str, *, always: bool) -> None:
-        made, cursor = self.session.volatility.made(), thread_cursor()
-        check_listings(cursor, node.name, sql, made, always=always)
-        undeclared.check_reads(self.session, self.manifest, node.unique_id, sql)
 
     def op_load_seed(self, relation: Any, config: dict[str, Any]) -> None:
         """Put a seed's rows into the in-memory database, to be written from there."""
@@ -217,7 +203,7 @@ class Plugin(BasePlugin):
             self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
             with spill.limits(unique_id.rpartition(".")[2]):
-                config["response"] = build.write_node(self.session, cursor, self.manifest, unique_id, config)
+                config["response"] = self._write(cursor, config)
         except SlipwayError as error:
             config["refused"] = error
         except duckdb.Error as error:
@@ -235,13 +221,7 @@ class Plugin(BasePlugin):
         config["landed_at"] = self.session.intake.landing.ledger.last_landed_at(relation.identifier)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
-        """A predicate for rows appended to a table since a model read it.
-
-        Raises:
-            ConfigError: its rows carry the ``_run_id`` of other runs than those that wrote them.
-        """
-        table, _ = self._since(relation, config)
-        increments.check_raw(table, f"{relation.schema}.{relation.identifier}")
+        """A predicate for rows appended to a table since a model read it."""
         self._increment(relation, config)
 
     def op_partitions_changed(self, relation: Any, config: dict[str, Any]) -> None:
@@ -249,37 +229,43 @@ class Plugin(BasePlugin):
         self._increment(relation, config)
 
     def _increment(self, relation: Any, config: dict[str, Any]) -> None:
-        refuse_in_batches(manifest_node(self.manifest, config["unique_id"]))
-        table, consumed = self._since(relation, config)
-        name = (relation.database, relation.schema, relation.identifier)
-        found = increments.increment(name, table, consumed, config.get("column"))
-        self.session.increments[config["unique_id"]][(*name, config.get("column"))] = found
-        config["predicate"] = found.predicate
+        config["predicate"] = self.session.increments.give(
+            self.manifest,
+            config["unique_id"],
+            TableName(config["this"].schema, config["this"].identifier),
+            (relation.database, relation.schema, relation.identifier),
+            config.get("column"),
+        )
 
     def op_rebuild(self, relation: Any, config: dict[str, Any]) -> None:
         """Prepare for the query of a full build: until it is written, the model has no table to add to."""
-        config["ctes"] = outdated.begin_rebuild(self.session, self.manifest, config["unique_id"])
+        config["ctes"] = self.session.increments.rebuild(self.manifest, config["unique_id"])
 
     def op_with_ctes(self, relation: Any, config: dict[str, Any]) -> None:
         """Put the ephemeral models that a query reads in front of it, as dbt does."""
-        config["sql"] = outdated.with_ctes(config["sql"], config["ctes"])
+        config["sql"] = with_ctes(config["sql"], config["ctes"])
 
     def op_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a data test passed before on the same tables with the same code."""
-        config["carried"] = hooks.test_carried(
-            self.session, self.manifest, config["unique_id"], config["sql"]
+        session = self.session
+        config["carried"] = session.carry_over.data_test(
+            self.manifest, config["unique_id"], config["sql"], runs=session.request.force or not session.begun
         )
         if config["carried"]:
-            config["response"], config["result"] = hooks.carried_result()
+            config["response"], config["result"] = carried_result()
 
     def op_unit_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a dbt unit test passed before as the same SQL, with the same rows expected."""
-        queries = [config["sql"], *filter(None, [config["config"].get("expected_sql")])]
-        config["carried"] = hooks.unit_test_carried(
-            self.session, self.manifest, config["unique_id"], queries, config["config"]
+        session = self.session
+        config["carried"] = session.carry_over.unit_test(
+            self.manifest,
+            config["unique_id"],
+            [config["sql"], *filter(None, [config["config"].get("expected_sql")])],
+            config["config"],
+            runs=session.request.force or not session.begun,
         )
         if config["carried"]:
-            config["response"], config["result"] = hooks.carried_unit_test()
+            config["response"], config["result"] = carried_unit_test()
 
     def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
         """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""
@@ -290,11 +276,9 @@ class Plugin(BasePlugin):
         """dbt's manifest, which the adapter keeps to resolve macros."""
         return FACTORY.adapters[ADAPTER].get_macro_resolver()
 
-    def _since(self, relation: Any, config: dict[str, Any]) -> tuple[Any, str | None]:
-        source, this = TableName(relation.schema, relation.identifier), config["this"]
-        inputs, base = self.session.inputs, self.session.pinned.base(TableName(this.schema, this.identifier))
-        table = inputs.known(relation.database, source)
-        return table, consumed(inputs, self.session.manifest, base, relation.database, source)
+    def _write(self, cursor: duckdb.DuckDBPyConnection, config: dict[str, Any]) -> BuildResponse | str:
+        session = self.session
+        return session.builder.write(cursor, self.manifest, config["unique_id"], config, session.code)
 
     def _attach(self, database: str) -> None:
         with self._lock:
@@ -308,21 +292,20 @@ class Plugin(BasePlugin):
         thread_cursor()
 
     def _new_session(self, connection: duckdb.DuckDBPyConnection) -> Session:
-        flags, request = get_flags(), invocation.current.request
+        request = invocation.current.request
         if request is None:
             now = datetime.now(UTC)
             request = RunRequest(
-                new_run_id(now), now, vars=dict(flags.VARS or {}), command=hooks.command_line()
+                new_run_id(now), now, vars=dict(flag("VARS") or {}), command=command.command_line()
             )
         assert self.creds is not None
         if self._session:
             self._session.leave()
-        profiles_dir, target = Path(flags.PROFILES_DIR), self.creds.database
+        profiles_dir, target = Path(flag("PROFILES_DIR")), self.creds.database
         self._session = Session(
-            hooks.project_dir(flags), profiles_dir, target, request, connection, builds=hooks.builds()
+            command.project_dir(), profiles_dir, target, request, connection, self.manifest
         )
-        self._session.manifest = self.manifest
-        self._invocation = get_invocation_id()
+        self._invocation = command.invocation_id()
         invocation.current.session = self._session
         return self._session
 
@@ -344,3 +327,12 @@ def thread_cursor() -> duckdb.DuckDBPyConnection:
     handle = FACTORY.adapters[ADAPTER].connections.get_thread_connection().handle
     wrapped = handle.cursor()
     return wrapped._cursor  # type: ignore[no-any-return]
+
+
+def with_ctes(sql: str, ctes: Sequence[tuple[str, str | None]]) -> str:
+    """A query with the ephemeral models that it reads in front of it."""
+    from dbt.artifacts.resources.v1.components import InjectedCTE
+    from dbt.compilation import inject_ctes_into_sql
+
+    given = [InjectedCTE(id=name, sql=text) for name, text in ctes if text]
+    return inject_ctes_into_sql(sql, given)

@@ -7,39 +7,49 @@ A session exists for every dbt command, also for those that run no hooks (``show
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from slipway.code.versions import code_of
+from slipway.counts import plural
+from slipway.dbt import hooks
+from slipway.dbt.build import Builder
+from slipway.dbt.command import Invocation, builds, is_retry
+from slipway.dbt.conclude import conclude
+from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.ingest import is_replaced, show_landing
+from slipway.dbt.inputs import ModelIncrements
+from slipway.dbt.keys.node_key import engine
+from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
-from slipway.dbt.slices import model_name, requested_slice
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import Secret
-from slipway.engines.duckdb.request import Increment
-from slipway.engines.duckdb.views import Views, keeps_older_files
-from slipway.environments.environment import check_vars
+from slipway.engines.duckdb.views import Views
+from slipway.environments.environment import check_vars, requested_slice
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
-from slipway.iceberg.staged_table import StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.records.run_manifest import Code, Node, RunManifest, RunRequest
+from slipway.records.run_manifest import Code, RunManifest, RunRequest
 from slipway.records.store import Records
+from slipway.releases.holds import Holds
 from slipway.releases.leases import HeldLease
+from slipway.releases.publication import check_store
 from slipway.runs.batched_models import BatchedModels
-from slipway.runs.carried_tests import CarriedTests
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables, Places
 from slipway.runs.run_candidate import RunCandidate
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_results import CarriedTests, RunNodes
+from slipway.secrets import one_line
 
 
 class Session:
-    """The parts of one invocation, which its threads share, each with what it knows.
+    """The parts of one invocation, which its threads share, each with what it knows; and its begin and end.
+
+    Only the plugin, and who started dbt, hold a session: its parts are given to whoever needs them.
 
     Args:
         project: the dbt project's folder.
@@ -47,22 +57,23 @@ class Session:
         target: the dbt target.
         request: what the caller asked for.
         connection: dbt's in-memory database.
-        builds: the command lands, stages and publishes.
+        manifest: dbt's, None while the project is not parsed.
 
     Attributes:
-        places: where it reads and builds.
+        environment: the target's.
+        scratch: the folder that it builds in, None for the environment's own tables.
+        records: where its records go.
         pinned: what was published when it first asked.
         candidate: what it has staged, and the number of its release.
-        batched: models that it writes in batches.
         intake: what it takes from the landing area.
         inputs: what its models can read.
-        tests: those that need not run.
-        views: what is shown in dbt's database.
-        nodes: what is known of the nodes it came to, by unique id.
-        increments: what queries were given of their inputs, by unique id.
-        rebuilt: tables that are built from everything, because their strategy cannot carry what changed.
-        previous: the last run whose tables are what is published.
-        continues: the run that ``dbt retry`` goes on with.
+        increments: what models are given of their inputs instead of all of it.
+        volatility: looks at queries.
+        checks: refuses queries.
+        builder: decides and writes nodes.
+        carry_over: decides which tests need not run.
+        begun: the on-run-start hook ran.
+        code: as the run began.
     """
 
     def __init__(
@@ -72,63 +83,153 @@ class Session:
         target: str,
         request: RunRequest,
         connection: duckdb.DuckDBPyConnection,
-        *,
-        builds: bool,
+        manifest: Any,
     ) -> None:
-        self.project, self.request, self.builds = project, request, builds
+        self.request, self.manifest = request, manifest
         profile = Profile(project, profiles_dir)
-        self.environment = profile.environment(target)
+        self.environment = environment = profile.environment(target)
         check_vars(request.vars)
-        self.vars: dict[str, Any] = {**profile.vars, **request.vars}
-        self.slice = requested_slice(request.vars, self.vars)
-        self.manifest: Any = None
-        self.secret = Secret(self.environment, landing=True)
-        self.scratch = self._scratch_folder()
-        self.begun = False
-        self.lease: HeldLease | None = None
-        self.code = Code(commit=None, dirty=True)
-        self.views = Views(connection)
-        self.volatility = Volatility(self.views)
-        self.tests = CarriedTests()
-        self.lock = lock = threading.RLock()
-        self.places = self._places(profile)
-        self.records = Records(self.places.outputs.environment)
-        run_id = request.run_id
-        self.pinned = PinnedTables(
-            self.places, self.records, lock, builds=builds, rename=lambda found: rename(self.manifest, found)
+        self._project = project
+        self._vars: dict[str, Any] = {**profile.vars, **request.vars}
+        self._slice = requested_slice(request.vars, self._vars)
+        self.secret = Secret(environment, landing=True)
+        self.scratch = Path(request.scratch) if request.scratch else None
+        if self._slice is not None:
+            self.scratch = self.scratch or environment.home / "scratch" / request.run_id
+        inputs = outputs = Tables(environment, self.secret.renew)
+        if self.scratch:
+            outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
+        places = Places(profile, inputs, outputs, self._slice is not None, request.pins)
+        self.records = Records(outputs.environment)
+        self._views = views = Views(connection)
+        lock, run_id = threading.RLock(), request.run_id
+        self.pinned = pinned = PinnedTables(
+            places, self.records, lock, builds=builds(), rename=lambda found: rename(self.manifest, found)
         )
-        self.candidate = RunCandidate(self.records, run_id, self.pinned, lock)
-        self.batched = BatchedModels(self.pinned, self.candidate, lock)
+        self.candidate = RunCandidate(self.records, run_id, pinned, views, lock)
+        self._batched = BatchedModels(pinned, self.candidate, lock)
         self.intake = Intake(
-            project, run_id, self.pinned, self.views, lambda raw: is_replaced(self.manifest, raw), lock
+            project, run_id, pinned, views, lambda raw: is_replaced(self.manifest, raw), lock
         )
-        self.inputs = RunInputs(
-            run_id, self.pinned, self.candidate, self.batched, self.intake, self.views, lock
+        self.inputs = RunInputs(run_id, pinned, self.candidate, self._batched, self.intake, views, lock)
+        self.increments = ModelIncrements(self.inputs, pinned)
+        self.volatility = Volatility(views)
+        self.checks = QueryChecks(self.inputs, views, self.volatility)
+        self._nodes, self._tests = RunNodes(), CarriedTests()
+        self.builder = Builder(
+            run_id,
+            self._vars,
+            pinned=pinned,
+            candidate=self.candidate,
+            batched=self._batched,
+            intake=self.intake,
+            inputs=self.inputs,
+            views=views,
+            volatility=self.volatility,
+            checks=self.checks,
+            nodes=self._nodes,
+            increments=self.increments,
+            lock=lock,
         )
-        self.nodes: dict[str, Node] = {}
-        self.increments: defaultdict[str, dict[tuple[str | None, ...], Increment]] = defaultdict(dict)
-        self.rebuilt: set[TableName] = set()
-        self.previous: RunManifest | None = None
-        self.continues: RunManifest | None = None
+        self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self._tests)
+        self.begun = False
+        self.code = Code(commit=None, dirty=True)
+        self._lease: HeldLease | None = None
+        self._previous: RunManifest | None = None
+        self._continues: RunManifest | None = None
 
-    @property
-    def is_slice(self) -> bool:
-        """Whether this run builds a part of the input."""
-        return self.slice is not None
+    def check_project(self) -> None:
+        """Refuse a project with names that cannot be used, or with copies of Slipway's macros, if this command builds.
 
-    def begin(self) -> None:
-        """Start the run: land new files."""
-        self.begun = True
-        self.code = code_of(self.project)
+        Raises:
+            ConfigError: there are some.
+        """
+        if builds() and self.manifest:
+            hooks.check_copies(self.manifest)
+            check_names(self.manifest, self.environment)
+
+    def begin(self) -> list[str]:
+        """Start the run: wait for others, land new files, continue a failed run on ``dbt retry``.
+
+        Returns:
+            Lines for the person who watches.
+        """
+        from dbt import selected_resources
+
+        check_names(self.manifest, self.environment)
+        check_configuration(self.manifest, selected_resources.SELECTED_RESOURCES)
+        pinned, holds = self.pinned, Holds(self.records)
+        if not self.scratch:
+            holds.refuse(f"A run in {self.environment.name}")
+        engine()  # before threads ask for it all at once
+        lines = list(pinned.heal())
+        if not self.scratch:
+            self.records.last_release()  # what is built could not be published next to a damaged record
+            self._lease = hooks.take_turn(
+                self.manifest, self.request, self.environment, self.records, everything=is_retry()
+            )
+        if self._lease and pinned.look_again():  # others published while it waited
+            hooks.forget_relations()
+            holds.refuse(f"A run in {self.environment.name}")
+        lines += pinned.heal()
+        if warning := check_store(pinned.places.outputs, self.records):
+            lines.append(warning)
+        self.begun, self.code = True, code_of(self._project)
         self.intake.begin()
+        lines += hooks.landing_lines(self.intake)
+        if is_retry():
+            lines.append(self._continue(hooks.failed_run(self._project, self.records)))
+        self._previous, damaged = hooks.last_good_run(self.records)
+        if self._previous:
+            self._tests.take(self._previous)
+        return [
+            one_line(line) for line in [*lines, *damaged]
+        ]  # they name files, and dbt prints them as they are
+
+    def _continue(self, run_id: str) -> str:
+        """Go on with a run that failed; returns a line about it."""
+        hooks.resume(run_id, self.records, self.pinned, self.candidate)
+        self._continues = failed = self.records.manifest(run_id)
+        if failed and (failed.code.dirty or failed.code.commit != self.code.commit):
+            # no commit holds the code of all tables
+            self.code = self.code.model_copy(update={"dirty": True})
+        return f"continues run {run_id}: {plural(len(self.candidate.staged), 'table')} of it built"
+
+    def conclude(self, done: Invocation) -> RunManifest:
+        """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
+        return conclude(
+            done,
+            request=self.request,
+            project=self._project,
+            variables=self._vars,
+            asked_slice=self._slice,
+            scratch=self.scratch,
+            code=self.code,
+            previous=self._previous,
+            continues=self._continues,
+            pinned=self.pinned,
+            candidate=self.candidate,
+            batched=self._batched,
+            intake=self.intake,
+            inputs=self.inputs,
+            views=self._views,
+            volatility=self.volatility,
+            nodes=self._nodes,
+            tests=self._tests,
+            records=self.records,
+        )
 
     def leave(self) -> None:
         """Let runs go on that wait for this one."""
-        if self.lease:
-            self.lease.release()
+        if self._lease:
+            self._lease.release()
 
     def pin(self, database: str, identifier: TableName) -> None:
-        """Make a relation readable under its dbt name, as this run sees it."""
+        """Make a relation readable under its dbt name, as this run sees it.
+
+        Raises:
+            NotFoundError: it is not in the slice that this run builds.
+        """
         if identifier[0] == LANDING:
             show_landing(self.intake, self.manifest, database, identifier)
         elif (
@@ -136,26 +237,10 @@ class Session:
             and self.begun
             and self.inputs.is_outside_slice(identifier)
         ):
+            nodes = self.manifest.nodes.values() if self.manifest else ()
+            made_by = (str(node.name) for node in nodes if (node.schema, node.alias) == identifier)
             raise NotFoundError(
                 f"{identifier} is not in this slice",
                 "the model that makes it is not selected",
-                f"Select it and what it needs, too: --select … +{model_name(self.manifest, identifier)}",
+                f"Select it and what it needs, too: --select … +{next(made_by, identifier.name)}",
             )
-
-    def stage(self, staged: StagedTable) -> None:
-        """Take a table into the candidate, and show it to what reads it from now on."""
-        staged = self.candidate.stage(staged)
-        if keeps_older_files(staged, self.request.run_id):
-            self.views.scan(staged.table)
-        self.views.table(self.environment.name, staged.identifier, staged.table.metadata_location)
-
-    def _places(self, profile: Profile) -> Places:
-        inputs = outputs = Tables(self.environment, self.secret.renew)
-        if self.scratch:
-            outputs = Tables(self.environment.scratch(self.scratch), self.secret.renew)
-        return Places(profile, inputs, outputs, self.is_slice, self.request.pins)
-
-    def _scratch_folder(self) -> Path | None:
-        if self.request.scratch:
-            return Path(self.request.scratch)
-        return self.environment.home / "scratch" / self.request.run_id if self.is_slice else None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.environments.environment import Environment, Mode, check_vars
+from slipway.environments.environment import Environment, Mode, check_vars, requested_slice
 from slipway.errors import SlipwayError, UnavailableError
 from slipway.records.run_manifest import (
     NOTHING_SELECTED,
@@ -25,8 +25,8 @@ from slipway.runs.repeat import Repetition, begin, repeat, write
 from slipway.settings import Settings
 
 if TYPE_CHECKING:
+    from slipway.dbt.command import Invocation
     from slipway.dbt.events import EventStream
-    from slipway.dbt.invocation import Invocation
     from slipway.dbt.session import Session
 
 
@@ -93,7 +93,6 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             published a table of the run, which is recorded; nothing was published.
         UnavailableError: the catalog could not be written when files were landed; recorded, nothing built.
     """
-    from slipway.dbt.slices import requested_slice
     from slipway.environments.profiles import Profile
     from slipway.processes import too_late
 
@@ -187,7 +186,6 @@ def _ended(
     request: RunRequest,
     show: Callable[[Progress], None],
 ) -> Run:
-    from slipway.dbt import conclude
     from slipway.dbt.configuration import tables_of
     from slipway.processes import too_late
 
@@ -205,7 +203,7 @@ def _ended(
         )
     with too_late():
         try:
-            manifest = conclude.conclude(session, done)
+            manifest = session.conclude(done)
         finally:
             try:
                 session.records.write_compressed(request.run_id, "log.jsonl", events.close())
@@ -218,7 +216,7 @@ def _ended(
         raise KeyboardInterrupt
     if done.refusal and all(node.status is Status.SKIPPED for node in manifest.nodes):
         raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
-    return Run(manifest, session.records.location(request.run_id), session.places.outputs.environment)
+    return Run(manifest, session.records.location(request.run_id), session.records.environment)
 
 
 def _tell_abandoned(records: Records, made: set[str], show: Callable[[Progress], None]) -> None:

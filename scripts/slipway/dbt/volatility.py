@@ -1,8 +1,11 @@
-"""Whether a query depends on more than what is in its key: a clock, chance, files, listings of tables.
+"""Whether a node depends on more than what is in its key: a clock, chance, files, listings of tables.
 
-It is bound a second time, in an empty database of its own that has nothing but the columns of the tables that the query reads. What
-cannot be bound there needs something that no key covers; what can be is a plan in which macros and views are expanded and nothing
-is computed yet, so that DuckDB's catalogue says of each function in it whether its result may change.
+Its query is bound a second time, in an empty database of its own that has nothing but the columns of the tables that the query
+reads. What cannot be bound there needs something that no key covers; what can be is a plan in which macros and views are expanded and
+nothing is computed yet, so that DuckDB's catalogue says of each function in it whether its result may change.
+
+Jinja code may look at the clock, the invocation and results of SQL while it is rendered. The compiled SQL holds only the value that was
+found, so its plan cannot say that the value may be another one next time: names in the code do.
 """
 
 from __future__ import annotations
@@ -10,98 +13,26 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from slipway.dbt.keys.jinja_code import MACHINERY, macros_of, named_macros, tags
+from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.keys.python_code import literal as python_literal
 from slipway.dbt.keys.python_code import python_volatile
-from slipway.errors import ConfigError
 from slipway.iceberg.types import literal, quote
 
 if TYPE_CHECKING:
     from slipway.engines.duckdb.views import Views
 
-
-_MAY_LIST = re.compile(
+MAY_LIST = re.compile(
     # what `query` and `query_table` read is the value of an expression
     r"\b(?:show\w*|information_schema|duckdb_\w+|pragma_\w+|database_list|pg_\w+|sqlite_\w+)\b|\bquery(?:_table)?\W*\(|\bdescribe\W*$",
     re.IGNORECASE,
 )
-_WITHOUT_PLAN = re.compile(
-    r"\binformation_schema\W*\.|\bduckdb_(?:col|con|dat|dep|ind|sch|seq|tab|vie)\w+\b|\bpg_\w+\b|\bsqlite_\w*(?:master|schema)\b"
-    r"|\bpragma_database_list\b|\bquery(?:_table)?\W*\(|\(\s*show\b",
-    re.IGNORECASE,
-)
-_OF_DATABASE = re.compile(r'"information_schema\.(\w+)" does not exist')
-_EXPLAIN = re.compile(r"^\s*explain\b(\s+analyze\b)?", re.IGNORECASE)
-_LISTS = frozenset(
-    f"DUCKDB_{what}"
-    for what in (
-        "COLUMNS",
-        "CONSTRAINTS",
-        "DATABASES",
-        "DEPENDENCIES",
-        "INDEXES",
-        "SCHEMAS",
-        "SEQUENCES",
-        "TABLES",
-        "VIEWS",
-    )
-)
-
-
-def check_listings(
-    cursor: duckdb.DuckDBPyConnection, name: str, sql: str, made: Collection[str], *, always: bool = False
-) -> None:
-    """Refuse a query that lists tables, columns, views, schemas or databases.
-
-    What the query names is only the reason to look; its plan says what it does, also through views and macros.
-
-    Args:
-        cursor: the connection that would run the query.
-        name: of the node, for the message.
-        sql: the query.
-        made: names of functions and views that may list, see ``Volatility.made``.
-        always: look at the plan whatever the query names, because a hook may have made something that only this
-            connection knows.
-
-    Raises:
-        ConfigError: it does.
-    """
-    lowered = sql.lower()
-    if not always and not _MAY_LIST.search(sql) and not any(one in lowered for one in made):
-        return
-    try:
-        found = sorted({one for part in cursor.extract_statements(sql) for one in _listed(cursor, part, sql)})
-    except (duckdb.Error, json.JSONDecodeError) as error:
-        found = _OF_DATABASE.findall(str(error).lower())  # as macros of packages write it
-        # whatever else cannot be planned cannot be run, and the error is shown then
-    if found:
-        raise ConfigError(
-            f"{name} lists {' and '.join(found)} of DuckDB's catalog",
-            "there are only those that this run has read so far, not what is published",
-            "Name the tables with ref or source; adapter.get_relation and adapter.get_columns_in_relation answer from the "
-            "Iceberg catalog, and slipway sql lists what is published",
-        )
-
-
-def _listed(cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, sql: str) -> Iterator[str]:
-    """What a statement lists. DuckDB plans no PIVOT whose columns come from the data: of that the words are all there is."""
-    if not statement.query:
-        yield from ["tables"] if _WITHOUT_PLAN.search(sql) else []
-        return
-    query = _EXPLAIN.sub("", statement.query)
-    for _, plan in cursor.execute(f"explain (format json) {query}").fetchall():
-        for node in json.loads(plan):
-            yield from (one.removeprefix("DUCKDB_").lower() for one in _functions(node) if one in _LISTS)
-
-
-def _functions(plan: dict[str, Any]) -> Iterator[str]:
-    yield str((plan.get("extra_info") or {}).get("Function", ""))
-    for child in plan.get("children", ()):
-        yield from _functions(child)
 
 
 _Name = tuple[str, str, str]
@@ -309,7 +240,7 @@ class Volatility:
             more = {
                 name
                 for name, text in views.items()
-                if name not in found and (_MAY_LIST.search(text) or any(one in text for one in own | found))
+                if name not in found and (MAY_LIST.search(text) or any(one in text for one in own | found))
             }
             if not more:
                 return frozenset(found)
@@ -351,19 +282,6 @@ class Volatility:
         return found
 
 
-def volatile_of(volatility: Volatility, node: Any, query: str | None) -> str:
-    """What else than its key a node's result depends on; a seed depends on nothing else.
-
-    Args:
-        volatility: of the session.
-        node: the node.
-        query: its compiled SQL, None for what has none.
-    """
-    if query:
-        return volatility.why(query)
-    return python_volatile(node.raw_code) if getattr(node, "language", "") == "python" else ""
-
-
 def _walk(value: object) -> Iterator[dict[str, Any]]:
     """Every object of a JSON document."""
     waiting = [value]
@@ -382,3 +300,121 @@ def _where(name: _Name, column: str) -> str:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
+
+
+_OF_THE_RUN = frozenset(
+    {
+        "dbt_metadata_envs",
+        "flags",
+        "invocation_args_dict",
+        "invocation_id",
+        "lipsum",
+        "run_started_at",
+        "selected_resources",
+        "thread_id",
+    }
+)
+_OF_MODULES = frozenset({"now", "today", "utcnow"})
+_NO_MATTER = frozenset({"INTROSPECT", "WHICH"})  # of flags: the same in every run that builds
+
+
+def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: str | None) -> str:
+    """What else than its key a node's result depends on, in words; empty if nothing.
+
+    Args:
+        volatility: of the session.
+        manifest: dbt's manifest.
+        unique_id: the node.
+        query: its compiled SQL, None for what has none.
+    """
+    for name in _with_inlined(manifest, unique_id):
+        if used := looked_at(sources_of(manifest, manifest_node(manifest, name))):
+            return f"its Jinja uses {', '.join(used)}"
+        if reason := volatility.rendered.get(name, ""):
+            return reason
+    if query:
+        return volatility.why(query)
+    node = manifest_node(manifest, unique_id)
+    return python_volatile(node.raw_code) if getattr(node, "language", "") == "python" else ""
+
+
+def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, queries: Sequence[str]) -> str:
+    """What a unit test depends on besides its SQL, in words; empty if nothing.
+
+    Args:
+        volatility: of the session.
+        manifest: dbt's manifest.
+        unique_id: the unit test.
+        queries: its compiled SQL, and that of its expected rows if it has one.
+    """
+    test = manifest.unit_tests[unique_id]
+    fixtures = [one.rows for one in test.given if isinstance(one.rows, str)]
+    tested = manifest_node(manifest, test.depends_on.nodes[0])
+    if used := looked_at([*fixtures, *sources_of(manifest, tested)]):
+        return f"its Jinja uses {', '.join(used)}"
+    if found := volatility.rendered.get(unique_id, ""):
+        return found
+    return next(filter(None, map(volatility.why_without_tables, queries)), "")
+
+
+def looked_at(sources: Iterable[str]) -> list[str]:
+    """Names in Jinja code whose values differ between two runs with the same key, sorted."""
+    found: set[str] = set()
+    for source in sources:
+        parts = [tag.tokens for tag in tags(source)]
+        has_modules = any(("name", "modules") in tokens for tokens in parts)
+        for tokens in parts:
+            found.update(
+                filter(None, (_used(tokens, at, has_modules=has_modules) for at in range(len(tokens))))
+            )
+    return sorted(found)
+
+
+def _used(tokens: Sequence[tuple[str, str]], at: int, *, has_modules: bool) -> str:
+    """The name at a place of a tag if its value may differ, or what is asked of ``modules`` cannot be told; otherwise empty."""
+    (kind, text), before = tokens[at], tokens[at - 1][1] if at else ""
+    following = [text for _, text in tokens[at + 1 : at + 3]]
+    if kind == "string":
+        is_attribute = before == "[" or [one for _, one in tokens[max(at - 2, 0) : at]] == ["attr", "("]
+        return (
+            str(python_literal(text))
+            if has_modules and is_attribute and python_literal(text) in _OF_MODULES
+            else ""
+        )
+    if kind != "name":
+        return ""
+    if before == ".":
+        return text if has_modules and text in _OF_MODULES else ""
+    if text in _OF_THE_RUN:
+        is_keyword = following[:1] == ["="] and before in ("(", ",")
+        harmless = text == "flags" and following[:1] == ["."] and following[1] in _NO_MATTER
+        return "" if is_keyword or harmless else text
+    is_chance = text == "random" and before == "|"
+    is_whole = text == "modules" and following[:1] != ["."]
+    return text if is_chance or is_whole else ""
+
+
+def sources_of(manifest: Any, node: Any) -> Iterator[str]:
+    """The Jinja of a node that shapes its rows: its own, its hooks' and that of macros of the project and of packages."""
+    if node.resource_type == "seed" or getattr(node, "language", "sql") != "sql":
+        return
+    yield node.raw_code
+    for name in ("pre_hook", "post_hook"):
+        yield from (hook.sql for hook in getattr(node.config, name, None) or [])
+    for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]):
+        if manifest.macros[name].package_name != MACHINERY:
+            yield sql
+
+
+def _with_inlined(manifest: Any, unique_id: str) -> Iterator[str]:
+    """A node, and the ephemeral models and views that it reads."""
+    waiting, known = [unique_id], set[str]()
+    while waiting:
+        name = waiting.pop()
+        node = manifest_node(manifest, name)
+        kind = getattr(node, "config", None) and node.config.get("materialized")
+        if name in known or (name != unique_id and kind not in ("ephemeral", "view")):
+            continue
+        known.add(name)
+        yield name
+        waiting += getattr(getattr(node, "depends_on", None), "nodes", [])

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from slipway.errors import ConfigError
+from slipway.errors import ConfigError, UsageError
 from slipway.secrets import address, hide, one_line
 
 
@@ -145,3 +145,20 @@ def check_vars(variables: Mapping[str, Any]) -> None:
                 "values of --vars are written down with the run, in its manifest and in dbt's results",
                 "Give the secret to profiles.yml by an environment variable DBT_ENV_SECRET_…, or rename the var if it is none",
             )
+
+
+def requested_slice(given: Mapping[str, Any], effective: Mapping[str, Any]) -> Any:
+    """The slice of a run, None for the whole input.
+
+    Args:
+        given: variables of the command line.
+        effective: the same over those of dbt_project.yml.
+
+    Raises:
+        UsageError: the command line asks for a slice of nothing, which must not mean everything.
+    """
+    if "slice" in given and not given["slice"]:
+        raise UsageError(
+            "The slice is empty", "it names no dimension", "Write slice: {from: 2011-08-01, to: 2011-08-08}"
+        )
+    return effective.get("slice") or None

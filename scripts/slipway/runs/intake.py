@@ -62,7 +62,7 @@ class Intake:
         lock: threading.RLock,
     ) -> None:
         self._project, self._run_id, self._pinned, self._views = project, run_id, pinned, views
-        self._is_replaced, self._lock = is_replaced, lock
+        self.is_replaced, self._lock = is_replaced, lock
         self._offers: dict[str, Offer] = {}
         self.landed: list[LandedFile] = []
         self.outstanding: list[Outstanding] = []
@@ -136,7 +136,7 @@ class Intake:
             return Offer([], contents_key(contents))
         table = self._pinned.base(raw)
         known = self.ingested(feed) if table is not None else ()
-        anew = table is None or self._is_replaced(raw)
+        anew = table is None or self.is_replaced(raw)
         pending = contents if anew else contents.difference(known)
         files, missing = self.landing.find(feed, pending)
         left_out = pending.difference(entry.sha256 for entry in files)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 
+from slipway.engines.duckdb.views import Views, keeps_older_files
 from slipway.iceberg.restoring import retired
 from slipway.iceberg.staged_table import StagedTable
 from slipway.names import TableName
@@ -22,6 +23,7 @@ class RunCandidate:
         records: where they are written down.
         run_id: the run.
         pinned: what the run builds on.
+        views: show tables under their names in the engine's database.
         lock: of the run.
 
     Attributes:
@@ -29,8 +31,11 @@ class RunCandidate:
         retired: the tables that it takes away, because they have another name by now.
     """
 
-    def __init__(self, records: Records, run_id: str, pinned: PinnedTables, lock: threading.RLock) -> None:
-        self._records, self._run_id, self._pinned, self._lock = records, run_id, pinned, lock
+    def __init__(
+        self, records: Records, run_id: str, pinned: PinnedTables, views: Views, lock: threading.RLock
+    ) -> None:
+        self._records, self._run_id, self._pinned = records, run_id, pinned
+        self._views, self._lock = views, lock
         self._stagings: Counter[TableName] = Counter()
         self.staged: dict[TableName, StagedTable] = {}
         self.retired: dict[TableName, StagedTable] = {}
@@ -46,11 +51,10 @@ class RunCandidate:
         with self._lock:
             return f"release-{self.number}"
 
-    def stage(self, staged: StagedTable) -> StagedTable:
-        """Take a table into the candidate, if ``check_case`` lets it, and write it down, each time anew.
+    def stage(self, staged: StagedTable) -> None:
+        """Take a table into the candidate, if ``check_case`` lets it, write it down, and show it to what reads it from now on.
 
-        Returns:
-            The table as it is published: one that had another name has no base under its new one.
+        It is written down each time anew. A table that had another name has no base under its new one.
         """
         renamed = self._pinned.renamed
         with self._lock:
@@ -62,7 +66,10 @@ class RunCandidate:
             self._stagings[staged.identifier] += 1
             count = self._stagings[staged.identifier]
         self._write(staged, f".{count:06d}" if count > 1 else "")
-        return staged
+        if keeps_older_files(staged, self._run_id):
+            self._views.scan(staged.table)
+        database = self._pinned.places.inputs.environment.name
+        self._views.table(database, staged.identifier, staged.table.metadata_location)
 
     def _retire(self, old: TableName) -> None:
         """Have the catalog not name a table's old name any more when the run is published."""

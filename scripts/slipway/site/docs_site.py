@@ -13,7 +13,8 @@ import json
 import re
 from pathlib import Path
 
-from slipway.dbt import evidence, invocation
+from slipway.dbt import invocation
+from slipway.dbt.command import target_path
 from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
 
@@ -30,7 +31,7 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> int:
     """
     environment = Profile(project).environment(target)
     done = invocation.invoke(["docs", "generate", "--target", environment.name], project, None)
-    built = evidence.target_path(project)
+    built = target_path(project)
     if not done.success:
         raise SlipwayError(
             "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import some
 
-from slipway.dbt.increments import increment
+from slipway.dbt.inputs import increment
 from slipway.dbt.partial_groups import looked_at
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.batches import BatchedTable, Window

@@ -13,8 +13,8 @@ from dbt.artifacts.resources.v1.snapshot import SnapshotConfig
 from dbt.artifacts.resources.v1.source_definition import SourceConfig
 from dbt.artifacts.resources.v1.unit_test_definition import UnitTestConfig
 
+from slipway.dbt.build import as_allowed
 from slipway.dbt.configuration import check_configuration, problems
-from slipway.dbt.outdated import as_allowed
 from slipway.errors import ConfigError, ContractError
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from slipway.dbt.volatility import Volatility, check_listings
+from slipway.dbt.query_checks import check_listings
+from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.views import Views
 from slipway.errors import ConfigError
 

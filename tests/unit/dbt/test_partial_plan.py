@@ -7,7 +7,7 @@ import json
 import duckdb
 import pytest
 
-from slipway.dbt.partial_plan import Rows, marked, rows_of
+from slipway.dbt.partial_groups import Rows, marked, rows_of
 
 ADDED, CHANGED = "_run_id in ('a', 'b')", "(\"day\" in (date '2024-01-01'))"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.dbt.rendered import looked_at
+from slipway.dbt.volatility import looked_at
 
 
 @pytest.mark.parametrize(

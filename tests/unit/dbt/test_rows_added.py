@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.dbt.increments import partitions_changed, rows_added
+from slipway.dbt.inputs import partitions_changed, rows_added
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.names import TableName
 

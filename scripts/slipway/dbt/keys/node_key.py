@@ -12,13 +12,14 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.factory import FACTORY
 
 from slipway.dbt.keys import jinja_code
-from slipway.dbt.keys.engine_key import engine
 from slipway.dbt.keys.jinja_code import (
     MACHINERY,
     exact,
@@ -323,3 +324,25 @@ def _hash(value: Any) -> str:
 
 def _dependencies(node: Any) -> list[str]:
     return list(getattr(node.depends_on, "nodes", []))  # a seed depends on macros only
+
+
+_SOURCES = Path(__file__).parents[2]
+_PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyiceberg")
+_CODE = (".py", ".sql", ".yml")
+_ROOMS = ("dbt", "engines", "iceberg", "landing", "runs")
+"""Rooms whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
+
+
+@cache
+def engine() -> list[str]:
+    """Versions, and a hash of the code that writes tables."""
+    code = hashlib.sha256()
+    for path in code_files():
+        code.update(f"{path.relative_to(_SOURCES)}\0".encode() + path.read_bytes() + b"\0")
+    return [*(f"{name} {version(name)}" for name in _PACKAGES), code.hexdigest()]
+
+
+def code_files() -> Iterator[Path]:
+    """Files of Slipway whose code takes part in writing a table: Python, and the dbt package of its macros."""
+    for room in _ROOMS:
+        yield from sorted(path for path in (_SOURCES / room).rglob("*.*") if path.suffix in _CODE)

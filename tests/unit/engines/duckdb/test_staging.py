@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table.update import update_table_metadata
 
-from slipway.dbt.increments import partitions_changed
+from slipway.dbt.inputs import partitions_changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

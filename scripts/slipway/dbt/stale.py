@@ -1,69 +1,74 @@
-"""What is built again: models whose strategy cannot carry what changed, and nodes whose key is another by now."""
+"""Tables with rows that other code made than the present: found at the end of a run, or by comparing code with what is published."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from slipway.dbt.configuration import merge_keys_of, strategy_of
-from slipway.dbt.definitions import fix_of, keep_of, may_be_stale
+from slipway.dbt.configuration import ON_CODE_CHANGE, keep_of, may_be_stale
 from slipway.dbt.inputs import identifier_of
-from slipway.dbt.invocation import parse
 from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
-from slipway.dbt.session import Session
 from slipway.environments.environment import Environment
-from slipway.environments.profiles import Profile
-from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.tables import Tables
+from slipway.names import TableName
+from slipway.records.run_manifest import Change, Node
 from slipway.releases.table_state import TableState, others, read_state, why_stale
+from slipway.runs.pinned_tables import PinnedTables
+from slipway.runs.run_candidate import RunCandidate
 
 
-def check_rebuild(node: Any, reason: str) -> None:
-    """Refuse to build a table from everything where that loses what it holds.
+def judged(
+    manifest: Any,
+    nodes: Iterable[Node],
+    known: Collection[str],
+    candidate: RunCandidate,
+    pinned: PinnedTables,
+    variables: Mapping[str, Any],
+) -> list[Node]:
+    """Nodes of a run, each with what made the rows of its table as the run leaves it.
 
-    Raises:
-        ConfigError: ``full_refresh: false``, or what is stored depends on the order in which it came.
+    Args:
+        manifest: dbt's, None where it could not parse.
+        nodes: of the run, with those that it took over from another.
+        known: unique ids of those that it came to itself.
+        candidate: what it has staged.
+        pinned: what was published.
+        variables: of dbt.
     """
-    what = f"{node.name} cannot be brought up to date by {strategy_of(node)}"
-    if node.config.full_refresh is False:
-        raise ConfigError(
-            what,
-            f"{reason}, and full_refresh: false keeps its table from being built anew",
-            "Read the input without rows_added or partitions_changed, or allow full_refresh",
-        )
-    if keys := merge_keys_of(node):
-        raise ConfigError(
-            what,
-            f"{reason}, and with {', '.join(keys)} a table that is built anew may be another",
-            f"Decide, and run: slipway run --select {node.name} --full-refresh",
-        )
+    found = []
+    for noted in nodes:
+        node = manifest_node(manifest, noted.unique_id) if manifest else None
+        if node is None or noted.table is None or noted.change in (Change.PINNED, Change.NONE):
+            found.append(noted)
+            continue
+        table = TableName.parse(noted.table)
+        staged = candidate.staged.get(table)
+        made_by = read_state(staged.table if staged else pinned.base(table)).made_by
+        made: dict[str, object] = {"made_by": list(made_by)}
+        if may_be_stale(node):
+            key = noted.definition_key
+            if noted.unique_id not in known:  # the code may have changed since the other run
+                key = definition_key(manifest, noted.unique_id, variables)
+            stale, kept = why_stale(others(made_by, key)), keep_of(node)
+            fix = fix_of(node, pinned.places.inputs.environment.name)
+            made |= {
+                "definition_key": key,
+                "stale": f"{stale}; {fix}" if stale and not kept else "",
+                "kept": f"{stale}; kept: {kept}" if stale and kept else "",
+            }
+        found.append(noted.model_copy(update=made))
+    return found
 
 
-def begin_rebuild(session: Session, manifest: Any, unique_id: str) -> list[tuple[str, str | None]]:
-    """Have a model compile as if it had no table, and return the ephemeral models that dbt put in front of its query."""
-    session.rebuilt.add(identifier_of(manifest, unique_id))
-    session.increments.pop(unique_id, None)
-    return [(cte.id, cte.sql) for cte in manifest_node(manifest, unique_id).extra_ctes]
-
-
-def with_ctes(sql: str, ctes: Sequence[tuple[str, str | None]]) -> str:
-    """A query with the ephemeral models that it reads in front of it."""
-    from dbt.artifacts.resources.v1.components import InjectedCTE
-    from dbt.compilation import inject_ctes_into_sql
-
-    given = [InjectedCTE(id=name, sql=text) for name, text in ctes if text]
-    return inject_ctes_into_sql(sql, given)
-
-
-def as_allowed(error: SlipwayError, node: Any) -> SlipwayError:
-    """The error as it is, unless it advises ``--full-refresh`` to a model that ignores it."""
-    if "--full-refresh" in error.fix and node.config.full_refresh is False:
-        error.fix = f"{error.fix.rstrip('.')}, which full_refresh: false keeps from this model: take it out for that run"
-    return error
+def fix_of(node: Any, target: str) -> str:
+    """What to do about a stale table, in words that go on from what is wrong with it."""
+    keep = f"declare {ON_CODE_CHANGE}: {{keep: <the reason>}} in its config if they are to stay"
+    if node.config.get("full_refresh") is False:
+        return f"it is never rebuilt (full_refresh: false): {keep}"
+    return f"rebuild it with slipway run --target {target} --full-refresh --select {node.name}+, or {keep}"
 
 
 _AT_ONCE = 16  # metadata files that are read
@@ -84,20 +89,20 @@ class Changed:
     kept: dict[str, str] = field(default_factory=dict)
 
 
-def changed(project: Path, environment: Environment, shown: Mapping[str, str]) -> Changed:
+def changed(
+    manifest: Any, environment: Environment, shown: Mapping[str, str], variables: Mapping[str, Any]
+) -> Changed:
     """The nodes with another key than their table has, which dbt's own ``state:modified`` does not see all.
 
     It is asked with the inputs that a table was built from, so code, configuration, variables and engine decide.
 
     Args:
-        project: folder of dbt_project.yml.
+        manifest: dbt's.
         environment: whose tables they are.
         shown: ``layer.table`` to metadata file.
+        variables: of dbt.
     """
-    manifest = parse(project, environment.name)
-    if manifest is None:
-        return Changed()
-    tables, variables = Tables(environment), Profile(project).vars
+    tables = Tables(environment)
     built = [node for node in manifest.nodes.values() if _name(manifest, node) in shown]
 
     def state(node: Any) -> TableState:

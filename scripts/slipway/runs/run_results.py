@@ -1,14 +1,34 @@
-"""Tests that need not run, because they passed before with the same code on the same tables."""
+"""What a run knows of its nodes and tests while it is under way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from slipway.records.run_manifest import RunManifest, Status
+from slipway.records.run_manifest import Node, RunManifest, Status
+
+
+class RunNodes:
+    """What is known of the nodes that a run came to, each of which one thread builds.
+
+    Attributes:
+        known: by unique id.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, Node] = {}
+
+    def note(self, node: Node) -> None:
+        """Take note of a node, in the place of what was known of it."""
+        self.known[node.unique_id] = node
+
+    def update(self, unique_id: str, **fields: Any) -> None:
+        """Take note of what became of a node."""
+        self.known[unique_id] = self.known[unique_id].model_copy(update=fields)
 
 
 class CarriedTests:
-    """What a run knows of its tests before they run.
+    """Tests that need not run, because they passed before with the same code on the same tables.
 
     Attributes:
         keys: unique id to what decides about the result of a test.

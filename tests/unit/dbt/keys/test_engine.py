@@ -13,7 +13,7 @@ import pytest
 from tests.integration.environments import place
 
 import slipway
-from slipway.dbt.keys import engine_key
+from slipway.dbt.keys import node_key
 from slipway.engines.duckdb import engine as duckdb_engine
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
@@ -26,9 +26,9 @@ OUTSIDE = ("environments", "errors", "names", "secrets", "settings", "storage")
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    engine_key.engine.cache_clear()
+    node_key.engine.cache_clear()
     yield
-    engine_key.engine.cache_clear()
+    node_key.engine.cache_clear()
 
 
 def test_every_module_that_takes_part_in_writing_is_covered(tmp_path: Path) -> None:
@@ -64,20 +64,20 @@ def test_every_module_that_takes_part_in_writing_is_covered(tmp_path: Path) -> N
             base = write(here.connection, here.tables, base, replace(request, sql=sql)).staged.table
         finally:
             sys.setprofile(None)
-    ours = {Path(name) for name in called if name.startswith(f"{SLIPWAY}/")} - set(engine_key.code_files())
+    ours = {Path(name) for name in called if name.startswith(f"{SLIPWAY}/")} - set(node_key.code_files())
     assert {str(path.relative_to(SLIPWAY)).removesuffix(".py").partition("/")[0] for path in ours} <= {
         *OUTSIDE
     }
-    assert len(called & set(map(str, engine_key.code_files()))) > 15
+    assert len(called & set(map(str, node_key.code_files()))) > 15
 
 
 def test_a_change_of_a_writer_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = engine_key.engine()
-    for path in engine_key.code_files():
+    before = node_key.engine()
+    for path in node_key.code_files():
         copied = tmp_path / path.relative_to(SLIPWAY)
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(path.read_bytes())
-    monkeypatch.setattr(engine_key, "_SOURCES", tmp_path)
+    monkeypatch.setattr(node_key, "_SOURCES", tmp_path)
     for name in (
         "engines/duckdb/metrics.py",
         "dbt/package/macros/relations/ref.sql",
@@ -87,12 +87,12 @@ def test_a_change_of_a_writer_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         text = path.read_text()
         for changed, same in ((f"{text}\n", False), (text, True)):
             path.write_text(changed)
-            engine_key.engine.cache_clear()
-            assert (engine_key.engine() == before) is same
+            node_key.engine.cache_clear()
+            assert (node_key.engine() == before) is same
 
 
 def test_versions_of_what_computes_and_writes_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = engine_key.engine()
+    before = node_key.engine()
     assert {part.split()[0] for part in before[:-1]} >= {
         "duckdb",
         "pyiceberg",
@@ -101,7 +101,7 @@ def test_versions_of_what_computes_and_writes_count(monkeypatch: pytest.MonkeyPa
         "dbt-core",
     }
     monkeypatch.setattr(
-        "slipway.dbt.keys.engine_key.version", lambda name: "9" if name == "pyiceberg" else version(name)
+        "slipway.dbt.keys.node_key.version", lambda name: "9" if name == "pyiceberg" else version(name)
     )
-    engine_key.engine.cache_clear()
-    assert engine_key.engine() != before
+    node_key.engine.cache_clear()
+    assert node_key.engine() != before
