@@ -333,7 +333,7 @@ def test_parts_of_groups_are_written_as_a_full_build_does_or_not_at_all(
     lakes: Iterator[Lake], chained: duckdb.DuckDBPyConnection, name: str
 ) -> None:
     query, strategy, options = PARTS[name]
-    node = SimpleNamespace(config=SimpleNamespace(get=lambda _: None))
+    node = SimpleNamespace(config=SimpleNamespace(get=lambda _: None, materialized="incremental"))
     own, relation = ("chain", "layer", "down"), ("chain", "layer", "up")
 
     @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

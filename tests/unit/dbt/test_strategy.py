@@ -13,9 +13,8 @@ from slipway.errors import ConfigError
 
 
 def node(**config: Any) -> Any:  # noqa: ANN401 - as in dbt_project.yml
-    return SimpleNamespace(
-        name="thing", config=ModelConfig.from_dict({"materialized": "incremental", **config})
-    )
+    given = ModelConfig.from_dict({"materialized": "incremental", **config})
+    return SimpleNamespace(name="thing", resource_type="model", config=given)
 
 
 REFUSED: dict[str, dict[str, Any]] = {
