@@ -48,8 +48,15 @@ class FileSettings(_Settings):
     Args:
         delimiter: one character between values.
         quote: the character around values that hold a delimiter.
+        escape: the character before a quote inside of a quoted value; left out where the quote is written twice.
         encoding: of the text.
-        header: whether the first line is the header; files without one are not read.
+        header: ``exact`` or true for the contract's names in their order, ``names`` for the same names in any order and
+            case, ``none`` or false for files without a header.
+        skip_lines: lines, or rows of a sheet, above the header.
+        footer_lines: lines, or rows of a sheet, below the last record.
+        sheet: the sheet of a workbook; left out for the only one that is visible.
+        max_uncompressed_bytes: what a compressed file may come to.
+        max_compression_ratio: how many bytes may come out of one byte of a compressed file.
         decimal_mark: between the whole and the fraction of a number.
         thousands_mark: between groups of digits of a number; empty where there is none.
         null_values: spellings that stand for no value in every column, such as ``-`` or ``n/a``.
@@ -59,8 +66,14 @@ class FileSettings(_Settings):
 
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
     encoding: str = "utf-8"
-    header: Literal[True] = True
+    header: Literal["exact", "names", "none", True, False] = "exact"
+    skip_lines: int = Field(0, ge=0)
+    footer_lines: int = Field(0, ge=0)
+    sheet: str = ""
+    max_uncompressed_bytes: int = Field(64 << 30, ge=1)
+    max_compression_ratio: int = Field(250, ge=1)
     decimal_mark: Literal[".", ","] = "."
     thousands_mark: Literal["", ",", ".", " ", "'", "_"] = ""
     null_values: _Texts = ()

@@ -296,9 +296,10 @@ def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]
         if entry is None or entry.sha256 not in held:
             continue
         look = files.look(feed, arrival)
+        files.forget(look.sha256)
         rows = held[entry.sha256]
-        if look.sha256 == entry.sha256 and look.rows != rows:
-            found = look.rows if isinstance(look.rows, str) else f"it holds {look.rows:,}"
+        if look.sha256 == entry.sha256 and (look.problem or look.rows not in (rows, None)):
+            found = look.problem.partition(": ")[0] or f"it holds {look.rows:,}"
             yield Finding(
                 f"raw.{feed.name}",
                 f"it has {rows:,} {'row' if rows == 1 else 'rows'} of the landed file {entry.path}, and {found}: rows of it were lost or misread",

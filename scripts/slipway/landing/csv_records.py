@@ -1,23 +1,22 @@
 """How many records a CSV file holds, counted without DuckDB while the file is hashed.
 
 DuckDB 1.5.5 drops the error of a quote that is never closed when it reads many files at once, and with it every row after
-the quote. What it reads is therefore compared with this count, which follows RFC 4180 and the one liberty that
-producers take often: a quote inside a value that is not quoted stands for itself (``5" nail``).
+the quote. What it reads is therefore compared with this count, which follows RFC 4180 and the liberties that
+producers take often: a quote inside a value that is not quoted stands for itself (``5" nail``), and lines may end in
+different ways.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipway.landing.feeds import Feed
+from slipway.landing.formats import FileFormat, Header
 
 _LF, _CR, _BLANK = b"\n", b"\r", b" "
-_BOM = codecs.BOM_UTF8
 _LONGEST = 1 << 22  # bytes of a line; DuckDB refuses lines of more than 2,000,000
 Signs = NDArray[np.uint8]
 Positions = NDArray[np.intp]
@@ -35,105 +34,145 @@ class _Ends(NamedTuple):
 
 
 class CsvRecords:
-    """A count that takes the bytes of a file block by block, and keeps at most one line of them.
+    """A count that takes UTF-8 block by block, and keeps at most one line of it.
 
     Args:
-        feed: whose delimiter and quote the file has.
+        style: how the file is read.
+        columns: how many a record has.
+        skipped: lines above the header.
+        sink: takes the same text, with every line end that ends a record made LF.
     """
 
-    def __init__(self, feed: Feed) -> None:
-        self._quote, self._delimiter = feed.quote.encode(), feed.delimiter.encode()
+    def __init__(
+        self,
+        style: FileFormat,
+        columns: int,
+        skipped: int = 0,
+        sink: Callable[[bytes], object] | None = None,
+    ) -> None:
+        self._quote, self._delimiter = style.quote.encode(), style.delimiter.encode()
+        self._escape = style.escape.encode() if style.escape and style.escape != style.quote else b""
+        self._header = int(style.header is not Header.NONE)
         # of one column, a blank line is a record without a value
-        self._blank_lines_count = len(feed.columns) == 1
+        self._blank_lines_count = columns == 1
+        self._sink = sink
         self._bounds: Marks | None = None
         if len(self._delimiter) == 1:  # what may stand at the outer side of a quote
             self._bounds = np.zeros(256, np.bool_)
             self._bounds[list(self._quote + self._delimiter + _LF + _CR)] = True
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._rest: bytes | None = None
-        self._records = self._lines = 0
+        self._rest = b""
+        self._records, self._lines = 0, skipped
         self._inside = False
         self._opened = 0  # line of the quote that is open
-        self._kind: tuple[str, int] | None = None
+        self._kinds: set[str] = set()
         self._problem = ""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether lines end in different ways, so that only the text that the sink got can be read by DuckDB."""
+        return len(self._kinds) > 1
+
+    @property
+    def line(self) -> int:
+        """The line that comes next, or goes on; from 1."""
+        rest = self._rest
+        return self._lines + 1 + rest.count(_LF) + rest.count(_CR) - rest.count(_CR + _LF)
 
     def add(self, block: bytes) -> None:
         """Take the next bytes of the file."""
         if self._problem:
             return
-        if self._rest is None:
-            block, self._rest = block.removeprefix(_BOM), b""
-        self._check_encoding(block)
         block = self._rest + block if self._rest else block
-        cut = block.rfind(_LF) + 1 or block.rfind(_CR, 0, -1) + 1
-        if cut and not self._problem:
+        # a return at the very end may be the first half of a line end
+        cut = max(block.rfind(_LF), block.rfind(_CR, 0, -1)) + 1
+        if cut:
             self._take(block, cut)
         self._rest = block[cut:]
         if len(self._rest) > _LONGEST:
-            self._fail(self._lines + 1, f"is longer than {_LONGEST:,} bytes")
+            self._fail(
+                self._lines + 1,
+                f"is longer than {_LONGEST:,} bytes: the producer may have written another line end, or no closing quote",
+            )
 
     def end(self) -> int | str:
-        """Records after the header, or why the file is not CSV of this dialect, in one line."""
-        if not self._problem:
-            self._check_encoding(b"", final=True)
+        """Records after the header, or why the file is not CSV of this format, in one line."""
         if self._rest and not self._problem:
             self._take(self._rest, len(self._rest))
             self._records += not self._rest.endswith((_LF, _CR))
         if self._inside:
-            self._fail(self._opened, f"opens a quote ({self._quote.decode()}) that is never closed")
-        return self._problem or max(self._records - 1, 0)
+            self._fail(
+                self._opened,
+                f"opens a quote ({self._quote.decode()}) that is never closed: the producer has to close it, or to write "
+                "quotes inside of a value twice",
+            )
+        return self._problem or max(self._records - self._header, 0)
 
     def _fail(self, line: int, what: str) -> None:
         self._problem = self._problem or f"line {line} {what}"
-
-    def _check_encoding(self, block: bytes, *, final: bool = False) -> None:
-        if block.isascii() and not final and not self._decoder.getstate()[0]:
-            return
-        try:
-            self._decoder.decode(block, final)
-        except UnicodeDecodeError as error:
-            before = (self._rest or b"") + block[: max(error.start - len(self._decoder.getstate()[0]), 0)]
-            line = self._lines + 1 + before.count(_LF) + before.count(_CR) - before.count(_CR + _LF)
-            found = error.object[error.start : error.start + 1].hex()
-            self._fail(line, f"is not UTF-8 (byte {found}): feeds are read as UTF-8")
 
     def _take(self, block: bytes, size: int) -> None:
         """Count in the first bytes of a block, which are whole lines, or the rest of the file."""
         signs = np.frombuffer(block, np.uint8, size)
         ends = _line_ends(block, signs)
         physical = ends[0].at if len(ends) == 1 else np.sort(np.concatenate([kind.at for kind in ends]))
-        quotes = np.flatnonzero(signs == self._quote[0]) if self._quote in block else np.empty(0, np.intp)
+        quotes = self._quotes(block, signs)
+        outside: Outside = self._everywhere
         if len(quotes):
             outside = self._in_pairs(signs, quotes, physical) or self._in_runs(block, signs, quotes, physical)
+        self._check_escapes(block, signs, outside, physical)
+        if len(quotes) or self._inside:
             ends = [kind._replace(at=kind.at[outside(kind.at)]) for kind in ends]
-        elif self._inside:
-            ends = []
-        self._check_kinds(ends, physical)
         self._records += self._whole(ends)
         self._lines += len(physical)
+        self._kinds.update(kind.name for kind in ends if len(kind.at))
+        if self._sink is not None:
+            self._sink(_with_line_feeds(block, signs, ends))
+
+    def _everywhere(self, at: Positions) -> Marks:
+        """Where values end in a block without quotes."""
+        return np.full(len(at), not self._inside)
+
+    def _check_escapes(self, block: bytes, signs: Signs, outside: Outside, physical: Positions) -> None:
+        """An escape before a delimiter that no quotes surround: readers disagree whether it ends the value."""
+        if not self._escape or self._escape not in block:
+            return
+        after = np.flatnonzero(_equals(signs, np.arange(len(signs)), self._delimiter))
+        found = np.flatnonzero(self._is_line_end(signs))
+        after = np.sort(np.concatenate([after, found]))
+        after = after[escaped(signs, after, self._escape[0])]
+        after = after[outside(after)]
+        if len(after):
+            self._fail(
+                self._line(int(after[0]), physical),
+                f"has {self._escape.decode()} before a delimiter or a line end outside of quotes: readers disagree whether "
+                "the value ends there, so the producer has to put quotes around it",
+            )
+
+    @staticmethod
+    def _is_line_end(signs: Signs) -> Marks:
+        found: Marks = (signs == _LF[0]) | (signs == _CR[0])
+        return found
+
+    def _quotes(self, block: bytes, signs: Signs) -> Positions:
+        """Where quotes are that open or close a value, or are one of two."""
+        if self._quote not in block:
+            return np.empty(0, np.intp)
+        quotes = np.flatnonzero(signs == self._quote[0])
+        if not self._escape or self._escape not in block:
+            return quotes
+        return quotes[~escaped(signs, quotes, self._escape[0])]
 
     def _whole(self, ends: list[_Ends]) -> int:
         """Records that end here; a line with nothing on it is none."""
         ended = sum(len(kind.at) for kind in ends)
         if self._blank_lines_count:
             return ended
-        blank = sum(
-            int(np.count_nonzero(np.diff(kind.at) == kind.length)) + int(len(kind.at) and kind.at[0] == 0)
-            for kind in ends
-        )
+        at = np.concatenate([kind.at for kind in ends]) if ends else np.empty(0, np.intp)
+        stops = np.concatenate([kind.at + kind.length for kind in ends]) if ends else at
+        if len(ends) > 1:
+            at, stops = np.sort(at), np.sort(stops)
+        blank = int(np.count_nonzero(at[1:] == stops[:-1])) + int(len(at) and at[0] == 0)
         return ended - blank
-
-    def _check_kinds(self, ends: list[_Ends], physical: Positions) -> None:
-        """All lines of a file have to end alike: DuckDB gives up, and other readers disagree about what is a line."""
-        for kind in sorted((kind for kind in ends if len(kind.at)), key=lambda kind: int(kind.at[0])):
-            line = self._line(int(kind.at[0]), physical)
-            if self._kind is None:
-                self._kind = (kind.name, line)
-            elif self._kind[0] != kind.name:
-                name, first = self._kind
-                self._fail(
-                    line, f"ends in {kind.name}, and line {first} in {name}: end all lines of a file alike"
-                )
 
     def _in_pairs(self, signs: Signs, quotes: Positions, physical: Positions) -> Outside | None:
         """Where values end if every quote opens, closes or repeats one, as in most files; None if one does not."""
@@ -211,6 +250,28 @@ class CsvRecords:
         return self._lines + 1 + int(np.searchsorted(physical, where))
 
 
+def escaped(signs: Signs, where: Positions, escape: int) -> Marks:
+    """Whether an odd number of escape characters stands right before each of the positions."""
+    at = np.arange(len(signs))
+    last = np.maximum.accumulate(np.where(signs != escape, at, -1))
+    run = np.where(where > 0, where - 1 - last[np.maximum(where - 1, 0)], 0)
+    found: Marks = run % 2 == 1
+    return found
+
+
+def _with_line_feeds(block: bytes, signs: Signs, ends: list[_Ends]) -> bytes:
+    """A text in which the given line ends are LF."""
+    if all(kind.name == "LF" or not len(kind.at) for kind in ends):
+        return block[: len(signs)]
+    made, kept = signs.copy(), np.ones(len(signs), np.bool_)
+    for kind in ends:
+        if kind.name == "CR":
+            made[kind.at] = _LF[0]
+        elif kind.name == "CR LF":
+            kept[kind.at] = False
+    return made[kept].tobytes()
+
+
 def _equals(signs: Signs, where: Positions, text: bytes) -> Marks:
     """Whether a text stands at each of the positions."""
     fits = (where >= 0) & (where + len(text) <= len(signs))
@@ -233,4 +294,4 @@ def _after_quote(rest: bytes) -> str:
     found = rest[:4].decode("utf-8", "ignore")[:1]
     if found == " ":
         return "has a blank between a quote and a delimiter: readers disagree whether it belongs to the value"
-    return f"has {found!r} after a closing quote: inside a quoted value a quote is written twice"
+    return f"has {found!r} after a closing quote: inside of a quoted value the producer has to write a quote twice"

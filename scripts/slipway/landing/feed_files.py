@@ -4,70 +4,167 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
 
 import duckdb
 
 from slipway.errors import UnavailableError, first_line
 from slipway.iceberg.types import exact, literal, quote
 from slipway.landing.area import Arrival, LandingArea
+from slipway.landing.content import (
+    BLOCK,
+    MalformedError,
+    as_utf8,
+    check_kind,
+    is_compressed,
+    spooled,
+    uncompressed,
+    without_footer,
+    without_title,
+)
+from slipway.landing.copies import Copies, Copy
 from slipway.landing.csv_records import CsvRecords
 from slipway.landing.feeds import Feed
+from slipway.landing.formats import FileFormat, FileKind, Header
+from slipway.landing.headers import Names, header_of, keys_of
+from slipway.landing.json_records import JsonRecords
+from slipway.landing.layouts import Layout
+from slipway.landing.sheets import sheet_as_csv
 from slipway.records.run_manifest import LandedFile
 
-_HEADER_LIMIT = 1 << 16
-_BLOCK = 1 << 19  # bytes; larger ones leave the processor's cache
-_LINE_END = re.compile(rb"[\r\n]")
+_HEADER_LIMIT = 1 << 18
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _ON_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COLUMNS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+_ORIGINAL = re.compile(r"Original Line: ?(.*)")
+_DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])")
+_JSON_LINE = re.compile(r"in line (\d+)")
+_LONGEST = 1 << 25  # bytes of a JSON record, which its copy may have more of than the file
+_MAGIC = b"PAR1"
 
 
 class Look(NamedTuple):
-    """What was found in an object: checksum, first line and rows, or why it cannot be read or counted."""
+    """What was found in an object, in one pass without DuckDB.
+
+    Args:
+        sha256: its checksum.
+        rows: how many records it holds; None where only DuckDB can tell.
+        layout: how they are read, as far as it is known yet.
+        problem: why it is set aside, in a sentence without a full stop; empty where nothing is known against it.
+        unreadable: why it could not be looked at.
+    """
 
     sha256: str
-    header: bytes
-    rows: int | str = 0
+    rows: int | None = None
+    layout: Layout | None = None
+    problem: str = ""
     unreadable: str = ""
 
 
-class FeedFiles:
-    """CSV files below a landing area, one folder a feed."""
+class Checked(NamedTuple):
+    """What DuckDB says of a file: rows and layout, or why it is set aside."""
 
-    def __init__(self, area: LandingArea) -> None:
+    rows: int
+    layout: Layout
+    problem: str = ""
+
+
+class FeedFiles:
+    """Files below a landing area, one folder a feed.
+
+    Args:
+        area: where they are.
+        copies: of those that DuckDB does not read as they are.
+    """
+
+    def __init__(self, area: LandingArea, copies: Copies | None = None) -> None:
         self.area = area
+        self._copies = copies or Copies()
 
     def look(self, feed: Feed, arrival: Arrival) -> Look:
-        """Checksum, first line and rows of an object, in one pass; rows are counted without DuckDB."""
+        """Checksum and rows of an object, in one pass; rows are counted without DuckDB."""
         if arrival.obstacle:
-            return Look("", b"", unreadable=arrival.obstacle)
-        digest, head, records = hashlib.sha256(), b"", CsvRecords(feed)
-        try:
-            with self.area.open(arrival.info.key) as stream, ThreadPoolExecutor(1) as hasher:
-                while block := stream.read(_BLOCK):
-                    hashed = hasher.submit(digest.update, block)
-                    head = head or block[:_HEADER_LIMIT]
-                    records.add(block)
-                    hashed.result()
-        except OSError as error:
-            return Look("", b"", unreadable=f"cannot be read: {error.strerror or error}")
-        return Look(digest.hexdigest(), _LINE_END.split(head, 1)[0], records.end())
+            return Look("", unreadable=arrival.obstacle)
+        found = self._look(feed, arrival.info.key)
+        if found.layout is None and not found.problem and not found.unreadable:
+            found = self._look(feed, arrival.info.key, is_copied=True)
+        return found
 
-    def check(self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, counted: int) -> str:
-        """Why DuckDB does not read a file as it was counted, empty where it does.
+    def _look(self, feed: Feed, key: str, *, is_copied: bool = False) -> Look:
+        """As ``look``; without a layout where it turned out too late that a copy is needed."""
+        digest = hashlib.sha256()
+        try:
+            with self.area.open(key) as stream:
+                blocks = _hashed(stream, digest)
+                first = next(blocks, b"")
+                whole = chain([first] if first else [], blocks)
+                is_copied = is_copied or not feed.format.is_read_in_place or is_compressed(first)
+                copy = self._copies.new() if is_copied else None
+                if copy is None:
+                    found = self._read(feed, first, whole, None)
+                else:
+                    with copy.written():
+                        found = self._read(feed, first, whole, copy)
+                for _ in blocks:  # the checksum is of all of it
+                    pass
+        except OSError as error:
+            return Look("", unreadable=f"cannot be read: {error.strerror or error}")
+        sha256 = digest.hexdigest()
+        if copy is not None:
+            self._copies.keep(sha256, copy)
+            if found.problem:
+                self.forget(sha256)
+        return found._replace(sha256=sha256)
+
+    def forget(self, sha256: str) -> None:
+        """A content is not going to be read."""
+        self._copies.forget(sha256)
+
+    def _read(self, feed: Feed, first: bytes, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+        style = feed.format
+        try:
+            if style.kind is FileKind.PARQUET:
+                return _look_at_parquet(first, blocks)
+            check_kind(first, style.kind)
+            if style.kind is FileKind.XLSX:
+                return self._read_sheet(feed, blocks, copy)
+            plain = uncompressed(blocks, style, self._copies.folder) if copy else blocks
+            if style.kind is FileKind.JSON:
+                return _read_json(style, plain, copy)
+            return _read_csv(feed, plain, copy)
+        except MalformedError as error:
+            return Look("", problem=str(error))
+
+    def _read_sheet(self, feed: Feed, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+        assert copy is not None
+        reader = _CsvReader(feed, _of_copy(feed.format), copy, feed.format)
+        with spooled(blocks, self._copies.folder) as file:
+            sheet_as_csv(file, feed.format, len(feed.columns), reader.take)
+        return reader.found("")
+
+    def check(self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, look: Look) -> Checked:
+        """What DuckDB reads of a file, and why that is not as it was counted.
 
         Each file is read for itself: of more files than twice its threads in one ``read_csv``, DuckDB 1.5.5 drops errors.
 
         Raises:
             UnavailableError: the store does not give the file.
         """
-        # every value is touched, so that a file which cannot be read to its end is found here
-        touched = " + ".join(f"count({quote(name)})" for name in feed.columns)
         try:
-            rows = connection.execute(f"select count(*), {touched} from {self._reader(feed, key)}").fetchall()
+            layout = look.layout or self._columns(connection, feed, key, look.sha256)
+            if isinstance(layout, str):
+                return Checked(0, Layout(()), layout)
+            # every value is touched, so that a file which cannot be read to its end is found here
+            touched = " + ".join(f"count({quote(name)})" for name in layout.columns) or "0"
+            reader = self._reader(feed, layout, [self._place(key, look.sha256, layout)])
+            rows = connection.execute(f"select count(*), {touched} from {reader}").fetchall()
+            counted = self._counted(connection, key, look)
         except (duckdb.IOException, duckdb.HTTPException) as error:
+            if feed.format.kind is FileKind.PARQUET and isinstance(error, duckdb.IOException):
+                return Checked(0, Layout(()), _parquet_reason(error))
             # the store, not the file: a verdict would outlive the fault
             raise UnavailableError(
                 f"{key} cannot be read",
@@ -75,31 +172,36 @@ class FeedFiles:
                 "Check the landing area and its credentials, then run again",
             ) from error
         except duckdb.Error as error:
-            return _csv_reason(error)
+            return Checked(0, Layout(()), _reason(error, feed.format))
         found = int(rows[0][0])
         if found == counted:
-            return ""
-        return f"DuckDB reads {found:,} rows, and a second count finds {counted:,}: its quotes or line ends are ambiguous"
+            return Checked(found, layout)
+        ambiguous = (
+            "its quotes or line ends are ambiguous"
+            if feed.format.kind is FileKind.CSV
+            else "it may be damaged"
+        )
+        return Checked(
+            0, layout, f"DuckDB reads {found:,} rows, and a second count finds {counted:,}: {ambiguous}"
+        )
 
     def select(self, feed: Feed, files: Sequence[LandedFile], run_id: str) -> str:
         """A query over accepted files: the contract's columns as text, and where each row came from.
 
-        ``_source_line`` counts records, the header being line 1; it is the line in the file as long as no
-        value holds a line break.
+        ``_source_line`` counts records, the header being the line after ``skip_lines``; it is the line in the file as
+        long as no value holds a line break, and no line is blank.
         """
-        columns = ", ".join(quote(name) for name in feed.columns)
         if not files:
             nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
             return (
                 f"select {nothing}, null::varchar as _source_file, null::bigint as _source_line, "
                 "null::varchar as _file_sha256, null::timestamptz as _landed_at, null::varchar as _run_id limit 0"
             )
+        groups: dict[Layout, list[LandedFile]] = {}
+        for entry in files:
+            groups.setdefault(Layout.of(entry.layout, feed.columns), []).append(entry)
         return " union all ".join(
-            f"(select {columns}, {literal(entry.path.rsplit('/', 1)[-1])} as _source_file, "
-            f"row_number() over () + 1 as _source_line, {literal(entry.sha256)} as _file_sha256, "
-            f"timestamptz {literal(entry.landed_at.isoformat())} as _landed_at, {literal(run_id)} as _run_id "
-            f"from {self._reader(feed, entry.path)})"
-            for entry in files
+            f"({self._select(feed, layout, entries, run_id)})" for layout, entries in groups.items()
         )
 
     def path(self, key: str) -> str:
@@ -107,25 +209,303 @@ class FeedFiles:
         root = self.area.root.removeprefix("file://")
         return f"{root}/{key}"
 
-    def _reader(self, feed: Feed, key: str) -> str:
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in feed.columns)
+    def _select(self, feed: Feed, layout: Layout, files: Sequence[LandedFile], run_id: str) -> str:
+        """Rows of files that are read in the same way. Which file a row is of is told by its position in the list."""
+        columns = ", ".join(
+            (
+                f"{_as_text(layout, name)} as {quote(name)}"
+                if name in layout.columns
+                else f"null::varchar as {quote(name)}"
+            )
+            for name in feed.columns
+        )
+        places = [self._copied(feed, entry) if layout.is_copied else self.path(entry.path) for entry in files]
+        rows = [entry.rows or 0 for entry in files]
+        above = (
+            0
+            if feed.format.kind in (FileKind.JSON, FileKind.PARQUET)
+            else int(feed.format.header is not Header.NONE)
+        )
+        before = [sum_ - above - feed.format.skip_lines for sum_ in accumulate([0, *rows[:-1]])]
+        of_files = ", ".join(
+            f"({number}, {literal(entry.path.rsplit('/', 1)[-1])}, {line}, {literal(entry.sha256)}, "
+            f"timestamptz {literal(entry.landed_at.isoformat())})"
+            for number, (entry, line) in enumerate(zip(files, before, strict=True))
+        )
         return (
-            f"read_csv([{literal(exact(self.path(key)))}], columns = {{{columns}}}, auto_detect = false, header = true, "
-            f"delim = {literal(feed.delimiter)}, quote = {literal(feed.quote)}, escape = {literal(feed.quote)}, "
-            "strict_mode = true, hive_partitioning = false)"
+            f"select {columns}, _of.file as _source_file, _number - _of.lines as _source_line, "
+            f"_of.sha as _file_sha256, _of.landed as _landed_at, {literal(run_id)} as _run_id "
+            f"from (select *, file_index as _file, row_number() over () as _number from "
+            f"{self._reader(feed, layout, places)}) "
+            f"join (values {of_files}) as _of(file_number, file, lines, sha, landed) on _file = _of.file_number"
         )
 
+    def _copied(self, feed: Feed, entry: LandedFile) -> str:
+        """The copy of a file, made again where another process made it first."""
+        path = self._copies.of(entry.sha256)
+        if path is None:
+            found = self._look(feed, entry.path, is_copied=True)
+            path = self._copies.of(entry.sha256)
+            if path is None or found.problem or found.unreadable:
+                # the file is not what it was: a query fails, and whoever runs it sees that the file has moved
+                return str(self._copies.folder / f"{entry.sha256}.gone")
+        return str(path)
 
-def _csv_reason(error: duckdb.Error) -> str:
-    """DuckDB's many-line CSV message in one line, without what it quotes from the file."""
+    def _place(self, key: str, sha256: str, layout: Layout) -> str:
+        return str(self._copies.of(sha256)) if layout.is_copied else self.path(key)
+
+    def _reader(self, feed: Feed, layout: Layout, places: Sequence[str]) -> str:
+        paths = f"[{', '.join(literal(exact(place)) for place in places)}]"
+        style = feed.format
+        if style.kind is FileKind.PARQUET:
+            return f"read_parquet({paths}, hive_partitioning = false)"
+        if style.kind is FileKind.JSON:
+            named = zip(layout.names, layout.columns, strict=True)
+            columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name, _ in named)
+            renamed = ", ".join(
+                f"{quote(name)} as {quote(column)}"
+                for name, column in zip(layout.names, layout.columns, strict=True)
+            )
+            given = f"columns = {{{columns}}}" if columns else "columns = {'': 'VARCHAR'}"
+            return (
+                f"(select {renamed + ', ' if renamed else ''}file_index from read_json({paths}, {given}, "
+                f"format = 'newline_delimited', maximum_object_size = {_LONGEST}, hive_partitioning = false, "
+                "compression = 'uncompressed'))"
+            )
+        if layout.is_copied:
+            style = _of_copy(style)
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
+        header = str(style.header is not Header.NONE).lower()
+        return (
+            f"read_csv({paths}, columns = {{{columns}}}, auto_detect = false, header = {header}, "
+            f"delim = {literal(style.delimiter)}, quote = {literal(style.quote)}, escape = {literal(style.escapes)}, "
+            "strict_mode = true, hive_partitioning = false, compression = 'none')"
+        )
+
+    def _columns(
+        self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, sha256: str
+    ) -> Layout | str:
+        """The layout of a file whose names only DuckDB can tell; a text says why it has none."""
+        style = feed.format
+        if style.kind is FileKind.PARQUET:
+            place = literal(exact(self.path(key)))
+            told = connection.execute(
+                f"describe select * from read_parquet({place}, hive_partitioning = false)"
+            )
+            kinds = {row[0]: row[1] for row in told.fetchall()}
+            names = keys_of(dict.fromkeys(kinds, ""), feed.columns, feed.optional, style.kind, style.header)
+            return names.problem or Layout(names.columns, tuple(kinds), tuple(kinds.values()))
+        place = literal(exact(str(self._copies.of(sha256))))
+        told = connection.execute(
+            f"select key, min(line) from (select unnest(json_keys(json)) as key, row_number() over () as line from "
+            f"read_ndjson_objects({place}, maximum_object_size = {_LONGEST}, compression = 'uncompressed')) group by key order by 2, 1"
+        )
+        lines = {row[0]: f"line {row[1]}" for row in told.fetchall()}
+        if not lines:
+            return Layout((), (), (), is_copied=True)
+        names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header)
+        return names.problem or Layout(names.columns, tuple(lines), (), is_copied=True)
+
+    def _counted(self, connection: duckdb.DuckDBPyConnection, key: str, look: Look) -> int:
+        """Rows by the second count: of Parquet, what its metadata says."""
+        if look.rows is not None:
+            return look.rows
+        place = literal(exact(self.path(key)))
+        told = connection.execute(f"select sum(num_rows) from parquet_file_metadata({place})").fetchall()
+        return int(told[0][0] or 0)
+
+
+def _hashed(stream: Any, digest: Any) -> Iterator[bytes]:
+    """Blocks of a stream, hashed while they are used."""
+    block = stream.read(BLOCK)
+    if len(block) < BLOCK:
+        while block:
+            digest.update(block)
+            yield block
+            block = stream.read(BLOCK)
+        return
+    with ThreadPoolExecutor(1) as hasher:
+        while block:
+            hashed = hasher.submit(digest.update, block)
+            yield block
+            hashed.result()
+            block = stream.read(BLOCK)
+
+
+def _of_copy(style: FileFormat) -> FileFormat:
+    """How the copy of a file is read."""
+    if style.kind is FileKind.XLSX:
+        return FileFormat(header=style.header)
+    return FileFormat(delimiter=style.delimiter, quote=style.quote, escape=style.escape, header=style.header)
+
+
+class _CsvReader:
+    """What is found out about CSV while it is read: its header, and how many records follow.
+
+    Args:
+        feed: whose file it is.
+        style: of the text that is taken.
+        copy: takes the same text.
+        said: the contract's style, for messages.
+    """
+
+    def __init__(self, feed: Feed, style: FileFormat, copy: Copy | None, said: FileFormat) -> None:
+        self._feed, self._said, self._copy = feed, said, copy
+        self.records = CsvRecords(style, len(feed.columns), said.skip_lines, copy.write if copy else None)
+        self._head = b""
+        self.top = b""
+
+    def take(self, block: bytes) -> None:
+        """Take the next bytes, title lines not among them."""
+        if len(self._head) < _HEADER_LIMIT:
+            self._head += block[: _HEADER_LIMIT - len(self._head)]
+        self.records.add(block)
+
+    def found(self, problem: str) -> Look:
+        """What it was, and what is said against it; a header that does not fit comes first."""
+        head = self._head.decode("utf-8", "ignore")
+        line = _LINE_END.split(head, maxsplit=1)[0]
+        names = Names(())
+        if not problem or len(line) < len(head):
+            top = self.top.decode("utf-8", "ignore") or head
+            names = header_of(line, top, self._feed.columns, self._feed.optional, self._said)
+        rows = self.records.end()
+        if problem := names.problem or problem or (rows if isinstance(rows, str) else ""):
+            return Look("", problem=problem)
+        if self._copy is None and self.records.is_mixed:
+            return Look("")
+        return Look("", int(rows), Layout(names.columns, is_copied=self._copy is not None))
+
+
+def _read_csv(feed: Feed, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+    style = feed.format
+    reader = _CsvReader(feed, style, copy, style)
+
+    def kept(text: Iterator[bytes]) -> Iterator[bytes]:
+        for block in text:
+            if len(reader.top) < _HEADER_LIMIT:
+                reader.top += block[:_HEADER_LIMIT]
+            yield block
+
+    problem = ""
+    try:
+        text = kept(as_utf8(blocks, style.encoding))
+        for block in without_footer(without_title(text, style.skip_lines), style.footer_lines):
+            reader.take(block)
+    except MalformedError as error:
+        problem = f"line {reader.records.line} {error}" if error.on_line else str(error)
+    return reader.found(problem)
+
+
+def _read_json(style: FileFormat, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+    assert copy is not None
+    records = JsonRecords(style.skip_lines, copy.write)
+    try:
+        text = as_utf8(blocks, style.encoding)
+        for block in without_footer(without_title(text, style.skip_lines), style.footer_lines):
+            records.add(block)
+    except MalformedError as error:
+        return Look("", problem=f"line {records.line} {error}" if error.on_line else str(error))
+    rows = records.end()
+    return Look("", problem=rows) if isinstance(rows, str) else Look("", rows)
+
+
+def _look_at_parquet(first: bytes, blocks: Iterator[bytes]) -> Look:
+    if not first:
+        return Look("", problem="empty file")
+    if not first.startswith(_MAGIC):
+        is_packed = is_compressed(first)
+        how = (
+            "is compressed: Parquet files are compressed inside, so the producer has to send them as they are"
+            if is_packed
+            else ("is no Parquet file, and the contract says parquet: set the format of the server")
+        )
+        return Look("", problem=how)
+    last = b""
+    for block in blocks:
+        last = (last + block)[-len(_MAGIC) :]
+    if last != _MAGIC:
+        return Look(
+            "",
+            problem="is cut off: it does not end as Parquet does: the producer has to send it again, whole",
+        )
+    return Look("")
+
+
+def _as_text(layout: Layout, column: str) -> str:
+    """A value as text; of lists and structures their JSON."""
+    if not layout.types:
+        return quote(column)
+    at = layout.columns.index(column)
+    name, kind = quote(layout.names[at]), layout.types[at]
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return f"to_json({name})::varchar"
+    return f"{name}::varchar"
+
+
+def _reason(error: duckdb.Error, style: FileFormat) -> str:
+    """DuckDB's many-line message in one line, without what it quotes from the file."""
+    if style.kind is FileKind.JSON:
+        return _json_reason(error, style)
+    if style.kind is FileKind.PARQUET:
+        return _parquet_reason(error)
+    return _csv_reason(error, style)
+
+
+def _csv_reason(error: duckdb.Error, style: FileFormat) -> str:
     text = str(error)
     line = _ON_LINE.search(text)
-    where = f"line {line[1]} " if line else ""
+    where = f"line {int(line[1]) + style.skip_lines} " if line else ""
     if columns := _COLUMNS.search(text):
         expected, found = columns.groups()
-        return f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
+        told = f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
+        original = _ORIGINAL.search(text)
+        if (
+            int(found) > int(expected)
+            and style.delimiter == ","
+            and original
+            and _DECIMAL_COMMA.search(original[1])
+        ):
+            return (
+                f"{told}: a number with a decimal comma makes two of one; have the producer put it between quotes, or use "
+                "another delimiter"
+            )
+        if int(found) > int(expected):
+            return (
+                f"{told}: the producer has to put quotes around a value with {_named(style.delimiter)} in it"
+            )
+        return f"{told}: the line is cut, or a title or total; titles and totals are left out by skipLines and footerLines"
     if "Maximum line size" in text:
         return f"{where}is longer than DuckDB reads (2,000,000 bytes)"
     known = ("Invalid unicode", "Value with unterminated")
     lines = [part.strip() for part in text.removeprefix("Invalid Input Error: ").splitlines()]
     return where + "; ".join([part for part in lines if part.startswith(known)] or lines[:1])[:200]
+
+
+def _named(delimiter: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}.get(
+        delimiter, f"a {delimiter}"
+    )
+
+
+def _json_reason(error: duckdb.Error, style: FileFormat) -> str:
+    text = " ".join(str(error).split())
+    line = _JSON_LINE.search(text)
+    is_transform = "transform error" in text
+    where = f"line {int(line[1]) + style.skip_lines - (0 if is_transform else 1)} " if line else ""
+    if "has duplicate key" in text:
+        name = text.rsplit('has duplicate key "', 1)[1].split('"', 1)[0][:60]
+        return f"{where}has the key {name} twice: the producer has to write each key once"
+    what = text.split(": ", 3)[-1].split(". Try", 1)[0] if "Malformed JSON" in text else text
+    return f"{where}is not JSON ({what[:120]}): the producer has to correct it"
+
+
+def _parquet_reason(error: duckdb.Error) -> str:
+    text = first_line(error).replace("\n", " ")
+    if "encrypt" in text.lower():
+        return "is encrypted: the producer has to send it without encryption"
+    return f"cannot be read as Parquet to its end ({_without_paths(text)[:160]}): the producer has to send it again"
+
+
+def _without_paths(text: str) -> str:
+    return re.sub(r"'[^']*/[^']*'|\"[^\"]*/[^\"]*\"", "the file", text)

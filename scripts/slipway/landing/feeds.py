@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from slipway.contracts.contract_files import read_contracts
-from slipway.contracts.model import Contract, OnRejected
+from slipway.contracts.model import Contract, FileSettings, OnRejected
 from slipway.errors import ConfigError
+from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.names import Kind, nearest, shown, twins, why_not
 
-_RULES = "2"  # of the checks that decide about a file; files of other rules are looked at again
-_LONGEST_HEADER = 100_000
-_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_RULES = "3"  # of the checks that decide about a file; files of other rules are looked at again
+_KINDS = {
+    "csv": FileKind.CSV, "tsv": FileKind.CSV, "txt": FileKind.CSV, "json": FileKind.JSON, "jsonl": FileKind.JSON,
+    "ndjson": FileKind.JSON, "parquet": FileKind.PARQUET, "xlsx": FileKind.XLSX, "excel": FileKind.XLSX,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Feed:
         name: folder below the landing area, name of the raw table.
         columns: the header, in order.
         pattern: what file names look like.
-        delimiter: one character between values.
-        quote: the character around values that hold a delimiter.
+        format: how they are read.
+        optional: columns that a file may lack; they are NULL then.
         on_rejected: whether files that are set aside stop runs in scheduled and production environments.
         ignored: patterns for names of files that are not looked at.
     """
@@ -37,8 +38,8 @@ class Feed:
     name: str
     columns: Sequence[str]
     pattern: str = "*.csv"
-    delimiter: str = ","
-    quote: str = '"'
+    format: FileFormat = field(default_factory=FileFormat)
+    optional: Sequence[str] = field(default=())
     on_rejected: OnRejected = OnRejected.FAIL
     ignored: Sequence[str] = field(default=())
 
@@ -47,23 +48,18 @@ class Feed:
         """The feed that a contract describes; None when it has no server named ``landing``.
 
         Raises:
-            ConfigError: it is a feed, but not one CSV object with named columns in one folder.
+            ConfigError: it is a feed, but not one object with named columns in one folder.
         """
         server = contract.landing
         if server is None:
             return None
         table, files = contract.tables[0], server.files
-        if server.format != "csv" or len(contract.tables) != 1 or not table.columns:
+        kind = _KINDS.get((server.format or "").lower())
+        if kind is None or len(contract.tables) != 1 or not table.columns:
             raise ConfigError(
                 f"{contract.origin} is not a feed",
-                "a feed is one csv object with properties",
+                "a feed is one object with properties, of format csv, json, parquet or xlsx",
                 "See docs/reference/landing.md",
-            )
-        if files.encoding.lower() not in ("utf-8", "utf8"):
-            raise ConfigError(
-                f"{contract.origin}: encoding {files.encoding}",
-                "feeds are read as utf-8",
-                "Convert the files",
             )
         if server.path is None:
             raise ConfigError(
@@ -76,8 +72,10 @@ class Feed:
             name=folder.strip("/") or table.physical_name or table.name,
             columns=[column.header for column in table.columns],
             pattern=pattern or "*.csv",
-            delimiter=files.delimiter,
-            quote=files.quote,
+            format=_format(kind, files),
+            optional=[
+                column.header for column in table.columns if column.settings.optional or column.settings.since
+            ],
             on_rejected=files.on_rejected_files,
             ignored=files.ignored_files,
         )
@@ -88,7 +86,7 @@ class Feed:
     @property
     def digest(self) -> str:
         """Changes when anything does that decides about a file."""
-        deciding = (_RULES, self.name, list(self.columns), self.pattern, self.delimiter, self.quote)
+        deciding = (_RULES, self.name, list(self.columns), self.pattern, self.format, list(self.optional))
         return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
 
     def _problem(self) -> str | None:
@@ -97,11 +95,8 @@ class Feed:
         if why := why_not(Kind.FEED, self.name):
             called = nearest(Kind.FEED, self.name)
             return f"feed {shown(self.name)} cannot have this name: {why}; call it and its folder {called}"
-        for what, sign in (("delimiter", self.delimiter), ("quote", self.quote)):
-            if len(sign) != 1 or sign in "\r\n":
-                return f"{what} {sign!r} is not one character of a line"
-        if not self.quote.isascii() or self.quote == self.delimiter:
-            return f"quote {self.quote!r} is not an ASCII character other than the delimiter"
+        if (problem := self.format.problem()) is not None:
+            return problem
         twice = twins(self.columns)
         return f"column {twice[0][0]} is declared twice" if twice else None
 
@@ -118,58 +113,22 @@ class Feed:
             for name in (below, below.rsplit("/", 1)[-1])
         )
 
-    def header_problem(self, first_line: bytes) -> str | None:
-        """Why a file's first line is not the contract's header, None when it is.
 
-        What the line says is repeated only where it is a header of this feed for the most part: else it may be anything.
-        """
-        if not first_line.strip():
-            return "empty file, or its first line is"
-        try:
-            text = first_line.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            return f"header is not utf-8 (byte {error.start})"
-        if len(text) > _LONGEST_HEADER:
-            return f"header cannot be read: it has more than {_LONGEST_HEADER:,} characters"
-        try:
-            header = next(csv.reader(io.StringIO(text), delimiter=self.delimiter, quotechar=self.quote), [])
-        except csv.Error as error:
-            return f"header cannot be read: {error}"
-        if list(header) == list(self.columns):
-            return None
-        missing = [name for name in self.columns if name not in header]
-        excess = [name for name in header if name not in self.columns]
-        twice = [name for name in self.columns if header.count(name) > 1]
-        if not missing and not excess and not twice:
-            return f"header has the columns in another order: {', '.join(header)[:200]}"
-        parts = [f"{_named(twice)} twice"] if twice else []
-        parts += [f"missing {_named(missing)}"] if missing else []
-        if excess:
-            is_known = len(missing) * 2 <= len(self.columns)
-            parts.append(f"unknown {_named(excess)}" if is_known else f"{len(excess)} unknown")
-        return f"header differs: {'; '.join(parts)}{self._advice(text, header, missing, excess)}"
-
-    def _advice(self, text: str, header: Sequence[str], missing: Sequence[str], excess: Sequence[str]) -> str:
-        for sign, name in _DELIMITERS.items():
-            if sign != self.delimiter and [part.strip('"') for part in text.split(sign)] == list(
-                self.columns
-            ):
-                return (
-                    f"; it is delimited by {name}, which the contract's customProperty delimiter has to say"
-                )
-        if len(set(header)) < len(header):
-            return "; each column is to stand in the header once"
-        if not missing and set(excess) == {""}:
-            at_end = header[-1] == ""
-            return f"; {'a delimiter at the end of the header makes one: remove it' if at_end else 'name it, or remove it'}"
-        if missing and not excess:
-            return "; add the column to the file, or describe files without it as a feed of their own"
-        return "; to take a new column, add it to the contract and to the raw table" if not missing else ""
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(name[:60] or "a column without a name" for name in names[:8]) + (
-        " …" if len(names) > 8 else ""
+def _format(kind: FileKind, files: FileSettings) -> FileFormat:
+    told = files.header
+    header = (Header.EXACT if told else Header.NONE) if isinstance(told, bool) else Header(told)
+    return FileFormat(
+        kind=kind,
+        delimiter=files.delimiter,
+        quote=files.quote,
+        escape=files.escape,
+        encoding=files.encoding,
+        header=header,
+        skip_lines=files.skip_lines,
+        footer_lines=files.footer_lines,
+        sheet=files.sheet,
+        max_bytes=files.max_uncompressed_bytes,
+        max_ratio=files.max_compression_ratio,
     )
 
 

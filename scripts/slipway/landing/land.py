@@ -204,12 +204,14 @@ class Landing:
         entries, broken = [], []
         for arrival, look in self._new(feed, known):
             try:
-                verdict, rows, reason = self._decide(connection, feed, arrival, look, known)
+                verdict, rows, reason, layout = self._decide(connection, feed, arrival, look, known)
             except UnavailableError as error:  # perhaps only because it is gone again
                 broken.append((arrival, error))
                 continue
             if verdict == "accepted":
                 known.first[look.sha256] = arrival.info.key
+            elif known.first.get(look.sha256) is None:
+                self._files.forget(look.sha256)
             entries.append(
                 LandedFile(
                     feed=feed.name,
@@ -223,6 +225,7 @@ class Landing:
                     landed_at=now,
                     run_id=run_id,
                     contract=feed.digest,
+                    layout=layout,
                 )
             )
         return self._settled(feed, entries, broken)
@@ -251,27 +254,27 @@ class Landing:
         arrival: Arrival,
         look: Look,
         known: _Known,
-    ) -> tuple[Verdict, int | None, str]:
-        """Verdict, rows and reason."""
+    ) -> tuple[Verdict, int | None, str, str | None]:
+        """Verdict, rows, reason and layout."""
         key = arrival.info.key
-        problem: str | None = _hindrance(feed, arrival, look) or feed.header_problem(look.header)
-        if problem or isinstance(look.rows, str):
-            return "rejected", None, problem or str(look.rows)
+        if problem := _hindrance(feed, arrival, look) or look.problem:
+            return "rejected", None, problem, None
         if look.sha256 in known.first:
-            return "duplicate", None, f"same content as {known.first[look.sha256]}"
+            return "duplicate", None, f"same content as {known.first[look.sha256]}", None
         before, later = known.accepted.get(look.sha256), known.latest.get(key)
         if before and later and (later.sha256, later.contract) == (look.sha256, feed.digest):
-            return "duplicate", None, f"same content as {key} had"
+            return "duplicate", None, f"same content as {key} had", None
         if before and look.sha256 in known.ingested(feed.name):
             reason = (
                 f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
             )
             if known.replaced(before, key):
                 reason += f"; what landed as {key} since then stays the newest"
-            return "duplicate", None, reason
-        if problem := self._files.check(connection, feed, key, look.rows):
-            return "rejected", None, problem
-        return "accepted", look.rows, ""
+            return "duplicate", None, reason, None
+        found = self._files.check(connection, feed, key, look)
+        if found.problem:
+            return "rejected", None, found.problem, None
+        return "accepted", found.rows, "", found.layout.noted(feed.columns)
 
     def _new(self, feed: Feed, known: _Known) -> list[tuple[Arrival, Look]]:
         """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""

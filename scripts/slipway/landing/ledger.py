@@ -30,6 +30,7 @@ _SCHEMA = pa.schema(
         pa.field("landed_at", pa.timestamp("us", tz="UTC")),
         pa.field("run_id", pa.string()),
         pa.field("contract", pa.string()),
+        pa.field("layout", pa.string()),
     ]
 )
 

@@ -236,7 +236,10 @@ class InputSnapshot(Record):
 
 
 class LandedFile(Record):
-    """A file that arrived, and what was decided about it; sizes in bytes."""
+    """A file that arrived, and what was decided about it; sizes in bytes.
+
+    ``layout`` says how its rows are read, where that is not what the contract says by itself.
+    """
 
     feed: str
     path: str
@@ -249,6 +252,7 @@ class LandedFile(Record):
     landed_at: datetime
     run_id: str
     contract: str | None = None
+    layout: str | None = None
 
 
 class Definition(Record):

@@ -1,4 +1,4 @@
-"""What a contract says of a feed, and what a first line says against it."""
+"""What a contract says of a feed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,21 @@ from slipway.contracts.contract_files import read_contract
 from slipway.contracts.model import OnRejected
 from slipway.errors import ConfigError
 from slipway.landing.feeds import Feed
+from slipway.landing.formats import FileFormat, Header
 
 FEED = Feed("orders", ["id", "the text", "amount"])
+SETTINGS = {
+    "delimiter": "\t",
+    "quote": "'",
+    "escape": "\\",
+    "encoding": "cp1252",
+    "header": "names",
+    "skipLines": 3,
+    "footerLines": 1,
+    "sheet": "Data",
+    "maxUncompressedBytes": 1_000_000,
+    "maxCompressionRatio": 50,
+}
 
 
 def contract(**server: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
@@ -38,7 +51,7 @@ def feed_of(document: dict[str, Any]) -> Feed | None:
 
 def test_a_contract_becomes_a_feed() -> None:
     feed = feed_of(contract(path="orders/*.txt"))
-    assert feed == Feed("orders", ["id", "amt"], "*.txt", ",", '"')
+    assert feed == Feed("orders", ["id", "amt"], "*.txt", FileFormat(), [])
 
 
 def test_what_is_not_said_has_a_default() -> None:
@@ -54,8 +67,47 @@ def test_dialect_is_a_custom_property() -> None:
     given = [{"property": "delimiter", "value": ";"}, {"property": "quote", "value": "'"}]
     feed = feed_of(contract(customProperties=given))
     assert feed is not None
-    assert (feed.delimiter, feed.quote) == (";", "'")
-    assert feed.header_problem(b"id;'amt'") is None
+    assert (feed.format.delimiter, feed.format.quote) == (";", "'")
+
+
+def test_everything_that_files_may_be_is_a_custom_property() -> None:
+    given = [{"property": name, "value": value} for name, value in SETTINGS.items()]
+    feed = feed_of(contract(customProperties=given))
+    assert feed is not None
+    assert feed.format == FileFormat(
+        delimiter="\t",
+        quote="'",
+        escape="\\",
+        encoding="cp1252",
+        header=Header.NAMES,
+        skip_lines=3,
+        footer_lines=1,
+        sheet="Data",
+        max_bytes=1_000_000,
+        max_ratio=50,
+    )
+    assert feed.digest != Feed(feed.name, feed.columns).digest
+
+
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [(True, Header.EXACT), (False, Header.NONE), ("none", Header.NONE), ("names", Header.NAMES)],
+)
+def test_header_is_a_word_or_a_truth_value(value: object, header: Header) -> None:
+    feed = feed_of(contract(customProperties=[{"property": "header", "value": value}]))
+    assert feed is not None
+    assert feed.format.header is header
+
+
+def test_columns_may_be_missing_where_the_contract_says_so() -> None:
+    document = contract()
+    document["schema"][0]["properties"] += [
+        {"name": "note", "customProperties": [{"property": "optional", "value": True}]},
+        {"name": "shop", "customProperties": [{"property": "since", "value": "2024-05-01"}]},
+    ]
+    feed = feed_of(document)
+    assert feed is not None
+    assert feed.optional == ["note", "shop"]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +120,10 @@ def test_a_contract_without_landing_server_is_no_feed(servers: list[Any]) -> Non
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        pytest.param({"format": "parquet"}, "a feed is one csv object", id="format"),
+        pytest.param({"format": "avro"}, "of format csv, json, parquet or xlsx", id="format"),
         pytest.param(
-            {"customProperties": [{"property": "encoding", "value": "latin-1"}]},
-            "read as utf-8",
+            {"customProperties": [{"property": "encoding", "value": "base64"}]},
+            "encoding 'base64' is not known",
             id="encoding",
         ),
         pytest.param(
@@ -99,61 +151,6 @@ def test_a_feed_without_or_with_two_equal_columns_is_refused() -> None:
         ConfigError, match="is the second property of this name, which differs from `id` only in its spelling"
     ):
         feed_of(twice)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(b"id,the text,amount", id="plain"),
-        pytest.param(b"\xef\xbb\xbfid,the text,amount", id="byte-order-mark"),
-        pytest.param(b'"id","the text","amount"', id="quoted"),
-        pytest.param(b"id,the text,amount\r", id="carriage-return"),
-    ],
-)
-def test_the_header_may_be_written_in_several_ways(line: bytes) -> None:
-    assert FEED.header_problem(line) is None
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        pytest.param(b"", "empty file", id="nothing"),
-        pytest.param(b"  \r", "empty file", id="blank"),
-        pytest.param(b"id,amount", "header differs: missing the text", id="missing"),
-        pytest.param(
-            b"id,the text,amount,more,and more", "header differs: unknown more, and more", id="excess"
-        ),
-        pytest.param(b"id,text,amount", "header differs: missing the text; unknown text", id="renamed"),
-        pytest.param(
-            b"id,id,amount",
-            "header differs: id twice; missing the text; each column is to stand in the header once",
-            id="duplicate-instead-of-another",
-        ),
-        pytest.param(
-            b"id,the text,amount,",
-            "header differs: unknown a column without a name; a delimiter at the end of the header makes one: remove it",
-            id="delimiter-at-the-end",
-        ),
-        pytest.param(
-            b"id,,the text,amount",
-            "header differs: unknown a column without a name; name it, or remove it",
-            id="no-name",
-        ),
-        pytest.param(b"ID,the text,amount", "header differs: missing id; unknown ID", id="case"),
-        pytest.param(b" id,the text,amount", "header differs: missing id; unknown  id", id="blank-in-front"),
-        pytest.param(
-            b"amount,id,the text", "header has the columns in another order: amount, id, the text", id="order"
-        ),
-        pytest.param(b"id,id,the text,amount", "header differs: id twice; each column", id="twice"),
-        pytest.param("id,the text,ä".encode("latin-1"), "header is not utf-8 (byte 12)", id="latin-1"),
-        pytest.param(b"x" * 200_000, "header cannot be read", id="endless"),
-    ],
-)
-def test_another_header_is_reported_in_one_line(line: bytes, problem: str) -> None:
-    found = FEED.header_problem(line)
-    assert found is not None
-    assert found.startswith(problem)
-    assert "\n" not in found
 
 
 @pytest.mark.parametrize(
@@ -197,21 +194,15 @@ def test_what_is_allowed_of_rejected_files_is_a_custom_property() -> None:
         ("quote", "§", "not an ASCII character"),
         ("quote", ",", "other than the delimiter"),
         ("delimiter", "\n", "not one character of a line"),
+        ("escape", ",", "other than the delimiter"),
+        ("header", "first", "has to be"),
+        ("skipLines", "3", "a whole number"),
+        ("skipLines", -1, "at least 0"),
+        ("skiplines", 3, "Did you mean `skipLines`"),
+        ("encoding", "utf8mb4", "encoding 'utf8mb4' is not known"),
+        ("maxCompressionRatio", 0, "at least 1"),
     ],
 )
-def test_a_custom_property_that_would_have_no_effect_is_refused(name: str, value: str, why: str) -> None:
+def test_a_custom_property_that_would_have_no_effect_is_refused(name: str, value: object, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         feed_of(contract(customProperties=[{"property": name, "value": value}]))
-
-
-def test_a_file_with_another_delimiter_says_which_setting() -> None:
-    told = FEED.header_problem(b"id;the text;amount")
-    assert told is not None
-    assert "it is delimited by a semicolon, which the contract's customProperty delimiter has to say" in told
-
-
-def test_a_line_that_is_no_header_of_the_feed_is_not_repeated() -> None:
-    told = FEED.header_problem(b"root:x:0:0,hunter2,more")
-    assert told is not None
-    assert told.startswith("header differs: missing id, the text, amount; 3 unknown")
-    assert "hunter2" not in told

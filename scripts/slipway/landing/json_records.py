@@ -1,0 +1,144 @@
+"""How many records a file of JSON lines holds, counted without DuckDB, and the same records with their values as text.
+
+DuckDB 1.5.5 gives a number back as it would write it itself: ``1.50`` as ``1.5``, and of more than 17 digits others. So
+numbers, lists and objects that are values of a record are put between quotes here; then what DuckDB reads is what the
+file says. Source of the format: jsonlines.org and RFC 8259.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipway.landing.csv_records import escaped
+
+_LF, _CR = b"\n", b"\r"
+_LONGEST = 1 << 24  # bytes of a line, which is what DuckDB reads at most
+Signs = NDArray[np.uint8]
+Marks = NDArray[np.bool_]
+_QUOTE, _ESCAPE = ord('"'), ord("\\")
+_NUMBER = np.zeros(256, np.bool_)
+_NUMBER[list(b"0123456789+-.eE")] = True
+_FIRST = np.zeros(256, np.bool_)
+_FIRST[list(b"-0123456789")] = True
+_BLANK = np.zeros(256, np.bool_)
+_BLANK[list(b" \t\r\n")] = True
+
+
+class JsonRecords:
+    """A count that takes UTF-8 block by block, and keeps at most one line of it.
+
+    Args:
+        skipped: lines above the first one.
+        sink: takes the records with their values as text.
+    """
+
+    def __init__(self, skipped: int, sink: Callable[[bytes], object]) -> None:
+        self._sink = sink
+        self._rest = b""
+        self._records, self._lines = 0, skipped
+        self._problem = ""
+
+    @property
+    def line(self) -> int:
+        """The line that comes next, or goes on; from 1."""
+        return self._lines + 1 + self._rest.count(_LF)
+
+    def add(self, block: bytes) -> None:
+        """Take the next bytes of the file."""
+        if self._problem:
+            return
+        block = self._rest + block if self._rest else block
+        cut = block.rfind(_LF) + 1
+        if cut:
+            self._take(block[:cut])
+        self._rest = block[cut:]
+        if len(self._rest) > _LONGEST:
+            self._fail(
+                self._lines + 1, f"is longer than {_LONGEST:,} bytes: each record stands on a line of its own"
+            )
+
+    def end(self) -> int | str:
+        """Records, or why the file is not JSON lines, in one line."""
+        if self._rest and not self._problem:
+            self._take(self._rest + _LF)
+        return self._problem or self._records
+
+    def _fail(self, line: int, what: str) -> None:
+        self._problem = self._problem or f"line {line} {what}"
+
+    def _take(self, block: bytes) -> None:
+        """Count in whole lines."""
+        signs = np.frombuffer(block, np.uint8)
+        quotes = np.flatnonzero(signs == _QUOTE)
+        if b"\\" in block:
+            quotes = quotes[~escaped(signs, quotes, _ESCAPE)]
+        marks = np.zeros(len(signs), np.uint8)
+        marks[quotes] = 1
+        outside = np.bitwise_xor.accumulate(marks) == 0  # of a closing quote, too
+        opens = ((signs == ord("{")) | (signs == ord("["))) & outside
+        closes = ((signs == ord("}")) | (signs == ord("]"))) & outside
+        depth = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
+        ends = np.flatnonzero(signs == _LF[0])
+        if self._check(block, signs, ends, outside, depth):
+            return
+        self._lines += len(ends)
+        self._sink(_as_text(signs, outside & (marks == 0), opens, closes, depth))
+
+    def _check(
+        self, block: bytes, signs: Signs, ends: NDArray[np.intp], outside: Marks, depth: Signs
+    ) -> bool:
+        """Whether a line is no whole object; counts the others."""
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        filled = np.add.reduceat((~_BLANK[signs]).astype(np.int32), starts) > 0
+        where = np.flatnonzero(~_BLANK[signs])
+        firsts = (
+            signs[where[np.searchsorted(where, starts[filled])]] if filled.any() else np.empty(0, np.uint8)
+        )
+        lines = np.flatnonzero(filled)
+        wrong = np.flatnonzero(~outside[ends] | (depth[ends] != 0))
+        other = lines[firsts != ord("{")]
+        bad = min([*wrong[:1].tolist(), *other[:1].tolist()], default=None)
+        if bad is None:
+            self._records += len(lines)
+            return False
+        text = block[starts[bad] : ends[bad]].strip()
+        self._fail(self._lines + 1 + int(bad), _why_no_object(text))
+        return True
+
+
+def _why_no_object(text: bytes) -> str:
+    if text.startswith(b"["):
+        return (
+            "begins a JSON list, and each line has to be one JSON object: have the producer write JSON lines, "
+            "without brackets and commas around the objects"
+        )
+    if text.startswith(b"{"):
+        return (
+            "is not one whole JSON object: the file may be cut off, or its objects go over several lines: have the "
+            "producer write each object on one line"
+        )
+    return 'is not a JSON object: each line has to be one, as in {"id": 1}'
+
+
+def _as_text(signs: Signs, outside: Marks, opens: Marks, closes: Marks, depth: Signs) -> bytes:
+    """Records in which each value is a string, a truth value or null."""
+    number = _NUMBER[signs] & outside & (depth == 1)
+    before = np.concatenate(([False], number[:-1]))
+    starts = np.flatnonzero(number & ~before)
+    stops = np.flatnonzero(before & ~number)  # a line end is no part of a number, so that each has an end
+    is_number = _FIRST[signs[starts]]  # the e of true is none
+    inner_starts = np.flatnonzero(opens & (depth == 2) & np.concatenate(([True], depth[:-1] == 1)))
+    inner_stops = np.flatnonzero(closes & (depth == 1)) + 1
+    inner = (depth >= 2) | (closes & (depth == 1))
+    protected = np.flatnonzero(inner & ((signs == _QUOTE) | (signs == _ESCAPE)))
+    around = np.concatenate([starts[is_number], stops[is_number], inner_starts, inner_stops])
+    where = np.concatenate([around, protected])
+    if not len(where):
+        return signs.tobytes()
+    what = np.full(len(where), _QUOTE, np.uint8)
+    what[len(around) :] = _ESCAPE
+    order = np.argsort(where, kind="stable")
+    return np.insert(signs, where[order], what[order]).tobytes()
