@@ -6,7 +6,6 @@ only by pyiceberg and SQLite.
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -17,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tests.harness.command_server import verify_extensions_once
 from tests.harness.commands import ROOT, Commands
-from tests.harness.projects import Workshop, new_project, put_back
+from tests.harness.projects import Workshop, copy_of, keep, parsed, put_back
 
 # The same examples every time, and no test that fails because the machine is busy.
 settings.register_profile(
@@ -54,24 +53,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 
 @pytest.fixture(scope="session")
-def parsed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project, and dbt's state of having parsed it."""
-    folder = tmp_path_factory.mktemp("parsed")
-    new_project(ROOT / "tests" / "cli" / "project", folder / "project")
-    (folder / "temporary").mkdir()
-    Workshop(commands, folder).dbt("--quiet", "parse")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def new_workshop(commands: Commands, parsed: Path) -> Callable[[Path], Workshop]:
+def new_workshop(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Workshop]:
     """Makes a copy of the project with two days' files landed; one of five rows is not a number."""
+    source = parsed(commands, ROOT / "tests" / "cli" / "project", tmp_path_factory.mktemp("parsed"))
 
     def make(folder: Path) -> Workshop:
-        found = Workshop(commands, folder)
-        for name in ("project", "target"):
-            shutil.copytree(parsed / name, folder / name)
-        (folder / "temporary").mkdir()
+        found = Workshop(commands, copy_of(source, folder))
         found.land("day-1.csv", DAY_1)
         found.land("day-2.csv", DAY_2)
         return found
@@ -88,16 +75,14 @@ def workshop(new_workshop: Callable[[Path], Workshop], tmp_path: Path) -> Worksh
 @pytest.fixture(scope="session")
 def first_run(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The same after ``slipway run``, and a copy of all its files."""
-    folder = tmp_path_factory.mktemp("first") / "run"
-    folder.mkdir()
-    found = new_workshop(folder)
+    found = new_workshop(tmp_path_factory.mktemp("first") / "run")
     found.run()
-    shutil.copytree(folder, folder.with_name("kept"))
+    keep(found.folder)
     return found
 
 
 @pytest.fixture
 def built(first_run: Workshop) -> Workshop:
-    """The same for a test that may change it: put back where it was built, because metadata names files by whole paths."""
+    """The same for a test that may change it."""
     put_back(first_run.folder)
     return replace(first_run, settings={})

@@ -72,7 +72,7 @@ class World:
         return self.workshop.warehouse()
 
     def env(self, **settings: str) -> dict[str, str]:
-        return {**self.workshop.env(), "DBT_PROJECT_DIR": str(self.workshop.project), **settings}
+        return {**self.workshop.env(), "DBT_PROJECT_DIR": str(self.workshop.path), **settings}
 
     def slipway(self, *arguments: str, stdin: str = "", **settings: str) -> Printed:
         """Run the command in this process, with an environment and standard streams of its own."""

@@ -130,7 +130,7 @@ def test_uncommitted_changes_are_part_of_the_head_and_may_be_declared(published:
 @pytest.mark.long
 def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
-    (published.project / WEIGHT_MODEL).unlink()
+    (published.path / WEIGHT_MODEL).unlink()
     published.edit(
         "models/_models.yml",
         "  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
@@ -160,7 +160,7 @@ def test_only_what_is_selected(published: Workshop) -> None:
 @pytest.mark.parametrize("side", ["head", "base"])
 @pytest.mark.long
 def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
-    good = (published.project / WEIGHT_MODEL).read_text(encoding="utf-8")
+    good = (published.path / WEIGHT_MODEL).read_text(encoding="utf-8")
     bad = "select error('the scales are broken') as depot"
     published.write(WEIGHT_MODEL, bad if side == "base" else good)
     published.commit()
@@ -185,7 +185,7 @@ def test_a_base_without_the_project(workshop: Workshop) -> None:
 def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Workshop) -> None:
     published.write(
         "models/raw/parcels_raw.sql",
-        (published.project / "models/raw/parcels_raw.sql").read_text() + "\nlimit 1\n",
+        (published.path / "models/raw/parcels_raw.sql").read_text() + "\nlimit 1\n",
     )
     report = canary(published, code=0)
     assert report["context"]["not rebuilt"] == "raw.parcels: pinned, although its code differs"
@@ -234,7 +234,7 @@ def test_interrupted(published: Workshop, to: str) -> None:
     command = [sys.executable, "-m", "slipway.cli.main", "canary", "--base", "HEAD"]
     running = subprocess.Popen(
         command,
-        cwd=published.project,
+        cwd=published.path,
         env=published.env(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -136,7 +136,7 @@ def test_a_model_that_does_not_build_is_named(published: Workshop) -> None:
 def test_what_did_not_build_is_the_reason_not_an_input_that_is_taken_as_published(
     published: Workshop,
 ) -> None:
-    text = (published.project / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
+    text = (published.path / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     published.write(WEIGHT_MODEL, "select error('the scales are broken') as depot")
     done, written = ci(published, code=1)
@@ -146,7 +146,7 @@ def test_what_did_not_build_is_the_reason_not_an_input_that_is_taken_as_publishe
 
 
 def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -> None:
-    text = (published.project / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
+    text = (published.path / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     done, written = ci(published, code=0)
     assert changes(written)["raw.parcels"] == "pinned"
@@ -163,7 +163,7 @@ def test_code_that_does_not_parse(published: Workshop) -> None:
 
 
 def test_a_model_that_is_gone_is_a_difference(published: Workshop) -> None:
-    (published.project / WEIGHT_MODEL).unlink()
+    (published.path / WEIGHT_MODEL).unlink()
     published.edit("models/_models.yml", "name: depot_weights", "name: weights_quarantined_too")
     done, written = ci(published, code=1)
     assert "Nothing to build" in done.out
@@ -196,7 +196,7 @@ def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
     workshop.write("models/serving/of_places.sql", "select count(*) as n from {{ ref('places') }}\n")
     workshop.write("snapshots/places.yml", f"{HISTORY} unique_key: depot, check_cols: all}}}}]\n")
     workshop.run()
-    depots = workshop.project / "seeds/reference/depots.csv"
+    depots = workshop.path / "seeds/reference/depots.csv"
     text = depots.read_text(encoding="utf-8")
     depots.write_text(text.replace("Narvik", "York"), encoding="utf-8")
     assert depots.read_text(encoding="utf-8") != text

@@ -558,7 +558,7 @@ def test_the_last_release_is_the_one_that_was_published_last(world: World) -> No
         assert again["tables"] == before["tables"]
     finally:
         for name in (broken, "models/serving/other.sql"):
-            (workshop.project / name).unlink(missing_ok=True)
+            (workshop.path / name).unlink(missing_ok=True)
         (workshop.folder / "landing" / "parcels" / "day-4.csv").unlink()
 
 
@@ -574,7 +574,7 @@ def test_runs_of_another_target_are_left_to_it(world: World) -> None:
     (scratch,) = (world.home / "scratch").iterdir()
     (log,) = (world.home / "logs" / "ci").iterdir()
     assert findings(world) == []
-    later = Examination(environment(world), workshop.project, datetime.now(UTC) + timedelta(days=2))
+    later = Examination(environment(world), workshop.path, datetime.now(UTC) + timedelta(days=2))
     assert list(record_checks.scratch(later)) == []
     repaired(world)
     assert scratch.is_dir()

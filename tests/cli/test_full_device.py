@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not Path(FULL).exists(), reason="there is no /de
 
 def started(workshop: Workshop, *argv: str, **streams: str) -> tuple[int | None, str, str]:
     more: dict[str, Any] = dict(streams)
-    done = workshop.commands.start("slipway", argv, workshop.project, workshop.env(), **more).wait()
+    done = workshop.commands.start("slipway", argv, workshop.path, workshop.env(), **more).wait()
     return done.code, done.out, done.err
 
 

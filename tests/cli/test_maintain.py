@@ -133,7 +133,7 @@ def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list
 def small(workshop: Workshop) -> Workshop:
     """Two releases, files of raw that two of fill one, and a file of nobody."""
     config = "{{ config(table_properties={'write.target-file-size-bytes': '4000'}) }}\n"
-    model = workshop.project / "models" / "raw" / "parcels_raw.sql"
+    model = workshop.path / "models" / "raw" / "parcels_raw.sql"
     model.write_text(config + model.read_text(encoding="utf-8"), encoding="utf-8")
     workshop.run()
     workshop.land("june-1.csv", day(1))

@@ -110,7 +110,7 @@ def test_code_that_git_ignores_is_not_a_clean_tree(prod: Workshop) -> None:
 
 
 def test_a_project_without_a_repository_is_refused_in_production(prod: Workshop, tmp_path: Path) -> None:
-    prod.project.joinpath(".git").rename(tmp_path / "elsewhere")
+    prod.path.joinpath(".git").rename(tmp_path / "elsewhere")
     message = prod.refusal("run", "--target", "prod", code=1)
     assert "not a git repository" in message
 
@@ -244,8 +244,8 @@ def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
 
 @pytest.mark.long
 def test_a_retry_is_not_of_the_commit_that_it_ended_at(prod: Workshop) -> None:
-    model = prod.project / "models" / "curated" / "weights.sql"
-    broken = prod.project / "models" / "serving" / "broken.sql"
+    model = prod.path / "models" / "curated" / "weights.sql"
+    broken = prod.path / "models" / "serving" / "broken.sql"
     good = model.read_text(encoding="utf-8")
     broken.write_text("select error('no') as n from {{ ref('weights') }}", encoding="utf-8")
     prod.commit()

@@ -83,14 +83,14 @@ def place_hold(workshop: Workshop) -> None:
 
 
 EDITS: dict[str, Callable[[Workshop], object]] = {
-    "model": lambda w: append(w.project / "models/serving/depot_weights.sql", "-- a comment\n"),
+    "model": lambda w: append(w.path / "models/serving/depot_weights.sql", "-- a comment\n"),
     "new model": lambda w: w.write("models/serving/more.sql", "select 1 as one"),
-    "model is gone": lambda w: (w.project / "models/serving/depot_weights.sql").unlink(),
+    "model is gone": lambda w: (w.path / "models/serving/depot_weights.sql").unlink(),
     "macro": lambda w: w.write("macros/half.sql", "{% macro half(c) %}{{ c }} / 2{% endmacro %}"),
-    "seed": lambda w: append(next((w.project / "seeds").rglob("*.csv")), "W,West\n"),
-    "contract": lambda w: append(next((w.project / "contracts").glob("*")), "\n"),
-    "profile": lambda w: append(w.project / "profiles.yml", "# a comment\n"),
-    "project": lambda w: append(w.project / "dbt_project.yml", "# a comment\n"),
+    "seed": lambda w: append(next((w.path / "seeds").rglob("*.csv")), "W,West\n"),
+    "contract": lambda w: append(next((w.path / "contracts").glob("*")), "\n"),
+    "profile": lambda w: append(w.path / "profiles.yml", "# a comment\n"),
+    "project": lambda w: append(w.path / "dbt_project.yml", "# a comment\n"),
     "file landed": lambda w: w.land("day-9.csv", ("p9,N,2024-05-09,1",)),
     "file landed again": lambda w: w.land("day-1.csv", DAY_1),
     "file touched": lambda w: os.utime(landed(w), ns=(1, 1)),
@@ -138,7 +138,7 @@ def test_another_command_starts_dbt(quiet: Workshop, arguments: tuple[str, ...])
 def test_variables_and_clocks_count(quiet: Workshop) -> None:
     assert starts_dbt(quiet, DBT_FULL_REFRESH="true")
     assert starts_dbt(quiet, SLIPWAY_ALWAYS_START_DBT="1")
-    assert starts_dbt(quiet, PYTHONPATH=str(quiet.project / "models"))
+    assert starts_dbt(quiet, PYTHONPATH=str(quiet.path / "models"))
     assert starts_dbt(quiet, clock="-3600")
     assert not starts_dbt(quiet, SLIPWAY_WAIT="7")
     assert not starts_dbt(quiet, OF_NOBODY="1")

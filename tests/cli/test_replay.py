@@ -184,7 +184,7 @@ def test_packages_profiles_elsewhere_tests_left_out_and_a_model_named_as_a_folde
     (package / "macros/one.sql").write_text("{% macro one() %}1{% endmacro %}", encoding="utf-8")
     elsewhere = workshop.folder / "profiles"
     elsewhere.mkdir()
-    (workshop.project / "profiles.yml").rename(elsewhere / "profiles.yml")
+    (workshop.path / "profiles.yml").rename(elsewhere / "profiles.yml")
     workshop.settings["DBT_PROFILES_DIR"] = str(elsewhere)
     workshop.write(".gitignore", "dbt_packages/\ntarget/\nlogs/\n")
     workshop.write("tests/dbt/never.sql", "select * from {{ ref('weights') }}")
@@ -203,7 +203,7 @@ def test_packages_profiles_elsewhere_tests_left_out_and_a_model_named_as_a_folde
     workshop.run("--exclude", "never")
     assert "serving.curated" in replay(workshop, whole)
     assert replay(workshop, part).keys() == {"serving.curated"}
-    (workshop.project / "package-lock.yml").unlink()  # what is installed may be another version
+    (workshop.path / "package-lock.yml").unlink()  # what is installed may be another version
     assert replay(workshop, part).keys() == {"serving.curated"}
 
 

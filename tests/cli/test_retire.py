@@ -41,7 +41,7 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     before = workshop.locations()["serving.old"]
     said = workshop.refusal("retire", "serving.old", code=1)
     assert said.startswith(f"serving.old cannot be retired: model old ({OLD}) makes it")
-    (workshop.project / OLD).unlink()
+    (workshop.path / OLD).unlink()
     assert "no model makes serving.old any more" in workshop.slipway("run").err
     assert "no model makes it any more" in workshop.slipway("doctor").out
     assert "Nothing was changed" in workshop.slipway("retire", "serving.old", "--dry-run").err
@@ -83,7 +83,7 @@ def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
     workshop.write("models/serving/log.sql", LOG.format(more=""))
     workshop.run()
     first = workshop.table("serving.log")
-    (workshop.project / "models/serving/log.sql").unlink()
+    (workshop.path / "models/serving/log.sql").unlink()
     workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
     assert workshop.run()["outcome"] == "published"
     journal = workshop.table("serving.journal")
@@ -102,7 +102,7 @@ def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
     workshop.answer("rollback", "--to", "2", "--yes")
     assert "serving.log" not in workshop.locations()
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
-    (workshop.project / "models/serving/journal.sql").unlink()
+    (workshop.path / "models/serving/journal.sql").unlink()
     workshop.write("models/serving/diary.sql", LOG.format(more=", was='serving.journal'"))
     (diary,) = (node for node in workshop.run()["nodes"] if node["table"] == "serving.diary")
     assert (diary["change"], diary["stale"]) == ("built", "")  # the same code under another name
@@ -140,7 +140,7 @@ def test_maintenance_after_a_rename(workshop: Workshop) -> None:
     """The old name and the new one share a folder; what rollback needs of the old one stays, and the rest goes."""
     workshop.write("models/serving/log.sql", LOG.format(more=""))
     workshop.run()
-    (workshop.project / "models/serving/log.sql").unlink()
+    (workshop.path / "models/serving/log.sql").unlink()
     workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
     workshop.run()
     for number in range(3, 8):
@@ -168,7 +168,7 @@ def test_maintenance_after_a_rename(workshop: Workshop) -> None:
 def test_a_renaming_run_that_failed_is_continued(workshop: Workshop) -> None:
     workshop.write("models/serving/log.sql", LOG.format(more=""))
     workshop.run()
-    (workshop.project / "models/serving/log.sql").unlink()
+    (workshop.path / "models/serving/log.sql").unlink()
     workshop.write("models/serving/journal.sql", LOG.format(more=", was='log'"))
     broken = "select 1 / (select count(*) from {{ ref('journal') }} where parcel = 'x')::int as n, error('no') as e"
     workshop.write("models/serving/after.sql", broken)

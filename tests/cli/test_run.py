@@ -237,7 +237,7 @@ def test_a_live_line_on_a_terminal(workshop: Workshop) -> None:
     screen, terminal = pty.openpty()
     command = [sys.executable, "-m", "slipway.cli.main", "run"]
     with subprocess.Popen(
-        command, cwd=workshop.project, env=workshop.env(), stdout=subprocess.PIPE, stderr=terminal
+        command, cwd=workshop.path, env=workshop.env(), stdout=subprocess.PIPE, stderr=terminal
     ) as running:
         os.close(terminal)
         shown = read_terminal(screen)

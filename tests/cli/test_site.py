@@ -138,7 +138,7 @@ class Scripts(HTMLParser):
 
 
 def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path) -> None:
-    models = workshop.project / "models" / "_models.yml"
+    models = workshop.path / "models" / "_models.yml"
     text = models.read_text(encoding="utf-8")
     told = re.search(r"- name: depot_weights\n(    description: .*\n)?", text)
     assert told
@@ -178,7 +178,7 @@ def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Pat
 def test_before_anything_is_published(workshop: Workshop) -> None:
     printed = workshop.answer("site", "build")
     assert "site/index.html: 0 tables" in printed
-    assert (workshop.project / "site" / "index.html").is_file()
+    assert (workshop.path / "site" / "index.html").is_file()
     assert workshop.published() == {}
 
 

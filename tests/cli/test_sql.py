@@ -457,8 +457,8 @@ def test_data_files_of_a_table_are_no_tables(world: World) -> None:
             patch.setenv(setting, value)
         for query in OF_THE_TABLE:
             with pytest.raises(UsageError, match="is refused"):
-                run_query(query.format(**given), project_dir=world.workshop.project)
-        named = run_query("select 'x.parquet', count(*) from raw.parcels", project_dir=world.workshop.project)
+                run_query(query.format(**given), project_dir=world.workshop.path)
+        named = run_query("select 'x.parquet', count(*) from raw.parcels", project_dir=world.workshop.path)
         assert list(named.rows()) == [("x.parquet", 6)]
 
 
@@ -478,10 +478,10 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
             for query in IN_THE_WAREHOUSE:
                 text = query.format(file=file, folder=world.warehouse)
                 try:
-                    read[query] = list(run_query(text, project_dir=world.workshop.project).rows())
+                    read[query] = list(run_query(text, project_dir=world.workshop.path).rows())
                 except SlipwayError as error:
                     refused[query] = str(error)
-            allowed = run_query(f"from range(1), '{file}'", project_dir=world.workshop.project, files=True)
+            allowed = run_query(f"from range(1), '{file}'", project_dir=world.workshop.path, files=True)
             assert list(allowed.rows()) == [(0, "ada", "markedpassword")]
     finally:
         file.unlink()

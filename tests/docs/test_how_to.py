@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def own_project(workshop: Workshop, pages: dict[str, Page]) -> None:
     """The pages' feed of parcels and two models on it, in place of the project that is there."""
     for name in ("models", "contracts", "seeds", "tests"):
-        shutil.rmtree(workshop.project / name)
+        shutil.rmtree(workshop.path / name)
     feed, models = pages["docs/how-to/add-a-feed.md"], pages["docs/how-to/incremental-models.md"]
     workshop.write("contracts/parcels.odcs.yaml", feed.block("yaml", "DataContract"))
     fresh = pages["docs/reference/landing.md"].block("yaml", "loaded_at_query")
@@ -25,7 +25,7 @@ def own_project(workshop: Workshop, pages: dict[str, Page]) -> None:
     workshop.write("models/raw/parcels.sql", feed.block("sql", "source('landing'"))
     workshop.write("models/curated/weights.sql", models.block("sql", "rows_added"))
     workshop.write("models/serving/daily_weights.sql", models.block("sql", "partitions_changed"))
-    described = yaml.safe_load((workshop.project / "dbt_project.yml").read_text(encoding="utf-8"))
+    described = yaml.safe_load((workshop.path / "dbt_project.yml").read_text(encoding="utf-8"))
     described |= yaml.safe_load(pages["docs/how-to/start-your-own.md"].block("yaml", "slice_dimensions"))
     workshop.write("dbt_project.yml", yaml.safe_dump(described))
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 PACKAGE = {
     "dbt_packages/tools/dbt_project.yml": "name: tools\nversion: 1.0.0\nconfig-version: 2\n",
@@ -29,7 +29,7 @@ select
 """
 
 
-def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Project) -> None:
+def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Meters) -> None:
     for name, text in PACKAGE.items():
         project.write(name, text)
     project.write("models/serving/of_package.sql", MODEL)
@@ -51,7 +51,7 @@ def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Project) -> No
     assert not [name for name in manifest["nodes"] if name.startswith("operation.meters.")]
 
 
-def test_macros_of_an_earlier_slipway_are_refused(project: Project) -> None:
+def test_macros_of_an_earlier_slipway_are_refused(project: Meters) -> None:
     project.write("own_macros/on_run.sql", "{% macro on_run_begin() %}{% endmacro %}\n")
     said = project.refused("build")
     assert "has Slipway's macro on_run_begin" in said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 MODEL = "select n, n * 1 as twice from {{ ref('numbers') }}"
 ROWS = "rows: [{n: 1}]"
@@ -78,7 +78,7 @@ NEVER = {
 }
 
 
-def write(project: Project, cases: dict[str, Case], factor: int, file: str, narrow: str) -> None:
+def write(project: Meters, cases: dict[str, Case], factor: int, file: str, narrow: str) -> None:
     tests = ["unit_tests:"]
     for name, case in cases.items():
         project.write(f"models/serving/m_{name}.sql", case.model + "\n")
@@ -101,10 +101,12 @@ def write(project: Project, cases: dict[str, Case], factor: int, file: str, narr
     project.write("tests/dbt/fixtures/one.csv", file)
 
 
-def units(project: Project, *, carried: bool) -> set[str]:
+def units(project: Meters, *, carried: bool) -> set[str]:
     """Names of the unit tests that the last run carried, or executed; all of them passed."""
     found = [
-        one for one in project.runs()[-1]["tests"]["results"] if one["unique_id"].startswith("unit_test.")
+        one
+        for one in project.manifests()[-1]["tests"]["results"]
+        if one["unique_id"].startswith("unit_test.")
     ]
     assert {one["status"] for one in found} == {"pass"}
     assert len(found) == len(BEFORE)
@@ -112,20 +114,21 @@ def units(project: Project, *, carried: bool) -> set[str]:
 
 
 @pytest.fixture
-def written(built: Project) -> Project:
+def written(built: Meters) -> Meters:
     write(built, BEFORE, 1, "n\n1\n", "1")
     built.dbt("build", "--vars", "{factor: 1}")
     return built
 
 
-def test_each_ingredient_runs_its_unit_test_again(written: Project) -> None:
+def test_each_ingredient_runs_its_unit_test_again(written: Meters) -> None:
     project = written
     assert units(project, carried=True) == set()
 
     project.dbt("build", "--vars", "{factor: 1}")
     assert units(project, carried=False) == set(NEVER)
     volatile = {
-        one["unique_id"].rpartition(".")[2]: one["volatile"] for one in project.runs()[-1]["tests"]["results"]
+        one["unique_id"].rpartition(".")[2]: one["volatile"]
+        for one in project.manifests()[-1]["tests"]["results"]
     }
     assert {name: why for name, why in volatile.items() if why} == NEVER
 
@@ -137,7 +140,7 @@ def test_each_ingredient_runs_its_unit_test_again(written: Project) -> None:
 
 
 @pytest.mark.long
-def test_another_way_to_compare_runs_all_of_them_again(written: Project) -> None:
+def test_another_way_to_compare_runs_all_of_them_again(written: Meters) -> None:
     written.write(
         "own_macros/compare.sql",
         "{% macro duckdb__get_unit_test_sql(main_sql, expected, columns) %}"
@@ -148,12 +151,12 @@ def test_another_way_to_compare_runs_all_of_them_again(written: Project) -> None
 
 
 @pytest.mark.long
-def test_one_that_failed_runs_again(written: Project) -> None:
+def test_one_that_failed_runs_again(written: Meters) -> None:
     text = (written.path / "models/serving/_units.yml").read_text(encoding="utf-8")
     written.write("models/serving/_units.yml", text.replace("rows: [{twice: 1}]", "rows: [{twice: 7}]", 1))
     for _ in range(2):
         written.refused("build", "--vars", "{factor: 1}")
-        failed = [one for one in written.runs()[-1]["tests"]["results"] if one["status"] == "fail"]
+        failed = [one for one in written.manifests()[-1]["tests"]["results"] if one["status"] == "fail"]
         assert [(one["unique_id"].rpartition(".")[2], one["carried"]) for one in failed] == [
             ("nothing", False)
         ]

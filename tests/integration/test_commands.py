@@ -10,7 +10,7 @@ import pytest
 from tests.integration.test_materializations import bare
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 ALL = {
     "raw.readings",
@@ -21,11 +21,11 @@ ALL = {
 }
 
 
-def test_build_publishes_every_table_as_one_release(project: Project) -> None:
+def test_build_publishes_every_table_as_one_release(project: Meters) -> None:
     output = project.dbt("build")
     assert "landed readings: 2 files, 5 rows; 0 set aside" in output
     assert "published release 1: 5 tables" in output
-    assert set(project.locations()) == ALL
+    assert set(project.published()) == ALL
     # 1.5 + 2 + 0.25 kWh and 1.25 + 3 kWh
     assert [
         (str(day), meters, float(wh)) for day, meters, wh in project.rows("serving.daily_consumption")
@@ -38,7 +38,7 @@ def test_build_publishes_every_table_as_one_release(project: Project) -> None:
         ("south", 1, 0.25),
     ]
     assert set(project.results().values()) == {"success", "pass"}
-    release, run = project.releases()[0], project.runs()[0]
+    release, run = project.releases()[0], project.manifests()[0]
     assert (release["number"], release["run_id"]) == (1, run["run_id"])
     assert set(release["tables"]) == ALL
     assert {name: table["snapshot_id"] for name, table in release["tables"].items()} == {
@@ -49,8 +49,8 @@ def test_build_publishes_every_table_as_one_release(project: Project) -> None:
         assert tag.snapshot_id == project.state()[name]
 
 
-def test_commands_that_only_read_leave_everything_as_it_is(built: Project) -> None:
-    before = built.locations()
+def test_commands_that_only_read_leave_everything_as_it_is(built: Meters) -> None:
+    before = built.published()
 
     built.dbt("test")
     assert built.results() == {
@@ -87,12 +87,12 @@ def test_commands_that_only_read_leave_everything_as_it_is(built: Project) -> No
     assert str(built.state()["curated.consumption"]) in node["stats"]["snapshot"]["value"]
 
     assert "All checks passed!" in built.dbt("debug")
-    assert built.locations() == before
-    assert len(built.runs()) == 1
+    assert built.published() == before
+    assert len(built.manifests()) == 1
 
 
-def test_source_freshness_comes_from_the_ledger(project: Project) -> None:
-    before_anything = project.run("source", "freshness")
+def test_source_freshness_comes_from_the_ledger(project: Meters) -> None:
+    before_anything = project.start("source", "freshness", program="dbt").wait()
     assert before_anything.code == 1
     project.dbt("build")
     project.dbt("source", "freshness")
@@ -102,7 +102,7 @@ def test_source_freshness_comes_from_the_ledger(project: Project) -> None:
     assert found[0]["max_loaded_at"].replace("Z", "+00:00") == landed.isoformat()
 
 
-def test_a_selection_is_built_on_what_is_published(built: Project) -> None:
+def test_a_selection_is_built_on_what_is_published(built: Meters) -> None:
     before = built.state()
     built.readings("day-3.csv", "m3,2024-05-03,1,")
 
@@ -122,7 +122,7 @@ def test_a_selection_is_built_on_what_is_published(built: Project) -> None:
 
 
 @pytest.mark.long
-def test_deferred_models_are_those_that_dbt_reads(project: Project) -> None:
+def test_deferred_models_are_those_that_dbt_reads(project: Meters) -> None:
     bare(project)
     project.write("models/serving/near.sql", "select 1 as n")
     project.write("models/serving/far.sql", "select n + 100 as n from {{ ref('near') }}")
@@ -143,7 +143,7 @@ def test_deferred_models_are_those_that_dbt_reads(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_what_a_retry_has_built_before_is_not_deferred(project: Project) -> None:
+def test_what_a_retry_has_built_before_is_not_deferred(project: Meters) -> None:
     bare(project)
     project.write("models/serving/near.sql", "select 1 as n")
     far = "select n + 100 as n from {{ ref('near') }} where {{ env_var('READY', 'true') }}"
@@ -159,9 +159,9 @@ def test_what_a_retry_has_built_before_is_not_deferred(project: Project) -> None
     assert project.rows("serving.far") == [(102,)]
 
 
-def test_seed_alone_and_changed(project: Project) -> None:
+def test_seed_alone_and_changed(project: Meters) -> None:
     project.dbt("seed")
-    assert set(project.locations()) == {"reference.meters"}
+    assert set(project.published()) == {"reference.meters"}
     project.write("seeds/reference/meters.csv", "meter,site\nm1,east\nm2,north\nm3,south\n")
     project.dbt("seed")
     assert project.rows("reference.meters") == [("m1", "east"), ("m2", "north"), ("m3", "south")]
@@ -173,7 +173,7 @@ def test_seed_alone_and_changed(project: Project) -> None:
     ]
 
 
-def test_an_empty_seed_is_an_empty_table(project: Project) -> None:
+def test_an_empty_seed_is_an_empty_table(project: Meters) -> None:
     project.write("seeds/reference/meters.csv", "meter,site\n")
     project.write("models/serving/sites.sql", "select * from {{ ref('meters') }}\n")
     project.dbt("build", "-s", "meters+")
@@ -181,7 +181,7 @@ def test_an_empty_seed_is_an_empty_table(project: Project) -> None:
     assert project.rows("serving.sites") == []
 
 
-def test_full_refresh_rebuilds_and_keeps_raw(built: Project) -> None:
+def test_full_refresh_rebuilds_and_keeps_raw(built: Meters) -> None:
     built.readings("day-9.csv", "m1,2024-05-01,9,")
     built.dbt("build")
     identity = {name: built.table(name).metadata.table_uuid for name in ALL}
@@ -196,26 +196,26 @@ def test_full_refresh_rebuilds_and_keeps_raw(built: Project) -> None:
 
 
 @pytest.mark.long
-def test_vars_reach_the_models(project: Project) -> None:
+def test_vars_reach_the_models(project: Meters) -> None:
     project.dbt("build", "--vars", "kwh_factor: 1")
     assert [float(wh) for _, _, wh in project.rows("serving.daily_consumption")] == [3.75, 4.25]
-    assert project.runs()[-1]["vars"] == {"kwh_factor": 1}
+    assert project.manifests()[-1]["vars"] == {"kwh_factor": 1}
 
 
 @pytest.mark.long
-def test_eight_threads(project: Project) -> None:
+def test_eight_threads(project: Meters) -> None:
     for number in range(24):
         project.write(
             f"models/serving/wide_{number}.sql",
             f"select meter, {number} as n from {{{{ ref('consumption') }}}}",
         )
     project.dbt("build", "--threads", "8")
-    assert len(project.locations()) == 29
+    assert len(project.published()) == 29
     for number in range(24):
         assert project.rows(f"serving.wide_{number}", "n") == [(number,)] * 5
 
 
-def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
+def test_ephemeral_models_and_views_are_internal(project: Meters) -> None:
     project.write(
         "models/curated/north.sql",
         "{{ config(materialized='ephemeral') }}\nselect * from {{ ref('meters') }} where site = 'north'\n",
@@ -223,20 +223,20 @@ def test_ephemeral_models_and_views_are_internal(project: Project) -> None:
     project.write("models/serving/sites.sql", "select count(*) as meters from {{ ref('north') }}\n")
     project.dbt("build")
     assert project.rows("serving.sites") == [(2,)]
-    assert set(project.locations()) == ALL
+    assert set(project.published()) == ALL
 
 
-def test_a_test_keeps_its_failures_where_its_config_says(built: Project) -> None:
+def test_a_test_keeps_its_failures_where_its_config_says(built: Meters) -> None:
     built.write(
         "tests/dbt/no_meter.sql", "{{ config(severity='warn') }}\nselect meter from {{ ref('meters') }}\n"
     )
     output = built.dbt("test", "--store-failures")
     assert built.results()["no_meter"] == "warn"
     assert "Got 3 results" in output
-    assert set(built.locations()) == ALL
+    assert set(built.published()) == ALL
 
 
-def test_unit_tests_run_before_anything_is_there(project: Project) -> None:
+def test_unit_tests_run_before_anything_is_there(project: Meters) -> None:
     project.write(
         "models/_unit_tests.yml",
         """
@@ -254,10 +254,10 @@ unit_tests:
     )
     project.dbt("build")
     assert project.results()["sites"] == "success"
-    assert project.runs()[-1]["tests"]["failed"] == 0
+    assert project.manifests()[-1]["tests"]["failed"] == 0
 
 
-def test_unit_tests_of_increments(built: Project) -> None:
+def test_unit_tests_of_increments(built: Meters) -> None:
     built.write(
         "models/_unit_tests.yml",
         """
@@ -289,7 +289,7 @@ unit_tests:
     assert set(built.results().values()) == {"pass"}
 
 
-def test_hooks_of_a_model_run(project: Project) -> None:
+def test_hooks_of_a_model_run(project: Meters) -> None:
     project.write(
         "models/serving/sites.sql",
         "{{ config(pre_hook=\"set variable factor = 3\") }}\nselect getvariable('factor') as factor from {{ ref('meters') }} limit 1\n",
@@ -298,7 +298,7 @@ def test_hooks_of_a_model_run(project: Project) -> None:
     assert project.rows("serving.sites") == [(3,)]
 
 
-def test_a_command_that_cannot_begin_builds_nothing(project: Project) -> None:
+def test_a_command_that_cannot_begin_builds_nothing(project: Meters) -> None:
     contract = (project.path / "contracts/readings.odcs.yaml").read_text(encoding="utf-8")
     project.write(
         "contracts/readings.odcs.yaml",
@@ -310,4 +310,4 @@ def test_a_command_that_cannot_begin_builds_nothing(project: Project) -> None:
         in output
     )
     assert "Traceback" not in output
-    assert project.locations() == {}
+    assert project.published() == {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.integration.test_materializations import bare
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 RAW = "{{ config(materialized='incremental', incremental_strategy='append') }} select * from {{ source('landing', 'readings') }}"
 LATEST = """
@@ -30,7 +30,7 @@ select read_on, count(*) as meters from {{ ref('selected') }}
 """
 
 
-def test_a_correction_takes_a_row_from_its_old_day(project: Project) -> None:
+def test_a_correction_takes_a_row_from_its_old_day(project: Meters) -> None:
     feed = (project.path / "models/raw/_raw__sources.yml").read_text(encoding="utf-8")
     contracts = {path.name: path.read_text(encoding="utf-8") for path in project.path.glob("contracts/*")}
     bare(project)
@@ -125,7 +125,7 @@ def model(dbt, session):
 """
 
 
-def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
+def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Meters) -> None:
     built.write("models/serving/asks.sql", ASKS)
     built.write("models/curated/other.sql", "select 2 as k")
     built.write("models/curated/latest.sql", "-- depends_on: {{ ref('other') }}\nselect 1 as k, 'a' as name")
@@ -134,9 +134,9 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
     built.write("python_models/serving/by_python.py", READS_BY_PYTHON)
     built.write("models/serving/of_schema.sql", FOUND.format("adapter.check_schema_exists('dev', 'raw')"))
     built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
-    before = built.locations()
+    before = built.published()
     said = built.refused("build")
-    assert before == built.locations()
+    assert before == built.published()
     statuses = built.results()
     refused = {*REFUSED, *READS_BY_NAME, "of_schema", "by_python"}
     assert {name for name, status in statuses.items() if status == "error"} == {*refused, "none_lost"}
@@ -155,5 +155,5 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Project) -> None:
     built.remove("tests/dbt/none_lost.sql")
     built.dbt("build")
     assert built.rows("serving.asks", "columns", "n", "known") == [("k name", 1, True)]
-    (asks,) = (node for node in built.runs()[-1]["nodes"] if node["table"] == "serving.asks")
+    (asks,) = (node for node in built.manifests()[-1]["nodes"] if node["table"] == "serving.asks")
     assert asks["volatile"] == "its Jinja asks about curated.nothing, which it does not read by ref or source"

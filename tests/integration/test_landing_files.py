@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 HEADER = "meter,read_on,kwh,note\n"
 
 
-def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Project) -> None:
+def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Meters) -> None:
     project.land("empty.csv", "")
     project.land("header-only.csv", HEADER)
     project.land("no-note.csv", "meter,read_on,kwh\nm1,2024-05-03,1\n")
@@ -46,7 +46,7 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Project) -> None:
         "latin.csv": ("rejected", None),
     }
     assert len(project.rows("raw.readings")) == 6
-    run = project.runs()[-1]
+    run = project.manifests()[-1]
     accepted = [entry for entry in run["landed_files"] if entry["verdict"] == "accepted"]
     assert sum(entry["rows"] for entry in accepted) == 6
     again = project.dbt("build")
@@ -56,7 +56,7 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Project) -> None:
     assert "… and 1 more" in again
 
 
-def test_a_repaired_file_joins_later(project: Project) -> None:
+def test_a_repaired_file_joins_later(project: Meters) -> None:
     path = project.land("day-3.csv", HEADER + "m1,2024-05-03\n")
     project.dbt("build")
     path.write_text(HEADER + "m1,2024-05-03,5,\n", encoding="utf-8")
@@ -65,7 +65,7 @@ def test_a_repaired_file_joins_later(project: Project) -> None:
     assert project.verdicts()["day-3.csv"] == ("accepted", 1)
 
 
-def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Project) -> None:
+def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Meters) -> None:
     path = built.readings("day-2.csv", "m1,2024-05-02,9,")
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
     built.dbt("build")
@@ -76,7 +76,7 @@ def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Project) ->
     )
 
 
-def test_what_was_sent_again_is_counted_once(built: Project) -> None:
+def test_what_was_sent_again_is_counted_once(built: Meters) -> None:
     before = built.state()
     original = (built.landing / "readings" / "day-1.csv").read_bytes()
     built.land("resent/day-1.csv", original)
@@ -88,7 +88,7 @@ def test_what_was_sent_again_is_counted_once(built: Project) -> None:
     assert built.state() == before
 
 
-def test_a_failed_run_has_landed_but_not_ingested(project: Project) -> None:
+def test_a_failed_run_has_landed_but_not_ingested(project: Meters) -> None:
     path = project.readings("day-3.csv", "m1,2024-05-03,-1,")
     project.refused("build")
     content = path.read_bytes()
@@ -103,7 +103,7 @@ def test_a_failed_run_has_landed_but_not_ingested(project: Project) -> None:
     assert len(project.rows("raw.readings")) == 7
 
 
-def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said(project: Project) -> None:
+def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said(project: Meters) -> None:
     place = project.path.parent / "nowhere"
     project.settings["SLIPWAY_LANDING"] = str(place)
     output = project.refused("build")
@@ -120,7 +120,7 @@ def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said
     ]
 
 
-def test_a_new_column_is_taken_or_refused_and_never_lost(built: Project) -> None:
+def test_a_new_column_is_taken_or_refused_and_never_lost(built: Meters) -> None:
     """The contract gains a column; the model reads ``select *``, and the table does not have it."""
     contract = built.path / "contracts" / "readings.odcs.yaml"
     text = contract.read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def test_a_new_column_is_taken_or_refused_and_never_lost(built: Project) -> None
     assert sorted(row[0] for row in built.rows("raw.readings", "rate") if row[0]) == ["day", "day"]
 
 
-def test_a_raw_model_that_drops_rows_is_refused(built: Project) -> None:
+def test_a_raw_model_that_drops_rows_is_refused(built: Meters) -> None:
     sql = (built.path / "models/raw/readings.sql").read_text(encoding="utf-8")
     built.write("models/raw/readings.sql", f"{sql.rstrip()}\nwhere kwh <> '1'\n")
     built.readings("day-3.csv", "m1,2024-05-03,1,", "m1,2024-05-04,2,")
@@ -161,7 +161,7 @@ def test_a_raw_model_that_drops_rows_is_refused(built: Project) -> None:
     assert len(built.rows("raw.readings")) == 5
 
 
-def test_a_model_that_reads_landed_files_past_raw_is_refused(project: Project) -> None:
+def test_a_model_that_reads_landed_files_past_raw_is_refused(project: Meters) -> None:
     """It would find a file only in the run that ingests it."""
     project.write(
         "models/curated/inlined.sql",
@@ -174,7 +174,7 @@ def test_a_model_that_reads_landed_files_past_raw_is_refused(project: Project) -
     )
 
 
-def test_a_project_without_feeds(project: Project) -> None:
+def test_a_project_without_feeds(project: Meters) -> None:
     project.remove("contracts/readings.odcs.yaml", "models/raw/readings.sql", "models/raw/_raw__sources.yml")
     project.remove(
         "models/curated/consumption.sql", "models/serving/daily_consumption.sql", "models/_models.yml"
@@ -187,7 +187,7 @@ def test_a_project_without_feeds(project: Project) -> None:
     assert project.rows("serving.sites") == [("north", 2), ("south", 1)]
 
 
-def test_a_source_without_a_contract_names_what_there_is(project: Project) -> None:
+def test_a_source_without_a_contract_names_what_there_is(project: Meters) -> None:
     project.write(
         "models/raw/_more.yml", "sources: [{name: more, schema: landing, tables: [{name: weather}]}]\n"
     )
@@ -196,7 +196,7 @@ def test_a_source_without_a_contract_names_what_there_is(project: Project) -> No
     assert "No feed weather: contracts/ describes readings. Add its contract." in output
 
 
-def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
+def test_a_raw_model_under_another_name_is_refused(project: Meters) -> None:
     project.write(
         "models/raw/second.sql",
         "{{ config(materialized='incremental') }}\nselect * from {{ source('landing', 'readings') }}\n",
@@ -207,7 +207,7 @@ def test_a_raw_model_under_another_name_is_refused(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_a_raw_table_can_be_rebuilt_where_that_is_allowed(project: Project) -> None:
+def test_a_raw_table_can_be_rebuilt_where_that_is_allowed(project: Meters) -> None:
     project.write(
         "models/raw/readings.sql",
         "{{ config(materialized='incremental') }}\nselect * from {{ source('landing', 'readings') }}\n",

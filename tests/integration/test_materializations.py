@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 STRATEGIES = {
     "appended": "incremental_strategy='append'",
@@ -26,7 +26,7 @@ STRATEGIES = {
 }
 
 
-def bare(project: Project) -> None:
+def bare(project: Meters) -> None:
     """Leave nothing of the project but its folder, macros and profile."""
     for name in ("contracts", "models", "seeds", "tests"):
         for path in (project.path / name).rglob("*.*"):
@@ -34,11 +34,11 @@ def bare(project: Project) -> None:
                 path.unlink()
 
 
-def seed(project: Project, *rows: str, header: str = "k,part,v", name: str = "input") -> None:
+def seed(project: Meters, *rows: str, header: str = "k,part,v", name: str = "input") -> None:
     project.write(f"seeds/reference/{name}.csv", "\n".join([header, *rows, ""]))
 
 
-def test_every_incremental_strategy(project: Project) -> None:
+def test_every_incremental_strategy(project: Meters) -> None:
     bare(project)
     project.write(
         "seeds/reference/_seeds.yml",
@@ -121,13 +121,13 @@ REFUSED = (
 )
 
 
-def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Project) -> None:
+def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> None:
     bare(project)
     model = "{{{{ config(materialized='incremental', {}) }}}}\nselect * from (values {}) as t (k, v)\n"
     for number in range(len(REFUSED)):
         project.write(f"models/serving/thing_{number}.sql", model.format("unique_key='k'", "(0, 'x')"))
     project.dbt("build")
-    before = project.locations()
+    before = project.published()
     assert len(before) == len(REFUSED)
     for number, (config, rows, _) in enumerate(REFUSED):
         project.write(f"models/serving/thing_{number}.sql", model.format(config, rows))
@@ -147,10 +147,10 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Project) -> 
         assert number in told or said in output
         assert number in told or f"thing_{number}" in output
     assert "Traceback" not in output
-    assert project.locations() == before
+    assert project.published() == before
 
 
-def test_a_column_that_is_added(project: Project) -> None:
+def test_a_column_that_is_added(project: Meters) -> None:
     bare(project)
     model = "{{{{ config(materialized='incremental', unique_key='k', on_schema_change='{}') }}}}\n{}\n"
     for mode in ("ignore", "append_new_columns", "sync_all_columns", "fail"):
@@ -175,12 +175,12 @@ snapshots:
 """
 
 
-def versions(project: Project, *columns: str) -> list[tuple[str, ...]]:
+def versions(project: Meters, *columns: str) -> list[tuple[str, ...]]:
     return [tuple(map(str, row)) for row in project.rows("reference.versions", *columns)]
 
 
 @pytest.mark.long
-def test_a_snapshot_by_timestamp(project: Project) -> None:
+def test_a_snapshot_by_timestamp(project: Meters) -> None:
     bare(project)
     project.write(
         "snapshots/_snapshots.yml",
@@ -223,7 +223,7 @@ def test_a_snapshot_by_timestamp(project: Project) -> None:
 
 
 @pytest.mark.parametrize("hard_deletes", ["invalidate", pytest.param("new_record", marks=pytest.mark.long)])
-def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -> None:
+def test_a_snapshot_by_check_with_deletes(project: Meters, hard_deletes: str) -> None:
     bare(project)
     project.write(
         "snapshots/_snapshots.yml",
@@ -258,7 +258,7 @@ def test_a_snapshot_by_check_with_deletes(project: Project, hard_deletes: str) -
 
 
 @pytest.mark.long
-def test_a_key_that_is_twice_in_a_snapshot_does_not_multiply_what_ended(project: Project) -> None:
+def test_a_key_that_is_twice_in_a_snapshot_does_not_multiply_what_ended(project: Meters) -> None:
     """As dbt-duckdb has it: each of n current versions meets each of n rows, and what is stored stays one row."""
     bare(project)
     project.write(
@@ -276,7 +276,7 @@ def test_a_key_that_is_twice_in_a_snapshot_does_not_multiply_what_ended(project:
 
 
 @pytest.mark.long
-def test_a_snapshot_with_a_date_for_current_rows(project: Project) -> None:
+def test_a_snapshot_with_a_date_for_current_rows(project: Meters) -> None:
     bare(project)
     config = "strategy: check, check_cols: all, dbt_valid_to_current: \"timestamp '9999-12-31'\""
     project.write("snapshots/_snapshots.yml", SNAPSHOT.format(config))
@@ -291,7 +291,7 @@ def test_a_snapshot_with_a_date_for_current_rows(project: Project) -> None:
     assert len(versions(project)) == 3
 
 
-def test_python_models_may_return_any_frame(project: Project) -> None:
+def test_python_models_may_return_any_frame(project: Meters) -> None:
     bare(project)
     seed(project, "1,a,1.5", "2,b,")
     for name, expression in {
@@ -323,12 +323,12 @@ def test_python_models_may_return_any_frame(project: Project) -> None:
     assert project.rows("serving.arrow", "k", "part") == [(1, "x"), (2, "y")]
 
 
-def test_a_python_model_that_fails_says_why(project: Project) -> None:
+def test_a_python_model_that_fails_says_why(project: Meters) -> None:
     bare(project)
     project.write("python_models/serving/broken.py", "def model(dbt, session):\n    return {}['missing']\n")
     output = project.refused("build")
     assert "KeyError: 'missing'" in output
-    assert project.locations() == {}
+    assert project.published() == {}
     # what is wrong with the rows alone is told without the way there
     project.write(
         "python_models/serving/broken.py",
@@ -368,7 +368,7 @@ BROKEN = {
 }
 
 
-def test_a_broken_contract_stops_the_run(project: Project) -> None:
+def test_a_broken_contract_stops_the_run(project: Meters) -> None:
     bare(project)
     project.write("models/serving/_contract.yml", CONTRACT)
     project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 1.00::decimal(9, 2) as v\n")
@@ -381,7 +381,7 @@ def test_a_broken_contract_stops_the_run(project: Project) -> None:
         assert project.rows("serving.thing", "k", "part") == [(1, "a")]
 
 
-def test_a_contract_of_a_python_model(project: Project) -> None:
+def test_a_contract_of_a_python_model(project: Meters) -> None:
     bare(project)
     project.write(
         "python_models/serving/_models.yml",
@@ -400,7 +400,7 @@ def test_a_contract_of_a_python_model(project: Project) -> None:
     assert "Traceback" not in output
 
 
-def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: Project) -> None:
+def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: Meters) -> None:
     bare(project)
     project.write("models/serving/_contract.yml", CONTRACT.replace('"v > 0"', '"v > -1"'))
     project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 0.00::decimal(9, 2) as v\n")
@@ -409,22 +409,22 @@ def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: P
     assert "check v > 0: 1 rows" in project.refused("build")
 
 
-def test_a_view_is_internal_to_its_run(project: Project) -> None:
+def test_a_view_is_internal_to_its_run(project: Meters) -> None:
     project.write(
         "models/curated/inner.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('meters') }}\n"
     )
     project.write("models/serving/outer.sql", "select count(*) as n from {{ ref('inner') }}\n")
     project.dbt("build")
     assert project.rows("serving.outer") == [(3,)]
-    assert "curated.inner" not in project.locations()
+    assert "curated.inner" not in project.published()
     # alone, in another process, it is made again or said to be missing: never an empty table
-    result = project.run("run", "-s", "outer", "--full-refresh")
+    result = project.start("run", "-s", "outer", "--full-refresh", program="dbt").wait()
     assert result.code == 0 or "inner" in result.out
     assert project.rows("serving.outer") == [(3,)]
     assert "Traceback" not in result.out
 
 
-def test_a_published_table_does_not_turn_into_a_view(built: Project) -> None:
+def test_a_published_table_does_not_turn_into_a_view(built: Meters) -> None:
     """Another run would read the table that is still published, and not know."""
     built.write("models/serving/sites.sql", "{{ config(materialized='view') }}\nselect 1 as n\n")
     output = built.refused("build", "-s", "sites")
@@ -432,7 +432,7 @@ def test_a_published_table_does_not_turn_into_a_view(built: Project) -> None:
     assert len(built.rows("serving.sites")) == 2
 
 
-def test_models_that_only_other_adapters_know_are_refused(project: Project) -> None:
+def test_models_that_only_other_adapters_know_are_refused(project: Meters) -> None:
     project.write("models/serving/other.sql", "{{ config(materialized='external') }}\nselect 1 as k\n")
     output = project.refused("build", "-s", "other")
     assert "other: materialized external is not published. Use table" in output
@@ -462,7 +462,7 @@ snapshots:
 
 
 @pytest.mark.long
-def test_every_option_of_a_snapshot(project: Project) -> None:
+def test_every_option_of_a_snapshot(project: Meters) -> None:
     bare(project)
     project.write("snapshots/_snapshots.yml", SNAPSHOTS)
     types = "column_types: {k: integer, part: varchar, v: integer, changed_on: timestamp}"

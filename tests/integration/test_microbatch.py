@@ -10,7 +10,7 @@ import pytest
 from tests.integration.test_materializations import bare, seed
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 CONFIG = (
     "materialized='incremental', incremental_strategy='microbatch', event_time='seen_at', begin='2024-03-30'"
@@ -23,26 +23,26 @@ seeds:
 WHOLE = ("--event-time-start", "2024-03-30", "--event-time-end", "2024-04-03")
 
 
-def events(project: Project, *rows: str, kind: str = "timestamptz") -> None:
+def events(project: Meters, *rows: str, kind: str = "timestamptz") -> None:
     project.write("seeds/reference/_seeds.yml", SEEDS.format(kind))
     seed(project, *rows, header="k,seen_at")
 
 
-def model(project: Project, config: str = "batch_size='day'", name: str = "batched", sql: str = "*") -> None:
+def model(project: Meters, config: str = "batch_size='day'", name: str = "batched", sql: str = "*") -> None:
     project.write(
         f"models/serving/{name}.sql",
         f"{{{{ config({CONFIG}, {config}) }}}}\nselect {sql} from {{{{ ref('input') }}}}\n",
     )
 
 
-def batches(project: Project) -> dict[str, list[list[str]]]:
+def batches(project: Meters) -> dict[str, list[list[str]]]:
     """Windows that the last command built and failed to build, as dbt's results say."""
     results = json.loads((project.target / "run_results.json").read_text(encoding="utf-8"))["results"]
     found: dict[str, Any] = next(r["batch_results"] for r in results if r["unique_id"].endswith("batched"))
     return found
 
 
-def keys(project: Project, name: str = "batched") -> list[int]:
+def keys(project: Meters, name: str = "batched") -> list[int]:
     return [row[0] for row in project.rows(f"serving.{name}", "k")]
 
 
@@ -55,7 +55,7 @@ def keys(project: Project, name: str = "batched") -> list[int]:
         pytest.param("year", marks=pytest.mark.long),
     ],
 )
-def test_batches_give_what_one_build_gives(project: Project, size: str) -> None:
+def test_batches_give_what_one_build_gives(project: Meters, size: str) -> None:
     bare(project)
     events(
         project,
@@ -74,12 +74,12 @@ def test_batches_give_what_one_build_gives(project: Project, size: str) -> None:
     assert len(project.table("serving.batched").metadata.snapshots) == 1
     count = {"hour": 26, "day": 4, "month": 2, "year": 1}[size]
     assert len(batches(project)["successful"]) == count
-    node = next(n for n in project.runs()[-1]["nodes"] if n["table"] == "serving.batched")
+    node = next(n for n in project.manifests()[-1]["nodes"] if n["table"] == "serving.batched")
     assert (node["change"], node["rows_after"], node["rows_added"]) == ("built", len(expected), len(expected))
 
 
 @pytest.mark.long
-def test_late_rows_come_with_the_batches_that_are_built_again(project: Project) -> None:
+def test_late_rows_come_with_the_batches_that_are_built_again(project: Meters) -> None:
     bare(project)
     events(project, *(f"{day},2024-03-{day} 10:00:00" for day in (30, 31)), kind="timestamp")
     model(project)
@@ -112,7 +112,7 @@ def test_late_rows_come_with_the_batches_that_are_built_again(project: Project) 
 
 
 @pytest.mark.long
-def test_without_dates_the_last_batches_are_built_again(project: Project) -> None:
+def test_without_dates_the_last_batches_are_built_again(project: Meters) -> None:
     bare(project)
     today = dt.datetime.now(dt.UTC).date()
     days = [today - dt.timedelta(days=back) for back in (3, 2, 1, 0)]
@@ -133,7 +133,7 @@ def test_without_dates_the_last_batches_are_built_again(project: Project) -> Non
     assert len(built) == 2
 
 
-def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Project) -> None:
+def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Meters) -> None:
     bare(project)
     rows = [f"{n},2024-{day} 10:00:00" for n, day in enumerate(("03-30", "03-31", "04-01", "04-02"))]
     events(project, *rows, kind="timestamp")
@@ -143,7 +143,7 @@ def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Proj
     model(project, sql=broken.format(ready))
     project.write("models/serving/after.sql", "select count(*) as n from {{ ref('batched') }}\n")
     assert "not yet" in project.refused("build", *WHOLE)
-    assert project.locations() == {}
+    assert project.published() == {}
     found = batches(project)
     assert [len(found["successful"]), len(found["failed"])] == [3, 1]
     project.settings["READY"] = "true"
@@ -166,7 +166,7 @@ def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Proj
 
 
 @pytest.mark.long
-def test_a_python_model_is_built_in_batches(project: Project) -> None:
+def test_a_python_model_is_built_in_batches(project: Meters) -> None:
     bare(project)
     events(project, "1,2024-03-30 10:00:00", "2,2024-04-01 10:00:00", kind="timestamp")
     project.write(
@@ -185,7 +185,7 @@ def test_a_python_model_is_built_in_batches(project: Project) -> None:
     assert keys(project) == [1, 3, 4]
 
 
-def test_a_key_may_move_to_an_earlier_batch(project: Project) -> None:
+def test_a_key_may_move_to_an_earlier_batch(project: Meters) -> None:
     bare(project)
     model(project, "batch_size='day', on_schema_change='fail', contract={'enforced': true}")
     project.write(
@@ -219,7 +219,7 @@ def test_a_key_may_move_to_an_earlier_batch(project: Project) -> None:
     assert keys(project) == [1, 2, 3, 4]
 
 
-def test_rows_that_no_batch_takes_are_reported(project: Project) -> None:
+def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
     bare(project)
     rows = ("1,2024-03-30 10:00:00", "2,2024-03-31 00:00:00", "3,", "4,2024-04-01 23:30:00")
     events(project, *rows, kind="varchar")
@@ -227,12 +227,12 @@ def test_rows_that_no_batch_takes_are_reported(project: Project) -> None:
     model(project, sql=cast)
     said = project.refused("build", *WHOLE)
     assert "event_time seen_at of its input reference.input is of type VARCHAR" in said
-    assert project.locations() == {}
+    assert project.published() == {}
     events(project, *rows, kind="timestamp")
     said = project.dbt("build", *WHOLE)
     # one of the second of April, by the query, from the first, by the input
     assert keys(project) == [1, 2]
-    (node,) = (node for node in project.runs()[-1]["nodes"] if node["table"] == "serving.batched")
+    (node,) = (node for node in project.manifests()[-1]["nodes"] if node["table"] == "serving.batched")
     assert sorted(note.split(":")[0] for note in node["notes"]) == [
         "1 rows of reference.input have no seen_at",
         "1 rows of the query lie outside of the batch that gave them, and are left out",
@@ -245,7 +245,7 @@ def test_rows_that_no_batch_takes_are_reported(project: Project) -> None:
     assert keys(project) == [1, 2]
 
 
-def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Project) -> None:
+def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Meters) -> None:
     bare(project)
     events(project, "1,2024-03-30 10:00:00", "2,2024-03-31 10:00:00", "3,2024-04-02 10:00:00")
     model(project)
@@ -254,7 +254,7 @@ def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Pr
     stale = []
     for start, end in (("2024-03-30", "2024-04-01"), ("2024-04-01", "2024-04-03")):
         project.dbt("run", "--select", "batched", "--event-time-start", start, "--event-time-end", end)
-        (node,) = (node for node in project.runs()[-1]["nodes"] if node["table"] == "serving.batched")
+        (node,) = (node for node in project.manifests()[-1]["nodes"] if node["table"] == "serving.batched")
         stale.append(bool(node["stale"]))
     assert keys(project) == [11, 12, 13]
     assert stale == [True, False]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.conftest import Project
+from tests.harness.projects import Meters, keep, put_back
 
 from slipway.dbt.keys.node_key import definition_key, node_key, tables_read
 from slipway.dbt.keys.python_code import own_module
@@ -72,13 +73,11 @@ snapshots:
 }
 
 
-class Keyed:
+@dataclass
+class Keyed(Meters):
     """A project whose keys are computed."""
 
-    def __init__(self, project: Project) -> None:
-        self.path = project.path
-        self._target = project.target
-        self.variables: dict[str, Any] = {"factor": 1, "deep": 1, "hooked": 1}
+    variables: dict[str, Any] = field(default_factory=lambda: {"factor": 1, "deep": 1, "hooked": 1})
 
     def keys(self, *, definitions: bool = False) -> dict[str, str]:
         """Node name to key, or to its definition's, as if every table that it reads were at one snapshot; tests with them."""
@@ -91,7 +90,7 @@ class Keyed:
             "--profiles-dir",
             str(self.path),
             "--target-path",
-            str(self._target),
+            str(self.target),
         ]
         done = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "parse", "--no-write-json", *where])
         assert done.success, done.exception
@@ -111,35 +110,25 @@ class Keyed:
             if node.resource_type in ("model", "seed", "snapshot", "test")
         }
 
-    def edit(self, name: str, old: str, new: str) -> None:
-        text = (self.path / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1, (name, old)
-        self.write(name, text.replace(old, new))
-
-    def write(self, name: str, text: str) -> None:
-        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.path / name).write_text(text, encoding="utf-8")
-
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """The project is afterwards as it was before."""
-        saved, variables = self.path.with_name("saved"), dict(self.variables)
-        shutil.copytree(self.path.parent, saved)  # with what dbt remembers of having parsed it
+        """The project is afterwards as it was before, with what dbt remembers of having parsed it."""
+        variables = dict(self.variables)
+        keep(self.folder)
         try:
             yield
         finally:
-            for name in (self.path.name, self._target.name):
-                shutil.rmtree(self.path.with_name(name))
-                (saved / name).rename(self.path.with_name(name))
-            shutil.rmtree(saved)
+            put_back(self.folder)
+            shutil.rmtree(self.folder.with_name("kept"))
             self.variables = variables
 
 
 @pytest.fixture(scope="module")
-def keyed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyed, dict[str, str]]:
-    folder = tmp_path_factory.mktemp("keys")
-    shutil.copytree(template, folder / "project")
-    found = Keyed(Project(None, folder / "project", folder, folder, folder / "target"))  # type: ignore[arg-type]
+def keyed(
+    new_meters: Callable[[Path], Meters], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Keyed, dict[str, str]]:
+    made = new_meters(tmp_path_factory.mktemp("keys") / "made")
+    found = Keyed(made.commands, made.folder)
     for name, text in FILES.items():
         found.write(name, text)
     return found, found.keys()

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 CONFIGURED = "{{{{ config(materialized='{}') }}}}\n"
 PIVOT = "pivot {{{{ ref('{}') }}}} on k using sum(v) group by id\n"
 
 
-def test_every_kind_of_node(project: Project) -> None:
+def test_every_kind_of_node(project: Meters) -> None:
     """Three rows ``(id, k, v)``, wide: ``(1, 10.50, -)``, ``(2, -, 20.25)``, ``(3, 5.00, -)``."""
     base = "select * from (values (1, 'a', 10.5), (2, 'b', 20.25), (3, 'a', 5.0)) as t(id, k, v)\n"
     project.write("models/serving/base.sql", base)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pyiceberg.table import StaticTable
 from tests.harness.example import example_folders, of_example
+from tests.harness.projects import Meters, published, static
 
 if TYPE_CHECKING:
     import duckdb
     from tests.harness.commands import Commands
-    from tests.integration.conftest import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,16 +28,10 @@ ROOT = Path(__file__).parents[2]
         pytest.param("it's 100% [x] {y} $HOME", id="punctuation"),
     ],
 )
-def test_folders_may_have_any_name(project: Project, tmp_path: Path, folder: str) -> None:
-    moved = replace(
-        project,
-        path=tmp_path / folder / "project",
-        home=tmp_path / folder / "home",
-        landing=tmp_path / folder / "landing",
-        target=tmp_path / folder / "target",
-    )
-    shutil.copytree(project.path, moved.path)
-    shutil.copytree(project.landing, moved.landing)
+def test_folders_may_have_any_name(project: Meters, tmp_path: Path, folder: str) -> None:
+    moved = replace(project, folder=tmp_path / folder)
+    for name in ("project", "landing", "temporary"):
+        shutil.copytree(project.folder / name, moved.folder / name)
     moved.dbt("build")
     moved.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
     moved.dbt("build")
@@ -47,21 +40,21 @@ def test_folders_may_have_any_name(project: Project, tmp_path: Path, folder: str
 
 
 @pytest.mark.parametrize("folder", ["number #1", "really?"])
-def test_a_home_that_no_reader_could_open_is_refused(project: Project, tmp_path: Path, folder: str) -> None:
-    moved = replace(project, home=tmp_path / folder)
-    output = moved.refused("build")
+def test_a_home_that_no_reader_could_open_is_refused(project: Meters, tmp_path: Path, folder: str) -> None:
+    project.settings["SLIPWAY_HOME"] = str(tmp_path / folder)
+    output = project.refused("build")
     assert f"{folder} has # or ? in its name" in output.replace("/dev/warehouse", "")
     assert "Traceback" not in output
     assert not list(tmp_path.glob("**/*.parquet"))
 
 
 @pytest.mark.long
-def test_commands_work_from_any_folder(project: Project, tmp_path: Path) -> None:
+def test_commands_work_from_any_folder(project: Meters, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     where = ("--project-dir", str(project.path), "--profiles-dir", str(project.path))
     project.dbt("build", *where, cwd=elsewhere)
-    assert len(project.locations()) == 5
+    assert len(project.published()) == 5
     assert "nothing changed" in project.dbt("build")
     project.dbt("test", *where, cwd=elsewhere)
     relative = ("--project-dir", "../project", "--profiles-dir", "../project")
@@ -69,16 +62,16 @@ def test_commands_work_from_any_folder(project: Project, tmp_path: Path) -> None
     assert list(elsewhere.iterdir()) == []
 
 
-def test_relative_settings_start_where_the_command_does(project: Project, tmp_path: Path) -> None:
+def test_relative_settings_start_where_the_command_does(project: Meters, tmp_path: Path) -> None:
     shutil.copytree(project.landing, tmp_path / "inbox")
     project.settings |= {"SLIPWAY_HOME": "my home", "SLIPWAY_LANDING": "./inbox"}
     project.dbt(
         "build", "--project-dir", str(project.path), "--profiles-dir", str(project.path), cwd=tmp_path
     )
-    assert len(replace(project, home=tmp_path / "my home").locations()) == 5
+    assert len(published(tmp_path / "my home" / "dev" / "catalog.db")) == 5
 
 
-def test_two_targets_do_not_see_each_other(built: Project) -> None:
+def test_two_targets_do_not_see_each_other(built: Meters) -> None:
     built.readings("day-3.csv", "m3,2024-05-03,1,")
     built.dbt("build", "--target", "ci")
     assert len(built.rows("raw.readings")) == 5
@@ -87,15 +80,15 @@ def test_two_targets_do_not_see_each_other(built: Project) -> None:
 
 
 def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
-    built: Project, engine: duckdb.DuckDBPyConnection
+    built: Meters, engine: duckdb.DuckDBPyConnection
 ) -> None:
     built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")
     built.dbt("build")
-    assert len(built.locations()) == 5
-    for name, location in built.locations().items():
+    assert len(built.published()) == 5
+    for name, location in built.published().items():
         scan = f"iceberg_scan('{location.removeprefix('file://')}')"
         by_duckdb = engine.execute(f"from {scan}").fetchall()
-        arrow = StaticTable.from_metadata(location).scan().to_arrow()
+        arrow = static(location).scan().to_arrow()
         engine.register("by_pyiceberg", arrow)
         assert sorted(map(str, engine.execute("from by_pyiceberg").fetchall())) == sorted(
             map(str, by_duckdb)
@@ -155,12 +148,11 @@ def test_the_machinery_builds_another_project_when_the_example_is_deleted(
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).write_text(text, encoding="utf-8")
 
-    from tests.integration.conftest import Project
-
-    other = Project(commands, clone, tmp_path / "home", clone / "landing", tmp_path / "target")
+    other = Meters(commands, tmp_path, {"SLIPWAY_LANDING": str(clone / "landing")})
+    other.temporary.mkdir()
     # the clone's own package, in a process that has imported nothing before
     program = "import sys; from dbt.cli.main import cli; sys.argv[0] = 'dbt'; cli()"
-    environment = {**other.env, "PYTHONPATH": str(clone / "scripts")}
+    environment = {**other.env(), "PYTHONPATH": str(clone / "scripts")}
     done = subprocess.run(
         [sys.executable, "-c", program, "build"],
         cwd=clone,

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.harness.projects import Meters
 
 ALL = {
     "raw.readings",
@@ -43,13 +43,13 @@ sources:
 """
 
 
-def rebuilt(project: Project) -> set[str]:
+def rebuilt(project: Meters) -> set[str]:
     """Tables that the last run did not leave as they were."""
     return {name for name, change in project.changes().items() if change != "unchanged"}
 
 
-def test_the_second_run_changes_nothing_and_reads_no_data(built: Project) -> None:
-    before, metadata = built.state(), built.locations()
+def test_the_second_run_changes_nothing_and_reads_no_data(built: Meters) -> None:
+    before, metadata = built.state(), built.published()
     # a data file that anyone opens is missed at once
     hidden = [
         path.rename(path.with_suffix(".hidden"))
@@ -59,9 +59,9 @@ def test_the_second_run_changes_nothing_and_reads_no_data(built: Project) -> Non
     output = built.dbt("build")
     assert "nothing changed" in output
     assert set(built.changes().values()) == {"unchanged"}
-    assert (built.state(), built.locations()) == (before, metadata)
+    assert (built.state(), built.published()) == (before, metadata)
     assert len(built.releases()) == 1
-    run = built.runs()[-1]
+    run = built.manifests()[-1]
     assert (run["outcome"], run["release"]) == ("unchanged", None)
     assert {node["bytes_read"] for node in run["nodes"]} == {0}
     # tests of what did not change are carried: they passed on these very snapshots
@@ -71,7 +71,7 @@ def test_the_second_run_changes_nothing_and_reads_no_data(built: Project) -> Non
     assert "nothing changed" in built.dbt("build", "--no-partial-parse")
 
 
-def test_a_new_file_rebuilds_what_it_reaches_by_increments(built: Project) -> None:
+def test_a_new_file_rebuilds_what_it_reaches_by_increments(built: Meters) -> None:
     files = {name: built.files(name) for name in ALL}
     built.readings("day-3.csv", "m1,2024-05-03,1,")
     built.dbt("build")
@@ -81,7 +81,7 @@ def test_a_new_file_rebuilds_what_it_reaches_by_increments(built: Project) -> No
         assert len(built.files(name) - files[name]) == 1, name
 
 
-def test_a_late_reading_rewrites_its_day_alone(built: Project) -> None:
+def test_a_late_reading_rewrites_its_day_alone(built: Meters) -> None:
     files = built.files("serving.daily_consumption")
     built.readings("late.csv", "m9,2024-05-01,4,")
     built.dbt("build")
@@ -90,7 +90,7 @@ def test_a_late_reading_rewrites_its_day_alone(built: Project) -> None:
 
 
 @pytest.mark.long
-def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(built: Project) -> None:
+def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(built: Meters) -> None:
     before = built.state()
     built.readings("day-2-again.csv", "m1,2024-05-02,1.25,again", "m2,2024-05-02,3,again")
     built.dbt("build")
@@ -102,7 +102,7 @@ def test_a_file_that_brings_nothing_new_stops_where_it_brings_nothing(built: Pro
 
 
 @pytest.mark.long
-def test_a_var_rebuilds_what_uses_it(built: Project) -> None:
+def test_a_var_rebuilds_what_uses_it(built: Meters) -> None:
     built.dbt("build", "--vars", "kwh_factor: 10")
     assert rebuilt(built) == {"serving.daily_consumption"}
     text = (built.path / "dbt_project.yml").read_text(encoding="utf-8")
@@ -115,14 +115,14 @@ def test_a_var_rebuilds_what_uses_it(built: Project) -> None:
 
 
 @pytest.mark.long
-def test_a_var_that_an_increment_uses_applies_to_everything(built: Project) -> None:
+def test_a_var_that_an_increment_uses_applies_to_everything(built: Meters) -> None:
     """The rows that are there were made with another value: an increment would leave a mixture."""
     built.dbt("build", "--vars", "kwh_factor: 1", "--full-refresh")
     assert [float(wh) for _, _, wh in built.rows("serving.daily_consumption")] == [3.75, 4.25]
 
 
 @pytest.mark.long
-def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
+def test_a_macro_rebuilds_what_calls_it(project: Meters) -> None:
     project.write("own_macros/half.sql", "{% macro half(c) %}{{ _divided(c, 2) }}{% endmacro %}\n")
     project.write("own_macros/_divided.sql", "{% macro _divided(c, n) %}{{ c }} / {{ n }}{% endmacro %}\n")
     project.write("own_macros/unused.sql", "{% macro unused() %}1{% endmacro %}\n")
@@ -139,7 +139,7 @@ def test_a_macro_rebuilds_what_calls_it(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -> None:
+def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Meters) -> None:
     project.write("models/curated/first.sql", "select site, kwh from {{ ref('sites') }}\n")
     project.write("models/serving/second.sql", "select sum(kwh) as kwh from {{ ref('first') }}\n")
     project.dbt("build")
@@ -155,7 +155,7 @@ def test_a_model_rebuilds_itself_and_what_reads_its_new_rows(project: Project) -
 
 
 @pytest.mark.long
-def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Project) -> None:
+def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Meters) -> None:
     project.write(
         "models/curated/some.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('sites') }}\n"
     )
@@ -169,14 +169,14 @@ def test_an_ephemeral_model_rebuilds_what_inlines_it(project: Project) -> None:
     assert rebuilt(project) == {"serving.more"}
 
 
-def test_a_seed_rebuilds_itself_and_its_readers(built: Project) -> None:
+def test_a_seed_rebuilds_itself_and_its_readers(built: Meters) -> None:
     built.write("seeds/reference/meters.csv", "meter,site\nm1,north\nm2,north\nm3,west\n")
     built.dbt("build")
     assert rebuilt(built) == {"reference.meters", "serving.sites"}
 
 
 @pytest.mark.long
-def test_configuration_rebuilds_its_model(built: Project) -> None:
+def test_configuration_rebuilds_its_model(built: Meters) -> None:
     sql = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
     built.write("models/serving/sites.sql", "{{ config(partitioned_by=['site']) }}\n" + sql)
     built.dbt("build")
@@ -188,7 +188,7 @@ def test_configuration_rebuilds_its_model(built: Project) -> None:
     assert built.changes()["serving.sites"] in ("same_content", "unchanged")
 
 
-def test_what_has_no_version_is_read_by_every_run(built: Project) -> None:
+def test_what_has_no_version_is_read_by_every_run(built: Meters) -> None:
     """Files and databases beside the catalog: nobody can say that they are as they were."""
     lines, other = built.path.parent / "lines.csv", built.path.parent / "other.duckdb"
     lines.write_text("n\n1\n", encoding="utf-8")
@@ -214,14 +214,14 @@ def test_what_has_no_version_is_read_by_every_run(built: Project) -> None:
         "serving.of_database",
     }
     assert changes["serving.of_file"] == changes["serving.of_database"] == "same_content"
-    assert built.runs()[-1]["tests"]["executed"] == 1
+    assert built.manifests()[-1]["tests"]["executed"] == 1
     lines.write_text("n\n2\n", encoding="utf-8")
     built.dbt("build")
     assert built.rows("serving.of_file") == [(2,)]
 
 
 @pytest.mark.long
-def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> None:
+def test_an_environment_variable_rebuilds_what_reads_it(project: Meters) -> None:
     project.write("models/serving/named.sql", "select '{{ env_var(\"METER_NAME\") }}' as name\n")
     project.settings["METER_NAME"] = "a"
     project.dbt("build")
@@ -232,7 +232,7 @@ def test_an_environment_variable_rebuilds_what_reads_it(project: Project) -> Non
 
 
 @pytest.mark.long
-def test_a_python_module_rebuilds_the_models_that_import_it(project: Project) -> None:
+def test_a_python_module_rebuilds_the_models_that_import_it(project: Meters) -> None:
     library = project.path / "lib" / "meterlib"
     library.mkdir(parents=True)
     modules = {

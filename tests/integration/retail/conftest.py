@@ -8,25 +8,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.conftest import ROOT, Project
+from tests.harness.commands import ROOT
+from tests.harness.projects import Project
 
 if TYPE_CHECKING:
     from tests.harness.commands import Commands
 
 
+class Retail(Project):
+    """The bundled project, read where it is, with a landing area and a home of its own."""
+
+    @property
+    def path(self) -> Path:
+        return ROOT
+
+    def land(self, name: str, content: bytes) -> None:
+        self.put(f"online_retail/{name}", content)
+
+    def another(self, name: str) -> Retail:
+        """The same with nothing landed and nothing built."""
+        folder = self.folder / name
+        shutil.copytree(self.target, folder / "target")
+        (folder / "temporary").mkdir()
+        return Retail(self.commands, folder)
+
+
 @pytest.fixture(scope="session")
-def retail_target(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifacts of the bundled project, parsed once."""
-    folder = tmp_path_factory.mktemp("retail")
-    Project(commands, ROOT, folder / "home", folder / "landing", folder / "target").dbt("parse")
-    return folder / "target"
+def parsed_retail(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Retail:
+    found = Retail(commands, tmp_path_factory.mktemp("retail"))
+    found.temporary.mkdir()
+    found.dbt("parse")
+    return found
 
 
 @pytest.fixture
-def retail(commands: Commands, retail_target: Path, tmp_path: Path) -> Project:
-    """The bundled project, read where it is, with an empty landing area and a home of its own."""
-    shutil.copytree(retail_target, tmp_path / "target")
-    return Project(commands, ROOT, tmp_path / "home", tmp_path / "landing", tmp_path / "target")
+def retail(parsed_retail: Retail, request: pytest.FixtureRequest) -> Retail:
+    """The project with an empty landing area."""
+    return parsed_retail.another(request.node.name)
 
 
 @pytest.fixture(scope="session")

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.integration.retail.conftest import Retail
 
 
-def test_lines_of_the_bundled_sample_are_where_lineage_says(retail: Project) -> None:
+def test_lines_of_the_bundled_sample_are_where_lineage_says(retail: Retail) -> None:
     bundled = Path(__file__).parents[3] / "seeds" / "landing" / "online_retail"
     check_lines(retail, sorted(bundled.glob("*.csv")))
 
 
 @pytest.mark.long
-def test_lines_of_real_files_are_where_lineage_says(retail: Project, real_files: list[Path]) -> None:
+def test_lines_of_real_files_are_where_lineage_says(retail: Retail, real_files: list[Path]) -> None:
     check_lines(retail, real_files)
 
 
-def check_lines(retail: Project, files: list[Path]) -> None:
+def check_lines(retail: Retail, files: list[Path]) -> None:
     """Python's csv module says which line each record ends on."""
     for path in files:
-        retail.land(path.name, path.read_bytes(), "online_retail")
+        retail.land(path.name, path.read_bytes())
     retail.dbt("run", "-s", "online_retail")
     expected = []
     for path in files:

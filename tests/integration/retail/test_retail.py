@@ -6,7 +6,7 @@ import csv
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isclose
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Project
+    from tests.integration.retail.conftest import Retail
 
 SAMPLE = Path(__file__).parents[3] / "seeds" / "landing" / "online_retail"
 LONDON = ZoneInfo("Europe/London")
@@ -107,7 +107,7 @@ def totals_of(files: Sequence[Path]) -> Totals:
     )
 
 
-def totals_in(retail: Project) -> Totals:
+def totals_in(retail: Retail) -> Totals:
     """The same from the published tables, read by pyiceberg."""
     lines = retail.rows("curated.invoice_lines", "line_type", "quantity", "unit_price")
     amounts = {
@@ -132,9 +132,9 @@ def totals_in(retail: Project) -> Totals:
     )
 
 
-def land(retail: Project, files: Sequence[Path], prefix: str = "") -> None:
+def land(retail: Retail, files: Sequence[Path], prefix: str = "") -> None:
     for path in files:
-        retail.land(f"{prefix}{path.name}", path.read_bytes(), "online_retail")
+        retail.land(f"{prefix}{path.name}", path.read_bytes())
 
 
 def equal(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> bool:
@@ -149,7 +149,7 @@ def equal(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> bool:
     )
 
 
-def land_in_batches(retail: Project, files: Sequence[Path], batches: int, chance: random.Random) -> None:
+def land_in_batches(retail: Retail, files: Sequence[Path], batches: int, chance: random.Random) -> None:
     """Files in any order, some again under another name with a later batch."""
     shuffled = list(files)
     chance.shuffle(shuffled)
@@ -161,36 +161,31 @@ def land_in_batches(retail: Project, files: Sequence[Path], batches: int, chance
         retail.dbt(*BUILD)
 
 
-def differing(left: Project, right: Project) -> list[str]:
-    assert set(left.locations()) == set(right.locations())
-    return [name for name in left.locations() if not equal(left.content(name), right.content(name))]
-
-
-def other_home(retail: Project, name: str) -> Project:
-    folder = retail.home.parent / name
-    return replace(retail, home=folder / "home", landing=folder / "landing")
+def differing(left: Retail, right: Retail) -> list[str]:
+    assert set(left.published()) == set(right.published())
+    return [name for name in left.published() if not equal(left.content(name), right.content(name))]
 
 
 @pytest.mark.long
-def test_the_sample_in_any_order_and_batches_gives_the_same_tables(retail: Project) -> None:
+def test_the_sample_in_any_order_and_batches_gives_the_same_tables(retail: Retail) -> None:
     files = sorted(SAMPLE.glob("*.csv"))
     land(retail, files)
     retail.dbt(*BUILD)
     assert totals_in(retail) == totals_of(files)
-    batched = other_home(retail, "batched")
+    batched = retail.another("batched")
     land_in_batches(batched, files, 4, random.Random(7))
     assert differing(retail, batched) == []
     assert "nothing changed" in batched.dbt(*BUILD)
 
 
 @pytest.mark.long
-def test_the_bundled_project_passes_its_own_tests(retail: Project) -> None:
+def test_the_bundled_project_passes_its_own_tests(retail: Retail) -> None:
     retail.settings["SLIPWAY_LANDING"] = str(SAMPLE.parent)
     retail.dbt("build")
     assert (
         {"success", "pass"} <= set(retail.results().values()) <= {"success", "pass", "no-op"}
     )  # the last of exposures
-    run = retail.runs()[-1]
+    run = retail.manifests()[-1]
     assert (run["tests"]["failed"], run["tests"]["not_run"]) == (0, 0)
     conservation = run["conservation"][0]
     totals = totals_of(sorted(SAMPLE.glob("*.csv")))
@@ -200,20 +195,20 @@ def test_the_bundled_project_passes_its_own_tests(retail: Project) -> None:
 
 @pytest.mark.long
 def test_part_of_the_real_files_in_any_order_gives_the_same_tables(
-    retail: Project, real_files: list[Path]
+    retail: Retail, real_files: list[Path]
 ) -> None:
     files = real_files[:40]
     land(retail, files)
     retail.dbt(*BUILD)
     assert totals_in(retail) == totals_of(files)
     for seed in (1, 2):
-        batched = other_home(retail, f"batched-{seed}")
+        batched = retail.another(f"batched-{seed}")
         land_in_batches(batched, files, 5, random.Random(seed))
         assert differing(retail, batched) == [], seed
 
 
 @pytest.mark.long
-def test_totals_of_all_real_files(retail: Project, real_files: list[Path]) -> None:
+def test_totals_of_all_real_files(retail: Retail, real_files: list[Path]) -> None:
     land(retail, real_files)
     retail.dbt("build")
     expected = totals_of(real_files)
@@ -233,7 +228,7 @@ def test_totals_of_all_real_files(retail: Project, real_files: list[Path]) -> No
 
 
 @pytest.mark.long
-def test_one_more_real_day_writes_what_that_day_needs(retail: Project, real_files: list[Path]) -> None:
+def test_one_more_real_day_writes_what_that_day_needs(retail: Retail, real_files: list[Path]) -> None:
     land(retail, real_files[:60])
     retail.dbt(*BUILD)
     names = ("raw.online_retail", "curated.invoice_lines", "serving.daily_revenue")
@@ -243,6 +238,6 @@ def test_one_more_real_day_writes_what_that_day_needs(retail: Project, real_file
     for name in names:
         assert before[name] < retail.files(name), name
         assert len(retail.files(name) - before[name]) == 1, name
-    nodes = {node["table"]: node for node in retail.runs()[-1]["nodes"]}
+    nodes = {node["table"]: node for node in retail.manifests()[-1]["nodes"]}
     added = nodes["curated.invoice_lines"]["rows_added"]
     assert added < 0.1 * nodes["curated.invoice_lines"]["rows_after"]

@@ -166,7 +166,7 @@ def test_slim_ci_reads_the_bucket_and_leaves_it_alone(recorded: Recorded, tmp_pa
         "{{ config(compare_expected=[{'reason': 'new'}]) }} select city from {{ ref('depots') }}",
     )
     done = workshop.slipway("ci", "--output-dir", str(tmp_path))
-    (workshop.project / "models/serving/cities.sql").unlink()
+    (workshop.path / "models/serving/cities.sql").unlink()
     assert done.code == 0, done
     assert "serving.cities" in done.out
     assert recorded.lake.sizes() == before
@@ -259,12 +259,9 @@ def test_doctor_compares_this_clock_with_the_one_of_the_store(
     workshop = recorded.lake.workshop
     for name, value in workshop.env().items():
         monkeypatch.setenv(name, value)
-    environment, now = Profile(workshop.project).environment("staging"), datetime.now(UTC)
+    environment, now = Profile(workshop.path).environment("staging"), datetime.now(UTC)
     slow, right, fast = (
-        [
-            item.what
-            for item in clock(Examination(environment, workshop.project, now + timedelta(hours=hours)))
-        ]
+        [item.what for item in clock(Examination(environment, workshop.path, now + timedelta(hours=hours)))]
         for hours in (-2, 0, 2)
     )
     assert ([what[:23] for what in fast], right) == (["the store's clock says "], [])
