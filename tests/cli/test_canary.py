@@ -12,13 +12,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from slipway.canary.two_versions import _not_rebuilt
-from slipway.records.run_manifest import Node
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -259,26 +255,3 @@ def test_interrupted(published: Workshop, to: str) -> None:
     assert (running.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "slipway: Interrupted. Nothing was published."
     assert no_trace(published)
-
-
-@pytest.mark.parametrize(
-    ("definition", "told"), [("a", {}), ("b", {"not rebuilt": "raw.x: pinned, although its code differs"})]
-)
-def test_an_input_is_said_to_differ_by_its_code_alone(definition: str, told: dict[str, str]) -> None:
-    """Snapshot ids of what it was made from are those of the two scratch environments, and never the same."""
-    base, head = (
-        SimpleNamespace(
-            nodes=[
-                Node(
-                    unique_id="model.x",
-                    table="raw.x",
-                    status="success",
-                    change="pinned",
-                    node_key=key,
-                    definition_key=code,
-                )
-            ]
-        )
-        for key, code in (("1", "a"), ("2", definition))
-    )
-    assert _not_rebuilt(base, head) == told  # type: ignore[arg-type]

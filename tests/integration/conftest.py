@@ -12,9 +12,9 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.harness.commands import Commands
+from tests.harness.environments import KEYS
 from tests.harness.projects import Meters, copy_of, keep, parsed, put_back
-from tests.integration.environments import KEYS
-from tests.integration.servers import Postgres, aws, missing
+from tests.harness.servers import Postgres, aws, missing
 
 from slipway.engines.duckdb.engine import load_extensions, prepare
 

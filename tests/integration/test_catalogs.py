@@ -16,8 +16,8 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.types import LongType
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from tests.integration.environments import CODE, Place, place
-from tests.integration.rest_catalog import serving
+from tests.harness.environments import CODE, Place, place
+from tests.harness.rest_catalog import serving
 
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write

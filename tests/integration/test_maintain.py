@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from pyiceberg.table import StaticTable, Table
-from tests.integration.environments import CODE, Place, place
-from tests.integration.rest_catalog import serving
+from tests.harness.environments import CODE, Place, place
+from tests.harness.rest_catalog import serving
 
 from slipway.doctor import table_checks as health_of_tables
 from slipway.doctor.examination import Examination

@@ -15,7 +15,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
 from tests.harness.projects import TABLES
-from tests.integration.servers import PASSWORD, Postgres
+from tests.harness.servers import PASSWORD, Postgres
 from tests.snippets import duckdb_rows, pyiceberg_rows
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from tests.integration.environments import Place, place
-from tests.integration.proxy import Proxy, running
+from tests.harness.environments import Place, place
+from tests.harness.proxy import Proxy, running
 
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write

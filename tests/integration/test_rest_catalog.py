@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.integration.environments import Place, place
-from tests.integration.rest_catalog import Handler, RestServer, serving
+from tests.harness.environments import Place, place
+from tests.harness.rest_catalog import Handler, RestServer, serving
 from tests.integration.test_catalogs import ONE, TWO, killed_at
 
 from slipway.errors import ConfigError, UnavailableError

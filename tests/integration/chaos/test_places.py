@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.servers import missing
+from tests.harness.servers import missing
 
 if TYPE_CHECKING:
     from pathlib import Path

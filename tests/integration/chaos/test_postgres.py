@@ -17,7 +17,7 @@ from tests.integration.chaos.trials import Trials
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
-    from tests.integration.servers import Postgres
+    from tests.harness.servers import Postgres
 
 pytestmark = pytest.mark.server
 SEEDS = range(int(os.environ.get("SLIPWAY_CHAOS_SEEDS", "2")))

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tests.integration.environments import KEYS
-from tests.integration.servers import missing
+from tests.harness.environments import KEYS
+from tests.harness.servers import missing
 
 HERE = Path(__file__).parent
 _CLASS_PATH = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"

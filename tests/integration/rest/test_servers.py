@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.environments import Place, place
+from tests.harness.environments import Place, place
 from tests.integration.rest.programs import Served
 from tests.integration.test_catalogs import (
     ONE,

@@ -13,9 +13,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.harness.projects import published
+from tests.harness.proxy import Proxy, running
 from tests.integration.chaos import oracle
 from tests.integration.chaos.trials import Trials
-from tests.integration.proxy import Proxy, running
 
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable

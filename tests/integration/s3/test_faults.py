@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from tests.integration.proxy import Proxy
+from tests.harness.proxy import Proxy
 from tests.integration.s3.conftest import access
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.proxy import running
+from tests.harness.proxy import running
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake

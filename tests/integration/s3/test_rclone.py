@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
+from tests.harness.servers import missing
 from tests.integration.s3.conftest import KEY, SECRET
 from tests.integration.s3.test_s3 import (
     Recorded,
@@ -28,7 +29,6 @@ from tests.integration.s3.test_s3 import (
     test_the_run_manifest_is_right_about_the_objects,
     test_what_landed_is_ingested_once,
 )
-from tests.integration.servers import missing
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests.integration.proxy import Proxy
+from tests.harness.proxy import Proxy
 from tests.integration.s3.conftest import access
 from tests.integration.s3.test_faults import check_signatures
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.proxy import Mishap, Proxy, running
 from tests.integration.chaos import oracle
-from tests.integration.proxy import Mishap, Proxy, running
 
 if TYPE_CHECKING:
     from tests.harness.commands import Output

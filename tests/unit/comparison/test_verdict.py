@@ -169,6 +169,13 @@ def test_rows_that_could_not_be_compared_need_the_whole_table_declared() -> None
     assert judge(facts, [ExpectedChange(reason="renamed")]).verdict is Verdict.EXPLAINED
 
 
+@pytest.mark.parametrize(("facts", "kind"), [(ADDED, "added"), (REMOVED, "removed")])
+def test_rows_that_are_declared_to_come_are_not_declared_to_go(facts: TableComparison, kind: str) -> None:
+    for declared in ("added", "removed"):
+        judged = judge(facts, [ExpectedChange(reason="new rule", rows=(declared,))])
+        assert judged.verdict is (Verdict.EXPLAINED if declared == kind else Verdict.DIFFERENT)
+
+
 def test_without_a_key_columns_are_statistics_and_rows_decide() -> None:
     whole_rows = Coverage(method=Method.MULTISET, columns=("price",))
     same = table(coverage=whole_rows, columns=(column("price", matching=10),))

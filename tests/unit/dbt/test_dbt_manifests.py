@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.harness.records import environment
 
-from slipway.environments.environment import Environment, Mode
 from slipway.errors import DamagedError
 from slipway.records.record_files import REPAIRED, read_dbt_manifest
 from slipway.records.store import Records
@@ -18,7 +18,7 @@ RUNS = ("20240501T000000Z-00000001", "20240501T000000Z-00000002")
 
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
-    return Records(Environment("dev", Mode.EXPLORATORY, f"file://{tmp_path}", {}, "", tmp_path))
+    return Records(environment(tmp_path, warehouse=f"file://{tmp_path}"))
 
 
 def manifest(invocation: str, **nodes: object) -> dict[str, Any]:

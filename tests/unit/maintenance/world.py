@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from tests.harness.records import release, released
+
 from slipway.maintenance.protection import kept
 from slipway.maintenance.retention import (
     Candidate,
@@ -17,8 +19,8 @@ from slipway.maintenance.retention import (
     TableHistory,
 )
 from slipway.maintenance.steps import Compact, Expire, Folder, Found, Layout, Plan, plan
-from slipway.records.release_records import Release, ReleasedTable
-from slipway.records.run_manifest import Code, Outcome
+from slipway.records.release_records import Release
+from slipway.records.run_manifest import Outcome
 from slipway.releases.cut import TableVersion
 
 TABLES = ("raw.a", "serving.b")
@@ -142,9 +144,9 @@ class World:
 
     def history(self) -> History:
         shown: dict[str, datetime] = {}
-        for release in self.releases:
-            for state in release.tables.values():
-                shown.setdefault(state.metadata_location, release.published_at)
+        for publication in self.releases:
+            for state in publication.tables.values():
+                shown.setdefault(state.metadata_location, publication.published_at)
         tables = {}
         for name, location in self.current.items():
             one = self.metadata[location]
@@ -207,26 +209,18 @@ class World:
     ) -> None:
         self.current |= moves
         self.releases.append(
-            Release(
-                number=number,
-                run_id=run_id,
-                target="dev",
-                published_at=self.now,
-                code=Code(commit=None, dirty=True),
-                guarantee="",
-                rolls_back=returns_to is not None,
-                returns_to=returns_to,
-                tables={
-                    name: ReleasedTable(
-                        snapshot_id=self.metadata[location].snapshot_id,
-                        schema_id=0,
-                        metadata_location=location,
-                        rows=None,
-                        changed=name in moves,
-                        run_id=run_id,
+            release(
+                number,
+                {
+                    name: released(
+                        self.metadata[location].snapshot_id, location, changed=name in moves, run_id=run_id
                     )
                     for name, location in self.current.items()
                 },
+                run_id=run_id,
+                published_at=self.now,
+                rolls_back=returns_to is not None,
+                returns_to=returns_to,
             )
         )
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.harness.records import environment
 
-from slipway.environments.environment import Environment, Mode
 from slipway.errors import DamagedError, NotFoundError
 from slipway.maintenance.retention import Damage, History, TableHistory
 from slipway.maintenance.run_records import apply_forget, find_forgettable
@@ -29,7 +29,7 @@ HISTORY = History(
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
     """Five old runs: two that nothing needs, one that was killed, one that made a snapshot, and the newest."""
-    found = Records(Environment("dev", Mode.EXPLORATORY, f"file://{tmp_path}", {}, "", tmp_path))
+    found = Records(environment(tmp_path, warehouse=f"file://{tmp_path}"))
     for number, run_id in enumerate((OLD, OTHER, KILLED, MADE, NEWEST)):
         nodes = {"m": {"text": "old" if number < 2 else "new"}}
         dbts = {"metadata": {"invocation_id": run_id}, "nodes": nodes, "exposures": {}}

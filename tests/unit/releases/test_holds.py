@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.harness.records import environment
 
-from slipway.environments.environment import Environment, Mode
 from slipway.errors import DamagedError, ForeignError, SlipwayError
 from slipway.records.release_records import Hold, Lift
 from slipway.records.store import Records
@@ -23,7 +23,7 @@ def hold(release: int, target: str = "dev") -> Hold:
 
 @pytest.fixture
 def holds(tmp_path: Path) -> Holds:
-    return Holds(Records(Environment("dev", Mode.EXPLORATORY, f"file://{tmp_path}", {}, "", tmp_path)))
+    return Holds(Records(environment(tmp_path)))
 
 
 def test_an_environment_without_a_hold_refuses_nothing_but_to_lift_one(holds: Holds) -> None:

@@ -72,6 +72,30 @@ def test_messages_name_who_and_since_when() -> None:
     )
 
 
+def test_runs_without_a_common_table_do_not_wait_for_each_other() -> None:
+    first, second = lease("1", 1, ["a"]), lease("2", 2, ["b"])
+    assert not first.comes_before(second)
+    assert first.comes_before(lease("2", 2, ["a"]))
+    assert first.comes_before(lease("2", 1, None))  # of equal numbers the lower run id
+    assert not lease("2", 1, None).comes_before(first)
+
+
+@pytest.mark.parametrize(
+    ("tables", "asked", "expected"),
+    [
+        (None, ["a"], True),
+        (None, [], False),
+        (["a"], ["a", "b"], True),
+        (["a"], ["b"], False),
+        (["a"], [], False),
+    ],
+)
+def test_a_lease_concerns_who_may_publish_one_of_its_tables(
+    tables: list[str] | None, asked: list[str], expected: bool
+) -> None:
+    assert lease("1", 1, tables).concerns(asked) is expected
+
+
 @dataclass
 class Place:
     """A store with plain writes and listings, and who is at work."""

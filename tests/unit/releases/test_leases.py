@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.records import environment
 
 from slipway import processes
-from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConflictError
 from slipway.records.store import Records
 from slipway.releases import leases as module
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
-    return Records(Environment("dev", Mode.EXPLORATORY, f"file://{tmp_path}/w", {}, "", tmp_path))
+    return Records(environment(tmp_path))
 
 
 def take(records: Records, run_id: str, *tables: str, wait: float = 0, **more: Any) -> HeldLease:  # noqa: ANN401

@@ -1,41 +1,25 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.harness import records
+from tests.harness.records import released
 
 from slipway.errors import ConflictError, NotFoundError, UsageError
 from slipway.records.release_records import Release, ReleasedTable
-from slipway.records.run_manifest import Code
 from slipway.releases.rollback_rules import Exposure, affected, goal_of, plan
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def table(snapshot: int, schema_id: int = 0) -> ReleasedTable:
-    return ReleasedTable(
-        snapshot_id=str(snapshot),
-        schema_id=schema_id,
-        metadata_location=f"{snapshot}-{schema_id}.metadata.json",
-        rows=snapshot,
-        changed=True,
-        run_id="r",
+    return released(
+        str(snapshot), f"{snapshot}-{schema_id}.metadata.json", schema_id=schema_id, rows=snapshot
     )
 
 
 def release(number: int, returns_to: int | None = None, **tables: int) -> Release:
-    return Release(
-        number=number,
-        run_id=f"run-{number}",
-        target="dev",
-        published_at=NOON + timedelta(minutes=number),
-        code=Code(commit=None, dirty=True),
-        guarantee="",
-        tables={f"layer.{name}": table(snapshot) for name, snapshot in tables.items()},
-        returns_to=returns_to,
-    )
+    found = {f"layer.{name}": table(snapshot) for name, snapshot in tables.items()}
+    return records.release(number, found, returns_to=returns_to)
 
 
 def goals(*releases: Release) -> int:
@@ -69,6 +53,9 @@ def test_what_shows_the_same_is_passed_over() -> None:
     """As after a run with --force, of which every table has the content that it had."""
     assert goals(release(1, a=1), release(2, a=2), release(3, a=2), release(4, a=2)) == 1
     assert goals(release(1, a=1), release(2, a=1), release(3, a=2)) == 2
+    narrow, wide = release(1), release(2)
+    narrow.tables["layer.a"], wide.tables["layer.a"] = table(1), table(1, schema_id=1)
+    assert goal_of([narrow, wide], None) == narrow
     with pytest.raises(NotFoundError, match="no release before 2 shows other content"):
         goal_of([release(1, a=1), release(2, a=1)], None)
 
@@ -116,6 +103,8 @@ def test_a_renamed_table_has_one_name_at_a_time(only: list[str]) -> None:
     releases = [at("old", "old"), at("new", "old")]
     new, old = plan(releases, releases[1].tables, releases[0], only)
     assert (new.table, new.retires, old.table, old.before) == ("layer.new", True, "layer.old", None)
+    # what the new name was last is where the old one comes back from
+    assert old.sources[0] == releases[1].tables["layer.new"].metadata_location
     new, old = plan(releases, releases[0].tables, releases[1], only)
     assert (new.table, new.before, old.table, old.retires) == ("layer.new", None, "layer.old", True)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.harness import records
 
 from slipway.comparison.results import (
     ColumnComparison,
@@ -17,14 +18,7 @@ from slipway.replay.replay_verdict import ReplayReport, ReplayVerdict, judge_rep
 
 
 def node(digest: str | None) -> Node:
-    return Node(
-        unique_id="model.p.t",
-        table="serving.t",
-        status="success",
-        change="built",
-        rows_after=2,
-        digest=digest,
-    )
+    return records.node("serving.t", rows_after=2, digest=digest)
 
 
 def comparison(verdict: Verdict, **facts: object) -> TableComparison:

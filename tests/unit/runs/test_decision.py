@@ -6,28 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.harness.records import environment
 
 from slipway.environments.environment import Environment, Mode
 from slipway.records.run_manifest import Outcome
 from slipway.runs.decision import RunFacts, decide
 
 
-def environment(mode: Mode, *, local: bool) -> Environment:
-    return Environment(
-        name="here",
-        mode=mode,
-        warehouse="file:///w",
-        catalog_properties={},
-        landing="/l",
-        home=Path("/h"),
-        publishes_from_dbt=local,
-    )
+def here(mode: Mode, *, local: bool) -> Environment:
+    return environment(Path("/w"), mode, "here", publishes_from_dbt=local)
 
 
-DEV = environment(Mode.EXPLORATORY, local=True)
-CI = environment(Mode.SCHEDULED, local=True)
-STAGING = environment(Mode.SCHEDULED, local=False)
-PROD = environment(Mode.PRODUCTION, local=False)
+DEV = here(Mode.EXPLORATORY, local=True)
+CI = here(Mode.SCHEDULED, local=True)
+STAGING = here(Mode.SCHEDULED, local=False)
+PROD = here(Mode.PRODUCTION, local=False)
 GOOD = RunFacts(run_id="r1", environment=DEV, managed=True, nodes=3, staged=2)
 
 
@@ -38,7 +31,8 @@ def test_a_run_that_passed_is_published() -> None:
 @pytest.mark.parametrize(
     ("change", "outcome", "reason"),
     [
-        ({"interrupted": True}, Outcome.FAILED, "interrupted"),
+        ({"interrupted": True, "staged": 0}, Outcome.FAILED, "interrupted"),
+        ({"replaced": "day-1.csv was replaced"}, Outcome.FAILED, "day-1.csv was replaced"),
         ({"empty_slice": "the slice holds no row"}, Outcome.FAILED, "the slice holds no row"),
         ({"failed": ["a", "b"]}, Outcome.FAILED, "2 of 3 nodes failed: a, b"),
         ({"failed": list("abcd"), "nodes": 9}, Outcome.FAILED, "4 of 9 nodes failed: a, b, c …"),
@@ -47,6 +41,7 @@ def test_a_run_that_passed_is_published() -> None:
         ({"broken": ["raw.x"]}, Outcome.FAILED, "more rows came out of raw.x than landed there"),
         ({"staged": 0}, Outcome.UNCHANGED, "every selected node is as it was"),
         ({"partial": True}, Outcome.DISCARDED, "--empty or --sample"),
+        ({"partial": True, "staged": 0}, Outcome.UNCHANGED, "every selected node is as it was"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
@@ -85,6 +80,24 @@ def test_gates_block_outside_exploration(fact: dict[str, object]) -> None:
     assert decide(replace(facts, environment=STAGING))[0] is Outcome.FAILED
     assert decide(replace(facts, environment=PROD))[0] is Outcome.FAILED
     assert decide(replace(facts, environment=PROD, scratch=True))[0] is Outcome.PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("where", "managed", "outcome"),
+    [
+        (DEV, True, Outcome.PUBLISHED),
+        (STAGING, True, Outcome.PUBLISHED),
+        (PROD, True, Outcome.FAILED),
+        (PROD, False, Outcome.STAGED),  # slipway publish refuses it
+    ],
+)
+def test_code_of_no_commit_blocks_in_production(where: Environment, managed: bool, outcome: Outcome) -> None:
+    facts = replace(GOOD, environment=where, managed=managed, unknown_code="models/a.sql was changed")
+    decided, why = decide(facts)
+    assert decided is outcome
+    assert (outcome is Outcome.FAILED) == (
+        why == "no commit holds the code that was read: models/a.sql was changed"
+    )
 
 
 def test_a_scratch_environment_takes_what_passed() -> None:

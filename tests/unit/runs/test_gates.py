@@ -6,23 +6,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.harness import records
+from tests.harness.records import NOW, node
 
 from slipway.environments.environment import Mode
 from slipway.records.run_manifest import (
+    AHEAD,
     Code,
     Conservation,
     Freshness,
-    Node,
     Outcome,
     Outstanding,
     RunManifest,
+    Status,
     TestResult,
     Tests,
-    Versions,
 )
 from slipway.runs.decision import closed_gate
 
-NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
 LANDED = NOW - timedelta(hours=30)
 
 
@@ -72,25 +73,10 @@ def conserved(
 
 
 def manifest(**changes: Any) -> RunManifest:  # noqa: ANN401
-    nothing = dict.fromkeys(Versions.model_fields, "")
     given: dict[str, Any] = {
-        "run_id": "r",
-        "invocation_id": "i",
         "target": "prod",
         "mode": "production",
-        "scratch": None,
-        "who": "ada",
-        "host": "h",
-        "started_at": NOW,
-        "finished_at": NOW,
-        "command": [],
-        "vars": {},
-        "as_of": None,
-        "code": Code(commit="c0ffee", dirty=False),
-        "versions": Versions(**nothing),
-        "inputs": [],
-        "landed_files": [],
-        "nodes": [Node(unique_id="m", table="raw.parcels", status="success", change="built")],
+        "nodes": [node("raw.parcels")],
         "tests": counted(result("pass"), result("warn"), result("pass", carried=True)),
         "freshness": fresh(None),
         "conservation": conserved(),
@@ -98,7 +84,7 @@ def manifest(**changes: Any) -> RunManifest:  # noqa: ANN401
         "outcome": Outcome.STAGED,
         "reason": "prod publishes on approval",
     }
-    return RunManifest(**(given | changes))
+    return records.manifest(**(given | changes))
 
 
 def test_what_passed_may_be_published() -> None:
@@ -106,20 +92,32 @@ def test_what_passed_may_be_published() -> None:
         assert closed_gate(manifest(), mode, NOW) == ""
     assert closed_gate(manifest(freshness=fresh(31)), Mode.PRODUCTION, NOW) == ""
     assert closed_gate(manifest(conservation=[], freshness=[]), Mode.PRODUCTION, NOW) == ""
+    ahead = Freshness(source="landing.x", last_landed_at=NOW + AHEAD, age_seconds=1, error_after_seconds=3600)
+    assert closed_gate(manifest(freshness=[ahead]), Mode.PRODUCTION, NOW) == ""
     allowed = [Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file")]
     assert closed_gate(manifest(outstanding=allowed), Mode.PRODUCTION, NOW) == ""
 
 
 ALWAYS = {
-    "outcome": ({"outcome": Outcome.FAILED, "reason": "1 of 2 nodes failed"}, "failed: 1 of 2 nodes failed"),
-    "node": (
-        {"nodes": [Node(unique_id="m", table="raw.parcels", status="error", change="built")]},
-        "raw.parcels was not built",
-    ),
+    **{
+        outcome: ({"outcome": outcome, "reason": "it ended so"}, f"{outcome}: it ended so")
+        for outcome in Outcome
+        if outcome is not Outcome.STAGED
+    },
+    **{
+        f"node {status}": (
+            {"nodes": [node("raw.parcels", status=status)]},
+            "raw.parcels was not built",
+        )
+        for status in (Status.ERROR, Status.SKIPPED, Status.PARTIAL_SUCCESS, Status.OPEN)
+    },
     "failed": ({"tests": counted(result("fail", "weights"))}, "weights failed"),
     "unknown status": ({"tests": counted(result("", "weights"))}, "weights failed"),
     "fewer results": ({"tests": counted(result("pass"), expected=2, executed=2)}, "do not add up"),
     "wrong count": ({"tests": counted(result("not run"), executed=1, not_run=0)}, "do not add up"),
+    "executed was not": ({"tests": counted(result("pass"), executed=0)}, "do not add up"),
+    "carried was not": ({"tests": counted(result("pass"), carried=1)}, "do not add up"),
+    "failed and passed": ({"tests": counted(result("pass"), failed=1)}, "do not add up"),
     "rows appeared": (
         {"conservation": conserved(5, 5, 1, -1)},
         "more rows came out of raw.parcels than landed",
@@ -189,10 +187,7 @@ def test_production_wants_a_commit(code: Code) -> None:
 
 
 def test_rows_of_other_code_are_not_published_after_all() -> None:
-    node = Node(
-        unique_id="model.p.a", table="serving.a", status="success", change="built", stale="rebuild it"
-    )
-    staged = manifest(nodes=[node])
+    staged = manifest(nodes=[node("serving.a", stale="rebuild it")])
     assert closed_gate(staged, Mode.PRODUCTION, NOW) == "serving.a is stale: rebuild it"
     assert closed_gate(staged, Mode.SCHEDULED, NOW) == "serving.a is stale: rebuild it"
     assert closed_gate(staged, Mode.EXPLORATORY, NOW) == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from tests.integration.environments import place
+from tests.harness.environments import place
 
 import slipway
 from slipway.dbt.keys import node_key

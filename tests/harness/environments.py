@@ -34,7 +34,7 @@ _number = itertools.count(1)
 
 @dataclass
 class Place:
-    """An environment with tables of one number each; ``prefix`` keeps its namespaces apart from those of other tests."""
+    """An environment with tables of one number each; ``prefix`` begins its namespaces, to keep them apart from those of other tests."""
 
     environment: Environment
     prefix: str
@@ -53,7 +53,7 @@ class Place:
         return str(self.id(table))
 
     def id(self, table: str) -> TableName:
-        return TableName.parse(f"{self.prefix}_{table}")
+        return TableName.parse(f"{self.prefix}{table}")
 
     def stage(self, **numbers: int) -> Callable[[], ReleaseRecord]:
         """Stage tables ``namespace_name=number``; the result publishes them."""
@@ -99,7 +99,7 @@ class Place:
         for (namespace,) in catalog.list_namespaces():
             for name in catalog.list_tables(namespace) if namespace.startswith(self.prefix) else ():
                 rows = catalog.load_table(name).scan().to_arrow().column("n").to_pylist()
-                found["_".join(name).removeprefix(f"{self.prefix}_")] = rows[0]
+                found["_".join(name).removeprefix(self.prefix)] = rows[0]
         return found
 
     def visible(self) -> dict[str, int]:
@@ -107,7 +107,7 @@ class Place:
         self.restart()
         cut = visible_tables(self.tables, self.records).locations
         return {
-            "_".join(identifier).removeprefix(f"{self.prefix}_"): self.tables.load(identifier, location)
+            "_".join(identifier).removeprefix(self.prefix): self.tables.load(identifier, location)
             .scan()
             .to_arrow()
             .column("n")
@@ -128,14 +128,14 @@ class Place:
 
 def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **properties: str) -> Place:
     """An environment with a warehouse of its own below a root; catalogs but those of servers are told where it is."""
-    prefix = f"p{next(_number)}"
-    warehouse = f"{root}/{prefix}"
-    told = {} if properties["type"] == "rest" else {"warehouse": warehouse}
+    prefix = f"p{next(_number)}_"
+    warehouse = f"{root}/{prefix.removesuffix('_')}"
+    location = {} if properties["type"] == "rest" else {"warehouse": warehouse}
     environment = Environment(
         name="staging",
         mode=Mode.SCHEDULED,
         warehouse=warehouse,
-        catalog_properties={**told, **properties},
+        catalog_properties={**location, **properties},
         landing="",
         home=Path(tempfile.gettempdir()),
     )

@@ -1,0 +1,161 @@
+"""When a change passes, what the comment of a pull request says, and which code the published tables are of."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.harness.records import COMMIT, manifest, node, release
+
+from slipway.ci.slim_ci import CiResult, _released_code, to_markdown
+from slipway.comparison.report import ComparisonReport, make_report
+from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison
+from slipway.comparison.verdict import judge
+from slipway.errors import NotFoundError
+from slipway.records.release_records import Release
+from slipway.records.run_manifest import Outcome, TestResult, Tests
+
+AGAINST = release(3, code=COMMIT)
+ONE_TEST = Tests(expected=1, executed=1, carried=0, not_run=0, failed=0, warned=0)
+PINNED = node("raw.a", "pinned")
+
+
+def compared(added: int) -> ComparisonReport:
+    table = TableComparison(
+        name="serving.a",
+        coverage=Coverage(method=Method.KEY, key=("id",), columns=("id",)),
+        base=Side(rows=10),
+        head=Side(rows=10 + added),
+        rows=RowCounts(identical=10, added=added),
+    )
+    return make_report([judge(table)], title="t", base="release 3", head="this change")
+
+
+@pytest.mark.parametrize(
+    ("run", "report", "passed", "title"),
+    [
+        (None, None, True, "nothing to build"),
+        (None, compared(1), False, "failed, 1 table differs, 0 declared"),
+        (manifest(node("serving.a")), compared(0), True, "passed"),
+        (manifest(node("serving.a")), compared(1), False, "failed, 1 table differs, 0 declared"),
+        (manifest(outcome=Outcome.UNCHANGED, tests=ONE_TEST), None, True, "passed"),
+        (
+            manifest(node("serving.a"), outcome=Outcome.FAILED, reason="1 of 2 nodes failed: a"),
+            None,
+            False,
+            "failed, 1 of 2 nodes failed: a",
+        ),
+        (
+            manifest(PINNED),
+            None,
+            False,
+            "failed, nothing was compared: raw.a is an input, which is taken as published; add a test of it",
+        ),
+        (manifest(PINNED, tests=ONE_TEST), None, True, "passed"),
+        (manifest(PINNED, outcome=Outcome.FAILED, reason="no"), None, False, "failed, no"),
+        (manifest(PINNED, node("serving.a")), compared(0), True, "passed"),
+    ],
+    ids=[
+        "nothing is touched",
+        "a model is gone",
+        "same rows",
+        "other rows",
+        "only a test is new",
+        "does not build",
+        "only an input",
+        "an input and its test",
+        "an input and a failure",
+        "an input and a model",
+    ],
+)
+def test_a_change_passes_when_something_was_looked_at_and_nothing_is_unexplained(
+    run: Any,  # noqa: ANN401 - a run manifest or none
+    report: ComparisonReport | None,
+    passed: bool,
+    title: str,
+) -> None:
+    result = CiResult(run, report, AGAINST)
+    assert result.passed is passed
+    # the style of Markdown marks what would be a sign of its own
+    assert to_markdown(result).splitlines()[0].replace("\\", "").replace("`", "") == f"### Slipway: {title}"
+
+
+def test_the_comment_names_what_failed_and_what_a_release_needs() -> None:
+    results = [
+        TestResult(unique_id="test.shop.positive", status="fail", message="Got 2 results"),
+        TestResult(unique_id="test.shop.unique", status="pass"),
+    ]
+    run = manifest(
+        node("serving.a", status="error", message="the scales are broken"),
+        node("serving.b"),
+        PINNED,
+        outcome=Outcome.FAILED,
+        reason="2 of 3 nodes failed",
+        tests=Tests(expected=2, executed=2, carried=0, not_run=0, failed=1, warned=0, results=results),
+    )
+    text = to_markdown(
+        CiResult(run, None, AGAINST, stale={"serving.c": "rebuild it"}, kept={"serving.d": "old"})
+    )
+    lines = text.splitlines()
+    assert "Compared with release 3 (c0ffee000000). 2 of 3 nodes failed." in lines
+    assert "- tests: 2 executed, 1 failed, 0 warned, 0 not run" in lines
+    assert "- not rebuilt, although selected: `raw.a`, an input is taken as published" in lines
+    assert "  - `positive`: Got 2 results" in lines
+    assert not any("unique" in line for line in lines)
+    assert "  - `serving.a`: the scales are broken" in lines
+    assert "#### What the release needs" in lines
+    assert "- `serving.c`: rebuild it" in lines
+    assert "- `serving.d`: old" in lines
+
+
+def dbt_node(name: str, code: str, kind: str = "table") -> dict[str, Any]:
+    return {
+        "resource_type": "model",
+        "schema": "serving",
+        "alias": name,
+        "raw_code": code,
+        "config": {"materialized": kind},
+    }
+
+
+class Recorded:
+    """The records of runs: run id to the code of each model that dbt knew, and the models that the run looked at."""
+
+    def __init__(self, **runs: tuple[dict[str, str], list[str]]) -> None:
+        self.runs = runs
+
+    def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
+        known = self.runs.get(run_id.replace("-", "_"))
+        return {"nodes": {f"model.shop.{n}": dbt_node(n, c) for n, c in known[0].items()}} if known else None
+
+    def manifest(self, run_id: str) -> Any:  # noqa: ANN401 - a run manifest or none
+        known = self.runs.get(run_id.replace("-", "_"))
+        return SimpleNamespace(nodes=[node(f"serving.{n}") for n in known[1]]) if known else None
+
+
+RELEASES: list[Release] = [release(1), release(2), release(3)]
+
+
+def code_of(records: Recorded) -> dict[str, str]:
+    described = _released_code(records, RELEASES)  # type: ignore[arg-type]
+    return {one["alias"]: one["raw_code"] for one in described["nodes"].values()}
+
+
+def test_each_model_is_as_the_last_release_that_looked_at_it_had_it() -> None:
+    records = Recorded(
+        run_1=({"a": "1", "b": "1", "c": "1"}, ["a", "b", "c"]),
+        run_2=({"a": "2", "b": "2", "c": "2"}, ["b"]),
+        run_3=({"a": "3", "b": "3", "c": "3"}, ["c"]),
+    )
+    assert code_of(records) == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_a_model_that_no_release_looked_at_counts_as_new() -> None:
+    records = Recorded(run_1=({"a": "1"}, ["a"]), run_3=({"a": "3", "new": "3"}, []))
+    assert code_of(records) == {"a": "1"}
+
+
+def test_a_run_without_dbts_manifest_cannot_be_compared_with() -> None:
+    with pytest.raises(NotFoundError, match=r"Run run-3 has no manifest of dbt: slim CI compares with it"):
+        _released_code(Recorded(), RELEASES)  # type: ignore[arg-type]
