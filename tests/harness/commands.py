@@ -51,7 +51,7 @@ class Running:
         """What it has printed so far."""
         return "".join(path.read_text(encoding="utf-8") for path in (self._out, self._err) if path.exists())
 
-    def wait(self, seconds: float = 120) -> Output:
+    def wait(self, seconds: float = 300) -> Output:
         """Wait for its end; one that does not come to it is killed."""
         self._connection.settimeout(seconds)
         with self._connection, self._stream:
@@ -136,7 +136,7 @@ class Commands:
         self._server.wait()
 
     def _connect(self) -> socket.socket:
-        for _ in range(1200):
+        for _ in range(6000):
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.connect(str(self._socket))
@@ -145,4 +145,4 @@ class Commands:
                 connection.close()
                 assert self._server.poll() is None, "the server did not start"
                 time.sleep(0.05)
-        raise TimeoutError("the server did not start within a minute")
+        raise TimeoutError("the server did not start within five minutes")
