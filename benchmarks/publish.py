@@ -49,7 +49,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
 @contextmanager
 def _environments(folder: Path) -> Iterator[dict[str, Environment]]:
     """An environment of each kind of SQL catalog; PostgreSQL where it is installed, without waiting for its disk."""
-    from tests.integration.servers import Postgres
+    from tests.harness.servers import Postgres
 
     local = Lake(folder / "sqlite").tables.environment
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))

@@ -211,6 +211,7 @@ def test_a_foreign_property_commit_stays(rest: Place) -> None:
 
 def test_keys_that_would_come_with_a_table_are_not_asked_for(rest: Place, server: RestServer) -> None:
     rest.publish(**ONE)
+    assert server.headers
     assert not any("X-Iceberg-Access-Delegation" in sent for sent in server.headers)
     rest.environment.catalog_properties["header.X-Iceberg-Access-Delegation"] = "remote-signing"
     rest.__dict__.pop("_opened")

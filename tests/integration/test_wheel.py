@@ -88,7 +88,7 @@ def test_a_project_runs_with_the_wheel(wheel: Path, tmp_path: Path) -> None:
         return done.stdout
 
     where = "import slipway, dbt.adapters.slipway as a; print(slipway.__file__, a.__file__, a.Plugin.include_path)"
-    assert all(path.startswith(str(installed)) for path in run(where).split())
+    assert [Path(path).is_relative_to(installed) for path in run(where).split()] == [True] * 3
     assert "dbt_slipway.on-run-end.0" in run(DBT, "build")
     run(SLIPWAY, "run", "--force")
     counted = run(SLIPWAY, "sql", "select count(*) as n from raw.parcels", "--output", "csv")

@@ -113,6 +113,7 @@ def test_any_instant(new_trials: Callable[[int], Trials], seed: int) -> None:
         trials.more()
         trials.at(f"kill {number}", trials.chance.uniform(0.02, 1.05))
     print(f"\nseed {seed}: {trials.tally}")  # noqa: T201
+    assert trials.tally.killed
 
 
 @pytest.mark.long
@@ -125,6 +126,7 @@ def test_any_instant_of_a_publication(new_trials: Callable[[int], Trials], seed:
         start = trials.chance.choice((RECORDING["any record"][0], PUBLISHING["the end of dbt"][0]))
         trials.trial(f"kill {number}", before=f"{start}+{trials.chance.uniform(0.001, 0.6):.4f}")
     print(f"\nseed {seed}: {trials.tally}")  # noqa: T201
+    assert trials.tally.killed
 
 
 @pytest.mark.long
@@ -136,3 +138,4 @@ def test_two_runs_at_once(new_trials: Callable[[int], Trials], seed: int) -> Non
         chance = trials.chance
         trials.at(f"pair {number}", chance.uniform(0.1, 1.2), chance.uniform(0.1, 1.2))
     print(f"\nseed {seed}: {trials.tally}")  # noqa: T201
+    assert trials.tally.killed

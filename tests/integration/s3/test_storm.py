@@ -147,3 +147,5 @@ def test_a_storm(new_trials: Callable[[int], Trials], proxy: Proxy, seed: int) -
         if done.code:
             print("\n", done.code, done.err.splitlines()[-1], storm.faults)  # noqa: T201
     print(f"\nseed {seed}: {trials.tally}; {dict(faults)}")  # noqa: T201 - the count of a long suite
+    assert faults
+    assert trials.tally.ended

@@ -66,7 +66,8 @@ def dev(project: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[Place]
     """The environment dev, in which nothing is published yet."""
     made = Place(Profile(project).environment("dev"), "", connection)
     yield made
-    for catalog in (made.tables.catalog, made.catalog()):
+    catalogs: tuple[Any, ...] = (made.tables.catalog, made.catalog())
+    for catalog in catalogs:
         catalog.engine.dispose()
 
 
@@ -84,7 +85,7 @@ def test_a_table_goes_from_the_catalog_as_a_release_and_its_files_stay(project: 
     release = retire(proposal, "unused")
     assert dev.numbers() == dev.visible() == {"serving_kept": 2}
     assert (release.number, release.reason, release.retirement) == (2, "unused", True)
-    assert (release.retired, release.tables.keys()) == ({"serving.old": location}, {"serving.kept"})
+    assert (release.retired, list(release.tables)) == ({"serving.old": location}, ["serving.kept"])
     assert dev.records.releases()[-1] == release
     assert Path(location.removeprefix("file://")).exists()
     with pytest.raises(UsageError, match=r"serving\.old: no table of a release has that name"):

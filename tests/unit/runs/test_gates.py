@@ -98,7 +98,8 @@ def test_what_passed_may_be_published() -> None:
     assert closed_gate(manifest(outstanding=allowed), Mode.PRODUCTION, NOW) == ""
 
 
-ALWAYS = {
+Changes = dict[str, Any]
+ALWAYS: dict[str, tuple[Changes, str]] = {
     **{
         outcome: ({"outcome": outcome, "reason": "it ended so"}, f"{outcome}: it ended so")
         for outcome in Outcome
@@ -127,12 +128,12 @@ ALWAYS = {
 
 
 @pytest.mark.parametrize(("changes", "told"), ALWAYS.values(), ids=ALWAYS.keys())
-def test_gates_of_every_mode(changes: dict[str, Any], told: str) -> None:
+def test_gates_of_every_mode(changes: Changes, told: str) -> None:
     for mode in Mode:
         assert told in closed_gate(manifest(**changes), mode, NOW)
 
 
-STRICT = {
+STRICT: dict[str, tuple[Changes, str]] = {
     "set aside": (
         {
             "outstanding": [
@@ -174,7 +175,7 @@ STRICT = {
 
 
 @pytest.mark.parametrize(("changes", "told"), STRICT.values(), ids=STRICT.keys())
-def test_gates_where_others_rely_on_it(changes: dict[str, Any], told: str) -> None:
+def test_gates_where_others_rely_on_it(changes: Changes, told: str) -> None:
     for mode in (Mode.SCHEDULED, Mode.PRODUCTION):
         assert told in closed_gate(manifest(**changes), mode, NOW)
     assert closed_gate(manifest(**changes), Mode.EXPLORATORY, NOW) == ""
