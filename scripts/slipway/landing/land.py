@@ -79,9 +79,24 @@ class Landing:
         """Feed to paths of files that changed while they were read."""
 
     def land(
-        self, connection: duckdb.DuckDBPyConnection, run_id: str, now: datetime, ingested: Ingested
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        run_id: str,
+        now: datetime,
+        ingested: Ingested,
+        *,
+        only: Collection[str] | None = None,
+        again: Collection[str] = (),
     ) -> list[LandedFile]:
         """Check what is new in every feed's folder and enter it in the ledger.
+
+        Args:
+            connection: reads the files.
+            run_id: who looks.
+            now: when.
+            ingested: what raw holds.
+            only: names of the feeds that are looked at; None for all.
+            again: paths that are looked at even if the ledger knows them as they are.
 
         Returns:
             The new entries.
@@ -101,7 +116,8 @@ class Landing:
             entries = [
                 entry
                 for feed in self.feeds.values()
-                for entry in self._check(connection, feed, run_id, then, ingested)
+                if only is None or feed.name in only
+                for entry in self._check(connection, feed, run_id, then, ingested, again)
             ]
             if not entries or self.ledger.add(entries):
                 return entries
@@ -167,6 +183,12 @@ class Landing:
         states = [(entry, there.get(entry.path)) for entry in files]
         return [(entry.path, now) for entry, now in states if now != (entry.size_bytes, entry.etag)]
 
+    def unseen(self, feed: str) -> list[str]:
+        """Paths in a feed's folder that the ledger does not know as they are now."""
+        latest = self.ledger.latest(feed)
+        states = {path: (entry.size_bytes, entry.etag) for path, entry in latest.items()}
+        return [path for path, state in self.there(feed).items() if states.get(path) != state]
+
     def there(self, feed: str) -> dict[str, tuple[int, str]]:
         """Path to size and tag of what is in a feed's folder now."""
         return {arrival.info.key: _state(arrival) for arrival in self._arrivals(self.feeds[feed])}
@@ -199,10 +221,11 @@ class Landing:
         run_id: str,
         now: datetime,
         ingested: Ingested,
+        again: Collection[str],
     ) -> list[LandedFile]:
         known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
         entries, broken = [], []
-        for arrival, look in self._new(feed, known):
+        for arrival, look in self._new(feed, known, again):
             try:
                 verdict, rows, reason, layout = self._decide(connection, feed, arrival, look, known)
             except UnavailableError as error:  # perhaps only because it is gone again
@@ -276,7 +299,7 @@ class Landing:
             return "rejected", None, found.problem, None
         return "accepted", found.rows, "", found.layout.noted(feed.columns)
 
-    def _new(self, feed: Feed, known: _Known) -> list[tuple[Arrival, Look]]:
+    def _new(self, feed: Feed, known: _Known, again: Collection[str]) -> list[tuple[Arrival, Look]]:
         """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""
         arrivals = self._arrivals(feed)
         if not arrivals:
@@ -284,7 +307,8 @@ class Landing:
         looks: list[tuple[Arrival, Look]] = []
         for arrival in arrivals:
             before = known.latest.get(arrival.info.key)
-            if before and _state(arrival) == (before.size_bytes, before.etag):
+            is_known = before and _state(arrival) == (before.size_bytes, before.etag)
+            if before and is_known and arrival.info.key not in again:
                 if before.sha256 and not known.is_open(feed, before):
                     if before.verdict != "rejected" and before.sha256 in known.accepted:
                         known.first.setdefault(before.sha256, before.path)

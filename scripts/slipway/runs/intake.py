@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.engines.duckdb.views import Views
 from slipway.landing.feeds import read_feeds
@@ -17,6 +18,9 @@ from slipway.names import TableName
 from slipway.records.run_manifest import LandedFile, Outstanding
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,21 @@ class Offer:
     key: str
     missing: Sequence[LandedFile] = field(default=())
     lost: Sequence[LandedFile] = field(default=())
+
+
+def contents_of(landing: Landing, feed: str) -> set[str]:
+    """Checksums of the accepted files of a feed that have rows."""
+    return {sha for sha, entry in landing.ledger.accepted(feed).items() if entry.rows}
+
+
+def contents_held(
+    table: Table, landing: Landing, feed: str, read: Callable[[Table], Collection[str]]
+) -> Collection[str]:
+    """Checksums of the contents that a raw table holds; ``read`` is asked only where its state does not tell."""
+    contents = contents_of(landing, feed)
+    if read_state(table).inputs.get(f"landing.{feed}") == contents_key(contents):
+        return contents  # the set of files is what it was
+    return read(table)
 
 
 class Intake:
@@ -110,9 +129,9 @@ class Intake:
         table = self._pinned.base(TableName("raw", feed))
         if table is None:
             return ()
-        contents = self._contents(feed)
-        if read_state(table).inputs.get(f"landing.{feed}") == contents_key(contents):
-            return contents  # the set of files is what it was: nothing needs to be read to know
+        return contents_held(table, self.landing, feed, self._read_contents)
+
+    def _read_contents(self, table: Table) -> set[str]:
         scan = self._views.scan(table)
         return {row[0] for row in self._views.query(f"select distinct _file_sha256 from {scan}")}
 
@@ -125,13 +144,9 @@ class Intake:
     def _look_for_outstanding(self) -> None:
         self.outstanding = outstanding(self.landing, lambda feed: self.offer(feed).missing)
 
-    def _contents(self, feed: str) -> set[str]:
-        """Checksums of the accepted files that have rows."""
-        return {sha for sha, entry in self.landing.ledger.accepted(feed).items() if entry.rows}
-
     def _decide(self, feed: str) -> Offer:
         """What the raw model of a feed reads in this run; nothing where it is pinned to what is published."""
-        raw, contents = TableName("raw", feed), self._contents(feed)
+        raw, contents = TableName("raw", feed), contents_of(self.landing, feed)
         if self._pinned.whole_input(raw) is not None:
             return Offer([], contents_key(contents))
         table = self._pinned.base(raw)

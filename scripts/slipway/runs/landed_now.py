@@ -1,0 +1,197 @@
+"""Landing without a run: files are looked at and entered in the ledger, or it is said how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from slipway.engines.duckdb.engine import connect
+from slipway.engines.duckdb.scan import scanning, whole_scan
+from slipway.environments.environment import Environment, Mode
+from slipway.environments.profiles import Profile, find_project
+from slipway.errors import NotFoundError
+from slipway.iceberg.tables import Tables
+from slipway.landing.feeds import read_feeds
+from slipway.landing.land import Landing, outstanding
+from slipway.names import TableName
+from slipway.records.store import Records
+from slipway.records.run_manifest import LandedFile, Outstanding, new_run_id
+from slipway.releases.published import visible_tables
+from slipway.runs.intake import contents_held, contents_of
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True)
+class FeedNow:
+    """How the files of a feed stand.
+
+    Args:
+        feed: its name.
+        files: how many are in its folder.
+        unseen: paths that nobody has looked at as they are now.
+        waiting: accepted files whose rows the next run adds to raw.
+    """
+
+    feed: str
+    files: int
+    unseen: Sequence[str]
+    waiting: Sequence[str]
+
+
+@dataclass(frozen=True)
+class LandedNow:
+    """How the landing area of an environment stands.
+
+    Args:
+        target: the environment.
+        landed: what was entered in the ledger just now.
+        feeds: how each feed's files stand.
+        outstanding: what is not in raw and should be.
+        fails_runs: whether runs fail because of it.
+    """
+
+    target: str
+    landed: Sequence[LandedFile]
+    feeds: Sequence[FeedNow]
+    outstanding: Sequence[Outstanding]
+    fails_runs: bool
+
+
+def land(project_dir: Path | None, target: str | None, feed: str | None = None) -> LandedNow:
+    """Look at what is new in the landing area, or in the folder of one feed.
+
+    Raises:
+        NotFoundError: there is no such feed, or no landing area.
+    """
+    with _opened(project_dir, target) as at:
+        if feed is not None and feed not in at.landing.feeds:
+            known = ", ".join(at.landing.feeds) or "none"
+            raise NotFoundError(
+                f"There is no feed {feed}", f"contracts/ describes {known}", "Name one of them"
+            )
+        return at.now(at.land(None if feed is None else [feed]))
+
+
+def retry(project_dir: Path | None, target: str | None, files: Sequence[str] = ()) -> LandedNow:
+    """Look again at files that were set aside, or at those of them that are named.
+
+    Args:
+        project_dir: folder of the project.
+        target: the environment.
+        files: paths below the landing area, or names.
+
+    Raises:
+        NotFoundError: no file that was set aside is called so.
+    """
+    with _opened(project_dir, target) as at:
+        aside = at.aside()
+        wanted = {path for path in aside if not files or path in files or path.rsplit("/", 1)[-1] in files}
+        for name in files:
+            if not any(name in (path, path.rsplit("/", 1)[-1]) for path in wanted):
+                some = ", ".join(aside[:3]) + (" …" if len(aside) > 3 else "")
+                raise NotFoundError(
+                    f"No file {name} is set aside",
+                    f"set aside are {some}" if aside else "none is",
+                    "slipway land status lists them",
+                )
+        feeds = {path.partition("/")[0] for path in wanted}
+        return at.now(at.land(feeds, wanted) if wanted else [])
+
+
+def status(project_dir: Path | None, target: str | None) -> LandedNow:
+    """How the landing area stands now; nothing is looked at and nothing is written."""
+    with _opened(project_dir, target) as at:
+        if at.landing.feeds:
+            at.landing.area.check()
+        return at.now([])
+
+
+class _At:
+    """One environment while its landing area is looked at."""
+
+    def __init__(
+        self, environment: Environment, project: Path, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        self.environment, self._connection = environment, connection
+        self._tables = Tables(environment)
+        self._locations = visible_tables(self._tables, Records(environment)).locations
+        self.landing = Landing(self._tables, read_feeds(project))
+        self.ingested = lru_cache(self._ingested)
+
+    def land(self, only: Collection[str] | None, again: Collection[str] = ()) -> list[LandedFile]:
+        now = datetime.now(UTC)
+        return self.landing.land(
+            self._connection, new_run_id(now), now, self.ingested, only=only, again=again
+        )
+
+    def aside(self) -> list[str]:
+        """Paths of files that are set aside and are still there."""
+        found = []
+        for feed in self.landing.feeds:
+            there, accepted = self.landing.there(feed), self.landing.ledger.accepted(feed)
+            found += [
+                path
+                for path, entry in self.landing.ledger.latest(feed).items()
+                if entry.verdict == "rejected" and path in there and entry.sha256 not in accepted
+            ]
+        return found
+
+    def now(self, landed: Sequence[LandedFile]) -> LandedNow:
+        waiting, missing = {}, {}
+        for feed in self.landing.feeds:
+            pending = contents_of(self.landing, feed).difference(self.ingested(feed))
+            waiting[feed], missing[feed] = self.landing.find(feed, pending)
+        unseen = {feed: self.landing.unseen(feed) for feed in self.landing.feeds}
+        replaced = {path for paths in unseen.values() for path in paths}
+        found = [
+            item.model_copy(update={"reason": f"{_REPLACED}; before, {item.reason}"})
+            if item.path in replaced
+            else item
+            for item in outstanding(self.landing, lambda feed: missing[feed])
+        ]
+        blocks = self.environment.mode is not Mode.EXPLORATORY and any(item.blocks for item in found)
+        return LandedNow(
+            target=self.environment.name,
+            landed=landed,
+            feeds=[
+                FeedNow(
+                    feed, len(self.landing.there(feed)), unseen[feed], [one.path for one in waiting[feed]]
+                )
+                for feed in self.landing.feeds
+            ],
+            outstanding=found,
+            fails_runs=blocks,
+        )
+
+    def _ingested(self, feed: str) -> Collection[str]:
+        name = TableName("raw", feed)
+        if (location := self._locations.get(name)) is None:
+            return ()
+        return contents_held(self._tables.load(name, location), self.landing, feed, self._contents)
+
+    def _contents(self, table: Table) -> set[str]:
+        scan = whole_scan(table)
+        with scanning(self._connection, table):
+            rows = self._connection.execute(f"select distinct _file_sha256 from {scan}").fetchall()
+        return {row[0] for row in rows}
+
+
+_REPLACED = "it was replaced or written again, and waits to be looked at"
+
+
+@contextmanager
+def _opened(project_dir: Path | None, target: str | None) -> Iterator[_At]:
+    project = find_project(project_dir)
+    environment = Profile(project).environment(target)
+    with connect(environment, environment.home, with_keys=False) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield _At(environment, project, connection)

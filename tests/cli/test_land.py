@@ -1,0 +1,72 @@
+"""``slipway land``: files are looked at without a run, and what is outstanding is said as it is now."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import World
+
+HEADER = "parcel,depot,weighed_on,kg"
+
+
+def put(world: World, name: str, text: str) -> Path:
+    path = world.folder / "landing" / "parcels" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def told(world: World, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(world.answer("land", *arguments, "-o", "json"))
+    return found
+
+
+def outstanding(world: World) -> dict[str, str]:
+    return {item["path"]: item["reason"] for item in told(world, "status")["outstanding"]}
+
+
+def test_files_are_looked_at_without_a_run(empty: World) -> None:
+    for path in (empty.folder / "landing" / "parcels").glob("*"):
+        path.unlink()
+    put(empty, "a.csv", f"{HEADER}\np1,N,2024-05-01,1\n")
+    put(empty, "b.csv", "Weights\n\n" + f"{HEADER}\np2,N,2024-05-01,1\n")
+    (feed,) = told(empty, "status")["feeds"]
+    assert (feed["files"], len(feed["unseen"]), feed["waiting"]) == (2, 2, [])
+    assert outstanding(empty) == {}  # nobody has looked
+    text = empty.answer("land")
+    assert "accepted, 1 row parcels/a.csv" in text
+    assert "the header is on line 3: set skipLines: 2" in text
+    found = told(empty, "status")
+    assert found["feeds"][0]["waiting"] == ["parcels/a.csv"]
+    assert [entry["path"] for entry in found["outstanding"]] == ["parcels/b.csv"]
+    assert "There is nothing new to look at." in empty.answer("land", "parcels")
+    assert not (empty.warehouse / "raw").exists()
+
+    put(empty, "b.csv", f"{HEADER}\np2,N,2024-05-01,1\n")
+    assert outstanding(empty)["parcels/b.csv"].startswith("it was replaced or written again")
+    assert "accepted, 1 row parcels/b.csv" in empty.answer("land", "parcels")
+    assert outstanding(empty) == {}
+
+
+def test_files_that_were_set_aside_are_looked_at_again(empty: World) -> None:
+    for path in (empty.folder / "landing" / "parcels").glob("*"):
+        path.unlink()
+    put(empty, "a.csv", "parcel\np1\n")
+    put(empty, "b.csv", "depot\nN\n")
+    empty.answer("land")
+    assert empty.answer("land", "retry").count("rejected parcels/") == 2
+    (entry,) = told(empty, "retry", "b.csv")["landed"]
+    assert (entry["path"], entry["verdict"]) == ("parcels/b.csv", "rejected")
+    assert "No file c.csv is set aside" in empty.refusal("land", "retry", "c.csv", code=3)
+
+
+def test_what_is_not_there_is_refused(empty: World) -> None:
+    assert "There is no feed letters: contracts/ describes parcels" in empty.refusal(
+        "land", "letters", code=3
+    )
+    gone = str(empty.folder / "nowhere")
+    for arguments in (("land",), ("land", "status")):
+        refused = empty.refusal(*arguments, code=3, SLIPWAY_LANDING=gone)
+        assert "nowhere does not exist" in refused
