@@ -30,7 +30,11 @@ def test_names_are_refused_together_before_anything_is_written(workshop: Worksho
     workshop.write("models/loose.sql", "select 1 as n")
     line = workshop.refusal("run", code=2)
     assert "12 names of the project cannot be used" in line
-    assert "model loose (models/loose.sql) has no layer: configure its schema" in line
+    layer = "for example models: {parcels: {+schema: curated}}"
+    assert (
+        f"model loose (models/loose.sql) has no layer: configure its schema in dbt_project.yml, {layer}"
+        in line
+    )
     assert "model stg.orders (models/serving/stg.orders.sql) has the table name stg.orders" in line
     assert "call it stg_orders" in line
     assert [said for _, said in BAD if said not in line] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,22 +41,61 @@ def add(text: str, wanted: Mapping[str, Any]) -> Added:
     Raises:
         yaml.YAMLError: the text is not YAML.
     """
+    left: dict[str, Any] = {}
+    for key, value in wanted.items():
+        one = _add(text, {key: value})
+        text = one.text
+        left |= one.left
+    return Added(text, left)
+
+
+def _add(text: str, wanted: Mapping[str, Any]) -> Added:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None:
         return Added(_appended(text, wanted), {})
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
-        return Added(text, dict(wanted))
+        return Added(text, _missing(text, wanted))
     insertions: list[tuple[int, str]] = []
-    left = _walk(root, wanted, insertions)
+    left = _walk(root, wanted, insertions, _shared(root))
     lines = text.splitlines(keepends=True)
     for at, block in sorted(insertions, reverse=True):
         lines[at] = whole_lines(lines[at], text)
         lines.insert(at + 1, block.replace("\n", newline(text)))
     end = {key: value for key, value in wanted.items() if _find(root, key) is None}
-    changed = _appended("".join(lines), end)
-    if yaml.safe_load(changed) != _merged(yaml.safe_load(text), _without(wanted, left)):
-        return Added(text, dict(wanted))  # an alias or a second document leads elsewhere
+    changed = _appended("".join(lines), end, root.start_mark.column)
+    if _parsed(changed) != _merged(yaml.safe_load(text), _without(wanted, left)):
+        return Added(text, _missing(text, wanted))  # a merge key, for example, gives a value from elsewhere
     return Added(changed, left)
+
+
+def _parsed(text: str) -> object:
+    """The value of a text; the exception where it is not YAML."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        return error
+
+
+def _missing(text: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return _lacking(yaml.safe_load(text) or {}, wanted)
+
+
+def _shared(root: yaml.Node) -> set[int]:
+    """Identities of the nodes that an alias repeats: a line that is put into one would count in several places."""
+    seen: set[int] = set()
+    shared: set[int] = set()
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:
+            shared.add(id(node))
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            nodes += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+    return shared
 
 
 def as_yaml(value: Mapping[str, Any], indent: int = 0) -> str:
@@ -87,7 +128,7 @@ def _flow(value: object) -> str:
 
 
 def _walk(
-    node: yaml.MappingNode, wanted: Mapping[str, Any], insertions: list[tuple[int, str]]
+    node: yaml.MappingNode, wanted: Mapping[str, Any], insertions: list[tuple[int, str]], shared: set[int]
 ) -> dict[str, Any]:
     """Note what goes below the keys that are there; returns what cannot."""
     left: dict[str, Any] = {}
@@ -97,13 +138,13 @@ def _walk(
             continue
         name, child = found
         at = name.start_mark.line
-        if isinstance(child, yaml.MappingNode) and not child.flow_style:
+        if isinstance(child, yaml.MappingNode) and not child.flow_style and id(child) not in shared:
             if lacking := {one: item for one, item in value.items() if _find(child, one) is None}:
                 insertions.append((at, as_yaml(lacking, child.start_mark.column)))
-            below = _walk(child, value, insertions)
+            below = _walk(child, value, insertions, shared)
         elif isinstance(child, yaml.MappingNode):
-            below = _lacking(yaml.safe_load(yaml.serialize(child)) or {}, value)
-        elif isinstance(child, yaml.ScalarNode) and not child.value:
+            below = _lacking(_value(child), value)
+        elif isinstance(child, yaml.ScalarNode) and not child.value and id(child) not in shared:
             insertions.append((at, as_yaml(value, name.start_mark.column + 2)))
             below = {}
         else:
@@ -111,6 +152,11 @@ def _walk(
         if below:
             left[key] = below
     return left
+
+
+def _value(node: yaml.Node) -> object:
+    """What a node means, with its merge keys and aliases."""
+    return yaml.constructor.SafeConstructor().construct_document(copy.deepcopy(node))
 
 
 def _find(node: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
@@ -121,11 +167,18 @@ def _is(name: object, key: str) -> bool:
     return isinstance(name, str) and name.lstrip("+") == key.lstrip("+")
 
 
-def _appended(text: str, wanted: Mapping[str, Any]) -> str:
+_DOCUMENT_END = re.compile(r"^\.\.\.[ \t]*(?:#.*)?\s*\Z", re.MULTILINE)
+
+
+def _appended(text: str, wanted: Mapping[str, Any], indent: int = 0) -> str:
+    """A text with blocks at its end, or before the marker that ends its document."""
     if not wanted:
         return text
-    blocks = "".join(f"\n{as_yaml({key: value})}" for key, value in wanted.items())
-    return whole_lines(text, text) + (blocks if text else blocks.lstrip("\n")).replace("\n", newline(text))
+    marker = _DOCUMENT_END.search(text)
+    before, ending = (text[: marker.start()], marker.group()) if marker else (text, "")
+    blocks = "".join(f"\n{as_yaml({key: value}, indent)}" for key, value in wanted.items())
+    blocks = (blocks if before else blocks.lstrip("\n")).replace("\n", newline(text))
+    return whole_lines(before, text) + blocks + ending
 
 
 def _lacking(there: object, wanted: Mapping[str, Any]) -> dict[str, Any]:

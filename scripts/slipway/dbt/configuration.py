@@ -295,13 +295,19 @@ def check_names(manifest: Any, environment: Environment) -> None:
     found += rename_problems(nodes)
     if not _names_schemas_itself(manifest):
         found += [
-            f"{_shown(node)} has no layer: configure its schema, as +schema of its folder in dbt_project.yml"
+            f"{_shown(node)} has no layer: configure its schema in dbt_project.yml, for example {_with_layer(node)}"
             for node in nodes
             if not node.config.schema
         ]
     if found:
         count = "1 name" if len(found) == 1 else f"{len(found)} names"
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
+
+
+def _with_layer(node: Any) -> str:
+    """A line of dbt_project.yml that gives a layer to a node and those of its kind in its project or package."""
+    layer = "curated" if node.resource_type == "model" else "reference"
+    return f"{node.resource_type}s: {{{node.package_name}: {{+schema: {layer}}}}}"
 
 
 def tables_of(manifest: Any) -> set[str]:

@@ -46,6 +46,43 @@ def is_within(lines: list[str], more: list[str]) -> bool:
             {"models": {"other": {"+tags": "x"}, **WANTED["models"]}, "flags": {"strict": True}},
             id="windows",
         ),
+        pytest.param(
+            "---\nname: shop\n... # the end\n",
+            {"name": "shop"} | WANTED,
+            id="end-of-document",
+        ),
+        pytest.param("  name: shop\n", {"name": "shop"} | WANTED, id="indented"),
+        pytest.param(
+            "models:\n  shop:\n    staging: &views\n      +materialized: view\n    reports: *views\n",
+            {
+                "models": {
+                    "shop": {
+                        "+schema": "curated",
+                        "marts": {"+schema": "serving"},
+                        "staging": {"+materialized": "view"},
+                        "reports": {"+materialized": "view"},
+                    }
+                },
+                "flags": {"strict": True},
+            },
+            id="alias-next-to-it",
+        ),
+        pytest.param(
+            "x: &x\n  +tags: t\nmodels:\n  shop:\n    <<: *x\n    <<: {+docs: d}\n",
+            {
+                "x": {"+tags": "t"},
+                "models": {
+                    "shop": {
+                        "+tags": "t",
+                        "+docs": "d",
+                        "+schema": "curated",
+                        "marts": {"+schema": "serving"},
+                    }
+                },
+                "flags": {"strict": True},
+            },
+            id="merge-keys",
+        ),
     ],
 )
 def test_lines_are_added(text: str, expected: dict[str, Any]) -> None:
@@ -66,13 +103,22 @@ def test_lines_are_added(text: str, expected: dict[str, Any]) -> None:
             id="flow-inside",
         ),
         pytest.param("models: &m\n  shop: {}\nsources: *m\nflags: none\n", WANTED, id="alias"),
+        pytest.param(
+            "models:\n  other: &o\n    +tags: x\n  shop:\n    marts: *o\n",
+            {"models": {"shop": {"marts": {"+schema": "serving"}}}},
+            id="alias-of-another",
+        ),
+        pytest.param(
+            "x: &x\n  marts: {+tags: t}\nmodels:\n  shop:\n    <<: *x\n",
+            {"models": WANTED["models"]},
+            id="merged-from-elsewhere",
+        ),
+        pytest.param("models: &m\n  shop:\nseeds: *m\n", {"models": WANTED["models"]}, id="alias-of-all"),
         pytest.param("models: [shop]\n", {"models": WANTED["models"]}, id="list"),
     ],
 )
 def test_what_would_change_a_line_is_left(text: str, left: dict[str, Any]) -> None:
     done = add(text, WANTED)
-    if text.startswith("models: &m"):
-        left = {"models": {"shop": WANTED["models"]["shop"]}, "flags": WANTED["flags"]}
     assert done.left == left
     assert is_within(text.splitlines(), done.text.splitlines())
     assert yaml.safe_load(as_yaml(done.left)) == left

@@ -1,0 +1,121 @@
+"""The GitHub workflow that ``slipway init`` writes: its scripts are executed in their order, in a clone as GitHub makes one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.harness.commands import environment
+from tests.harness.newcomer import Newcomer
+
+if TYPE_CHECKING:
+    from tests.harness.commands import Commands
+
+WITHOUT_SETTINGS = {
+    "vars.SLIPWAY_WAREHOUSE != '' && !github.event.pull_request.head.repo.fork": "false",
+    "env.PUBLISHED == 'true' && 'prod' || 'dev'": "dev",
+    "env.PUBLISHED == 'true' && vars.SLIPWAY_WAREHOUSE || ''": "",
+    "secrets.SLIPWAY_CATALOG_URI": "",
+}
+"""What the workflow's expressions come to in a repository without variables and secrets."""
+
+
+@dataclass
+class Runner:
+    """A machine of GitHub's with a clone of the pull request.
+
+    Args:
+        clone: the work tree.
+        temporary: the folder that is ``runner.temp``.
+        base: the commit that the pull request is compared with.
+        codes: exit codes of the scripts so far.
+        said: what each of them printed, below its text.
+    """
+
+    clone: Path
+    temporary: Path
+    base: str
+    codes: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def value(self, text: object) -> str:
+        known = WITHOUT_SETTINGS | {
+            "github.event.pull_request.base.sha": self.base,
+            "runner.temp": str(self.temporary),
+        }
+        return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: known[found.group(1)], str(text))
+
+    def run(self) -> str:
+        """Execute the scripts and return the text of the summary page; pip has nothing to install here."""
+        job: dict[str, Any] = yaml.safe_load((self.clone / ".github/workflows/slipway.yml").read_text())[
+            "jobs"
+        ]["compare"]
+        summary = self.temporary / "summary.md"
+        summary.touch()
+        env = {k: v for k, v in environment(self.temporary).items() if not k.startswith(("SLIPWAY_", "DBT_"))}
+        env |= {"RUNNER_TEMP": str(self.temporary), "GITHUB_STEP_SUMMARY": str(summary)}
+        for step in job["steps"]:
+            condition = step.get("if", "success()")
+            if "run" not in step or step["run"].startswith("pip ") or condition == "env.PUBLISHED == 'true'":
+                continue
+            if any(self.codes) and condition != "always()":
+                continue
+            given = {name: self.value(value) for name, value in (job["env"] | step.get("env", {})).items()}
+            done = subprocess.run(
+                ["bash", "-e", "-c", step["run"]],
+                cwd=self.clone,
+                env=env | given,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.codes.append(done.returncode)
+            self.said.append(f"{step['run']}\n{done.stdout}{done.stderr}")
+        return summary.read_text()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    named = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *named, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def committed(folder: Path, message: str) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.mark.long
+def test_its_scripts_compare_a_pull_request(commands: Commands, tmp_path: Path) -> None:
+    """In a project with a dbt package, which is not committed: it is installed for the base commit, too."""
+    Newcomer(commands, tmp_path).types("slipway init shop")
+    shop = tmp_path / "shop"
+    for name, text in {
+        "packages.yml": "packages:\n  - local: units\n",
+        "units/dbt_project.yml": "name: units\nversion: '1.0.0'\n",
+        "units/macros/hours.sql": "{% macro hours(minutes) %}round({{ minutes }} / 60, 2){% endmacro %}\n",
+        "models/serving/hours.sql": "select station, {{ units.hours('sum(minutes)') }} as hours from {{ ref('rides_checked') }} group by station\n",
+    }.items():
+        (shop / name).parent.mkdir(parents=True, exist_ok=True)
+        (shop / name).write_text(text)
+    git(shop, "init", "--quiet")
+    base = committed(shop, "the base")
+    macro = shop / "units/macros/hours.sql"
+    macro.write_text(macro.read_text().replace("60, 2", "60, 1"))
+    committed(shop, "the pull request")
+
+    clone, temporary = tmp_path / "clone", tmp_path / "runner"
+    temporary.mkdir()
+    git(tmp_path, "clone", "--quiet", str(shop), str(clone))
+    runner = Runner(clone, temporary, base)
+    summary = runner.run()
+    # only the comparison fails, since nothing declares the difference
+    assert runner.codes == [0, 0, 1, 0], "\n".join(runner.said)
+    assert re.search(r"`serving.hours` \| \*\*different\*\*", summary)
+    assert "tables built: 1" in summary
