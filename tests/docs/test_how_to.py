@@ -67,3 +67,25 @@ def test_a_feed_and_models_of_ones_own(workshop: Workshop, pages: dict[str, Page
     slice_ = "{slice: {from: 2024-05-02, to: 2024-05-03, depots: N}}"
     counted = {node["table"]: node["rows_after"] for node in workshop.run("--vars", slice_)["nodes"]}
     assert counted == {"raw.parcels": 7, "curated.weights": 3, "serving.daily_weights": 1}
+
+
+def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]) -> None:
+    """Good rows, the last of each parcel, and rows with the rule that they break; a slice cuts both."""
+    own_project(workshop, pages)
+    for name in ("curated/weights", "serving/daily_weights"):
+        (workshop.project / f"models/{name}.sql").unlink()
+    feed = pages["docs/how-to/add-a-feed.md"]
+    workshop.write("models/curated/parcels_checked.sql", feed.block("sql", "ephemeral"))
+    workshop.write("models/curated/weighed_parcels.sql", feed.block("sql", "rule_id is null"))
+    workshop.write("models/quarantine/rejected_parcels.sql", feed.block("sql", "conserves"))
+    workshop.land("2024-05-09.csv", ["p9,S,2024-05-09,1.5", "p10,N,2024-05-09,heavy", "p9,N,2024-05-09,2"])
+    assert workshop.run()["outcome"] == "published"
+    weighed = (
+        workshop.table("curated.weighed_parcels").scan(row_filter="parcel = 'p9'").to_arrow().to_pylist()
+    )
+    assert [(row["depot"], str(row["kg"])) for row in weighed] == [("N", "2.000")]
+    rejected = workshop.table("quarantine.rejected_parcels").scan(row_filter="parcel = 'p10'").to_arrow()
+    assert rejected["rule_id"].to_pylist() == ["kg_is_a_number"]
+    slice_ = "{slice: {from: 2024-05-09, to: 2024-05-10, depots: S}}"
+    counted = {node["table"]: node["rows_after"] for node in workshop.run("--vars", slice_)["nodes"]}
+    assert (counted["curated.weighed_parcels"], counted["quarantine.rejected_parcels"]) == (1, 0)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway import __version__
 from slipway.canary.builds import Build, build
 from slipway.code import git
 from slipway.code.versions import versions_of
@@ -19,7 +20,7 @@ from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import digest_of
 from slipway.engines.duckdb.scan import scanning, whole_scan
 from slipway.environments.environment import Environment
-from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError
+from slipway.errors import ConfigError, DamagedTableError, NotFoundError, SlipwayError, UnavailableError
 from slipway.iceberg.restoring import missing_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -80,6 +81,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
             _window(manifest, described),
         )
         with git.worktree(project, commit, folder / "code") as code:
+            _check_layout(code, environment.name, manifest)
             tell(f"building {plural(len(made), 'table')} of run {manifest.run_id} again at {commit[:12]}")
             again = build(what, {_SIDE: code})[_SIDE]
         done = {node.table: node for node in again.nodes if node.table}
@@ -118,6 +120,25 @@ def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[
             f"Run {found.run_id} cannot be replayed", "it has no manifest of dbt", "Choose another"
         )
     return manifest, described
+
+
+def _check_layout(code: Path, target: str, manifest: RunManifest) -> None:
+    """Refuse a commit whose target is not one of the installed Slipway, unless the commit holds a Slipway of its own.
+
+    Raises:
+        SlipwayError: the project was laid out for another version.
+    """
+    if (code / "scripts" / "slipway").is_dir() or not (code / "profiles.yml").is_file():
+        return
+    try:
+        environment_of(code, target)
+    except ConfigError as error:
+        raise SlipwayError(
+            f"Run {manifest.run_id} cannot be replayed",
+            f"its commit {str(manifest.code.commit)[:12]} is laid out for another version of Slipway than the installed {__version__} "
+            f"({error.what})",
+            f"Choose a later run, or install Slipway {manifest.versions.slipway}, with which the run was made",
+        ) from None
 
 
 def _is_there(tables: Tables, name: str, location: str) -> bool:
