@@ -40,7 +40,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _ON_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COLUMNS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _ORIGINAL = re.compile(r"Original Line: ?(.*)")
-_DECIMAL_COMMA = re.compile(r"(?<![\d,])\d+,\d{1,2}(?![\d,])")
+_DECIMAL_COMMA = re.compile(r"(?:^|,)-?\d+,\d{1,2}(?:,|$)")
 _JSON_LINE = re.compile(r"in line (\d+)")
 _LONGEST = 1 << 25  # bytes of a JSON record, which its copy may have more of than the file
 _MAGIC = b"PAR1"
@@ -158,7 +158,7 @@ class FeedFiles:
             if isinstance(layout, str):
                 return Checked(0, Layout(()), layout)
             # every value is touched, so that a file which cannot be read to its end is found here
-            touched = " + ".join(f"count({quote(name)})" for name in layout.columns) or "0"
+            touched = ", ".join(f"count({quote(name)})" for name in layout.columns)
             reader = self._reader(feed, layout, [self._place(key, look.sha256, layout)])
             rows = connection.execute(f"select count(*), {touched} from {reader}").fetchall()
             counted = self._counted(connection, key, look)
@@ -266,9 +266,8 @@ class FeedFiles:
                 f"{quote(name)} as {quote(column)}"
                 for name, column in zip(layout.names, layout.columns, strict=True)
             )
-            given = f"columns = {{{columns}}}" if columns else "columns = {'': 'VARCHAR'}"
             return (
-                f"(select {renamed + ', ' if renamed else ''}file_index from read_json({paths}, {given}, "
+                f"(select {renamed}, file_index from read_json({paths}, columns = {{{columns}}}, "
                 f"format = 'newline_delimited', maximum_object_size = {_LONGEST}, hive_partitioning = false, "
                 "compression = 'uncompressed'))"
             )
@@ -302,7 +301,8 @@ class FeedFiles:
         )
         lines = {row[0]: f"line {row[1]}" for row in told.fetchall()}
         if not lines:
-            return Layout((), (), (), is_copied=True)
+            some = tuple(feed.columns[:1])  # DuckDB wants to be asked for a column
+            return Layout(some, some, is_copied=True)
         names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header)
         return names.problem or Layout(names.columns, tuple(lines), (), is_copied=True)
 
@@ -467,8 +467,8 @@ def _csv_reason(error: duckdb.Error, style: FileFormat) -> str:
             and _DECIMAL_COMMA.search(original[1])
         ):
             return (
-                f"{told}: a number with a decimal comma makes two of one; have the producer put it between quotes, or use "
-                "another delimiter"
+                f"{told}: perhaps a decimal comma makes two values of a number; have the producer put such numbers between quotes, "
+                "or use another delimiter"
             )
         if int(found) > int(expected):
             return (

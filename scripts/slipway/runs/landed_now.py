@@ -21,8 +21,8 @@ from slipway.iceberg.tables import Tables
 from slipway.landing.feeds import read_feeds
 from slipway.landing.land import Landing, outstanding
 from slipway.names import TableName
-from slipway.records.store import Records
 from slipway.records.run_manifest import LandedFile, Outstanding, new_run_id
+from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.intake import contents_held, contents_of
 
