@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from slipway.contracts import standard
 from slipway.contracts.model import Contract
 from slipway.contracts.problems import Problem, words
-from slipway.contracts.typed_contract import TypedContract, problems_in_order
+from slipway.contracts.typed_contract import TypedContract
 from slipway.contracts.yaml_text import NotYamlError, YamlText
 from slipway.counts import plural
 from slipway.errors import ConfigError
@@ -19,16 +19,31 @@ FOLDER = "contracts"
 
 
 class Reading(NamedTuple):
-    """A file and what came of it: a contract, or what is wrong with it."""
+    """A file and what came of it: a contract, or what is wrong with it.
+
+    ``text`` is None where the file is no YAML.
+    """
 
     path: Path
     contract: Contract | None
     problems: Sequence[Problem]
+    text: YamlText | None = None
+
+    def with_problems(self, found: Iterable[Problem]) -> Reading:
+        """The same with more problems, which get file and line."""
+        more = [_placed(one, self.text, self.path.name) for one in found] if self.text else []
+        return self._replace(contract=None if more else self.contract, problems=[*self.problems, *more])
 
 
 def contract_files(project: Path) -> list[Path]:
     """Files of a project that are contracts, by name."""
     return sorted((project / FOLDER).glob("*.odcs.y*ml"))
+
+
+def passed_over(project: Path) -> list[Path]:
+    """YAML files beside the contracts that no command reads, because of their names."""
+    known = contract_files(project)
+    return sorted(path for path in (project / FOLDER).glob("*.y*ml") if path not in known)
 
 
 def look_at(path: Path) -> Reading:
@@ -40,7 +55,7 @@ def look_at(path: Path) -> Reading:
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 (byte {error.start})"
         return Reading(path, None, [Problem((), problem, "Save it as UTF-8", path.name)])
-    return Reading(path, *read_contract(text, path.name))
+    return _reading(path, text, path.name)
 
 
 def read_contract(text: str, origin: str) -> tuple[Contract | None, list[Problem]]:
@@ -53,18 +68,25 @@ def read_contract(text: str, origin: str) -> tuple[Contract | None, list[Problem
     Returns:
         The contract, and no problem; or None, and everything that is wrong with it in the order of the file.
     """
+    _, contract, problems, _ = _reading(Path(origin), text, origin)
+    return contract, list(problems)
+
+
+def _reading(path: Path, text: str, origin: str) -> Reading:
     try:
         given = YamlText(text)
     except NotYamlError as error:
-        return None, [Problem((), error.problem, error.fix, origin, error.line)]
+        return Reading(path, None, [Problem((), error.problem, error.fix, origin, error.line)])
     found = [*given.problems, *standard.problems(given.value)]
     typed = None if found else TypedContract(given.value, origin)
     found += typed.problems if typed else []
-    placed = [
-        replace(one, file=origin, line=one.line or given.line(one.path), place=words(one.path, given.value))
-        for one in found
-    ]
-    return typed.contract if typed else None, list(problems_in_order(placed))
+    placed = sorted((_placed(one, given, origin) for one in found), key=lambda one: one.line or 0)
+    return Reading(path, typed.contract if typed else None, list(dict.fromkeys(placed)), given)
+
+
+def _placed(problem: Problem, text: YamlText, origin: str) -> Problem:
+    line = problem.line or text.line(problem.path)
+    return replace(problem, file=origin, line=line, place=words(problem.path, text.value))
 
 
 def look_at_all(project: Path) -> list[Reading]:
@@ -92,11 +114,21 @@ def read_contracts(project: Path) -> list[Contract]:
         ConfigError: something is wrong with one.
     """
     readings = look_at_all(project)
-    problems = [problem for reading in readings for problem in reading.problems]
-    if problems:
-        first = problems[0].error
-        if len(problems) == 1:
-            raise first
-        rest = f"{plural(len(problems) - 1, 'more problem')} of contracts: slipway contracts lint lists them"
-        raise ConfigError(first.what, first.why, f"{first.fix.rstrip('.')}. {rest}" if first.fix else rest)
+    first_error(readings)
     return [reading.contract for reading in readings if reading.contract is not None]
+
+
+def first_error(readings: Iterable[Reading]) -> None:
+    """Refuse contracts with problems.
+
+    Raises:
+        ConfigError: there is one. It names the first problem, and counts the others.
+    """
+    problems = [problem for reading in readings for problem in reading.problems]
+    if not problems:
+        return
+    first = problems[0].error
+    if len(problems) > 1:
+        rest = f"{plural(len(problems) - 1, 'more problem')} of contracts: slipway contracts lint lists them"
+        first = ConfigError(first.what, first.why, f"{first.fix.rstrip('.')}. {rest}" if first.fix else rest)
+    raise first

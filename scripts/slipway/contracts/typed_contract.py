@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -539,8 +539,3 @@ def _sentence(error: Mapping[str, Any], inside: str) -> str:
         "literal_error": str(context.get("expected", "")),
     }.get(kind, str(error["msg"]))
     return f"{inside}is {shown}, and has to be {expected}"
-
-
-def problems_in_order(found: Sequence[Problem]) -> Iterator[Problem]:
-    """Problems in the order of the document, each once."""
-    yield from dict.fromkeys(sorted(found, key=lambda one: one.line or 0))

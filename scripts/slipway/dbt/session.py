@@ -22,6 +22,7 @@ from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
+from slipway.dbt.promised import check_contracts
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
 from slipway.dbt.volatility import Volatility
@@ -158,6 +159,7 @@ class Session:
 
         check_names(self.manifest, self.environment)
         check_configuration(self.manifest, selected_resources.SELECTED_RESOURCES)
+        check_contracts(self._project, self.manifest)
         pinned, holds = self.pinned, Holds(self.records)
         if not self.scratch:
             holds.refuse(f"A run in {self.environment.name}")

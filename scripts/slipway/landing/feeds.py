@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from slipway.contracts.contract_files import read_contracts
+from slipway.contracts.contract_files import Reading, read_contracts
 from slipway.contracts.model import Contract, FileSettings, OnRejected
+from slipway.contracts.problems import Problem
 from slipway.errors import ConfigError
 from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.names import Kind, nearest, shown, twins, why_not
@@ -157,3 +158,19 @@ def feeds_of(contracts: Iterable[Contract]) -> list[Feed]:
         if feed is not None:
             found[feed.name] = feed
     return list(found.values())
+
+
+def with_feed_problems(readings: Iterable[Reading]) -> list[Reading]:
+    """Readings of contracts with what keeps them from being feeds added to their problems."""
+    found, known = [], list[Contract]()
+    for reading in readings:
+        problems = []
+        if reading.contract is not None:
+            try:
+                feeds_of([*known, reading.contract])
+                known.append(reading.contract)
+            except ConfigError as error:
+                what = error.what.removeprefix(reading.contract.origin).lstrip(": ")
+                problems = [Problem(("servers",), f"{what}: {error.why}" if error.why else what, error.fix)]
+        found.append(reading.with_problems(problems))
+    return found

@@ -1,0 +1,156 @@
+"""What dbt's manifest says of models that a contract can describe, and contracts compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway.contracts.contract_files import Reading, first_error, look_at_all
+from slipway.contracts.problems import nearest
+from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product
+from slipway.errors import NotFoundError, UsageError
+
+_KINDS = ("model", "seed", "snapshot")
+
+
+def check_contracts(project: Path, manifest: Any) -> None:
+    """Refuse contracts that cannot be read, and those of products that are not as the models are.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    first_error(compared(look_at_all(project), manifest))
+
+
+def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:
+    """Readings of contracts with what is not as dbt's YAML says added to their problems."""
+    models: list[PromisedModel] = []
+    found = []
+    for reading in readings:
+        contract = reading.contract
+        if contract is not None and is_product(contract):
+            models = models or promised_models(manifest)
+            found.append(reading.with_problems(differences(contract, models)))
+        else:
+            found.append(reading)
+    return found
+
+
+def chosen(manifest: Any, names: Sequence[str]) -> list[PromisedModel]:
+    """Models by dbt's name or by ``layer.table``; without names all whose columns are enforced, by name.
+
+    Raises:
+        NotFoundError: there is no such model.
+        UsageError: a name is that of several.
+    """
+    models = promised_models(manifest)
+    if not names:
+        return sorted((one for one in models if one.is_enforced), key=lambda one: one.qualified)
+    found = []
+    for name in names:
+        fitting = [one for one in models if name in (one.name, one.table, one.qualified)]
+        if not fitting:
+            near = nearest(name, [word for one in models for word in (one.name, one.qualified)])
+            raise NotFoundError(
+                f"No model {name}", "dbt knows none of this name", f"Did you mean {near}?" if near else ""
+            )
+        if len(fitting) > 1:
+            raise UsageError(
+                f"{name} may be {' and '.join(one.qualified for one in fitting)}", "", "Write layer.table"
+            )
+        found += fitting
+    return found
+
+
+def promised_models(manifest: Any) -> list[PromisedModel]:
+    """Models, seeds and snapshots of a manifest that become tables."""
+    tests = _tests(manifest)
+    return [
+        _model(manifest, node, tests.get(node.unique_id, []))
+        for node in manifest.nodes.values()
+        if node.resource_type in _KINDS and node.config.get("materialized") not in ("ephemeral", "view")
+    ]
+
+
+def _model(manifest: Any, node: Any, tests: Sequence[Any]) -> PromisedModel:
+    contract = node.config.get("contract")
+    key, required, unique = _constraints(node)
+    partitions = node.config.get("partitioned_by") or []
+    return PromisedModel(
+        name=node.name if not getattr(node, "version", None) else f"{node.name}_v{node.version}",
+        layer=node.schema,
+        table=node.alias,
+        file=str(node.patch_path or "").partition("://")[2] or str(node.original_file_path),
+        description=" ".join((node.description or "").split()),
+        is_enforced=bool((contract and contract.enforced) or node.config.get("slipway_contract")),
+        columns=tuple(
+            ModelColumn(
+                name=column.name,
+                data_type=column.data_type,
+                description=" ".join((column.description or "").split()),
+                is_required=column.name in required,
+                is_unique=column.name in unique,
+                values=_values(tests, column.name),
+                refers_to=tuple(_referred(manifest, tests, column.name)),
+            )
+            for column in node.columns.values()
+        ),
+        key=key,
+        partitioned_by=tuple(name for name in partitions if isinstance(name, str) and "(" not in name),
+        consumers=tuple(
+            exposure.name
+            for exposure in manifest.exposures.values()
+            if node.unique_id in exposure.depends_on.nodes
+        ),
+    )
+
+
+def _constraints(node: Any) -> tuple[tuple[str, ...], set[str], set[str]]:
+    """Columns of the primary key, columns without NULL, and columns that are unique by themselves."""
+    declared = [((column.name,), one) for column in node.columns.values() for one in column.constraints]
+    declared += [(tuple(one.columns), one) for one in getattr(node, "constraints", [])]
+    key: tuple[str, ...] = ()
+    required: set[str] = set()
+    unique: set[str] = set()
+    for columns, constraint in declared:
+        kind = str(getattr(constraint.type, "value", constraint.type))
+        if kind == "primary_key":
+            key = columns
+        if kind in ("primary_key", "not_null"):
+            required.update(columns)
+        if kind == "unique" and len(columns) == 1:
+            unique.update(columns)
+    return key, required, unique
+
+
+def _tests(manifest: Any) -> Mapping[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for node in manifest.nodes.values():
+        attached = getattr(node, "attached_node", None)
+        if node.resource_type == "test" and attached and getattr(node, "test_metadata", None):
+            found.setdefault(attached, []).append(node)
+    return found
+
+
+def _values(tests: Sequence[Any], column: str) -> tuple[Any, ...] | None:
+    """What an ``accepted_values`` test of a column allows: one without conditions that fails."""
+    for test in _of(tests, "accepted_values", column):
+        given = test.test_metadata.kwargs
+        if str(test.config.severity).lower() == "error" and test.config.where is None:
+            values = given.get("values") or []
+            return tuple(str(value) if given.get("quote", True) else value for value in values)
+    return None
+
+
+def _referred(manifest: Any, tests: Sequence[Any], column: str) -> Iterator[str]:
+    for test in _of(tests, "relationships", column):
+        others = [unique_id for unique_id in test.depends_on.nodes if unique_id != test.attached_node]
+        if len(others) == 1 and (node := manifest.nodes.get(others[0])) is not None:
+            yield f"{node.alias}.{test.test_metadata.kwargs['field']}"
+
+
+def _of(tests: Sequence[Any], name: str, column: str) -> Iterator[Any]:
+    for test in tests:
+        if test.test_metadata.name == name and (test.column_name or "").lower() == column.lower():
+            yield test

@@ -1,0 +1,83 @@
+"""``slipway contracts``: what is wrong with contracts, and contracts written from models."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import World
+    from tests.harness.projects import Workshop
+
+FEED = "contracts/parcels.odcs.yaml"
+
+
+def test_contracts_that_are_right_are_counted(empty: World) -> None:
+    done = empty.slipway("contracts", "lint")
+    assert (done.code, done.out, done.err) == (0, "", "1 contract, 0 problems.\n")
+
+
+def test_problems_are_listed_with_their_places(empty: World) -> None:
+    project = empty.workshop.project
+    text = (project / FEED).read_text(encoding="utf-8")
+    (project / FEED).write_text(text.replace("logicalType: date", "logicaltype: date"), encoding="utf-8")
+    (project / "contracts" / "nested.odcs.yaml").write_text(
+        text.replace("id: parcels", "id: nested").replace("parcels/*.csv", "a/b/*.csv"), encoding="utf-8"
+    )
+    (project / "contracts" / "notes.yaml").write_text("- x\n", encoding="utf-8")
+    done = empty.slipway("contracts", "lint")
+    assert done.code == 2
+    assert done.out.splitlines() == [
+        "servers (nested.odcs.yaml, line 6): path a/b has a folder in a folder; a feed is one folder of the landing area. See docs/reference/landing.md.",
+        "Unknown key `logicaltype` in schema.parcels.properties.weighed_on (parcels.odcs.yaml, line 17). Did you mean `logicalType`?",
+    ]
+    assert done.err == (
+        "contracts/notes.yaml is not read: the name of a contract ends in .odcs.yaml.\n2 contracts, 2 problems.\n"
+    )
+    found = json.loads(empty.slipway("contracts", "lint", str(project / FEED), "-o", "json").out)
+    assert [(one["file"], one["contract"], one["problems"][0]["line"]) for one in found] == [
+        ("parcels.odcs.yaml", None, 17)
+    ]
+
+
+PROMISED = """
+  - name: depot_weights
+    config: {contract: {enforced: true}}
+    constraints: [{type: primary_key, columns: [depot]}]
+    columns:
+      - {name: depot, data_type: varchar, data_tests: [unique]}
+      - {name: parcels, data_type: bigint}
+      - {name: kg, data_type: "decimal(38,3)"}
+"""
+
+
+def test_a_product_is_written_from_dbt_and_compared_with_it(workshop: Workshop) -> None:
+    workshop.edit(
+        "models/_models.yml",
+        "\n  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
+        PROMISED,
+    )
+    folder = str(workshop.project / "contracts")
+    written = workshop.answer("contracts", "export", "--all", "--output-dir", folder)
+    assert written == f"{folder}/serving.depot_weights.odcs.yaml\n"
+    again = workshop.slipway("contracts", "export", "depot_weights", "--output-dir", folder)
+    assert (again.code, again.out) == (0, "")
+    assert "is there and stays as it is" in again.err
+    assert workshop.slipway("contracts", "lint").code == 0
+    workshop.edit("contracts/serving.depot_weights.odcs.yaml", "- name: kg\n", "- name: kgs\n")
+    done = workshop.slipway("contracts", "lint")
+    assert done.code == 2
+    assert "Unknown column `kgs` in the model depot_weights" in done.out
+    assert "lacks the column kg of the model depot_weights" in done.out
+    assert "1 more problem of contracts: slipway contracts lint lists them" in workshop.refusal("run", code=2)
+    assert not list(workshop.warehouse().glob("**/*.parquet"))
+
+
+def test_a_model_that_is_not_there_is_named(workshop: Workshop) -> None:
+    assert workshop.refusal("contracts", "export", "depot_weight", code=3) == (
+        "No model depot_weight: dbt knows none of this name. Did you mean depot_weights?"
+    )
+
+
+def test_one_of_names_and_all_is_given(empty: World) -> None:
+    assert empty.refusal("contracts", "export", code=2) == "No model is chosen. Name models, or give --all."
