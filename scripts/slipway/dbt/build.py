@@ -21,9 +21,10 @@ from slipway.dbt.configuration import (
     strategy_of,
 )
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
-from slipway.dbt.inputs import ModelIncrements, identifier_of, inputs_of
-from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
+from slipway.dbt.inputs import ModelIncrements, inputs_of
+from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, relation_of, table_of
 from slipway.dbt.partial_groups import looked_at
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
@@ -105,7 +106,7 @@ class Builder:
         self._nodes, self._increments, self._lock = nodes, increments, lock
 
     def unchanged(
-        self, manifest: Any, config: Mapping[str, Any], code: Code, *, force: bool
+        self, manifest: DbtManifest, config: Mapping[str, Any], code: Code, *, force: bool
     ) -> BuildResponse | None:
         """The response for a node, or one batch of it, that need not be built, None when it has to be.
 
@@ -118,8 +119,9 @@ class Builder:
             force: build it in any case.
         """
         unique_id, batch = str(config["unique_id"]), config.get("batch")
-        check_incremental(manifest_node(manifest, unique_id))
-        identifier = identifier_of(manifest, unique_id)
+        node = manifest.nodes[unique_id]
+        check_incremental(node)
+        identifier = table_of(node)
         inputs, key = self._key(manifest, unique_id)
         volatile = volatile_node(self._volatility, manifest, unique_id, config.get("query"))
         force = force or bool(volatile)
@@ -156,7 +158,7 @@ class Builder:
     def write(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        manifest: Any,
+        manifest: DbtManifest,
         unique_id: str,
         config: Mapping[str, Any],
         code: Code,
@@ -177,7 +179,8 @@ class Builder:
             ConfigError: it has to be, and the model does not allow it.
         """
         engine.count_reads(cursor)
-        identifier, node = identifier_of(manifest, unique_id), manifest_node(manifest, unique_id)
+        node = manifest.nodes[unique_id]
+        identifier = table_of(node)
         hooked = any(node.config.get(hook) for hook in ("pre_hook", "post_hook"))
         if hooked:
             self._volatility.forget()
@@ -188,7 +191,7 @@ class Builder:
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
         try:
-            request = looked_at(self._volatility, node, request, (node.database, *identifier))
+            request = looked_at(self._volatility, node, request, relation_of(node))
             result = self._written(cursor, manifest, node, base, request)
         except NotCarriedError as error:
             check_rebuild(node, str(error))
@@ -221,8 +224,8 @@ class Builder:
     def _written(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        manifest: Any,
-        node: Any,
+        manifest: DbtManifest,
+        node: DbtNode,
         base: Table | None,
         request: WriteRequest,
     ) -> WriteResult | None:
@@ -241,7 +244,7 @@ class Builder:
     def _write_batch(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        manifest: Any,
+        manifest: DbtManifest,
         request: WriteRequest,
         state: TableState,
         config: Mapping[str, Any],
@@ -275,12 +278,12 @@ class Builder:
             rows_written=rows,
         )
 
-    def _key(self, manifest: Any, unique_id: str) -> tuple[dict[str, str], str]:
+    def _key(self, manifest: DbtManifest, unique_id: str) -> tuple[dict[str, str], str]:
         """What a node reads, and its node key."""
         inputs = inputs_of(self._inputs, manifest, unique_id)
         return inputs, node_key(manifest, unique_id, inputs, self._vars)
 
-    def _state(self, manifest: Any, node: Any, base: Table | None, code: Code) -> TableState:
+    def _state(self, manifest: DbtManifest, node: DbtNode, base: Table | None, code: Code) -> TableState:
         """The state of a table that is written now, on top of what made the rows of its base."""
         noted = self._nodes.known[node.unique_id]
         now = Definition(
@@ -293,12 +296,14 @@ class Builder:
             noted.node_key or "", noted.inputs, definition=now, made_by=made_by, kept=keep_of(node)
         )
 
-    def _renamed(self, manifest: Any, unique_id: str, base: Table, code: Code) -> BuildResponse | None:
+    def _renamed(
+        self, manifest: DbtManifest, unique_id: str, base: Table, code: Code
+    ) -> BuildResponse | None:
         """Stage a table under its new name as it is, unless its code or what it reads differs, too: then it is to be built.
 
         It is not built otherwise: a model that appends would add what the table has already.
         """
-        known, state = read_state(base), self._state(manifest, manifest_node(manifest, unique_id), base, code)
+        known, state = read_state(base), self._state(manifest, manifest.nodes[unique_id], base, code)
         if known.node_key not in former_keys(
             manifest, unique_id, self._pinned.renamed, state.inputs, self._vars
         ):
@@ -333,7 +338,7 @@ class Builder:
         return BuildResponse(_message=message, change=change.value, snapshot_id=snapshot_id, node_key=key)
 
     def _request(
-        self, node: Any, identifier: TableName, state: TableState, config: Mapping[str, Any]
+        self, node: DbtNode, identifier: TableName, state: TableState, config: Mapping[str, Any]
     ) -> WriteRequest:
         return WriteRequest(
             identifier=identifier,
@@ -354,18 +359,18 @@ class Builder:
             contract=contract_of(node),
             increments=self._increments.of(node.unique_id),
             later=strategy_of(node) if node.config.materialized == "incremental" else "",
-            once=getattr(node, "language", "") == "python",
+            once=is_python(node),
         )
 
 
-def check_rebuild(node: Any, reason: str) -> None:
+def check_rebuild(node: DbtNode, reason: str) -> None:
     """Refuse to build a table from everything where that loses what it holds.
 
     Raises:
         ConfigError: ``full_refresh: false``, or what is stored depends on the order in which it came.
     """
     what = f"{node.name} cannot be brought up to date by {strategy_of(node)}"
-    if node.config.full_refresh is False:
+    if node.config.get("full_refresh") is False:
         raise ConfigError(
             what,
             f"{reason}, and full_refresh: false keeps its table from being built anew",
@@ -379,9 +384,9 @@ def check_rebuild(node: Any, reason: str) -> None:
         )
 
 
-def as_allowed(error: SlipwayError, node: Any) -> SlipwayError:
+def as_allowed(error: SlipwayError, node: DbtNode) -> SlipwayError:
     """The error as it is, unless it advises ``--full-refresh`` to a model that ignores it."""
-    if "--full-refresh" in error.fix and node.config.full_refresh is False:
+    if "--full-refresh" in error.fix and node.config.get("full_refresh") is False:
         error.fix = f"{error.fix.rstrip('.')}, which full_refresh: false keeps from this model: take it out for that run"
     return error
 

@@ -22,6 +22,7 @@ from slipway.dbt.configuration import tables_of
 from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.dbt.keys.node_key import is_hook
+from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja, is_python
 from slipway.dbt.volatility import Volatility, looked_at, sources_of
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
@@ -36,7 +37,9 @@ from slipway.runs.run_results import RunNodes
 _OWN = ("slipway", "dbt.adapters.slipway")
 
 
-def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[ModuleType]) -> Code:
+def code_read(
+    begun: Code, project: Path, manifest: DbtManifest | None, imported: Iterable[ModuleType]
+) -> Code:
     """The code of a run that is over.
 
     Args:
@@ -56,7 +59,7 @@ def code_read(begun: Code, project: Path, manifest: Any, imported: Iterable[Modu
     return settled(begun, code_of(project, [*ours, *modules]), changed)
 
 
-def _parsed(manifest: Any, project: Path) -> dict[Path, Any]:
+def _parsed(manifest: DbtManifest, project: Path) -> dict[Path, Any]:
     """The files that dbt has parsed, other than those of installed packages.
 
     They are named where they are now: a parse that was taken over from a project that was moved names its old folder.
@@ -125,7 +128,7 @@ def _is_slipways(name: str) -> bool:
     return any(f"{name}.".startswith(f"{own}.") for own in _OWN)
 
 
-def own_files(manifest: Any, project: Path) -> list[Path]:
+def own_files(manifest: DbtManifest, project: Path) -> list[Path]:
     """Files that dbt has parsed, and modules of this process, that are the project's own or those of its packages, without Slipway's."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     named = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
@@ -170,7 +173,7 @@ def basis_of(
     *,
     request: RunRequest,
     project: Path,
-    manifest: Any,
+    manifest: DbtManifest,
     results: Sequence[Any],
     own: list[Path],
     pinned: PinnedTables,
@@ -245,7 +248,7 @@ def basis_of(
     )
 
 
-def _of_the_project(project: Path, manifest: Any, own: list[Path]) -> Iterator[str]:
+def _of_the_project(project: Path, manifest: DbtManifest, own: list[Path]) -> Iterator[str]:
     for node in manifest.nodes.values():
         if is_hook(node):
             yield f"{node.name} is a hook of the project"
@@ -264,7 +267,7 @@ def _of_the_command(request: RunRequest) -> Iterator[str]:
         yield "the run is forced or pinned, or a scratch run"
 
 
-def _of_a_result(manifest: Any, result: Any, volatility: Volatility) -> Iterator[str]:
+def _of_a_result(manifest: DbtManifest, result: Any, volatility: Volatility) -> Iterator[str]:
     node = result.node
     if str(result.status) not in (Status.SUCCESS, Status.PASS, Status.NO_OP):
         yield f"{node.unique_id} ended as {result.status}"
@@ -284,24 +287,24 @@ def _of_a_result(manifest: Any, result: Any, volatility: Volatility) -> Iterator
         yield f"{node.name} depends on more: {why}"
 
 
-def _volatile_view(manifest: Any, node: Any, volatility: Volatility) -> str:
+def _volatile_view(manifest: DbtManifest, node: DbtNode, volatility: Volatility) -> str:
     if used := looked_at(sources_of(manifest, node)):
         return f"its Jinja uses {', '.join(used)}"
-    return volatility.why(node.compiled_code or "")
+    return volatility.why(getattr(node, "compiled_code", None) or "")
 
 
-def _of_a_test(node: Any, carried: Collection[str]) -> Iterator[str]:
+def _of_a_test(node: DbtNode, carried: Collection[str]) -> Iterator[str]:
     if node.resource_type in ("test", "unit_test") and node.unique_id not in carried:
         yield f"test {node.name} is run by every run"
 
 
-def _texts(manifest: Any, project: Path, own: list[Path]) -> Iterator[tuple[str, str]]:
+def _texts(manifest: DbtManifest, project: Path, own: list[Path]) -> Iterator[tuple[str, str]]:
     """Jinja that is rendered while dbt parses: macros, models' code, and YAML files."""
     for unique_id, macro in manifest.macros.items():
         if macro.package_name not in (*_ENGINE, MACHINERY):
             yield unique_id, macro.macro_sql
     for unique_id, node in manifest.nodes.items():
-        if node.resource_type != "seed" and getattr(node, "language", "sql") == "sql":
+        if has_jinja(node):
             yield unique_id, node.raw_code
     yaml = [path for path in own if path.suffix in (".yml", ".yaml")]
     profiles = Path(os.environ.get("DBT_PROFILES_DIR") or project) / "profiles.yml"
@@ -310,11 +313,11 @@ def _texts(manifest: Any, project: Path, own: list[Path]) -> Iterator[tuple[str,
             yield path.name, path.read_text(encoding="utf-8")
 
 
-def _variables(manifest: Any, project: Path, own: list[Path]) -> list[str]:
+def _variables(manifest: DbtManifest, project: Path, own: list[Path]) -> list[str]:
     """Names of the environment variables that code reads."""
     macros = [macro.macro_sql for macro in manifest.macros.values() if macro.package_name not in _ENGINE]
     jinja = [*macros, *(text for _, text in _texts(manifest, project, own))]
-    python = [node.raw_code for node in manifest.nodes.values() if getattr(node, "language", "") == "python"]
+    python = [node.raw_code for node in manifest.nodes.values() if is_python(node)]
     modules = [source for code in python for source in python_code.modules_of(code)[0].values()]
     every = {_EVERY: ""}
     return sorted(

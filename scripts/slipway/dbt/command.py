@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway.dbt.nodes import DbtManifest
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import Options
 
@@ -34,7 +35,7 @@ class Invocation:
 
     success: bool
     results: Sequence[Any]
-    manifest: Any
+    manifest: DbtManifest | None
     error: str
     invocation_id: str
     interrupted: bool = False

@@ -18,8 +18,8 @@ from slipway.code import versions
 from slipway.dbt.code_read import basis_of, code_read, own_files
 from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.events import with_reason
-from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.microbatch import check_batched
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, table_of
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.views import Views
@@ -104,6 +104,7 @@ def conclude(
         records: where its records go.
     """
     manifest, environment = done.manifest, pinned.places.inputs.environment
+    assert manifest is not None  # or the run would not have begun
     code = code_read(code, project, manifest, list(sys.modules.values()))
     batched.stage_all()
     if done.success and not _failed(done.results):
@@ -222,7 +223,7 @@ def _taken_over(
 
 
 def test_records(
-    manifest: Any,
+    manifest: DbtManifest,
     results: Sequence[Any],
     tests: CarriedTests,
     taken_over: Sequence[Node],
@@ -246,7 +247,7 @@ def test_records(
         if result.node.resource_type in _TESTS
     }
     for unique_id, node in [*manifest.nodes.items(), *manifest.unit_tests.items()]:
-        if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on.nodes):
+        if node.resource_type in _TESTS and unique_id not in found and built & set(node.depends_on_nodes):
             found[unique_id] = before.get(unique_id) or TestResult(
                 unique_id=unique_id, status=Status.NOT_RUN, tables=_tables(manifest, node)
             )
@@ -273,7 +274,7 @@ def _passed_before(continues: RunManifest | None, built_again: set[str]) -> dict
     }
 
 
-def _test(manifest: Any, result: Any, tests: CarriedTests) -> TestResult:
+def _test(manifest: DbtManifest, result: Any, tests: CarriedTests) -> TestResult:
     unique_id, status = result.node.unique_id, Status(str(result.status))
     return TestResult(
         unique_id=unique_id,
@@ -287,18 +288,12 @@ def _test(manifest: Any, result: Any, tests: CarriedTests) -> TestResult:
     )
 
 
-def _tables(manifest: Any, node: Any) -> list[str]:
-    found = []
-    for unique_id in node.depends_on.nodes:
-        other = manifest_node(manifest, unique_id)
-        if other is not None:
-            found.append(
-                f"{other.schema}.{other.identifier if other.resource_type == 'source' else other.alias}"
-            )
-    return found
+def _tables(manifest: DbtManifest, node: DbtNode) -> list[str]:
+    found = (find(manifest, unique_id) for unique_id in node.depends_on_nodes)
+    return [str(table_of(other)) for other in found if other is not None]
 
 
-def freshness(manifest: Any, intake: Intake) -> list[Freshness]:
+def freshness(manifest: DbtManifest, intake: Intake) -> list[Freshness]:
     """When each feed last brought a file that was accepted, and what its dbt source says of that."""
     now, found = datetime.now(UTC), []
     for feed in intake.landing.feeds:
@@ -316,9 +311,9 @@ def freshness(manifest: Any, intake: Intake) -> list[Freshness]:
     return found
 
 
-def _thresholds(manifest: Any, feed: str) -> tuple[float | None, float | None]:
+def _thresholds(manifest: DbtManifest, feed: str) -> tuple[float | None, float | None]:
     """Seconds of ``warn_after`` and ``error_after`` of the source that stands for a feed."""
-    for source in manifest.sources.values() if manifest else ():
+    for source in manifest.sources.values():
         if source.schema == LANDING and source.identifier == feed and source.freshness:
             return _seconds(source.freshness.warn_after), _seconds(source.freshness.error_after)
     return None, None
@@ -332,7 +327,7 @@ def _seconds(threshold: Any) -> float | None:
 
 
 def conservation(
-    manifest: Any, inputs: RunInputs, views: Views, previous: RunManifest | None
+    manifest: DbtManifest, inputs: RunInputs, views: Views, previous: RunManifest | None
 ) -> list[Conservation]:
     """Rows landed = rows curated + rows quarantined + rows deduplicated, for every quarantine table.
 
@@ -415,7 +410,7 @@ def _was_read_by(run: RunManifest, name: str, table: Table) -> bool:
     return snapshot_id in snapshots
 
 
-def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: Any) -> str:
+def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: DbtManifest) -> str:
     """Why a slice is refused that no input row belongs to; empty otherwise.
 
     Args:
@@ -436,15 +431,13 @@ def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: Any) -> str:
     return f"the slice {json.dumps(asked, default=str)} holds no row: {tables} would be empty; choose other dates or values"
 
 
-def _macro_names(manifest: Any, unique_id: str) -> Iterator[str]:
+def _macro_names(manifest: DbtManifest, unique_id: str) -> Iterator[str]:
     """Names of the macros that a node calls by itself or through ephemeral models."""
-    node = manifest_node(manifest, unique_id)
-    if node is None or not hasattr(node, "depends_on"):
-        return
-    yield from (macro.rsplit(".", 1)[-1] for macro in node.depends_on.macros)
-    for dependency in getattr(node.depends_on, "nodes", []):
-        other = manifest_node(manifest, dependency)
-        if other is not None and getattr(other.config, "materialized", "") in ("ephemeral", "view"):
+    node = node_of(manifest, unique_id)
+    yield from (macro.rsplit(".", 1)[-1] for macro in node.depends_on_macros)
+    for dependency in node.depends_on_nodes:
+        other = find(manifest, dependency)
+        if other is not None and is_inlined(other):
             yield from _macro_names(manifest, dependency)
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.renames import rename_problems
 from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, listed
@@ -21,7 +22,7 @@ _PREDICATES = ("incremental_predicates", "predicates")
 _TAKE_PREDICATES = ("merge", "delete+insert", "microbatch")
 
 
-def check_incremental(node: Any) -> None:
+def check_incremental(node: DbtNode) -> None:
     """Refuse a strategy that is not known, and keys that the strategy would ignore or cannot do without.
 
     Raises:
@@ -56,7 +57,7 @@ def check_incremental(node: Any) -> None:
     _check_key(node, strategy)
 
 
-def refuse_in_batches(node: Any) -> None:
+def refuse_in_batches(node: DbtNode) -> None:
     """Refuse the conditions of increments in a ``microbatch`` model, whose batches replace windows of time as a whole.
 
     Raises:
@@ -70,13 +71,13 @@ def refuse_in_batches(node: Any) -> None:
         )
 
 
-def strategy_of(node: Any) -> str:
+def strategy_of(node: DbtNode) -> str:
     """The strategy of an incremental model: as configured, else by whether it has a key."""
     chosen = node.config.get("incremental_strategy")
     return str(chosen or ("merge" if _has_key(node) else "append"))
 
 
-def predicates_of(node: Any) -> list[str]:
+def predicates_of(node: DbtNode) -> list[str]:
     """``incremental_predicates``, also under the shorter name that the adapter knows.
 
     Raises:
@@ -91,12 +92,12 @@ def predicates_of(node: Any) -> list[str]:
     return listed(texts)
 
 
-def merge_keys_of(node: Any) -> dict[str, Any]:
+def merge_keys_of(node: DbtNode) -> dict[str, Any]:
     """The merge configuration of a node."""
     return {key: node.config.get(key) for key in MERGE_KEYS if node.config.get(key)}
 
 
-def _check_key(node: Any, strategy: str) -> None:
+def _check_key(node: DbtNode, strategy: str) -> None:
     config = node.config
     if strategy == "merge" and not _has_key(node):
         raise ConfigError(f"{node.name}: merge needs unique_key", "none is set", "Set it or use append")
@@ -116,11 +117,11 @@ def _check_key(node: Any, strategy: str) -> None:
         )
 
 
-def _has_key(node: Any) -> bool:
+def _has_key(node: DbtNode) -> bool:
     return bool(node.config.get("unique_key") or node.config.get("merge_on_using_columns"))
 
 
-def _refuse_keys(node: Any, keys: list[str], what: str) -> None:
+def _refuse_keys(node: DbtNode, keys: list[str], what: str) -> None:
     if keys:
         raise ConfigError(f"{node.name}: {', '.join(keys)} has no effect with {what}", "", "Remove it")
 
@@ -171,7 +172,7 @@ _INCREMENTS = re.compile(r"\b(?:rows_added|partitions_changed)\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 
 
-def check_configuration(manifest: Any, selected: Iterable[str]) -> None:
+def check_configuration(manifest: DbtManifest, selected: Iterable[str]) -> None:
     """Refuse a run if the configuration of a node that it is to build cannot be carried out.
 
     Args:
@@ -195,7 +196,7 @@ def check_configuration(manifest: Any, selected: Iterable[str]) -> None:
         raise ConfigError(f"{count} of {of} cannot be carried out", "; ".join(said))
 
 
-def _known_node(manifest: Any, unique_id: str) -> Any:
+def _known_node(manifest: DbtManifest, unique_id: str) -> Any:
     """What is configured under an id, whichever of dbt's lists it is in; None for what dbt does not know any more."""
     lists = (manifest.nodes, manifest.unit_tests, manifest.functions)
     return next((one[unique_id] for one in lists if unique_id in one), None)
@@ -206,7 +207,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + others
 
 
-def problems(node: Any) -> Iterator[str]:
+def problems(node: DbtNode) -> Iterator[str]:
     """What is wrong with the configuration of a node, each as a sentence with the key, the value, and what to write."""
     yield from _unknown(node)
     if node.resource_type in _TABLES:
@@ -222,10 +223,11 @@ def problems(node: Any) -> Iterator[str]:
         yield from _increments(node)
 
 
-def _unknown(node: Any) -> Iterator[str]:
+def _unknown(node: DbtNode) -> Iterator[str]:
     has_table = node.resource_type in _TABLES
-    known = {field.name for field in fields(node.config)} | set(OWN_KEYS if has_table else ())
-    for key in node.config.extra if hasattr(node.config, "extra") else node.config._extra:
+    config: Any = node.config
+    known = {field.name for field in fields(config)} | set(OWN_KEYS if has_table else ())
+    for key in config.extra if hasattr(config, "extra") else config._extra:
         if key in known or key.startswith(("merge_", "config_keys_", "meta_keys_")):
             continue  # those of merge are looked at with the strategy
         near = difflib.get_close_matches(key.lower(), sorted(known), 1, _ALIKE)
@@ -234,7 +236,7 @@ def _unknown(node: Any) -> Iterator[str]:
             yield f"{node.name}: {key} has no effect here: write {meant}"
 
 
-def _of_other_types(node: Any) -> Iterator[str]:
+def _of_other_types(node: DbtNode) -> Iterator[str]:
     config = node.config
     for key in _LISTS:
         value = config.get(key)
@@ -251,7 +253,7 @@ def _of_other_types(node: Any) -> Iterator[str]:
         yield f"{node.name}: on_schema_change is {change!r}, which is unknown: {meant}{others}"
 
 
-def _increments(node: Any) -> Iterator[str]:
+def _increments(node: DbtNode) -> Iterator[str]:
     strategy = strategy_of(node)
     if strategy != "microbatch":
         for key in ("batch_size", "begin"):
@@ -273,7 +275,7 @@ _LOWER_CASE = ("glue",)
 """Kinds of catalogs that keep names in lower case."""
 
 
-def check_names(manifest: Any, environment: Environment) -> None:
+def check_names(manifest: DbtManifest, environment: Environment) -> None:
     """Refuse a project in which a node's table, layer, database or declared column cannot have its name.
 
     Args:
@@ -297,20 +299,20 @@ def check_names(manifest: Any, environment: Environment) -> None:
         found += [
             f"{_shown(node)} has no layer: configure its schema in dbt_project.yml, for example {_with_layer(node)}"
             for node in nodes
-            if not node.config.schema
+            if not node.config.get("schema")
         ]
     if found:
         count = "1 name" if len(found) == 1 else f"{len(found)} names"
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
 
 
-def _with_layer(node: Any) -> str:
+def _with_layer(node: DbtNode) -> str:
     """A line of dbt_project.yml that gives a layer to a node and those of its kind in its project or package."""
     layer = "curated" if node.resource_type == "model" else "reference"
     return f"{node.resource_type}s: {{{node.package_name}: {{+schema: {layer}}}}}"
 
 
-def tables_of(manifest: Any) -> set[str]:
+def tables_of(manifest: DbtManifest) -> set[str]:
     """``layer.table`` of every node that makes a table.
 
     Args:
@@ -319,21 +321,21 @@ def tables_of(manifest: Any) -> set[str]:
     return {f"{node.schema}.{node.alias}" for node in manifest.nodes.values() if _has_table(node)}
 
 
-def _has_table(node: Any) -> bool:
+def _has_table(node: DbtNode) -> bool:
     return node.resource_type in _TABLES and node.config.materialized != "ephemeral"
 
 
-def _names_schemas_itself(manifest: Any) -> bool:
+def _names_schemas_itself(manifest: DbtManifest) -> bool:
     """Whether the project has a macro of its own that says which schema a node has."""
     name = f"macro.{manifest.metadata.project_name}.generate_schema_name"
     return name in manifest.macros
 
 
-def _shown(node: Any) -> str:
+def _shown(node: DbtNode) -> str:
     return f"{node.resource_type} {shown(node.name)} ({shown(node.original_file_path)})"
 
 
-def _problems(node: Any, target: str, *, lower_case: bool) -> Iterator[str]:
+def _problems(node: DbtNode, target: str, *, lower_case: bool) -> Iterator[str]:
     where = _shown(node)
     if node.database != target:
         yield (
@@ -353,7 +355,7 @@ def _problems(node: Any, target: str, *, lower_case: bool) -> Iterator[str]:
     yield from _column_problems(node, where)
 
 
-def _column_problems(node: Any, where: str) -> Iterator[str]:
+def _column_problems(node: DbtNode, where: str) -> Iterator[str]:
     contract = getattr(node.config, "contract", None)
     if not ((contract and contract.enforced) or node.config.get("slipway_contract")):
         return
@@ -365,7 +367,7 @@ def _column_problems(node: Any, where: str) -> Iterator[str]:
         yield f"{where} declares the columns {other} and {name}, which are one name to DuckDB: give one of them another name"
 
 
-def contract_of(node: Any) -> Contract | None:
+def contract_of(node: DbtNode) -> Contract | None:
     """The enforced contract of a model: dbt's own, or ``slipway_contract`` where dbt cannot (Python)."""
     config = node.config
     dbt_contract = getattr(config, "contract", None)
@@ -400,12 +402,12 @@ _ON_PARTIAL_GROUPS = "on_partial_groups"
 _MADE_WHOLE = ("table", "seed", "view", "ephemeral")
 
 
-def may_be_stale(node: Any) -> bool:
+def may_be_stale(node: DbtNode) -> bool:
     """Whether a node's table may hold rows of earlier code: what is added to, except the history of a dbt snapshot."""
     return node.resource_type == "model" and node.config.materialized not in _MADE_WHOLE
 
 
-def keep_of(node: Any) -> str:
+def keep_of(node: DbtNode) -> str:
     """The declared reason why rows of other code stay in a table; empty for none.
 
     Raises:
@@ -423,7 +425,7 @@ def keep_of(node: Any) -> str:
     )
 
 
-def allowed_of(node: Any) -> str:
+def allowed_of(node: DbtNode) -> str:
     """The declared reason why groups of which a part is read are written; empty for none.
 
     Raises:
@@ -438,7 +440,7 @@ def allowed_of(node: Any) -> str:
     )
 
 
-def _reason(node: Any, key: str, word: str, why: str, *, no_effect: str) -> str:
+def _reason(node: DbtNode, key: str, word: str, why: str, *, no_effect: str) -> str:
     """The reason that ``{<word>: <reason>}`` gives under a key; empty where the key is not set."""
     given = node.config.get(key)
     if given is None:

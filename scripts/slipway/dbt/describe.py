@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.dbt.inputs import identifier_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, table_of
 from slipway.environments.profiles import ADAPTER
 from slipway.iceberg.types import duckdb_type, literal, quote
 from slipway.names import TableName
@@ -90,22 +90,24 @@ def _when(timestamp_ms: int) -> str:
     return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def column_docs(node: Any) -> dict[str, str]:
+def column_docs(node: DbtNode) -> dict[str, str]:
     """Column descriptions, where dbt's ``persist_docs`` asks for them."""
-    if not (node.config.persist_docs or {}).get("columns"):
+    if not (node.config.get("persist_docs") or {}).get("columns"):
         return {}
     return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
 
 
-def table_properties(node: Any, config: Mapping[str, Any]) -> dict[str, str]:
+def table_properties(node: DbtNode, config: Mapping[str, Any]) -> dict[str, str]:
     """``table_properties``, and the description as the property ``comment`` that other engines show."""
     given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
-    if (node.config.persist_docs or {}).get("relation") and node.description:
+    if (node.config.get("persist_docs") or {}).get("relation") and node.description:
         return {"comment": " ".join(node.description.split()), **given}
     return given
 
 
-def own_columns(inputs: RunInputs, cursor: duckdb.DuckDBPyConnection, manifest: Any, relation: Any) -> str:
+def own_columns(
+    inputs: RunInputs, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, relation: Any
+) -> str:
     """A query with the columns that ``this`` is to have in the unit test that is running; empty for every other table.
 
     These are the columns of the table, if there is one, and those that a first build would add.
@@ -121,7 +123,7 @@ def own_columns(inputs: RunInputs, cursor: duckdb.DuckDBPyConnection, manifest: 
     identifier = TableName(relation.schema, relation.identifier)
     test = manifest.unit_tests.get(str(get_node_info().get("unique_id")))
     tested = test.depends_on.nodes[0] if test else ""
-    if not tested or identifier_of(manifest, tested) != identifier:
+    if not tested or table_of(manifest.nodes[tested]) != identifier:
         return ""
     first = f"(\n{_compiled(manifest, tested)}\n)"
     if inputs.own(identifier) is None:
@@ -132,13 +134,14 @@ def own_columns(inputs: RunInputs, cursor: duckdb.DuckDBPyConnection, manifest: 
     return f"select own.*{added} from {relation.render()} as own{f', {first} as added' if new else ''}"
 
 
-def _compiled(manifest: Any, unique_id: str) -> str:
+def _compiled(manifest: DbtManifest, unique_id: str) -> str:
     """A model's query as its first build would run it."""
     from dbt.adapters.factory import FACTORY
     from dbt.compilation import Compiler
+    from dbt.contracts.graph.manifest import Manifest
 
-    node = deepcopy(manifest.nodes[unique_id])
+    node: Any = deepcopy(manifest.nodes[unique_id])
     node.compiled, node.compiled_code, node.extra_ctes, node.extra_ctes_injected = False, None, [], False
     config: Any = FACTORY.adapters[ADAPTER].config  # type: ignore[attr-defined]
-    done = Compiler(config).compile_node(node, manifest, write=False)
+    done = Compiler(config).compile_node(node, cast("Manifest", manifest), write=False)
     return str(done.compiled_code)

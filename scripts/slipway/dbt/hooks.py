@@ -18,7 +18,8 @@ from dbt_common.events.functions import fire_event
 from slipway.counts import plural
 from slipway.dbt.command import is_partial, target_path
 from slipway.dbt.inputs import inputs_of
-from slipway.dbt.keys.node_key import manifest_node, node_key, unit_test_key
+from slipway.dbt.keys.node_key import node_key, unit_test_key
+from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import ADAPTER
@@ -43,7 +44,12 @@ _COPIED = ("on_run_begin", "on_run_finish")
 
 
 def take_turn(
-    manifest: Any, request: RunRequest, environment: Environment, records: Records, *, everything: bool
+    manifest: DbtManifest,
+    request: RunRequest,
+    environment: Environment,
+    records: Records,
+    *,
+    everything: bool,
 ) -> HeldLease | None:
     """Take the lease of the tables that a run may publish; None for one that cannot publish, which needs none.
 
@@ -80,7 +86,7 @@ def forget_relations() -> None:
     adapter.cache.clear()
 
 
-def _tables(manifest: Any) -> list[str]:
+def _tables(manifest: DbtManifest) -> list[str]:
     """``layer.table`` of the models, seeds and snapshots that dbt selected."""
     selected = [manifest.nodes.get(unique_id) for unique_id in selected_resources.SELECTED_RESOURCES]
     return [
@@ -92,7 +98,7 @@ def _tables(manifest: Any) -> list[str]:
     ]
 
 
-def check_copies(manifest: Any) -> None:
+def check_copies(manifest: DbtManifest) -> None:
     """Refuse macros that projects had as files of their own before the package brought them: hooks would run twice.
 
     Raises:
@@ -204,7 +210,7 @@ class CarryOver:
     ) -> None:
         self._vars, self._inputs, self._volatility, self._tests = variables, inputs, volatility, tests
 
-    def data_test(self, manifest: Any, unique_id: str, sql: str, *, runs: bool) -> bool:
+    def data_test(self, manifest: DbtManifest, unique_id: str, sql: str, *, runs: bool) -> bool:
         """Whether a data test need not run: it passed before with the same code on the same snapshots.
 
         Args:
@@ -213,7 +219,7 @@ class CarryOver:
             sql: its compiled query.
             runs: it is run in any case.
         """
-        node, inputs = manifest_node(manifest, unique_id), inputs_of(self._inputs, manifest, unique_id)
+        node, inputs = manifest.nodes[unique_id], inputs_of(self._inputs, manifest, unique_id)
         key = node_key(manifest, unique_id, inputs, self._vars)
         self._tests.keys[unique_id] = key
         if runs or not inputs or "freshness" in node.tags:  # which looks at the landing area
@@ -224,7 +230,13 @@ class CarryOver:
         )
 
     def unit_test(
-        self, manifest: Any, unique_id: str, queries: Sequence[str], config: Mapping[str, Any], *, runs: bool
+        self,
+        manifest: DbtManifest,
+        unique_id: str,
+        queries: Sequence[str],
+        config: Mapping[str, Any],
+        *,
+        runs: bool,
     ) -> bool:
         """Whether a dbt unit test need not run: it passed before as the same SQL, with the same rows expected of it.
 

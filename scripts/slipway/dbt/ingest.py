@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from slipway.dbt.command import flag, is_partial
 from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
 from slipway.iceberg.types import literal, quote
@@ -32,7 +33,7 @@ _LINEAGE = {
 }
 
 
-def show_landing(intake: Intake, manifest: Any, database: str, identifier: TableName) -> None:
+def show_landing(intake: Intake, manifest: DbtManifest | None, database: str, identifier: TableName) -> None:
     """Make a feed readable under its dbt name.
 
     Raises:
@@ -43,22 +44,23 @@ def show_landing(intake: Intake, manifest: Any, database: str, identifier: Table
     if feed not in feeds:
         known = ", ".join(feeds) or "none"
         raise NotFoundError(f"No feed {feed}", f"contracts/ describes {known}", "Add its contract")
-    _check_readers(manifest, identifier)
+    if manifest:
+        _check_readers(manifest, identifier)
     intake.show(database, feed)
 
 
-def feed_of(landing: Landing, manifest: Any, node: Any, identifier: TableName) -> str | None:
+def feed_of(landing: Landing, manifest: DbtManifest, node: DbtNode, identifier: TableName) -> str | None:
     """The feed that a model takes into its raw table, None for any other model."""
     if identifier[0] != "raw" or identifier[1] not in landing.feeds:
         return None
     return identifier[1] if ("landing", identifier[1]) in _sources(manifest, node) else None
 
 
-def is_replaced(manifest: Any, raw: TableName) -> bool:
+def is_replaced(manifest: DbtManifest | None, raw: TableName) -> bool:
     """Whether this run writes the raw table anew, so that it has to read again what it holds already."""
     for node in manifest.nodes.values() if manifest else ():
         if node.resource_type == "model" and (node.schema, node.alias) == raw:
-            own = node.config.full_refresh
+            own = node.config.get("full_refresh")
             asked = flag("FULL_REFRESH") if own is None else own
             return bool(asked) or node.config.materialized != "incremental"
     return False
@@ -114,11 +116,11 @@ def write_landed(
     return result
 
 
-def _check_readers(manifest: Any, source: TableName) -> None:
+def _check_readers(manifest: DbtManifest, source: TableName) -> None:
     """Refuse models that would take what no later run shows them again."""
     schema, feed = source
     raw = TableName("raw", feed)
-    nodes = manifest.nodes.values() if manifest else ()
+    nodes = manifest.nodes.values()
     once = any((node.schema, node.alias) == raw and _is_appended(node) for node in nodes if _is_built(node))
     for node in nodes:
         if not _is_built(node) or (node.schema, node.alias) == raw:
@@ -131,18 +133,18 @@ def _check_readers(manifest: Any, source: TableName) -> None:
             )
 
 
-def _is_built(node: Any) -> bool:
+def _is_built(node: DbtNode) -> bool:
     return node.resource_type in ("model", "snapshot") and node.config.materialized not in (
         "ephemeral",
         "view",
     )
 
 
-def _is_appended(node: Any) -> bool:
+def _is_appended(node: DbtNode) -> bool:
     return str(node.config.materialized) in ("incremental", "snapshot")
 
 
-def _sources(manifest: Any, node: Any) -> list[TableName]:
+def _sources(manifest: DbtManifest, node: DbtNode) -> list[TableName]:
     read = [manifest.sources.get(name) for name in tables_read(manifest, node.unique_id)]
     return [TableName(source.schema, source.identifier) for source in read if source is not None]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
@@ -17,7 +16,8 @@ from pyiceberg.types import DateType, IcebergType, IntegerType, LongType, Nested
 
 from slipway.dbt.command import flag
 from slipway.dbt.configuration import refuse_in_batches
-from slipway.dbt.keys.node_key import manifest_node, tables_read
+from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.nodes import DbtManifest, Relation, find, table_of
 from slipway.dbt.renames import former_name
 from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
@@ -31,27 +31,18 @@ from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_inputs import RunInputs
 
-Relation = tuple[str, str, str]
-"""Database, schema and name."""
 
-
-def inputs_of(inputs: RunInputs, manifest: Any, unique_id: str) -> dict[str, str]:
+def inputs_of(inputs: RunInputs, manifest: DbtManifest, unique_id: str) -> dict[str, str]:
     """Tables that a node reads to the content that this run reads: ``schema.table``, of another database with its name in front."""
     found = {}
     for dependency in tables_read(manifest, unique_id):
-        relation = _relation(inputs, manifest, dependency)
+        relation = read_as(inputs, manifest, dependency)
         found[inputs.name(*relation)] = inputs.content(*relation)
     return found
 
 
-def identifier_of(manifest: Any, unique_id: str) -> TableName:
-    """The table of a model, seed, snapshot or source."""
-    node = manifest_node(manifest, unique_id)
-    return TableName(node.schema, node.identifier if node.resource_type == "source" else node.alias)
-
-
 def consumed(
-    inputs: RunInputs, manifest: Any, base: Table | None, database: str, source: TableName
+    inputs: RunInputs, manifest: DbtManifest, base: Table | None, database: str, source: TableName
 ) -> str | None:
     """The snapshot of ``source`` that a published table was built from."""
     known = read_state(base).inputs
@@ -61,27 +52,23 @@ def consumed(
     return found
 
 
-def relation_of(inputs: RunInputs, manifest: Any, unique_id: str) -> Relation:
-    """Database, schema and name of a table that a node reads, where this run reads it."""
-    database, identifier = _relation(inputs, manifest, unique_id)
-    return database, *identifier
-
-
-def _relation(inputs: RunInputs, manifest: Any, unique_id: str) -> tuple[str, TableName]:
+def read_as(inputs: RunInputs, manifest: DbtManifest, unique_id: str) -> tuple[str, TableName]:
     """Where dbt's ``ref`` and ``source`` lead: with ``--defer`` to another environment, by dbt's own condition.
 
     A table of this run is always its own (package/macros/relations/ref.sql), also when dbt retry has selected only a part of the run.
     """
     from dbt import selected_resources
 
-    node, identifier = manifest_node(manifest, unique_id), identifier_of(manifest, unique_id)
+    node = find(manifest, unique_id)
+    assert node is not None
+    identifier, own = table_of(node), str(node.database)
     deferred = getattr(node, "defer_relation", None)
     if not deferred or not flag("DEFER") or inputs.is_staged(identifier):
-        return node.database, identifier
+        return own, identifier
     favoured = flag("FAVOR_STATE") and unique_id not in selected_resources.SELECTED_RESOURCES
     if favoured or inputs.own(identifier) is None:
         return deferred.database, TableName(deferred.schema, deferred.identifier)
-    return node.database, identifier
+    return own, identifier
 
 
 class ModelIncrements:
@@ -98,7 +85,12 @@ class ModelIncrements:
         self._rebuilt: set[TableName] = set()
 
     def give(
-        self, manifest: Any, unique_id: str, table: TableName, relation: Relation, column: str | None = None
+        self,
+        manifest: DbtManifest,
+        unique_id: str,
+        table: TableName,
+        relation: Relation,
+        column: str | None = None,
     ) -> str:
         """A predicate for what came into an input since a model read it.
 
@@ -117,7 +109,7 @@ class ModelIncrements:
         read, base = self._inputs.known(database, source), self._pinned.base(table)
         if column is None:
             check_raw(read, str(source))
-        refuse_in_batches(manifest_node(manifest, unique_id))
+        refuse_in_batches(manifest.nodes[unique_id])
         found = increment(relation, read, consumed(self._inputs, manifest, base, database, source), column)
         self._given.setdefault(unique_id, {})[relation, column] = found
         return found.predicate
@@ -126,11 +118,12 @@ class ModelIncrements:
         """What a model was given."""
         return tuple(self._given.get(unique_id, {}).values())
 
-    def rebuild(self, manifest: Any, unique_id: str) -> list[tuple[str, str | None]]:
+    def rebuild(self, manifest: DbtManifest, unique_id: str) -> list[tuple[str, str | None]]:
         """Have a model compile as if it had no table, and return the ephemeral models that dbt put in front of its query."""
-        self._rebuilt.add(identifier_of(manifest, unique_id))
+        node = manifest.nodes[unique_id]
+        self._rebuilt.add(table_of(node))
         self._given.pop(unique_id, None)
-        return [(cte.id, cte.sql) for cte in manifest_node(manifest, unique_id).extra_ctes]
+        return [(cte.id, cte.sql) for cte in node.extra_ctes]
 
     def adds_to(self, table: TableName) -> bool:
         """Whether a model has a table to add to: its own environment's, not one it may merely read."""

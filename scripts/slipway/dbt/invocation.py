@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from slipway.dbt.command import Invocation, invocation_id
 from slipway.errors import SlipwayError
@@ -16,6 +16,8 @@ from slipway.records.run_manifest import RunRequest
 from slipway.secrets import known
 
 if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
     from slipway.dbt.session import Session
 
 
@@ -83,11 +85,12 @@ def invoke(
     )
 
 
-def parse(project: Path, target: str) -> Any:
+def parse(project: Path, target: str) -> Manifest | None:
     """dbt's manifest of a project as it is now; None if dbt cannot parse it, which the command that follows will tell."""
     from dbt.cli.main import dbtRunner
 
-    return dbtRunner().invoke(_quietly(["parse", "--target", target], project)).result
+    done = dbtRunner().invoke(_quietly(["parse", "--target", target], project))
+    return cast("Manifest | None", done.result)
 
 
 def _quietly(arguments: Sequence[str], project: Path) -> list[str]:

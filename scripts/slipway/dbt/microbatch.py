@@ -16,8 +16,8 @@ from pyiceberg.table.snapshots import Snapshot
 
 from slipway.dbt.command import flag
 from slipway.dbt.configuration import contract_of, strategy_of
-from slipway.dbt.inputs import consumed, identifier_of, since
-from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.inputs import consumed, since
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
 from slipway.engines.duckdb.batches import Window, covers
 from slipway.engines.duckdb.constraints import Held, check_unique
 from slipway.engines.duckdb.views import Views
@@ -33,13 +33,13 @@ _EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def window_of(manifest: Any, unique_id: str, batch: Mapping[str, Any]) -> Window:
+def window_of(manifest: DbtManifest, unique_id: str, batch: Mapping[str, Any]) -> Window:
     """The window of one batch, as dbt cut it."""
-    column = str(manifest_node(manifest, unique_id).config.get("event_time"))
+    column = str(manifest.nodes[unique_id].config.get("event_time"))
     return Window(column, _moment(batch["event_time_start"]), _moment(batch["event_time_end"]))
 
 
-def is_last(manifest: Any, unique_id: str, window: Window) -> bool:
+def is_last(manifest: DbtManifest, unique_id: str, window: Window) -> bool:
     """Whether dbt, which runs the latest batch of a model after all others, has none to come.
 
     It is asked for what dbt decided by dbt's own means; should this ever differ, keys are looked at before the run is published.
@@ -47,7 +47,8 @@ def is_last(manifest: Any, unique_id: str, window: Window) -> bool:
     from dbt.materializations.incremental.microbatch import MicrobatchBuilder
     from dbt_common.invocation import get_invocation_started_at
 
-    node, sample = manifest_node(manifest, unique_id), flag("SAMPLE")
+    node: Any = manifest.nodes[unique_id]
+    sample = flag("SAMPLE")
     if (again := getattr(node, "previous_batch_results", None)) is not None:
         return bool(again.failed) and window.end == _moment(again.failed[-1][1])
     end = sample.end if sample else flag("EVENT_TIME_END")
@@ -60,7 +61,7 @@ def _moment(value: Any) -> dt.datetime:
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def check_batched(candidate: Mapping[TableName, StagedTable], views: Views, manifest: Any) -> None:
+def check_batched(candidate: Mapping[TableName, StagedTable], views: Views, manifest: DbtManifest) -> None:
     """Look at the keys of staged ``microbatch`` models that were not looked at with a last batch.
 
     That is so when the last batch was there already, and after a ``dbt retry`` of others.
@@ -71,7 +72,7 @@ def check_batched(candidate: Mapping[TableName, StagedTable], views: Views, mani
     for node in manifest.nodes.values():
         if node.resource_type != "model" or node.config.materialized != "incremental":
             continue
-        staged = candidate.get(identifier_of(manifest, node.unique_id))
+        staged = candidate.get(table_of(node))
         if staged is None or strategy_of(node) != "microbatch" or (contract := contract_of(node)) is None:
             continue
         held = Held.of(staged.table, full=False)
@@ -81,9 +82,9 @@ def check_batched(candidate: Mapping[TableName, StagedTable], views: Views, mani
             check_unique(cursor, str(staged.identifier), replace(contract, unique=unknown), scan)
 
 
-def filtered_inputs(manifest: Any, unique_id: str) -> list[Any]:
+def filtered_inputs(manifest: DbtManifest, unique_id: str) -> list[Any]:
     """The inputs that dbt cuts to each batch of a model: those with an ``event_time`` of their own."""
-    found = [manifest_node(manifest, name) for name in manifest_node(manifest, unique_id).depends_on.nodes]
+    found = [find(manifest, name) for name in manifest.nodes[unique_id].depends_on_nodes]
     return [
         node
         for node in found
@@ -93,7 +94,7 @@ def filtered_inputs(manifest: Any, unique_id: str) -> list[Any]:
     ]
 
 
-def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: str) -> None:
+def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, unique_id: str) -> None:
     """Refuse event times of inputs that dbt's filter would compare as something else than time.
 
     dbt compares them with the text of the batch's start and end: a text column then sorts its days into the batch before, and a
@@ -102,14 +103,15 @@ def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: st
     Raises:
         ConfigError: an input has such an event time.
     """
-    model = manifest_node(manifest, unique_id)
-    size = str(getattr(model.config.batch_size, "value", model.config.batch_size))
+    model = manifest.nodes[unique_id]
+    batch_size = model.config.get("batch_size")
+    size = str(getattr(batch_size, "value", batch_size))
     for node in filtered_inputs(manifest, unique_id):
         column = str(node.config.event_time)
         kind = _type_of(cursor, node, column)
         if kind in _TIMES and not (kind == "DATE" and size == "hour"):
             continue
-        name = str(identifier_of(manifest, node.unique_id))
+        name = str(table_of(node))
         raise ConfigError(
             f"{model.name}: event_time {column} of its input {name} is of type {kind}",
             "a date has no hour, and batches are hours"
@@ -121,7 +123,11 @@ def check_inputs(cursor: duckdb.DuckDBPyConnection, manifest: Any, unique_id: st
 
 
 def notes(
-    inputs: RunInputs, manifest: Any, unique_id: str, base: Table | None, built: Sequence[tuple[str, str]]
+    inputs: RunInputs,
+    manifest: DbtManifest,
+    unique_id: str,
+    base: Table | None,
+    built: Sequence[tuple[str, str]],
 ) -> Iterator[str]:
     """What of a model's inputs the batches of this run leave out, in words.
 
@@ -133,7 +139,7 @@ def notes(
         built: the windows of the table that are built from its inputs as they are.
     """
     for node in filtered_inputs(manifest, unique_id):
-        identifier = identifier_of(manifest, node.unique_id)
+        identifier = table_of(node)
         database, name = node.database, str(identifier)
         table = inputs.known(database, identifier)
         field = find_column(table.schema(), str(node.config.event_time)) if table else None
@@ -154,10 +160,8 @@ def notes(
             )
 
 
-def _type_of(cursor: duckdb.DuckDBPyConnection, node: Any, column: str) -> str:
-    relation = ".".join(
-        map(quote, (node.database, node.schema, getattr(node, "identifier", "") or node.alias))
-    )
+def _type_of(cursor: duckdb.DuckDBPyConnection, node: DbtNode, column: str) -> str:
+    relation = ".".join(map(quote, relation_of(node)))
     try:
         return str(cursor.sql(f"select {column} from {relation} limit 0").types[0])
     except duckdb.Error as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from slipway.dbt.configuration import allowed_of
+from slipway.dbt.nodes import DbtNode
 from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.iceberg.types import quote
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def looked_at(
-    volatility: Volatility, node: Any, request: WriteRequest, own: tuple[str, str, str]
+    volatility: Volatility, node: DbtNode, request: WriteRequest, own: tuple[str, str, str]
 ) -> WriteRequest:
     """A request that says whether its query gives the rows themselves that it reads.
 

@@ -12,19 +12,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.adapters.factory import FACTORY
+from dbt.contracts.graph.manifest import Manifest
 from dbt_common.exceptions import DbtRuntimeError
 
 from slipway.dbt import command, describe, frames, invocation, query_checks, seeds
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
-from slipway.dbt.keys.node_key import manifest_node
+from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.session import Session
 from slipway.engines.duckdb import engine, spill
 from slipway.environments.profiles import ADAPTER, Profile
@@ -155,19 +156,19 @@ class Plugin(BasePlugin):
 
     def op_check_query(self, relation: Any, config: dict[str, Any]) -> None:
         """Refuse a query that asks DuckDB's catalog which tables there are, or reads a table that dbt does not know of."""
-        node = manifest_node(self.manifest, config["unique_id"])
+        node = self.manifest.nodes[config["unique_id"]]
         self.session.checks.check(
             thread_cursor(), self.manifest, node, config["sql"], always=bool(config.get("always"))
         )
 
-    def look(self, node: Any, sql: str, *, compiles: bool) -> None:
+    def look(self, node: DbtNode, sql: str, *, compiles: bool) -> None:
         """Refuse the same of a query that a node's Jinja runs, and note what else its result depends on."""
         with _as_dbt_error():
             self.session.checks.check(thread_cursor(), self.manifest, node, sql)
             if compiles:
                 self.session.volatility.note(node.unique_id, sql)
 
-    def ask(self, node: Any, relation: tuple[str, str, str]) -> None:
+    def ask(self, node: DbtNode, relation: tuple[str, str, str]) -> None:
         """Note that a node's Jinja asks about a table of which dbt does not know that the node depends on it."""
         if not self.session.checks.is_read(self.manifest, node, relation):
             self.note(
@@ -175,7 +176,7 @@ class Plugin(BasePlugin):
                 f"its Jinja asks about {'.'.join(relation[1:])}, which it does not read by ref or source",
             )
 
-    def note(self, node: Any, why: str) -> None:
+    def note(self, node: DbtNode, why: str) -> None:
         """Note what else than its key a node's Jinja depends on."""
         self.session.volatility.rendered[node.unique_id] = why
 
@@ -272,9 +273,9 @@ class Plugin(BasePlugin):
         config["sql"] = describe.catalog_query(self.session.inputs, config["relations"])
 
     @property
-    def manifest(self) -> Any:
+    def manifest(self) -> DbtManifest:
         """dbt's manifest, which the adapter keeps to resolve macros."""
-        return FACTORY.adapters[ADAPTER].get_macro_resolver()
+        return cast("Manifest", FACTORY.adapters[ADAPTER].get_macro_resolver())
 
     def _write(self, cursor: duckdb.DuckDBPyConnection, config: dict[str, Any]) -> BuildResponse | str:
         session = self.session

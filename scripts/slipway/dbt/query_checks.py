@@ -15,15 +15,14 @@ import duckdb
 from dbt import compilation
 from dbt.task import run
 
-from slipway.dbt.inputs import identifier_of, relation_of
-from slipway.dbt.keys.node_key import manifest_node, tables_read
+from slipway.dbt.inputs import read_as
+from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.keys.python_code import texts_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, Relation, find_node, is_python, relation_of
 from slipway.dbt.volatility import MAY_LIST, Volatility
 from slipway.engines.duckdb.views import Views
 from slipway.errors import ConfigError
 from slipway.runs.run_inputs import RunInputs
-
-Name = tuple[str, str, str]
 
 _PART = r'("(?:[^"]|"")+"|\w+)'
 _NAME = re.compile(rf"{_PART}\s*\.\s*{_PART}\s*\.\s*{_PART}")
@@ -66,7 +65,13 @@ class QueryChecks:
         self._inputs, self._views, self._volatility = inputs, views, volatility
 
     def check(
-        self, cursor: duckdb.DuckDBPyConnection, manifest: Any, node: Any, sql: str, *, always: bool = False
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        manifest: DbtManifest,
+        node: DbtNode,
+        sql: str,
+        *,
+        always: bool = False,
     ) -> None:
         """Refuse a query that lists tables, or reads one by its name, and a Python model that has the name in a text.
 
@@ -81,23 +86,22 @@ class QueryChecks:
             ConfigError: it does.
         """
         check_listings(cursor, node.name, sql, self._volatility.made(), always=always)
-        if (known := manifest_node(manifest, node.unique_id)) is None:
+        if (known := find_node(manifest, node.unique_id)) is None:
             return
-        if getattr(known, "language", "sql") != "python":
+        if not is_python(known):
             self._check_names(manifest, known, sql, "{{ ref('…') }} or {{ source('…', '…') }}")
             return
         for text in texts_of(known.raw_code):
             self._check_names(manifest, known, text, "dbt.ref('…') or dbt.source('…', '…')")
 
-    def is_read(self, manifest: Any, node: Any, relation: Name) -> bool:
+    def is_read(self, manifest: DbtManifest, node: DbtNode, relation: Relation) -> bool:
         """Whether dbt knows that a node reads a relation, or makes it."""
-        known = manifest_node(manifest, node.unique_id)
+        known = find_node(manifest, node.unique_id)
         if known is None:
             return False
-        own = (known.database, known.schema, known.alias)
-        return _folded(relation) in {_folded(own), *self._declared(manifest, known)}
+        return _folded(relation) in {_folded(relation_of(known)), *self._declared(manifest, known)}
 
-    def _check_names(self, manifest: Any, node: Any, sql: str, instead: str) -> None:
+    def _check_names(self, manifest: DbtManifest, node: DbtNode, sql: str, instead: str) -> None:
         shown = {_folded(name): name for name in self._views.names()}
         if not (named := shown.keys() & _names(sql)) or not (named := named - self._declared(manifest, node)):
             return
@@ -111,12 +115,11 @@ class QueryChecks:
                 f"Write {instead} for {schema}.{table}",
             )
 
-    def _declared(self, manifest: Any, node: Any) -> set[Name]:
+    def _declared(self, manifest: DbtManifest, node: DbtNode) -> set[Relation]:
         """The tables that a node reads by ``ref`` or ``source``, and its own."""
-        read = [relation_of(self._inputs, manifest, one) for one in tables_read(manifest, node.unique_id)]
-        if node.resource_type != "test":
-            read.append((node.database, *identifier_of(manifest, node.unique_id)))
-        return set(map(_folded, read))
+        read = [read_as(self._inputs, manifest, one) for one in tables_read(manifest, node.unique_id)]
+        found = {_folded((database, *table)) for database, table in read}
+        return found if node.resource_type == "test" else {*found, _folded(relation_of(node))}
 
 
 def check_listings(
@@ -171,7 +174,7 @@ def _functions(plan: dict[str, Any]) -> Iterator[str]:
         yield from _functions(child)
 
 
-def _names(text: str) -> set[Name]:
+def _names(text: str) -> set[Relation]:
     found = (match.groups() for match in _NAME.finditer(text))
     return {_folded((_bare(one), _bare(two), _bare(three))) for one, two, three in found}
 
@@ -180,7 +183,7 @@ def _bare(part: str) -> str:
     return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
-def _folded(name: Name) -> Name:
+def _folded(name: Relation) -> Relation:
     database, schema, table = name
     return database.lower(), schema.lower(), table.lower()
 
@@ -196,7 +199,7 @@ _REFUSED = frozenset({"check_schema_exists", "get_partitions_metadata"})
 class Watch(Protocol):
     """Who looks at what the Jinja of a node does."""
 
-    def look(self, node: Any, sql: str, *, compiles: bool) -> None:
+    def look(self, node: DbtNode, sql: str, *, compiles: bool) -> None:
         """Refuse a query, or note what it depends on.
 
         Args:
@@ -205,10 +208,10 @@ class Watch(Protocol):
             compiles: the node's own SQL depends on it, and not only a hook.
         """
 
-    def ask(self, node: Any, relation: tuple[str, str, str]) -> None:
+    def ask(self, node: DbtNode, relation: tuple[str, str, str]) -> None:
         """Note that the Jinja of a node asks about a relation: database, schema and name."""
 
-    def note(self, node: Any, why: str) -> None:
+    def note(self, node: DbtNode, why: str) -> None:
         """Note what else the Jinja of a node depends on."""
 
     def refuse(self, error: ConfigError) -> None:
@@ -225,7 +228,7 @@ class JinjaAdapter:
         compiles: the node is being compiled; otherwise its materialization and its hooks run.
     """
 
-    def __init__(self, adapter: Any, node: Any, watch: Watch, *, compiles: bool) -> None:
+    def __init__(self, adapter: Any, node: DbtNode, watch: Watch, *, compiles: bool) -> None:
         self._adapter, self._node, self._watch, self._compiles = adapter, node, watch, compiles
 
     def __getattr__(self, name: str) -> Any:
@@ -264,7 +267,7 @@ class JinjaAdapter:
             self._watch.ask(self._node, (str(one.database), str(one.schema), str(one.identifier)))
 
     def _by_name(self, schema: str, name: str = "", *, identifier: str = "") -> None:
-        self._watch.ask(self._node, (self._node.database, schema, name or identifier))
+        self._watch.ask(self._node, (str(self._node.database), schema, name or identifier))
 
     def _disk(self, location: str) -> None:
         self._watch.note(self._node, f"its Jinja looks whether {location} exists")
@@ -305,7 +308,7 @@ def _watched(
     """dbt's function that makes a context, with that adapter in it."""
     make = getattr(make, "of_dbt", make)  # a process that invokes dbt again has another plugin
 
-    def made(node: Any, *arguments: Any) -> dict[str, Any]:
+    def made(node: DbtNode, *arguments: Any) -> dict[str, Any]:
         context = make(node, *arguments)
         if node.resource_type in _NODES:
             context["adapter"] = JinjaAdapter(context["adapter"], node, watch, compiles=compiles)

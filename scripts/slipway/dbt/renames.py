@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
+from slipway.dbt.keys.node_key import definition_key, node_key
+from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.errors import ConfigError
 from slipway.names import TableName
 from slipway.records.run_manifest import Definition
@@ -21,14 +22,14 @@ Renamed = Mapping[TableName, TableName]
 class _With:
     """dbt's manifest with one node more; the manifest itself is shared by threads."""
 
-    def __init__(self, manifest: Any, unique_id: str, node: Any) -> None:
+    def __init__(self, manifest: DbtManifest, unique_id: str, node: DbtNode) -> None:
         self._manifest, self.nodes = manifest, {**manifest.nodes, unique_id: node}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manifest, name)
 
 
-def was(node: Any) -> TableName | None:
+def was(node: DbtNode) -> TableName | None:
     """The table that a node continues under another name, ``layer.table`` or a table of its own layer; None without.
 
     Raises:
@@ -43,7 +44,7 @@ def was(node: Any) -> TableName | None:
     return TableName(layer or node.schema, name)
 
 
-def rename(manifest: Any, locations: dict[TableName, str]) -> dict[TableName, TableName]:
+def rename(manifest: DbtManifest | None, locations: dict[TableName, str]) -> dict[TableName, TableName]:
     """Tables that a project has under a new name, to the name that the catalog has them under.
 
     Args:
@@ -52,23 +53,23 @@ def rename(manifest: Any, locations: dict[TableName, str]) -> dict[TableName, Ta
     """
     found: dict[TableName, TableName] = {}
     for node in manifest.nodes.values() if manifest else ():
-        new = TableName(node.schema, getattr(node, "alias", ""))
+        new = TableName(node.schema, node.alias)
         if (old := was(node)) and old in locations and new not in locations:
             found[new] = old
     locations |= {new: locations[old] for new, old in found.items()}
     return found
 
 
-def former_name(manifest: Any, table: TableName) -> TableName | None:
+def former_name(manifest: DbtManifest | None, table: TableName) -> TableName | None:
     """The name that a table had before, as its model says."""
     nodes = manifest.nodes.values() if manifest else ()
     return next(
-        (old for node in nodes if (node.schema, getattr(node, "alias", "")) == table and (old := was(node))),
+        (old for node in nodes if (node.schema, node.alias) == table and (old := was(node))),
         None,
     )
 
 
-def rename_problems(nodes: Sequence[Any]) -> Iterator[str]:
+def rename_problems(nodes: Sequence[DbtNode]) -> Iterator[str]:
     """What is wrong with ``was`` in a project."""
     makers = {(node.schema, node.alias): node for node in nodes}
     heirs: dict[TableName, Any] = {}
@@ -84,7 +85,11 @@ def rename_problems(nodes: Sequence[Any]) -> Iterator[str]:
 
 
 def former_keys(
-    manifest: Any, unique_id: str, renamed: Renamed, inputs: Mapping[str, str], variables: Mapping[str, Any]
+    manifest: DbtManifest,
+    unique_id: str,
+    renamed: Renamed,
+    inputs: Mapping[str, str],
+    variables: Mapping[str, Any],
 ) -> set[str]:
     """Node keys that a renamed node would have under its former name: by another file name, alias or layer.
 
@@ -103,8 +108,8 @@ def former_keys(
 
 
 def made_under_new_name(
-    manifest: Any,
-    node: Any,
+    manifest: DbtManifest,
+    node: DbtNode,
     renamed: Renamed,
     key: str,
     known: Sequence[Definition],
@@ -129,13 +134,13 @@ def made_under_new_name(
     return tuple(one.model_copy(update={"key": key}) if one.key in same else one for one in known)
 
 
-def _formerly(manifest: Any, unique_id: str, renamed: Renamed) -> Iterator[tuple[Any, str]]:
+def _formerly(manifest: DbtManifest, unique_id: str, renamed: Renamed) -> Iterator[tuple[Any, str]]:
     """Manifests in which a node has its former name, with its unique id there."""
-    node = manifest_node(manifest, unique_id)
+    node = manifest.nodes[unique_id]
     layer, name = renamed[TableName(node.schema, node.alias)]
     ids = dict.fromkeys((unique_id, f"{unique_id.rpartition('.')[0]}.{name}"))
     aliases = dict.fromkeys((node.config.get("alias"), None, name))
     for called, alias, schema in product(ids, aliases, dict.fromkeys((node.config.get("schema"), layer))):
-        twin = copy.copy(node)
-        twin.config = node.config.replace(alias=alias, schema=schema)
+        twin: Any = copy.copy(node)
+        twin.config = twin.config.replace(alias=alias, schema=schema)
         yield _With(manifest, called, twin), called

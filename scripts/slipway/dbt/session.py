@@ -22,6 +22,7 @@ from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
+from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
@@ -84,7 +85,7 @@ class Session:
         target: str,
         request: RunRequest,
         connection: duckdb.DuckDBPyConnection,
-        manifest: Any,
+        manifest: DbtManifest | None,
     ) -> None:
         self.request, self.manifest = request, manifest
         profile = Profile(project, profiles_dir)
@@ -157,10 +158,11 @@ class Session:
         """
         from dbt import selected_resources
 
-        check_names(self.manifest, self.environment)
-        check_configuration(self.manifest, selected_resources.SELECTED_RESOURCES)
-        check_contracts(self._project, self.manifest)
-        pinned, holds = self.pinned, Holds(self.records)
+        manifest, pinned, holds = self.manifest, self.pinned, Holds(self.records)
+        assert manifest is not None  # dbt's hooks run when the project is parsed
+        check_names(manifest, self.environment)
+        check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
+        check_contracts(self._project, manifest)
         if not self.scratch:
             holds.refuse(f"A run in {self.environment.name}")
         engine()  # before threads ask for it all at once
@@ -168,7 +170,7 @@ class Session:
         if not self.scratch:
             self.records.last_release()  # what is built could not be published next to a damaged record
             self._lease = hooks.take_turn(
-                self.manifest, self.request, self.environment, self.records, everything=is_retry()
+                manifest, self.request, self.environment, self.records, everything=is_retry()
             )
         if self._lease and pinned.look_again():  # others published while it waited
             hooks.forget_relations()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.dbt.configuration import ON_CODE_CHANGE, keep_of, may_be_stale
-from slipway.dbt.inputs import identifier_of
-from slipway.dbt.keys.node_key import definition_key, manifest_node, node_key
+from slipway.dbt.keys.node_key import definition_key, node_key
+from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, table_of
 from slipway.environments.environment import Environment
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -21,7 +21,7 @@ from slipway.runs.run_candidate import RunCandidate
 
 
 def judged(
-    manifest: Any,
+    manifest: DbtManifest,
     nodes: Iterable[Node],
     known: Collection[str],
     candidate: RunCandidate,
@@ -31,7 +31,7 @@ def judged(
     """Nodes of a run, each with what made the rows of its table as the run leaves it.
 
     Args:
-        manifest: dbt's, None where it could not parse.
+        manifest: dbt's.
         nodes: of the run, with those that it took over from another.
         known: unique ids of those that it came to itself.
         candidate: what it has staged.
@@ -40,7 +40,7 @@ def judged(
     """
     found = []
     for noted in nodes:
-        node = manifest_node(manifest, noted.unique_id) if manifest else None
+        node = find_node(manifest, noted.unique_id)
         if node is None or noted.table is None or noted.change in (Change.PINNED, Change.NONE):
             found.append(noted)
             continue
@@ -63,7 +63,7 @@ def judged(
     return found
 
 
-def fix_of(node: Any, target: str) -> str:
+def fix_of(node: DbtNode, target: str) -> str:
     """What to do about a stale table, in words that go on from what is wrong with it."""
     keep = f"declare {ON_CODE_CHANGE}: {{keep: <the reason>}} in its config if they are to stay"
     if node.config.get("full_refresh") is False:
@@ -90,7 +90,7 @@ class Changed:
 
 
 def changed(
-    manifest: Any, environment: Environment, shown: Mapping[str, str], variables: Mapping[str, Any]
+    manifest: DbtManifest, environment: Environment, shown: Mapping[str, str], variables: Mapping[str, Any]
 ) -> Changed:
     """The nodes with another key than their table has, which dbt's own ``state:modified`` does not see all.
 
@@ -103,10 +103,10 @@ def changed(
         variables: of dbt.
     """
     tables = Tables(environment)
-    built = [node for node in manifest.nodes.values() if _name(manifest, node) in shown]
+    built = [node for node in manifest.nodes.values() if _name(node) in shown]
 
-    def state(node: Any) -> TableState:
-        identifier = identifier_of(manifest, node.unique_id)
+    def state(node: DbtNode) -> TableState:
+        identifier = table_of(node)
         return read_state(tables.load(identifier, shown[str(identifier)]))
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
@@ -117,7 +117,7 @@ def changed(
         kept = keep_of(node) if stale else ""
         if stale:
             fix = f"kept: {kept}" if kept else fix_of(node, environment.name)
-            (found.kept if kept else found.stale)[_name(manifest, node)] = f"{stale}; {fix}"
+            (found.kept if kept else found.stale)[_name(node)] = f"{stale}; {fix}"
         if (stale and not kept) or node_key(
             manifest, node.unique_id, known.inputs, variables
         ) != known.node_key:
@@ -125,19 +125,19 @@ def changed(
     return found
 
 
-def _stale(manifest: Any, node: Any, known: TableState, variables: Mapping[str, Any]) -> str:
+def _stale(manifest: DbtManifest, node: DbtNode, known: TableState, variables: Mapping[str, Any]) -> str:
     if not may_be_stale(node):
         return ""
     return why_stale(others(known.made_by, definition_key(manifest, node.unique_id, variables)))
 
 
-def _selector(node: Any) -> str:
+def _selector(node: DbtNode) -> str:
     if re.search(r"[\s,]", "".join(node.fqn)):
         return ".".join(node.unique_id.split(".")[2:])
     return f"fqn:{'.'.join(node.fqn)}"
 
 
-def _name(manifest: Any, node: Any) -> str:
+def _name(node: DbtNode) -> str:
     if node.resource_type not in ("model", "seed"):  # histories are taken as they are, whatever their code
         return ""
-    return str(identifier_of(manifest, node.unique_id))
+    return str(table_of(node))

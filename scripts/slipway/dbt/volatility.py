@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from slipway.dbt.keys.jinja_code import MACHINERY, macros_of, named_macros, tags
-from slipway.dbt.keys.node_key import manifest_node
 from slipway.dbt.keys.python_code import literal as python_literal
 from slipway.dbt.keys.python_code import python_volatile
+from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, has_jinja, is_python, node_of
 from slipway.iceberg.types import literal, quote
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ _OF_MODULES = frozenset({"now", "today", "utcnow"})
 _NO_MATTER = frozenset({"INTROSPECT", "WHICH"})  # of flags: the same in every run that builds
 
 
-def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: str | None) -> str:
+def volatile_node(volatility: Volatility, manifest: DbtManifest, unique_id: str, query: str | None) -> str:
     """What else than its key a node's result depends on, in words; empty if nothing.
 
     Args:
@@ -328,17 +328,19 @@ def volatile_node(volatility: Volatility, manifest: Any, unique_id: str, query: 
         query: its compiled SQL, None for what has none.
     """
     for name in _with_inlined(manifest, unique_id):
-        if used := looked_at(sources_of(manifest, manifest_node(manifest, name))):
+        if used := looked_at(sources_of(manifest, node_of(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
         if reason := volatility.rendered.get(name, ""):
             return reason
     if query:
         return volatility.why(query)
-    node = manifest_node(manifest, unique_id)
-    return python_volatile(node.raw_code) if getattr(node, "language", "") == "python" else ""
+    node = node_of(manifest, unique_id)
+    return python_volatile(node.raw_code) if is_python(node) else ""
 
 
-def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, queries: Sequence[str]) -> str:
+def volatile_unit_test(
+    volatility: Volatility, manifest: DbtManifest, unique_id: str, queries: Sequence[str]
+) -> str:
     """What a unit test depends on besides its SQL, in words; empty if nothing.
 
     Args:
@@ -349,7 +351,7 @@ def volatile_unit_test(volatility: Volatility, manifest: Any, unique_id: str, qu
     """
     test = manifest.unit_tests[unique_id]
     fixtures = [one.rows for one in test.given if isinstance(one.rows, str)]
-    tested = manifest_node(manifest, test.depends_on.nodes[0])
+    tested = manifest.nodes[test.depends_on.nodes[0]]
     if used := looked_at([*fixtures, *sources_of(manifest, tested)]):
         return f"its Jinja uses {', '.join(used)}"
     if found := volatility.rendered.get(unique_id, ""):
@@ -394,27 +396,27 @@ def _used(tokens: Sequence[tuple[str, str]], at: int, *, has_modules: bool) -> s
     return text if is_chance or is_whole else ""
 
 
-def sources_of(manifest: Any, node: Any) -> Iterator[str]:
+def sources_of(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
     """The Jinja of a node that shapes its rows: its own, its hooks' and that of macros of the project and of packages."""
-    if node.resource_type == "seed" or getattr(node, "language", "sql") != "sql":
+    if not has_jinja(node):
         return
     yield node.raw_code
     for name in ("pre_hook", "post_hook"):
         yield from (hook.sql for hook in getattr(node.config, name, None) or [])
-    for name, sql in macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)]):
+    for name, sql in macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node)]):
         if manifest.macros[name].package_name != MACHINERY:
             yield sql
 
 
-def _with_inlined(manifest: Any, unique_id: str) -> Iterator[str]:
+def _with_inlined(manifest: DbtManifest, unique_id: str) -> Iterator[str]:
     """A node, and the ephemeral models and views that it reads."""
     waiting, known = [unique_id], set[str]()
     while waiting:
         name = waiting.pop()
-        node = manifest_node(manifest, name)
-        kind = getattr(node, "config", None) and node.config.get("materialized")
-        if name in known or (name != unique_id and kind not in ("ephemeral", "view")):
+        node = find_node(manifest, name)
+        if node is None or name in known:
             continue
-        known.add(name)
-        yield name
-        waiting += getattr(getattr(node, "depends_on", None), "nodes", [])
+        if name == unique_id or node.config.materialized in ("ephemeral", "view"):
+            known.add(name)
+            yield name
+            waiting += node.depends_on_nodes

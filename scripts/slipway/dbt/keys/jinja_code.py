@@ -11,6 +11,7 @@ from dbt.clients.jinja_static import statically_extract_macro_calls
 from jinja2 import Environment, TemplateSyntaxError
 
 from slipway.dbt.keys.python_code import literal
+from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja
 from slipway.environments.profiles import ADAPTER
 
 _LEXER = Environment(autoescape=True).lexer  # dbt changes nothing about how text is cut
@@ -232,9 +233,9 @@ MACHINERY = "dbt_slipway"
 """The dbt package of Slipway's macros: what models reach of it says which rows are read, and counts as a part of the engine."""
 
 
-def named_macros(manifest: Any, node: Any) -> Iterator[str]:
+def named_macros(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
     """Ids of the macros that a node's SQL names, also where this run does not go: dbt adds a macro when it is called."""
-    if getattr(node, "language", "sql") != "sql" or node.resource_type == "seed":
+    if not has_jinja(node):
         return
     for name in statically_extract_macro_calls(node.raw_code, {}):
         package, _, macro_name = name.rpartition(".")
@@ -245,7 +246,7 @@ def named_macros(manifest: Any, node: Any) -> Iterator[str]:
     yield from _dispatched(manifest, node.raw_code)
 
 
-def _dispatched(manifest: Any, code: str) -> Iterator[str]:
+def _dispatched(manifest: DbtManifest, code: str) -> Iterator[str]:
     """Ids of the macros that code may reach by ``adapter.dispatch`` or by a computed name."""
     names = dispatched(code)
     if names == []:
@@ -255,7 +256,7 @@ def _dispatched(manifest: Any, code: str) -> Iterator[str]:
             yield unique_id
 
 
-def materialization(manifest: Any, node: Any) -> list[str]:
+def materialization(manifest: DbtManifest, node: DbtNode) -> list[str]:
     """The materialization of a node, by which its table is made; none for what is inlined, and for tests."""
     if node.resource_type not in ("model", "seed", "snapshot"):
         return []
@@ -265,7 +266,7 @@ def materialization(manifest: Any, node: Any) -> list[str]:
     return [found.unique_id] if found else []
 
 
-def function_macros(manifest: Any) -> list[str]:
+def function_macros(manifest: DbtManifest) -> list[str]:
     """Macros of our own by which dbt's functions may be made: dbt reaches them by computed names."""
     return [
         unique_id
@@ -274,7 +275,7 @@ def function_macros(manifest: Any) -> list[str]:
     ]
 
 
-def macros_of(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def macros_of(manifest: DbtManifest, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Id and code of the macros of our own that are reached from some.
 
     dbt's and the adapter's macros are part of the engine, whose version is in the key. What they call may be ours: a macro that
@@ -287,11 +288,11 @@ def macros_of(manifest: Any, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     waiting, visited = list(names), set[str]()
     while waiting:
         name = waiting.pop()
-        macro = manifest.macros.get(name)
-        if macro is None or name in visited:
+        if name not in manifest.macros or name in visited:
             continue
+        macro = manifest.macros[name]
         visited.add(name)
-        waiting += macro.depends_on.macros
+        waiting += macro.depends_on_macros
         if name in ours:
             yield name, macro.macro_sql
             waiting += _dispatched(manifest, macro.macro_sql)

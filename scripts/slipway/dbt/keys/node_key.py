@@ -31,6 +31,7 @@ from slipway.dbt.keys.jinja_code import (
 )
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
 from slipway.engines.duckdb.spill import ONCE
 from slipway.environments.profiles import ADAPTER
 
@@ -93,7 +94,9 @@ _CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
 _WAS = re.compile(r"""(?<=[(,\s])was\s*=\s*(?:'[^']*'|"[^"]*")\s*,\s*|,\s*was\s*=\s*(?:'[^']*'|"[^"]*")""")
 
 
-def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]) -> str:
+def node_key(
+    manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
+) -> str:
     """The key of a node.
 
     Args:
@@ -109,7 +112,7 @@ def node_key(manifest: Any, unique_id: str, upstream: Mapping[str, str], variabl
     return _hash([codes, dict(sorted(upstream.items())), _settings(), engine()])[:32]
 
 
-def definition_key(manifest: Any, unique_id: str, variables: Mapping[str, Any]) -> str:
+def definition_key(manifest: DbtManifest, unique_id: str, variables: Mapping[str, Any]) -> str:
     """The key of what a node makes of its inputs: a node key without data, engine, layout and business time.
 
     Args:
@@ -124,7 +127,7 @@ def definition_key(manifest: Any, unique_id: str, variables: Mapping[str, Any]) 
     return _hash([sorted(set(_code(manifest, unique_id, given, _DEFINITION))), _settings()])[:32]
 
 
-def unit_test_key(manifest: Any, unique_id: str, sql: str, config: Mapping[str, Any]) -> str:
+def unit_test_key(manifest: DbtManifest, unique_id: str, sql: str, config: Mapping[str, Any]) -> str:
     """The key of a dbt unit test: its fixtures stand in its SQL, cast to the columns that its inputs have now.
 
     Args:
@@ -137,43 +140,36 @@ def unit_test_key(manifest: Any, unique_id: str, sql: str, config: Mapping[str, 
         32 hexadecimal digits.
     """
     found = manifest.find_materialization_macro_by_name(manifest.metadata.project_name, "unit", ADAPTER)
-    how = {name: exact(text) for name, text in macros_of(manifest, [found.unique_id])}
+    how = {name: exact(text) for name, text in macros_of(manifest, [found.unique_id] if found else [])}
     return _hash([unique_id, sql, config, how, list(_started_with(manifest)), _settings(), engine()])[:32]
 
 
-def tables_read(manifest: Any, unique_id: str) -> list[str]:
+def tables_read(manifest: DbtManifest, unique_id: str) -> list[str]:
     """Unique ids of the tables a node reads, through ephemeral models and views."""
     found: dict[str, None] = {}
-    for dependency in _dependencies(manifest_node(manifest, unique_id)):
-        node = manifest_node(manifest, dependency)
-        if node is None or not hasattr(node, "config"):
-            continue
-        if _is_inlined(node):
+    for dependency in node_of(manifest, unique_id).depends_on_nodes:
+        node = find(manifest, dependency)
+        if node is not None and is_inlined(node):
             found.update(dict.fromkeys(tables_read(manifest, dependency)))
-        elif node.resource_type in ("model", "seed", "snapshot", "source"):
+        elif node is not None and node.resource_type in ("model", "seed", "snapshot", "source"):
             found[dependency] = None
     return list(found)
 
 
-def manifest_node(manifest: Any, unique_id: str) -> Any:
-    """A node, source or function of dbt's manifest, None when there is none."""
-    return (
-        manifest.nodes.get(unique_id) or manifest.sources.get(unique_id) or manifest.functions.get(unique_id)
-    )
-
-
-def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _Scope) -> Iterator[str]:
+def _code(
+    manifest: DbtManifest, unique_id: str, variables: Mapping[str, Any], scope: _Scope
+) -> Iterator[str]:
     """Hashes of everything that shapes the node apart from data: itself, macros, inlined models, modules."""
-    node = manifest_node(manifest, unique_id)
+    node = node_of(manifest, unique_id)
     makers = function_macros(manifest) if node.resource_type == "function" else []
-    macros = dict(macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node), *makers]))
+    macros = dict(macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node), *makers]))
     own = {name: sql for name, sql in macros.items() if manifest.macros[name].package_name != MACHINERY}
     macros = macros if scope.engine else own
     how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
     hooks = [
         hook.sql for name in ("pre_hook", "post_hook") for hook in getattr(node.config, name, None) or []
     ]
-    is_jinja = node.resource_type != "seed" and getattr(node, "language", "sql") == "sql"
+    is_jinja = has_jinja(node)
     code = without_config(node.raw_code) if is_jinja and not scope.engine else node.raw_code
     sources = [*([code] if is_jinja else []), *hooks, *macros.values()]
     used = jinja_code.variables(variables, sources), jinja_code.environment(os.environ, sources)
@@ -197,41 +193,32 @@ def _code(manifest: Any, unique_id: str, variables: Mapping[str, Any], scope: _S
         yield _hash([name, exact(sql)])
     if node.resource_type in ("model", "snapshot", "test"):
         yield from _started_with(manifest)
-    for dependency in _dependencies(node):
-        if _is_inlined(manifest_node(manifest, dependency)):
+    for dependency in node.depends_on_nodes:
+        other = find(manifest, dependency)
+        if other is not None and is_inlined(other):
             yield from _code(manifest, dependency, variables, scope)
 
 
-def _is_inlined(node: Any) -> bool:
-    """Whether what a node does counts as code of those that read it: ephemeral models, views and functions."""
-    if node is None:
-        return False
-    kind = getattr(node, "config", None) and node.config.get("materialized")
-    return node.resource_type == "function" or (
-        node.resource_type == "model" and kind in ("ephemeral", "view")
-    )
-
-
-def _started_with(manifest: Any) -> Iterator[str]:
+def _started_with(manifest: DbtManifest) -> Iterator[str]:
     """Hashes of the project's own ``on-run-start`` hooks: macros, types and settings that they make are there for every node."""
     for unique_id, node in sorted(manifest.nodes.items()):
         if is_hook(node) and "on-run-start" in node.tags:
-            reached = macros_of(manifest, [*node.depends_on.macros, *named_macros(manifest, node)])
+            reached = macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node)])
             macros = {n: exact(sql) for n, sql in reached if manifest.macros[n].package_name != MACHINERY}
             yield _hash([unique_id, exact(node.raw_code), macros])
 
 
-def is_hook(node: Any) -> bool:
+def is_hook(node: DbtNode) -> bool:
     """Whether a node of dbt's manifest is a hook of the project's own, around the run."""
     return bool(node.resource_type == "operation" and node.package_name != MACHINERY)
 
 
-def _own_code(node: Any, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
+def _own_code(node: DbtNode, code: str, macros: Sequence[str], values: object, scope: _Scope) -> object:
     """The node's code without what cannot change its result: comments, and the layout where that is certain."""
     if node.resource_type == "seed":
-        path = Path(node.root_path or ".") / node.original_file_path
+        path = Path(getattr(node, "root_path", None) or ".") / node.original_file_path
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    if getattr(node, "language", "sql") == "python":
+    if is_python(node):
         return python_parts(code, os.environ, versions=scope.engine)
     return sql_form(_without_former_name(code), macros, values)
 
@@ -248,7 +235,7 @@ def _signature(node: Any) -> list[object]:
     return [[one.to_dict() for one in node.arguments], node.returns.to_dict()]
 
 
-def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
+def _configuration(node: DbtNode, scope: _Scope, *, whole: bool) -> list[object]:
     """Configuration, columns and constraints; what says nothing about the result only where the code may read it."""
     config = node.config.to_dict(omit_none=True)
     documented = whole or any((config.get("persist_docs") or {}).values())
@@ -275,17 +262,15 @@ def _configuration(node: Any, scope: _Scope, *, whole: bool) -> list[object]:
     ]
 
 
-def _asks_for(node: Any, names: Collection[str]) -> bool:
+def _asks_for(node: DbtNode, names: Collection[str]) -> bool:
     """Whether a Python model asks ``dbt.config`` for one of some names, or for ``meta``: dbt notes what it asks for."""
     asked = node.config.get("config_keys_used") or []
     return bool(node.config.get("meta_keys_used")) or not set(names).isdisjoint(asked)
 
 
-def _all(manifest: Any) -> Iterator[Any]:
+def _all(manifest: DbtManifest) -> Iterator[Any]:
     """Everything of which ``graph`` tells the configuration."""
-    for _, node in sorted({**manifest.nodes, **manifest.sources}.items()):
-        if getattr(node, "config", None) is not None:
-            yield node
+    yield from (node for _, node in sorted({**manifest.nodes, **manifest.sources}.items()))
 
 
 def _plain_constraints(constraints: Sequence[Any]) -> list[Any]:
@@ -320,10 +305,6 @@ def _settings() -> dict[str, Any]:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _dependencies(node: Any) -> list[str]:
-    return list(getattr(node.depends_on, "nodes", []))  # a seed depends on macros only
 
 
 _SOURCES = Path(__file__).parents[2]
