@@ -67,7 +67,7 @@ def test_the_script(
 
 def test_codes_that_are_tried_again(pages: dict[str, Page]) -> None:
     """The table, the script, the unit and the workflow agree, and the table knows every code."""
-    rows = pages[PAGE].rows("code", "it means", "try again?", "tell")
+    rows = pages[PAGE].rows("code", "it means", "try again?", "inform")
     codes = {int(code): row[2].startswith("yes") for row in rows for code in row[0].split(", ")}
     again = {code for code, yes in codes.items() if yes and code < 100}
     unit = pages[PAGE].block("ini", "RestartPreventExitStatus")

@@ -93,6 +93,8 @@ _DEFINITION = _Scope(_IGNORED_CONFIG | _LAYOUT, engine=False)
 _CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
 _WAS = re.compile(r"""(?<=[(,\s])was\s*=\s*(?:'[^']*'|"[^"]*")\s*,\s*|,\s*was\s*=\s*(?:'[^']*'|"[^"]*")""")
 
+_ONLY_WAS = re.compile(r"""\{\{-?\s*config\(\s*was\s*=\s*(?:'[^']*'|"[^"]*")\s*,?\s*\)\s*-?\}\}""")
+
 
 def node_key(
     manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
@@ -224,7 +226,8 @@ def _own_code(node: DbtNode, code: str, macros: Sequence[str], values: object, s
 
 
 def _without_former_name(code: str) -> str:
-    """Code without ``was`` in its ``config(…)``: the name that a table had before says nothing about its rows."""
+    """Code without ``was`` in its ``config(…)``, or without a call that gives nothing else: a former name does not change rows."""
+    code = _ONLY_WAS.sub("", code)
     return _CONFIG.sub(lambda found: _WAS.sub("", found[0]), code)
 
 
