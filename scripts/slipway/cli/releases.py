@@ -123,7 +123,7 @@ def publish(run: str, target: str | None, wait: int, output_: str, project_dir: 
     RUN is a run id, a unique part of one, or latest.
     """
     from slipway.environments.profiles import find_project
-    from slipway.runs.publish_staged import publish_run
+    from slipway.runs.end import publish_run
 
     release = publish_run(find_project(project_dir), target, run, wait)
     output.done(f"Release {release.number} of run {release.run_id} is published")

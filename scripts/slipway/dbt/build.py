@@ -43,11 +43,10 @@ from slipway.names import TableName
 from slipway.records.run_manifest import Change, Code, Definition, Node, Status
 from slipway.releases.publication import figures
 from slipway.releases.table_state import TableState, read_state
-from slipway.runs.batched_models import BatchedModels
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.replayable import is_history
-from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import RunNodes
 

@@ -41,12 +41,11 @@ from slipway.records.run_manifest import (
 )
 from slipway.records.store import Records
 from slipway.releases.publication import figures
-from slipway.runs.batched_models import BatchedModels
 from slipway.runs.decision import RunFacts
 from slipway.runs.end import DBT_MANIFEST, BuiltRun, end_run
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables
-from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests, RunNodes
 from slipway.secrets import hide, hide_in
@@ -143,9 +142,9 @@ def conclude(
         reason="",
     )
     built = BuiltRun(
-        facts=RunFacts(
-            run_id=request.run_id,
-            environment=environment,
+        facts=RunFacts.of(
+            described,
+            environment,
             scratch=scratch is not None,
             managed=request.managed,
             interrupted=done.interrupted,
@@ -156,13 +155,7 @@ def conclude(
             empty_slice=empty_slice(asked_slice, nodes.known, manifest),
             staged=len(candidate.staged),
             partial=is_partial(),
-            tests_not_run=described.tests.not_run,
-            late_sources=[item.source for item in described.freshness if item.status is Status.ERROR],
-            broken=[item.raw for item in described.conservation if item.deduplicated < 0],
             replaced=_replaced(intake) if candidate.staged else "",
-            unknown_code=code.unknown,
-            other_code={node.table or node.unique_id: node.stale for node in described.nodes if node.stale},
-            set_aside=[item.path for item in described.outstanding if item.blocks],
         ),
         manifest=described,
         staged=[*candidate.staged.values(), *candidate.retired.values()],

@@ -39,10 +39,9 @@ from slipway.records.store import Records
 from slipway.releases.holds import Holds
 from slipway.releases.leases import HeldLease
 from slipway.releases.publication import check_store
-from slipway.runs.batched_models import BatchedModels
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables, Places
-from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests, RunNodes
 from slipway.secrets import one_line

@@ -496,7 +496,7 @@ class Basis(Record):
     """What a run depended on that found every selected node unchanged.
 
     ``obstacle`` says why the next run has to start dbt in any case, empty for no reason. ``facts`` are digests by the name of
-    what they are of (``runs.repetition``), ``variables`` the environment variables that the project's code reads, ``others``
+    what they are of (``runs.repeat``), ``variables`` the environment variables that the project's code reads, ``others``
     the tables of other targets that it reads, by target, to their metadata files. ``files`` are the local metadata files of
     tables to their sizes. ``made`` are the tables that models make. ``decided_by`` is the run that dbt was last started for.
     """

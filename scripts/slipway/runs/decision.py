@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from slipway.environments.environment import Environment, Mode
 from slipway.records.run_manifest import AHEAD, Conservation, Freshness, Outcome, RunManifest, Status, Tests
@@ -59,6 +60,21 @@ class RunFacts:
     unknown_code: str = ""
     other_code: Mapping[str, str] = field(default_factory=dict)
     set_aside: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, manifest: RunManifest, environment: Environment, **others: Any) -> RunFacts:
+        """The facts that a run manifest tells, with others that it does not."""
+        return cls(
+            run_id=manifest.run_id,
+            environment=environment,
+            tests_not_run=manifest.tests.not_run,
+            late_sources=[item.source for item in manifest.freshness if item.status is Status.ERROR],
+            broken=[item.raw for item in manifest.conservation if item.deduplicated < 0],
+            unknown_code=manifest.code.unknown,
+            other_code={node.table or node.unique_id: node.stale for node in manifest.nodes if node.stale},
+            set_aside=[item.path for item in manifest.outstanding if item.blocks],
+            **others,
+        )
 
 
 def decide(facts: RunFacts) -> Decision:

@@ -10,11 +10,10 @@ from slipway.engines.duckdb.target import check_readable
 from slipway.engines.duckdb.views import Views
 from slipway.iceberg.snapshots import current_content
 from slipway.names import TableName
-from slipway.runs.batched_models import BatchedModels
 from slipway.runs.intake import Intake
 from slipway.runs.origin import UNVERSIONED
 from slipway.runs.pinned_tables import INPUT_LAYERS, LANDING, PinnedTables
-from slipway.runs.run_candidate import RunCandidate
+from slipway.runs.run_candidate import BatchedModels, RunCandidate
 
 
 class RunInputs:

@@ -13,7 +13,7 @@ from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.request import Remade
 from slipway.records.run_manifest import Definition
 from slipway.releases.table_state import DEFINITIONS, TableState
-from slipway.runs.batched_models import BatchedModel
+from slipway.runs.run_candidate import BatchedModel
 
 FIRST = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 CODES = [Definition(key=letter * 32) for letter in "abc"]
