@@ -1,5 +1,5 @@
 {#
-    Of the rows of a CTE that share a key, the one that stands first by file and line; in an incremental run
+    Of the rows of a CTE that share a key, the first one by file and line; in an incremental run
     only those that the table does not hold yet, or holds from a later file or line. So each key ends with
     the same row whatever the order and the batches in which files land, and a row sent again writes
     nothing.

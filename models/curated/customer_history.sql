@@ -9,7 +9,7 @@ invoice_lines as (
 
 observations as (
 
-    -- one country an instant: of several, the one that stands last
+    -- one country per instant: of several, the last one
     select
         customer_id,
         invoiced_at,

@@ -1,4 +1,4 @@
-"""Slipway in a project of one's own: what a dbt project needs is written, or said, and compared with what a new version writes.
+"""Adoption: writes what a dbt project needs for Slipway, says what is left to do by hand, and compares it with what a new version writes.
 
-Start with ``adopt``. The texts are made by ``generated``, which has the record of what was written, too; ``additions`` puts lines into YAML.
+Start with ``adopt``. The texts are made by ``generated``, which also has the record of what was written; ``additions`` puts lines into YAML.
 """

@@ -1,6 +1,6 @@
-"""``slipway init``: plan what a folder lacks to be a project of Slipway's, and write it; nothing that is there is overwritten.
+"""``slipway init``: plan what a project lacks for Slipway, and write it; no existing file is overwritten.
 
-With ``--check``: which of the files that it wrote this version would write otherwise, and which the project changed.
+With ``--check``: which of the files that it wrote this version writes differently, and which the project changed.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Adoption:
         folder: of the project.
         steps: a file each, in the order in which they are written.
         target: for the first run.
-        is_default: whether a run uses this target without being told.
+        is_default: whether a run uses this target without ``--target``.
         notes: what the reader should know, a sentence each.
         query: over what the first run will have published; empty where that is not known.
     """
@@ -442,7 +442,7 @@ def _mask() -> int:
 
 
 class State(StrEnum):
-    """How a file stands to what this version writes."""
+    """How a file differs from what this version writes."""
 
     SAME = "same"
     YOURS = "you changed it"
@@ -458,7 +458,7 @@ class Difference:
 
     Args:
         name: in the project.
-        state: how it stands.
+        state: how it differs.
         version: of Slipway that wrote it; empty where none did.
         diff: from what is there to what this version writes.
     """

@@ -1,6 +1,6 @@
 """The files that ``slipway init`` writes, and the record of them.
 
-They come from ``templates``, and for the example from the repository's own files. By the record a later version tells its own changes
+They come from ``templates``, and for the example from the repository's own files. The record lets a later version distinguish its own changes
 from those of the project.
 """
 
@@ -34,7 +34,7 @@ class Facts:
     Args:
         name: of the dbt project.
         profile: its profile.
-        target: that stands for this machine.
+        target: the target for this machine.
         landing: the landing area of local targets, in the project.
         module_path: the folder of the project's own Python packages; empty where there are none.
     """
@@ -53,7 +53,7 @@ def project_name(folder: Path) -> str:
 
 
 def project_files(facts: Facts) -> dict[str, bytes]:
-    """What makes a dbt project one of Slipway's, by its name in the project."""
+    """What a dbt project needs for Slipway, by the name of the file in the project."""
     return {_NAMES.get(name, name): text for name, text in _rendered("project", facts)}
 
 
@@ -121,7 +121,7 @@ class Written(BaseModel):
     """What ``slipway init`` wrote in a project; committed with it.
 
     Args:
-        target: the target that stands for this machine.
+        target: the target for this machine.
         is_example: whether the bundled example was asked for.
         files: by their names in the project.
     """

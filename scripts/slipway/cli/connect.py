@@ -39,7 +39,7 @@ def command(
 
     With --output json: the properties for pyiceberg's load_catalog, its name among them; with TABLE they are below catalog,
     next to the table's metadata_location. With --release: views for
-    DuckDB of all tables as they stood together, and the snapshot of each for other engines.
+    DuckDB of all tables as they were at that release, and the snapshot of each for other engines.
     """
     from slipway.query.connections import connection
 
@@ -67,7 +67,7 @@ def _explain(found: Connection, *, exact: bool) -> None:
     table = max(released, key=figures.by_layer, default=None)
     named = table or "layer.table"
     sections = {
-        "slipway (any table, or several as they stood together)": [
+        "slipway (any table, or several at the same moment)": [
             f"slipway sql {_shell(f'from {_relation(named)} limit 5')}"
         ],
         "pyiceberg": _pyiceberg(found, named),

@@ -30,11 +30,11 @@ _EACH = 12  # files of a folder that are listed one by one
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
 def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
-    """Make a dbt project one of Slipway's, or begin a new one.
+    """Prepare a dbt project for Slipway, or begin a new one.
 
-    In an existing project the files that are missing are written, and lines are added to dbt_project.yml, profiles.yml, .gitignore and
-    requirements.txt; no line that is there is changed. A folder without a project gets a small one that runs. FOLDER is the current
-    folder unless it is given.
+    In an existing project the missing files are written, and lines are added to dbt_project.yml, profiles.yml, .gitignore and
+    requirements.txt; no existing line is changed. A folder without a project gets a small project that runs. FOLDER defaults to the
+    current folder.
 
     With --check the exit code is 1 when a file is missing, lacks lines, or is written differently by this version.
     """

@@ -39,7 +39,7 @@ class Age(click.ParamType[timedelta]):
 
 @click.command("maintain")
 @options.selection_of_tables
-@click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
 @click.option(
     "--older-than",
     type=Age(),

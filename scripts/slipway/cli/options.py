@@ -78,12 +78,12 @@ def change(function: F) -> F:
     """``--dry-run``, ``--reason`` and ``--yes`` of commands that change what readers see."""
     asked = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     why = click.option("--reason", default="", help="Why; it is recorded.")
-    dry = click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing.")
+    dry = click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
     return dry(why(asked(function)))
 
 
 def confirm(*, yes: bool) -> None:
-    """Ask whether to go on, where somebody is there to answer; the answer no ends the command."""
+    """Ask whether to continue, if somebody is there to answer; the answer no ends the command."""
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
 

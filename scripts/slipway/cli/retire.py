@@ -55,7 +55,7 @@ def command(
     if output_ == "json":
         output.as_json(_record(proposal, release.number))
         return
-    back = f"slipway rollback --to {proposal.last.number} --target {release.target} brings them back"
+    back = f"slipway rollback --to {proposal.last.number} --target {release.target} brings {'it' if len(proposal.tables) == 1 else 'them'} back"
     output.result(
         f"Release {release.number} in {release.target} retires {plural(len(proposal.tables), 'table')}; {back}."
     )

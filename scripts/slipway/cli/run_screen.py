@@ -1,4 +1,4 @@
-"""One run: what ``slipway run`` prints at its end, and what ``slipway show`` tells of it later."""
+"""One run: what ``slipway run`` prints at its end, and what ``slipway show`` says about it later."""
 
 from __future__ import annotations
 

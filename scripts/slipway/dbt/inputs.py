@@ -1,6 +1,6 @@
 """What nodes read, by name and by content, and what came into a table since a model last read it.
 
-That is told by Iceberg's snapshots instead of by a clock.
+Iceberg's snapshots say so, not a clock.
 """
 
 from __future__ import annotations

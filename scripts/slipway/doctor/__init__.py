@@ -1,4 +1,4 @@
-"""Doctor: checks of an environment, and how what they find is repaired.
+"""Doctor: checks an environment, and repairs what the checks find.
 
 Imports ``maintenance``, ``landing``, ``releases`` and what is below them. Start with ``diagnose``.
 """

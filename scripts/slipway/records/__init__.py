@@ -1,4 +1,4 @@
-"""What is written down of runs and releases below ``_slipway/`` in the warehouse: once, and never changed.
+"""Records of runs and releases below ``_slipway/`` in the warehouse: written once, and never changed.
 
 The types of the records are ``run_manifest`` and ``release_records``; ``store`` puts them where they belong,
 ``record_files`` reads one.

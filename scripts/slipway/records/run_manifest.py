@@ -432,7 +432,7 @@ class RunManifest(Record):
 
     @property
     def tables_built(self) -> str:
-        """How many tables it built, as a sentence says it; those that came to the same rows are told apart."""
+        """How many tables it built, as part of a sentence; those with the same rows as before are counted separately."""
         changes = [node.change for node in self.nodes]
         built, same = changes.count(Change.BUILT), changes.count(Change.SAME_CONTENT)
         return plural(built, "table") + (f" and {same:,} with the same content" if same else "")

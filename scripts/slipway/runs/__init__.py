@@ -1,5 +1,5 @@
-"""Runs: what one reads and stages, how it ends and which rules keep it from being published, its history and origins.
+"""Runs: what a run reads and stages, how it ends, which rules prevent its publication, its history, and where tables come from.
 
 Imports ``landing``, ``releases`` and what is below them; never dbt. Start with ``run_inputs.RunInputs`` for what a run sees,
-with ``end.end_run`` and ``decision.decide`` for what becomes of it.
+with ``end.end_run`` and ``decision.decide`` for how it ends.
 """

@@ -1,5 +1,5 @@
-"""How each kind of catalog is opened, and made to name what was staged.
+"""Opens each kind of catalog, and makes it name the staged metadata.
 
-Start with ``opening``: it finds out of which kind a catalog is, and ``kinds`` says what each can do. ``next_step`` decides
+Start with ``opening``: it finds the kind of a catalog, and ``kinds`` says what each kind can do. ``next_step`` decides
 what happens to a table where tables are moved one by one.
 """
