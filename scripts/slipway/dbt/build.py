@@ -65,20 +65,7 @@ class BuildResponse(AdapterResponse):
 class Builder:
     """Decides for each node of a run whether it is unchanged, and writes those that are not.
 
-    Args:
-        run_id: the run.
-        variables: dbt's vars as the run has them.
-        pinned: what the run builds on.
-        candidate: what it has staged.
-        batched: models that it writes in batches.
-        intake: what it takes from the landing area.
-        inputs: what its models can read.
-        views: what is shown in dbt's database.
-        volatility: looks at queries.
-        checks: refuses queries.
-        nodes: what is known of the run's nodes.
-        increments: what queries were given of their inputs.
-        lock: of the run.
+    It is given the parts of a ``session.Session`` that it works with.
     """
 
     def __init__(

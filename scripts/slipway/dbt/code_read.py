@@ -186,20 +186,7 @@ def basis_of(
 ) -> Basis | None:
     """What a run depended on that changed nothing; None for one that is not to be used for the next one.
 
-    Args:
-        run: its run manifest.
-        request: what the caller asked for.
-        project: folder of dbt_project.yml.
-        manifest: dbt's.
-        results: dbt's, one a node.
-        own: files that were parsed or imported, without those of installed packages.
-        pinned: what was published.
-        candidate: what the run has staged.
-        intake: what it took from the landing area.
-        inputs: what it read.
-        volatility: looks at queries.
-        nodes: what is known of its nodes.
-        continued: it goes on with another run.
+    It is given the run manifest, dbt's results, the project's ``own_files``, and parts of a ``session.Session``.
     """
     before = request.beginning
     if before is None:

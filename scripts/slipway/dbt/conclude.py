@@ -81,26 +81,7 @@ def conclude(
 ) -> RunManifest:
     """Describe in records what dbt did, and end the run; raises what ``end_run`` raises.
 
-    Args:
-        done: how dbt ended.
-        request: what the caller asked for.
-        project: folder of dbt_project.yml.
-        variables: dbt's vars as the run has them.
-        asked_slice: the slice, None for the whole input.
-        scratch: the folder that it was built in, None for the environment's own tables.
-        code: as the run began.
-        previous: the last run whose tables are what is published.
-        continues: the run that ``dbt retry`` goes on with.
-        pinned: what was published.
-        candidate: what the run has staged.
-        batched: models that it wrote in batches.
-        intake: what it took from the landing area.
-        inputs: what it read.
-        views: for queries over tables.
-        volatility: looks at queries.
-        nodes: what is known of its nodes.
-        tests: those that were not run.
-        records: where its records go.
+    What it is given are the parts of a ``session.Session``, which says what each is.
     """
     manifest, environment = done.manifest, pinned.places.inputs.environment
     assert manifest is not None  # or the run would not have begun
@@ -325,12 +306,6 @@ def conservation(
     """Rows landed = rows curated + rows quarantined + rows deduplicated, for every quarantine table.
 
     A quarantine model names what it belongs to in its config: ``conserves: {raw: …, curated: …}``.
-
-    Args:
-        manifest: dbt's.
-        inputs: what the run reads.
-        views: for queries over tables.
-        previous: a run that may have counted already.
     """
     found = []
     for node in manifest.nodes.values():
@@ -374,12 +349,6 @@ def as_of(
     """The business time of the run: the var ``as_of``, or the latest event that the var ``as_of_input`` names.
 
     ``as_of_input`` is ``schema.table.column``.
-
-    Args:
-        variables: dbt's vars as the run has them.
-        inputs: what the run reads.
-        views: for queries over tables.
-        previous: a run that may have looked already.
     """
     given, named = variables.get("as_of"), str(variables.get("as_of_input") or "")
     if given or named.count(".") != 2:

@@ -313,11 +313,7 @@ def _with_layer(node: DbtNode) -> str:
 
 
 def tables_of(manifest: DbtManifest) -> set[str]:
-    """``layer.table`` of every node that makes a table.
-
-    Args:
-        manifest: dbt's.
-    """
+    """``layer.table`` of every node that makes a table."""
     return {f"{node.schema}.{node.alias}" for node in manifest.nodes.values() if _has_table(node)}
 
 

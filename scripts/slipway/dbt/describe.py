@@ -111,12 +111,6 @@ def own_columns(
     """A query with the columns that ``this`` is to have in the unit test that is running; empty for every other table.
 
     These are the columns of the table, if there is one, and those that a first build would add.
-
-    Args:
-        inputs: what the run reads.
-        cursor: the thread's connection.
-        manifest: dbt's manifest.
-        relation: the table that dbt asks about.
     """
     from dbt_common.events.contextvars import get_node_info
 

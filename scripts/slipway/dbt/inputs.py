@@ -72,12 +72,7 @@ def read_as(inputs: RunInputs, manifest: DbtManifest, unique_id: str) -> tuple[s
 
 
 class ModelIncrements:
-    """What models are given of their inputs instead of all of it, and which are built anew because that is not enough.
-
-    Args:
-        inputs: what the run reads.
-        pinned: what it builds on.
-    """
+    """What models are given of their inputs instead of all of it, and which are built anew because that is not enough."""
 
     def __init__(self, inputs: RunInputs, pinned: PinnedTables) -> None:
         self._inputs, self._pinned = inputs, pinned

@@ -54,11 +54,6 @@ class QueryChecks:
 
     Tables that a query names in plain SQL are unknown to dbt: nothing keeps the node from running before they are built, and its
     key does not change with them.
-
-    Args:
-        inputs: what the run reads.
-        views: what is shown in dbt's database.
-        volatility: binds queries where nothing can be read.
     """
 
     def __init__(self, inputs: RunInputs, views: Views, volatility: Volatility) -> None:

@@ -61,6 +61,8 @@ class Session:
         manifest: dbt's, None while the project is not parsed.
 
     Attributes:
+        request: what the caller asked for.
+        manifest: dbt's, as of the last time that a hook ran.
         environment: the target's.
         scratch: the folder that it builds in, None for the environment's own tables.
         records: where its records go.
