@@ -27,7 +27,7 @@ import pyarrow as pa
 from benchmarks.measure import alone
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
-from slipway.engines.duckdb import engine, spill
+from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
@@ -100,7 +100,7 @@ def measure(case: str, rows: int, limit: str, threads: int, folder: Path) -> dic
     )
     tables = Tables(environment)
     config: dict[str, Any] = {"memory_limit": limit, "threads": threads}
-    spill.configure({}, config, folder)
+    engine.configure({}, config, folder)
     connection = duckdb.connect(":memory:", config=config)
     engine.prepare(connection)
     if case == "batches":

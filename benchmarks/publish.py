@@ -17,7 +17,7 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment
 from slipway.errors import ConflictError
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent

@@ -95,13 +95,7 @@ RESERVED: Mapping[Kind, Mapping[str, str]] = {
 
 
 def why_not(kind: Kind, name: str, *, lower_case: bool = False) -> str:
-    """Why something cannot have a name; empty when it can.
-
-    Args:
-        kind: what the name is of.
-        name: the name.
-        lower_case: the catalog keeps names of layers and tables in lower case (AWS Glue).
-    """
+    """Why something cannot have a name; empty when it can. AWS Glue keeps layers and tables in lower case."""
     if not name:
         return "it is empty"
     if kind is Kind.COLUMN:

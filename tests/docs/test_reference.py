@@ -103,8 +103,8 @@ def refusals() -> list[errors.SlipwayError]:
     schema, refused = Schema(ice.NestedField(1, "day", ice.DateType(), required=False)), []
     for act in (
         lambda: iceberg_type(duckdb.connect().sql("select null::interval").types[0], "x", itertools.count(1)),
-        lambda: partitioning.parse(["bucket(x)"], schema, "a_model"),
-        lambda: partitioning.parse(["day", "day"], schema, "a_model"),
+        lambda: partitioning.parse_partitioned_by(["bucket(x)"], schema, "a_model"),
+        lambda: partitioning.parse_partitioned_by(["day", "day"], schema, "a_model"),
         lambda: Profile(ROOT / "docs"),
     ):
         with pytest.raises(errors.SlipwayError) as caught:
@@ -240,10 +240,10 @@ def test_partition_transforms(pages: dict[str, Page]) -> None:
         for kind in [*itertools.chain(*PARTITIONED.values()), *OTHER]:
             schema = Schema(ice.NestedField(1, "column", kind, required=False))
             if str(kind) in taken:
-                assert partitioning.parse([entry], schema, "a_model"), (entry, kind)
+                assert partitioning.parse_partitioned_by([entry], schema, "a_model"), (entry, kind)
             else:
                 with pytest.raises(ConfigError, match="partitioned_by"):
-                    partitioning.parse([entry], schema, "a_model")
+                    partitioning.parse_partitioned_by([entry], schema, "a_model")
 
 
 def test_model_config(pages: dict[str, Page]) -> None:

@@ -230,7 +230,7 @@ CLOCKS = (
     "slipway.releases.publication",
     "slipway.dbt.conclude",
     "slipway.runs.end",
-    "slipway.iceberg.staging",
+    "slipway.iceberg.snapshots",
     "pyiceberg.table.update",
 )
 """Modules that ask for the time of day by ``datetime``; everything else asks ``time.time``."""

@@ -23,9 +23,8 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.catalogs.glue_catalog import GlueMover
-from slipway.iceberg.catalogs.updates import UpdateMover
-from slipway.iceberg.restoring import find_source, retired, stage_state
-from slipway.iceberg.tables import Tables
+from slipway.iceberg.catalogs.kinds import UpdateMover
+from slipway.iceberg.tables import Tables, find_source, retired, stage_state
 from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.release_records import Release as ReleaseRecord

@@ -19,7 +19,7 @@ from slipway.engines.duckdb import compact, copying
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import literal
 from slipway.maintenance import apply

@@ -15,7 +15,7 @@ from tests.integration.test_catalogs import ONE, TWO, killed_at
 from slipway.errors import ConfigError, UnavailableError
 from slipway.iceberg.catalogs.rest_catalog import RestMover
 from slipway.iceberg.tables import Tables
-from slipway.releases import write_ahead
+from slipway.releases import publication
 
 REQUEST = "all tables in one request, "
 SPACES = "/v1/namespaces"
@@ -32,7 +32,7 @@ def server() -> Iterator[RestServer]:
 def rest(
     server: RestServer, tmp_path: Path, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    monkeypatch.setattr(write_ahead, "_PAUSES", (0, 0, 0))
+    monkeypatch.setattr(publication, "_PAUSES", (0, 0, 0))
     return place(f"file://{tmp_path}/w", duck, type="rest", uri=server.uri)
 
 

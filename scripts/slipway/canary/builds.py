@@ -17,7 +17,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from slipway.code.git import install, of_version
+from slipway.code.git import of_version
+from slipway.code.versions import install
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, Status, said

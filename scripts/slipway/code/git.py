@@ -1,20 +1,25 @@
-"""Git: what it knows of a project, and work trees with another version of the code.
+r"""Git: what it knows of a project, what a commit holds, and work trees with another version of the code.
 
 Every command runs without the caller's ``GIT_*`` variables: they could name another repository, index or work tree.
+
+Git compares a work tree with its index, and how it does that can be configured: ignored files, ``assume-unchanged``,
+``skip-worktree``, filters and line ends all make a changed file look unchanged. Here the digest of a file's bytes is compared
+with that of the commit's blob (Git, "Git Objects": the digest of ``blob <size>\0<content>``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import yaml
-
-from slipway.errors import NotFoundError, SlipwayError, UnavailableError
+from slipway.errors import NotFoundError, UnavailableError
 
 _MAIN = ("origin/main", "origin/master", "main", "master")
 # No program that the repository's configuration names is run to say what changed; no line end is converted.
@@ -122,10 +127,6 @@ def _git(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(done.args, done.returncode, *texts)
 
 
-_ASKED = ("packages.yml", "dependencies.yml")
-_LOCK = "package-lock.yml"
-
-
 def of_version(project: Path, version: Path, folder: Path) -> Path:
     """A folder that belongs to a project, in the work tree of another version of it; elsewhere it is the same for both."""
     top, other = top_level(project), top_level(version)
@@ -134,34 +135,230 @@ def of_version(project: Path, version: Path, folder: Path) -> Path:
     return other / folder.resolve().relative_to(top)
 
 
-def install(project: Path, version: Path) -> None:
-    """Give a version the dbt packages that it asks for: those of the project where both lock the same, else from ``dbt deps``.
+_LINK, _SUBMODULE = "120000", "160000"
+_MOST_LINKS = 40  # as Linux follows in one path
+# Git LFS specification, "The Pointer"
+_LARGE_FILE = re.compile(
+    rb"\Aversion https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n"
+)
+_POINTER_AT_MOST = 200  # bytes: a version, a digest and a size
+
+Finding = tuple[str, str]
+"""A path relative to the repository, or absolute where it is outside, and what is the matter with it."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit holds.
+
+    Args:
+        id: of the commit.
+        branch: the branch that is checked out, None for none.
+        top: folder of the work tree, without links.
+        algorithm: of object ids, as hashlib names it.
+        entries: path relative to ``top`` to mode and object id.
+        small: ids of blobs that are small enough to be pointers to large files.
+    """
+
+    id: str
+    branch: str | None
+    top: Path
+    algorithm: str
+    entries: dict[str, tuple[str, str]]
+    small: set[str]
+
+    def finding(self, path: Path) -> Finding | None:
+        """What is the matter with a file that was read by this absolute path, links in it included; None where the commit holds it as it is."""
+        asked = path = self._inside(path)
+        for _ in range(_MOST_LINKS):
+            if not path.is_relative_to(self.top):
+                why = self._why_outside(path) if path == asked else "a link leads out of the repository"
+                return self._shown(asked), why
+            link = self._first_link(path)
+            if link is None:
+                why = self._why_not(path)
+                return (self._shown(asked), why) if why else None
+            text = str(link.readlink())
+            mode, found = self.entries.get(self._name(link), ("", ""))
+            if (mode, found) != (_LINK, self._blob(os.fsencode(text))):
+                return self._shown(link), "a link that the commit does not hold"
+            path = Path(os.path.normpath(link.parent / text)) / path.relative_to(link)
+        return self._shown(asked), "links lead in a circle"
+
+    def changed(self, below: Path) -> Iterator[Finding]:
+        """Files below a folder that the commit holds and that are not here as it holds them."""
+        prefix = self._name(below)
+        for name, (mode, found) in self.entries.items():
+            if prefix != "." and not name.startswith(f"{prefix}/"):
+                continue
+            path = self.top / name
+            if mode == _LINK and path.is_symlink():
+                if self._blob(os.fsencode(path.readlink())) != found:
+                    yield name, "a link to another place than in the commit"
+            elif mode != _SUBMODULE and (why := self._why_not(path)):
+                yield name, why
+
+    def holds_any(self, folder: Path) -> bool:
+        """Whether the commit holds a file below a folder."""
+        if not folder.is_relative_to(self.top):
+            return False
+        prefix = f"{self._name(folder)}/"
+        return any(name.startswith(prefix) for name in self.entries)
+
+    def _why_not(self, path: Path) -> str:
+        name = self._name(path)
+        mode, found = self.entries.get(name, ("", ""))
+        if not mode:
+            around = (self.entries.get(str(parent), ("", ""))[0] for parent in Path(name).parents)
+            inside = _SUBMODULE in around
+            return "in a submodule, of which the commit holds no file" if inside else "not in the commit"
+        if not path.is_file() or path.is_symlink():
+            return (
+                "not here as a file" if path.exists() or path.is_symlink() else "in the commit and not here"
+            )
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        if self._blob(content) == found:
+            return ""
+        return self._other(content, found)
+
+    def _why_outside(self, path: Path) -> str:
+        tail = "/".join(("", *path.parts[-2:]))
+        own = next((name for name in sorted(self.entries) if f"/{name}".endswith(tail)), None)
+        if path.suffix == ".py" and own:
+            return (
+                f"outside of the repository, whose {own} is not imported: the Python environment has another checkout"
+                " installed; install this one, or put its folder into PYTHONPATH"
+            )
+        return "outside of the repository"
+
+    def _other(self, content: bytes, found: str) -> str:
+        """Why content is not that of a blob; empty where the blob is a pointer of git-lfs to this very content."""
+        if self._blob(content.replace(b"\r\n", b"\n")) == found:
+            return "with other line ends than in the commit: check it out with core.autocrlf=false and without eol=crlf"
+        if found in self.small:
+            pointer = _LARGE_FILE.match(call(self.top, "cat-file", "blob", found).stdout)
+            if pointer and hashlib.sha256(content).hexdigest() == pointer[1].decode():
+                return ""
+        return "not as the commit holds it"
+
+    def _inside(self, path: Path) -> Path:
+        """The same path, where a link that is not of the repository leads to it, from the work tree's top on."""
+        if path.is_relative_to(self.top):
+            return path
+        around = [part for part in (path, *path.parents) if part.resolve().is_relative_to(self.top)]
+        return around[-1].resolve() / path.relative_to(around[-1]) if around else path
+
+    def _first_link(self, path: Path) -> Path | None:
+        """The first part of a path below the work tree's top that is a link."""
+        parts = [path, *path.parents]
+        inside = [part for part in reversed(parts) if part != self.top and part.is_relative_to(self.top)]
+        return next((part for part in inside if part.is_symlink()), None)
+
+    def _blob(self, content: bytes) -> str:
+        return hashlib.new(self.algorithm, b"blob %d\0" % len(content) + content).hexdigest()
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.top).as_posix()
+
+    def _shown(self, path: Path) -> str:
+        return self._name(path) if path.is_relative_to(self.top) else str(path)
+
+
+def commit_of(project: Path) -> Commit:
+    """What the checked-out commit of a project's repository holds.
 
     Raises:
-        SlipwayError: they cannot be installed.
+        NotFoundError: there is no repository or no commit, or git cannot read it; the reason is git's own line.
+        UnavailableError: git cannot be started.
     """
-    if version.resolve() == project.resolve():  # it is its owner's to install
-        return
-    there = version / _packages(version)
-    if there.exists() or not any((version / name).is_file() for name in _ASKED):
-        return
-    here = project / _packages(project)
-    if here.is_dir() and all(_text(project / name) == _text(version / name) for name in (*_ASKED, _LOCK)):
-        there.symlink_to(here.resolve(), target_is_directory=True)
-        return
-    command = [sys.executable, "-m", "dbt.cli.main", "deps", "--project-dir", str(version), "--quiet"]
-    done = subprocess.run(command, cwd=version, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason_of = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
-        raise SlipwayError(
-            "The packages of that version cannot be installed", reason_of[-1].strip(), "Run dbt deps there"
+    project = project.resolve()
+    top = Path(os.fsdecode(_asked(project, "rev-parse", "--show-toplevel").removesuffix(b"\n"))).resolve()
+    if not project.is_relative_to(top):
+        raise NotFoundError(
+            f"Git's work tree is {top}",
+            f"it does not hold {project}",
+            "Unset core.worktree in its configuration",
         )
+    head = call(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if head.returncode:
+        why = reason_of(head.stderr) if head.stderr.strip() else "the branch has no commit yet"
+        raise NotFoundError(f"No commit holds {project}", why, "Commit it")
+    commit = head.stdout.decode().strip()
+    listed = _asked(project, "ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+    entries: dict[str, tuple[str, str]] = {}
+    small: set[str] = set()
+    for line in listed.split(b"\0"):
+        if line:
+            described, _, name = line.partition(b"\t")
+            mode, _, found, size = described.decode().split()
+            entries[os.fsdecode(name)] = (mode, found)
+            if size.isdecimal() and int(size) <= _POINTER_AT_MOST:
+                small.add(found)
+    branch = call(project, "symbolic-ref", "--quiet", "--short", "HEAD")
+    return Commit(
+        id=commit,
+        branch=branch.stdout.decode("utf-8", "replace").strip() or None,
+        top=top,
+        algorithm="sha256" if len(commit) == 64 else "sha1",
+        entries=entries,
+        small=small,
+    )
 
 
-def _packages(project: Path) -> str:
-    config = yaml.safe_load(_text(project / "dbt_project.yml")) or {}
-    return str(config.get("packages-install-path") or "dbt_packages")
+def status(project: Path) -> list[Finding]:
+    """What git itself says is not committed, anywhere in the repository.
+
+    Raises:
+        NotFoundError: git cannot tell.
+    """
+    shown = _asked(
+        project,
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=normal",
+        "--ignore-submodules=none",
+        "--no-renames",
+    )
+    return [
+        (
+            os.fsdecode(line[3:]),
+            "not in the commit" if line.startswith(b"??") else "not as the commit holds it",
+        )
+        for line in shown.split(b"\0")
+        if line
+    ]
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def digest_of_folder(folder: Path) -> str:
+    """A digest of the names and contents of all files below a folder, without what git and Python keep there."""
+    found = hashlib.sha256()
+    for path in sorted(files_below([folder])):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.update(f"{path.relative_to(folder).as_posix()}\0{content}\0".encode("utf-8", "surrogateescape"))
+    return f"sha256:{found.hexdigest()}"
+
+
+def files_below(places: Iterable[Path]) -> Iterator[Path]:
+    """Files at or below places, links to files among them."""
+    for place in places:
+        if place.is_file() or (place.is_symlink() and not place.is_dir()):
+            yield place
+        for folder, folders, names in os.walk(place):
+            folders[:] = [name for name in folders if name not in (".git", "__pycache__")]
+            yield from (Path(folder) / name for name in names if not _is_litter(name))
+
+
+@cache
+def _is_litter(name: str) -> bool:
+    return name in (".git", ".DS_Store", "Thumbs.db") or name.endswith((".pyc", ".swp", "~"))
+
+
+def _asked(project: Path, *arguments: str) -> bytes:
+    done = call(project, *arguments)
+    if done.returncode:
+        raise NotFoundError(f"Git cannot tell what {project} is", reason_of(done.stderr), "Repair it")
+    return done.stdout

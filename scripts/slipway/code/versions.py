@@ -11,6 +11,7 @@ import os
 import platform
 import site
 import socket
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,8 +24,8 @@ from typing import Any
 import yaml
 
 from slipway import __version__
-from slipway.code.commits import Commit, Finding, commit_of, digest_of_folder, files_below, status
-from slipway.errors import NotFoundError, UnavailableError
+from slipway.code.git import Commit, Finding, commit_of, digest_of_folder, files_below, status
+from slipway.errors import NotFoundError, SlipwayError, UnavailableError
 from slipway.records.run_manifest import Code, Versions
 from slipway.settings import Settings
 
@@ -41,12 +42,13 @@ _FOLDERS = {
     "asset-paths": [],
 }
 _CONTRACTS = "contracts"
+_ASKED = ("packages.yml", "dependencies.yml")
+_LOCK = "package-lock.yml"
 _FILES = (
     "dbt_project.yml",
     "profiles.yml",
-    "packages.yml",
-    "dependencies.yml",
-    "package-lock.yml",
+    *_ASKED,
+    _LOCK,
     "selectors.yml",
     ".dbtignore",
     "requirements.lock",
@@ -57,12 +59,7 @@ _SHOWN = 20
 
 
 def code_of(project: Path, read: Iterable[Path] = ()) -> Code:
-    """Commit and state of the project's code: every file that dbt and slipway read, against what the commit holds.
-
-    Args:
-        project: folder of dbt_project.yml.
-        read: further files that were read, absolute paths.
-    """
+    """Commit and state of the project's code: every file that dbt and slipway read, and further ones that were, against what the commit holds."""
     packages = _packages(project)
     try:
         commit = commit_of(project)
@@ -104,13 +101,7 @@ def files_of(project: Path) -> list[Path]:
 
 
 def settled(begun: Code, now: Code, changed: Iterable[Finding]) -> Code:
-    """The code of a run that is over: it is that of a commit only if it was from its beginning to its end.
-
-    Args:
-        begun: the code as the run began.
-        now: the same at its end.
-        changed: files that were read with other content than they have now.
-    """
+    """The code of a run that is over: that of a commit only if it was from beginning to end, and no file was ``changed`` since it was read."""
     findings = [*now.uncommitted, *(f"{name}: {why}" for name, why in changed)]
     if now.commit != begun.commit:
         findings.append(f"HEAD: another commit than when the run began ({(now.commit or 'none')[:12]})")
@@ -198,7 +189,7 @@ def _install_path(project: Path) -> Path:
 def _links_of_packages(project: Path) -> dict[Path, Path]:
     """Links that ``dbt deps`` made for local packages, and their folders: no commit holds a link, but packages.yml says where it leads."""
     local = set()
-    for name in ("packages.yml", "dependencies.yml"):
+    for name in _ASKED:
         listed = _yaml(project / name).get("packages")
         for item in listed if isinstance(listed, list) else []:
             if isinstance(item, dict) and isinstance(item.get("local"), str):
@@ -337,3 +328,31 @@ def installation() -> tuple[str, ...]:
     named = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
     found = [Path(name) for name in (*named, *site.getsitepackages(), site.getusersitepackages())]
     return tuple(dict.fromkeys(f"{place}{os.sep}" for path in found for place in (path, path.resolve())))
+
+
+def install(project: Path, version: Path) -> None:
+    """Give a version the dbt packages that it asks for: those of the project where both lock the same, else from ``dbt deps``.
+
+    Raises:
+        SlipwayError: they cannot be installed.
+    """
+    if version.resolve() == project.resolve():  # it is its owner's to install
+        return
+    there = _install_path(version)
+    if there.exists() or not any((version / name).is_file() for name in _ASKED):
+        return
+    here = _install_path(project)
+    if here.is_dir() and all(_text(project / name) == _text(version / name) for name in (*_ASKED, _LOCK)):
+        there.symlink_to(here.resolve(), target_is_directory=True)
+        return
+    command = [sys.executable, "-m", "dbt.cli.main", "deps", "--project-dir", str(version), "--quiet"]
+    done = subprocess.run(command, cwd=version, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason_of = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
+        raise SlipwayError(
+            "The packages of that version cannot be installed", reason_of[-1].strip(), "Run dbt deps there"
+        )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

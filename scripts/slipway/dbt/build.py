@@ -30,15 +30,14 @@ from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
 from slipway.dbt.volatility import Volatility, volatile_node
 from slipway.engines.duckdb import engine
-from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.rewrite import NotCarriedError
+from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
-from slipway.iceberg.snapshots import confirm_snapshot
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.snapshots import Staging, confirm_snapshot
 from slipway.names import TableName
 from slipway.records.run_manifest import Change, Code, Definition, Node, Status
 from slipway.releases.publication import figures

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
-from slipway.code.commits import Finding
+from slipway.code.git import Finding
 from slipway.code.versions import code_of, covers, digest_of_code, installation, is_installed, settled
 from slipway.dbt.command import flag
 from slipway.dbt.configuration import tables_of

@@ -22,7 +22,7 @@ from slipway.dbt.microbatch import check_batched
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, table_of
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.errors import ContractError, UnavailableError
 from slipway.names import TableName
 from slipway.records.run_manifest import (

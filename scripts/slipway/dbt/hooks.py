@@ -24,7 +24,7 @@ from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, DamagedError, NotFoundError
-from slipway.iceberg.catalogs.updates import stands_on
+from slipway.iceberg.catalogs.kinds import stands_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
 from slipway.records.run_manifest import Outcome, RunManifest, RunRequest, outstanding_lines

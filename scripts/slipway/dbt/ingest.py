@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from slipway.engines.duckdb.request import WriteRequest, WriteResult
-    from slipway.engines.duckdb.views import Views
+    from slipway.engines.duckdb.scan import Views
     from slipway.iceberg.tables import Tables
     from slipway.landing.land import Landing
     from slipway.runs.intake import Intake

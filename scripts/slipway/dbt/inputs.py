@@ -21,7 +21,7 @@ from slipway.dbt.nodes import DbtManifest, Relation, find, table_of
 from slipway.dbt.renames import former_name
 from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
-from slipway.iceberg.reading import entries_of, manifests_of
+from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import top_level
 from slipway.iceberg.snapshots import content_of
 from slipway.iceberg.tables import ancestors

@@ -20,10 +20,10 @@ from slipway.dbt.inputs import consumed, since
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
 from slipway.engines.duckdb.batches import Window, covers
 from slipway.engines.duckdb.constraints import Held, check_unique
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError
 from slipway.iceberg.schema import find_column
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.types import quote
 from slipway.names import TableName
 from slipway.runs.run_inputs import RunInputs

@@ -18,8 +18,8 @@ import duckdb
 
 from slipway.dbt.configuration import allowed_of
 from slipway.dbt.nodes import DbtNode
-from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.rewrite import NotCarriedError
 from slipway.iceberg.types import quote
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.session import Session
-from slipway.engines.duckdb import engine, spill
+from slipway.engines.duckdb import engine
 from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
@@ -55,7 +55,7 @@ class Plugin(BasePlugin):
         """Called before dbt's database is opened: memory, threads and the folder to spill to."""
         with contextlib.suppress(SlipwayError):  # configure_connection reports it
             profile = Profile(command.project_dir(), Path(flag("PROFILES_DIR")))
-            spill.configure(creds.settings, config, profile.environment(creds.database).home)
+            engine.configure(creds.settings, config, profile.environment(creds.database).home)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Prepare dbt's in-memory database: extensions, secrets, one database per target."""
@@ -90,7 +90,7 @@ class Plugin(BasePlugin):
         operation = getattr(self, f"op_{target_config.location.path}")
         with _as_dbt_error():
             self.session.secret.renew(thread_cursor())
-            with spill.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
+            with engine.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
                 operation(target_config.relation, target_config.config)
 
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
@@ -203,7 +203,7 @@ class Plugin(BasePlugin):
             refused = frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])
             self.session.secret.renew(cursor)
             config["sql"] = "from __slipway_frame"
-            with spill.limits(unique_id.rpartition(".")[2]):
+            with engine.limits(unique_id.rpartition(".")[2]):
                 config["response"] = self._write(cursor, config)
         except SlipwayError as error:
             config["refused"] = error

@@ -20,7 +20,7 @@ from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.keys.python_code import texts_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, Relation, find_node, is_python, relation_of
 from slipway.dbt.volatility import MAY_LIST, Volatility
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError
 from slipway.runs.run_inputs import RunInputs
 

@@ -28,7 +28,7 @@ from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import Secret
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.environments.environment import check_vars, requested_slice
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError

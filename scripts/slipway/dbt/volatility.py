@@ -26,7 +26,7 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, has_jinja, is_pyt
 from slipway.iceberg.types import literal, quote
 
 if TYPE_CHECKING:
-    from slipway.engines.duckdb.views import Views
+    from slipway.engines.duckdb.scan import Views
 
 MAY_LIST = re.compile(
     # what `query` and `query_table` read is the value of an expression

@@ -14,10 +14,11 @@ from pathlib import Path
 from slipway.counts import plural
 from slipway.doctor.examination import Examination
 from slipway.doctor.findings import Finding, Heal, Remove
-from slipway.engines.duckdb import spill
+from slipway.engines.duckdb import engine
 from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError
 from slipway.iceberg.catalogs.next_step import Position
+from slipway.iceberg.commit import positions
 from slipway.maintenance.steps import OLDER_THAN
 from slipway.maintenance.survey import find_orphans
 from slipway.processes import PREFIX, is_alive
@@ -25,7 +26,6 @@ from slipway.records.release_records import Intent
 from slipway.releases.holds import Holds
 from slipway.releases.publication import check_store
 from slipway.releases.published import check_file
-from slipway.releases.write_ahead import positions
 from slipway.storage.objects import UNFINISHED
 from slipway.storage.s3 import answering, is_s3, s3_access, split
 
@@ -119,7 +119,7 @@ _STILL_WRITTEN = timedelta(hours=1)
 
 def spilled(at: Examination) -> Iterator[Finding]:
     """What DuckDB spilled for a process that was killed."""
-    for path in spill.left_over(spill.parent_of(at.environment.home)):
+    for path in engine.left_over_spills(engine.spills_below(at.environment.home)):
         yield _left(path, "what a killed process spilled")
 
 

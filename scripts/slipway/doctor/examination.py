@@ -11,9 +11,8 @@ from pathlib import Path
 import duckdb
 
 from slipway.engines.duckdb import engine
-from slipway.environments.environment import Environment
+from slipway.environments.environment import Environment, catalog_file
 from slipway.errors import DamagedError, UnavailableError
-from slipway.iceberg.catalogs.sqlite_file import catalog_file
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import is_held

@@ -25,7 +25,7 @@ from slipway.errors import (
     SlipwayError,
     UnavailableError,
 )
-from slipway.iceberg.catalogs.updates import stands_on
+from slipway.iceberg.catalogs.kinds import stands_on
 from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
 from slipway.records.record_files import REPAIRED, parse_record

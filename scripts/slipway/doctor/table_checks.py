@@ -14,8 +14,8 @@ from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import digest_of, recorded
 from slipway.engines.duckdb.scan import damages, scanning, whole_scan
 from slipway.errors import DamagedError, DamagedTableError, UnavailableError
-from slipway.iceberg.content_names import RESTORE
-from slipway.iceberg.reading import check_whole, data_files, files_of, manifests_of, rows_of
+from slipway.iceberg.file_io import RESTORE
+from slipway.iceberg.metadata_files import check_whole, data_files, files_of, manifests_of, rows_of
 from slipway.iceberg.snapshots import current_content
 from slipway.iceberg.tables import uri
 from slipway.landing.feed_files import FeedFiles

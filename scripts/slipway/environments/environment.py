@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from slipway.errors import ConfigError, UsageError
 from slipway.secrets import address, hide, one_line
@@ -80,6 +81,20 @@ def local_catalog(folder: Path) -> dict[str, str]:
         "uri": f"sqlite:///{folder}/catalog.db",
         "warehouse": f"file://{folder}/warehouse",
     }
+
+
+LOCK_TIMEOUT = 30
+"""Seconds that one process waits for another that writes to a SQL catalog."""
+_SQLITE = "sqlite:///"
+
+
+def catalog_file(properties: Mapping[str, str]) -> Path | None:
+    """The file of a catalog that is one, as SQLAlchemy reads its address."""
+    prefix, found, rest = properties.get("uri", "").partition(_SQLITE)
+    path = unquote(rest.partition("?")[0])
+    return (
+        Path(path) if found and not prefix and path and not path.startswith(("file:", ":memory:")) else None
+    )
 
 
 _HIGHEST_PORT = 65_535

@@ -351,14 +351,7 @@ _FILES = (".pyiceberg.yaml", ".config/pyiceberg/.pyiceberg.yaml")
 def digest_of_settings(
     environment: Environment, profiles_dir: Path, names: Iterable[str], variables: Mapping[str, str]
 ) -> str:
-    """A digest of where a run reads and writes, and of every variable that may say how.
-
-    Args:
-        environment: with its catalog's properties and keys.
-        profiles_dir: where profiles.yml is.
-        names: of variables that the project's code reads.
-        variables: of the process.
-    """
+    """A digest of where a run reads and writes, and of every variable that may say how; ``names`` are those that the project's code reads."""
     asked = {name: variables.get(name) for name in [*_NAMES, *names]}
     given = {
         name: value

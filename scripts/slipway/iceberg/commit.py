@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
+from slipway.iceberg.catalogs.kinds import obstacle, on_top, stands_on
 from slipway.iceberg.catalogs.next_step import Position
-from slipway.iceberg.catalogs.updates import obstacle, on_top, stands_on
-from slipway.iceberg.staged_table import Moved, StagedTable
+from slipway.iceberg.snapshots import Moved, StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.records.release_records import Move
+from slipway.records.release_records import Intent, Move
 
 _ATTEMPTS = 5
 """Others may change a table's properties again and again."""
@@ -43,7 +43,19 @@ def publish(tables: Tables, staged: Sequence[StagedTable]) -> Moved:
     raise conflict(tables, refused.identifier, refused.base)
 
 
-def position(tables: Tables, identifier: TableName, move: Move, location: str | None, tag: str) -> Position:
+def positions(
+    tables: Tables, intent: Intent, now: Mapping[TableName, str] | None = None
+) -> dict[str, Position]:
+    """Where the tables of a publication are, in the order in which they are moved."""
+    names = {name: TableName.parse(name) for name in intent.in_order()}
+    now = tables.locations(names.values()) if now is None else now
+    return {
+        name: _position(tables, identifier, intent.tables[name], now.get(identifier), intent.tag)
+        for name, identifier in names.items()
+    }
+
+
+def _position(tables: Tables, identifier: TableName, move: Move, location: str | None, tag: str) -> Position:
     """Where a table of a publication is, of which the catalog names this metadata file, or none.
 
     Where it is another file than those that the publication names, the tag and the current snapshot tell: catalogs that
@@ -125,14 +137,7 @@ def conflict(tables: Tables, identifier: TableName, base: str | None) -> Conflic
 
 
 def hindrance(tables: Tables, identifier: TableName, base: str | None, location: str | None) -> str:
-    """Why a table cannot be published that was staged on a base; empty when it can.
-
-    Args:
-        tables: the environment.
-        identifier: the table.
-        base: metadata file that the run started from, None when there was no table.
-        location: the one that the catalog names now.
-    """
+    """Why a table that was staged on a base (None: there was no table) cannot be published where the catalog names a location; empty when it can."""
     if location == base:
         return ""
     if location is None:

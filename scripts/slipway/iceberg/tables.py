@@ -1,4 +1,4 @@
-"""Tables of one environment: what the catalog names, and metadata that it does not know yet.
+"""Tables of one environment: what the catalog names, metadata that it does not know yet, and earlier states that are staged again.
 
 A candidate table is ordinary Iceberg metadata in the warehouse that no catalog points to. Until it is
 published nobody who asks the catalog can see any of it.
@@ -10,7 +10,7 @@ import hashlib
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,24 +20,24 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
 
 from slipway.environments.environment import Environment
-from slipway.errors import SlipwayError, UnavailableError, first_line
-from slipway.iceberg import metadata_file
+from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, first_line
+from slipway.iceberg import metadata_files
 from slipway.iceberg.catalogs.kinds import CatalogKind
 from slipway.iceberg.catalogs.opening import connectable, kind_of, open_catalog
-from slipway.iceberg.reading import reading
-from slipway.iceberg.staged_table import StagedTable
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.metadata_files import files_of, reading
+from slipway.iceberg.snapshots import ReplaceAll, StagedTable, Staging, set_ref, updates_to
 from slipway.names import TableName
+from slipway.storage.objects import object_store
 
 if TYPE_CHECKING:
     import duckdb
     from pyiceberg.catalog import Catalog
-
 
 _FILE_IO = "slipway.iceberg.file_io.StoreFileIO"
 
@@ -90,12 +90,9 @@ class Tables:
         return kind_of(self.environment.name, self.environment.catalog_properties, lambda: self.catalog)
 
     def locations(self, only: Collection[TableName] | None = None) -> dict[TableName, str]:
-        """Current metadata location of every table, read in one consistent query where the catalog can.
+        """Current metadata location of every table, or of those that are asked for, in one consistent query where the catalog can.
 
         No metadata file is opened, except by REST catalogs, whose answer to a name is the whole table.
-
-        Args:
-            only: tables to ask for, where the catalog is asked for one after the other.
 
         Raises:
             UnavailableError: the catalog cannot be read.
@@ -138,7 +135,7 @@ class Tables:
     def _read(self, identifier: TableName, metadata_location: str, catalog: Catalog) -> Table:
         io = self.io(metadata_location)
         with reading(f"metadata of {identifier}", metadata_location):
-            metadata = metadata_file.read(io, metadata_location)
+            metadata = metadata_files.read_metadata(io, metadata_location)
         return Table(identifier, metadata, metadata_location, io, catalog)
 
     def new(
@@ -167,7 +164,7 @@ class Tables:
         metadata = transaction.metadata_after(None if new else table.metadata_location)
         version = 0 if new else _version(table.metadata_location) + 1
         wanted = f"{metadata.location}/metadata/{version:05d}-{{}}.metadata.json"
-        location = metadata_file.write(table.io, wanted, metadata)
+        location = metadata_files.write_metadata(table.io, wanted, metadata)
         staged = Table(table.name(), metadata, location, table.io, self.catalog)
         with self._lock:
             self._loaded[location] = staged
@@ -225,3 +222,104 @@ def _folder(name: str) -> str:
 def _version(metadata_location: str) -> int:
     head = metadata_location.rsplit("/", 1)[-1].split("-", 1)[0]
     return int(head) if head.isdigit() else 0
+
+
+def missing_file(table: Table, properties: Mapping[str, str]) -> str | None:
+    """A data file of a table's current snapshot that is gone, None when all are there.
+
+    The table's folder is listed; only files that stand elsewhere are asked for one by one.
+
+    Raises:
+        DamagedTableError: a manifest is gone or damaged.
+    """
+    files = files_of(table)
+    if not files:
+        return None
+    root = uri(f"{table.location()}/data")
+    there = {f"{root}/{item.key}" for item in object_store(root, properties).entries("")}
+    wanted = sorted({file.file_path for file in files})
+    absent = (path for path in wanted if uri(path) not in there)
+    return next((path for path in absent if not table.io.new_input(path).exists()), None)
+
+
+def find_state(tables: Tables, identifier: TableName, newest: str, goal: str) -> TableMetadata:
+    """The metadata of ``goal``, if the table can go back there from ``newest``, the metadata file that the catalog names.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    try:
+        wanted = tables.load(identifier, goal).metadata
+    except UnavailableError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise _gone(identifier, f"{goal.rsplit('/', 1)[-1]} is not there any more") from None
+        raise
+    snapshot_id = wanted.current_snapshot_id
+    if snapshot_id is None or tables.load(identifier, newest).snapshot_by_id(snapshot_id) is None:
+        raise _gone(identifier, f"snapshot {snapshot_id} has expired")
+    return wanted
+
+
+def find_source(tables: Tables, identifier: TableName, sources: Sequence[str], goal: str) -> str:
+    """The newest of some metadata files from which a table that no catalog names can be brought back to the state of ``goal``.
+
+    Every file of the wanted snapshot must be there: whoever dropped the table may have removed them.
+
+    Raises:
+        NotFoundError: the wanted snapshot, its metadata file or a file of it is gone.
+    """
+    failure = _gone(identifier, "no record tells where it was")
+    for source in dict.fromkeys([*sources, goal]):
+        try:
+            find_state(tables, identifier, source, goal)
+        except NotFoundError as error:
+            failure = error
+            continue
+        except DamagedTableError as error:
+            failure = _gone(identifier, error.why)
+            continue
+        _check_files(tables, identifier, goal)
+        return source
+    raise failure
+
+
+def _check_files(tables: Tables, identifier: TableName, goal: str) -> None:
+    try:
+        lost = missing_file(tables.load(identifier, goal), tables.environment.catalog_properties)
+    except (FileNotFoundError, DamagedTableError) as error:
+        lost = str(error)
+    if lost:
+        raise _gone(identifier, f"its file {lost.rsplit('/', 1)[-1]} is not there any more")
+
+
+def retired(tables: Tables, identifier: TableName, location: str) -> StagedTable:
+    """A table that the catalog is not to name any more; nothing of it is written or removed."""
+    return StagedTable(identifier, tables.load(identifier, location), base=location, retires=True)
+
+
+def stage_state(tables: Tables, identifier: TableName, newest: str, goal: str, release: str) -> StagedTable:
+    """Stage a table as an earlier metadata file showed it; what came later stays in its history.
+
+    Raises:
+        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+    """
+    wanted = find_state(tables, identifier, newest, goal)
+    transaction = Staging(tables.load(identifier, newest))
+    snapshot_id = wanted.current_snapshot_id
+    refs = (set_ref(MAIN_BRANCH, snapshot_id, SnapshotRefType.BRANCH), set_ref(release, snapshot_id))
+    transaction._stage((*refs, *updates_to(wanted, transaction.table_metadata)))
+    return tables.stage(transaction._table, transaction, new=False)
+
+
+def stage_empty(tables: Tables, identifier: TableName, newest: str, release: str) -> StagedTable:
+    """Stage a table without rows, which every reader can read; what it holds stays in its history."""
+    table = tables.load(identifier, newest)
+    transaction = Staging(table)
+    ReplaceAll(transaction, table.io, {"slipway.strategy": "replace"}).commit()
+    current = transaction.table_metadata.current_snapshot_id
+    transaction._stage((set_ref(release, current),))
+    return tables.stage(table, transaction, new=False)
+
+
+def _gone(identifier: TableName, why: str) -> NotFoundError:
+    return NotFoundError(f"{identifier} cannot be brought back", why, "Choose a later release")

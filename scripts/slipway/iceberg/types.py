@@ -77,12 +77,7 @@ REFUSED: dict[str, str] = {
 
 
 def iceberg_type(kind: DuckDBPyType, column: str, ids: Iterator[int]) -> ice.IcebergType:
-    """The Iceberg type that holds every value of a DuckDB type.
-
-    Args:
-        kind: the DuckDB type.
-        column: the column it belongs to, for the message.
-        ids: field ids for nested fields, consumed depth first.
+    """The Iceberg type that holds every value of a DuckDB type; field ids of nested fields are taken depth first.
 
     Raises:
         ContractError: Iceberg v2 has no type that could hold it.

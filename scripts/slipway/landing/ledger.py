@@ -11,7 +11,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import TableProperties
 
 from slipway.iceberg.commit import create_namespace, writing
-from slipway.iceberg.reading import rows_of, summary_of
+from slipway.iceberg.metadata_files import rows_of, summary_of
 from slipway.iceberg.tables import Tables
 from slipway.records.run_manifest import LandedFile, happened_at
 from slipway.releases.published import LEDGER

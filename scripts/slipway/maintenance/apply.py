@@ -11,14 +11,13 @@ from typing import Any
 import duckdb
 
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
-from slipway.engines.duckdb.engine import Secret, connect
-from slipway.engines.duckdb.spill import limits
+from slipway.engines.duckdb.engine import Secret, connect, limits
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
 from slipway.iceberg.commit import conflict, publish, writing
-from slipway.iceberg.reading import summary_of
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.metadata_files import summary_of
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.retention import History
 from slipway.maintenance.run_records import apply_forget, find_forgettable

@@ -12,11 +12,11 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb.compact import check_compactable
-from slipway.engines.duckdb.rewrite import live_files
+from slipway.engines.duckdb.scan import live_files
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
-from slipway.iceberg import metadata_file
-from slipway.iceberg.catalogs.updates import stands_on
-from slipway.iceberg.reading import data_files, entries_of, manifests_of, reading, summary_of
+from slipway.iceberg import metadata_files
+from slipway.iceberg.catalogs.kinds import stands_on
+from slipway.iceberg.metadata_files import data_files, entries_of, manifests_of, reading, summary_of
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.protection import ENDED, Kept, kept
@@ -110,7 +110,7 @@ class References:
     def _load(self, location: str, table: str) -> TableMetadata | None:
         try:
             with reading(f"metadata of {table}", location):
-                return metadata_file.read(self._tables.io(location), location)
+                return metadata_files.read_metadata(self._tables.io(location), location)
         except DamagedTableError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return None

@@ -18,7 +18,7 @@ from pyiceberg.table import Table
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import find_damaged, whole_scan
 from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, UsageError
-from slipway.iceberg.reading import locations_of
+from slipway.iceberg.metadata_files import locations_of
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName

@@ -30,13 +30,7 @@ _CHECK = "Check SLIPWAY_WAREHOUSE, SLIPWAY_HOME and --target"
 
 
 def read_record(store: ObjectStore, kind: type[_R], key: str, **expected: object) -> _R:
-    """A record, or the copy of it that was put next to it when it was found damaged.
-
-    Args:
-        store: where it is.
-        kind: what it is.
-        key: its key.
-        expected: fields that its place tells as well.
+    """A record, or the copy of it that was put next to it when it was found damaged; ``expected`` are fields that its place tells as well.
 
     Raises:
         FileNotFoundError: there is no such record.
@@ -71,37 +65,26 @@ def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
     return _read(store, key, lambda content, name: _parse_dbt_manifest(store, content, name))
 
 
-def dbt_manifest_in_parts(content: bytes) -> tuple[str, bytes, bytes]:
-    """What is kept of dbt's manifest.json.
+def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
+    """Keep what is the same in dbt's manifests once, compressed; one that was not written for a day is written again.
 
     Returns:
-        The key of what is kept once, below the records' root; that, compressed; and what each run keeps: dbt's metadata
-        and the checksum of the rest.
+        What each run keeps: dbt's metadata and the checksum of the rest.
+
+    Raises:
+        UnavailableError: the store cannot be written.
     """
     described: dict[str, Any] = json.loads(content)
     metadata = described.pop("metadata", {})
     rest = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
     checksum = hashlib.sha256(rest).hexdigest()
-    own = json.dumps({"metadata": metadata, _REST: checksum}, indent=1).encode()
-    return _rest_key(checksum), gzip.compress(rest, mtime=0), own
-
-
-def keep_dbt_manifest(store: ObjectStore, content: bytes) -> bytes:
-    """Keep what is the same in dbt's manifests once; one that was not written for a day is written again.
-
-    Returns:
-        What each run keeps.
-
-    Raises:
-        UnavailableError: the store cannot be written.
-    """
-    key, rest, own = dbt_manifest_in_parts(content)
+    key, compressed = _rest_key(checksum), gzip.compress(rest, mtime=0)
     try:
-        store.create(key, rest)
+        store.create(key, compressed)
     except FileExistsError:
         if not _is_recent(store, key):
-            store.replace(key, rest)
-    return own
+            store.replace(key, compressed)
+    return json.dumps({"metadata": metadata, _REST: checksum}, indent=1).encode()
 
 
 def name_again(store: ObjectStore, content: bytes, name: str) -> None:

@@ -42,14 +42,9 @@ AHEAD = timedelta(minutes=5)
 
 
 def happened_at(noted: datetime, run_id: str, now: datetime) -> datetime | None:
-    """When a run did something; None when only a clock that was ahead says so.
+    """When a run did something that was noted; None when only a clock that was ahead says so.
 
     Moments of later runs are pushed behind such a one, to keep their order; their ids still tell when they began.
-
-    Args:
-        noted: the moment that was written down.
-        run_id: the run that did it.
-        now: an aware datetime.
     """
     for moment in (noted, started_at(run_id)):
         if moment is not None and moment <= now + AHEAD:
@@ -466,12 +461,7 @@ _NAMED = 3
 
 
 def outstanding_lines(found: Sequence[Outstanding], printed: Collection[str] = ()) -> list[str]:
-    """Lines for every run until it is dealt with: how many there are, and the first of them with their reasons.
-
-    Args:
-        found: what is outstanding.
-        printed: paths of files whose reasons were printed already.
-    """
+    """Lines for every run until it is dealt with: how many there are, and the first of them with reasons that were not printed already."""
     files = [item for item in found if item.feed]
     lines = []
     if files:

@@ -10,9 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.errors import ConfigError, DamagedError
-from slipway.iceberg.catalogs.updates import same
-from slipway.iceberg.staged_table import StagedTable
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.catalogs.kinds import same
+from slipway.iceberg.snapshots import StagedTable, Staging
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import CandidateTable

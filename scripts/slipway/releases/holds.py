@@ -19,11 +19,7 @@ _HOLD = re.compile(rf"{_FOLDER}/(\d{{6,}})\.json")
 
 
 class Holds:
-    """The holds of one environment, written once, each with its end next to it.
-
-    Args:
-        records: the environment's records.
-    """
+    """The holds of one environment, written once, each with its end next to it."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

@@ -37,21 +37,14 @@ class Found:
 
 
 class Leases:
-    """The leases of one environment.
-
-    Args:
-        records: the environment's records.
-    """
+    """The leases of one environment."""
 
     def __init__(self, records: Records) -> None:
         self._store = records.store
         self._observed: dict[str, tuple[ObjectInfo, float, Lease]] = {}
 
     def found(self, but: str = "") -> list[Found]:
-        """Every lease that was not released, in the order of run ids.
-
-        Args:
-            but: a run that is left out.
+        """Every lease that was not released, but that of one run, in the order of run ids.
 
         Raises:
             UnavailableError: the store cannot be read.

@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from slipway.environments.environment import Environment
+from slipway.environments.environment import Environment, catalog_file
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.next_step import is_mixture
-from slipway.iceberg.catalogs.sqlite_file import catalog_file
+from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Release
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
-from slipway.releases.write_ahead import positions
 
 LEDGER = TableName("ops", "landed_files")
 """Made by slipway where the warehouse is, so its place tells whose catalog it is."""
@@ -140,14 +139,6 @@ def visible_tables(tables: Tables, records: Records) -> VisibleTables:
     return found
 
 
-def unfinished(tables: Tables, records: Records) -> list[Intent]:
-    """Unfinished publications; the catalog is asked only if one was begun and not ended."""
-    intents = records.open_intents()
-    if not intents or tables.kind.is_atomic:
-        return []
-    return list(_without_unfinished(tables, tables.locations(), intents).unfinished)
-
-
 def warning(intent: Intent) -> str:
     """What a reader should know about an unfinished publication."""
     return (
@@ -233,7 +224,13 @@ class Published:
     def unfinished(self) -> list[str]:
         """What readers should know about unfinished publications, and about records of them that cannot be read."""
         try:
-            return [warning(intent) for intent in unfinished(self.tables, self.records)]
+            tables, intents = self.tables, self.records.open_intents()
+            if (
+                not intents or tables.kind.is_atomic
+            ):  # the catalog is asked only if one was begun and not ended
+                return []
+            found = _without_unfinished(tables, tables.locations(), intents).unfinished
+            return [warning(intent) for intent in found]
         except NotFoundError:
             return []
         except DamagedError as error:

@@ -11,8 +11,7 @@ from slipway.code.versions import code_of
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError, SlipwayError
-from slipway.iceberg.restoring import retired
-from slipway.iceberg.tables import Tables
+from slipway.iceberg.tables import Tables, retired
 from slipway.names import TableName
 from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release, ReleasedTable
@@ -57,14 +56,10 @@ class Retirement:
 def propose(
     project: Path, target: str | None, names: Sequence[str], parse: Parse, *, dry: bool = False
 ) -> Retirement:
-    """Find out what would be retired; nothing is.
+    """Find out what would be retired, by tables or patterns of them; nothing is.
 
-    Args:
-        project: folder of dbt_project.yml.
-        target: the environment.
-        names: tables, or patterns of them.
-        parse: makes dbt's manifest of a project for a target, None where dbt cannot parse it.
-        dry: nothing at all is written, not even the end of a publication whose process died.
+    ``parse`` makes dbt's manifest of a project for a target, None where dbt cannot parse it. A dry run writes nothing at all, not even
+    the end of a publication whose process died.
 
     Raises:
         UsageError: a pattern names no published table of a release.

@@ -33,15 +33,7 @@ class Exposure:
 
 
 def affected(manifest: Mapping[str, Any], tables: Collection[str]) -> list[Exposure]:
-    """Exposures that read one of the tables, by themselves or through models that are no tables.
-
-    Args:
-        manifest: dbt's manifest.json.
-        tables: ``schema.name`` of what changes.
-
-    Returns:
-        By name; ``tables`` of each are those that change.
-    """
+    """Exposures that read tables (``schema.name``) which change, by themselves or through models that are no tables; by name."""
     nodes: Mapping[str, Any] = manifest.get("nodes", {})
     found = []
     for exposure in manifest.get("exposures", {}).values():
@@ -84,12 +76,9 @@ class Step:
 
 
 def goal_of(releases: Sequence[Release], number: int | None) -> Release:
-    """The release that is to be shown: the one with the number, or the last before what is shown now.
+    """The release that is to be shown: the one with the number, or the last before what is shown now that shows other content.
 
-    Args:
-        releases: in the order of publication.
-        number: None for the last one before that shows other content. A rollback counts as the release that it
-            returned to.
+    A rollback counts as the release that it returned to.
 
     Raises:
         NotFoundError: there is none.

@@ -17,7 +17,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.request import Remade
-from slipway.iceberg.reading import summary_of
+from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import content_of
 from slipway.records.run_manifest import Definition
 
@@ -30,14 +30,7 @@ _REMEMBERED = 12  # older ones are known to differ from the present one, which i
 def made_by_after(
     before: Sequence[Definition], now: Definition, *, all_rows: bool, any_rows: bool
 ) -> tuple[Definition, ...]:
-    """What made the rows of a table after a write.
-
-    Args:
-        before: what made the rows that were there.
-        now: the code that wrote.
-        all_rows: every row that is there now was made by this write.
-        any_rows: it changed anything.
-    """
+    """What made the rows of a table after a write that made all rows which are there now, or changed any."""
     if all_rows:
         return (now,)
     if not any_rows or any(one.key == now.key for one in before):

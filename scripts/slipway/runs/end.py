@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, NotFoundError, SlipwayError, UnavailableError, UnrecordedError
 from slipway.iceberg.commit import hindrance
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.landing.feeds import read_feeds
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import contents_key

@@ -6,8 +6,8 @@ import threading
 
 from pyiceberg.table import Table
 
+from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import check_readable
-from slipway.engines.duckdb.views import Views
 from slipway.iceberg.snapshots import current_content
 from slipway.names import TableName
 from slipway.runs.intake import Intake

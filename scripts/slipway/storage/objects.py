@@ -22,7 +22,7 @@ from stat import S_ISREG
 from typing import IO, Any
 
 from slipway.errors import ConfigError, UnavailableError
-from slipway.storage.s3 import ObjectStream, answering, is_s3, put_new, s3_access, split
+from slipway.storage.s3 import ObjectStream, answering, finding, is_s3, put_new, s3_access, split
 
 
 @contextmanager
@@ -249,15 +249,9 @@ class S3Store:
     @contextmanager
     def open(self, key: str) -> Iterator[Any]:
         """A binary stream of the object."""
-        from botocore.exceptions import ClientError
-
         with self._answering():
-            try:
+            with finding(key):
                 body = ObjectStream(self._client, self._bucket, self._prefix + key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                    raise FileNotFoundError(key) from error
-                raise
             with closing(body):
                 yield body
 

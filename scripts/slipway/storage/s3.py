@@ -17,6 +17,7 @@ from slipway.errors import ConfigError, UnavailableError
 _KINDS = ("s3", "client")
 _ROLE = "role-arn"
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict", "412")  # the last: the answer broke off
+_GONE = ("NoSuchKey", "404")
 _REOPENED = 3  # times
 Keys = tuple[str, str, str | None]
 """Access key id, secret access key and session token."""
@@ -148,6 +149,19 @@ def split(location: str) -> tuple[str, str]:
     """Bucket and key of a location."""
     bucket, _, key = location.split("://", 1)[1].partition("/")
     return bucket, key
+
+
+@contextmanager
+def finding(name: str) -> Iterator[None]:
+    """Raise FileNotFoundError with a name where the store says that there is no such object."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise FileNotFoundError(name) from error
+        raise
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from tests.integration.test_catalogs import (
 from tests.integration.test_rest_catalog import test_a_foreign_property_commit_stays
 
 from slipway.errors import ConflictError, UnavailableError
+from slipway.iceberg.catalogs.kinds import UpdateMover
 from slipway.iceberg.catalogs.rest_catalog import RestMover, ServedCatalog
-from slipway.iceberg.catalogs.updates import UpdateMover
 from slipway.records.store import Records
 
 pytestmark = [pytest.mark.server, pytest.mark.long]

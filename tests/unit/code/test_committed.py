@@ -17,8 +17,7 @@ import pytest
 from dbt.artifacts.resources.base import FileHash
 from dbt.contracts.files import FilePath, SourceFile
 
-from slipway.code.commits import digest_of_folder
-from slipway.code.git import default_base
+from slipway.code.git import default_base, digest_of_folder
 from slipway.code.versions import code_of
 from slipway.dbt.code_read import code_read
 from slipway.dbt.start import RunOptions, _check_code

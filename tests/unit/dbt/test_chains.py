@@ -17,9 +17,9 @@ from slipway.dbt.inputs import increment
 from slipway.dbt.partial_groups import looked_at
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.batches import BatchedTable, Window
-from slipway.engines.duckdb.carry import NotCarriedError
 from slipway.engines.duckdb.request import WriteRequest
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.rewrite import NotCarriedError
+from slipway.engines.duckdb.scan import Views
 from slipway.iceberg.snapshots import current_content
 from slipway.names import TableName
 

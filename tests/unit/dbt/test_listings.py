@@ -9,7 +9,7 @@ import pytest
 
 from slipway.dbt.query_checks import check_listings
 from slipway.dbt.volatility import Volatility
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.dbt.keys.python_code import python_volatile
 from slipway.dbt.volatility import Volatility
-from slipway.engines.duckdb.views import Views
+from slipway.engines.duckdb.scan import Views
 from slipway.names import TableName
 
 W = '"dev"."curated"."w"'

@@ -18,10 +18,10 @@ from tests.unit.iceberg.files import local, manifest, manifest_list
 
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
 from slipway.errors import ConflictError, DamagedTableError
-from slipway.iceberg import staging
+from slipway.iceberg import snapshots
 from slipway.iceberg.commit import publish
-from slipway.iceberg.content_names import NamingFiles, check, is_named, name_of
-from slipway.iceberg.reading import check_whole
+from slipway.iceberg.file_io import NamingFiles, check, is_named, name_of
+from slipway.iceberg.metadata_files import check_whole
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 
@@ -199,7 +199,7 @@ def test_the_same_content_in_one_millisecond_is_one_file(
     catalog.register_table(NAMED, lake.table.metadata_location)
     first, second = [snapshot.snapshot_id for snapshot in lake.table.metadata.snapshots]
     shorten = Shorten(NAMED, lake.table.metadata_location, (), [first], ["release-1"])
-    monkeypatch.setattr(staging, "datetime", Still)
+    monkeypatch.setattr(snapshots, "datetime", Still)
     one = stage_shortened(lake.connection, lake.tables, shorten, "x")
     path = metadata(one.table)
     written = path.read_bytes()

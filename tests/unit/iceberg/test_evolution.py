@@ -25,8 +25,8 @@ from pyiceberg.types import (
 )
 
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.evolution import ON_SCHEMA_CHANGE, evolved, replaced
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.schema import ON_SCHEMA_CHANGE, evolved, replaced
+from slipway.iceberg.snapshots import Staging
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake

@@ -10,8 +10,7 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from slipway.iceberg.catalogs.kinds import SqlKind
-from slipway.iceberg.catalogs.opening import kind_of
+from slipway.iceberg.catalogs.opening import SqlKind, kind_of
 from slipway.names import TableName
 
 

@@ -22,7 +22,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.types import NestedField, StringType
 
 from slipway.errors import UnavailableError
-from slipway.iceberg import metadata_file
+from slipway.iceberg import metadata_files
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 
@@ -88,17 +88,17 @@ def test_a_file_says_what_pyiceberg_would_write(
 ) -> None:
     folder = tmp_path_factory.mktemp("metadata")
     ours, theirs, again = (location(folder, name) for name in ("ours", "theirs", "again"))
-    metadata_file.write(IO, ours, made)
+    metadata_files.write_metadata(IO, ours, made)
     ToOutputFile.table_metadata(made, IO.new_output(theirs))
     assert written(ours) == written(theirs)
     assert FromInputFile.table_metadata(IO.new_input(ours)) == made
-    read = metadata_file.read(IO, ours)
+    read = metadata_files.read_metadata(IO, ours)
     for snapshot in read.snapshots:
         if data.draw(st.booleans()):
             assert snapshot.manifest_list == made.snapshots[snapshot.snapshot_id - 1].manifest_list
-    metadata_file.write(IO, again, read)
+    metadata_files.write_metadata(IO, again, read)
     assert written(again) == written(theirs)
-    assert metadata_file.read(IO, theirs) == made == metadata_file.read(IO, again)
+    assert metadata_files.read_metadata(IO, theirs) == made == metadata_files.read_metadata(IO, again)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_snapshot_that_was_not_looked_at_is_whole(lake: Lake, use: Any) -> Non
     lake.write("select 1 as id")
     (unread,) = read_again(lake).snapshots
     (expected,) = FromInputFile.table_metadata(IO.new_input(lake.table.metadata_location)).snapshots
-    assert (type(unread), type(expected)) == (metadata_file._Line, Snapshot)
+    assert (type(unread), type(expected)) == (metadata_files._Line, Snapshot)
     found = use(unread)
     assert found == expected
     assert type(found) is Snapshot
@@ -167,7 +167,7 @@ def test_a_damaged_file_is_named(lake: Lake, damage: Any) -> None:  # noqa: ANN4
 
 
 def read_again(lake: Lake) -> TableMetadata:
-    return metadata_file.read(IO, lake.table.metadata_location)
+    return metadata_files.read_metadata(IO, lake.table.metadata_location)
 
 
 def again(lake: Lake) -> Table:

@@ -12,9 +12,9 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from tests.conftest import some
 
-from slipway.engines.duckdb.partition_values import partition_value
+from slipway.engines.duckdb.metrics import partition_value
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.partitioning import parse, spec_for
+from slipway.iceberg.partitioning import parse_partitioned_by, spec_for
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
@@ -93,7 +93,7 @@ def test_null_is_a_partition_of_its_own_under_every_transform(lake: Lake) -> Non
 
 def test_fields_are_named_after_column_and_transform() -> None:
     entries = ["day(at)", " BUCKET ( 16 , name ) ", 'truncate(3, "Name")', "n", "bucket(2, größe)"]
-    columns = parse(entries, SCHEMA, "m")
+    columns = parse_partitioned_by(entries, SCHEMA, "m")
     assert [(column.name, column.source) for column in columns] == [
         ("at_day", "at"),
         ("Name_bucket_16", "Name"),
@@ -107,7 +107,7 @@ def test_fields_are_named_after_column_and_transform() -> None:
 
 def test_a_field_keeps_its_id_and_no_id_is_given_twice() -> None:
     def spec(*entries: str, used: list[PartitionSpec]) -> PartitionSpec:
-        return spec_for(parse(entries, SCHEMA, "m"), SCHEMA, used)
+        return spec_for(parse_partitioned_by(entries, SCHEMA, "m"), SCHEMA, used)
 
     first = spec("day(at)", used=[])
     second = spec("n", "day(at)", used=[first])
@@ -120,7 +120,7 @@ def test_a_field_keeps_its_id_and_no_id_is_given_twice() -> None:
 @pytest.mark.parametrize("entry", ["", "day()", "day(at, n)", "bucket(x, n)", "day(at", "unknown(n)"])
 def test_what_is_no_partitioning_is_refused(entry: str) -> None:
     with pytest.raises(ConfigError, match="m: partitioned_by"):
-        parse([entry], SCHEMA, "m")
+        parse_partitioned_by([entry], SCHEMA, "m")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.unit.iceberg.files import local, manifest, manifest_list
 
 from slipway.engines.duckdb.scan import damages, find_damaged
 from slipway.errors import DamagedTableError, UnavailableError
-from slipway.iceberg.reading import check_container, data_files, reading, rows_of
+from slipway.iceberg.metadata_files import check_container, data_files, reading, rows_of
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway.iceberg.catalogs.updates import backward
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.catalogs.kinds import backward
+from slipway.iceberg.snapshots import Staging
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake

@@ -32,7 +32,7 @@ from slipway.dbt.keys.jinja_code import (
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
-from slipway.engines.duckdb.spill import ONCE
+from slipway.engines.duckdb.engine import ONCE
 from slipway.environments.profiles import ADAPTER
 
 # what says nothing about the result: documentation, and what is checked or compared about it

@@ -1,5 +1,5 @@
 """DuckDB: from a query to a staged Iceberg snapshot.
 
-Start with ``writer.write``: ``target`` says what a table is to be, a strategy (``merge``, ``delete_insert``, ``overwrite``,
-``batches``) which files it replaces, ``copying`` writes files, ``constraints`` and ``digest`` check their content.
+Start with ``writer.write``: ``target`` says what a table is to be, ``strategies`` and ``batches`` which rows and files are replaced,
+``copying`` writes files, ``constraints`` and ``digest`` check their content.
 """

@@ -13,45 +13,40 @@ from pyiceberg import expressions as ice_filter
 from pyiceberg import types as ice
 from pyiceberg.expressions import And, BooleanExpression
 from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
-from pyiceberg.manifest import DataFile
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.update import TableUpdate
+from pyiceberg.table.update import AddSnapshotUpdate, SetSnapshotRefUpdate, TableUpdate
 
 from slipway.engines.duckdb import constraints, copying, engine
 from slipway.engines.duckdb.constraints import Held, check_unique, check_written
 from slipway.engines.duckdb.digest import Digest, recorded
-from slipway.engines.duckdb.layout import Destination
 from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import (
     Remade,
     WriteRequest,
     WriteResult,
-    other_updates,
-    own_changes,
-    without_snapshots,
 )
-from slipway.engines.duckdb.rewrite import (
-    Scratch,
-    explained,
+from slipway.engines.duckdb.rewrite import Scratch, explained, replaces_all
+from slipway.engines.duckdb.scan import (
     files_digest,
     files_holding,
     files_relation,
     readable_files,
-    replaces_all,
+    table_digest,
 )
-from slipway.engines.duckdb.target import new_table, target_updates
+from slipway.engines.duckdb.target import Destination, new_table, target_updates
 from slipway.engines.duckdb.unique_keys import bounds_of
 from slipway.engines.duckdb.writer import columns_of, summary_of
 from slipway.errors import ConfigError
-from slipway.iceberg import reading, schema
+from slipway.iceberg import metadata_files, schema
+from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import find_column, listed
-from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
-from slipway.iceberg.staged_table import StagedTable
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.snapshots import StagedTable, Staging, add_snapshot, confirm_snapshot
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import duckdb_type, quote
+from slipway.names import TableName
 
 
 @dataclass(frozen=True)
@@ -152,13 +147,7 @@ def without(spans: Sequence[tuple[str, str]], taken: tuple[str, str]) -> list[tu
 
 
 def lies_within(file: DataFile, field: ice.NestedField, spans: Sequence[tuple[str, str]]) -> bool:
-    """Whether every row of a data file has an event time within one of some windows, as far as its metadata shows.
-
-    Args:
-        file: of the table.
-        field: the event time, a date or timestamp column.
-        spans: windows that do not touch each other (``joined``), start and end as in ``Window.span``.
-    """
+    """Whether every row of a data file has an event time within one of some ``joined`` windows, as far as the file's metadata shows."""
     counts, low, high = file.null_value_counts or {}, *bounds_of(file, field)
     if counts.get(field.field_id) != 0 or low is None or high is None:
         return False
@@ -264,7 +253,7 @@ class BatchedTable:
 
     Nothing is staged before ``stage`` is called, and whatever was written until then becomes one snapshot on top of
     the published one; when more batches come, the next call makes one of all of them. ``left_out`` counts for each batch
-    the rows that its query gave and it did not take (``windows.left_out``).
+    the rows that its query gave and it did not take (``left_out``).
 
     Args:
         tables: the environment.
@@ -298,16 +287,9 @@ class BatchedTable:
     def write(
         self, cursor: duckdb.DuckDBPyConnection, request: WriteRequest, window: Window, *, last: bool = False
     ) -> int:
-        """Replace the rows of a window by those of a query that lie in it.
+        """Replace the rows of a window by those of a query that lie in it, and return how many were written.
 
-        Args:
-            cursor: the thread's connection.
-            request: the batch's query and the model's configuration.
-            window: the batch.
-            last: no batch comes after it, so that keys can be looked at: until then a row may be in two windows.
-
-        Returns:
-            Rows written.
+        Keys are looked at with the last batch: until then a row may be in two windows.
 
         Raises:
             ConfigError: the event time is no date or timestamp of the table.
@@ -339,12 +321,9 @@ class BatchedTable:
     def stage(
         self, request: WriteRequest, column: str = "", spans: Sequence[tuple[str, str]] = ()
     ) -> WriteResult:
-        """Stage all batches that were written as one snapshot; it says whether keys were looked at.
+        """Stage all batches that were written as one snapshot, which says whether keys were looked at.
 
-        Args:
-            request: that of the latest batch.
-            column: the event time.
-            spans: windows in which every row is of the present code, from earlier runs as well.
+        ``spans`` are windows of event time in which every row is of the present code, from earlier runs as well.
         """
         with self._lock:
             transaction = self._transaction()
@@ -357,7 +336,7 @@ class BatchedTable:
                 or self._lies_within(transaction, column, spans),
                 same=same_rows,
             )
-            same = same_rows and not self._updates and reading.stands(self._base, full=self._full)
+            same = same_rows and not self._updates and metadata_files.stands(self._base, full=self._full)
             if not same:
                 properties = summary_of(self._contract.kept_by(request), digest, remade, full=self._full)
                 add_snapshot(
@@ -386,7 +365,9 @@ class BatchedTable:
         field = schema.find_column(transaction.table_metadata.schema(), column)
         if not field or not spans or self._base is None:
             return False
-        before = [file for file in reading.data_files(self._base) if file.file_path not in self._removed]
+        before = [
+            file for file in metadata_files.data_files(self._base) if file.file_path not in self._removed
+        ]
         return all(lies_within(file, field, spans) for file in (*before, *self._added.values()))
 
     def _aim(self, request: WriteRequest, query: Schema) -> Staging:
@@ -473,12 +454,9 @@ class BatchedTable:
     def _digest_before(self, cursor: duckdb.DuckDBPyConnection, target: Schema) -> Digest | None:
         if self._base is None:
             return None
-        found = recorded(self._base.current_snapshot())
-        if found is None and self._full:
+        if self._full and recorded(self._base.current_snapshot()) is None:
             return None
-        if found is None or not schema.same_schema(self._base.schema(), target):
-            found = files_digest(cursor, readable_files(cursor, self._base), target)
-        return found
+        return table_digest(cursor, self._base, target)
 
     def _live(
         self,
@@ -513,14 +491,59 @@ class BatchedTable:
     def _resume(self, candidate: StagedTable) -> None:
         """Go on from what was staged: its one snapshot is taken apart into the files that came and went."""
         current = candidate.table.current_snapshot()
-        added, removed = own_changes(candidate.table, self._base)
+        added, removed = _own_changes(candidate.table, self._base)
         self._added = {file.file_path: file for file in added}
         self._removed = {file.file_path: file for file in removed}
         before = self._base.current_snapshot() if self._base else None
         is_own = current is not None and (before is None or current.snapshot_id != before.snapshot_id)
         self._full = self._base is None or (
-            is_own and reading.summary_of(current).get("slipway.strategy") == "replace"
+            is_own and metadata_files.summary_of(current).get("slipway.strategy") == "replace"
         )
-        self._updates = other_updates(candidate)
+        self._updates = _other_updates(candidate)
         if self._base is None:
-            self._table, self._updates = without_snapshots(candidate.table), ()
+            self._table, self._updates = _without_snapshots(candidate.table), ()
+
+
+def _own_changes(candidate: Table, base: Table | None) -> tuple[list[DataFile], list[DataFile]]:
+    """Data files that a candidate's snapshot added and removed, none when it has the base's."""
+    current, before = candidate.current_snapshot(), base.current_snapshot() if base else None
+    added: list[DataFile] = []
+    removed: list[DataFile] = []
+    if current is None or (before is not None and current.snapshot_id == before.snapshot_id):
+        return added, removed
+    name = str(TableName.of(candidate.name()))
+    for manifest in manifests_of(current, candidate.io, name):
+        if manifest.added_snapshot_id != current.snapshot_id:
+            continue
+        for entry in entries_of(manifest, candidate.io, name, discard_deleted=False):
+            if entry.snapshot_id != current.snapshot_id:
+                continue
+            if entry.status == ManifestEntryStatus.ADDED:
+                added.append(entry.data_file)
+            elif entry.status == ManifestEntryStatus.DELETED:
+                removed.append(entry.data_file)
+    return added, removed
+
+
+def _other_updates(candidate: StagedTable) -> tuple[TableUpdate, ...]:
+    """The updates of a candidate that are about its schema, partitioning and properties."""
+    return tuple(
+        update
+        for update in candidate.updates
+        if not isinstance(update, AddSnapshotUpdate | SetSnapshotRefUpdate)
+    )
+
+
+def _without_snapshots(table: Table) -> Table:
+    """A table that was never published, as it was before its snapshot was made."""
+    emptied: dict[str, object] = {
+        "snapshots": [],
+        "refs": {},
+        "current_snapshot_id": None,
+        "snapshot_log": [],
+        "metadata_log": [],
+    }
+    if table.metadata.format_version > 1:
+        emptied["last_sequence_number"] = 0
+    metadata = table.metadata.model_copy(update=emptied)
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)

@@ -13,14 +13,12 @@ from pyiceberg.transforms import IdentityTransform
 
 from slipway.engines.duckdb.copying import copy, data_files
 from slipway.engines.duckdb.digest import VOLATILE_COLUMNS, Digest, digest_of, recorded
-from slipway.engines.duckdb.layout import Destination, Layout
-from slipway.engines.duckdb.rewrite import files_relation, live_files
+from slipway.engines.duckdb.scan import files_relation, live_files
+from slipway.engines.duckdb.target import Destination, Layout
 from slipway.errors import SlipwayError
-from slipway.iceberg import sorting
-from slipway.iceberg.evolution import misread
-from slipway.iceberg.snapshots import Compaction
-from slipway.iceberg.staged_table import StagedTable
-from slipway.iceberg.staging import Staging
+from slipway.iceberg import partitioning
+from slipway.iceberg.schema import misread
+from slipway.iceberg.snapshots import Compaction, StagedTable, Staging
 from slipway.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.names import TableName
 
@@ -51,13 +49,7 @@ class Shorten:
 def stage_shortened(
     cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorten, name: str
 ) -> StagedTable:
-    """Write a table's small files again as fewer, leave snapshots out of its metadata, and stage both.
-
-    Args:
-        cursor: a connection that reads the warehouse.
-        tables: the environment.
-        what: what is to be done.
-        name: the beginning of the new files' names.
+    """Write a table's small files again as fewer, leave snapshots out of its metadata, and stage both; names of files begin with ``name``.
 
     Raises:
         SlipwayError: its files cannot be written again, or the rows that were written are not those that were read;
@@ -194,7 +186,7 @@ def _destination(table: Table, name: str) -> Destination:
         schema=schema,
         spec=metadata.spec(),
         partition=(),
-        sort=sorting.columns_of(metadata.sort_order(), schema),
+        sort=partitioning.columns_of(metadata.sort_order(), schema),
         sort_order_id=metadata.default_sort_order_id,
         layout=Layout.of(metadata.properties, str(TableName.of(table.name()))),
         run_id=name,

@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
 from slipway.errors import ConfigError, ContractError, first_line
-from slipway.iceberg.reading import summary_of
+from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.types import quote
 
 HELD = "slipway.constraints"

@@ -22,9 +22,14 @@ from pyiceberg.typedef import Record
 
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.constraints import check_required
-from slipway.engines.duckdb.layout import Destination, flush_rows, open_files, row_width, split_sizes
-from slipway.engines.duckdb.metrics import WrittenFile, data_file, nan_counts
-from slipway.engines.duckdb.partition_values import partition_keys, partition_record
+from slipway.engines.duckdb.metrics import (
+    WrittenFile,
+    data_file,
+    nan_counts,
+    partition_keys,
+    partition_record,
+)
+from slipway.engines.duckdb.target import Destination, flush_rows, open_files, row_width, split_sizes
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.file_io import sizes
 from slipway.iceberg.schema import field_ids, parquet_schema
@@ -41,16 +46,7 @@ def copy(
     destination: Destination,
     after: Callable[[], None] = lambda: None,
 ) -> list[WrittenFile]:
-    """Write a query as Parquet files below a table's location.
-
-    Args:
-        cursor: the connection that can see what the query reads.
-        select: the query; its columns are those of the destination's schema.
-        destination: where to, in what order and size.
-        after: called after each statement that moved rows, to note what it cost.
-
-    Returns:
-        The files; each holds at least one row.
+    """Write a query, whose columns are those of the destination's schema, as Parquet files that each hold at least one row.
 
     Raises:
         SlipwayError: the rows of a partition were not kept together, or not all of them were written.
@@ -67,13 +63,7 @@ def data_files(
     destination: Destination,
     partition: Record | None = None,
 ) -> list[DataFile]:
-    """Iceberg data files for what COPY wrote, with partition values and column metrics.
-
-    Args:
-        cursor: a connection.
-        written: what COPY returned.
-        destination: where it was written.
-        partition: of all the files, where it is known; else COPY named it.
+    """Iceberg data files for what COPY wrote, with column metrics, and partition values as COPY named them unless they are given.
 
     Raises:
         ContractError: rows that no partition can be named for, or NULL in a required column.

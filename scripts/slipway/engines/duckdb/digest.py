@@ -20,7 +20,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb import engine
-from slipway.iceberg.reading import summary_of
+from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.types import quote
 
 DIGEST = "slipway.digest"
@@ -68,14 +68,7 @@ def digest_of(
     schema: Schema,
     without: Collection[str] = VOLATILE_COLUMNS,
 ) -> Digest:
-    """The digest of a relation.
-
-    Args:
-        cursor: where to run it.
-        relation: anything that can stand in FROM.
-        schema: its columns; their order does not matter.
-        without: columns that are left out.
-    """
+    """The digest of a relation of a schema, in whatever order its columns are; some are left out."""
     chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
     arguments = ", ".join(argument for field in chosen for argument in _hashed(field)) or "0"
     zoned = any(isinstance(schema.find_type(number), ice.TimestamptzType) for number in schema.field_ids)

@@ -1,14 +1,23 @@
-"""DuckDB as the engine: in memory, with the extensions that read and write Iceberg and S3."""
+"""DuckDB as the engine: in memory, with the extensions that read and write Iceberg and S3, and a place for what memory does not hold.
+
+It spills to a folder of each process, below the environment's home: DuckDB's own default is the current folder, and a
+system's temporary folder is often in memory itself. DuckDB removes the folder when it ends; what a killed
+process left is removed by the next one.
+"""
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import importlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,10 +27,10 @@ from typing import Any
 import duckdb
 from duckdb import StatementType
 
-from slipway.engines.duckdb import spill
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import literal
+from slipway.processes import is_alive
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -228,8 +237,8 @@ def connect(
         once: settings that have to be there when the database is opened.
         with_keys: keys for S3 are needed, also where the warehouse is elsewhere.
     """
-    config: dict[str, Any] = {"temp_directory": str(spill.folder(home))} if home else {}
-    config |= {key: value for key, value in (settings or {}).items() if key in spill.ONCE}
+    config: dict[str, Any] = {"temp_directory": str(spill_folder(home))} if home else {}
+    config |= {key: value for key, value in (settings or {}).items() if key in ONCE}
     connection = duckdb.connect(":memory:", config={**config, **(once or {})})
     prepare(connection)
     Secret(environment, always=with_keys).renew(connection)
@@ -280,3 +289,78 @@ def _secret_statement(access: S3Access, keys: Keys | None) -> str:
         options |= {"endpoint": host, "use_ssl": str(scheme != "http").lower(), "url_style": "path"}
     listed = ", ".join(f"{key} {literal(value)}" for key, value in options.items())
     return f"create or replace secret slipway_warehouse ({listed})"
+
+
+_OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_MMAP_THRESHOLD = 128 * 1024  # bytes, as glibc begins with
+ONCE = frozenset({"temp_directory", "memory_limit", "max_memory", "max_temp_directory_size", "threads"})
+"""Settings of the whole database: DuckDB refuses to set some of them again once they are in use."""
+
+
+def configure(settings: dict[str, Any], config: dict[str, Any], home: Path) -> None:
+    """Give a database its limits when it is opened: they move out of ``settings``, which dbt-duckdb repeats on every connection."""
+    for key in ONCE & settings.keys():
+        config.setdefault(key, settings.pop(key))
+    config.setdefault("temp_directory", str(spill_folder(home)))
+    _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Have glibc give every block of DuckDB's back to the system when it is freed.
+
+    Once a block of some MB was freed, as batches of Arrow are, glibc keeps all blocks up to that size in heaps of
+    its own, where DuckDB's lie between others: many hundred MB more than its ``memory_limit``. A threshold that
+    is set does not move. Other C libraries do not have the function, or the habit.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+
+
+def spill_folder(home: Path) -> Path:
+    """A folder that does not exist yet, for this process; left-overs of ended ones are removed."""
+    parent = spills_below(home)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        parent = Path(tempfile.gettempdir())
+    for other in left_over_spills(parent):
+        shutil.rmtree(other, ignore_errors=True)
+    return parent / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def spills_below(home: Path) -> Path:
+    """Where the processes of a home have their folders."""
+    return home / "spill"
+
+
+def left_over_spills(parent: Path) -> list[Path]:
+    """Folders of processes of this machine that are gone."""
+    host = socket.gethostname()
+    owned = [(path, _OWNER.fullmatch(path.name)) for path in sorted(parent.glob(f"{host}-*"))]
+    return [
+        path for path, owner in owned if owner and owner["host"] == host and not is_alive(int(owner["pid"]))
+    ]
+
+
+@contextmanager
+def limits(model: str) -> Iterator[None]:
+    """Tell in one line that memory or disk did not suffice.
+
+    Raises:
+        UnavailableError: in place of DuckDB's error.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UnavailableError(
+            f"{model}: memory did not suffice",
+            first_line(error),
+            "Raise memory_limit, lower threads, or choose partitions of more rows (docs/reference/settings.md, Memory)",
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" not in str(error):
+            raise
+        raise UnavailableError(
+            f"{model}: the disk is full", first_line(error), "Make room for the warehouse and temp_directory"
+        ) from error

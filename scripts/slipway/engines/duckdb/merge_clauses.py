@@ -76,13 +76,7 @@ def any_of(clauses: Sequence[Clause]) -> str:
 def merge_clauses(
     config: Mapping[str, Any], columns: Sequence[str], *, complete: bool, model: str
 ) -> MergeClauses:
-    """Read the merge configuration of a model.
-
-    Args:
-        config: the keys of ``MERGE_KEYS`` that are set.
-        columns: names that the table and the query share, as the table has them.
-        complete: the table has no other column.
-        model: for messages.
+    """Read the merge configuration of a model: keys of ``MERGE_KEYS``, for columns that table and query share; ``complete`` if that is all of them.
 
     Raises:
         ConfigError: everything that is wrong with it, in one message.

@@ -1,8 +1,8 @@
-"""COPY's RETURN_STATS as Iceberg data files with column metrics, with the NaN counts that it lacks.
+"""COPY's RETURN_STATS as Iceberg data files: partition values and column metrics, with the NaN counts that COPY lacks.
 
 A wrong bound silently loses rows, so whatever is not certain is left out: no upper bound for floats that may
 be NaN (which sorts last in DuckDB), no bounds inside lists and maps, and long values are cut as the Iceberg
-specification says, with the upper bound rounded up.
+specification says, with the upper bound rounded up. Partition values that a reader would not find again are refused.
 
 COPY's statistics describe only the last row group. But DuckDB leaves the bounds of a row group out of the
 footer when it holds a NaN, so that only files with such a row group are read, and only their float columns.
@@ -11,25 +11,32 @@ footer when it holds a NaN, so that only files with such a row group are read, a
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
 import duckdb
+from pyiceberg import transforms
 from pyiceberg import types as ice
 from pyiceberg.conversions import to_bytes
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
+from slipway.errors import ContractError
+from slipway.iceberg.partitioning import PartitionColumn
 from slipway.iceberg.schema import parquet_schema
 from slipway.iceberg.types import exact, literal, parts_of, quote
 
 BOUND_LENGTH = 64
 _STATS_CUT = 256  # DuckDB cuts the text of a statistic here, without saying so
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+_REPAIR = "Filter or repair these rows, or partition by another column"
 _EPOCH = datetime(1970, 1, 1)
 _WIDE = Context(prec=38)
 
@@ -58,15 +65,6 @@ class WrittenFile:
         return cls(row[0], int(row[1]), int(row[2]), row[4] or {}, row[5] or {})
 
 
-@dataclass
-class _Metrics:
-    sizes: dict[int, int] = field(default_factory=dict)
-    values: dict[int, int] = field(default_factory=dict)
-    nulls: dict[int, int] = field(default_factory=dict)
-    lower: dict[int, bytes] = field(default_factory=dict)
-    upper: dict[int, bytes] = field(default_factory=dict)
-
-
 def data_file(
     written: WrittenFile,
     location: str,
@@ -76,18 +74,7 @@ def data_file(
     nans: Mapping[int, int],
     sort_order_id: int | None = None,
 ) -> DataFile:
-    """The Iceberg data file for what COPY wrote.
-
-    Args:
-        written: the row of RETURN_STATS.
-        location: the file's URI.
-        schema: the schema whose ids the file carries.
-        spec_id: the partition spec.
-        partition: its values in the order of the spec.
-        nans: field id to number of NaN; a float that is not named may hold any.
-        sort_order_id: the order of its rows.
-    """
-    metrics = _metrics(written, schema, nans)
+    """The Iceberg data file for what COPY wrote; a float whose field id has no number of NaN may hold any."""
     result = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=location,
@@ -95,12 +82,8 @@ def data_file(
         partition=partition,
         record_count=written.records,
         file_size_in_bytes=written.size,
-        column_sizes=metrics.sizes,
-        value_counts=metrics.values,
-        null_value_counts=metrics.nulls,
+        **_metrics(written, schema, nans),
         nan_value_counts=dict(nans),
-        lower_bounds=metrics.lower,
-        upper_bounds=metrics.upper,
         key_metadata=None,
         split_offsets=None,
         equality_ids=None,
@@ -112,7 +95,7 @@ def data_file(
 
 def null_count(written: Sequence[WrittenFile], column: str) -> int | None:
     """NULLs in a top-level column over all files; None for a nested column, of which only the parts are counted."""
-    key, total = ('"' + column.replace('"', '""') + '"').lower(), 0
+    key, total = quote(column).lower(), 0
     for file in written:
         found = [stats for path, stats in file.statistics.items() if path.lower() == key]
         if not found:
@@ -121,24 +104,28 @@ def null_count(written: Sequence[WrittenFile], column: str) -> int | None:
     return total
 
 
-def _metrics(written: WrittenFile, schema: Schema, nans: Mapping[int, int]) -> _Metrics:
+def _metrics(written: WrittenFile, schema: Schema, nans: Mapping[int, int]) -> dict[str, Any]:
+    """Fields of the data file, by field id."""
     leaves = dict(_leaves(schema))
-    result = _Metrics()
+    found: dict[str, Any] = {
+        name: {}
+        for name in ("column_sizes", "value_counts", "null_value_counts", "lower_bounds", "upper_bounds")
+    }
     for path, stats in written.statistics.items():
         leaf, bounded = leaves[_split(path)]
         number = leaf.field_id
-        result.sizes[number] = int(stats["column_size_bytes"])
+        found["column_sizes"][number] = int(stats["column_size_bytes"])
         if not bounded:
             continue
-        result.values[number] = int(stats["num_values"])
-        result.nulls[number] = int(stats["null_count"])
+        found["value_counts"][number] = int(stats["num_values"])
+        found["null_value_counts"][number] = int(stats["null_count"])
         if (low := _bound(leaf.field_type, stats.get("min"), upper=False)) is not None:
-            result.lower[number] = low
+            found["lower_bounds"][number] = low
         if isinstance(leaf.field_type, ice.FloatType | ice.DoubleType) and nans.get(number) != 0:
             continue
         if (high := _bound(leaf.field_type, stats.get("max"), upper=True)) is not None:
-            result.upper[number] = high
-    return result
+            found["upper_bounds"][number] = high
+    return found
 
 
 def _leaves(schema: Schema) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedField, bool]]]:
@@ -157,20 +144,7 @@ def _leaves(schema: Schema) -> Iterator[tuple[tuple[str, ...], tuple[ice.NestedF
 
 def _split(path: str) -> tuple[str, ...]:
     """``"a"."b""c"`` as its parts."""
-    parts, current, quoted, at = [], "", False, 0
-    while at < len(path):
-        char = path[at]
-        if char == '"' and quoted and path[at + 1 : at + 2] == '"':
-            current, at = current + '"', at + 1
-        elif char == '"':
-            quoted = not quoted
-        elif char == "." and not quoted:
-            parts.append(current)
-            current = ""
-        else:
-            current += char
-        at += 1
-    return (*parts, current)
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART.findall(path))
 
 
 def _bound(kind: ice.IcebergType, text: str | None, *, upper: bool) -> bytes | None:
@@ -301,3 +275,110 @@ def _floats(schema: Schema) -> Iterator[tuple[int, str]]:
 
     for column in schema.fields:
         yield from walk(column, quote(column.name))
+
+
+def partition_keys(values: Sequence[str | None]) -> dict[str, str | None]:
+    """Partition values as ``partition_record`` expects them of a file."""
+    return {f"__partition_{number}": value for number, value in enumerate(values)}
+
+
+def partition_record(
+    file: WrittenFile, partition: Sequence[PartitionColumn], spec: PartitionSpec, schema: Schema
+) -> Record:
+    """The partition of a file.
+
+    Raises:
+        ContractError: a value that cannot be named, or rows that a reader would lose.
+    """
+    values = [
+        partition_value(file.partition[f"__partition_{number}"], column.result_type)
+        for number, column in enumerate(partition)
+    ]
+    for column, value in zip(partition, values, strict=True):
+        if value is None:
+            _check_missing(column, file)
+        else:
+            _check_wrapped(column, value)
+            _check_letters(column, value)
+            _check_rounded(column, value, file)
+    try:
+        spec.partition_to_path(Record(*values), schema)  # the snapshot's summary is going to name it
+    except (OverflowError, ValueError):
+        raise _nameless(", ".join(map(str, file.partition.values()))) from None
+    return Record(*values)
+
+
+def partition_value(text: str | None, kind: ice.IcebergType) -> Any:
+    """A value of COPY's ``partition_keys`` as pyiceberg keeps it in a partition record.
+
+    Raises:
+        ContractError: a date or time outside of the years 1 to 9999.
+    """
+    if text is None:
+        return None
+    try:
+        return iceberg_value(kind, text)
+    except ValueError:
+        raise _nameless(text) from None
+
+
+def _nameless(value: str) -> ContractError:
+    return ContractError(
+        f"Rows cannot be partitioned by {value}",
+        "a partition's dates and times lie in the years 1 to 9999",
+        _REPAIR,
+    )
+
+
+def _check_missing(column: PartitionColumn, file: WrittenFile) -> None:
+    """Only NULL has the partition NULL; readers look for any other value elsewhere."""
+    if int(file.statistics.get(quote(column.source), {}).get("null_count", file.records)) < file.records:
+        raise _refused(column, "a value has none, such as infinity")
+
+
+def _check_letters(column: PartitionColumn, value: Any) -> None:
+    """DuckDB truncates text to so many letters as people see them, Iceberg to so many code points."""
+    transform = column.transform
+    if not isinstance(transform, transforms.TruncateTransform) or not isinstance(value, str):
+        return
+    if len(value) > transform.width:
+        raise _refused(
+            column,
+            f"a letter of {value!r} is more than one code point, and readers would not agree on its partition",
+            "Partition by bucket, or by another column",
+        )
+
+
+def _check_wrapped(column: PartitionColumn, value: Any) -> None:
+    """Truncating a number next to the smallest of its type gives one next to the largest, or one digit more."""
+    transform, kind = column.transform, column.source_type
+    if not isinstance(transform, transforms.TruncateTransform):
+        return
+    wrapped = isinstance(value, int) and value % transform.width
+    long = isinstance(kind, ice.DecimalType) and len(value.as_tuple().digits) > kind.precision
+    if wrapped or long:
+        raise _refused(column, "a value is so close to the smallest of its type that truncating it overflows")
+
+
+def _check_rounded(column: PartitionColumn, value: Any, file: WrittenFile) -> None:
+    """DuckDB's reader rounds times before 1970 up when it looks for a day or a month, and misses their rows."""
+    transform = column.transform
+    if not isinstance(transform, transforms.DayTransform | transforms.MonthTransform) or value >= 0:
+        return
+    if isinstance(column.source_type, ice.DateType):
+        return
+    if isinstance(transform, transforms.MonthTransform):
+        start = f"{1970 + value // 12:04d}-{1 + value % 12:02d}-01 00:00:00"
+    else:
+        start = f"{date(1970, 1, 1) + timedelta(days=value)} 00:00:00"
+    statistics = file.statistics.get(quote(column.source), {})
+    if {str(statistics.get(end)).removesuffix("+00") for end in ("min", "max")} != {start}:
+        raise _refused(
+            column,
+            f"DuckDB's reader does not find times before 1970 in it, such as {statistics.get('min')}",
+            "Partition by year or hour, or by a date",
+        )
+
+
+def _refused(column: PartitionColumn, why: str, fix: str = _REPAIR) -> ContractError:
+    return ContractError(f"Rows cannot be partitioned by {column.transform} of {column.source}", why, fix)

@@ -1,34 +1,29 @@
-"""Copy-on-write by data file: the files that an incremental write replaces, and with what."""
+"""Copy-on-write by data file: what an incremental write replaces, and whether that carries what changed in inputs that are read in part."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Container, Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import duckdb
-from pyiceberg.expressions import BooleanExpression
-from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, TableProperties
-from pyiceberg.transforms import IdentityTransform
+from pyiceberg.table import Table
 
 from slipway.engines.duckdb import engine
-from slipway.engines.duckdb.digest import Digest, digest_of
-from slipway.engines.duckdb.merge_clauses import DEST
-from slipway.engines.duckdb.request import WriteRequest
-from slipway.errors import ConfigError, ContractError, DamagedError, first_line
-from slipway.iceberg.reading import files_in, manifests_of, summary_of
-from slipway.iceberg.schema import parquet_schema
-from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import duckdb_type, exact, literal, quote
-from slipway.names import TableName
-
-FILE = "__slipway_file"
-"""The column of ``files_relation`` that names a row's file."""
+from slipway.engines.duckdb.request import EVERYTHING, Increment, WriteRequest
+from slipway.engines.duckdb.scan import (
+    files_relation,
+    whole_scan,
+)
+from slipway.errors import ConfigError, first_line
+from slipway.iceberg import schema
+from slipway.iceberg.metadata_files import files_of, summary_of
+from slipway.iceberg.types import quote
 
 
 @dataclass(frozen=True)
@@ -92,78 +87,6 @@ def explained(request: WriteRequest) -> Iterator[None]:
         ) from error
 
 
-def live_files(table: Table, row_filter: BooleanExpression | None = None) -> list[DataFile]:
-    """Data files of the current snapshot that may hold matching rows.
-
-    All of them are read from the manifests at once: planning a scan asks for each file whether it may match.
-
-    Raises:
-        ContractError: the table has delete files, which another tool wrote.
-    """
-    current = table.current_snapshot()
-    name = str(TableName.of(table.name()))
-    manifests = manifests_of(current, table.io, name) if current else []
-    if any(
-        manifest.content == ManifestContent.DELETES
-        and (manifest.has_added_files() or manifest.has_existing_files())
-        for manifest in manifests
-    ):
-        raise ContractError(
-            f"{TableName.of(table.name())} has delete files",
-            "another tool wrote them and rewriting would ignore them",
-            "Compact the table with that tool or run with --full-refresh",
-        )
-    if row_filter is None:
-        return files_in(manifests, table.io, name)
-    try:
-        return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
-    except (OverflowError, ValueError):  # of a date that Python does not have, or at the end of its calendar
-        return live_files(table)
-
-
-def readable_files(
-    cursor: duckdb.DuckDBPyConnection, table: Table, row_filter: BooleanExpression | None = None
-) -> list[DataFile]:
-    """Live files that may hold matching rows, all of which ``files_relation`` reads as Iceberg does.
-
-    Iceberg finds the columns of files without ids by the table's name mapping, and takes columns that a file does not have
-    from its partition (specification, "Column Projection"); DuckDB's reader of Parquet would find NULL in both.
-
-    Raises:
-        ContractError: another tool added such files, or wrote deletes.
-    """
-    files = live_files(table, row_filter)
-    mapped = TableProperties.DEFAULT_NAME_MAPPING in table.properties
-    asked = [file for file in files if mapped or _absent(table, file, file.null_value_counts or {})]
-    if asked:
-        paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in asked)
-        found = dict(
-            cursor.execute(
-                f"select file_name, list(field_id) from parquet_schema([{paths}]) where field_id is not null group by all"
-            ).fetchall()
-        )
-        for file in asked:
-            numbers = found.get(duckdb_path(file.file_path), [])
-            if not numbers or _absent(table, file, numbers):
-                raise ContractError(
-                    f"{TableName.of(table.name())} has files that are not read by field id, such as "
-                    f"{file.file_path.rsplit('/', 1)[-1]}",
-                    "another tool added them",
-                    "Run with --full-refresh",
-                )
-    return files
-
-
-def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:
-    """Whether a column is not there that the file's partition has the value of."""
-    fields = table.specs()[file.spec_id].fields
-    return any(
-        field.source_id not in there
-        for at, field in enumerate(fields)
-        if isinstance(field.transform, IdentityTransform) and file.partition[at] is not None
-    )
-
-
 def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
     """Whether no row is left of those that were there before."""
     current = base.current_snapshot() if base else None
@@ -171,48 +94,191 @@ def replaces_all(base: Table | None, removed: Sized, *, carries: bool) -> bool:
     return current is None or (not carries and files == str(len(removed)))
 
 
-def files_relation(files: Collection[DataFile], schema: Schema, *, filename: bool = False) -> str:
-    """A FROM item over nothing but data files, columns found by field id; without files one without rows."""
-    if not files:
-        columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in schema.fields)
-        return f"(select {', '.join(columns)} where false)"
-    paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
-    extra = f", filename = '{FILE}'" if filename else ""
-    return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"
+class NotCarriedError(Exception):
+    """The strategy cannot bring the table to where a full build would; the reason is the message."""
 
 
-def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: Schema) -> Digest:
-    """The digest of the rows of data files, all of which are read for it.
+@dataclass(frozen=True)
+class Part:
+    """A query that reads only a part of some of its inputs.
+
+    Args:
+        sql: the query, in which the inputs stand by their names.
+        query: the schema of its result.
+        target: the schema of the table.
+        increments: the inputs that it was given a part of, or nothing of.
+        direct: it gives the rows that it reads of them, and no groups.
+    """
+
+    sql: str
+    query: Schema
+    target: Schema
+    increments: Sequence[Increment]
+    direct: bool = False
+
+    @property
+    def added(self) -> Increment | None:
+        """An input of which the query reads only the rows that were added."""
+        return next((one for one in self.increments if one.column is None and one.is_part), None)
+
+    def asked(self, column: str) -> Increment | None:
+        """The input whose partitions were asked for by a column of this name; None when there is none, or several."""
+        parts = _partitions(self.increments)
+        if len(parts) != 1 or parts[0].column is None or parts[0].column.lower() != column.lower():
+            return None
+        return parts[0]
+
+    @property
+    def several(self) -> bool:
+        """Whether parts of several inputs meet in the query."""
+        return len({one.name for one in self.increments if one.is_part}) > 1
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing changed in any of these inputs."""
+        return not any(one.is_part for one in self.increments)
+
+    def check_append(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Refuse to append the rows of partitions of which rows were appended before.
+
+        Raises:
+            NotCarriedError: there are such partitions.
+        """
+        for one in _partitions(self.increments):
+            if not one.appended or _had_rows(cursor, one):
+                raise NotCarriedError(f"partitions of {one.name} changed of which rows are in the table")
+
+    def check_keys(self, scratch: Scratch, source: str, keys: Sequence[str]) -> None:
+        """Refuse to keep rows that the query does not give any more.
+
+        Raises:
+            NotCarriedError: keys that changed partitions gave before are not there any more.
+        """
+        if (earlier := self.earlier_result(scratch)) is None:
+            return
+        listed = ", ".join(keys)
+        gone = f"(select distinct {listed} from {earlier} except select {listed} from {source})"
+        count, *_ = scratch.cursor.execute(f"select count(*) from {gone}").fetchone() or (0,)
+        if count:
+            name = _partitions(self.increments)[0].name
+            raise NotCarriedError(f"{count} keys are not in the changed partitions of {name} any more")
+
+    def check_matched(self, scratch: Scratch, matched: str, keys: Sequence[str], source: str = "") -> None:
+        """Refuse to replace rows that the query did not give before: a full build would have them, and the new ones.
+
+        Args:
+            scratch: where temporary tables go.
+            matched: a query of the rows of the table that go because of their keys.
+            keys: SQL of the columns or expressions that identify a row.
+            source: one of the query's result, in the same columns, where a row that comes again is no other one.
+
+        Raises:
+            NotCarriedError: there are such rows.
+        """
+        if not self.direct or self.is_nothing:
+            return
+        listed = ", ".join(keys)
+        replaced = scratch.table(f"as ({matched}) except all ({source})" if source else f"as {matched}")
+        if scratch.cursor.execute(f"select 1 from {replaced} limit 1").fetchone() is None:
+            return
+        if earlier := self.earlier_result(scratch):
+            lost = f"(select {listed} from {replaced}) except all (select {listed} from {earlier})"
+        else:
+            lost = f"select {listed} from {replaced}"
+        count, *_ = scratch.cursor.execute(f"select count(*) from ({lost})").fetchone() or (0,)
+        if count:
+            raise NotCarriedError(
+                f"{count} rows would be replaced that come of rows of {self._name} which the query does not read"
+            )
+
+    @property
+    def _name(self) -> str:
+        return next(one.name for one in self.increments if one.is_part)
+
+    def earlier_result(self, scratch: Scratch) -> str | None:
+        """What the query gives on the inputs of before, as a temporary table in the columns of ``target``.
+
+        With the same conditions it holds what changed partitions contributed to the table; None when that is nothing: no
+        partition that changed was there before.
+
+        Raises:
+            NotCarriedError: the query does not name the input itself, or does not run on what it was.
+        """
+        parts, sql = _partitions(self.increments), self.sql
+        if not any(not one.appended or _had_rows(scratch.cursor, one) for one in parts):
+            return None
+        with _earlier(scratch.cursor, parts) as catalog:
+            for one in parts:
+                name = ".".join(map(quote, one.relation))
+                if name not in sql:
+                    raise NotCarriedError(f"the query reads {one.name} through another relation")
+                sql = sql.replace(name, ".".join(map(quote, (catalog, *one.relation[1:]))))
+            select = schema.casts(self.query, self.target, f"(\n{sql}\n)")
+            try:
+                return scratch.table(f"as {select}")
+            except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InterruptException):
+                raise
+            except duckdb.Error as error:
+                raise NotCarriedError(
+                    f"the query does not run on what {parts[0].name} was before ({first_line(error)})"
+                ) from error
+
+
+def part_of(request: WriteRequest, query: Schema, target: Schema) -> Part | None:
+    """The part that a request's query is, None when it reads its inputs whole.
+
+    An input that was read whole because it could not be said what changed in it may have lost rows, or holds those that the table
+    has. What is no Iceberg table has no history at all: there the query is what the model says it is, but must not be appended.
 
     Raises:
-        DamagedError: they do not hold as many rows as the table's metadata says of them.
+        NotCarriedError: there is such an input.
     """
-    digest = digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
-    stated = sum(file.record_count for file in files)
-    if digest.rows != stated:
-        raise DamagedError(
-            f"{len(files)} data files, such as {files[0].file_path}, do not hold what was written",
-            f"{digest.rows} rows are read from them, and they were written with {stated}",
-            "Run again; if it stays so, see slipway doctor --deep",
-        )
-    return digest
+    for one in request.increments:
+        if one.predicate == EVERYTHING and (one.table is not None or request.strategy == "append"):
+            raise NotCarriedError(f"it is not known what changed in {one.name}")
+    parts = [one for one in request.increments if one.predicate != EVERYTHING]
+    return Part(request.sql, query, target, parts, request.direct) if parts else None
 
 
-def files_holding(
-    cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
-) -> list[tuple[DataFile, int]]:
-    """Files with rows that a condition holds for, and how many."""
-    if not files:
-        return []
-    scan = files_relation(files, target, filename=True)
-    found = dict(
-        cursor.execute(
-            f"select {FILE}, count(*) from {scan} as {DEST} where {condition} group by all"
-        ).fetchall()
-    )
-    return [(file, found[duckdb_path(file.file_path)]) for file in named(files, found)]
+def _partitions(increments: Sequence[Increment]) -> list[Increment]:
+    return [one for one in increments if one.column is not None and one.is_part]
 
 
-def named(files: Sequence[DataFile], paths: Collection[str]) -> list[DataFile]:
-    """The files whose path as DuckDB gives it is among ``paths``."""
-    return [file for file in files if duckdb_path(file.file_path) in paths]
+def _had_rows(cursor: duckdb.DuckDBPyConnection, one: Increment) -> bool:
+    found = cursor.execute(f"select 1 from {_scan(one)} where {one.predicate} limit 1").fetchone()
+    return found is not None
+
+
+@contextmanager
+def _earlier(cursor: duckdb.DuckDBPyConnection, parts: Sequence[Increment]) -> Iterator[str]:
+    """A database in which the inputs have their names, and the rows that they had.
+
+    A database of its own, because a query may qualify columns by the name of their table.
+    """
+    name = f"slipway_{uuid.uuid4().hex}"
+    cursor.execute(f"attach ':memory:' as {name}")
+    try:
+        for one in parts:
+            _, namespace, identifier = one.relation
+            cursor.execute(f"create schema if not exists {name}.{quote(namespace)}")
+            view = ".".join((name, quote(namespace), quote(identifier)))
+            cursor.execute(f"create or replace view {view} as from {_scan(one)}")
+        yield name
+    finally:
+        cursor.execute(f"detach {name}")
+
+
+def _scan(one: Increment) -> str:
+    """The input's rows of before, in the columns of today."""
+    table, before = one.table, one.before
+    assert table is not None
+    assert before is not None
+    snapshot = table.snapshot_by_id(before)
+    assert snapshot is not None
+    scan = whole_scan(table, snapshot)
+    if snapshot.schema_id == table.metadata.current_schema_id:
+        return scan
+    files = files_of(table, snapshot)
+    if any(file.content != DataFileContent.DATA for file in files):
+        raise NotCarriedError(f"{one.name} has delete files and another schema than before")
+    return files_relation(files, table.schema())

@@ -1,29 +1,45 @@
-"""A table as DuckDB reads it, in FROM; and which of its data files cannot be read."""
+"""A table as DuckDB reads it: in FROM, as a whole or by data files; as a view under its dbt name; and which of its files cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
-from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.transforms import IdentityTransform
 
-from slipway.engines.duckdb.rewrite import files_relation
-from slipway.errors import DamagedTableError
-from slipway.iceberg.reading import check_whole, damaged, data_files
+from slipway.engines.duckdb.digest import Digest, digest_of, recorded
+from slipway.engines.duckdb.merge_clauses import DEST
+from slipway.errors import ContractError, DamagedError, DamagedTableError
+from slipway.iceberg.metadata_files import (
+    check_whole,
+    damaged,
+    data_files,
+    files_in,
+    manifests_of,
+    summary_of,
+)
+from slipway.iceberg.schema import parquet_schema, same_schema
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import literal
+from slipway.iceberg.types import duckdb_type, exact, literal, quote
 from slipway.names import TableName
+
+FILE = "__slipway_file"
+"""The column of ``files_relation`` that names a row's file."""
 
 
 def whole_scan(table: Table, snapshot: Snapshot | None = None) -> str:
-    """A FROM item over a table, whose manifests are read first: DuckDB takes a damaged one for an empty one, or ends the process.
+    """A FROM item over a table, or one of its snapshots with the columns of then.
 
-    Args:
-        table: the table as its metadata describes it.
-        snapshot: one of its snapshots, with the columns of then; by default the current one.
+    Its manifests are read first: DuckDB takes a damaged one for an empty one, or ends the process.
 
     Raises:
         DamagedTableError: a file of its metadata is missing or damaged.
@@ -83,3 +99,197 @@ def damages(
             if counted and counted[0] != file.record_count:
                 why = f"it has {counted[0]} rows, and its manifest says {file.record_count}"
                 yield damaged(what, file.file_path, why)
+
+
+def live_files(table: Table, row_filter: BooleanExpression | None = None) -> list[DataFile]:
+    """Data files of the current snapshot that may hold matching rows.
+
+    All of them are read from the manifests at once: planning a scan asks for each file whether it may match.
+
+    Raises:
+        ContractError: the table has delete files, which another tool wrote.
+    """
+    current = table.current_snapshot()
+    name = str(TableName.of(table.name()))
+    manifests = manifests_of(current, table.io, name) if current else []
+    if any(
+        manifest.content == ManifestContent.DELETES
+        and (manifest.has_added_files() or manifest.has_existing_files())
+        for manifest in manifests
+    ):
+        raise ContractError(
+            f"{TableName.of(table.name())} has delete files",
+            "another tool wrote them and rewriting would ignore them",
+            "Compact the table with that tool or run with --full-refresh",
+        )
+    if row_filter is None:
+        return files_in(manifests, table.io, name)
+    try:
+        return [task.file for task in table.scan(row_filter=row_filter).plan_files()]
+    except (OverflowError, ValueError):  # of a date that Python does not have, or at the end of its calendar
+        return live_files(table)
+
+
+def readable_files(
+    cursor: duckdb.DuckDBPyConnection, table: Table, row_filter: BooleanExpression | None = None
+) -> list[DataFile]:
+    """Live files that may hold matching rows, all of which ``files_relation`` reads as Iceberg does.
+
+    Iceberg finds the columns of files without ids by the table's name mapping, and takes columns that a file does not have
+    from its partition (specification, "Column Projection"); DuckDB's reader of Parquet would find NULL in both.
+
+    Raises:
+        ContractError: another tool added such files, or wrote deletes.
+    """
+    files = live_files(table, row_filter)
+    mapped = TableProperties.DEFAULT_NAME_MAPPING in table.properties
+    asked = [file for file in files if mapped or _absent(table, file, file.null_value_counts or {})]
+    if asked:
+        paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in asked)
+        found = dict(
+            cursor.execute(
+                f"select file_name, list(field_id) from parquet_schema([{paths}]) where field_id is not null group by all"
+            ).fetchall()
+        )
+        for file in asked:
+            numbers = found.get(duckdb_path(file.file_path), [])
+            if not numbers or _absent(table, file, numbers):
+                raise ContractError(
+                    f"{TableName.of(table.name())} has files that are not read by field id, such as "
+                    f"{file.file_path.rsplit('/', 1)[-1]}",
+                    "another tool added them",
+                    "Run with --full-refresh",
+                )
+    return files
+
+
+def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:
+    """Whether a column is not there that the file's partition has the value of."""
+    fields = table.specs()[file.spec_id].fields
+    return any(
+        field.source_id not in there
+        for at, field in enumerate(fields)
+        if isinstance(field.transform, IdentityTransform) and file.partition[at] is not None
+    )
+
+
+def files_relation(files: Collection[DataFile], schema: Schema, *, filename: bool = False) -> str:
+    """A FROM item over nothing but data files, columns found by field id; without files one without rows."""
+    if not files:
+        columns = (f"null::{duckdb_type(field.field_type)} as {quote(field.name)}" for field in schema.fields)
+        return f"(select {', '.join(columns)} where false)"
+    paths = ", ".join(literal(exact(duckdb_path(file.file_path))) for file in files)
+    extra = f", filename = '{FILE}'" if filename else ""
+    return f"read_parquet([{paths}], hive_partitioning = false, schema = {parquet_schema(schema)}{extra})"
+
+
+def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: Schema) -> Digest:
+    """The digest of the rows of data files, all of which are read for it.
+
+    Raises:
+        DamagedError: they do not hold as many rows as the table's metadata says of them.
+    """
+    digest = digest_of(cursor, files_relation(files, schema), schema) if files else Digest()
+    stated = sum(file.record_count for file in files)
+    if digest.rows != stated:
+        raise DamagedError(
+            f"{len(files)} data files, such as {files[0].file_path}, do not hold what was written",
+            f"{digest.rows} rows are read from them, and they were written with {stated}",
+            "Run again; if it stays so, see slipway doctor --deep",
+        )
+    return digest
+
+
+def table_digest(cursor: duckdb.DuckDBPyConnection, table: Table, schema: Schema) -> Digest:
+    """The digest of a table's rows in the columns of a schema; they are read where it is not recorded, and raises as ``files_digest``."""
+    found = recorded(table.current_snapshot())
+    if found is None or not same_schema(
+        table.schema(), schema
+    ):  # a row's hash depends on all its columns and their types
+        found = files_digest(cursor, readable_files(cursor, table), schema)
+    return found
+
+
+def files_holding(
+    cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
+) -> list[tuple[DataFile, int]]:
+    """Files with rows that a condition holds for, and how many."""
+    if not files:
+        return []
+    scan = files_relation(files, target, filename=True)
+    found = dict(
+        cursor.execute(
+            f"select {FILE}, count(*) from {scan} as {DEST} where {condition} group by all"
+        ).fetchall()
+    )
+    return [(file, found[duckdb_path(file.file_path)]) for file in named(files, found)]
+
+
+def named(files: Sequence[DataFile], paths: Collection[str]) -> list[DataFile]:
+    """The files whose path as DuckDB gives it is among ``paths``."""
+    return [file for file in files if duckdb_path(file.file_path) in paths]
+
+
+class Views:
+    """Views that the threads of an invocation share, made apart from dbt's own connections.
+
+    Args:
+        connection: dbt's in-memory database.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.cursor = connection.cursor()
+        self._lock = threading.RLock()
+        self._versions: dict[tuple[str, str, str], str] = {}
+        self._whole: set[str] = set()
+
+    def scan(self, table: Table) -> str:
+        """A FROM item over a table whose manifests are whole: DuckDB may end the process when it meets one that is not.
+
+        Raises:
+            DamagedTableError: one of them is missing or damaged.
+            UnavailableError: one cannot be read.
+        """
+        location = table.metadata_location
+        if location not in self._whole:
+            whole_scan(table)
+            self._whole.add(location)
+        return scan_of(location)
+
+    def table(self, database: str, identifier: TableName, metadata_location: str) -> None:
+        """Show one metadata file of an Iceberg table under a relation's name."""
+        self.select(database, identifier, f"from {scan_of(metadata_location)}", metadata_location)
+
+    def select(self, database: str, identifier: TableName, select: str, version: str) -> None:
+        """Show a query under a relation's name, unless this version of it is shown already."""
+        key = (database, *identifier)
+        with self._lock:
+            if self._versions.get(key) == version:
+                return
+            schema = f"{quote(database)}.{quote(identifier[0])}"
+            self.cursor.execute(f"create schema if not exists {schema}")
+            self.cursor.execute(f"create or replace view {schema}.{quote(identifier[1])} as {select}")
+            self._versions[key] = version
+
+    def version(self, name: tuple[str, str, str]) -> str | None:
+        """What is shown under a relation's name, None where these views do not show anything."""
+        with self._lock:
+            return self._versions.get(name)
+
+    def names(self) -> list[tuple[str, str, str]]:
+        """Relations that are shown."""
+        with self._lock:
+            return list(self._versions)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on the connection of the views."""
+        with self._lock:
+            return self.cursor.execute(sql).fetchall()
+
+
+def keeps_older_files(staged: StagedTable, run_id: str) -> bool:
+    """Whether a candidate shows manifests that another run wrote, which may be damaged."""
+    summary = summary_of(staged.table.current_snapshot())
+    is_new = summary.get("slipway.run-id") == run_id
+    has_older = staged.base is not None or staged.registers
+    return has_older and not (is_new and summary.get("slipway.strategy") == "replace")

@@ -18,7 +18,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.merge_clauses import DEST
-from slipway.engines.duckdb.rewrite import readable_files
+from slipway.engines.duckdb.scan import readable_files
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.schema import find_column
 from slipway.iceberg.types import quote
@@ -68,17 +68,7 @@ def key_columns(schema: Schema, names: Sequence[str], what: str, model: str) -> 
 def check_keys(
     cursor: duckdb.DuckDBPyConnection, source: str, keys: Sequence[str], *, distinct: bool, model: str
 ) -> int:
-    """Refuse keys that no row could be found by again, and count the rows.
-
-    Args:
-        cursor: where the source is visible.
-        source: a relation with the new rows.
-        keys: SQL of columns or expressions.
-        distinct: refuse a key that occurs twice.
-        model: for messages.
-
-    Returns:
-        Rows of the source.
+    """Refuse keys (SQL of columns or expressions) that no row could be found by again, and count the rows.
 
     Raises:
         ContractError: NULL in a key, or a key twice where that is refused.

@@ -1,10 +1,9 @@
-"""One model's result becomes one staged Iceberg snapshot, after a look at what later runs need of its configuration."""
+"""One model's result becomes one staged Iceberg snapshot."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
@@ -16,66 +15,18 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from slipway.engines.duckdb import constraints, copying, engine, rewrite, unique_keys
-from slipway.engines.duckdb.carry import part_of
-from slipway.engines.duckdb.delete_insert import by_delete_insert, match
+from slipway.engines.duckdb import constraints, copying, engine, rewrite
 from slipway.engines.duckdb.digest import DIGEST, Digest, recorded
-from slipway.engines.duckdb.layout import Destination
-from slipway.engines.duckdb.merge import Merge
-from slipway.engines.duckdb.merge_clauses import DEST, SOURCE, listed, merge_clauses
-from slipway.engines.duckdb.overwrite import by_partition
+from slipway.engines.duckdb.merge_clauses import merge_clauses
 from slipway.engines.duckdb.request import STRATEGIES, Remade, WriteRequest, WriteResult
-from slipway.engines.duckdb.rewrite import explained
-from slipway.engines.duckdb.scan import scan_of
-from slipway.engines.duckdb.target import new_table, target_updates
+from slipway.engines.duckdb.rewrite import part_of
+from slipway.engines.duckdb.scan import files_digest, files_relation, scan_of, table_digest
+from slipway.engines.duckdb.strategies import Merge, by_delete_insert, by_partition, check_later
+from slipway.engines.duckdb.target import Destination, new_table, target_updates
 from slipway.errors import ConfigError
-from slipway.iceberg import reading, schema
-from slipway.iceberg.snapshots import add_snapshot, confirm_snapshot
-from slipway.iceberg.staging import Staging
+from slipway.iceberg import metadata_files, schema
+from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
 from slipway.iceberg.tables import Tables
-from slipway.iceberg.types import quote
-
-
-def check_later(
-    cursor: duckdb.DuckDBPyConnection, request: WriteRequest, target: Schema, select: str
-) -> None:
-    """Refuse keys and predicates of ``merge`` and ``delete+insert`` that a table of this schema does not have.
-
-    Args:
-        cursor: the connection that the query runs on.
-        request: the model's configuration.
-        target: the schema of the table.
-        select: the query, in the columns and types of the table; it is bound and not run.
-
-    Raises:
-        ConfigError: a key or a predicate cannot be used.
-    """
-    if request.later not in ("merge", "delete+insert"):
-        return
-    using = listed(request.merge.get("merge_on_using_columns"))
-    what, chosen = ("merge_on_using_columns", using) if using else ("unique_key", request.unique_key)
-    if not chosen:
-        raise ConfigError(
-            f"{request.model}: {request.later} needs unique_key", "none is set", "Set it or use append"
-        )
-    if request.later == "merge":
-        keys = [quote(field.name) for field in unique_keys.key_columns(target, chosen, what, request.model)]
-    else:
-        fields = [(entry, schema.find_column(target, entry)) for entry in chosen]
-        for entry, field in fields:
-            if field is None and unique_keys.is_list(target, entry):
-                unique_keys.key_columns(target, [entry], what, request.model)
-        keys = [quote(field.name) if field else f"({entry})" for entry, field in fields]
-    added = ", ".join(f"{key} as __slipway_key_{at}" for at, key in enumerate(keys))
-    rows = f"(select *, {added} from ({select}))"
-    if request.later == "merge":
-        parts = [f"{SOURCE}.{key} = {DEST}.{key}" for key in keys]
-        joined = f"join {rows} as {SOURCE} on {' and '.join(f'({part})' for part in (*parts, *request.predicates))}"
-    else:
-        other, condition = match(f"({select})", len(keys), added, request.predicates)
-        joined = f"semi join {other} on {condition}"
-    with explained(replace(request, strategy=request.later)):
-        cursor.execute(f"explain select 1 from {rows} as {DEST} {joined}")
 
 
 def write(
@@ -161,7 +112,7 @@ class _Write:
             whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
             same=same,
         )
-        same = same and not updates and reading.stands(self.base, full=self.full)
+        same = same and not updates and metadata_files.stands(self.base, full=self.full)
         if not same:
             properties = summary_of(request, digest, remade, full=self.full)
             add_snapshot(transaction, added, change.removed, properties, full=self.full)
@@ -171,7 +122,7 @@ class _Write:
         if request.contract:
             scan = scan_of(staged.table.metadata_location)
             held = constraints.Held.of(self.base, full=self.full)
-            new = rewrite.files_relation(added, target)
+            new = files_relation(added, target)
             constraints.check_written(self.cursor, request.model, request.contract, written, new, scan, held)
             self._lap("constraints")
         return WriteResult(
@@ -216,17 +167,13 @@ class _Write:
         self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
     ) -> tuple[Digest, bool]:
         """The digest of the table after the write, and whether its content is what it was."""
-        new = rewrite.files_digest(self.cursor, added, target)
+        new = files_digest(self.cursor, added, target)
         if self.base is None:
             return new, False
-        before = recorded(self.base.current_snapshot())
         if self.full:
-            return new, new == before
-        other_rows = not schema.same_schema(self.base.schema(), target)
-        if before is None or other_rows:  # a row's hash depends on all its columns and their types
-            files = rewrite.readable_files(self.cursor, self.base)
-            before = rewrite.files_digest(self.cursor, files, target)
-        old = rewrite.files_digest(self.cursor, removed, target)
+            return new, new == recorded(self.base.current_snapshot())
+        before = table_digest(self.cursor, self.base, target)
+        old = files_digest(self.cursor, removed, target)
         return before + new - old, new == old
 
     def _count_read(self) -> None:

@@ -12,9 +12,8 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
-from slipway.iceberg.catalogs.kinds import CatalogKind
-from slipway.iceberg.catalogs.updates import CatalogTables, UpdateMover, on_top, undone
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.catalogs.kinds import CatalogKind, CatalogTables, UpdateMover, on_top, undone
+from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.environments.environment import Environment, is_rest
-from slipway.iceberg.catalogs.kinds import CatalogKind, SqlKind
-from slipway.iceberg.catalogs.sqlite_file import LOCK_TIMEOUT, catalog_file
+from slipway.environments.environment import LOCK_TIMEOUT, Environment, catalog_file, is_rest
+from slipway.iceberg.catalogs.kinds import CatalogKind
+from slipway.names import TableName
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -19,11 +22,7 @@ _ATTEMPTS = 5
 
 
 def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Catalog:
-    """The environment's catalog, and the folder and tables of a SQL catalog that are not there yet.
-
-    Args:
-        environment: whose it is.
-        properties: as ``connectable`` returns them.
+    """The environment's catalog, by properties as ``connectable`` returns them; with the folder and tables of a SQL catalog that are not there yet.
 
     Raises:
         Exception: what pyiceberg and the drivers below it raise.
@@ -47,13 +46,7 @@ def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Cat
 
 
 def kind_of(name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> CatalogKind:
-    """What a catalog can do; the modules of kinds that are not used are not imported.
-
-    Args:
-        name: of the catalog.
-        properties: of the catalog.
-        opened: opens it, which is done unless the properties say of which kind it is.
-    """
+    """What a catalog can do; it is opened unless the properties say of which kind it is, and modules of other kinds are not imported."""
     sql = SqlKind(name, properties, opened)
     if properties.get("type") == "sql":
         return sql
@@ -96,3 +89,38 @@ def _with(address: str, name: str, value: int) -> str:
     if f"{name}=" in address.partition("?")[2]:
         return address
     return f"{address}{'&' if '?' in address else '?'}{name}={value}"
+
+
+class SqlKind(CatalogKind):
+    """A SQL database, which is opened when it is first needed."""
+
+    is_atomic = True
+    keeps_staged_metadata = True
+
+    def __init__(self, name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> None:
+        self._name, self._file, self._opened = name, catalog_file(properties), opened
+
+    def locations(self, only: Collection[TableName] | None) -> dict[TableName, str]:  # noqa: ARG002 - one query finds all
+        """Current metadata file of every table, as one query finds them.
+
+        A file of SQLite is asked without SQLAlchemy, which takes longer to import than a query to run. Whatever is wrong with
+        it, SQLAlchemy is asked all the same, and says so.
+        """
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                return _locations_in(self._file, self._name)
+        from slipway.iceberg.catalogs import sql_catalog
+
+        return sql_catalog.locations(self._opened())
+
+    def guarantee(self, *, whole: bool) -> str:  # noqa: ARG002 - it is always whole
+        """What readers may rely on while a release is published."""
+        return "all tables in one database transaction"
+
+
+def _locations_in(file: Path, catalog: str) -> dict[TableName, str]:
+    address = f"{file.absolute().as_uri()}?mode=ro"
+    query = "select table_namespace, table_name, metadata_location from iceberg_tables where catalog_name = ?"
+    with closing(sqlite3.connect(address, timeout=LOCK_TIMEOUT, uri=True)) as connection:
+        rows = connection.execute(query, [catalog]).fetchall()
+    return {TableName(row[0], row[1]): row[2] for row in rows if row[2]}

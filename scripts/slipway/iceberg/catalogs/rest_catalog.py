@@ -26,9 +26,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from slipway.errors import ConfigError
-from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind
-from slipway.iceberg.catalogs.updates import CatalogTables, UpdateMover, forward
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind, CatalogTables, UpdateMover, forward
+from slipway.iceberg.snapshots import StagedTable
 
 ATOMIC = "slipway.multi-table-commit"
 """Catalog property: ``atomic`` says of a server that it applies the request for several tables whole or not at all."""

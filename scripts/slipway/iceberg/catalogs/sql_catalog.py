@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, case, delete, func, insert, select, text, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from slipway.iceberg.catalogs.sqlite_file import LOCK_TIMEOUT
-from slipway.iceberg.staged_table import Moved, StagedTable
+from slipway.environments.environment import LOCK_TIMEOUT
+from slipway.iceberg.snapshots import Moved, StagedTable
 from slipway.names import TableName
 
 _AT_ONCE = 100  # tables of a statement: databases bound their parameters and the depth of expressions

@@ -16,7 +16,7 @@ from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined,
 from slipway.engines.duckdb.constraints import Contract, Held
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tests.unit.conftest import Lake
 
 from slipway.engines.duckdb import compact, copying, digest
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
-from slipway.iceberg.staged_table import StagedTable
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import duckdb_path
 from slipway.names import TableName
 

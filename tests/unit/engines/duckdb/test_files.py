@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import some
 
-from slipway.engines.duckdb.layout import open_files
+from slipway.engines.duckdb.target import open_files
 from slipway.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from slipway.engines.duckdb.compact import Shorten, check_compactable, stage_sho
 from slipway.engines.duckdb.target import check_readable
 from slipway.errors import ConfigError, ConflictError, ContractError, SlipwayError
 from slipway.iceberg.commit import publish
-from slipway.iceberg.snapshots import release_tags
-from slipway.iceberg.staging import Staging
+from slipway.iceberg.snapshots import Staging, release_tags
 from slipway.names import TableName
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from slipway.engines.duckdb import spill
+from slipway.engines.duckdb import engine
 from slipway.errors import UnavailableError
 
 LARGE = "create temp table large as select range as k, md5(range::varchar) as t from range(1000000)"
@@ -21,7 +21,7 @@ LARGE = "create temp table large as select range as k, md5(range::varchar) as t 
 def test_duckdb_spills_below_home_and_removes_it(tmp_path: Path) -> None:
     config: dict[str, object] = {}
     settings: dict[str, object] = {"memory_limit": "40MB", "threads": 1, "preserve_insertion_order": False}
-    spill.configure(settings, config, tmp_path)
+    engine.configure(settings, config, tmp_path)
     assert settings == {"preserve_insertion_order": False}
     with duckdb.connect(":memory:", config=config) as connection:  # type: ignore[arg-type]
         connection.execute(LARGE)
@@ -34,10 +34,10 @@ def test_duckdb_spills_below_home_and_removes_it(tmp_path: Path) -> None:
 
 def test_what_the_profile_says_wins(tmp_path: Path) -> None:
     config: dict[str, object] = {"temp_directory": "/elsewhere"}
-    spill.configure({"memory_limit": "1GB"}, config, tmp_path)
+    engine.configure({"memory_limit": "1GB"}, config, tmp_path)
     assert config == {"temp_directory": "/elsewhere", "memory_limit": "1GB"}
     config = {}
-    spill.configure({"temp_directory": "/mine"}, config, tmp_path)
+    engine.configure({"temp_directory": "/mine"}, config, tmp_path)
     assert config == {"temp_directory": "/mine"}
 
 
@@ -54,20 +54,20 @@ def test_left_overs_of_ended_processes_are_removed(tmp_path: Path) -> None:
     for name in names:
         (parent / name).mkdir(parents=True)
         (parent / name / "duckdb_temp_storage.tmp").write_bytes(b"x")
-    spill.folder(tmp_path)
+    engine.spill_folder(tmp_path)
     assert {path.name for path in parent.iterdir()} == {*names[1:]}
 
 
 def test_a_home_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert not spill.folder(tmp_path / "file" / "home").exists()
+    assert not engine.spill_folder(tmp_path / "file" / "home").exists()
 
 
 def test_too_little_memory_is_reported_in_one_line() -> None:
     with (
         duckdb.connect(":memory:", config={"memory_limit": "20MB", "temp_directory": ""}) as connection,
         pytest.raises(UnavailableError) as refused,
-        spill.limits("thing"),
+        engine.limits("thing"),
     ):
         connection.execute(LARGE)
     line = str(refused.value)
@@ -79,13 +79,13 @@ def test_too_little_memory_is_reported_in_one_line() -> None:
 
 
 def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(duckdb.IOException, match="Cannot open"), spill.limits("thing"):
+    with pytest.raises(duckdb.IOException, match="Cannot open"), engine.limits("thing"):
         duckdb.connect(str(tmp_path / "none" / "database"))
     if Path("/dev/full").exists():
         with (
             duckdb.connect() as connection,
             pytest.raises(UnavailableError, match=r"thing: the disk is full: .*No space left"),
-            spill.limits("thing"),
+            engine.limits("thing"),
         ):
             connection.execute("copy (from range(100000)) to '/dev/full' (format csv)")
 
@@ -93,13 +93,13 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
 _BLOCKS = """
 import ctypes, sys
 from pathlib import Path
-from slipway.engines.duckdb import spill
+from slipway.engines.duckdb import engine
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
-spill.configure({}, {}, Path(sys.argv[1]))
+engine.configure({}, {}, Path(sys.argv[1]))
 libc.free(libc.malloc(16 * 2**20))  # from here on glibc would keep smaller blocks in its heaps
-blocks = [libc.malloc(256 * 1024) for _ in range(20)]
+blocks = [libc.malloc(4 * 2**20) for _ in range(20)]
 
 
 class Mallinfo(ctypes.Structure):
@@ -117,7 +117,7 @@ print(before - libc.mallinfo2().hblks)
 
 def test_freed_blocks_of_duckdb_go_back_to_the_system(tmp_path: Path) -> None:
     if platform.libc_ver()[0] != "glibc":  # others have no such habit
-        spill.configure({}, {}, tmp_path)
+        engine.configure({}, {}, tmp_path)
         return
     command = [sys.executable, "-c", _BLOCKS, str(tmp_path)]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "20\n"

@@ -16,7 +16,7 @@ from pyiceberg.types import IntegerType, LongType, StringType
 from tests.conftest import some
 
 from slipway.engines.duckdb.constraints import Contract
-from slipway.engines.duckdb.rewrite import live_files
+from slipway.engines.duckdb.scan import live_files
 from slipway.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
