@@ -18,7 +18,7 @@ def test_contracts_that_are_right_are_counted(empty: World) -> None:
 
 
 def test_problems_are_listed_with_their_places(empty: World) -> None:
-    project = empty.workshop.project
+    project = empty.workshop.path
     text = (project / FEED).read_text(encoding="utf-8")
     (project / FEED).write_text(text.replace("logicalType: date", "logicaltype: date"), encoding="utf-8")
     (project / "contracts" / "nested.odcs.yaml").write_text(
@@ -57,7 +57,7 @@ def test_a_product_is_written_from_dbt_and_compared_with_it(workshop: Workshop) 
         "\n  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
         PROMISED,
     )
-    folder = str(workshop.project / "contracts")
+    folder = str(workshop.path / "contracts")
     written = workshop.answer("contracts", "export", "--all", "--output-dir", folder)
     assert written == f"{folder}/serving.depot_weights.odcs.yaml\n"
     again = workshop.slipway("contracts", "export", "depot_weights", "--output-dir", folder)

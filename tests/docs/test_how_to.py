@@ -73,7 +73,7 @@ def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]
     """Good rows, the last of each parcel, and rows with the rule that they break; a slice cuts both."""
     own_project(workshop, pages)
     for name in ("curated/weights", "serving/daily_weights"):
-        (workshop.project / f"models/{name}.sql").unlink()
+        (workshop.path / f"models/{name}.sql").unlink()
     feed = pages["docs/how-to/add-a-feed.md"]
     workshop.write("models/curated/parcels_checked.sql", feed.block("sql", "ephemeral"))
     workshop.write("models/curated/weighed_parcels.sql", feed.block("sql", "rule_id is null"))

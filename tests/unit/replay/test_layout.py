@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def manifest() -> RunManifest:
     """What the check looks at of a run manifest."""
-    return RunManifest.model_construct(
-        run_id="20240301T061129Z-dd449891",
-        code=Code.model_construct(commit="627b33baf9be" + "0" * 28),
-        versions=Versions.model_construct(slipway="0.0.9"),
-    )
+    code: dict[str, Any] = {"commit": "627b33baf9be" + "0" * 28}
+    versions: dict[str, Any] = {"slipway": "0.0.9"}
+    known: dict[str, Any] = {
+        "run_id": "20240301T061129Z-dd449891",
+        "code": Code.model_construct(**code),
+        "versions": Versions.model_construct(**versions),
+    }
+    return RunManifest.model_construct(**known)
 
 
 def test_another_layout_is_refused_in_one_sentence(project: Path) -> None:
