@@ -138,8 +138,8 @@ class Session:
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
-        self._previous: RunManifest | None = None
-        self._continues: RunManifest | None = None
+        self._previous: RunManifest | None = None  # the last run whose tables are what is published
+        self._continues: RunManifest | None = None  # the run that dbt retry goes on with
 
     def check_project(self) -> None:
         """Refuse a project with names that cannot be used, or with copies of Slipway's macros, if this command builds.
