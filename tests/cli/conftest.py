@@ -21,60 +21,50 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.commands import Output
+from tests.harness.projects import Workshop
 
 from slipway.cli.main import main
 
 if TYPE_CHECKING:
-    from tests.harness.projects import Workshop
+    from tests.harness.commands import Commands
 
 MODEL = "models/serving/depot_weights.sql"
 
 
 @dataclass(frozen=True)
-class Printed:
-    """What a command printed and how it ended."""
+class Printed(Output):
+    """What a command of this process printed, as bytes, too."""
 
     stdout: bytes
-    stderr: bytes
-    code: int
+
+
+@dataclass
+class World(Workshop):
+    """The project, its environment ``dev``, and the ids of the runs in it by their name above.
+
+    Its ``slipway`` commands run in this process: those of ``workshop`` are processes of their own.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, workshop: Workshop) -> World:
+        return cls(workshop.commands, workshop.folder, workshop.settings)
 
     @property
-    def out(self) -> str:
-        return self.stdout.decode()
-
-    @property
-    def err(self) -> str:
-        return self.stderr.decode()
-
-
-@dataclass(frozen=True)
-class World:
-    """The project, its environment ``dev``, and the ids of the runs in it by their name above."""
-
-    workshop: Workshop
-    runs: dict[str, str]
-
-    @property
-    def folder(self) -> Path:
-        return self.workshop.folder
-
-    @property
-    def home(self) -> Path:
-        return self.workshop.home
-
-    @property
-    def warehouse(self) -> Path:
-        return self.workshop.warehouse()
+    def workshop(self) -> Workshop:
+        return Workshop(self.commands, self.folder, self.settings)
 
     def env(self, **settings: str) -> dict[str, str]:
-        return {**self.workshop.env(), "DBT_PROJECT_DIR": str(self.workshop.path), **settings}
+        return {**super().env(), "DBT_PROJECT_DIR": str(self.path), **settings}
 
-    def slipway(self, *arguments: str, stdin: str = "", **settings: str) -> Printed:
+    def slipway(self, *argv: str, stdin: str = "", **settings: str) -> Printed:
         """Run the command in this process, with an environment and standard streams of its own."""
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
         wanted = self.env(**settings)
@@ -84,7 +74,7 @@ class World:
             for name, value in wanted.items():
                 patch.setenv(name, value)
             patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["slipway", *arguments])
+            patch.setattr(sys, "argv", ["slipway", *argv])
             patch.setattr(sys, "stdin", io.StringIO(stdin))
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
@@ -93,17 +83,13 @@ class World:
         out.seek(0)
         err.seek(0)
         assert isinstance(end.value.code, int)
-        return Printed(out.buffer.read(), err.buffer.read(), end.value.code)
+        printed = out.buffer.read()
+        text = printed.decode(errors="replace")
+        return Printed(text, err.buffer.read().decode(), end.value.code, printed)
 
-    def answer(self, *arguments: str, stdin: str = "", **settings: str) -> str:
-        """What a command that succeeds prints on stdout."""
-        done = self.slipway(*arguments, stdin=stdin, **settings)
-        assert done.code == 0, done.err
-        return done.out
-
-    def refusal(self, *arguments: str, code: int, **settings: str) -> str:
+    def refusal(self, *argv: str, code: int, **settings: str) -> str:
         """The one line that a command which is refused prints on stderr; nothing is on stdout."""
-        done = self.slipway(*arguments, **settings)
+        done = self.slipway(*argv, **settings)
         assert (done.code, done.out) == (code, ""), done
         assert done.err.startswith("slipway: "), done.err
         assert done.err.count("\n") == 1, done.err
@@ -112,7 +98,10 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(
-    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    commands: Commands,
+    new_workshop: Callable[[Path], Workshop],
+    tmp_path_factory: pytest.TempPathFactory,
+    worker_id: str,
 ) -> World:
     """The environment with its whole history; made once for all workers, and only read."""
     base = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
@@ -120,11 +109,9 @@ def world(
     with (base / "world.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if ready.exists():
-            workshop = new_workshop(base / f"unused-{worker_id}")
-            workshop.folder = folder
-            return World(workshop, json.loads(ready.read_text(encoding="utf-8")))
+            return World(commands, folder, runs=json.loads(ready.read_text(encoding="utf-8")))
         shutil.rmtree(folder, ignore_errors=True)
-        found = World(new_workshop(folder), {})
+        found = World.of(new_workshop(folder))
         _history(found)
         ready.write_text(json.dumps(found.runs), encoding="utf-8")
         return found
@@ -140,7 +127,7 @@ def published(released: Workshop) -> Iterator[Workshop]:
 @pytest.fixture
 def empty(workshop: Workshop) -> World:
     """The project with an environment in which nothing ever ran."""
-    return World(workshop, {})
+    return World.of(workshop)
 
 
 def _history(world: World) -> None:
@@ -167,5 +154,5 @@ def _history(world: World) -> None:
 
 def _note(world: World, name: str) -> None:
     known = set(world.runs.values())
-    (run,) = {path.name for path in world.warehouse.glob("_slipway/runs/*/*")} - known
+    (run,) = {path.name for path in world.warehouse().glob("_slipway/runs/*/*")} - known
     world.runs[name] = run

@@ -28,7 +28,7 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
         workshop.land(f"day-{day}.csv", (f"p1{day},S,2024-05-0{day},10.125",))
         workshop.run()
     shutil.copytree(workshop.home, workshop.folder / "sound")
-    return World(workshop, {})
+    return World.of(workshop)
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def found(world: World, *options: str) -> dict[str, str]:
 
 
 def record(world: World, number: int, suffix: str = "json") -> Path:
-    return world.warehouse / "_slipway" / "releases" / f"{number:06d}.{suffix}"
+    return world.warehouse() / "_slipway" / "releases" / f"{number:06d}.{suffix}"
 
 
 def run_folder(world: World, number: int) -> Path:
     run_id = json.loads(record(world, number).read_bytes())["run_id"]
-    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
+    (folder,) = world.warehouse().glob(f"_slipway/runs/*/{run_id}")
     return folder
 
 
@@ -158,14 +158,8 @@ def test_a_column_that_was_renamed(world: World) -> None:
 
 
 def test_a_column_that_another_program_renamed(world: World) -> None:
-    from pyiceberg.catalog.sql import SqlCatalog
-
-    catalog = SqlCatalog(
-        "dev", uri=f"sqlite:///{world.home}/dev/catalog.db", warehouse=f"file://{world.warehouse}"
-    )
-    with catalog.load_table(WEIGHTS).update_schema() as update:
+    with world.catalog() as catalog, catalog.load_table(WEIGHTS).update_schema() as update:
         update.rename_column("parcels", "packets")
-    catalog.engine.dispose()
     assert "parcels long is now packets long" in found(world)[WEIGHTS]
 
 

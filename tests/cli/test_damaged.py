@@ -205,13 +205,8 @@ def cases() -> list[Any]:
 def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> World:
     """A target prod with two releases and a run that is staged, each with a day more."""
     workshop = new_workshop(tmp_path_factory.mktemp("damaged"))
-    folder = workshop.home / "prod"
-    folder.mkdir(parents=True)
-    workshop.settings |= TARGET | {
-        "PYICEBERG_CATALOG__PROD__TYPE": "sql",
-        "PYICEBERG_CATALOG__PROD__URI": f"sqlite:///{folder}/catalog.db",
-        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
-    }
+    workshop.keep_locally("prod")
+    workshop.settings |= TARGET
     workshop.commit()
     for day in (3, 4):
         workshop.run()
@@ -219,7 +214,7 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
         workshop.land(f"day-{day}.csv", (f"p1{day},S,2024-05-0{day},10.125",))
     workshop.run()
     shutil.copytree(workshop.home, workshop.folder / "sound")
-    return World(workshop, {})
+    return World.of(workshop)
 
 
 def restore(world: World) -> None:

@@ -68,14 +68,14 @@ def in_run(name: str) -> Callable[[World], Path]:
 
     def find(world: World) -> Path:
         run_id = world.workshop.releases()[-1]["run_id"]
-        (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
+        (folder,) = world.warehouse().glob(f"_slipway/runs/*/{run_id}")
         return folder / name
 
     return find
 
 
 def record(name: str) -> Callable[[World], Path]:
-    return lambda world: world.warehouse / "_slipway" / name
+    return lambda world: world.warehouse() / "_slipway" / name
 
 
 def unrecorded(world: World) -> Path:
@@ -94,9 +94,9 @@ def held(world: World) -> Path:
 
 def list_of_removed(world: World) -> Path:
     """What retention wrote down of runs whose records it removed."""
-    store = LocalStore(f"file://{world.warehouse / '_slipway'}")
+    store = LocalStore(f"file://{world.warehouse() / '_slipway'}")
     note_removed(store, "20240501T000000Z-00000000", ["20200101T000000Z-0000000a"], "2024-05-01")
-    (path,) = world.warehouse.glob("_slipway/removed/*")
+    (path,) = world.warehouse().glob("_slipway/removed/*")
     return path
 
 
@@ -165,7 +165,7 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     workshop.run()
     for name in ("home", "target"):
         shutil.copytree(workshop.folder / name, workshop.folder / "sound" / name)
-    return World(workshop, {})
+    return World.of(workshop)
 
 
 def restore(world: World) -> None:
@@ -222,7 +222,7 @@ def test_every_command(lived: World, kind: str, way: str) -> None:
 
 def test_what_ended_the_process(built: Workshop) -> None:
     """The worst of the above: pyiceberg's EOFError was taken for Ctrl-C, and DuckDB aborted."""
-    world = World(built, {})
+    world = World.of(built)
     path = manifest(world, WEIGHTS)
     empty(path)
     for command in (["doctor", "--deep"], ["maintain", "--dry-run"], COMMANDS["sql"]):

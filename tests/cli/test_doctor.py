@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import World
-from tests.harness.projects import static
+from tests.harness.projects import append, static
 
 from slipway.doctor import record_checks
 from slipway.doctor.examination import Examination
@@ -46,7 +46,7 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     workshop.run()
     shutil.copytree(workshop.home, workshop.folder / "healthy")
-    return World(workshop, {})
+    return World.of(workshop)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def content(world: World) -> dict[str, bytes]:
 
 
 def release_record(world: World, number: int) -> Path:
-    return world.warehouse / "_slipway" / "releases" / f"{number:06d}.json"
+    return world.warehouse() / "_slipway" / "releases" / f"{number:06d}.json"
 
 
 def change(path: Path, **fields: object) -> None:
@@ -139,7 +139,7 @@ def test_a_run_that_was_killed(world: World) -> None:
     assert killed.code is None, killed
     (log,) = (world.home / "logs" / "dev").iterdir()
     lines, before = log.read_bytes(), world.workshop.published()
-    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{log.stem}")
+    (folder,) = world.warehouse().glob(f"_slipway/runs/*/{log.stem}")
     staged = len(list((folder / "candidate").iterdir()))
     assert staged
     text = world.slipway("doctor")
@@ -176,8 +176,8 @@ def test_a_run_has_its_log_locked(world: World) -> None:
 
 
 def test_an_old_run_without_manifest_is_taken_for_dead(world: World) -> None:
-    (world.warehouse / "_slipway" / "runs" / "2024-05-01" / OLD_RUN).mkdir(parents=True)
-    (world.warehouse / "_slipway" / "runs" / "2999-05-01" / OLD_RUN.replace("2024", "2999")).mkdir(
+    (world.warehouse() / "_slipway" / "runs" / "2024-05-01" / OLD_RUN).mkdir(parents=True)
+    (world.warehouse() / "_slipway" / "runs" / "2999-05-01" / OLD_RUN.replace("2024", "2999")).mkdir(
         parents=True
     )
     assert finding(world) == (f"run {OLD_RUN}", "its process was killed; it had staged 0 tables")
@@ -209,7 +209,7 @@ def test_what_dead_processes_left(world: World) -> None:
 
 
 def test_orphan_files_are_for_maintain(world: World) -> None:
-    stray = world.warehouse / "raw" / "parcels" / "data" / "stray.parquet"
+    stray = world.warehouse() / "raw" / "parcels" / "data" / "stray.parquet"
     stray.write_bytes(bytes(100))
     assert findings(world, "--deep") == []  # a run may be about to name it
     os.utime(stray, (time.time() - 4 * 86400, time.time() - 4 * 86400))
@@ -274,7 +274,7 @@ def test_a_release_record_of_another_is_only_reported(
 
 
 def test_records_of_runs_are_reported_with_their_place(world: World) -> None:
-    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{world.workshop.releases()[-1]['run_id']}")
+    (folder,) = world.warehouse().glob(f"_slipway/runs/*/{world.workshop.releases()[-1]['run_id']}")
     names = ["run_manifest.json", f"candidate/{WEIGHTS}.json", "dbt/manifest.json"]
     for name in names:
         (folder / name).write_bytes(b"{")
@@ -314,7 +314,9 @@ def test_a_catalog_that_was_emptied(world: World) -> None:
 
 def test_a_catalog_of_another_environment(world: World) -> None:
     other = {"SLIPWAY_WAREHOUSE": str(world.folder / "elsewhere")}
-    what = f"its tables are in file://{world.warehouse}, and the warehouse is file://{world.folder}/elsewhere"
+    what = (
+        f"its tables are in file://{world.warehouse()}, and the warehouse is file://{world.folder}/elsewhere"
+    )
     done = world.slipway("doctor", **other)
     assert done.code == 6, done
     assert what in done.out
@@ -330,7 +332,7 @@ def test_a_catalog_of_another_environment(world: World) -> None:
 @pytest.mark.long
 def test_a_warehouse_of_another_environment(world: World) -> None:
     """The records are dev's, the target is ci."""
-    other = {"SLIPWAY_WAREHOUSE": str(world.warehouse)}
+    other = {"SLIPWAY_WAREHOUSE": str(world.warehouse())}
     before = content(world)
     line = world.workshop.refusal("run", "--target", "ci", code=6, **other)
     assert "releases/000002.json cannot be used: its target is dev, not ci" in line
@@ -338,15 +340,10 @@ def test_a_warehouse_of_another_environment(world: World) -> None:
 
 
 def test_tables_that_another_program_changed(world: World) -> None:
-    from pyiceberg.catalog.sql import SqlCatalog
-
-    uri = f"sqlite:///{world.home}/dev/catalog.db"
-    catalog = SqlCatalog("dev", uri=uri, warehouse=f"file://{world.warehouse}")
-    table = catalog.load_table(WEIGHTS)
-    table.append(table.scan().to_arrow())
-    catalog.drop_table("curated.weights")
-    catalog.load_table("raw.parcels").manage_snapshots().remove_tag("release-2").commit()
-    catalog.engine.dispose()
+    append(world, WEIGHTS)
+    with world.catalog() as catalog:
+        catalog.drop_table("curated.weights")
+        catalog.load_table("raw.parcels").manage_snapshots().remove_tag("release-2").commit()
     found = {item["where"]: item["what"] for item in findings(world)}
     assert found.keys() == {WEIGHTS, "curated.weights", "raw.parcels"}
     assert "another program committed on top of release 2" in found[WEIGHTS]
@@ -418,7 +415,7 @@ def test_a_catalog_that_cannot_be_read_is_a_finding_beside_others(world: World) 
 def test_one_damaged_record_does_not_make_everything_unusable(
     world: World, name: str, stopped: list[str]
 ) -> None:
-    for record in (world.warehouse / "_slipway").glob(name):
+    for record in (world.warehouse() / "_slipway").glob(name):
         record.write_bytes(record.read_bytes()[:100])
     before = content(world)
     for command in ("runs", "releases", "rollback"):
@@ -437,7 +434,7 @@ def test_one_damaged_record_does_not_make_everything_unusable(
 
 @pytest.mark.long
 def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
-    for record in world.warehouse.glob("_slipway/runs/*/*/run_manifest.json"):
+    for record in world.warehouse().glob("_slipway/runs/*/*/run_manifest.json"):
         record.write_bytes(b"")
     done = world.workshop.slipway("run")
     assert done.code == 0, done
@@ -495,28 +492,17 @@ def test_a_catalog_that_is_only_read(world: World) -> None:
 
 @pytest.mark.long
 def test_a_staged_run_whose_base_moved(new_workshop: Callable[[Path], Workshop], tmp_path: Path) -> None:
-    from pyiceberg.catalog.sql import SqlCatalog
-
     workshop = new_workshop(tmp_path)
-    folder = workshop.home / "prod"
-    folder.mkdir(parents=True)
-    uri = f"sqlite:///{folder}/catalog.db"
-    workshop.settings |= {
-        "DBT_TARGET": "prod",
-        "PYICEBERG_CATALOG__PROD__URI": uri,
-        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
-    }
+    workshop.keep_locally("prod")
+    workshop.settings["DBT_TARGET"] = "prod"
     workshop.commit()
     workshop.run()
     workshop.answer("publish", "latest")
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     staged = workshop.run()["run_id"]
-    world = World(workshop, {})
+    world = World.of(workshop)
     assert findings(world) == []
-    catalog = SqlCatalog("prod", uri=uri, warehouse=f"file://{folder}/warehouse")
-    table = catalog.load_table(WEIGHTS)
-    table.append(table.scan().to_arrow())
-    catalog.engine.dispose()
+    append(workshop, WEIGHTS, "prod")
     found = {item["where"]: item["what"] for item in findings(world)}
     what = f"it is staged and cannot be published any more: another published {WEIGHTS} since"
     assert found.pop(f"run {staged}") == what
@@ -585,7 +571,7 @@ def environment(world: World) -> Environment:
     return Environment(
         "dev",
         Mode.EXPLORATORY,
-        f"file://{world.warehouse}",
+        f"file://{world.warehouse()}",
         local_catalog(world.home / "dev"),
         "",
         world.home,

@@ -153,7 +153,7 @@ def raw_files(workshop: Workshop) -> list[Path]:
 def test_rows_that_come_out_otherwise_are_a_failure(small: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     before = small.locations()
     monkeypatch.setattr(compact, "copy", lambda cursor, select, to: copy(cursor, f"{select} limit 1", to))
-    done = World(small, {}).slipway("maintain", "--select", "raw.*")
+    done = World.of(small).slipway("maintain", "--select", "raw.*")
     assert done.code == 1, done
     assert "raw.parcels was not touched: raw.parcels is not compacted: " in done.err
     assert small.locations() == before
@@ -247,12 +247,8 @@ def test_what_lies_behind_a_link_is_left_alone(small: Workshop) -> None:
 @pytest.mark.long
 def test_policies_of_models_hold_in_production(workshop: Workshop) -> None:
     folder = workshop.home / "prod"
-    folder.mkdir(parents=True)
-    workshop.settings |= {
-        "DBT_TARGET": "prod",
-        "PYICEBERG_CATALOG__PROD__URI": f"sqlite:///{folder}/catalog.db",
-        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
-    }
+    workshop.keep_locally("prod")
+    workshop.settings["DBT_TARGET"] = "prod"
     workshop.edit(
         "models/serving/depot_weights.sql", "select\n", "{{ config(meta={'keep_days': 900}) }}\n\nselect\n"
     )

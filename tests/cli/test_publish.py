@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
 from tests.harness.projects import TABLES
 
 from slipway.environments.environment import Environment, Mode, local_catalog
@@ -35,14 +34,7 @@ def prod(workshop: Workshop) -> Workshop:
 
 def in_production(workshop: Workshop) -> Workshop:
     """The project at a commit, with a target prod that is kept in a local folder."""
-    for target in ("prod", "staging"):
-        folder = workshop.home / target
-        folder.mkdir(parents=True)
-        workshop.settings |= {
-            f"PYICEBERG_CATALOG__{target.upper()}__TYPE": "sql",
-            f"PYICEBERG_CATALOG__{target.upper()}__URI": f"sqlite:///{folder}/catalog.db?timeout=2",
-            f"PYICEBERG_CATALOG__{target.upper()}__WAREHOUSE": f"file://{folder}/warehouse",
-        }
+    workshop.keep_locally("prod", "staging", options="?timeout=2")
     workshop.commit()
     return workshop
 
@@ -407,10 +399,8 @@ def test_a_property_of_another_program_leaves_a_candidate_what_it_is(prod: Works
     prod.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     run_id = prod.run("--target", "prod")["run_id"]
     folder = prod.home / "prod"
-    catalog = SqlCatalog("prod", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    with catalog.load_table("raw.parcels").transaction() as transaction:
+    with prod.catalog("prod") as catalog, catalog.load_table("raw.parcels").transaction() as transaction:
         transaction.set_properties(owner="harbour")
-    catalog.engine.dispose()
     assert prod.answer("doctor", "--target", "prod") == "Nothing was found in prod.\n"
     place = Environment(
         "prod", Mode.PRODUCTION, f"file://{folder}/warehouse", local_catalog(folder), "", prod.home
@@ -450,14 +440,8 @@ def test_a_hold_and_a_run_under_way_refuse_a_publication_and_a_property_does_not
     )
     lease.unlink()
 
-    catalog = SqlCatalog(
-        "prod",
-        uri=f"sqlite:///{workshop.home}/prod/catalog.db",
-        warehouse=f"file://{workshop.warehouse('prod')}",
-    )
-    with catalog.load_table("raw.parcels").transaction() as transaction:
+    with workshop.catalog("prod") as catalog, catalog.load_table("raw.parcels").transaction() as transaction:
         transaction.set_properties({"steward": "ada"})
-    catalog.engine.dispose()
     workshop.answer("publish", folder.name, "--target", "prod")
     published = workshop.table("raw.parcels", "prod")
     assert published.properties["steward"] == "ada"

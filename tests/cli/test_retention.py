@@ -21,8 +21,8 @@ THEN = 1_577_836_800  # seconds, the same day
 
 def copied(world: World, name: str) -> Path:
     """The records of a run as if it had run long ago, unchanged since."""
-    (here,) = world.warehouse.glob(f"_slipway/runs/*/{world.runs[name]}")
-    folder = world.warehouse / f"_slipway/runs/2020-01-01/{OLD}"
+    (here,) = world.warehouse().glob(f"_slipway/runs/*/{world.runs[name]}")
+    folder = world.warehouse() / f"_slipway/runs/2020-01-01/{OLD}"
     shutil.copytree(here, folder)
     manifest = json.loads((folder / "run_manifest.json").read_bytes()) | {"run_id": OLD, "release": None}
     (folder / "run_manifest.json").write_text(json.dumps(manifest))
@@ -37,10 +37,14 @@ def copied(world: World, name: str) -> Path:
 
 
 def test_old_records_go_and_every_command_says_so(world: World) -> None:
-    before = {path: path.read_bytes() for path in world.warehouse.glob("_slipway/r*/**/*") if path.is_file()}
+    before = {
+        path: path.read_bytes() for path in world.warehouse().glob("_slipway/r*/**/*") if path.is_file()
+    }
     healthy = world.slipway("doctor", "--deep").out
     folder = copied(world, next(iter(world.runs)))
-    there = sorted(path.relative_to(world.warehouse / "_slipway").as_posix() for path in folder.rglob("*.*"))
+    there = sorted(
+        path.relative_to(world.warehouse() / "_slipway").as_posix() for path in folder.rglob("*.*")
+    )
     planned = json.loads(world.answer("maintain", "--dry-run", "-o", "json"))
     (step,) = [one for one in planned["steps"] if one["table"] == "_slipway/runs"]
     assert (step["step"], step["runs"], sorted(step["files"])) == ("remove", [OLD], there)
@@ -61,7 +65,7 @@ def test_old_records_go_and_every_command_says_so(world: World) -> None:
 @pytest.mark.long
 def test_what_retention_did_not_remove_is_missed(world: World) -> None:
     run_id = json.loads(world.answer("releases", "-o", "json"))[0]["run_id"]
-    (folder,) = world.warehouse.glob(f"_slipway/runs/*/{run_id}")
+    (folder,) = world.warehouse().glob(f"_slipway/runs/*/{run_id}")
     shutil.rmtree(folder)
     assert f"run {run_id} has no run manifest" in world.slipway("doctor").out
 
@@ -96,7 +100,7 @@ def old_code(built: Workshop) -> Path:
     built.land("day-4.csv", ("p7,N,2024-05-04,-1",))
     built.run(code=1)
     failed = built.manifests()[-1]["run_id"]
-    folder = copied(World(built, {"failed": failed}), "failed")
+    folder = copied(World(built.commands, built.folder, runs={"failed": failed}), "failed")
     shutil.rmtree(next(built.warehouse().glob(f"_slipway/runs/*/{failed}")))
     (built.folder / "landing/parcels/day-4.csv").unlink()
     built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -26,13 +25,8 @@ def rows(workshop: Workshop, name: str) -> list[dict[str, Any]]:
 
 def drop(workshop: Workshop, name: str, *, purge: bool = False) -> None:
     """Drop a table as another program does."""
-    catalog = SqlCatalog(
-        "dev",
-        uri=f"sqlite:///{workshop.home}/dev/catalog.db",
-        warehouse=f"file://{workshop.home}/dev/warehouse",
-    )
-    (catalog.purge_table if purge else catalog.drop_table)(name)
-    catalog.engine.dispose()
+    with workshop.catalog() as catalog:
+        (catalog.purge_table if purge else catalog.drop_table)(name)
 
 
 def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:

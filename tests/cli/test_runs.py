@@ -112,7 +112,7 @@ def test_an_environment_without_runs_is_said_to_be_so(empty: World) -> None:
 
 
 def test_a_manifest_that_cannot_be_read_does_not_hide_the_others(empty: World) -> None:
-    runs = empty.warehouse / "_slipway" / "runs" / "2024-05-01"
+    runs = empty.warehouse() / "_slipway" / "runs" / "2024-05-01"
     for run_id, text in {
         "20240501T000000Z-aaaaaaaa": '{"schema_version": 999}',
         "20240501T010000Z-bbbbbbbb": "{",

@@ -83,7 +83,7 @@ def test_slice_is_found_in_its_scratch_environment(world: World) -> None:
 
 
 def test_run_as_json_is_its_manifest(world: World) -> None:
-    (path,) = world.warehouse.glob(f"_slipway/runs/*/{world.runs['second']}/run_manifest.json")
+    (path,) = world.warehouse().glob(f"_slipway/runs/*/{world.runs['second']}/run_manifest.json")
     assert json.loads(world.answer("show", world.runs["second"], "-o", "json")) == json.loads(
         path.read_bytes()
     )

@@ -390,7 +390,7 @@ FILE_QUERIES = [
 def test_files_are_read_only_when_it_is_allowed(world: World, query: str, tmp_path: Path) -> None:
     file = tmp_path / "secret.csv"
     file.write_text("user,password\nada,markedpassword\n")
-    for path in (file, world.warehouse / "_slipway" / "x.json"):
+    for path in (file, world.warehouse() / "_slipway" / "x.json"):
         line = world.refusal("sql", query.format(file=path), code=2)
         assert "not files or URLs. Allow it with --allow-files." in line
         assert "marked" not in line
@@ -467,7 +467,7 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
     from slipway.errors import SlipwayError
     from slipway.query.queries import query as run_query
 
-    file = world.warehouse / "stored.csv"
+    file = world.warehouse() / "stored.csv"
     file.write_text("user,password\nada,markedpassword\n")
     read: dict[str, object] = {}
     refused: dict[str, str] = {}
@@ -476,7 +476,7 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
             for name, value in world.env().items():
                 patch.setenv(name, value)
             for query in IN_THE_WAREHOUSE:
-                text = query.format(file=file, folder=world.warehouse)
+                text = query.format(file=file, folder=world.warehouse())
                 try:
                     read[query] = list(run_query(text, project_dir=world.workshop.path).rows())
                 except SlipwayError as error:
@@ -497,7 +497,7 @@ def test_the_engine_itself_is_shut(world: World) -> None:
     from slipway.environments.environment import Environment, Mode
     from slipway.query import sandbox
 
-    environment = Environment("dev", Mode.EXPLORATORY, f"file://{world.warehouse}", {}, "", world.home)
+    environment = Environment("dev", Mode.EXPLORATORY, f"file://{world.warehouse()}", {}, "", world.home)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in KEYS.items():
             patch.setenv(name, value)
@@ -508,7 +508,7 @@ def test_the_engine_itself_is_shut(world: World) -> None:
         assert connection.execute(shown).fetchone() == (0,)
     for statement in (
         "from read_text('/etc/hostname')",
-        f"from read_text('{world.warehouse}/../catalog.db')",
+        f"from read_text('{world.warehouse()}/../catalog.db')",
         f"copy (select 1) to '{world.folder}/x.csv'",
         f"attach '{world.folder}/x.db'",
         "install fts",
@@ -607,7 +607,7 @@ def test_catalog_out_of_reach_is_one_line(world: World) -> None:
 
 
 def test_metadata_that_is_gone_is_found_again_by_its_snapshot(world: World) -> None:
-    record = json.loads((world.warehouse / "_slipway" / "releases" / "000001.json").read_bytes())
+    record = json.loads((world.warehouse() / "_slipway" / "releases" / "000001.json").read_bytes())
     metadata = Path(record["tables"]["serving.depot_weights"]["metadata_location"].removeprefix("file://"))
     away = metadata.rename(metadata.with_suffix(".away"))
     try:

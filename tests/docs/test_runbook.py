@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
+from tests.harness.projects import append
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Page
@@ -42,12 +42,7 @@ KILOGRAMS = "17.875"
 def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """Two releases of one commit, as they were before every symptom."""
     workshop = new_workshop(tmp_path_factory.mktemp("lived"))
-    folder = workshop.home / "prod"
-    workshop.settings |= {
-        "PYICEBERG_CATALOG__PROD__TYPE": "sql",
-        "PYICEBERG_CATALOG__PROD__URI": f"sqlite:///{folder}/catalog.db",
-        "PYICEBERG_CATALOG__PROD__WAREHOUSE": f"file://{folder}/warehouse",
-    }
+    workshop.keep_locally("prod")
     workshop.commit()
     workshop.run()
     workshop.land("day-3.csv", DAY_3)
@@ -91,11 +86,7 @@ def another_run(workshop: Workshop) -> None:
 
 def a_table_that_moved(workshop: Workshop) -> None:
     """What another program appended, and what a run would be refused for that began before."""
-    folder = workshop.home / "dev"
-    catalog = SqlCatalog("dev", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    table = catalog.load_table(WEIGHTS)
-    table.append(table.scan().to_arrow())
-    catalog.engine.dispose()
+    append(workshop, WEIGHTS)
     assert workshop.slipway("doctor").code == 6
 
 

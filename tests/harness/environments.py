@@ -140,3 +140,18 @@ def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **p
         home=Path(tempfile.gettempdir()),
     )
     return Place(environment, prefix, connection or engine.connect(environment))
+
+
+def target(name: str, warehouse: str, /, **properties: str) -> dict[str, str]:
+    """Environment variables with which commands work on a target of profiles.yml.
+
+    Args:
+        name: of the target.
+        warehouse: where its tables are kept.
+        properties: of its catalog, as pyiceberg names them.
+    """
+    catalog = {
+        f"PYICEBERG_CATALOG__{name.upper()}__{key.upper().replace('-', '_')}": value
+        for key, value in properties.items()
+    }
+    return {"DBT_TARGET": name, "SLIPWAY_WAREHOUSE": warehouse, **catalog}

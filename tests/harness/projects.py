@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tests.harness.commands import ROOT, Commands, Output, Running, environment
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.table import StaticTable
 
 HEADER = "parcel,depot,weighed_on,kg"
@@ -160,6 +161,27 @@ class Project:
 
     # ------------------------------------------------------------------------------------------ changes
 
+    def keep_locally(self, *targets: str, options: str = "") -> None:
+        """Have targets that are servers' kept in folders of the home, as dev is; ``options`` follow the address of the catalog."""
+        for name in targets:
+            self.warehouse(name).parent.mkdir(parents=True)
+            catalog = f"PYICEBERG_CATALOG__{name.upper()}"
+            self.settings |= {
+                f"{catalog}__TYPE": "sql",
+                f"{catalog}__URI": f"sqlite:///{self.database(name)}{options}",
+                f"{catalog}__WAREHOUSE": f"file://{self.warehouse(name)}",
+            }
+
+    @contextmanager
+    def catalog(self, target: str = "dev") -> Iterator[SqlCatalog]:
+        """The catalog of a target that is kept in a folder, as another program opens it."""
+        from pyiceberg.catalog.sql import SqlCatalog
+
+        place = {"uri": f"sqlite:///{self.database(target)}", "warehouse": f"file://{self.warehouse(target)}"}
+        opened = SqlCatalog(target, **place)
+        yield opened
+        opened.engine.dispose()
+
     def put(self, name: str, content: str | bytes) -> Path:
         """Put a file into the landing area, whole at once."""
         target = self.landing / name
@@ -299,6 +321,13 @@ class Meters(Project):
     def readings(self, name: str, *rows: str) -> Path:
         """Land a file of readings, rows as ``meter,read_on,kwh,note``."""
         return self.land(name, "\n".join(["meter,read_on,kwh,note", *rows, ""]))
+
+
+def append(project: Project, table: str, target: str = "dev") -> None:
+    """Another program appends the rows of a table to it."""
+    with project.catalog(target) as catalog:
+        found = catalog.load_table(table)
+        found.append(found.scan().to_arrow())
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:

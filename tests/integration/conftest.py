@@ -111,6 +111,5 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture
 def catalog(built: Meters) -> Iterator[SqlCatalog]:
     """The catalog of the project that is built, as another program opens it."""
-    opened = SqlCatalog("dev", uri=f"sqlite:///{built.database()}", warehouse=f"file://{built.warehouse()}")
-    yield opened
-    opened.engine.dispose()
+    with built.catalog() as opened:
+        yield opened

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.cli.test_concurrent import add_parts, all_of, consistent, start
+from tests.harness.environments import target
 from tests.harness.projects import TABLES
 from tests.harness.servers import PASSWORD, Postgres
 from tests.snippets import duckdb_rows, pyiceberg_rows
@@ -67,12 +68,10 @@ def site(postgres: Postgres, workshop: Workshop) -> Site:
         with connection.cursor() as cursor:
             cursor.execute(f"create database {database}")
     workshop.home.mkdir()
-    for target in ("STAGING", "PROD"):
-        workshop.settings |= {
-            f"PYICEBERG_CATALOG__{target}__TYPE": "sql",
-            f"PYICEBERG_CATALOG__{target}__URI": postgres.uri(database),
-        }
-    workshop.settings |= {"SLIPWAY_WAREHOUSE": f"file://{workshop.home}/warehouse", "DBT_TARGET": "staging"}
+    for name in ("prod", "staging"):
+        workshop.settings |= target(
+            name, f"file://{workshop.home}/warehouse", type="sql", uri=postgres.uri(database)
+        )
     return Site(workshop, postgres, database)
 
 

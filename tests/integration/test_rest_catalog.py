@@ -8,7 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.harness.environments import Place, place
+from tests.harness.environments import Place, place, target
+from tests.harness.projects import Workshop, static
 from tests.harness.rest_catalog import Handler, RestServer, serving
 from tests.integration.test_catalogs import ONE, TWO, killed_at
 
@@ -217,3 +218,29 @@ def test_keys_that_would_come_with_a_table_are_not_asked_for(rest: Place, server
     rest.__dict__.pop("_opened")
     rest.publish(**TWO)
     assert server.headers[-1]["X-Iceberg-Access-Delegation"] == "remote-signing"
+
+
+def use(workshop: Workshop, uri: str) -> None:
+    """Have the commands of a project work on a target with a REST catalog; tests/integration/rest has them with real servers."""
+    workshop.settings |= target("staging", f"file://{workshop.home}/warehouse", type="rest", uri=uri)
+
+
+def test_a_run_that_is_killed_is_healed_by_the_next(workshop: Workshop, server: RestServer) -> None:
+    use(workshop, server.uri)
+    assert workshop.run()["outcome"] == "published"
+    first = dict(server.tables)
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    workshop.killed(
+        "slipway.iceberg.catalogs.rest_catalog:ServedCatalog.commit_several", "run", program="slipway"
+    )
+    assert {name: first[name] for name in first if name[0] != "ops"}.items() <= server.tables.items()
+    assert workshop.run()["outcome"] == "published"
+    assert static(server.tables["raw", "parcels"]).scan().to_arrow().num_rows == 6
+    assert static(server.tables["curated", "weights"]).scan().to_arrow().num_rows == 5
+
+
+def test_a_server_that_is_gone_is_reported_in_one_line(workshop: Workshop) -> None:
+    use(workshop, "http://127.0.0.1:9")
+    message = workshop.refusal("run", code=5)
+    assert message.startswith("Catalog of staging cannot be opened: ")
+    assert "Connection refused" in message

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.environments import target
 from tests.integration.chaos import oracle
 from tests.integration.chaos.points import PUBLISHING
 from tests.integration.chaos.trials import Trials
@@ -31,12 +32,9 @@ def trials(postgres: Postgres, new_workshop: Callable[[Path], Workshop], tmp_pat
     database, workshop = f"chaos_{time.time_ns()}", new_workshop(tmp_path)
     asked(postgres, "postgres", f"create database {database}")
     workshop.home.mkdir()
-    workshop.settings |= {
-        "PYICEBERG_CATALOG__STAGING__TYPE": "sql",
-        "PYICEBERG_CATALOG__STAGING__URI": postgres.uri(database),
-        "SLIPWAY_WAREHOUSE": f"file://{workshop.home}/warehouse",
-        "DBT_TARGET": "staging",
-    }
+    workshop.settings |= target(
+        "staging", f"file://{workshop.home}/warehouse", type="sql", uri=postgres.uri(database)
+    )
     assert workshop.slipway("run").code == 0
     landing = workshop.folder / "landing" / "parcels"
     store = oracle.local_store(workshop.home / "warehouse", lambda: dict(asked(postgres, database, TABLES)))

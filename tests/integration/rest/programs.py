@@ -9,17 +9,15 @@ import fcntl
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from tests.harness.environments import KEYS
-from tests.harness.servers import missing
+from tests.harness.servers import free_port, missing
 
 HERE = Path(__file__).parent
 _CLASS_PATH = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
@@ -86,9 +84,7 @@ class Served:
 
     def __init__(self, command: list[str], settings: dict[str, str], path: str, log: Path) -> None:
         self._command, self._settings, self._log = command, settings, log
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}{path}"
         self.start()
 

@@ -20,14 +20,6 @@ ALL = {"reference.depots", "raw.parcels", "curated.weights", "quarantine.weights
 DAY_3 = b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10.125\n"
 
 
-def on(lake: Lake, server: Served, **properties: str) -> None:
-    """Have the project use a server."""
-    for name in [name for name in lake.workshop.settings if name.startswith("PYICEBERG_")]:
-        del lake.workshop.settings[name]
-    given = {"TYPE": "rest", "URI": server.uri, **properties}
-    lake.workshop.settings |= {f"PYICEBERG_CATALOG__STAGING__{name}": value for name, value in given.items()}
-
-
 def rows(lake: Lake, server: Served) -> dict[str, int]:
     """Rows of the published tables as another program reads them."""
     keys = {"s3.access-key-id": KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
@@ -46,7 +38,7 @@ def test_runs_are_published_rolled_back_and_healed(
     new_lake: Callable[[Path, str], Lake], tmp_path: Path, reference_server: Served
 ) -> None:
     lake = new_lake(tmp_path, "reference-lake")
-    on(lake, reference_server)
+    lake.use(type="rest", uri=reference_server.uri)
     workshop = lake.workshop
     assert workshop.run()["outcome"] == "published"
     first = rows(lake, reference_server)
@@ -76,18 +68,6 @@ def test_a_run_with_nessie_is_refused(
     new_lake: Callable[[Path, str], Lake], tmp_path: Path, nessie_server: Served
 ) -> None:
     lake = new_lake(tmp_path, "nessie-lake")
-    on(lake, nessie_server, WAREHOUSE="lake")
+    lake.use(type="rest", uri=nessie_server.uri, warehouse="lake")
     message = lake.workshop.refusal("run", code=5)
     assert message.startswith("Cannot publish to staging: Nessie keeps neither tags nor earlier snapshots")
-
-
-def test_a_server_that_is_gone_is_reported_in_one_line(
-    new_lake: Callable[[Path, str], Lake], tmp_path: Path
-) -> None:
-    lake = new_lake(tmp_path, "gone-lake")
-    for name in [name for name in lake.workshop.settings if name.startswith("PYICEBERG_")]:
-        del lake.workshop.settings[name]
-    lake.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__URI": "http://127.0.0.1:9"}
-    message = lake.workshop.refusal("run", code=5)
-    assert message.startswith("Catalog of staging cannot be opened: ")
-    assert "Connection refused" in message

@@ -166,6 +166,13 @@ def differing(left: Retail, right: Retail) -> list[str]:
     return [name for name in left.published() if not equal(left.content(name), right.content(name))]
 
 
+def test_totals_of_a_few_days(retail: Retail) -> None:
+    files = sorted(SAMPLE.glob("*.csv"))[:5]
+    land(retail, files)
+    retail.dbt("run", "--select", "+daily_revenue", "quarantine_invoice_lines")
+    assert totals_in(retail) == totals_of(files)
+
+
 @pytest.mark.long
 def test_the_sample_in_any_order_and_batches_gives_the_same_tables(retail: Retail) -> None:
     files = sorted(SAMPLE.glob("*.csv"))

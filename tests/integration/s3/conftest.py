@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
+from tests.harness.environments import target
 from tests.harness.projects import published
 from tests.harness.proxy import Proxy, running
+from tests.harness.servers import rclone_server
 from tests.integration.chaos import oracle
 from tests.integration.chaos.trials import Trials
 
@@ -35,6 +37,13 @@ class Lake:
     workshop: Workshop
     bucket: str
     client: Any
+
+    def use(self, **properties: str) -> None:
+        """Have the project's target work with a catalog, by its properties, and with no other."""
+        settings = self.workshop.settings
+        for name in [name for name in settings if name.startswith("PYICEBERG_")]:
+            del settings[name]
+        settings |= target("staging", f"s3://{self.bucket}/warehouse", **properties)
 
     def put(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
@@ -99,6 +108,13 @@ def access(endpoint: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a second store, which keeps its objects in a folder and ignores conditional writes."""
+    with rclone_server(tmp_path_factory.mktemp("rclone"), KEY, SECRET) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callable[..., Lake]:
     """Makes a project whose target staging has everything but its catalog in a bucket of its own."""
 
@@ -118,12 +134,9 @@ def new_lake(endpoint: str, new_workshop: Callable[[Path], Workshop]) -> Callabl
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "DBT_TARGET": "staging",
-            "PYICEBERG_CATALOG__STAGING__TYPE": "sql",
-            "PYICEBERG_CATALOG__STAGING__URI": f"sqlite:///{folder}/staging.db",
             "SLIPWAY_LANDING": f"s3://{bucket}/landing",
-            "SLIPWAY_WAREHOUSE": f"s3://{bucket}/warehouse",
         }
+        lake.use(type="sql", uri=f"sqlite:///{folder}/staging.db")
         return lake
 
     return make

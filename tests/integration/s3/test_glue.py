@@ -26,10 +26,9 @@ COUNT = "select (select count(*) from raw.parcels) as landed, (select sum(parcel
 @pytest.fixture
 def lake(new_lake: Callable[[Path, str], Lake], tmp_path: Path, request: pytest.FixtureRequest) -> Lake:
     made = new_lake(tmp_path, f"glue-{zlib.crc32(request.node.name.encode()):08x}")
-    for name in [name for name in made.workshop.settings if name.startswith("PYICEBERG_")]:
-        del made.workshop.settings[name]
     # Glue knows its databases by region: those of other modules are elsewhere
-    made.workshop.settings |= {"PYICEBERG_CATALOG__STAGING__TYPE": "glue", "AWS_REGION": "eu-central-1"}
+    made.use(type="glue")
+    made.workshop.settings["AWS_REGION"] = "eu-central-1"
     client = boto3.client("glue", **to_glue(made))
     for database in client.get_databases()["DatabaseList"]:
         client.delete_database(Name=database["Name"])
