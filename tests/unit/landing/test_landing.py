@@ -727,6 +727,57 @@ def test_a_file_that_was_accepted_by_another_contract_is_looked_at_again_until_i
         assert area.rows() == []
 
 
+def test_the_ledger_goes_on_in_order_under_a_clock_that_went_back(area: Area) -> None:
+    area.put("a.csv", lines("1,a,2"))
+    (first,) = area.land().values()
+    area.runs -= 5
+    area.put("b.csv", lines("2,b,3"))
+    (second,) = area.land().values()
+    assert second.landed_at == first.landed_at + timedelta(microseconds=1)
+
+
+def test_a_rejected_file_does_not_stand_in_for_an_accepted_one_of_the_same_content(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.put("notes.txt", lines("1,a,2"))
+    assert {name: entry.verdict for name, entry in area.land().items()} == {
+        "a.csv": "accepted",
+        "notes.txt": "rejected",
+    }
+    path.unlink()
+    landing = area.landing
+    found = landing.find("orders", landing.ledger.accepted("orders"))
+    assert (found.files, [entry.path for entry in found.missing]) == ([], ["orders/a.csv"])
+
+
+def test_a_file_that_was_read_and_removed_did_not_change(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.land()
+    landing = area.landing
+    landing.select("orders", landing.find("orders", landing.ledger.accepted("orders")).files, "run-1")
+    assert (landing.moved("orders"), landing.replaced()) == ([], "")
+    path.unlink()
+    assert (landing.changed("orders"), landing.moved("orders"), landing.replaced()) == (
+        [],
+        ["orders/a.csv"],
+        "",
+    )
+    area.put("a.csv", lines("9,z,9"))
+    assert landing.changed("orders") == ["orders/a.csv"]
+    assert landing.replaced() == "orders/a.csv was replaced while the run was under way; run again"
+    landing.settle("orders")
+    assert landing.replaced() == ""
+
+
+def test_what_landed_before_a_content_did_not_replace_it(area: Area) -> None:
+    for number, text in enumerate("ab"):
+        path = area.put("a.csv", lines(f"1,{text},2"))
+        os.utime(path, ns=(0, 1_700_000_000_000_000_000 + number))
+        area.ingested |= {entry.sha256 for entry in area.land().values()}
+    area.feed = replace(FEED, optional=("text",))  # another contract
+    os.utime(path, ns=(0, 1_700_000_000_000_000_009))
+    assert area.land()["a.csv"].reason.endswith("which raw.orders holds")
+
+
 # ---- what is outstanding
 
 
