@@ -96,12 +96,12 @@ def digest(manifest: dict[str, Any]) -> None:
 def test_a_run_manifest_that_was_changed(world: World, change: Callable[[Any], None]) -> None:
     path = run_folder(world, 3) / "run_manifest.json"
     edit(path, change)
-    told = found(world)
-    assert told[str(path)] == "it is not what the run wrote: its checksum is another one"
+    message = found(world)
+    assert message[str(path)] == "it is not what the run wrote: its checksum is another one"
     (run_folder(world, 3) / "checksums.json").unlink()
-    told = found(world)
-    assert (str(record(world, 3)) in told) is (change is commit)  # the release has the commit, too
-    assert "it is missing" in told[str(run_folder(world, 3) / "checksums.json")]
+    message = found(world)
+    assert (str(record(world, 3)) in message) is (change is commit)  # the release has the commit, too
+    assert "it is missing" in message[str(run_folder(world, 3) / "checksums.json")]
 
 
 def test_other_records_of_a_run(world: World) -> None:
@@ -116,11 +116,11 @@ def test_other_records_of_a_run(world: World) -> None:
 def test_a_release_record_that_names_the_metadata_of_another(world: World) -> None:
     older = json.loads(record(world, 1).read_bytes())["tables"][WEIGHTS]
     edit(record(world, 2), lambda content: content["tables"].update({WEIGHTS: older | {"changed": True}}))
-    told = found(world)
-    assert "another program" not in str(told)
-    assert str(record(world, 2)) in told
-    assert str(record(world, 3)) in told  # which has the checksum of the record before it
-    assert "tag release-2 names snapshot" in told[WEIGHTS]
+    message = found(world)
+    assert "another program" not in str(message)
+    assert str(record(world, 2)) in message
+    assert str(record(world, 3)) in message  # which has the checksum of the record before it
+    assert "tag release-2 names snapshot" in message[WEIGHTS]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -138,8 +138,10 @@ def test_a_data_file_of_the_same_size(world: World) -> None:
     at = content.index(b"N")
     path.write_bytes(content[:at] + b"M" + content[at + 1 :])
     assert found(world) == {}
-    told = found(world, "--deep")
-    assert "its rows are not those that were written" in told[WEIGHTS] or "cannot be read" in told[WEIGHTS]
+    message = found(world, "--deep")
+    assert (
+        "its rows are not those that were written" in message[WEIGHTS] or "cannot be read" in message[WEIGHTS]
+    )
 
 
 def test_totals_that_were_changed(world: World) -> None:

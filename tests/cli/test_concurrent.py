@@ -124,9 +124,9 @@ def hold(workshop: Workshop) -> Path:
 def printed(running: Running, text: str) -> str:
     """Wait until a command that runs has said something."""
     for _ in range(3000):
-        said = running.printed()
-        if text in said:
-            return said
+        answer = running.printed()
+        if text in answer:
+            return answer
         time.sleep(0.01)
     raise TimeoutError(running.printed())
 

@@ -246,21 +246,21 @@ def check(world: World, kind: str, way: str, commands: list[str]) -> None:
         WAYS[way](record)
         tables, records = state(world)
         done = carried_out(world, name)
-        told = done.out + done.err if name == "dbt build" else done.err
-        assert "Traceback" not in told, (name, told)
+        message = done.out + done.err if name == "dbt build" else done.err
+        assert "Traceback" not in message, (name, message)
         now_tables, now_records = state(world)
         assert {key: now_records.get(key) for key in records} == records, name  # none is changed or gone
         if name in KINDS[kind].stops:
             assert done.code == (2 if name == "dbt build" else 6), (name, done)
             assert now_tables == tables, name
-            lines = [line for line in told.splitlines() if record.name in line]
-            assert lines, (name, told)
-            assert name == "dbt build" or told.splitlines() == lines, (name, told)
+            lines = [line for line in message.splitlines() if record.name in line]
+            assert lines, (name, message)
+            assert name == "dbt build" or message.splitlines() == lines, (name, message)
             assert not [key for key in now_records.keys() - records.keys() if key.endswith(".json")], name
         else:
             assert done.code == 0, (name, done)
         if name in KINDS[kind].told_by:
-            assert record.name in told or record.parent.name in told, (name, told)
+            assert record.name in message or record.parent.name in message, (name, message)
 
 
 def test_reading_with_a_record_cut_off(world: World, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_a_log_folder_without_room(built: Workshop, full: Path) -> None:
     built.land("day-3.csv", DAY_3)
     done = built.slipway("run", DBT_LOG_PATH=str(full))
     assert done.code == 0, done
-    told = [line for line in done.err.splitlines() if "dbt.log" in line]
-    assert told == [
+    message = [line for line in done.err.splitlines() if "dbt.log" in line]
+    assert message == [
         f"{full}/dbt.log cannot be written: No space left on device; the run goes on without it"
     ], done.err
     assert "Logging error" not in done.err

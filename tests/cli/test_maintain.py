@@ -80,18 +80,18 @@ def history(
     new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Workshop, list[dict[str, list[str]]], list[str]]:
     """Five releases, each with one more file in raw; then maintenance."""
-    workshop, seen, runs = new_workshop(tmp_path_factory.mktemp("maintain")), [], []
+    workshop, visible, runs = new_workshop(tmp_path_factory.mktemp("maintain")), [], []
     workshop.commit()
     for number in range(1, DAYS + 1):
         workshop.land(f"june-{number}.csv", day(number))
         runs.append(workshop.run()["run_id"])
-        seen.append(contents(workshop))
-    return workshop, seen, runs
+        visible.append(contents(workshop))
+    return workshop, visible, runs
 
 
 @pytest.mark.long
 def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list[str]]], list[str]]) -> None:
-    workshop, seen, runs = history
+    workshop, visible, runs = history
     before, there = workshop.locations(), files(workshop)
     planned = maintain(workshop, "--dry-run")
     assert (workshop.locations(), files(workshop)) == (before, there)
@@ -106,7 +106,7 @@ def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list
     assert snapshot.summary is not None
     assert snapshot.summary.operation.value == "replace"
     assert len(list(table.scan().plan_files())) == 1
-    assert contents(workshop) == seen[-1]
+    assert contents(workshop) == visible[-1]
     assert maintain(workshop)["steps"] == []
 
     again = workshop.run()
@@ -119,12 +119,12 @@ def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list
     workshop.land("june-6.csv", day(6))
     assert workshop.run()["outcome"] == "published"
     newest = contents(workshop)
-    assert len(newest[RAW]) == len(seen[-1][RAW]) + 3
+    assert len(newest[RAW]) == len(visible[-1][RAW]) + 3
     back = json.loads(workshop.answer("rollback", "--dry-run", "-o", "json"))
     assert back["to"] == DAYS
     for number in (DAYS, DAYS - 1, 1, DAYS + 1):
         workshop.answer("rollback", "--to", str(number))
-        assert contents(workshop) == [*seen, newest][number - 1]
+        assert contents(workshop) == [*visible, newest][number - 1]
     report = json.loads(workshop.answer("replay", runs[1], "-o", "json"))
     assert {one["verdict"] for one in report["tables"]} == {"identical"}
 
@@ -163,11 +163,11 @@ def test_orphans_and_what_is_said(small: Workshop) -> None:
     before, there = contents(small), files(small)
     young = small.warehouse() / "raw" / "parcels" / "data" / "young.parquet"
     young.write_bytes(b"a run may be about to name it")
-    told = small.answer("maintain", "--select", "raw.*")
-    assert "raw.parcels  compact  2 files to about 1" in told
-    assert "raw.parcels  remove   1 data file, 0 of metadata" in told
-    assert "Rollback reaches back to release 1 of " in told
-    assert "Removed 8 B." in told
+    message = small.answer("maintain", "--select", "raw.*")
+    assert "raw.parcels  compact  2 files to about 1" in message
+    assert "raw.parcels  remove   1 data file, 0 of metadata" in message
+    assert "Rollback reaches back to release 1 of " in message
+    assert "Removed 8 B." in message
     assert {path.name for path in there - files(small)} == {"stray.parquet"}
     assert young.exists()
     assert len(raw_files(small)) == 1
@@ -186,13 +186,13 @@ def test_orphans_and_what_is_said(small: Workshop) -> None:
 )
 @pytest.mark.long
 def test_killed(small: Workshop, before: str) -> None:
-    seen = contents(small)
+    visible = contents(small)
     done = small.start("maintain", kill_before=before).wait()
     assert done.code is None, done
-    assert contents(small) == seen
+    assert contents(small) == visible
     maintain(small)
     assert maintain(small)["steps"] == []
-    assert contents(small) == seen
+    assert contents(small) == visible
     assert small.run()["outcome"] == "unchanged"
 
 
@@ -202,9 +202,9 @@ def test_a_candidate_that_may_still_be_published(built: Workshop) -> None:
     failed = built.run(code=1)["run_id"]
     age(*files(built))
     query = ("sql", "--run", failed, "select count(*) from curated.weights", "-o", "json")
-    seen = built.answer(*query)
+    visible = built.answer(*query)
     maintain(built)
-    assert built.answer(*query) == seen
+    assert built.answer(*query) == visible
     built.land("june-1.csv", day(1))
     built.run()
     age(*files(built))

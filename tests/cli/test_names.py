@@ -37,7 +37,7 @@ def test_names_are_refused_together_before_anything_is_written(workshop: Worksho
     )
     assert "model stg.orders (models/serving/stg.orders.sql) has the table name stg.orders" in line
     assert "call it stg_orders" in line
-    assert [said for _, said in BAD if said not in line] == []
+    assert [expected for _, expected in BAD if expected not in line] == []
     assert not list(workshop.home.rglob("*.parquet"))
     assert not list(workshop.home.rglob("*.metadata.json"))
     assert "12 names of the project cannot be used" in workshop.dbt("build", code=2)
@@ -58,14 +58,14 @@ def test_what_is_allowed_works_in_every_command(workshop: Workshop) -> None:
     workshop.run("--select", "odd_0", "odd_1", "odd_2", "odd_3")
     for name in names:
         for relation in (f'dev."{name}"', f'dev.dev."{name}"', f'"DEV"."{name}"'):
-            told = workshop.answer(
+            message = workshop.answer(
                 "sql", f'select distinct "größe °C" as n from {relation}', "--output", "json"
             )
-            assert json.loads(told) == [{"n": 2}], relation
+            assert json.loads(message) == [{"n": 2}], relation
         assert f"dev.{name}" in workshop.answer("show", f"dev.{name}")
     assert "dev.order" in workshop.answer("sql", "show tables", "--output", "csv").replace(",", ".")
     workshop.answer("rollback", "--yes")
-    told = workshop.answer("sql", 'select distinct "größe °C" as n from dev."order"', "--output", "json")
-    assert json.loads(told) == [{"n": 1}]
+    message = workshop.answer("sql", 'select distinct "größe °C" as n from dev."order"', "--output", "json")
+    assert json.loads(message) == [{"n": 1}]
     workshop.answer("maintain", "--older-than", "1h")
     workshop.answer("doctor")

@@ -32,9 +32,9 @@ def test_totals_of_a_part(built: Workshop) -> None:
     assert done.code == 0, done
     assert counts(built, "totals") == {"N": 3, "S": 3}
     assert counts(built, "newest") == {"N": 3, "S": 1}
-    (said,) = [line for line in done.err.splitlines() if "REBUILT" in line]
-    assert "serving.totals" in said
-    assert "the query reads a part of raw.parcels, and has totals" in said
+    (printed,) = [line for line in done.err.splitlines() if "REBUILT" in line]
+    assert "serving.totals" in printed
+    assert "the query reads a part of raw.parcels, and has totals" in printed
     built.land("day-4.csv", ("p7,N,2024-05-04,1",))
     built.edit("models/serving/totals.sql", "unique_key='depot'", "unique_key='depot', full_refresh=false")
     before = built.published()

@@ -322,15 +322,15 @@ GATES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), GATES.values(), ids=GATES.keys())
+@pytest.mark.parametrize(("change", "reported"), GATES.values(), ids=GATES.keys())
 def test_gates_are_asked_again(
-    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], told: str
+    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], reported: str
 ) -> None:
     workshop, folder = staged
     with changed_record(folder, "run_manifest.json", change):
-        message = refused(workshop, folder.name, "prod", code=6 if "run manifest says" in told else 1)
+        message = refused(workshop, folder.name, "prod", code=6 if "run manifest says" in reported else 1)
     assert message.startswith(f"Run {folder.name} cannot be published: ")
-    assert told in message
+    assert reported in message
 
 
 RECORDS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
@@ -344,15 +344,15 @@ RECORDS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), RECORDS.values(), ids=RECORDS.keys())
+@pytest.mark.parametrize(("change", "reported"), RECORDS.values(), ids=RECORDS.keys())
 def test_an_altered_candidate_record_is_refused(
-    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], told: str
+    staged: tuple[Workshop, Path], change: Callable[[dict[str, Any]], None], reported: str
 ) -> None:
     workshop, folder = staged
     with changed_record(folder, "candidate/raw.parcels.json", change):
         message = refused(workshop, folder.name, "prod", code=6)
     assert "raw.parcels" in message
-    assert told in message
+    assert reported in message
 
 
 METADATA: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -87,15 +87,15 @@ def test_an_input_that_is_gone(history: tuple[Workshop, list[str]]) -> None:
     location.rename(location.with_suffix(".kept"))
     try:
         found = replay(workshop, runs[0], code=1)
-        told = workshop.slipway("replay", runs[0])
+        printed = workshop.slipway("replay", runs[0])
     finally:
         location.with_suffix(".kept").rename(location)
     assert {table["verdict"] for table in found.values()} == {"input expired"}
     assert {table["why"] for table in found.values()} == {
         "raw.parcels is not there any more as the run read it"
     }
-    assert told.code == 1
-    assert told.out.splitlines()[-1].endswith(": 4 input expired.")
+    assert printed.code == 1
+    assert printed.out.splitlines()[-1].endswith(": 4 input expired.")
 
 
 def test_a_missing_data_file_of_an_input_is_reported_before_anything_is_built(

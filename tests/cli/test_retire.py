@@ -33,15 +33,15 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     workshop.write(OLD, "select 7 as n")
     workshop.run()
     before = workshop.locations()["serving.old"]
-    said = workshop.refusal("retire", "serving.old", code=1)
-    assert said.startswith(f"serving.old cannot be retired: model old ({OLD}) makes it")
+    printed = workshop.refusal("retire", "serving.old", code=1)
+    assert printed.startswith(f"serving.old cannot be retired: model old ({OLD}) makes it")
     (workshop.path / OLD).unlink()
     assert "no model makes serving.old any more" in workshop.slipway("run").err
     assert "no model makes it any more" in workshop.slipway("doctor").out
     assert "Nothing was changed" in workshop.slipway("retire", "serving.old", "--dry-run").err
     assert workshop.locations()["serving.old"] == before
-    said = workshop.refusal("retire", "serving.nothing", code=2)
-    assert said.startswith("serving.nothing: no table of a release has that name")
+    printed = workshop.refusal("retire", "serving.nothing", code=2)
+    assert printed.startswith("serving.nothing: no table of a release has that name")
 
     killed = workshop.start(
         "retire",

@@ -64,20 +64,20 @@ def history(
     new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Workshop, list[dict[str, Any]]]:
     """Three releases: the first days; a new day with a new table; another column and type."""
-    workshop, seen = new_workshop(tmp_path_factory.mktemp("history")), []
+    workshop, visible = new_workshop(tmp_path_factory.mktemp("history")), []
     workshop.write("models/serving/_exposures.yml", EXPOSURE)
     first = workshop.slipway("run")
     assert first.code == 0, first
     assert "weights_on_the_wall" not in first.err  # nothing was built of it
-    seen.append(contents(workshop))
+    visible.append(contents(workshop))
     workshop.land("day-3.csv", DAY_3)
     workshop.write("models/serving/heaviest.sql", "select max(kg) as kg from {{ ref('weights') }}\n")
     workshop.run()
-    seen.append(contents(workshop))
+    visible.append(contents(workshop))
     workshop.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*)::integer as parcels, min(kg) as lightest")
     workshop.run()
-    seen.append(contents(workshop))
-    return workshop, seen
+    visible.append(contents(workshop))
+    return workshop, visible
 
 
 def restored(workshop: Workshop) -> int:
@@ -88,19 +88,19 @@ def restored(workshop: Workshop) -> int:
 
 
 def test_back_and_forward(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
-    workshop, seen = history
+    workshop, visible = history
     last = restored(workshop)
     before = workshop.published()
-    told = workshop.answer("rollback", "--to", "1", "--dry-run")
+    message = workshop.answer("rollback", "--to", "1", "--dry-run")
     assert workshop.published() == before
-    assert "read by dashboard weights_on_the_wall of Ada: serving.depot_weights" in told
-    assert "serving.heaviest" in told
-    assert "is emptied" in told
+    assert "read by dashboard weights_on_the_wall of Ada: serving.depot_weights" in message
+    assert "serving.heaviest" in message
+    assert "is emptied" in message
 
     for later, (number, shows) in enumerate(((None, 2), (None, 1), (3, 3), (2, 2), (3, 3)), start=1):
         done = back(workshop, *(["--to", str(number)] if number else []))
         assert (done["to"], done["release"]) == (shows, last + later)
-        assert contents(workshop) == seen[shows - 1]
+        assert contents(workshop) == visible[shows - 1]
     assert "already" in workshop.answer("rollback", "--to", "3")
 
     releases = {entry["number"]: entry for entry in json.loads(workshop.answer("releases", "-o", "json"))}
@@ -115,24 +115,24 @@ def test_back_and_forward(history: tuple[Workshop, list[dict[str, Any]]]) -> Non
 
 
 def test_only_some_tables(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
-    workshop, seen = history
+    workshop, visible = history
     last = restored(workshop)
     done = back(workshop, "--to", "1", "--select", "serving.depot*", "--reason", "wrong weights")
     assert [table["table"] for table in done["tables"]] == [WEIGHTS]
-    assert contents(workshop) == {**seen[2], WEIGHTS: seen[0][WEIGHTS]}
+    assert contents(workshop) == {**visible[2], WEIGHTS: visible[0][WEIGHTS]}
     newest = json.loads(workshop.answer("releases", "-o", "json"))[0]
     assert (newest["rolls_back"], newest["returns_to"], newest["reason"]) == (True, None, "wrong weights")
     assert back(workshop)["release"] == last + 2
-    assert contents(workshop) == seen[2]
+    assert contents(workshop) == visible[2]
 
 
 def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
-    workshop, seen = history
+    workshop, visible = history
     restored(workshop)
     back(workshop, "--to", "1")
     assert workshop.run()["outcome"] == "published"
     rows = {name: rows for name, (_, rows) in contents(workshop).items() if name.startswith("serving.")}
-    assert rows == {name: rows for name, (_, rows) in seen[2].items() if name.startswith("serving.")}
+    assert rows == {name: rows for name, (_, rows) in visible[2].items() if name.startswith("serving.")}
 
 
 def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
@@ -259,9 +259,9 @@ def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
     assert built.start("run", kill_before=record).wait().code is None
     third = contents(built)
     assert third != second
-    told = built.refusal("rollback", "--dry-run", code=1)
-    assert "readers see release 3 of run " in told
-    assert "it is not recorded" in told
+    message = built.refusal("rollback", "--dry-run", code=1)
+    assert "readers see release 3 of run " in message
+    assert "it is not recorded" in message
     done = built.slipway("rollback")
     assert done.code == 0, done
     assert "healed: release 3 of run " in done.err

@@ -168,7 +168,7 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "reported"),
     [
         pytest.param(["--vars", "{a: ["], 2, "--vars is not YAML", id="vars that are no YAML"),
         pytest.param(
@@ -193,9 +193,9 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     ],
 )
 def test_refused_before_anything_begins(
-    workshop: Workshop, arguments: list[str], code: int, told: str
+    workshop: Workshop, arguments: list[str], code: int, reported: str
 ) -> None:
-    assert told in workshop.refusal("run", *arguments, code=code)
+    assert reported in workshop.refusal("run", *arguments, code=code)
     assert not workshop.warehouse().exists()
 
 
@@ -335,14 +335,14 @@ def test_event_times_choose_the_batches(workshop: Workshop) -> None:
     weighed = workshop.table("serving.weighed").scan().to_arrow().to_pylist()
     assert {str(row["weighed_on"]) for row in weighed} == {"2024-05-02"}
     assert changes(workshop.run("--select", "weighed", *days))["serving.weighed"] == "unchanged"
-    for options, said in {
+    for options, expected in {
         ("2024-05-02", None): "give both or none",
         ("2024-05-02", "2024-05-02"): "--event-time-start is not before --event-time-end",
         ("soon", "2024-05-02"): "'soon' does not match",
     }.items():
         named = zip(("--event-time-start", "--event-time-end"), options, strict=True)
         done = workshop.slipway("run", *(part for name, value in named if value for part in (name, value)))
-        assert (done.code, said in done.err) == (2, True), done
+        assert (done.code, expected in done.err) == (2, True), done
 
 
 @pytest.mark.parametrize("when", some(2, ["after it was read", "before it is read"]))
@@ -416,9 +416,10 @@ def test_tables_of_one_name_in_two_environments_are_two_inputs(workshop: Worksho
 def test_names_that_differ_in_case_alone_are_refused(workshop: Workshop) -> None:
     workshop.write("models/serving/upper.sql", "{{ config(alias='Foo') }} select 1 as n")
     workshop.write("models/serving/lower.sql", "{{ config(alias='foo') }} select 2 as n")
-    said = workshop.refusal("run", "--select", "upper", "lower", code=2)
+    printed = workshop.refusal("run", "--select", "upper", "lower", code=2)
     assert (
-        "serving.Foo and serving.foo differ only in upper and lower case, which DuckDB does not tell" in said
+        "serving.Foo and serving.foo differ only in upper and lower case, which DuckDB does not tell"
+        in printed
     )
     assert workshop.published() == {}
 
@@ -448,12 +449,12 @@ def test_the_reason_of_an_error_is_shown_also_of_a_batch(workshop: Workshop) -> 
     workshop.write("models/serving/plain.sql", "select error('the lorry is late') as n")
     done = workshop.slipway("run", "--select", "batched", "plain")
     assert done.code == 1
-    for told in ("the scales\\x1b[31m are broken", "the lorry is late"):
-        assert told in done.err
+    for reported in ("the scales\\x1b[31m are broken", "the lorry is late"):
+        assert reported in done.err
     shown = workshop.answer("show", "latest")
-    for name, told in (("batched", "the scales\\x1b[31m are broken"), ("plain", "the lorry is late")):
+    for name, reported in (("batched", "the scales\\x1b[31m are broken"), ("plain", "the lorry is late")):
         (line,) = [line for line in shown.splitlines() if f"model.parcels.{name}: " in line]
-        assert told in line
+        assert reported in line
     assert "\x1b" not in shown + done.err + done.out
     manifest = workshop.manifests()[-1]
     messages = {node["unique_id"]: node["message"] for node in manifest["nodes"]}

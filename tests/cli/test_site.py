@@ -140,10 +140,10 @@ class Scripts(HTMLParser):
 def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path) -> None:
     models = workshop.path / "models" / "_models.yml"
     text = models.read_text(encoding="utf-8")
-    told = re.search(r"- name: depot_weights\n(    description: .*\n)?", text)
-    assert told
+    reported = re.search(r"- name: depot_weights\n(    description: .*\n)?", text)
+    assert reported
     hostile = f"- name: depot_weights\n    description: {json.dumps(HOSTILE)}\n"
-    models.write_text(text.replace(told[0], hostile), encoding="utf-8")
+    models.write_text(text.replace(reported[0], hostile), encoding="utf-8")
     workshop.answer("site", "build", "--output-dir", str(tmp_path / "site"))
     index = tmp_path / "site" / "index.html"
     page = index.read_text(encoding="utf-8")

@@ -93,21 +93,21 @@ def test_plain_dbt_builds_a_slice_and_says_where(published: Workshop) -> None:
     (parcels_folder / "day-1.csv").unlink()  # raw has it: the producer may clean up
     (parcels_folder / "day-2.csv").touch()
     output = published.dbt("build", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
-    told = re.search(r"published release 1: 4 tables of run \S+ in scratch environment (\S+)", output)
-    assert told is not None, output
-    assert parcels(told[1]) == "p1 p2"
+    message = re.search(r"published release 1: 4 tables of run \S+ in scratch environment (\S+)", output)
+    assert message is not None, output
+    assert parcels(message[1]) == "p1 p2"
 
 
 def test_the_scratch_environment_is_named_and_can_be_removed(published: Workshop) -> None:
     answer = published.answer("run", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
-    told = re.search(r"in a scratch environment: (\S+)\n", answer)
-    assert told is not None, answer
-    assert f"Remove it with:  rm -r {told[1]}\n" in answer
-    assert (Path(told[1]) / "warehouse" / "curated" / "weights").is_dir()
+    message = re.search(r"in a scratch environment: (\S+)\n", answer)
+    assert message is not None, answer
+    assert f"Remove it with:  rm -r {message[1]}\n" in answer
+    assert (Path(message[1]) / "warehouse" / "curated" / "weights").is_dir()
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "told"),
+    ("asked", "code", "message"),
     [
         pytest.param(
             "{colour: red}", 1, "slice has unknown dimension colour. Use one of from, to", id="unknown"
@@ -167,8 +167,8 @@ def test_the_scratch_environment_is_named_and_can_be_removed(published: Workshop
         ),
     ],
 )
-def test_refused(published: Workshop, asked: str, code: int, told: str) -> None:
-    assert told in published.refusal("run", "--vars", f"{{slice: {asked}}}", code=code)
+def test_refused(published: Workshop, asked: str, code: int, message: str) -> None:
+    assert message in published.refusal("run", "--vars", f"{{slice: {asked}}}", code=code)
 
 
 @pytest.mark.long

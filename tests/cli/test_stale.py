@@ -60,9 +60,9 @@ def test_a_gated_target_refuses_rows_of_other_code(workshop: Workshop) -> None:
 
     folder = workshop.folder / "ci"
     assert workshop.slipway("ci", "--target", "ci", "--output-dir", str(folder)).code == 1
-    told = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
-    assert list(told["stale"]) == ["serving.daily"]
-    assert [t["verdict"] for t in told["comparison"]["tables"] if t["name"] == "serving.daily"] == [
+    message = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
+    assert list(message["stale"]) == ["serving.daily"]
+    assert [t["verdict"] for t in message["comparison"]["tables"] if t["name"] == "serving.daily"] == [
         "different"
     ]
     assert "What the release needs" in (folder / "ci.md").read_text(encoding="utf-8")

@@ -35,8 +35,8 @@ def test_the_tree_is_the_tree(pages: dict[str, Page], files: list[str]) -> None:
 
 
 def test_every_command_is_in_the_table(pages: dict[str, Page]) -> None:
-    told = " ".join(row[0] for row in pages["README.md"].rows("command", "what it does"))
-    assert set(re.findall(r"slipway (\w+)", told)) == set(COMMANDS)
+    message = " ".join(row[0] for row in pages["README.md"].rows("command", "what it does"))
+    assert set(re.findall(r"slipway (\w+)", message)) == set(COMMANDS)
 
 
 def test_the_readme_stays_short(pages: dict[str, Page]) -> None:

@@ -80,7 +80,7 @@ def test_every_command_and_option_says_what_it_is_for(pages: dict[str, Page]) ->
 
 
 def test_exit_codes(pages: dict[str, Page]) -> None:
-    told = {
+    message = {
         name.strip("` "): int(row[0])
         for row in pages["docs/reference/exit-codes.md"].rows("code", "error", "when")
         for name in row[1].split(",")
@@ -89,7 +89,7 @@ def test_exit_codes(pages: dict[str, Page]) -> None:
     for module in pkgutil.walk_packages(slipway.__path__, "slipway."):
         importlib.import_module(module.name)
     classes: list[type[errors.SlipwayError]] = [errors.SlipwayError, *subclasses(errors.SlipwayError)]
-    assert told == {kind.__name__: kind.exit_code for kind in classes}
+    assert message == {kind.__name__: kind.exit_code for kind in classes}
 
 
 def test_the_errors_are_read_from_the_code(pages: dict[str, Page]) -> None:
@@ -249,7 +249,7 @@ def test_partition_transforms(pages: dict[str, Page]) -> None:
 def test_model_config(pages: dict[str, Page]) -> None:
     """What the materializations take from config is on the page, and what they refuse as well."""
     page = pages["docs/reference/model-config.md"]
-    told = {name.strip("` ") for row in page.rows("key", "for", "meaning") for name in row[0].split(",")}
+    message = {name.strip("` ") for row in page.rows("key", "for", "meaning") for name in row[0].split(",")}
     macros = "".join(
         path.read_text(encoding="utf-8")
         for path in (ROOT / "scripts/slipway/dbt/package/macros/materializations").rglob("*.sql")
@@ -261,8 +261,8 @@ def test_model_config(pages: dict[str, Page]) -> None:
     }
     (listed,) = re.findall(r"for key in \[(.+?)\]", macros)
     refused = set(re.findall(r"'(\w+)'", listed))
-    told |= {row[0] for row in page.rows("key", "meaning")}
-    assert read | set(MERGE_KEYS) <= told
+    message |= {row[0] for row in page.rows("key", "meaning")}
+    assert read | set(MERGE_KEYS) <= message
     assert refused | {"merge_returning_columns"} == set(
         re.findall(r"`(\w+)`", page.prose.partition("Refused, because")[2].partition(".\n")[0])
     )

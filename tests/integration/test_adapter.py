@@ -53,6 +53,6 @@ def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Meters) -> Non
 
 def test_macros_of_an_earlier_slipway_are_refused(project: Meters) -> None:
     project.write("own_macros/on_run.sql", "{% macro on_run_begin() %}{% endmacro %}\n")
-    said = project.refused("build")
-    assert "has Slipway's macro on_run_begin" in said
-    assert "START sql" not in said
+    printed = project.refused("build")
+    assert "has Slipway's macro on_run_begin" in printed
+    assert "START sql" not in printed

@@ -183,8 +183,8 @@ def test_what_was_put_on_top_of_a_foreign_commit_is_taken_back_from_it(glue: Pla
     killed_at(GlueMover, "forward", 3, publish)
     assert glue.numbers()["raw_a"] == 2
     glue.commit("raw.c")
-    (told,) = glue.heal()
-    assert told.endswith("was published in part and is taken back")
+    (message,) = glue.heal()
+    assert message.endswith("was published in part and is taken back")
     assert glue.numbers() == ONE
     restored = glue.catalog().load_table(glue.id("raw.a"))
     assert restored.properties["steward"] == "ada"
@@ -319,13 +319,13 @@ def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
     shown = list(glue.numbers().values())
     assert shown.count(2) == moved
     assert glue.visible() == (TWO if moved == len(TWO) else ONE)
-    told = glue.heal()
+    message = glue.heal()
     if moved == 0:  # its process may still be about to do it
-        assert told == []
+        assert message == []
         assert glue.numbers() == ONE
     else:
-        assert len(told) == 1
-        assert "release 2 of run" in told[0]
+        assert len(message) == 1
+        assert "release 2 of run" in message[0]
         assert glue.numbers() == TWO == glue.visible()
         assert [found.number for found in glue.records.releases()] == [1, 2]
     assert glue.heal() == []
@@ -354,9 +354,9 @@ def test_what_others_committed_on_top_of_a_part_stays(glue: Place) -> None:
     killed_at(GlueMover, "forward", 3, publish)
     on_top = glue.commit("raw.a")
     instead = glue.commit("raw.c")
-    (told,) = glue.heal()
-    assert f"was taken back, except {glue.name('raw.a')}" in told
-    assert str(instead) in told
+    (message,) = glue.heal()
+    assert f"was taken back, except {glue.name('raw.a')}" in message
+    assert str(instead) in message
     assert glue.numbers() == {"raw_a": 2, "raw_b": 1, "raw_c": 1}
     current = glue.catalog().load_table(glue.id("raw.a")).current_snapshot()
     assert current.snapshot_id == on_top
@@ -466,12 +466,12 @@ def test_a_server_that_is_given_one_table_after_the_other(
         theirs = site.catalog().load_table(site.id("raw.c"))
         site.catalog().create_table(site.id("raw.d"), theirs.schema(), f"{site.environment.warehouse}/x")
         snapshot = None
-    (told,) = site.heal()
+    (message,) = site.heal()
     if not foreign:
-        assert "was published and is now recorded" in told
+        assert "was published and is now recorded" in message
         assert site.numbers() == TWO == site.visible()
         return
-    assert "taken back" in told
+    assert "taken back" in message
     if moved == 1:
         assert site.numbers() == ONE
         assert site.catalog().load_table(site.id("raw.c")).current_snapshot().snapshot_id == snapshot

@@ -60,12 +60,12 @@ def test_a_correction_takes_a_row_from_its_old_day(project: Meters) -> None:
     ]
     # both meters of the second day were read on the first
     project.readings("day-3.csv", "m1,2024-05-01,1.25,", "m2,2024-05-01,3,")
-    said = project.refused("build")
-    assert "kept cannot be brought up to date by merge" in said
-    assert "full_refresh: false" in said
+    printed = project.refused("build")
+    assert "kept cannot be brought up to date by merge" in printed
+    assert "full_refresh: false" in printed
     project.remove("models/serving/kept.sql")
-    said = project.dbt("build")
-    assert "REBUILT 1 rows: 1 keys are not in the changed partitions of curated.latest any more" in said
+    printed = project.dbt("build")
+    assert "REBUILT 1 rows: 1 keys are not in the changed partitions of curated.latest any more" in printed
     (day,) = project.rows("serving.daily", "read_on", "kwh")
     assert str(day[0]) == "2024-05-01"
     assert day[1] == Decimal("4.500")  # 0.25 + 1.25 + 3
@@ -135,20 +135,21 @@ def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Meters) -> None:
     built.write("models/serving/of_schema.sql", FOUND.format("adapter.check_schema_exists('dev', 'raw')"))
     built.write("tests/dbt/none_lost.sql", "select 1 where (select count(*) from duckdb_views()) < 3")
     before = built.published()
-    said = built.refused("build")
+    printed = built.refused("build")
     assert before == built.published()
     statuses = built.results()
     refused = {*REFUSED, *READS_BY_NAME, "of_schema", "by_python"}
     assert {name for name, status in statuses.items() if status == "error"} == {*refused, "none_lost"}
     for name in {*REFUSED, "none_lost"}:
         assert re.search(
-            rf"{name} lists .*of DuckDB's catalog: there are only those that this run has read so far", said
+            rf"{name} lists .*of DuckDB's catalog: there are only those that this run has read so far",
+            printed,
         )
     for name in (*READS_BY_NAME, "by_python"):
-        assert f"{name} reads curated.other by its name: dbt does not know that it depends on it" in said
+        assert f"{name} reads curated.other by its name: dbt does not know that it depends on it" in printed
     assert (
         "of_schema calls adapter.check_schema_exists: DuckDB's catalog has only what this run has read"
-        in said
+        in printed
     )
     built.remove(*(f"models/serving/{name}.sql" for name in refused - {"by_python"}))
     built.remove("python_models/serving/by_python.py")

@@ -156,7 +156,7 @@ def objects(where: Place) -> set[str]:
 def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
     history(anywhere)
     before = now(anywhere)
-    seen, there = rows(before), objects(anywhere)
+    visible, there = rows(before), objects(anywhere)
     proposal = plan(anywhere, dry_run=True)
     assert objects(anywhere) == there
     (step,) = proposal.plan.steps
@@ -169,7 +169,7 @@ def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
     assert snapshot.summary is not None
     assert snapshot.summary.operation.value == "replace"
     assert snapshot.parent_snapshot_id == before.metadata.current_snapshot_id
-    assert rows(after) == seen
+    assert rows(after) == visible
     files = [task.file for task in after.scan().plan_files()]
     assert sorted(file.partition[0] for file in files) == [0, 1]
     for file in files:
@@ -181,11 +181,11 @@ def test_the_same_rows_in_fewer_files(anywhere: Place) -> None:
         assert {part for _, part in read} == {file.partition[0]}
     scan = f"iceberg_scan({literal(duckdb_path(after.metadata_location))})"
     assert anywhere.connection.execute(f"select count(*), sum(id) from {scan}").fetchall() == [
-        (len(seen), sum(row["id"] for row in seen))
+        (len(visible), sum(row["id"] for row in visible))
     ]
     assert plan(anywhere).plan.steps == []
     assert publish(anywhere, day(9)).tables[anywhere.name(TABLE)].changed
-    assert len(rows(now(anywhere))) == len(seen) + 40
+    assert len(rows(now(anywhere))) == len(visible) + 40
 
 
 @catalogs("sqlite")
@@ -240,12 +240,12 @@ def test_what_expires_and_what_goes(anywhere: Place) -> None:
 def test_a_run_that_was_building_is_refused_as_a_whole(anywhere: Place) -> None:
     history(anywhere)
     staged, intent = stage(anywhere, day(8))
-    seen = rows(now(anywhere))
+    visible = rows(now(anywhere))
     assert [type(step) for step in done(anywhere).plan.steps] == [Compact]
     anywhere.restart()
     with pytest.raises(ConflictError, match="moved"):
         release(anywhere.tables, anywhere.records, [staged], intent)
-    assert rows(now(anywhere)) == seen
+    assert rows(now(anywhere)) == visible
     assert publish(anywhere, day(8)).number > intent.number
 
 
@@ -254,28 +254,28 @@ def test_who_commits_first_wins(anywhere: Place) -> None:
     history(anywhere)
     late = plan(anywhere)
     publish(anywhere, day(9))
-    seen = rows(now(anywhere))
-    told = maintain(late, lambda _: None)
-    assert [left.why.split(":")[0] for left in told.plan.left] == ["it moved meanwhile"]
-    assert told.plan.steps == []
-    assert rows(now(anywhere)) == seen
+    visible = rows(now(anywhere))
+    message = maintain(late, lambda _: None)
+    assert [left.why.split(":")[0] for left in message.plan.left] == ["it moved meanwhile"]
+    assert message.plan.steps == []
+    assert rows(now(anywhere)) == visible
 
 
 def test_two_at_once(sqlite: Place) -> None:
     history(sqlite)
     plans = [plan(sqlite, LATER), plan(sqlite, LATER)]
-    seen = rows(now(sqlite))
+    visible = rows(now(sqlite))
     first, second = (maintain(one, lambda _: None) for one in plans)
     assert len(first.plan.steps) == 3
     assert [type(step) for step in second.plan.steps] == [Delete]
-    assert rows(now(sqlite)) == seen
+    assert rows(now(sqlite)) == visible
     assert find_orphans(sqlite.tables, sqlite.records, KEEP, datetime.now(UTC), OLDER_THAN) == []
 
 
 @pytest.mark.parametrize("function", ["publish", "apply_delete", "_bytes_added"])
 def test_killed_at_any_moment(sqlite: Place, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     history(sqlite)
-    seen = rows(now(sqlite))
+    visible = rows(now(sqlite))
 
     def die(*_: object, **__: object) -> None:
         raise Killed
@@ -285,11 +285,11 @@ def test_killed_at_any_moment(sqlite: Place, monkeypatch: pytest.MonkeyPatch, fu
         patch.setattr(apply, function, die)
         with pytest.raises(Killed):
             maintain(killed, lambda _: None)
-    assert rows(now(sqlite)) == seen
+    assert rows(now(sqlite)) == visible
     done(sqlite, LATER)
     done(sqlite, LATER + timedelta(days=4))
     done(sqlite, LATER + timedelta(days=8))
-    assert rows(now(sqlite)) == seen
+    assert rows(now(sqlite)) == visible
     assert plan(sqlite, LATER + timedelta(days=8)).plan.steps == []
 
 
@@ -321,11 +321,11 @@ def test_files_that_duckdb_reads_otherwise_are_left_alone(sqlite: Place, tmp_pat
             {"schema.name-mapping.default": table.metadata.schema().name_mapping.model_dump_json()}
         )
     now(sqlite).add_files(files)
-    seen = rows(now(sqlite))
-    assert len(seen) == FILES * 40 + 5
+    visible = rows(now(sqlite))
+    assert len(visible) == FILES * 40 + 5
     (left,) = done(sqlite).plan.left
     assert "has values in" in left.why
-    assert rows(now(sqlite)) == seen
+    assert rows(now(sqlite)) == visible
 
 
 def test_files_that_are_not_there_are_a_reason_to_remove_nothing(sqlite: Place) -> None:

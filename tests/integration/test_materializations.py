@@ -134,18 +134,18 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> N
     # what needs no query to be told is told of all models before any is built
     output = project.refused("build")
     assert "2 settings of nodes cannot be carried out" in output
-    told = {number for number, (_, _, said) in enumerate(REFUSED) if said in output}
-    assert {REFUSED[number][0] for number in told} == {
+    message = {number for number, (_, _, message) in enumerate(REFUSED) if message in output}
+    assert {REFUSED[number][0] for number in message} == {
         "incremental_strategy='merge'",
         "incremental_strategy='upsert'",
     }
-    project.remove(*(f"models/serving/thing_{number}.sql" for number in told))
+    project.remove(*(f"models/serving/thing_{number}.sql" for number in message))
     output = project.refused("build")
     assert set(project.results().values()) == {"error"}
-    assert len(project.results()) == len(REFUSED) - len(told)
-    for number, (_, _, said) in enumerate(REFUSED):
-        assert number in told or said in output
-        assert number in told or f"thing_{number}" in output
+    assert len(project.results()) == len(REFUSED) - len(message)
+    for number, (_, _, message) in enumerate(REFUSED):
+        assert number in message or message in output
+        assert number in message or f"thing_{number}" in output
     assert "Traceback" not in output
     assert project.published() == before
 
@@ -376,8 +376,8 @@ def test_a_broken_contract_stops_the_run(project: Meters) -> None:
     for sql, broken in BROKEN.items():
         project.write("models/serving/thing.sql", sql)
         output = project.refused("build")
-        for said in broken:
-            assert said in output
+        for message in broken:
+            assert message in output
         assert project.rows("serving.thing", "k", "part") == [(1, "a")]
 
 

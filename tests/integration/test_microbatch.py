@@ -201,11 +201,11 @@ def test_a_key_may_move_to_an_earlier_batch(project: Meters) -> None:
 
     twice = ("1,2024-03-30 10:00:00", "2,2024-03-30 11:00:00", "2,2024-03-31 11:00:00")
     events(project, *twice, kind="timestamp")
-    said = "serving.batched breaks its contract: unique k: 1 rows"
-    assert said in project.refused("build", *WHOLE)
+    message = "serving.batched breaks its contract: unique k: 1 rows"
+    assert message in project.refused("build", *WHOLE)
     found = batches(project)
     assert [len(found["successful"]), len(found["failed"])] == [3, 1]
-    assert said in project.refused("retry")
+    assert message in project.refused("retry")
     assert keys(project) == [1, 2]
     events(project, *twice[:2], "3,2024-03-31 11:00:00", kind="timestamp")
     project.dbt("build", *WHOLE)
@@ -225,11 +225,11 @@ def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
     events(project, *rows, kind="varchar")
     cast = "k, seen_at::timestamp + interval 1 hour as seen_at"
     model(project, sql=cast)
-    said = project.refused("build", *WHOLE)
-    assert "event_time seen_at of its input reference.input is of type VARCHAR" in said
+    message = project.refused("build", *WHOLE)
+    assert "event_time seen_at of its input reference.input is of type VARCHAR" in message
     assert project.published() == {}
     events(project, *rows, kind="timestamp")
-    said = project.dbt("build", *WHOLE)
+    message = project.dbt("build", *WHOLE)
     # one of the second of April, by the query, from the first, by the input
     assert keys(project) == [1, 2]
     (node,) = (node for node in project.manifests()[-1]["nodes"] if node["table"] == "serving.batched")
@@ -237,11 +237,11 @@ def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
         "1 rows of reference.input have no seen_at",
         "1 rows of the query lie outside of the batch that gave them, and are left out",
     ]
-    assert "serving.batched: 1 rows of reference.input have no seen_at: no batch takes them" in said
+    assert "serving.batched: 1 rows of reference.input have no seen_at: no batch takes them" in message
     # a row of a day that this run builds no batch of
     events(project, *rows, "5,2024-03-30 11:00:00", kind="timestamp")
-    said = project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")
-    assert "reference.input changed for times from 2024-03-30T10:00:00 to 2024-04-01T23:30:00" in said
+    message = project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")
+    assert "reference.input changed for times from 2024-03-30T10:00:00 to 2024-04-01T23:30:00" in message
     assert keys(project) == [1, 2]
 
 

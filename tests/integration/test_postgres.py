@@ -209,7 +209,7 @@ def test_a_lost_connection_publishes_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "reported"),
     [
         pytest.param("{wrong}", "password authentication failed", id="wrong password"),
         pytest.param("{nowhere}", "does not exist", id="no such database", marks=pytest.mark.long),
@@ -224,7 +224,7 @@ def test_a_lost_connection_publishes_nothing(site: Site) -> None:
         ),
     ],
 )
-def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> None:
+def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, reported: str) -> None:
     places = {
         "wrong": site.postgres.uri(site.database, f"{PASSWORD}-wrong"),
         "nowhere": site.postgres.uri("nowhere"),
@@ -234,7 +234,7 @@ def test_a_catalog_that_cannot_be_opened(site: Site, uri: str, told: str) -> Non
     message = site.workshop.refusal("run", code=5, PYICEBERG_CATALOG__STAGING__URI=uri.format(**places))
     assert time.monotonic() - began < 45
     assert message.startswith("Catalog of staging cannot be ")
-    assert told in message
+    assert reported in message
     assert PASSWORD not in message
     assert not (site.workshop.home / "warehouse").exists()
 

@@ -389,9 +389,9 @@ def test_a_run_keeps_its_own_dbt_manifest_when_another_of_the_checkout_wrote_one
     assert other in (built.target / "manifest.json").read_text(encoding="utf-8")
     (folder / "go").touch()
     assert run.wait().code == 0
-    told = built.manifests()[-2]  # it began before the other
-    (stored,) = (built.home / "dev/warehouse/_slipway/runs").glob(f"*/{told['run_id']}/dbt/manifest.json")
+    message = built.manifests()[-2]  # it began before the other
+    (stored,) = (built.home / "dev/warehouse/_slipway/runs").glob(f"*/{message['run_id']}/dbt/manifest.json")
     root = built.home / "dev/warehouse/_slipway"
     described = read_dbt_manifest(object_store(str(root), {}), stored.relative_to(root).as_posix())
-    assert described["metadata"]["invocation_id"] == told["invocation_id"] != other
+    assert described["metadata"]["invocation_id"] == message["invocation_id"] != other
     assert "model.meters.last" in described["nodes"]

@@ -79,8 +79,8 @@ def test_tables_that_a_request_does_not_make_come_after_the_others(rest: Place, 
     killed_at(RestMover, "forward", 1, publish)
     assert rest.numbers() == {"raw_a": 2, "raw_b": 2, "raw_c": 2}
     assert rest.visible() == ONE
-    (told,) = rest.heal()
-    assert "was published and is now recorded" in told
+    (reported,) = rest.heal()
+    assert "was published and is now recorded" in reported
     assert rest.numbers() == TWO == rest.visible()
 
 

@@ -20,13 +20,13 @@ def test_an_interrupt_is_remembered_when_another_error_hides_it() -> None:
 
 
 def test_a_thread_gets_no_signals() -> None:
-    seen: list[bool] = []
+    visible: list[bool] = []
 
     def work() -> None:
         with queries_end() as interrupted:
-            seen.append(interrupted.is_set())
+            visible.append(interrupted.is_set())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [False]
+    assert visible == [False]

@@ -27,7 +27,7 @@ def test_a_property_that_nobody_knows_is_masked(key: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
         ("postgresql://ana:pw@db/lake", "postgresql://***:***@db/lake"),
         ("postgresql+psycopg2://ana:p:w@db:5433/lake", "postgresql+psycopg2://***:***@db:5433/lake"),
@@ -45,10 +45,10 @@ def test_a_property_that_nobody_knows_is_masked(key: str, value: str) -> None:
         ("postgresql://db/lake?sslmode=require&sslpassword=x", "postgresql://db/lake?sslmode=require&sslpassword=***"),
     ],
 )  # fmt: skip
-def test_addresses_have_neither_users_nor_signatures(uri: str, told: str) -> None:
-    assert address(uri) == told
-    assert address(f"cannot reach {uri} now") == f"cannot reach {told} now"
-    assert shown({"uri": uri})["uri"] == told
+def test_addresses_have_neither_users_nor_signatures(uri: str, message: str) -> None:
+    assert address(uri) == message
+    assert address(f"cannot reach {uri} now") == f"cannot reach {message} now"
+    assert shown({"uri": uri})["uri"] == message
 
 
 @given(st.text(st.characters(exclude_characters="\0\"'<>", exclude_categories=["Cs", "Z", "C"]), min_size=4))

@@ -51,10 +51,10 @@ def one(new_trials: Callable[[int], Trials]) -> Trials:
 def test_a_run_is_killed(one: Trials, when: str, point: str) -> None:
     one.more()
     killed = one.tally.killed
-    told = one.kill("a run", **{when: point})
+    label = one.kill("a run", **{when: point})
     assert one.tally.killed == killed + 1
     if "Records" in point:  # the others are healed by a run that is killed itself
-        one.heal(told)
+        one.heal(label)
 
 
 @pytest.mark.long

@@ -51,11 +51,11 @@ def full(folder: Path, left: int) -> Iterator[None]:
         ballast.unlink()
 
 
-def refused(trials: Trials, done: Output, was: object, told: str) -> None:
+def refused(trials: Trials, done: Output, was: object, label: str) -> None:
     """It failed, in one line that says why, and readers see what they saw."""
-    assert done.code in (1, 5), (told, done)
-    assert "Traceback" not in done.err, (told, done)
-    assert trials.store.catalog() == was, (told, done)
+    assert done.code in (1, 5), (label, done)
+    assert "Traceback" not in done.err, (label, done)
+    assert trials.store.catalog() == was, (label, done)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_disk_that_is_full(new_trials: Callable[[int], Trials], steps: tuple[i
             with full(trials.workshop.home, left):
                 done = trials.workshop.slipway("run")
                 trials.check(f"with {left} bytes left", was)
-            told = f"{left} bytes left"
+            label = f"{left} bytes left"
             if done.code and "is published, but " not in done.err:
-                refused(trials, done, was, told)
-                assert "unexpected" not in done.err, (told, done)
+                refused(trials, done, was, label)
+                assert "unexpected" not in done.err, (label, done)
                 failed += 1
                 print("\n", left, done.code, done.err.splitlines()[-1])  # noqa: T201
-            trials.heal(told)
+            trials.heal(label)
     assert failed
 
 

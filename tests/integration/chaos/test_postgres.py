@@ -74,17 +74,17 @@ def test_connections_end_at_any_instant(postgres: Postgres, trials: Trials, seed
     database = trials.workshop.settings["PYICEBERG_CATALOG__STAGING__URI"].rpartition("/")[2]
     for number in range(CUTS):
         trials.more()
-        was, told = trials.store.catalog(), f"cut {number} of seed {seed}"
+        was, label = trials.store.catalog(), f"cut {number} of seed {seed}"
         running = trials.workshop.start("run")
         cut = threading.Timer(trials.chance.uniform(0.1, 1) * trials.usual, asked, (postgres, database, END))
         cut.start()
         done = running.wait()
         cut.join()
-        assert "Traceback" not in done.err, f"{told}: {done}"
-        assert done.code in (0, 1, 5), f"{told}: {done}"
-        trials.check(f"after {told}", was)
+        assert "Traceback" not in done.err, f"{label}: {done}"
+        assert done.code in (0, 1, 5), f"{label}: {done}"
+        trials.check(f"after {label}", was)
         if done.code and "is published, but " not in done.err:
-            assert trials.store.catalog() == was, f"{told}: {done}"
+            assert trials.store.catalog() == was, f"{label}: {done}"
         trials.tally.refused += done.code != 0
-        trials.heal(told)
+        trials.heal(label)
     print(f"\nPostgreSQL, connections, seed {seed}: {trials.tally}")  # noqa: T201

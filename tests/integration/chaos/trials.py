@@ -34,10 +34,10 @@ class Tally:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        told = (
+        label = (
             f"{self.killed} killed, {self.ended} ended before, {self.refused} refused, {self.healed} healed"
         )
-        return f"{told}; {self.seconds:.0f} s"
+        return f"{label}; {self.seconds:.0f} s"
 
 
 @dataclass
@@ -104,11 +104,11 @@ class Trials:
     def kill(self, what: str, *command: str, before: str = "", after: str = "") -> str:
         """The same without the healing; returns how it is called in a failure."""
         was = self.store.catalog()
-        told = f"{what} (seed {self.seed}, {' '.join(command or ('run',))}, {before or after})"
+        label = f"{what} (seed {self.seed}, {' '.join(command or ('run',))}, {before or after})"
         running = self.workshop.start(*(command or ("run",)), kill_before=before, kill_after=after)
-        self._count(running.wait(), told)
-        self.check(f"after {told}", was)
-        return told
+        self._count(running.wait(), label)
+        self.check(f"after {label}", was)
+        return label
 
     def at(self, what: str, *instants: float) -> None:
         """Kill as many runs at once, each after a part of the time that a run usually takes; then heal.
@@ -118,45 +118,45 @@ class Trials:
             instants: parts of the usual time.
         """
         began, was = time.monotonic(), self.store.catalog()
-        told = f"{what} (seed {self.seed}, instants {instants})"
+        label = f"{what} (seed {self.seed}, instants {instants})"
         running = [self.workshop.start("run") for _ in instants]
         start, usual = time.monotonic(), self.usual * (1 + 0.6 * (len(instants) - 1))
         for instant, one in sorted(zip(instants, running, strict=True), key=lambda pair: pair[0]):
             _kill_later(one, start + instant * usual - time.monotonic())
         for one in running:
-            self._count(one.wait(), told)
-        self.check(f"after {told}", was, releases=len(instants))
-        self.heal(told)
+            self._count(one.wait(), label)
+        self.check(f"after {label}", was, releases=len(instants))
+        self.heal(label)
         self.tally.seconds += time.monotonic() - began
 
-    def heal(self, told: str, releases: int = 1) -> None:
+    def heal(self, label: str, releases: int = 1) -> None:
         """The next run ends well and shows everything that landed.
 
         Args:
-            told: names the trial in a failure.
+            label: names the trial in a failure.
             releases: how many may be published: its own, and one that it brings to its end.
         """
         was, began = self.store.catalog(), time.monotonic()
         done = self.workshop.slipway("run")
-        assert done.code == 0, f"the run after {told}: {done}"
+        assert done.code == 0, f"the run after {label}: {done}"
         self.usual += 0.3 * (time.monotonic() - began - self.usual)
         self.tally.healed += "healed: " in done.err
-        self.check(f"after healing {told}", was, releases)
-        assert oracle.content(self.store, self.store.catalog()) == self.landed.content, told
-        assert not oracle.unfinished(self.store), told
+        self.check(f"after healing {label}", was, releases)
+        assert oracle.content(self.store, self.store.catalog()) == self.landed.content, label
+        assert not oracle.unfinished(self.store), label
 
-    def check(self, told: str, was: oracle.Locations, releases: int = 1) -> None:
+    def check(self, label: str, was: oracle.Locations, releases: int = 1) -> None:
         found = oracle.findings(self.store, self.landed, was, releases)
-        assert not found, f"{told}: {found}"
+        assert not found, f"{label}: {found}"
 
-    def _count(self, done: Output, told: str) -> None:
-        assert "Traceback" not in done.err, f"{told}: {done}"
+    def _count(self, done: Output, label: str) -> None:
+        assert "Traceback" not in done.err, f"{label}: {done}"
         if done.code is None:
             self.tally.killed += 1
         elif done.code == 0:
             self.tally.ended += 1
         else:
-            assert done.code == 4, f"{told}: {done}"  # another run moved its tables
+            assert done.code == 4, f"{label}: {done}"  # another run moved its tables
             self.tally.refused += 1
 
 

@@ -75,8 +75,8 @@ def obtain(cache: Path) -> Programs:
 def _bring(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        missing(f"REST catalog servers cannot be obtained: {(said or ['no reason given'])[0]}")
+        printed = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        missing(f"REST catalog servers cannot be obtained: {(printed or ['no reason given'])[0]}")
 
 
 class Served:

@@ -60,8 +60,8 @@ def test_runs_are_published_rolled_back_and_healed(
     assert json.loads(counted) == [{"n": 4}]
     workshop.answer("rollback", "--to", str(number), "--yes")
     assert rows(lake, reference_server) == second
-    told = [release["guarantee"].partition(",")[0] for release in releases(lake)]
-    assert told == 3 * ["all tables in one request"] + ["one table after the other"]
+    reported = [release["guarantee"].partition(",")[0] for release in releases(lake)]
+    assert reported == 3 * ["all tables in one request"] + ["one table after the other"]
 
 
 def test_a_run_with_nessie_is_refused(

@@ -71,8 +71,8 @@ def test_a_publication_that_died_is_finished(
     killed_at(owner, function, call, rest.stage(**TWO))
     assert list(rest.numbers().values()).count(2) == moved
     assert rest.visible() == (TWO if moved == len(TWO) else ONE)
-    told = rest.heal()
-    assert len(told) == (moved > 0)
+    message = rest.heal()
+    assert len(message) == (moved > 0)
     assert rest.numbers() == (TWO if moved else ONE) == rest.visible()
     assert rest.heal() == []
     assert rest.publish(raw_a=3, raw_b=3).number == 3

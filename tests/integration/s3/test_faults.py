@@ -30,7 +30,7 @@ def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reported"),
     [
         pytest.param(
             {"SLIPWAY_WAREHOUSE": "s3://nobody-has-it/w"},
@@ -47,11 +47,11 @@ def refused(lake: Lake, *, seconds: float, **settings: str) -> str:
         ),
     ],
 )
-def test_a_store_that_cannot_be_used(lake: Lake, settings: dict[str, str], told: str) -> None:
+def test_a_store_that_cannot_be_used(lake: Lake, settings: dict[str, str], reported: str) -> None:
     message = refused(lake, seconds=45, **settings)
     warehouse = settings.get("SLIPWAY_WAREHOUSE", lake.workshop.settings["SLIPWAY_WAREHOUSE"])
     assert message.startswith(f"{warehouse}/_slipway cannot be used: ")
-    assert told in message
+    assert reported in message
     assert message.endswith("Check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials.")
 
 

@@ -70,24 +70,24 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert workshop.start("run", kill_before=f"{forward}#3").wait().code is None
     half = locations(lake)
     assert len({name for name in TABLES if half[name] != first[name]}) == 2
-    told = "release 2 of run "
-    rows, beside = asked(lake)
+    reported = "release 2 of run "
+    rows, notes = asked(lake)
     assert rows == {"landed": 5, "served": 4}
-    assert told in beside
-    assert "published in part" in beside
-    assert told in workshop.slipway("releases").err
+    assert reported in notes
+    assert "published in part" in notes
+    assert reported in workshop.slipway("releases").err
     shown = workshop.slipway("show", "serving.depot_weights")
-    assert (shown.code, told in shown.err) == (0, True), shown
+    assert (shown.code, reported in shown.err) == (0, True), shown
 
     examined = workshop.slipway("doctor")
     assert examined.code == 6, examined
-    assert told in examined.out
+    assert reported in examined.out
     assert "it is published in part: " in examined.out
     assert "finish, undo or record interrupted publications" in examined.out
 
     healed = workshop.slipway("run")
     assert healed.code == 0, healed
-    assert f"healed: {told}" in healed.err
+    assert f"healed: {reported}" in healed.err
     assert asked(lake) == ({"landed": 6, "served": 5}, "1 row from staging\n")
     releases = json.loads(workshop.answer("releases", "--output", "json"))
     assert [release["number"] for release in releases] == [2, 1]

@@ -117,10 +117,10 @@ def test_any_instant(new_trials: Callable[[int], tuple[Trials, Glue]], seed: int
         kinds["of a publication"] += 1
         # the tables move within some tens of milliseconds, the records take longer
         instant = f"{trials.chance.choice(starts)}+{0.001 + 0.3 * trials.chance.random() ** 3:.4f}"
-        told = trials.kill(f"kill {number}", before=instant)
+        label = trials.kill(f"kill {number}", before=instant)
         read(trials)
-        trials.heal(told)
-        assert glue.named() == glue.shown(), told
+        trials.heal(label)
+        assert glue.named() == glue.shown(), label
     print(f"\nGlue, seed {seed}: {trials.tally}; {dict(kinds)}; {glue.mixed} looks at a part")  # noqa: T201
     assert glue.mixed
 
@@ -145,10 +145,10 @@ def test_every_table(
         trials.more(new=True)
         if command == "rollback":
             trials.heal("something to roll back")
-        told = trials.kill(f"table {call}", command, **{when: f"{FORWARD}#{call}"})
+        label = trials.kill(f"table {call}", command, **{when: f"{FORWARD}#{call}"})
         read(trials)
-        trials.heal(told, releases=1 if command == "run" else 2)  # what was rolled back is ingested again
-        assert glue.named() == glue.shown(), told
+        trials.heal(label, releases=1 if command == "run" else 2)  # what was rolled back is ingested again
+        assert glue.named() == glue.shown(), label
     print(f"\nGlue, {command}, {when}: {trials.tally}; {glue.mixed} looks at a part")  # noqa: T201
     # three tables change each time; quarantine need not
     assert trials.tally.killed >= (3 if whole else 1)

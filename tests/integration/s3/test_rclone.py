@@ -47,12 +47,14 @@ def recorded(
 
 
 def test_a_store_that_ignores_conditional_writes_is_named(recorded: Recorded) -> None:
-    said = "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
-    assert f"s3://{recorded.lake.bucket}/warehouse/_slipway {said}" in recorded.text.err
+    expected = (
+        "ignores conditional writes: runs that publish go one after the other there, whatever their tables"
+    )
+    assert f"s3://{recorded.lake.bucket}/warehouse/_slipway {expected}" in recorded.text.err
     examined = recorded.lake.workshop.slipway("doctor")
     assert examined.code == 6, examined
     assert examined.out.startswith(
-        f"s3://{recorded.lake.bucket}/warehouse/_slipway: {said.replace(':', '.')}"
+        f"s3://{recorded.lake.bucket}/warehouse/_slipway: {expected.replace(':', '.')}"
     )
 
 

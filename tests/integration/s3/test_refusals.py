@@ -34,7 +34,7 @@ def allowed(endpoint: str, lake: Lake, *statements: Mapping[str, object]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("statements", "told"),
+    ("statements", "reported"),
     [
         pytest.param(
             [{"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}],
@@ -50,7 +50,7 @@ def allowed(endpoint: str, lake: Lake, *statements: Mapping[str, object]) -> Non
     ],
 )
 def test_a_bucket_without_permission(
-    lake: Lake, endpoint: str, statements: list[Mapping[str, object]], told: str
+    lake: Lake, endpoint: str, statements: list[Mapping[str, object]], reported: str
 ) -> None:
     own = dict(lake.workshop.settings)
     allowed(endpoint, lake, *statements)
@@ -61,7 +61,7 @@ def test_a_bucket_without_permission(
         check_signatures(endpoint, "inf")
     assert message.startswith(f"s3://{lake.bucket}/warehouse/_slipway cannot be used: ")
     assert "AccessDenied" in message
-    assert told in message
+    assert reported in message
     assert lake.published() == {}
     lake.workshop.settings |= own
     assert lake.workshop.run()["outcome"] == "published"

@@ -83,22 +83,22 @@ def weather(proxy: Proxy, fault: Storm) -> Iterator[None]:
         proxy.fault = lambda *_: None
 
 
-def under(trials: Trials, proxy: Proxy, storm: Storm, told: str) -> Output:
+def under(trials: Trials, proxy: Proxy, storm: Storm, label: str) -> Output:
     """A run in a storm: it takes no longer than it may, and what it leaves is whole; then one in fair weather."""
     was, began = trials.store.catalog(), time.monotonic()
     with weather(proxy, storm):
         done = trials.workshop.start("run").wait(BOUND)
-    assert "Traceback" not in done.err, f"{told}: {done}"
-    assert done.code in (0, 1, 5), f"{told}: {done}"
-    trials.check(f"after {told}, {storm.faults}", was)
+    assert "Traceback" not in done.err, f"{label}: {done}"
+    assert done.code in (0, 1, 5), f"{label}: {done}"
+    trials.check(f"after {label}, {storm.faults}", was)
     now = trials.store.catalog()
     if done.code == 0:
-        assert oracle.content(trials.store, now) == trials.landed.content, told
+        assert oracle.content(trials.store, now) == trials.landed.content, label
     elif now != was:
-        assert "is published, but " in done.err, f"{told}: {done}"
+        assert "is published, but " in done.err, f"{label}: {done}"
     trials.tally.refused += done.code != 0
     trials.tally.ended += done.code == 0
-    trials.heal(told)
+    trials.heal(label)
     trials.tally.seconds += time.monotonic() - began
     return done
 

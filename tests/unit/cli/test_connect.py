@@ -68,5 +68,5 @@ def test_spark_gets_what_it_needs() -> None:
 
 def test_a_name_that_is_no_plain_word_is_quoted(capsys: object) -> None:
     _explain(remote(), exact=False)
-    told = capsys.readouterr().out  # type: ignore[attr-defined]
-    assert """slipway sql 'from dev."order-lines" limit 5'""" in told
+    message = capsys.readouterr().out  # type: ignore[attr-defined]
+    assert """slipway sql 'from dev."order-lines" limit 5'""" in message

@@ -387,9 +387,9 @@ def test_modules_of_another_checkout_are_named_as_such(repository: Repository, t
     other.parent.mkdir(parents=True)
     other.write_bytes((repository.project / "lib" / "helper.py").read_bytes())
     code = code_read(code_of(repository.project), repository.project, None, [imported("helper", other)])
-    (said,) = code.uncommitted
-    assert said.startswith(f"{other}: outside of the repository, whose ")
-    assert "lib/helper.py is not imported: the Python environment has another checkout installed" in said
+    (printed,) = code.uncommitted
+    assert printed.startswith(f"{other}: outside of the repository, whose ")
+    assert "lib/helper.py is not imported: the Python environment has another checkout installed" in printed
 
 
 def test_modules_in_the_folder_of_the_program_are_installed(repository: Repository) -> None:

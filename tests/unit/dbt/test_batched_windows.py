@@ -56,8 +56,8 @@ def test_windows_are_of_the_code_that_made_all_rows_in_them(
 def test_windows_are_remembered() -> None:
     spans = (("2024-01-01T00:00:00", "2024-01-03T00:00:00"),)
     state = TableState(definition=CODES[0], made_by=tuple(CODES[:1]), windows={CODES[0].key: spans})
-    told: dict[str, Any] = json.loads(state.summary()[DEFINITIONS])
-    assert told["windows"] == {CODES[0].key: [list(spans[0])]}
+    message: dict[str, Any] = json.loads(state.summary()[DEFINITIONS])
+    assert message["windows"] == {CODES[0].key: [list(spans[0])]}
 
 
 def test_windows_of_another_event_time_are_forgotten() -> None:

@@ -163,20 +163,20 @@ class Chain:
         database, relation = "chain", '"chain"."layer"."up"'
         self.views.table(database, TableName("layer", "up"), self.up.table.metadata_location)
         full = query.replace("from up", f"from {relation} as up").format(changed="true")
-        told = increment((database, "layer", "up"), self.up.table, self.consumed, "day")
+        message = increment((database, "layer", "up"), self.up.table, self.consumed, "day")
         if self.down.base is None:
             self.down.write(full, partitioned_by=options.get("partitioned_by", ()))
         else:
-            part = query.replace("from up", f"from {relation} as up").format(changed=told.predicate)
+            part = query.replace("from up", f"from {relation} as up").format(changed=message.predicate)
             try:
-                self.down.write(part, strategy, increments=[told], **options)
-                self.carried += told.predicate != "false"
+                self.down.write(part, strategy, increments=[message], **options)
+                self.carried += message.predicate != "false"
             except NotCarriedError:
                 self.down.write(full, partitioned_by=options.get("partitioned_by", ()))
         self.consumed = current_content(self.up.table)
         expected = self.down.connection.execute(f"from ({full}) order by all").fetchall()
         stored = self.down.connection.execute(f"from {self.down.scan} order by all").fetchall()
-        assert stored == expected, told.predicate
+        assert stored == expected, message.predicate
 
 
 def listed(rows: Content) -> str:
@@ -281,13 +281,13 @@ def test_rows_that_were_added_replace_no_partition_that_has_others(
     down.write(f"select k, day from {up.scan}", **options)
     consumed = current_content(up.table)
     up.write(row.format(2, 2), "append", snapshot_properties={"slipway.run-id": "run-2"})
-    told = increment(relation, up.table, consumed)
-    part = f"select k, day from {up.scan} where {told.predicate}"
+    message = increment(relation, up.table, consumed)
+    part = f"select k, day from {up.scan} where {message.predicate}"
     if not carried:
         with pytest.raises(NotCarriedError, match="rows"):
-            down.write(part, strategy, increments=[told], **options)
+            down.write(part, strategy, increments=[message], **options)
         return
-    down.write(part, strategy, increments=[told], **options)
+    down.write(part, strategy, increments=[message], **options)
     assert [key for key, _ in down.by_duckdb()] == [1, 2]
     # what is not known is never added to what is there
     with pytest.raises(NotCarriedError, match=r"it is not known what changed in layer.up"):
@@ -352,17 +352,17 @@ def test_parts_of_groups_are_written_as_a_full_build_does_or_not_at_all(
             )
             found.views.table("chain", TableName("layer", "up"), up.table.metadata_location)
             full = asked.format(added="true")
-            told = increment(relation, up.table, consumed)
+            message = increment(relation, up.table, consumed)
             if down.base is None:
                 down.write(full, partitioned_by=options.get("partitioned_by", ()))
             else:
-                part = asked.format(added=told.predicate)
+                part = asked.format(added=message.predicate)
                 request = WriteRequest(
-                    TableName("layer", "down"), part, strategy, "r", "r", increments=[told], **options
+                    TableName("layer", "down"), part, strategy, "r", "r", increments=[message], **options
                 )
                 try:
                     request = looked_at(Volatility(found.views), node, request, own)
-                    down.write(part, strategy, increments=[told], direct=request.direct, **options)
+                    down.write(part, strategy, increments=[message], direct=request.direct, **options)
                 except NotCarriedError:
                     down.write(full, partitioned_by=options.get("partitioned_by", ()))
             consumed = current_content(up.table)

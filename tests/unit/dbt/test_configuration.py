@@ -61,11 +61,11 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", WRONG)
-def test_what_would_do_nothing_is_named_with_what_to_write(said: str) -> None:
-    found = list(problems(node(**WRONG[said])))
+@pytest.mark.parametrize("expected", WRONG)
+def test_what_would_do_nothing_is_named_with_what_to_write(expected: str) -> None:
+    found = list(problems(node(**WRONG[expected])))
     assert len(found) == 1
-    assert said in found[0]
+    assert expected in found[0]
     assert found[0].startswith("thing: ")
 
 
@@ -141,8 +141,8 @@ def test_what_is_misspelt_for_tests_sources_and_others_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "said"), [(None, "f --full-refresh."), (False, "full_refresh: false keeps")]
+    ("allowed", "expected"), [(None, "f --full-refresh."), (False, "full_refresh: false keeps")]
 )
-def test_a_full_refresh_is_not_advised_to_who_ignores_it(allowed: bool | None, said: str) -> None:
+def test_a_full_refresh_is_not_advised_to_who_ignores_it(allowed: bool | None, expected: str) -> None:
     error = ContractError("a", "b", "f --full-refresh")
-    assert said in as_allowed(error, node(full_refresh=allowed)).line()
+    assert expected in as_allowed(error, node(full_refresh=allowed)).line()

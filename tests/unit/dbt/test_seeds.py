@@ -85,7 +85,7 @@ def test_types_are_declared_in_any_case_and_guessed_without_loss(
 
 
 @pytest.mark.parametrize(
-    ("content", "declared", "guessed", "said"),
+    ("content", "declared", "guessed", "message"),
     [
         pytest.param('k\n1\n"2\n3\n', {}, [], "Seed s is not CSV: line 4", id="quote-that-is-never-closed"),
         pytest.param('k,t\n"a" ,b\n', {}, [], "line 2", id="text-after-a-quote"),
@@ -111,9 +111,9 @@ def test_what_cannot_be_loaded_is_named(
     content: str | bytes,
     declared: dict[str, str],
     guessed: list[str],
-    said: str,
+    message: str,
 ) -> None:
-    with pytest.raises(SlipwayError, match=said):
+    with pytest.raises(SlipwayError, match=message):
         loaded(cursor, write(tmp_path, content), declared, guessed)
 
 

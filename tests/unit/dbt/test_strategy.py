@@ -76,11 +76,11 @@ def test_rows_of_other_code_stay_only_with_a_reason(wrong: object) -> None:
     check_incremental(node(on_code_change={"keep": "they were right then"}))
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_what_would_be_ignored_or_is_missing_is_refused(said: str) -> None:
+@pytest.mark.parametrize("expected", REFUSED)
+def test_what_would_be_ignored_or_is_missing_is_refused(expected: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        check_incremental(node(**REFUSED[said]))
-    assert str(refused.value) == said
+        check_incremental(node(**REFUSED[expected]))
+    assert str(refused.value) == expected
 
 
 def test_what_is_taken() -> None:

@@ -234,7 +234,7 @@ def test_jinja_means_what_dbt_takes_it_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{{ env_var('MISSING') }}", "profiles.yml needs MISSING: the environment variable is not set"),
         ("{{ env_var('NUMBER') | as_bool }}", "profiles.yml has .*as_bool"),
@@ -242,9 +242,9 @@ def test_jinja_means_what_dbt_takes_it_for(monkeypatch: pytest.MonkeyPatch) -> N
         ("{{ nothing('x') }}", "profiles.yml has .*nothing"),
     ],
 )
-def test_jinja_that_cannot_be_rendered(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+def test_jinja_that_cannot_be_rendered(monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
     monkeypatch.setenv("NUMBER", "12")
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         render(text)
 
 

@@ -51,7 +51,7 @@ def tables(draw: st.DrawFn) -> TableMetadata:
             summary=draw(
                 st.none()
                 | st.builds(
-                    lambda said: Summary(Operation.APPEND, **said),
+                    lambda message: Summary(Operation.APPEND, **message),
                     st.dictionaries(TRICKY.filter(lambda key: key != "operation"), TRICKY, max_size=3),
                 )
             ),

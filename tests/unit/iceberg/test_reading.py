@@ -85,10 +85,10 @@ def test_data_files_that_cannot_be_read(table: Table) -> None:
 
 def test_what_is_damage_and_what_is_no_access() -> None:
     for error in (EOFError(), FileNotFoundError(), KeyError("x"), OSError("odd"), SystemError("negative")):
-        with pytest.raises(DamagedTableError) as told, reading("manifest of a.t", "s3://b/m.avro"):
+        with pytest.raises(DamagedTableError) as message, reading("manifest of a.t", "s3://b/m.avro"):
             raise error
-        assert told.value.exit_code == 6
-        assert "s3://b/m.avro" in told.value.line()
+        assert message.value.exit_code == 6
+        assert "s3://b/m.avro" in message.value.line()
     with pytest.raises(UnavailableError) as refused, reading("manifest of a.t", "/m.avro"):
         raise PermissionError(13, "no")
     assert refused.value.exit_code == 5

@@ -148,9 +148,9 @@ def test_an_escaped_quote_closes_nothing() -> None:
     rows = b'id,text,amount\n1,"a \\" b\n",2\n2,"\\\\",3\n3,"c\\\\\\"",4\n'
     for sizes in ([], [1] * len(rows), [20, 3, 3]):
         assert count(rows, 3, sizes, style) == 3
-    told = count(b"id,text,amount\n1,a\\,b,2\n", style=style)
-    assert isinstance(told, str)
-    assert told.startswith("line 2 has \\ before a delimiter")
+    message = count(b"id,text,amount\n1,a\\,b,2\n", style=style)
+    assert isinstance(message, str)
+    assert message.startswith("line 2 has \\ before a delimiter")
 
 
 def test_nothing_is_no_record() -> None:

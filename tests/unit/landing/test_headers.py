@@ -11,7 +11,7 @@ COLUMNS = ["id", "the text", "amount"]
 STYLE = FileFormat()
 
 
-def told(line: str, below: str = "", style: FileFormat = STYLE) -> Names:
+def message(line: str, below: str = "", style: FileFormat = STYLE) -> Names:
     return header_of(line, f"{line}\n{below}", COLUMNS, (), style)
 
 
@@ -23,7 +23,7 @@ def told(line: str, below: str = "", style: FileFormat = STYLE) -> Names:
     ],
 )
 def test_the_header_may_be_written_in_several_ways(line: str) -> None:
-    assert told(line) == Names(tuple(COLUMNS))
+    assert message(line) == Names(tuple(COLUMNS))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_header_may_be_written_in_several_ways(line: str) -> None:
     ],
 )
 def test_another_header_is_reported_in_one_line(line: str, problem: str) -> None:
-    found = told(line).problem
+    found = message(line).problem
     assert found.startswith(problem)
     assert "\n" not in found
 
@@ -90,7 +90,7 @@ def test_another_header_is_reported_in_one_line(line: str, problem: str) -> None
     ],
 )  # fmt: skip
 def test_what_has_to_change_is_said(line: str, below: str, style: FileFormat, advice: str) -> None:
-    assert advice in told(line, below, style).problem
+    assert advice in message(line, below, style).problem
 
 
 def test_the_header_may_be_above_where_it_is_looked_for() -> None:
@@ -100,8 +100,8 @@ def test_the_header_may_be_above_where_it_is_looked_for() -> None:
 
 def test_names_may_come_in_any_order_and_case() -> None:
     style = FileFormat(header=Header.NAMES)
-    assert told(" Amount,ID,The  text", style=style) == Names(("amount", "id", "the text"))
-    assert told("id,ID,the text,amount", style=style).problem.startswith("header differs: id twice")
+    assert message(" Amount,ID,The  text", style=style) == Names(("amount", "id", "the text"))
+    assert message("id,ID,the text,amount", style=style).problem.startswith("header differs: id twice")
 
 
 def test_a_column_may_be_missing_where_it_is_optional() -> None:
@@ -110,10 +110,10 @@ def test_a_column_may_be_missing_where_it_is_optional() -> None:
 
 
 def test_without_a_header_values_are_the_columns_in_order() -> None:
-    assert told("1,a,2", style=FileFormat(header=Header.NONE)) == Names(tuple(COLUMNS))
+    assert message("1,a,2", style=FileFormat(header=Header.NONE)) == Names(tuple(COLUMNS))
 
 
 def test_a_line_that_is_no_header_of_the_feed_is_not_repeated() -> None:
-    found = told("root:x:0:0,hunter2,more").problem
+    found = message("root:x:0:0,hunter2,more").problem
     assert found.startswith("header differs: missing id, the text, amount; 3 unknown")
     assert "hunter2" not in found

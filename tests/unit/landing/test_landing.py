@@ -429,8 +429,8 @@ def test_a_file_in_the_place_of_a_folder_is_no_empty_folder(area: Area, what: st
     if what == "the landing area":
         place.rmdir()
     place.write_text(lines("1,a,2"), encoding="utf-8")
-    told = "orders cannot be listed: Not a directory" if what == "the feed" else "is not a folder"
-    with pytest.raises((UnavailableError, ConfigError), match=told):
+    message = "orders cannot be listed: Not a directory" if what == "the feed" else "is not a folder"
+    with pytest.raises((UnavailableError, ConfigError), match=message):
         area.land()
 
 

@@ -16,7 +16,7 @@ def test_what_is_not_said_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"keep_days": "30"}, "meta of m: keep_days is 30: it is not a whole number from 0"),
         ({"keep_days": True}, "keep_days is True"),
@@ -25,6 +25,6 @@ def test_what_is_not_said_is_the_default() -> None:
         ({"keep_releases": 0}, "keep_releases is 0: it is not a whole number from 1"),
     ],
 )
-def test_what_is_no_policy(settings: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_no_policy(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         parse_retention("meta of m", settings, Retention())

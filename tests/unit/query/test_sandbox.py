@@ -12,7 +12,7 @@ from slipway.query import sandbox
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "expected"),
     [
         ("select * from duckdb_settings()", "duckdb_settings is refused: settings may hold secrets"),
         ("select CURRENT_SETTING ('s3_secret')", "current_setting is refused"),
@@ -26,8 +26,8 @@ from slipway.query import sandbox
         ("select * from a join 's3://b/c' using (d)", "s3://b/c is refused"),
     ],
 )
-def test_what_is_refused_by_its_name(sql: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_refused_by_its_name(sql: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         sandbox.check_names(sql, files=False)
 
 

@@ -41,7 +41,7 @@ def test_many_changes_are_not_all_remembered_and_never_clean() -> None:
 def test_why() -> None:
     assert why_stale([]) == ""
     assert why_stale([UNRECORDED]) == "it is not recorded which code made its rows"
-    told = why_stale([UNRECORDED, CODES[0], CODES[1].model_copy(update={"dirty": True})])
-    assert "commit aaaaaaaaaaaa (run run-a, definition aaaaaaaa)" in told
-    assert "commit bbbbbbbbbbbb with uncommitted changes" in told
-    assert told.endswith("and others by code that is not recorded")
+    message = why_stale([UNRECORDED, CODES[0], CODES[1].model_copy(update={"dirty": True})])
+    assert "commit aaaaaaaaaaaa (run run-a, definition aaaaaaaa)" in message
+    assert "commit bbbbbbbbbbbb with uncommitted changes" in message
+    assert message.endswith("and others by code that is not recorded")

@@ -108,9 +108,9 @@ def run(place: Place, mine: Lease) -> Iterator[None]:
     """A run, whose every read or write is a step of its own."""
     place.leases[mine.run_id] = mine
     yield
-    seen = [other for other in place.leases.values() if other.run_id != mine.run_id]
+    visible = [other for other in place.leases.values() if other.run_id != mine.run_id]
     yield
-    mine = mine.model_copy(update={"number": next_number(seen)})
+    mine = mine.model_copy(update={"number": next_number(visible)})
     yield
     place.leases[mine.run_id] = mine
     yield

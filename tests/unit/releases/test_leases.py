@@ -64,16 +64,16 @@ def test_disjoint_leases_stand_beside_each_other_and_overlapping_ones_are_refuse
 
 
 def test_a_waiting_run_names_the_other_and_goes_on_at_its_release(records: Records) -> None:
-    first, told = take(records, "1", "a"), list[str]()
+    first, message = take(records, "1", "a"), list[str]()
 
     def tell(text: str) -> None:
-        told.append(text)
+        message.append(text)
         threading.Timer(0.2, first.release).start()
 
     take(records, "2", "a", wait=30, tell=tell).release()
-    assert len(told) == 1
-    assert told[0].startswith("waits for run 1 of ")
-    assert told[0].endswith(": a is taken")
+    assert len(message) == 1
+    assert message[0].startswith("waits for run 1 of ")
+    assert message[0].endswith(": a is taken")
 
 
 def a_pid_that_ended() -> int:

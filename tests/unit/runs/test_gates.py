@@ -127,10 +127,10 @@ ALWAYS: dict[str, tuple[Changes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), ALWAYS.values(), ids=ALWAYS.keys())
-def test_gates_of_every_mode(changes: Changes, told: str) -> None:
+@pytest.mark.parametrize(("changes", "message"), ALWAYS.values(), ids=ALWAYS.keys())
+def test_gates_of_every_mode(changes: Changes, message: str) -> None:
     for mode in Mode:
-        assert told in closed_gate(manifest(**changes), mode, NOW)
+        assert message in closed_gate(manifest(**changes), mode, NOW)
 
 
 STRICT: dict[str, tuple[Changes, str]] = {
@@ -174,10 +174,10 @@ STRICT: dict[str, tuple[Changes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), STRICT.values(), ids=STRICT.keys())
-def test_gates_where_others_rely_on_it(changes: Changes, told: str) -> None:
+@pytest.mark.parametrize(("changes", "message"), STRICT.values(), ids=STRICT.keys())
+def test_gates_where_others_rely_on_it(changes: Changes, message: str) -> None:
     for mode in (Mode.SCHEDULED, Mode.PRODUCTION):
-        assert told in closed_gate(manifest(**changes), mode, NOW)
+        assert message in closed_gate(manifest(**changes), mode, NOW)
     assert closed_gate(manifest(**changes), Mode.EXPLORATORY, NOW) == ""
 
 

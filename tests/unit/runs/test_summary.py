@@ -11,7 +11,7 @@ from slipway.runs.end import summary_line
 
 
 @pytest.mark.parametrize(
-    ("built", "same", "said"),
+    ("built", "same", "expected"),
     [
         (0, 0, "0 tables"),
         (1, 0, "1 table"),
@@ -21,7 +21,7 @@ from slipway.runs.end import summary_line
         (1, 2, "1 table and 2 with the same content"),
     ],
 )
-def test_tables_are_counted_in_words(built: int, same: int, said: str) -> None:
+def test_tables_are_counted_in_words(built: int, same: int, expected: str) -> None:
     """One table is not "1 tables", and a table with the same content is none that changed."""
     changes = [Change.BUILT] * built + [Change.SAME_CONTENT] * same + [Change.UNCHANGED, Change.PINNED]
     nodes = [
@@ -31,4 +31,4 @@ def test_tables_are_counted_in_words(built: int, same: int, said: str) -> None:
     facts: dict[str, Any] = {"run_id": "R", "outcome": Outcome.PUBLISHED, "release": 7, "scratch": None}
     manifest = RunManifest.model_construct(**facts, nodes=nodes)
 
-    assert summary_line(manifest) == f"published release 7: {said} of run R"
+    assert summary_line(manifest) == f"published release 7: {expected} of run R"

@@ -237,8 +237,11 @@ def test_a_broken_batch_leaves_the_others_as_they_are(lake: Lake) -> None:
     contract = Contract({"k": None, "at": None}, not_null=["k"], unique=[["k"]], checks=["k >= 0"])
     run = Run(lake)
     run.batch(rows([(0, at(0, 1))]), at(0), at(1), contract=contract)
-    for broken, said in (([(0, at(1, 1))], "unique k: 1 rows"), ([(-1, at(1, 1))], "check k >= 0: 1 rows")):
-        with pytest.raises(ContractError, match=said):
+    for broken, message in (
+        ([(0, at(1, 1))], "unique k: 1 rows"),
+        ([(-1, at(1, 1))], "check k >= 0: 1 rows"),
+    ):
+        with pytest.raises(ContractError, match=message):
             run.batch(rows(list(broken)), at(1), at(2), contract=contract, last=True)
     run.batch(rows([(5, at(1, 1))]), at(1), at(2), contract=contract)
     run.stage()

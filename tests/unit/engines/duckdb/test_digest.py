@@ -142,9 +142,9 @@ def test_values_that_differ_have_different_digests(connection: duckdb.DuckDBPyCo
     found: dict[Digest, str] = {}
     for value in ALIKE[kind]:
         for relation in (f"(select ({value})::{kind} as x)", f"(select 7 as w, ({value})::{kind} as x)"):
-            told = of(connection, relation)
-            assert told not in found, f"{found.get(told)} and {relation}"
-            found[told] = relation
+            message = of(connection, relation)
+            assert message not in found, f"{found.get(message)} and {relation}"
+            found[message] = relation
     assert of(connection, f"(select ({ALIKE[kind][0]})::{kind} as x)") in found
 
 

@@ -34,11 +34,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("later", "options", "said"), WRONG)
+@pytest.mark.parametrize(("later", "options", "expected"), WRONG)
 def test_keys_and_predicates_that_later_runs_cannot_use(
-    lake: Lake, later: str, options: dict[str, Any], said: str
+    lake: Lake, later: str, options: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=expected):
         lake.write(QUERY, later=later, **options)
 
 

@@ -335,16 +335,16 @@ REFUSED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
+@pytest.mark.parametrize("message", REFUSED)
 def test_a_configuration_that_cannot_be_carried_out_is_refused_before_anything_is_written(
-    lake: Lake, said: str
+    lake: Lake, message: str
 ) -> None:
     for strategy in ("replace", "merge"):
         if strategy == "merge":
             lake.write(KEYED)
         with pytest.raises(ConfigError) as refused:
-            lake.write(KEYED, strategy, unique_key=["k"], merge=REFUSED[said])
-        assert said in str(refused.value)
+            lake.write(KEYED, strategy, unique_key=["k"], merge=REFUSED[message])
+        assert message in str(refused.value)
         assert str(refused.value).startswith("layer.thing: the merge cannot be carried out: ")
         assert "\n" not in str(refused.value)
 
@@ -369,12 +369,12 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", WRONG)
-def test_sql_that_duckdb_does_not_understand_is_reported_in_one_line(lake: Lake, said: str) -> None:
+@pytest.mark.parametrize("message", WRONG)
+def test_sql_that_duckdb_does_not_understand_is_reported_in_one_line(lake: Lake, message: str) -> None:
     lake.write(KEYED)
     with pytest.raises(ConfigError) as refused:
-        lake.write(KEYED, "merge", unique_key=["k"], **WRONG[said])
-    assert said in str(refused.value)
+        lake.write(KEYED, "merge", unique_key=["k"], **WRONG[message])
+    assert message in str(refused.value)
     assert str(refused.value).startswith("layer.thing: merge cannot be carried out: ")
     assert "\n" not in str(refused.value)
     (left,) = (

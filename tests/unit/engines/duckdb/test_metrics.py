@@ -51,10 +51,10 @@ def test_a_text_lies_between_its_bounds(text: str) -> None:
 @given(st.text(points, min_size=130, max_size=300))
 def test_a_text_that_the_statistics_cut_lies_between_its_bounds(text: str) -> None:
     """DuckDB gives the first 256 bytes of a longer text, and does not say so."""
-    told = text.encode()[:256].decode(errors="ignore")
-    if len(text.encode()) < 256 or len(told.encode()) < 256:
+    message = text.encode()[:256].decode(errors="ignore")
+    if len(text.encode()) < 256 or len(message.encode()) < 256:
         return
-    lower, upper = _cut_text(told, upper=False), _cut_text(told, upper=True)
+    lower, upper = _cut_text(message, upper=False), _cut_text(message, upper=True)
     assert lower is not None
     assert lower <= text.encode()
     assert upper is None or upper >= text.encode()

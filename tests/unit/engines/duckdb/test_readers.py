@@ -497,13 +497,13 @@ def test_nothing_is_said_of_the_values_inside_lists_and_maps(lake: Lake) -> None
     """What is said of the elements reads like what is said of the rows."""
     lake.write("select [1, 2, null] as l, map {'k': 1.5} as m, [{x: 1}] as s, {n: [1]} as n from range(3)")
     (task,) = lake.table.scan().plan_files()
-    told = [
+    message = [
         task.file.value_counts,
         task.file.null_value_counts,
         task.file.lower_bounds,
         task.file.upper_bounds,
     ]
-    assert told == [{}, {}, {}, {}]
+    assert message == [{}, {}, {}, {}]
     assert task.file.record_count == 3
 
 

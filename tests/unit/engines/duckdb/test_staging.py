@@ -91,13 +91,13 @@ def test_manifests_that_only_tell_of_deletions_do_not_pile_up(lake: Lake) -> Non
 def test_changed_partitions_are_found_in_a_snapshot_that_merged_manifests(lake: Lake) -> None:
     lake.write(day(0), table_properties=FEW, partitioned_by=["day"])
     lake.write(day(1), "append", partitioned_by=["day"])
-    seen = lake.table.current_snapshot()
-    assert seen is not None
+    visible = lake.table.current_snapshot()
+    assert visible is not None
     lake.write(day(2), "append", partitioned_by=["day"])
     lake.write(day(3), "append", partitioned_by=["day"])
     lake.write(day(1, 7), "merge", unique_key=["id"], partitioned_by=["day"])
     assert manifests(lake) < 5
-    predicate = partitions_changed(lake.table, str(seen.snapshot_id), "day")
+    predicate = partitions_changed(lake.table, str(visible.snapshot_id), "day")
     found = lake.connection.execute(f"select id from {lake.scan} where {predicate} order by id").fetchall()
     assert found == [(1,), (2,), (3,)]
 
