@@ -147,7 +147,7 @@ def _history(world: World) -> None:
     workshop.land("day-4.csv", ("p7,N,2024-05-04,-1",))
     workshop.dbt("build", code=1)
     _note(world, "failed")
-    killed = workshop.start("build", program="dbt", kill_before="slipway.dbt.conclude:finish").wait()
+    killed = workshop.start("build", program="dbt", kill_before="slipway.dbt.session:conclude").wait()
     assert killed.code is None, killed
     _note(world, "killed")
 

@@ -179,7 +179,7 @@ def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> 
 
 @pytest.mark.long
 def test_a_run_that_was_killed_is_not_published(prod: Workshop) -> None:
-    done = prod.start("run", "--target", "prod", kill_before="slipway.dbt.conclude:conclude").wait()
+    done = prod.start("run", "--target", "prod", kill_before="slipway.dbt.session:conclude").wait()
     assert done.code is None
     message = refused(prod, "latest", "prod", code=3)
     assert "it never came to its end" in message

@@ -74,7 +74,7 @@ def test_what_retention_did_not_remove_is_missed(world: World) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "slipway.records.store:note_removed",
+        "slipway.maintenance.run_records:note_removed",
         "slipway.storage.objects:LocalStore.delete",
         "slipway.maintenance.run_records:_remove_empty",
     ],

@@ -74,7 +74,7 @@ def a_failed_run(workshop: Workshop) -> None:
 
 def a_killed_run(workshop: Workshop) -> None:
     workshop.land("day-4.csv", REPAIRED)
-    assert workshop.start("run", kill_before="slipway.dbt.conclude:conclude").wait().code is None
+    assert workshop.start("run", kill_before="slipway.dbt.session:conclude").wait().code is None
 
 
 def another_run(workshop: Workshop) -> None:

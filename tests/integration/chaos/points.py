@@ -20,7 +20,7 @@ STAGING = {
     "a candidate's record": ("slipway.runs.run_candidate:RunCandidate.stage", 4),
 }
 PUBLISHING = {
-    "the end of dbt": ("slipway.dbt.conclude:conclude", 1),
+    "the end of dbt": ("slipway.dbt.session:conclude", 1),
     "the intent": ("slipway.records.store:Records.write_intent", 1),
     "publishing": ("slipway.releases.publication:publish", 1),
     "a row of the transaction": ("sqlalchemy.orm:Session.execute", 9),
