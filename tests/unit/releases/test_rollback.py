@@ -93,7 +93,7 @@ def test_a_table_that_was_retired_before_a_release_is_retired_again() -> None:
 
 def at(name: str, folder: str) -> Release:
     """A release of one table whose files are in a folder, which is that of its first name."""
-    found = table(1).model_copy(update={"metadata_location": f"{folder}/metadata/1.metadata.json"})
+    found = table(1).model_copy(update={"metadata_location": f"{folder}/metadata/{name}.metadata.json"})
     number = 1 if name == folder else 2
     return release(number).model_copy(update={"tables": {f"layer.{name}": found}})
 
