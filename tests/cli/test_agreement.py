@@ -27,14 +27,13 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     for day in (3, 4):
         workshop.land(f"day-{day}.csv", (f"p1{day},S,2024-05-0{day},10.125",))
         workshop.run()
-    shutil.copytree(workshop.home, workshop.folder / "sound")
+    workshop.keep("home")
     return World.of(workshop)
 
 
 @pytest.fixture
 def world(lived: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    shutil.rmtree(lived.home)
-    shutil.copytree(lived.folder / "sound", lived.home)
+    lived.put_back()
     monkeypatch.setattr("tempfile.tempdir", str(lived.workshop.temporary))
     return lived
 

@@ -168,16 +168,6 @@ def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
 
 
 @pytest.mark.long
-def test_a_base_without_the_project(workshop: Workshop) -> None:
-    workshop.git("init", "--quiet")
-    workshop.git("commit", "--quiet", "--allow-empty", "--message", "nothing yet")
-    workshop.run()
-    message = workshop.refusal("canary", "--base", "HEAD", code=1)
-    assert message.startswith("base does not build: it has no dbt_project.yml")
-    assert no_trace(workshop)
-
-
-@pytest.mark.long
 def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Workshop) -> None:
     published.write(
         "models/raw/parcels_raw.sql",

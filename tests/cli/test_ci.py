@@ -127,24 +127,6 @@ def test_a_new_test_that_passes_is_all_there_is_to_run(published: Workshop) -> N
     assert done.out.startswith("### Slipway: passed\n")
 
 
-def test_a_model_that_does_not_build_is_named(published: Workshop) -> None:
-    published.write(WEIGHT_MODEL, "select error('the scales are broken') as depot")
-    done, _ = ci(published, code=1)
-    assert re.search(r"  - `serving\.depot_weights`: .*the scales are broken", done.out)
-
-
-def test_what_did_not_build_is_the_reason_not_an_input_that_is_taken_as_published(
-    published: Workshop,
-) -> None:
-    text = (published.path / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
-    published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
-    published.write(WEIGHT_MODEL, "select error('the scales are broken') as depot")
-    done, written = ci(published, code=1)
-    assert changes(written)["raw.parcels"] == "pinned"
-    assert re.match(r"### Slipway: failed, 1 of \d+ nodes failed: ", done.out)
-    assert "nothing was compared" not in done.out
-
-
 def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -> None:
     text = (published.path / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")

@@ -213,13 +213,8 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
         workshop.answer("publish", "latest")
         workshop.land(f"day-{day}.csv", (f"p1{day},S,2024-05-0{day},10.125",))
     workshop.run()
-    shutil.copytree(workshop.home, workshop.folder / "sound")
+    workshop.keep("home")
     return World.of(workshop)
-
-
-def restore(world: World) -> None:
-    shutil.rmtree(world.home)
-    shutil.copytree(world.folder / "sound", world.home)
 
 
 def state(world: World) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -240,7 +235,7 @@ def carried_out(world: World, name: str) -> Printed | Output:
 
 def check(world: World, kind: str, way: str, commands: list[str]) -> None:
     for name in commands:
-        restore(world)
+        world.put_back()
         KINDS[kind].before(world)
         record = KINDS[kind].record(world)
         WAYS[way](record)
@@ -296,7 +291,7 @@ def test_replay_of_a_run_whose_manifest_is_damaged(lived: World, way: str) -> No
 @pytest.mark.long
 @pytest.mark.parametrize("way", list(WAYS))
 def test_a_hold_that_is_damaged_can_be_lifted_and_one_of_another_cannot(lived: World, way: str) -> None:
-    restore(lived)
+    lived.put_back()
     held(lived)
     record = KINDS["hold"].record(lived)
     WAYS[way](record)
@@ -315,7 +310,7 @@ def test_a_hold_that_is_damaged_can_be_lifted_and_one_of_another_cannot(lived: W
 @pytest.mark.long
 @pytest.mark.parametrize(("kind", "way"), cases())
 def test_doctor_finds_it(lived: World, kind: str, way: str) -> None:
-    restore(lived)
+    lived.put_back()
     KINDS[kind].before(lived)
     record = KINDS[kind].record(lived)
     WAYS[way](record)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,15 +162,8 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     workshop.run()
     workshop.run()
-    for name in ("home", "target"):
-        shutil.copytree(workshop.folder / name, workshop.folder / "sound" / name)
+    workshop.keep("home", "target")
     return World.of(workshop)
-
-
-def restore(world: World) -> None:
-    for name in ("home", "target"):
-        shutil.rmtree(world.folder / name)
-        shutil.copytree(world.folder / "sound" / name, world.folder / name)
 
 
 OF_TABLES = {kind: WEIGHTS if "ledger" not in kind else LEDGER for kind in list(KINDS)[:12]}
@@ -192,7 +184,7 @@ def is_found(kind: str, way: str, command: str) -> bool:
 
 
 def check(world: World, kind: str, way: str, command: str) -> None:
-    restore(world)
+    world.put_back()
     path = KINDS[kind](world)
     WAYS[way](path)
     done = world.workshop.slipway(*COMMANDS[command])

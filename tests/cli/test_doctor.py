@@ -45,17 +45,14 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     workshop.run()
     workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     workshop.run()
-    shutil.copytree(workshop.home, workshop.folder / "healthy")
+    workshop.keep("home", "temporary")
     return World.of(workshop)
 
 
 @pytest.fixture
 def world(lived: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The same, as it was before the last test, with a folder for temporary files of its own."""
-    shutil.rmtree(lived.home)
-    shutil.copytree(lived.folder / "healthy", lived.home)
-    shutil.rmtree(lived.workshop.temporary)
-    lived.workshop.temporary.mkdir()
+    lived.put_back()
     monkeypatch.setattr("tempfile.tempdir", str(lived.workshop.temporary))
     return lived
 
@@ -449,7 +446,7 @@ def test_a_run_is_refused_before_it_builds_beside_a_damaged_release(world: World
     assert line.startswith(f"file://{release_record(world, 2)} cannot be read: it is empty. ")
     assert content(world) == before
     shutil.copy(
-        world.folder / "healthy" / release_record(world, 2).relative_to(world.home),
+        world.folder / "kept" / "home" / release_record(world, 2).relative_to(world.home),
         f"{release_record(world, 2)}.repaired",
     )
     assert world.workshop.run()["outcome"] == "unchanged"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,16 +46,13 @@ def lived(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Tem
     workshop.run()
     workshop.land("day-3.csv", DAY_3)
     workshop.run()
-    for name in ("home", "landing"):
-        shutil.copytree(workshop.folder / name, workshop.folder / "kept" / name)
+    workshop.keep("home", "landing")
     return workshop
 
 
 @pytest.fixture
 def workshop(lived: Workshop) -> Workshop:
-    for name in ("home", "landing"):
-        shutil.rmtree(lived.folder / name)
-        shutil.copytree(lived.folder / "kept" / name, lived.folder / name)
+    lived.put_back()
     lived.settings.pop("DBT_TARGET", None)
     return lived
 

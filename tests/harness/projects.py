@@ -208,19 +208,26 @@ class Project:
         for name in names:
             (self.path / name).unlink()
 
+    def keep(self, *names: str) -> None:
+        """Copy parts of the folder, so that ``put_back`` can put them back."""
+        for name in names:
+            shutil.copytree(self.folder / name, self.folder / "kept" / name)
+
+    def put_back(self) -> None:
+        """Have the parts that were kept as they were then."""
+        for kept in (self.folder / "kept").iterdir():
+            shutil.rmtree(self.folder / kept.name, ignore_errors=True)
+            shutil.copytree(kept, self.folder / kept.name)
+
     @contextmanager
     def restored(self) -> Iterator[None]:
         """The project and the landing area are afterwards as they were before."""
-        saved = self.folder / "saved"
-        for name in ("project", "landing"):
-            shutil.copytree(self.folder / name, saved / name)
+        self.keep("project", "landing")
         try:
             yield
         finally:
-            for name in ("project", "landing"):
-                shutil.rmtree(self.folder / name)
-                (saved / name).rename(self.folder / name)
-            saved.rmdir()
+            self.put_back()
+            shutil.rmtree(self.folder / "kept")
 
     def lease(self, *tables: str, target: str = "dev", run_id: str = "20240501T000000Z-00000000") -> Path:
         """The lease of a run of another machine, for these tables or for all."""

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.chaos.oracle import local_store
-from tests.integration.chaos.trials import Trials
+from tests.integration.chaos.trials import Trials, local_trials
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -24,12 +23,6 @@ def new_trials(
 
     def make(seed: int) -> Trials:
         workshop = new_workshop(tmp_path_factory.mktemp(f"trials-{next(numbers)}-"))
-        assert workshop.slipway("run").code == 0
-        landing = workshop.folder / "landing" / "parcels"
-        contents = [path.read_bytes() for path in sorted(landing.glob("*.csv"))]
-        store = local_store(workshop.warehouse(), workshop.published)
-        return Trials(
-            workshop, store, lambda name, content: (landing / name).write_bytes(content), contents, seed
-        )
+        return local_trials(workshop, workshop.published, workshop.warehouse(), seed)
 
     return make

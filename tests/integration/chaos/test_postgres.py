@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.environments import target
-from tests.integration.chaos import oracle
 from tests.integration.chaos.points import PUBLISHING
-from tests.integration.chaos.trials import Trials
+from tests.integration.chaos.trials import Trials, local_trials
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -35,11 +34,9 @@ def trials(postgres: Postgres, new_workshop: Callable[[Path], Workshop], tmp_pat
     workshop.settings |= target(
         "staging", f"file://{workshop.home}/warehouse", type="sql", uri=postgres.uri(database)
     )
-    assert workshop.slipway("run").code == 0
-    landing = workshop.folder / "landing" / "parcels"
-    store = oracle.local_store(workshop.home / "warehouse", lambda: dict(asked(postgres, database, TABLES)))
-    contents = [path.read_bytes() for path in sorted(landing.glob("*.csv"))]
-    return Trials(workshop, store, lambda name, content: (landing / name).write_bytes(content), contents)
+    return local_trials(
+        workshop, lambda: dict(asked(postgres, database, TABLES)), workshop.home / "warehouse"
+    )
 
 
 def asked(postgres: Postgres, database: str, query: str) -> list[tuple[str, str]]:

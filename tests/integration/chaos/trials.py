@@ -18,6 +18,7 @@ from tests.integration.chaos import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.harness.commands import Output, Running
     from tests.harness.projects import Workshop
@@ -158,6 +159,25 @@ class Trials:
         else:
             assert done.code == 4, f"{label}: {done}"  # another run moved its tables
             self.tally.refused += 1
+
+
+def local_trials(
+    workshop: Workshop, catalog: Callable[[], oracle.Locations], warehouse: Path, seed: int = 0
+) -> Trials:
+    """Trials on a project that lands and keeps its files in folders, after its first release.
+
+    Args:
+        workshop: the project.
+        catalog: what others see of it.
+        warehouse: the folder of its tables.
+        seed: of all chance.
+    """
+    assert workshop.slipway("run").code == 0
+    contents = [path.read_bytes() for path in sorted((workshop.landing / "parcels").glob("*.csv"))]
+    store = oracle.local_store(warehouse, catalog)
+    return Trials(
+        workshop, store, lambda name, content: workshop.put(f"parcels/{name}", content), contents, seed
+    )
 
 
 def _kill_later(running: Running, seconds: float) -> None:
