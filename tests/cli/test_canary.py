@@ -197,15 +197,17 @@ def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
     assert published.git("worktree", "list", "--porcelain").count("worktree ") == 1
 
 
-def test_refusals(workshop: Workshop) -> None:
+def test_nothing_is_published(workshop: Workshop) -> None:
     assert workshop.refusal("canary", code=3).startswith("No input is published in dev")
-    workshop.run()
-    message = workshop.refusal("canary", code=3)
-    assert "not a git repository" in message
-    workshop.commit()
-    assert workshop.refusal("canary", "--base", "nowhere", code=3).startswith("No commit nowhere")
-    assert "No commit" in workshop.refusal("canary", code=3)  # there is one commit, and nothing changed since
     assert not list(workshop.temporary.iterdir())
+
+
+def test_there_is_no_base(built: Workshop) -> None:
+    assert "not a git repository" in built.refusal("canary", code=3)
+    built.commit()
+    assert built.refusal("canary", "--base", "nowhere", code=3).startswith("No commit nowhere")
+    assert "No commit" in built.refusal("canary", code=3)  # there is one commit, and nothing changed since
+    assert not list(built.temporary.iterdir())
 
 
 @pytest.mark.long

@@ -129,9 +129,12 @@ def test_what_was_possible_still_is(history: tuple[Workshop, list[dict[str, list
     assert {one["verdict"] for one in report["tables"]} == {"identical"}
 
 
-@pytest.fixture
-def small(workshop: Workshop) -> Workshop:
+@pytest.fixture(scope="module")
+def two_small_files(
+    new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory
+) -> Workshop:
     """Two releases, files of raw that two of fill one, and a file of nobody."""
+    workshop = new_workshop(tmp_path_factory.mktemp("small"))
     config = "{{ config(table_properties={'write.target-file-size-bytes': '4000'}) }}\n"
     model = workshop.path / "models" / "raw" / "parcels_raw.sql"
     model.write_text(config + model.read_text(encoding="utf-8"), encoding="utf-8")
@@ -142,7 +145,15 @@ def small(workshop: Workshop) -> Workshop:
     stray = workshop.warehouse() / "raw" / "parcels" / "data" / "stray.parquet"
     stray.write_bytes(b"nobody's")
     age(stray)
+    workshop.keep("home", "project", "landing")
     return workshop
+
+
+@pytest.fixture
+def small(two_small_files: Workshop) -> Workshop:
+    """The same for a test that may change it."""
+    two_small_files.put_back()
+    return two_small_files
 
 
 def raw_files(workshop: Workshop) -> list[Path]:

@@ -108,24 +108,23 @@ def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
     assert "other has was: serving.log, and log makes serving.log" in workshop.refusal("run", code=2)
 
 
-def test_rollback_after_another_program_dropped_a_table(workshop: Workshop) -> None:
-    workshop.run()
-    before = rows(workshop, "serving.depot_weights")
-    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
-    workshop.run()
-    drop(workshop, "serving.depot_weights")
-    assert "slipway rollback --to 2 --select serving.depot_weights" in workshop.slipway("doctor").out
-    workshop.answer("rollback", "--to", "2", "--select", "serving.depot_weights", "--yes")
-    assert len(rows(workshop, "serving.depot_weights")) == 2
-    drop(workshop, "serving.depot_weights")
-    workshop.answer("rollback", "--to", "1", "--yes")
-    assert rows(workshop, "serving.depot_weights") == before
-    drop(workshop, "serving.depot_weights", purge=True)
-    done = workshop.slipway("rollback", "--to", "2", "--yes")
+def test_rollback_after_another_program_dropped_a_table(built: Workshop) -> None:
+    before = rows(built, "serving.depot_weights")
+    built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    built.run()
+    drop(built, "serving.depot_weights")
+    assert "slipway rollback --to 2 --select serving.depot_weights" in built.slipway("doctor").out
+    built.answer("rollback", "--to", "2", "--select", "serving.depot_weights", "--yes")
+    assert len(rows(built, "serving.depot_weights")) == 2
+    drop(built, "serving.depot_weights")
+    built.answer("rollback", "--to", "1", "--yes")
+    assert rows(built, "serving.depot_weights") == before
+    drop(built, "serving.depot_weights", purge=True)
+    done = built.slipway("rollback", "--to", "2", "--yes")
     assert done.code == 0, done
     assert "serving.depot_weights cannot be brought back" in done.err
     assert "The other tables can be rolled back" in done.err
-    assert len(rows(workshop, "curated.weights")) == 5
+    assert len(rows(built, "curated.weights")) == 5
     assert "shows part of release 2" in done.out
 
 
