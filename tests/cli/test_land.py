@@ -42,7 +42,7 @@ def test_files_are_looked_at_without_a_run(empty: World) -> None:
     assert found["feeds"][0]["waiting"] == ["parcels/a.csv"]
     assert [entry["path"] for entry in found["outstanding"]] == ["parcels/b.csv"]
     assert "There is nothing new to look at." in empty.answer("land", "parcels")
-    assert not (empty.warehouse / "raw").exists()
+    assert not (empty.warehouse() / "raw").exists()
 
     put(empty, "b.csv", f"{HEADER}\np2,N,2024-05-01,1\n")
     assert outstanding(empty)["parcels/b.csv"].startswith("it was replaced or written again")

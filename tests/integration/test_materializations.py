@@ -134,18 +134,19 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> N
     # what needs no query to be told is told of all models before any is built
     output = project.refused("build")
     assert "2 settings of nodes cannot be carried out" in output
-    message = {number for number, (_, _, message) in enumerate(REFUSED) if message in output}
-    assert {REFUSED[number][0] for number in message} == {
+    early = {number for number, (_, _, message) in enumerate(REFUSED) if message in output}
+    assert {REFUSED[number][0] for number in early} == {
         "incremental_strategy='merge'",
         "incremental_strategy='upsert'",
     }
-    project.remove(*(f"models/serving/thing_{number}.sql" for number in message))
+    project.remove(*(f"models/serving/thing_{number}.sql" for number in early))
     output = project.refused("build")
     assert set(project.results().values()) == {"error"}
-    assert len(project.results()) == len(REFUSED) - len(message)
-    for number, (_, _, message) in enumerate(REFUSED):
-        assert number in message or message in output
-        assert number in message or f"thing_{number}" in output
+    later = [number for number in range(len(REFUSED)) if number not in early]
+    assert len(project.results()) == len(later) > 0
+    for number in later:
+        assert REFUSED[number][2] in output
+        assert f"thing_{number}" in output
     assert "Traceback" not in output
     assert project.published() == before
 
