@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +73,7 @@ def read_contract(text: str, origin: str) -> tuple[Contract | None, list[Problem
     return contract, list(problems)
 
 
+@lru_cache(maxsize=256)  # a run asks for the same contracts several times
 def _reading(path: Path, text: str, origin: str) -> Reading:
     try:
         given = YamlText(text)

@@ -116,14 +116,12 @@ class ColumnSettings(_Settings):
         since: date or version from which on the column is there; earlier files lack it.
         trim: whether blanks around the text are removed before anything else is looked at.
         null_values: spellings that stand for no value in this column, besides those of the files.
-        rule: id of the rule that a row breaks whose value is missing or not of the declared type.
     """
 
     optional: bool = False
     since: _Text | None = None
     trim: bool = True
     null_values: _Texts = ()
-    rule: _Text | None = None
 
 
 class Server(_Part):

@@ -26,6 +26,7 @@ from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
 from slipway.dbt.nodes import DbtManifest, DbtNode
+from slipway.dbt.promised import contract_query
 from slipway.dbt.session import Session
 from slipway.engines.duckdb import engine
 from slipway.environments.profiles import ADAPTER, Profile
@@ -220,6 +221,16 @@ class Plugin(BasePlugin):
     def op_landed_at(self, relation: Any, config: dict[str, Any]) -> None:
         """When a feed last brought a file that was accepted."""
         config["landed_at"] = self.session.intake.landing.ledger.last_landed_at(relation.identifier)
+
+    def op_contract_query(self, relation: Any, config: dict[str, Any]) -> None:
+        """Compile a contract: typed or quarantined rows of a feed, or the rules of a table that do not hold."""
+        config["sql"] = contract_query(
+            command.project_dir(),
+            config["form"],
+            config["name"],
+            config["relation"],
+            config.get("severity", "error"),
+        )
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it."""

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.contracts.contract_files import Reading, first_error, look_at_all
+from slipway.contracts.checks import broken_rules_sql, quarantined_sql, typed_sql
+from slipway.contracts.contract_files import Reading, first_error, look_at_all, read_contracts
+from slipway.contracts.model import Contract, Severity
 from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product
 from slipway.errors import NotFoundError, UsageError
+from slipway.landing.feeds import Feed
 
 _KINDS = ("model", "seed", "snapshot")
 
@@ -71,6 +74,50 @@ def promised_models(manifest: Any) -> list[PromisedModel]:
         for node in manifest.nodes.values()
         if node.resource_type in _KINDS and node.config.get("materialized") not in ("ephemeral", "view")
     ]
+
+
+def contract_query(project: Path, form: str, name: str, relation: str, severity: str = "error") -> str:
+    """SQL of a contract for a macro.
+
+    Args:
+        project: folder of dbt_project.yml.
+        form: ``typed`` or ``quarantined`` rows of a feed, or ``broken`` rules of a table.
+        name: of the feed, or ``layer.table``, or the contract's id.
+        relation: the table in SQL.
+        severity: of the rules that ``broken`` looks at.
+
+    Raises:
+        NotFoundError: no contract describes it.
+        ConfigError: the contract does not say enough.
+    """
+    contracts = read_contracts(project)
+    if form == "broken":
+        for contract in contracts:
+            for table in contract.tables:
+                if (
+                    name in (contract.id, table.physical_name, table.name)
+                    or name.partition(".")[2] == table.name
+                ):
+                    return broken_rules_sql(table, relation, Severity(severity))
+        raise NotFoundError(
+            f"No contract of {name}", "none in contracts/ describes it", "slipway contracts export writes one"
+        )
+    feeds = _feeds(contracts)
+    if name not in feeds:
+        known = ", ".join(sorted(feeds)) or "no feed"
+        raise NotFoundError(f"No feed {name}", f"contracts/ describes {known}", "Add its contract")
+    return (typed_sql if form == "typed" else quarantined_sql)(feeds[name], relation)
+
+
+def contract_digests(project: Path) -> dict[str, str]:
+    """What the SQL of contracts depends on, by the names that macros call them by."""
+    contracts = read_contracts(project)
+    by_id = {contract.id: contract.digest for contract in contracts}
+    return by_id | {name: contract.digest for name, contract in _feeds(contracts).items()}
+
+
+def _feeds(contracts: Sequence[Contract]) -> dict[str, Contract]:
+    return {feed.name: contract for contract in contracts if (feed := Feed.of(contract)) is not None}
 
 
 def _model(manifest: Any, node: Any, tests: Sequence[Any]) -> PromisedModel:

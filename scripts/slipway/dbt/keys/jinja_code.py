@@ -130,12 +130,12 @@ _OF_MODEL = frozenset(
 
 def variables(known: Mapping[str, Any], sources: Iterable[str]) -> dict[str, Any]:
     """Name to value of each variable that code reads; all of them where a name is computed."""
-    return _named("var", known, sources)
+    return named("var", known, sources)
 
 
 def environment(known: Mapping[str, str], sources: Iterable[str]) -> dict[str, str | None]:
     """The same of environment variables."""
-    return _named("env_var", known, sources)
+    return named("env_var", known, sources)
 
 
 def target(known: Mapping[str, Any], sources: Iterable[str]) -> dict[str, Any]:
@@ -194,7 +194,8 @@ def _asks_for_other(following: list[tuple[str, str]], ignored: frozenset[str]) -
     return _constant(following[3]) not in (None, *ignored)
 
 
-def _named(function: str, known: Mapping[str, Any], sources: Iterable[str]) -> dict[str, Any]:
+def named(function: str, known: Mapping[str, Any], sources: Iterable[str]) -> dict[str, Any]:
+    """Name to value of everything that code calls a function for by a constant; all of them where a name is computed."""
     names: set[str] = set()
     for tag in _tags(sources):
         for following in _following(tag, function):

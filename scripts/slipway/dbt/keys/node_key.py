@@ -32,6 +32,7 @@ from slipway.dbt.keys.jinja_code import (
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
+from slipway.dbt.promised import contract_digests
 from slipway.engines.duckdb.engine import ONCE
 from slipway.environments.profiles import ADAPTER
 
@@ -73,6 +74,8 @@ _LAYOUT = frozenset(
 )
 
 _BUSINESS_TIME = "as_of"
+_OF_CONTRACTS = {f"macro.{MACHINERY}.{name}" for name in ("typed", "quarantined", "test_meets_contract")}
+"""Macros whose SQL is compiled from contracts."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ def _code(
     makers = function_macros(manifest) if node.resource_type == "function" else []
     macros = dict(macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node), *makers]))
     own = {name: sql for name, sql in macros.items() if manifest.macros[name].package_name != MACHINERY}
+    compiled = _OF_CONTRACTS & macros.keys()
     macros = macros if scope.engine else own
     how = dict(macros_of(manifest, materialization(manifest, node))) if scope.engine else {}
     hooks = [
@@ -191,6 +195,8 @@ def _code(
             *_signature(node),
         ]
     )
+    if compiled:
+        yield _hash(["contracts", _contracts(compiled, [code, *hooks, *own.values()])])
     for name, sql in {**how, **macros}.items():
         yield _hash([name, exact(sql)])
     if node.resource_type in ("model", "snapshot", "test"):
@@ -199,6 +205,14 @@ def _code(
         other = find(manifest, dependency)
         if other is not None and is_inlined(other):
             yield from _code(manifest, dependency, variables, scope)
+
+
+def _contracts(reached: Collection[str], sources: Sequence[str]) -> dict[str, str]:
+    """Digests of the contracts that macros compile; of all where their names are not known."""
+    known = contract_digests(Path(FACTORY.adapters[ADAPTER].config.project_root))  # type: ignore[attr-defined]
+    if any(name.endswith("test_meets_contract") for name in reached):
+        return known
+    return {**jinja_code.named("typed", known, sources), **jinja_code.named("quarantined", known, sources)}
 
 
 def _started_with(manifest: DbtManifest) -> Iterator[str]:

@@ -1,0 +1,560 @@
+"""From a contract to SQL: rows as they landed, typed, each with the first rule that it breaks; and a query for rules of whole tables.
+
+The SQL is DuckDB's, and set-based. Values are text as raw keeps them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.contracts.model import Column, Contract, FileSettings, Metric, Operator, Rule, Severity, Table
+from slipway.contracts.products import plain_type
+from slipway.errors import ConfigError
+
+LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
+"""Columns that raw has besides those of the contract."""
+RULE, REASON, KEY, ORIGINAL = "rule_id", "reason", "_row_key", "_original"
+"""Columns that typed rows have besides: the first rule that is broken, in words, a key over the values as they landed, and these values."""
+
+_BLANKS = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]+"
+_INTEGERS = {
+    "i8": "tinyint", "i16": "smallint", "i32": "integer", "i64": "bigint", "i128": "hugeint",
+    "u8": "utinyint", "u16": "usmallint", "u32": "uinteger", "u64": "ubigint", "u128": "uhugeint",
+}  # fmt: skip
+_FLOATS = {"f32": "real", "f64": "double"}
+_TEXTS = ("varchar", "csv", "")
+_DATE = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?"
+_OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_FORMAT = {
+    "yyyy": ("%Y", "[0-9]{4}"), "yy": ("%y", "[0-9]{2}"), "MMMM": ("%B", "[A-Za-z]+"), "MMM": ("%b", "[A-Za-z]{3}"),
+    "MM": ("%m", "[0-9]{2}"), "M": ("%m", "[0-9]{1,2}"), "dd": ("%d", "[0-9]{2}"), "d": ("%d", "[0-9]{1,2}"),
+    "HH": ("%H", "[0-9]{2}"), "H": ("%H", "[0-9]{1,2}"), "hh": ("%I", "[0-9]{2}"), "h": ("%I", "[0-9]{1,2}"),
+    "mm": ("%M", "[0-9]{2}"), "ss": ("%S", "[0-9]{2}"), "SSSSSS": ("%f", "[0-9]{6}"), "SSS": ("%g", "[0-9]{3}"),
+    "a": ("%p", "[AaPp][Mm]"), "XXX": ("%z", "(Z|[+-][0-9]{2}:[0-9]{2})"), "xx": ("%z", "[+-][0-9]{4}"),
+}  # fmt: skip
+"""Letters of Java's ``DateTimeFormatter`` to those of DuckDB's ``strptime``, and what they look like."""
+_COUNT_OF_ROWS = re.compile(
+    r"\s*select\s+count\s*\(\s*\*\s*\)\s+from\s+(?:\{object\}|\$\{object\})\s+where\s+(.+?);?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+_TEXT, _NUMBER = "__slipway_text", "__slipway_rule"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule that each row keeps or breaks.
+
+    Args:
+        id: of the rule.
+        breaks: a condition over typed columns (``"name"``) and the text that they were read from (``__slipway_text."name"``).
+        reason: in words.
+    """
+
+    id: str
+    breaks: str
+    reason: str
+
+
+def typed_sql(contract: Contract, relation: str) -> str:
+    """A query for the rows of a raw table, typed.
+
+    Args:
+        contract: of the feed.
+        relation: the raw table in SQL.
+
+    Returns:
+        A select statement. Its columns are the properties by their names, typed, the columns of ``LINEAGE``, ``rule_id`` and ``reason`` (NULL for a row
+        that keeps all rules), ``_row_key`` (md5 over the values as they landed; rows that are equal in all of them have one) and ``_original``
+        (a struct of these values).
+
+    Raises:
+        ConfigError: the contract does not say enough, or has a type that is not read from text.
+    """
+    table, files = contract.tables[0], _files(contract)
+    checks = list(_ordered(table))
+    texts, types, instants = [], [], []
+    for column in table.columns:
+        name = _quoted(column.name)
+        texts.append(f"{name} := {_trimmed(column, files)}")
+        types.append(f"{_typed(column, f'{_TEXT}.{name}', files, contract.origin)} as {name}")
+        if _is_local(column):
+            instant = f"timezone({_text(str(column.options.default_timezone))}, {name})"
+            back = f"timezone({_text(str(column.options.default_timezone))}, {instant})"
+            # a local time that the clock skips does not survive the way back
+            instants += [
+                f"case when {back} = {name} then {instant} end as {name}",
+                f"{name} as {_local(column)}",
+            ]
+        else:
+            instants.append(name)
+    headers = [_quoted(column.header) for column in table.columns]
+    carried = ", ".join((*LINEAGE, KEY, ORIGINAL))
+    key = " || ".join(f"coalesce(length({header}) || ':' || {header}, '~')" for header in headers)
+    return f"""select
+    {_listed(_quoted(column.name) for column in table.columns)},
+    {_case([(str(number), _text(check.id)) for number, check in enumerate(checks, 1)], _NUMBER)} as {RULE},
+    {_case([(str(number), _text(check.reason)) for number, check in enumerate(checks, 1)], _NUMBER)} as {REASON},
+    {carried}
+from (
+    select *, {_case([(check.breaks, str(number)) for number, check in enumerate(checks, 1)], "", "integer")} as {_NUMBER}
+    from (
+        select {_listed(instants)}, {carried}, {_TEXT}
+        from (
+            select {_listed(types)}, {carried}, {_TEXT}
+            from (
+                select
+                    struct_pack({_listed(texts)}) as {_TEXT},
+                    struct_pack({", ".join(f"{header} := {header}" for header in headers)}) as {ORIGINAL},
+                    md5({key}) as {KEY},
+                    {", ".join(LINEAGE)}
+                from {relation}
+            )
+        )
+    )
+)"""
+
+
+def quarantined_sql(contract: Contract, relation: str) -> str:
+    """A query for the rows of a raw table that break a rule, with their values as they landed.
+
+    Returns:
+        A select statement with the columns of the raw table, ``rule_id``, ``reason`` and ``_row_key``.
+
+    Raises:
+        ConfigError: as ``typed_sql``.
+    """
+    lineage = ", ".join(LINEAGE)
+    return (
+        f"select unnest({ORIGINAL}), {lineage}, {RULE}, {REASON}, {KEY}\n"
+        f"from (\n{typed_sql(contract, relation)}\n)\nwhere {RULE} is not null"
+    )
+
+
+def checks_of(contract: Contract) -> list[Check]:
+    """The rules that each row of a feed keeps or breaks, in the order in which they are tried."""
+    return list(_ordered(contract.tables[0]))
+
+
+def broken_rules_sql(table: Table, relation: str, severity: Severity) -> str:
+    """A query for the rules of a table that do not hold: those of ``quality``, ``unique``, ``required``, keys and ``enum``.
+
+    Args:
+        table: of a contract.
+        relation: the table in SQL.
+        severity: of the rules that are looked at.
+
+    Returns:
+        A select statement with ``rule_id``, ``measured`` and ``expected``, one row for each broken rule.
+    """
+    found = [_measured(rule, table, relation) for rule in table.rules if rule.severity is severity]
+    if severity is Severity.ERROR:
+        found += list(_declared(table, relation))
+    if not found:
+        return "select cast(null as varchar) as rule_id, cast(null as double) as measured, cast(null as varchar) as expected where false"
+    return "\nunion all\n".join(found)
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def _ordered(table: Table) -> Iterator[Check]:
+    """First what is missing, then what is of another type, then what is out of bounds, then the rules of ``quality``."""
+    for column in table.columns:
+        if column.required or column.primary_key:
+            yield Check(_id(column, "missing"), f"{_source(column)} is null", f"{column.header} is empty")
+    for column in table.columns:
+        if column.logical_type in (None, "string"):
+            continue
+        name, what = _quoted(column.name), _named_type(column)
+        read = _local(column) if _is_local(column) else name
+        yield Check(
+            _id(column, f"not_{_kind(column)}"),
+            f"{_source(column)} is not null and {read} is null",
+            f"{column.header} is not {what}",
+        )
+        if _is_local(column):
+            yield Check(
+                f"{column.name}_skipped_by_clock",
+                f"{_source(column)} is not null and {name} is null",
+                f"{column.header} lies in the hour that the clock of {column.options.default_timezone} skips",
+            )
+    for column in table.columns:
+        yield from _bounds(column)
+    for rule in table.rules:
+        if (breaks := _breaks(rule, table)) is not None:
+            yield Check(rule.id, breaks, rule.description or f"the rule {rule.id} is broken")
+
+
+def _is_local(column: Column) -> bool:
+    """Whether a column is written by a clock whose zone the contract names, without an offset."""
+    return bool(
+        column.logical_type == "timestamp" and column.options.default_timezone and not column.options.timezone
+    )
+
+
+def _local(column: Column) -> str:
+    return _quoted(f"__slipway_local_{column.name}")
+
+
+def _case(branches: Sequence[tuple[str, str]], value: str, kind: str = "varchar") -> str:
+    if not branches:
+        return f"cast(null as {kind})"
+    return "\n        ".join(
+        [f"case {value}", *(f"when {when} then {then}" for when, then in branches), "end"]
+    )
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return ",\n        ".join(parts)
+
+
+def _id(column: Column, check: str) -> str:
+    return f"{column.name}_{check}"
+
+
+def _kind(column: Column) -> str:
+    if column.logical_type == "number" and plain_type(column.physical_type or "").startswith("decimal"):
+        return "decimal"
+    return str(column.logical_type)
+
+
+def _named_type(column: Column) -> str:
+    example = {"date": "2011-08-31", "timestamp": "2011-08-31 17:45:00", "time": "17:45:00"}
+    if column.options.format and column.logical_type in example:
+        return f"a {column.logical_type} in the form {column.options.format}"
+    if column.logical_type in example:
+        what = "date and time" if column.logical_type == "timestamp" else column.logical_type
+        return f"a {what} like {example[column.logical_type]}"
+    if decimal := re.fullmatch(r"decimal\((\d+),(\d+)\)", plain_type(column.physical_type or "")):
+        whole, scale = int(decimal[1]) - int(decimal[2]), decimal[2]
+        return f"a number with at most {whole} digits before the point and {scale} after it"
+    if column.logical_type == "integer":
+        return f"a whole number that fits {_type_of(column, '')}"
+    return {"number": "a number", "boolean": "true or false"}.get(
+        str(column.logical_type), f"of type {column.logical_type}"
+    )
+
+
+def _bounds(column: Column) -> Iterator[Check]:
+    name, options = _quoted(column.name), column.options
+    shown = column.header
+    if column.enum is not None:
+        allowed = ", ".join(_literal(value, column) for value in column.enum)
+        yield Check(
+            f"{column.name}_not_allowed",
+            f"{name} not in ({allowed})",
+            f"{shown} is none of the allowed values",
+        )
+    if options.pattern is not None:
+        yield Check(
+            f"{column.name}_other_pattern",
+            f"not regexp_full_match({name}, {_text(options.pattern)})",
+            f"{shown} does not match {options.pattern}",
+        )
+    if options.min_length is not None:
+        yield Check(
+            f"{column.name}_too_short",
+            f"length({name}) < {options.min_length}",
+            f"{shown} is shorter than {options.min_length} characters",
+        )
+    if options.max_length is not None:
+        yield Check(
+            f"{column.name}_too_long",
+            f"length({name}) > {options.max_length}",
+            f"{shown} is longer than {options.max_length} characters",
+        )
+    lower = ((options.minimum, "<", "below"), (options.exclusive_minimum, "<=", "not above"))
+    upper = ((options.maximum, ">", "above"), (options.exclusive_maximum, ">=", "not below"))
+    for bounds, kind in ((lower, "too_small"), (upper, "too_large")):
+        for bound, sign, words in bounds:
+            if bound is not None:
+                is_sign = (
+                    kind == "too_small"
+                    and bound == 0
+                    and sign == "<"
+                    and column.logical_type in ("integer", "number")
+                )
+                yield Check(
+                    f"{column.name}_{'negative' if is_sign else kind}",
+                    f"{name} {sign} {_literal(bound, column)}",
+                    f"{shown} is negative" if is_sign else f"{shown} is {words} {bound}",
+                )
+    if options.multiple_of is not None:
+        yield Check(
+            f"{column.name}_no_multiple",
+            f"{name} % {options.multiple_of} <> 0",
+            f"{shown} is no multiple of {options.multiple_of}",
+        )
+
+
+def _breaks(rule: Rule, table: Table) -> str | None:
+    """The condition under which a row breaks a rule; None for a rule of the whole table."""
+    if rule.query is not None:
+        counted = _COUNT_OF_ROWS.fullmatch(rule.query)
+        is_of_rows = (rule.operator, rule.value) == (Operator.MUST_BE, 0) and rule.severity is Severity.ERROR
+        return f"({_filled(counted[1], table, rule, '')})" if counted and is_of_rows else None
+    if not rule.is_of_rows or rule.column is None:
+        return None
+    return _bad_value(rule, table.column(rule.column))
+
+
+def _bad_value(rule: Rule, column: Column) -> str:
+    name = _quoted(column.name)
+    if rule.metric is Metric.INVALID:
+        conditions = []
+        if rule.valid_values is not None:
+            conditions.append(
+                f"{name} not in ({', '.join(_literal(value, column) for value in rule.valid_values)})"
+            )
+        if rule.pattern is not None:
+            conditions.append(f"not regexp_full_match(cast({name} as varchar), {_text(rule.pattern)})")
+        return f"({' or '.join(conditions)})"
+    missing = [value for value in rule.missing_values if value is not None]
+    also = (
+        f" or cast({name} as varchar) in ({', '.join(_text(str(value)) for value in missing)})"
+        if missing
+        else ""
+    )
+    return f"({name} is null{also})"
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+def _files(contract: Contract) -> FileSettings:
+    return contract.landing.files if contract.landing else FileSettings()
+
+
+def _trimmed(column: Column, files: FileSettings) -> str:
+    text = _quoted(column.header)
+    if column.settings.trim:
+        text = f"regexp_replace({text}, {_text(f'^{_BLANKS}|{_BLANKS}$')}, '', 'g')"
+    text = f"nullif({text}, '')"
+    for spelling in dict.fromkeys((*files.null_values, *column.settings.null_values)):
+        text = f"nullif({text}, {_text(spelling)})"
+    return text
+
+
+def _source(column: Column) -> str:
+    return f"{_TEXT}.{_quoted(column.name)}"
+
+
+def _type_of(column: Column, origin: str) -> str:
+    """The engine's type of a column."""
+    plain = plain_type(column.physical_type or "")
+    if column.logical_type in (None, "string"):
+        return "varchar"
+    if plain and plain not in _TEXTS:
+        return plain
+    if column.logical_type == "integer":
+        return _INTEGERS[column.options.format or "i32"]
+    if column.logical_type == "number":
+        if column.options.format in _FLOATS:
+            return _FLOATS[str(column.options.format)]
+        raise ConfigError(
+            f"{origin}: the number {column.name} cannot be typed",
+            "the contract does not say how exact it is",
+            "Write `physicalType: decimal(18, 4)`, or `logicalTypeOptions: {format: f64}`",
+        )
+    zoned = column.options.timezone or column.options.default_timezone
+    return (
+        "timestamp with time zone"
+        if column.logical_type == "timestamp" and zoned
+        else str(column.logical_type)
+    )
+
+
+def _typed(column: Column, text: str, files: FileSettings, origin: str) -> str:
+    kind = column.logical_type
+    target = _type_of(column, origin)
+    if kind in (None, "string"):
+        return text
+    if kind in ("integer", "number"):
+        return _number(column, text, files, target)
+    if kind == "boolean":
+        return (
+            f"case when lower({text}) in ('true', 't', 'yes', 'y', '1') then true "
+            f"when lower({text}) in ('false', 'f', 'no', 'n', '0') then false end"
+        )
+    if kind in ("date", "timestamp", "time"):
+        return _moment(column, text, target, origin)
+    raise ConfigError(
+        f"{origin}: {column.name} of the logical type {kind} cannot be typed",
+        "only single values are read from text",
+        "Leave its logicalType out, and read it in the model",
+    )
+
+
+def _number(column: Column, text: str, files: FileSettings, target: str) -> str:
+    plain = text
+    mark, groups = files.decimal_mark, files.thousands_mark
+    if groups:
+        grouped = f"[+-]?[0-9]{{1,3}}({_class(groups)}[0-9]{{3}})+({_class(mark)}[0-9]*)?"
+        whole = f"[+-]?[0-9]*({_class(mark)}[0-9]*)?"
+        plain = f"case when regexp_full_match({text}, {_text(f'{grouped}|{whole}')}) then replace({text}, {_text(groups)}, '') end"
+    if mark != ".":
+        plain = f"case when not contains({plain}, '.') then replace({plain}, {_text(mark)}, '.') end"
+    if column.logical_type == "integer":
+        return (
+            f"case when regexp_full_match({plain}, '[+-]?[0-9]+([.]0*)?') "
+            f"then try_cast(regexp_extract({plain}, '^[+-]?[0-9]+') as {target}) end"
+        )
+    if decimal := re.fullmatch(r"decimal\((\d+),(\d+)\)", target):
+        scale = decimal[2]
+        digits = (
+            f"[+-]?([0-9]+([.][0-9]{{0,{scale}}}0*)?|[.][0-9]{{1,{scale}}}0*)"
+            if scale != "0"
+            else "[+-]?[0-9]+([.]0*)?"
+        )
+        return f"case when regexp_full_match({plain}, {_text(digits)}) then try_cast({plain} as {target}) end"
+    floating = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+    value = f"try_cast({plain} as {target})"
+    return f"case when regexp_full_match({plain}, {_text(floating)}) and isfinite({value}) then {value} end"
+
+
+def _moment(column: Column, text: str, target: str, origin: str) -> str:
+    kind, zoned = column.logical_type, column.options.timezone
+    if column.options.format:
+        pattern, looks = _strptime(column, origin)
+        read = f"try_strptime({text}, {_text(pattern)})"
+        cast = read if kind == "timestamp" else f"cast({read} as {target})"
+        return f"case when regexp_full_match({text}, {_text(looks)}) then {cast} end"
+    if kind == "date":
+        return f"case when regexp_full_match({text}, {_text(_DATE)}) then try_cast({text} as date) end"
+    if kind == "time":
+        return f"case when regexp_full_match({text}, {_text(_CLOCK)}) then try_cast({text} as time) end"
+    looks = f"{_DATE}[ T]{_CLOCK}{_OFFSET if zoned else ''}"
+    read = "timestamp with time zone" if zoned else "timestamp"
+    return f"case when regexp_full_match({text}, {_text(looks)}) then try_cast(replace({text}, 'T', ' ') as {read}) end"
+
+
+def _strptime(column: Column, origin: str) -> tuple[str, str]:
+    """The form of a date or time for ``strptime``, and as a regular expression.
+
+    Source: documentation of Java's DateTimeFormatter, section "Patterns for Formatting and Parsing".
+    """
+    pattern, looks = "", ""
+    for found in re.finditer(
+        r"(?P<letters>([A-Za-z])\2*)|'(?P<quoted>[^']*)'|(?P<other>.)", str(column.options.format)
+    ):
+        if letters := found["letters"]:
+            if letters not in _FORMAT:
+                raise ConfigError(
+                    f"{origin}: {column.name} has the format {column.options.format}",
+                    f"`{letters}` in it is not known",
+                    f"Known are {', '.join(_FORMAT)}",
+                )
+            pattern, looks = pattern + _FORMAT[letters][0], looks + _FORMAT[letters][1]
+        else:
+            sign = found["quoted"] or found["other"] or "'"
+            pattern, looks = pattern + sign.replace("%", "%%"), looks + re.escape(sign)
+    return pattern, looks
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+
+def _measured(rule: Rule, table: Table, relation: str) -> str:
+    total = f"(select count(*) from {relation})"
+    if rule.query is not None:
+        value = f"({_filled(rule.query.rstrip().rstrip(';'), table, rule, relation)})"
+    elif rule.metric is Metric.ROWS:
+        value = total
+    elif rule.metric is Metric.DUPLICATES:
+        names = [rule.column] if rule.column else list(rule.columns)
+        value = _duplicates([table.column(str(name)) for name in names], relation)
+    else:
+        value = f"(select count(*) from {relation} where {_bad_value(rule, table.column(str(rule.column)))})"
+    if rule.unit == "percent" and rule.metric is not Metric.ROWS:
+        value = f"(100.0 * {value} / nullif({total}, 0))"
+    return _row(rule.id, value, _holds(rule), f"{rule.operator} {rule.value}")
+
+
+def _declared(table: Table, relation: str) -> Iterator[str]:
+    for column in table.columns:
+        if column.required:
+            bad = f"(select count(*) from {relation} where {_quoted(column.header)} is null)"
+            yield _row(f"{column.name}_missing", bad, "measured = 0", "no row")
+        if column.unique:
+            yield _row(f"{column.name}_not_unique", _duplicates([column], relation), "measured = 0", "no row")
+        if column.enum is not None:
+            allowed = ", ".join(_literal(value, column) for value in column.enum)
+            bad = f"(select count(*) from {relation} where {_quoted(column.header)} not in ({allowed}))"
+            yield _row(f"{column.name}_not_allowed", bad, "measured = 0", "no row")
+    if table.key:
+        yield _row(
+            "primary_key_not_unique",
+            _duplicates([table.column(name) for name in table.key], relation),
+            "measured = 0",
+            "no row",
+        )
+
+
+def _duplicates(columns: Sequence[Column], relation: str) -> str:
+    """Rows that repeat another one in some columns; rows without a value in one of them repeat none."""
+    names = [_quoted(column.header) for column in columns]
+    given = " and ".join(f"{name} is not null" for name in names)
+    return f"(select coalesce(sum(n - 1), 0) from (select count(*) as n from {relation} where {given} group by {', '.join(names)}))"
+
+
+def _row(rule_id: str, value: str, holds: str, expected: str) -> str:
+    return (
+        f"select {_text(rule_id)} as rule_id, measured, {_text(expected)} as expected "
+        f"from (select cast({value} as double) as measured) where ({holds}) is not true"
+    )
+
+
+def _holds(rule: Rule) -> str:
+    low, high = rule.value if isinstance(rule.value, tuple) else (rule.value, rule.value)
+    return {
+        Operator.MUST_BE: f"measured = {low}",
+        Operator.MUST_NOT_BE: f"measured <> {low}",
+        Operator.GREATER: f"measured > {low}",
+        Operator.AT_LEAST: f"measured >= {low}",
+        Operator.LESS: f"measured < {low}",
+        Operator.AT_MOST: f"measured <= {low}",
+        Operator.BETWEEN: f"measured between {low} and {high}",
+        Operator.NOT_BETWEEN: f"measured not between {low} and {high}",
+    }[rule.operator]
+
+
+def _filled(sql: str, table: Table, rule: Rule, relation: str) -> str:
+    """A query with what stands for table and column in it; source: ODCS, section "Data Quality", SQL rules."""
+    column = table.column(rule.column) if rule.column else None
+    # typed rows have the names of properties, tables those of their columns
+    property_ = (column.header if relation else column.name) if column else ""
+    names: Mapping[str, str] = {"object": relation, "property": _quoted(property_)}
+    return re.sub(r"\$?\{(object|property)\}", lambda found: names[found[1]], sql)
+
+
+def _class(sign: str) -> str:
+    return f"[{re.escape(sign)}]"
+
+
+def _literal(value: Any, column: Column) -> str:  # noqa: ANN401 - of the column's type
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    kind = {
+        "date": "date ",
+        "time": "time ",
+        "timestamp": "timestamptz "
+        if column.options.timezone or column.options.default_timezone
+        else "timestamp ",
+    }
+    return f"{kind.get(str(column.logical_type), '')}{_text(str(value))}"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

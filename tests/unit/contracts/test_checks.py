@@ -1,0 +1,373 @@
+"""Rows are typed exactly or break a rule with an id: contracts compiled to SQL, run by DuckDB on text as raw keeps it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, typed_sql
+from slipway.contracts.contract_files import read_contract
+from slipway.contracts.model import Contract, Severity
+from slipway.errors import ConfigError
+
+
+def contract(
+    *columns: dict[str, Any], files: dict[str, Any] | None = None, quality: Sequence[dict[str, Any]] = ()
+) -> Contract:
+    document = {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": "f",
+        "version": "1.0.0",
+        "servers": [
+            {
+                "server": "landing",
+                "type": "local",
+                "path": "f/*.csv",
+                "format": "csv",
+                "customProperties": [
+                    {"property": key, "value": value} for key, value in (files or {}).items()
+                ],
+            }
+        ],
+        "schema": [{"name": "f", "properties": list(columns), "quality": list(quality)}],
+    }
+    found, problems = read_contract(yaml.safe_dump(document, sort_keys=False), "f.odcs.yaml")
+    assert problems == [], problems
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as made:
+        made.execute("set timezone = 'UTC'")
+        yield made
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection, found: Contract, rows: Sequence[Sequence[str | None]]
+) -> None:
+    headers = [f'"{column.header}"' for column in found.tables[0].columns]
+    lineage = "_source_file varchar, _source_line bigint, _file_sha256 varchar, _landed_at timestamptz, _run_id varchar"
+    connection.execute(
+        f"create or replace table raw ({', '.join(f'{name} varchar' for name in headers)}, {lineage})"
+    )
+    for line, row in enumerate(rows, 2):
+        marks = ", ".join("?" for _ in row)
+        connection.execute(
+            f"insert into raw values ({marks}, 'a.csv', {line}, 'x', '2024-05-05 00:00:00+00', 'r')",
+            list(row),
+        )
+
+
+def typed(
+    connection: duckdb.DuckDBPyConnection, found: Contract, *rows: Sequence[str | None]
+) -> list[tuple[Any, ...]]:
+    """Typed values and the rule, row by row in the order of lines."""
+    land(connection, found, rows)
+    names = ", ".join(f'"{column.name}"' for column in found.tables[0].columns)
+    query = f"select {names}, rule_id from ({typed_sql(found, 'raw')}) order by _source_line"
+    return connection.execute(query).fetchall()
+
+
+def one(
+    connection: duckdb.DuckDBPyConnection,
+    column: dict[str, Any],
+    text: str | None,
+    **files: Any,  # noqa: ANN401 - of several types
+) -> tuple[Any, Any]:
+    ((value, rule),) = typed(connection, contract(column, files=files), [text])
+    return value, rule
+
+
+INTEGER = {"name": "n", "logicalType": "integer"}
+DECIMAL = {"name": "n", "logicalType": "number", "physicalType": "decimal(9, 2)"}
+FLOAT = {"name": "n", "logicalType": "number", "logicalTypeOptions": {"format": "f64"}}
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        (INTEGER, "6", 6),
+        (INTEGER, " +6.00 ", 6),
+        (INTEGER, "-2147483648", -2147483648),
+        (DECIMAL, "1.5", Decimal("1.50")),
+        (DECIMAL, ".5000", Decimal("0.50")),
+        (FLOAT, "1e3", 1000.0),
+        ({"name": "n", "logicalType": "boolean"}, "YES", True),
+        ({"name": "n", "logicalType": "string"}, "\u00a0a b\t", "a b"),
+        ({"name": "n"}, "a", "a"),
+    ],
+)
+def test_text_is_typed(
+    connection: duckdb.DuckDBPyConnection, column: dict[str, Any], text: str, value: object
+) -> None:
+    assert one(connection, column, text) == (value, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "rule"),
+    [
+        (INTEGER, "6.7", "n_not_integer"),
+        (INTEGER, "2147483648", "n_not_integer"),
+        (INTEGER, "1e3", "n_not_integer"),
+        (INTEGER, "six", "n_not_integer"),
+        (DECIMAL, "1.555", "n_not_decimal"),
+        (DECIMAL, "10000000", "n_not_decimal"),
+        (DECIMAL, "0,42", "n_not_decimal"),
+        (FLOAT, "1e999", "n_not_number"),
+        (FLOAT, "nan", "n_not_number"),
+        ({"name": "n", "logicalType": "boolean"}, "perhaps", "n_not_boolean"),
+        ({"name": "n", "logicalType": "date"}, "2024-02-30", "n_not_date"),
+        ({"name": "n", "logicalType": "date"}, "2024-2-3", "n_not_date"),
+        ({"name": "n", "logicalType": "timestamp"}, "2024-02-03", "n_not_timestamp"),
+        ({"name": "n", "logicalType": "timestamp"}, "2024-02-03 24:00:00", "n_not_timestamp"),
+        ({"name": "n", "logicalType": "timestamp", "logicalTypeOptions": {"timezone": True}}, "2024-02-03 10:00:00", "n_not_timestamp"),
+        ({"name": "n", "logicalType": "timestamp", "logicalTypeOptions": {"defaultTimezone": "Europe/London"}}, "2024-03-31 01:30:00", "n_skipped_by_clock"),
+        ({"name": "n", "logicalType": "time"}, "25:00", "n_not_time"),
+        ({"name": "n", "required": True}, " ", "n_missing"),
+        ({"name": "n", "logicalType": "string", "enum": [{"value": "a"}]}, "b", "n_not_allowed"),
+        ({"name": "n", "logicalType": "string", "logicalTypeOptions": {"pattern": "[a-z]+'?"}}, "a1", "n_other_pattern"),
+        ({"name": "n", "logicalType": "string", "logicalTypeOptions": {"minLength": 3}}, "ab", "n_too_short"),
+        ({"name": "n", "logicalType": "string", "logicalTypeOptions": {"maxLength": 1}}, "ab", "n_too_long"),
+        ({**INTEGER, "logicalTypeOptions": {"minimum": 0}}, "-1", "n_negative"),
+        ({**INTEGER, "logicalTypeOptions": {"minimum": 5}}, "4", "n_too_small"),
+        ({**INTEGER, "logicalTypeOptions": {"exclusiveMaximum": 5}}, "5", "n_too_large"),
+        ({**INTEGER, "logicalTypeOptions": {"multipleOf": 5}}, "6", "n_no_multiple"),
+        ({"name": "n", "logicalType": "date", "logicalTypeOptions": {"maximum": "2024-01-01"}}, "2024-01-02", "n_too_large"),
+        ({"name": "n", "quality": [{"metric": "nullValues", "mustBe": 0}]}, None, "n_null_values"),
+        ({"name": "n", "quality": [{"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": ["-"]}}]}, "-", "n_missing_values"),
+        ({"name": "n", "quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": ["a"]}}]}, "b", "n_invalid_values"),
+        ({"name": "n", "quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "a+"}}]}, "b", "n_invalid_values"),
+    ],
+)  # fmt: skip
+def test_what_breaks_a_rule_has_its_id(
+    connection: duckdb.DuckDBPyConnection, column: dict[str, Any], text: str | None, rule: str
+) -> None:
+    assert one(connection, column, text)[1] == rule
+    assert rule in {check.id for check in checks_of(contract(column))}
+
+
+def test_no_value_breaks_only_the_rule_that_one_is_required(connection: duckdb.DuckDBPyConnection) -> None:
+    column = {**INTEGER, "logicalTypeOptions": {"minimum": 5}}
+    assert one(connection, column, None) == (None, None)
+    assert one(connection, {**column, "required": True}, None) == (None, "n_missing")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "value"),
+    [
+        ("dd.MM.yyyy", "31.12.2024", "2024-12-31"),
+        ("d/M/yy", "1/2/24", "2024-02-01"),
+        ("yyyyMMdd", "20240229", "2024-02-29"),
+        ("d MMM yyyy", "3 Feb 2024", "2024-02-03"),
+        ("yyyy'y'MM", "2024y05", "2024-05-01"),
+    ],
+)
+def test_dates_are_read_in_the_form_of_the_contract(
+    connection: duckdb.DuckDBPyConnection, form: str, text: str, value: str
+) -> None:
+    column = {"name": "n", "logicalType": "date", "logicalTypeOptions": {"format": form}}
+    found, rule = one(connection, column, text)
+    assert (str(found), rule) == (value, None)
+    assert one(connection, column, f"{text}x")[1] == "n_not_date"
+
+
+def test_a_local_time_becomes_an_instant(connection: duckdb.DuckDBPyConnection) -> None:
+    column = {
+        "name": "n",
+        "logicalType": "timestamp",
+        "logicalTypeOptions": {"defaultTimezone": "Europe/London"},
+    }
+    land(connection, contract(column), [["2024-07-01 00:30:00"], ["2024-10-27T01:30"]])
+    query = f"select strftime(n, '%Y-%m-%d %H:%M %z') from ({typed_sql(contract(column), 'raw')}) order by _source_line"
+    assert connection.execute(query).fetchall() == [("2024-06-30 23:30 +00",), ("2024-10-27 01:30 +00",)]
+
+
+def test_marks_and_spellings_are_those_of_the_files(connection: duckdb.DuckDBPyConnection) -> None:
+    german = {"decimalMark": ",", "thousandsMark": ".", "nullValues": ["-"]}
+    values = {
+        "1.234.567,8": Decimal("1234567.80"),
+        "12,5": Decimal("12.50"),
+        "-": None,
+        " 1.137 ": Decimal(1137),
+    }
+    for text, value in values.items():
+        assert one(connection, DECIMAL, text, **german) == (value, None)
+    for text in ("1.2", "1,234.5", "12.34.567", "1,2,3"):
+        assert one(connection, DECIMAL, text, **german)[1] == "n_not_decimal"
+
+
+def test_the_first_rule_counts_missing_before_malformed_before_out_of_bounds(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    found = contract(
+        {**INTEGER, "physicalName": "N", "logicalTypeOptions": {"minimum": 0}},
+        {"name": "text", "physicalName": "The Text", "required": True},
+        quality=[
+            {
+                "type": "sql",
+                "name": "sum",
+                "query": "select count(*) from {object} where n = 7 or _landed_at < timestamptz '2020-01-01'",
+                "mustBe": 0,
+            },
+            {"metric": "rowCount", "mustBeGreaterThan": 0},
+        ],
+    )
+    rows = typed(connection, found, ["x", None], ["x", "a"], ["-1", "a"], ["7", "a"], ["8", "a"])
+    assert [row[-1] for row in rows] == ["text_missing", "n_not_integer", "n_negative", "sum", None]
+    columns = connection.execute(f"describe {quarantined_sql(found, 'raw')}").fetchall()
+    assert [row[0] for row in columns] == [
+        "N", "The Text", "_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id", "rule_id", "reason", "_row_key",
+    ]  # fmt: skip
+    away = connection.execute(
+        f'select "N", "The Text", reason from ({quarantined_sql(found, "raw")}) order by _source_line'
+    ).fetchall()
+    assert away[1:3] == [
+        ("x", "a", "N is not a whole number that fits integer"),
+        ("-1", "a", "N is negative"),
+    ]
+
+
+def test_equal_rows_have_one_key(connection: duckdb.DuckDBPyConnection) -> None:
+    found = contract({"name": "a"}, {"name": "b"})
+    land(connection, found, [["ab", "c"], ["a", "bc"], [None, "abc"], ["ab", "c"], ["", "abc"]])
+    keys = [
+        row[0]
+        for row in connection.execute(
+            f"select _row_key from ({typed_sql(found, 'raw')}) order by _source_line"
+        ).fetchall()
+    ]
+    assert len(set(keys)) == 4
+    assert keys[0] == keys[3]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (
+            {"name": "n", "logicalType": "number"},
+            r"does not say how exact it is\. Write `physicalType: decimal",
+        ),
+        ({"name": "n", "logicalType": "array"}, "only single values are read from text"),
+        (
+            {"name": "n", "logicalType": "date", "logicalTypeOptions": {"format": "QQ"}},
+            "`QQ` in it is not known",
+        ),
+    ],
+)
+def test_what_cannot_be_typed_is_refused(column: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        typed_sql(contract(column), "raw")
+
+
+_NUMBERS = st.from_regex(r"\A[+-]?[0-9]{0,12}[.,]?[0-9]{0,6}(e[0-9])?\Z") | st.text(
+    "0123456789+-.e ", max_size=9
+)
+
+
+def as_whole(text: str, bits: int) -> int | None:
+    """A whole number written with digits and at most a fraction of zeros, worked out without SQL."""
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    if (
+        "e" in text
+        or text.strip().lstrip("+-").startswith(".")
+        or "_" in text
+        or value != value.to_integral_value()
+    ):
+        return None
+    return int(value) if -(2 ** (bits - 1)) <= value < 2 ** (bits - 1) else None
+
+
+def as_decimal(text: str, precision: int, scale: int) -> Decimal | None:
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    shifted = value.scaleb(scale)
+    if "e" in text or shifted != shifted.to_integral_value() or abs(shifted) >= 10**precision:
+        return None
+    return value
+
+
+@given(st.lists(_NUMBERS, min_size=1, max_size=20))
+@settings(max_examples=25)
+def test_numbers_are_read_as_arithmetic_reads_them(texts: list[str]) -> None:
+    with duckdb.connect() as connection:
+        found = contract({**INTEGER, "logicalTypeOptions": {"format": "i16"}}, {**DECIMAL, "name": "d"})
+        rows = typed(connection, found, *[[text, text] for text in texts])
+    for text, (whole, exact, _) in zip(texts, rows, strict=True):
+        assert whole == as_whole(text, 16), text
+        assert exact == as_decimal(text, 9, 2), text
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.sampled_from(["1", "2", "x", " "]), st.none() | st.text(max_size=3)),
+        max_size=12,
+    )
+)
+@settings(max_examples=15)
+def test_each_row_is_typed_or_quarantined_and_none_is_lost(rows: list[tuple[str | None, str | None]]) -> None:
+    found = contract({**INTEGER, "required": True}, {"name": "t", "logicalType": "string"})
+    with duckdb.connect() as connection:
+        land(connection, found, rows)
+        good = connection.execute(
+            f"select count(*) from ({typed_sql(found, 'raw')}) where rule_id is null"
+        ).fetchall()
+        bad = connection.execute(
+            f"select count(*), count(reason) from ({quarantined_sql(found, 'raw')})"
+        ).fetchall()
+    assert good[0][0] + bad[0][0] == len(rows)
+    assert bad[0][0] == bad[0][1] == sum((row[0] or "").strip() not in ("1", "2") for row in rows)
+
+
+def test_rules_of_a_table_that_do_not_hold_are_listed(connection: duckdb.DuckDBPyConnection) -> None:
+    found = contract(
+        {"name": "k", "logicalType": "integer", "primaryKey": True, "required": True},
+        {"name": "c", "logicalType": "string", "unique": True, "enum": [{"value": "a"}, {"value": "b"}]},
+        {"name": "p", "quality": [{"metric": "nullValues", "mustBeLessOrEqualTo": 25, "unit": "percent"}]},
+        quality=[
+            {"metric": "rowCount", "mustBeBetween": [1, 3]},
+            {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["k", "c"]}},
+            {
+                "type": "sql",
+                "name": "sum of k",
+                "query": "select sum(k) from {object}",
+                "mustBeLessThan": 7,
+                "severity": "warning",
+            },
+        ],
+    )
+    table = found.tables[0]
+
+    def broken(rows: str, severity: Severity = Severity.ERROR) -> dict[str, float]:
+        connection.execute(f"create or replace table t as select * from (values {rows}) as t(k, c, p)")
+        return {
+            row[0]: row[1] for row in connection.execute(broken_rules_sql(table, "t", severity)).fetchall()
+        }
+
+    assert broken("(1, 'a', 1), (2, 'b', 1), (3, null, 1)") == {}
+    assert broken("(1, 'a', 1), (1, 'a', null), (null, 'c', null), (4, 'b', 1)") == {
+        "row_count": 4,
+        "duplicate_values": 1,
+        "p_null_values": 50,
+        "k_missing": 1,
+        "c_not_unique": 1,
+        "c_not_allowed": 1,
+        "primary_key_not_unique": 1,
+    }
+    assert broken("(3, 'a', 1), (4, 'b', 1)", Severity.WARNING) == {"sum_of_k": 7}
+    assert re.search("where false", broken_rules_sql(contract({"name": "a"}).tables[0], "t", Severity.ERROR))
