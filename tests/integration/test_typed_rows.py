@@ -1,0 +1,99 @@
+"""A feed's contract types its rows: good ones, bad ones with their rule, and nothing lost; a changed contract builds again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.harness.projects import Meters
+
+CONTRACT = """
+apiVersion: v3.2.0
+kind: DataContract
+id: readings
+version: 1.0.0
+servers:
+  - {server: landing, type: local, path: readings/*.csv, format: csv}
+schema:
+  - name: readings
+    properties:
+      - {name: meter, logicalType: string, required: true}
+      - {name: read_on, logicalType: date, required: true}
+      - {name: kwh, logicalType: number, physicalType: "decimal(9, 2)", logicalTypeOptions: {minimum: 0}}
+      - {name: note, logicalType: string}
+    quality:
+      - {type: sql, name: odd_meter, query: "select count(*) from {object} where meter = 'm9'", mustBe: 0}
+"""
+PRODUCT = """
+apiVersion: v3.2.0
+kind: DataContract
+id: typed_readings
+version: 1.0.0
+schema:
+  - name: typed_readings
+    physicalName: curated.typed_readings
+    properties:
+      - {name: meter, physicalType: varchar, enum: [{value: m1}, {value: m2}, {value: m3}]}
+      - {name: kwh, physicalType: "decimal(9, 2)"}
+    quality:
+      - {metric: rowCount, mustBeGreaterThan: 0}
+      - {type: sql, name: enough, query: "select sum(kwh) from {object}", mustBeLessThan: 1000}
+"""
+MODELS = """
+models:
+  - name: typed_readings
+    config: {contract: {enforced: true}}
+    data_tests: [meets_contract]
+    columns:
+      - {name: meter, data_type: varchar}
+      - {name: kwh, data_type: "decimal(9, 2)"}
+"""
+
+
+def test_a_contract_types_rows_and_sets_bad_ones_aside(project: Meters) -> None:
+    project.write("contracts/readings.odcs.yaml", CONTRACT)
+    project.write("contracts/typed_readings.odcs.yaml", PRODUCT)
+    project.write(
+        "models/curated/typed_readings.sql",
+        "select meter, kwh from ({{ typed('readings') }}) where rule_id is null and {{ slice_predicate() }}\n",
+    )
+    project.write(
+        "models/quarantine/bad_readings.sql",
+        "{{ config(schema='quarantine') }}\nselect * from ({{ quarantined('readings') }})\n",
+    )
+    project.write("models/curated/_typed.yml", MODELS)
+    project.land(
+        "bad.csv",
+        "meter,read_on,kwh,note\nm3,2024-05-09,-1,\nm3,soon,1,\nm9,2024-05-09,2,\n,,,\nm3,2024-05-09,7.25,x\n",
+    )
+    selection = ("build", "-s", "readings", "typed_readings", "bad_readings")
+    project.dbt(*selection)
+    rules = sorted(project.rows("quarantine.bad_readings", "rule_id", "kwh", "_source_line"))
+    assert rules == [
+        ("kwh_negative", "-1", 2),
+        ("meter_missing", None, 5),
+        ("odd_meter", "2", 4),
+        ("read_on_not_date", "1", 3),
+    ]
+    landed = len(project.rows("raw.readings"))
+    assert len(project.rows("curated.typed_readings")) + len(rules) == landed
+
+    again = project.dbt(*selection)
+    assert "typed_readings" in again
+    assert "unchanged" in again.lower()
+    project.write("contracts/readings.odcs.yaml", CONTRACT.replace("minimum: 0", "minimum: -5"))
+    project.dbt(*selection)
+    assert len(project.rows("quarantine.bad_readings")) == len(rules) - 1
+    assert len(project.rows("curated.typed_readings")) + len(rules) - 1 == landed
+
+    project.write(
+        "contracts/typed_readings.odcs.yaml", PRODUCT.replace("mustBeLessThan: 1000", "mustBeLessThan: 1")
+    )
+    output = project.dbt(*selection, code=1)
+    assert "meets_contract_typed_readings" in output
+
+
+def test_a_feed_without_a_contract_cannot_be_typed(project: Meters) -> None:
+    project.write("models/curated/typed_readings.sql", "select * from ({{ typed('meters') }})\n")
+    output = project.refused("build", "-s", "typed_readings")
+    assert "No feed meters: contracts/ describes readings. Add its contract." in output
