@@ -85,7 +85,7 @@ def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]
     )
     assert [(row["depot"], str(row["kg"])) for row in weighed] == [("N", "2.000")]
     rejected = workshop.table("quarantine.rejected_parcels").scan(row_filter="parcel = 'p10'").to_arrow()
-    assert rejected["rule_id"].to_pylist() == ["kg_is_a_number"]
+    assert rejected["rule_id"].to_pylist() == ["kg_not_decimal"]
     slice_ = "{slice: {from: 2024-05-09, to: 2024-05-10, depots: S}}"
     counted = {node["table"]: node["rows_after"] for node in workshop.run("--vars", slice_)["nodes"]}
     assert (counted["curated.weighed_parcels"], counted["quarantine.rejected_parcels"]) == (1, 0)
