@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -42,10 +43,16 @@ def started(pid: int | None = None) -> str:
     return "" if fields[_STATE] in _ENDED else fields[_STARTED]
 
 
-def temporary(purpose: str, *, keep: bool = False) -> Path:
+@contextmanager
+def temporary(purpose: str, *, keep: bool = False) -> Iterator[Path]:
     """A temporary folder that tells whose it is; one that is to be kept does not."""
     owner = "" if keep else f"{os.getpid()}-"
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{owner}"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{owner}"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def hold(stream: IO[str]) -> None:

@@ -38,7 +38,7 @@ def canary(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.canary.two_versions import canary as compare_versions
+    from slipway.canary import canary as compare_versions
     from slipway.comparison.report import to_dict, to_markdown, to_text
     from slipway.environments.profiles import find_project
 
@@ -70,8 +70,8 @@ def ci(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     else to the tables of the target's last release, builds in a throw-away environment, and writes the Markdown
     for the pull request. Exit code 1 when something fails or differs undeclared.
     """
-    from slipway.ci.slim_ci import ci as compare_change
-    from slipway.ci.slim_ci import to_markdown
+    from slipway.ci import ci as compare_change
+    from slipway.ci import to_markdown
     from slipway.cli.progress_line import show_progress
     from slipway.environments.profiles import find_project
 

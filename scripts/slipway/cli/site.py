@@ -22,7 +22,7 @@ def command() -> None:
 def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
     """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""
     from slipway.environments.profiles import find_project
-    from slipway.site.docs_site import build_site
+    from slipway.site import build_site
 
     tables = build_site(find_project(project_dir), target, options.made(output_dir))
     output.line(f"{output_dir / 'index.html'}: {plural(tables, 'table')}. Open it in a browser.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,6 @@ def compare_builds(
     head: Mapping[str, BuiltTable],
     dbt_manifest: bytes,
     environment: Environment,
-    today: date,
 ) -> list[TableComparison]:
     """Compare every table that either side has.
 
@@ -201,9 +200,8 @@ def compare_builds(
         head: the same after it.
         dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
         environment: gives access to the object store.
-        today: decides which expected changes ran out.
     """
-    policies = _policies(json.loads(dbt_manifest))
+    policies, today = _policies(json.loads(dbt_manifest)), datetime.now(UTC).date()
     connection, tables = connect(environment), Tables(environment)
     found = []
     for name in sorted(base.keys() | head.keys()):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from slipway import __version__
-from slipway.canary.builds import Build, build
+from slipway.canary import Build, build
 from slipway.code import git
 from slipway.code.versions import versions_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
@@ -67,13 +65,12 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     if expired:
         lost = [_expired(node, expired) for node in made.values()]
         return _report(manifest, commit, lost, [])
-    folder = temporary("replay")
-    try:
-        (folder / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
+    with temporary("replay") as folder:
         what = Build(
             project,
             environment,
             folder,
+            pins,
             manifest.vars,
             selection_of(manifest, described),
             _TESTS,
@@ -96,8 +93,6 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
         ]
         now = again.versions.model_copy(update={"lock_sha256": versions_of(project).lock_sha256})
         return _report(manifest, commit, judged, [*_differences(manifest.versions, now), *kept_by(manifest)])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[str, Any]]:
@@ -105,19 +100,14 @@ def _manifest(environment: Environment, run: str) -> tuple[RunManifest, Mapping[
     found = find_run(environment, run)
     check_seal(found.records, found.run_id, f"replay of run {found.run_id}")
     manifest = found.records.manifest(found.run_id)
+    refused = f"Run {found.run_id} cannot be replayed"
     if manifest is None:
-        raise NotFoundError(
-            f"Run {found.run_id} cannot be replayed", "it never came to its end", "Choose another"
-        )
+        raise NotFoundError(refused, "it never came to its end", "Choose another")
     if why := why_not_replayable(manifest):
-        raise SlipwayError(
-            f"Run {found.run_id} cannot be replayed", why, "Choose a run that passed at a commit"
-        )
+        raise SlipwayError(refused, why, "Choose a run that passed at a commit")
     described = found.records.dbt_manifest(found.run_id)
     if described is None:
-        raise NotFoundError(
-            f"Run {found.run_id} cannot be replayed", "it has no manifest of dbt", "Choose another"
-        )
+        raise NotFoundError(refused, "it has no manifest of dbt", "Choose another")
     return manifest, described
 
 
@@ -206,7 +196,6 @@ def _compare(
         {name: BuiltTable.of(done[name]) for name in other},
         scratch_manifest(folder / _SIDE, again.run_id),
         environment,
-        datetime.now(UTC).date(),
     )
     return {comparison.name: comparison for comparison in found}
 

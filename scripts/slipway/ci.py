@@ -1,12 +1,13 @@
-"""Slim CI: build what a change touches against the released state, test it, compare it with what is published."""
+"""Slim CI: build what a change touches against the released state, test it, compare it with what is published.
+
+Imports ``comparison``, ``dbt`` and what is below them. Start with ``ci``.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         )
     against = releases[-1]
     described = _released_code(records, releases)
-    folder = temporary("ci")
-    try:
+    with temporary("ci") as folder:
         state = folder / "state"
         state.mkdir()
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
@@ -117,8 +117,6 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         head = scratch_manifest(folder / "scratch", done.manifest.run_id)
         report = _compare(done.manifest, against, described, head, environment)
         return CiResult(done.manifest, report, against, **of_other_code)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, Any]:
@@ -156,34 +154,40 @@ def _names(described: Mapping[str, Any]) -> set[str]:
 def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
     style = Style(markdown=True)
+    run, report = result.run, result.report
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
-    if result.run is None:
-        if result.report is None:
-            text = f"### Slipway: nothing to build\n\nNo model, seed or test differs from {against}.\n"
-            return "\n".join([text, *_of_other_code(result)])
-        text = f"### Slipway: {_verdict(result)}\n\nCompared with {against}. Nothing to build.\n\n"
-        return "\n".join([text, *_of_other_code(result)]) + report_to_markdown(result.report)
-    tests = result.run.tests
+    if run is None and report is None:
+        title, told = "nothing to build", f"No model, seed or test differs from {against}."
+    elif run is None:
+        title, told = _verdict(result), f"Compared with {against}. Nothing to build."
+    else:
+        reason = style.words(run.reason[:1].upper() + run.reason[1:])
+        title, told = _verdict(result), f"Compared with {against}. {reason}."
     lines = [
-        f"### Slipway: {_verdict(result)}",
+        f"### Slipway: {title}",
         "",
-        f"Compared with {against}. {style.words(result.run.reason[:1].upper() + result.run.reason[1:])}.",
+        told,
         "",
-        f"- built: {result.run.tables_built}",
-        f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run",
+        *(_built(run, style) if run else []),
+        *_of_other_code(result),
     ]
-    pinned = ", ".join(style.value(node.table) for node in result.run.nodes if node.change is Change.PINNED)
-    lines += [f"- not rebuilt, although selected: {pinned}, an input is taken as published"] if pinned else []
-    failed = [test for test in tests.results if test.status.failed]
-    lines += [f"  - {style.value(test.name)}: {style.words(test.message)}" for test in failed]
-    errors = [node for node in result.run.nodes if node.status is Status.ERROR]
-    lines += [
-        f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}" for node in errors
-    ]
-    lines += ["", *_of_other_code(result)]
-    if result.report is not None:
-        lines.append(report_to_markdown(result.report))
-    return "\n".join(lines)
+    return "\n".join([*lines, report_to_markdown(report)] if report else lines)
+
+
+def _built(run: RunManifest, style: Style) -> Iterator[str]:
+    tests = run.tests
+    yield f"- built: {run.tables_built}"
+    yield f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run"
+    pinned = ", ".join(style.value(node.table) for node in run.nodes if node.change is Change.PINNED)
+    if pinned:
+        yield f"- not rebuilt, although selected: {pinned}, an input is taken as published"
+    for test in tests.results:
+        if test.status.failed:
+            yield f"  - {style.value(test.name)}: {style.words(test.message)}"
+    for node in run.nodes:
+        if node.status is Status.ERROR:
+            yield f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}"
+    yield ""
 
 
 def _verdict(result: CiResult) -> str:
@@ -200,15 +204,13 @@ def _verdict(result: CiResult) -> str:
 
 def _of_other_code(result: CiResult) -> list[str]:
     """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
-    lines, style = [], Style(markdown=True)
-    if result.stale:
-        lines += ["#### What the release needs", ""]
-        lines += [
-            f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.stale.items())
-        ]
-        lines.append("")
-    lines += [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(result.kept.items())]
-    return [*lines, ""] if result.kept else lines
+    style = Style(markdown=True)
+    stale, kept = (
+        [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(found.items())]
+        for found in (result.stale, result.kept)
+    )
+    needed = ["#### What the release needs", "", *stale, ""] if stale else []
+    return [*needed, *kept, ""] if kept else needed
 
 
 def _compare(
@@ -228,7 +230,7 @@ def _compare(
     }
     if not head and not base:
         return None
-    comparisons = compare_builds(base, head, dbt_manifest, environment, datetime.now(UTC).date())
+    comparisons = compare_builds(base, head, dbt_manifest, environment)
     return make_report(
         comparisons,
         title="Difference from what is published",

@@ -2,7 +2,7 @@
 
 Descriptions, SQL and comments are texts of many people. In the page they are data: the JSON cannot end its script element, and the
 page's policy lets only the scripts of dbt's page run (W3C, "Content Security Policy Level 3": hashes of inline scripts), whatever
-dbt's page does with a text.
+dbt's page does with a text. Imports ``dbt`` and what is below it; start with ``build_site``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""The documentation site. Imports ``dbt`` and what is below it; start with ``docs_site``."""
