@@ -24,8 +24,8 @@ from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import literal
 from slipway.maintenance import apply
 from slipway.maintenance.apply import Maintained, Proposal, maintain, propose_in
-from slipway.maintenance.steps import OLDER_THAN, Compact, Delete, Expire
-from slipway.maintenance.survey import find_orphans
+from slipway.maintenance.steps import OLDER_THAN, Compact, Delete, Expire, orphans
+from slipway.maintenance.survey import survey
 from slipway.records.release_records import Intent, Release
 from slipway.releases.candidates import record_of
 from slipway.releases.publication import release
@@ -269,7 +269,8 @@ def test_two_at_once(sqlite: Place) -> None:
     assert len(first.plan.steps) == 3
     assert [type(step) for step in second.plan.steps] == [Delete]
     assert rows(now(sqlite)) == visible
-    assert find_orphans(sqlite.tables, sqlite.records, KEEP, datetime.now(UTC), OLDER_THAN) == []
+    left = survey(sqlite.tables, sqlite.records, KEEP, datetime.now(UTC), OLDER_THAN)
+    assert [one for folder in left.folders.values() for one in orphans(left.history, folder)] == []
 
 
 @pytest.mark.parametrize("function", ["publish", "apply_delete", "_bytes_added"])

@@ -13,7 +13,7 @@ from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.doctor.diagnose import Diagnosis, Done
-    from slipway.doctor.findings import Step
+    from slipway.doctor.examination import Step
 
 
 FOUND = 6

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from slipway import counts
+
 if TYPE_CHECKING:
     from slipway.records.run_manifest import Conservation, Node
 
@@ -19,14 +21,7 @@ def number(value: int | None) -> str:
 
 def size(value: int | None) -> str:
     """Bytes in binary units, empty when not known."""
-    if value is None:
-        return ""
-    amount, unit = float(value), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+    return "" if value is None else counts.size(value)
 
 
 def moment(value: datetime | None) -> str:

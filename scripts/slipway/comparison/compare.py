@@ -14,8 +14,7 @@ import duckdb
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
 from slipway.comparison.relations import Column, Pair, common_type, count_rows
-from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, not_compared
-from slipway.comparison.verdict import judge
+from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, judge, not_compared
 from slipway.engines.duckdb.engine import connect
 from slipway.engines.duckdb.scan import whole_scan
 from slipway.environments.environment import Environment
@@ -73,13 +72,13 @@ def compare_relations(
 def _one_sided(
     con: duckdb.DuckDBPyConnection, name: str, base: str | None, head: str | None
 ) -> TableComparison:
-    sides = [
-        Side(exists=relation is not None, rows=None if relation is None else count_rows(con, relation))
-        for relation in (base, head)
-    ]
-    there = [side for side, relation in (("base", base), ("head", head)) if relation is not None]
+    sides = {
+        side: Side(exists=relation is not None, rows=None if relation is None else count_rows(con, relation))
+        for side, relation in (("base", base), ("head", head))
+    }
+    there = [which for which, side in sides.items() if side.exists]
     reason = f"only {there[0]} has the table" if there else "neither side has the table"
-    return not_compared(name, reason).model_copy(update={"base": sides[0], "head": sides[1]})
+    return not_compared(name, reason).model_copy(update=sides)
 
 
 def _two_sided(

@@ -22,13 +22,15 @@ from slipway.comparison.results import (
     Side,
     TableComparison,
     Verdict,
+    fails,
+    is_evidence,
+    passed,
 )
-from slipway.comparison.verdict import fails, is_evidence, passed
+from slipway.counts import plural, size
 from slipway.secrets import visible
 
 _MAX_VALUE = 60
 _MAX_WORDS = 300
-_UNIT = 1024
 _EXPONENT_FROM = 1e15
 _NOTIFYING = re.compile(r"([@#])(?=\w)")
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
@@ -100,14 +102,9 @@ def largest_change(column: ColumnComparison) -> str:
 
 def cost_line(base: Side, head: Side) -> str:
     """Run time and bytes of base and head; empty when neither side has any."""
-    parts = []
-    if base.seconds is not None or head.seconds is not None:
-        known = (side.seconds for side in (base, head))
-        parts.append(" → ".join("-" if value is None else f"{value:,.1f} s" for value in known))
-    if base.bytes is not None or head.bytes is not None:
-        sizes = (side.bytes for side in (base, head))
-        parts.append(" → ".join("-" if value is None else _bytes(value) for value in sizes))
-    return ", ".join(parts)
+    seconds = [None if side.seconds is None else f"{side.seconds:,.1f} s" for side in (base, head)]
+    sizes = [None if side.bytes is None else size(side.bytes) for side in (base, head)]
+    return ", ".join(" → ".join(one or "-" for one in known) for known in (seconds, sizes) if any(known))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], align: str, style: Style) -> list[str]:
@@ -135,15 +132,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], align: str, st
 def _number(value: float, digits: int = 6) -> str:
     """A number with as many digits as tell something, whole above a million."""
     return f"{value:,.0f}" if 10**digits <= abs(value) < _EXPONENT_FROM else f"{value:,.{digits}g}"
-
-
-def _bytes(value: float) -> str:
-    amount = value
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < _UNIT:
-            return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
-        amount /= _UNIT
-    return f"{amount:,.1f} TiB"
 
 
 _MAX_DIFFERENCES = 12
@@ -183,15 +171,14 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
     for difference in table.differences[:_MAX_DIFFERENCES]:
         lines += _difference(table, difference, style)
     if len(table.differences) > _MAX_DIFFERENCES:
-        lines.append(
-            (0, f"{len(table.differences) - _MAX_DIFFERENCES} more differences: see the JSON report")
-        )
+        more = plural(len(table.differences) - _MAX_DIFFERENCES, "more difference")
+        lines.append((0, f"{more}: see the JSON report"))
     for column in table.columns:
         if column.within_tolerance:
             amount = f"{count(column.within_tolerance)} within tolerance"
             lines.append((0, f"{style.value(column.name)}: {amount}, {largest_change(column)}"))
     for segment in table.segments:
-        share = f"{segment.rows:,} of {segment.of_rows:,} differing rows"
+        share = f"{segment.rows:,} of {plural(segment.of_rows, 'differing row')}"
         value = f"{style.value(segment.column)} = {style.value(segment.value)}"
         lines.append((0, f"{share} have {value}, which {100 * segment.table_share:.2g} % of all rows have"))
     lines += [(0, style.words(note)) for note in table.notes]
@@ -319,7 +306,7 @@ def headline(report: ComparisonReport) -> str:
     verdicts = Counter(table.verdict for table in report.tables)
     counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
     outcome = "passed, " if report.passed else f"failed, {why_failed(report)}; "
-    return f"{outcome}{_tables(len(report.tables))} ({', '.join(counts)})"
+    return f"{outcome}{plural(len(report.tables), 'table')} ({', '.join(counts)})"
 
 
 def why_failed(report: ComparisonReport) -> str:
@@ -333,9 +320,11 @@ def why_failed(report: ComparisonReport) -> str:
     reasons = []
     if verdicts[Verdict.DIFFERENT]:
         number = verdicts[Verdict.DIFFERENT] + declared
-        reasons.append(f"{_tables(number)} {'differs' if number == 1 else 'differ'}, {declared} declared")
+        reasons.append(
+            f"{plural(number, 'table')} {'differs' if number == 1 else 'differ'}, {declared} declared"
+        )
     if missing:
-        reasons.append(f"{_tables(missing)} could not be compared")
+        reasons.append(f"{plural(missing, 'table')} could not be compared")
     return ", ".join(reasons)
 
 
@@ -345,7 +334,7 @@ def nothing_compared(report: ComparisonReport) -> str:
         return "nothing was compared: no table was built on either side"
     if is_evidence(report.tables) or any(fails(table) for table in report.tables):
         return ""
-    number = _tables(len(report.tables))
+    number = plural(len(report.tables), "table")
     return f"nothing was compared: {number} without a row on either side; publish data to compare on, or widen the slice"
 
 
@@ -372,7 +361,7 @@ def to_markdown(report: ComparisonReport) -> str:
             else:
                 left_out += 1
     if left_out:
-        lines += [f"What differs in {_tables(left_out)} more: see the JSON report.", ""]
+        lines += [f"What differs in {plural(left_out, 'table')} more: see the JSON report.", ""]
     return "\n".join([*lines, *coverage])
 
 
@@ -404,7 +393,7 @@ def coverage_line(report: ComparisonReport) -> str:
         for method, label in ((Method.KEY, "by key"), (Method.MULTISET, "as whole rows without a key"))
         if methods[method]
     ]
-    coverage = f"{compared} of {_tables(len(report.tables))} compared" + (
+    coverage = f"{compared} of {plural(len(report.tables), 'table')} compared" + (
         f" ({', '.join(how)})" if how else ""
     )
     return f"{coverage}, no evidence of {empty} without a row on either side" if empty else coverage
@@ -422,7 +411,9 @@ def coverage_notes(report: ComparisonReport, style: Style) -> list[str]:
                 notes.append(f"{style.value(table.name)}, {style.value(column)}: {style.words(reason)}")
         notes += [f"{style.value(table.name)}: {style.words(note)}" for note in table.coverage.notes]
     if ignored:
-        names = ", ".join(f"{style.value(column)} in {_tables(n)}" for column, n in sorted(ignored.items()))
+        names = ", ".join(
+            f"{style.value(column)} in {plural(n, 'table')}" for column, n in sorted(ignored.items())
+        )
         notes.append(f"ignored columns: {names}")
     return notes
 
@@ -431,9 +422,8 @@ def _facts(report: ComparisonReport, style: Style) -> list[str]:
     """What was compared with what, and what building both took where it is known for every table."""
     facts = {"base": report.base, "head": report.head, **report.context}
     lines = [" · ".join(f"{label} {style.value(value)}" for label, value in facts.items())]
-    cost = cost_line(
-        _total([table.base for table in report.tables]), _total([table.head for table in report.tables])
-    )
+    base, head = ([getattr(table, side) for table in report.tables] for side in ("base", "head"))
+    cost = cost_line(_total(base), _total(head))
     # An empty line, or Markdown would run both together.
     return lines + (["", f"built in {cost}"] if cost else [])
 
@@ -459,11 +449,7 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
         rows = [summary(table, style) for table in shown[:_MAX_ROWS]]
         lines += [*table(_HEADINGS, rows, _ALIGN, style), ""]
     if len(shown) > _MAX_ROWS:
-        lines += [f"{_tables(len(shown) - _MAX_ROWS)} more: see the JSON report.", ""]
+        lines += [f"{plural(len(shown) - _MAX_ROWS, 'table')} more: see the JSON report.", ""]
     if named:
         lines += [f"identical: {', '.join(style.value(table.name) for table in named)}", ""]
     return lines
-
-
-def _tables(number: int) -> str:
-    return f"{number} {'table' if number == 1 else 'tables'}"

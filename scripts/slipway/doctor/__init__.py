@@ -1,4 +1,4 @@
 """Doctor: checks an environment, and repairs what the checks find.
 
-Imports ``maintenance``, ``landing``, ``releases`` and what is below them. Start with ``diagnose``.
+Imports ``runs``, ``releases`` and what is below them. Start with ``diagnose``.
 """

@@ -13,10 +13,10 @@ from pyiceberg.exceptions import TableAlreadyExistsError
 
 from slipway.code.versions import who
 from slipway.doctor import environment_checks, record_checks, table_checks
-from slipway.doctor.examination import Examination
-from slipway.doctor.findings import (
+from slipway.doctor.examination import (
     CloseRun,
     EndLease,
+    Examination,
     Finding,
     Heal,
     KeepLog,
@@ -50,7 +50,6 @@ CHECKS: Sequence[Check] = (
     environment_checks.holds,
     table_checks.released,
     table_checks.files,
-    table_checks.counts,
     table_checks.abandoned,
     record_checks.states,
     record_checks.leases,
@@ -60,7 +59,6 @@ CHECKS: Sequence[Check] = (
     environment_checks.spilled,
     environment_checks.comparisons,
     environment_checks.half_written,
-    environment_checks.orphans,
     environment_checks.conditional_writes,
     environment_checks.clock,
 )

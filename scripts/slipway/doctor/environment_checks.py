@@ -8,28 +8,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from slipway.counts import plural
-from slipway.doctor.examination import Examination
-from slipway.doctor.findings import Finding, Heal, Remove
+from slipway.doctor.examination import Examination, Finding, Heal, Remove
 from slipway.engines.duckdb import engine
-from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.commit import positions
-from slipway.maintenance.steps import OLDER_THAN
-from slipway.maintenance.survey import find_orphans
 from slipway.processes import PREFIX, is_alive
 from slipway.records.release_records import Intent
 from slipway.releases.holds import Holds
 from slipway.releases.publication import check_store
 from slipway.releases.published import check_file
 from slipway.storage.objects import UNFINISHED
-from slipway.storage.s3 import answering, is_s3, s3_access, split
-
-_APART = timedelta(minutes=1)
 
 
 def conditional_writes(at: Examination) -> Iterator[Finding]:
@@ -42,27 +34,14 @@ def conditional_writes(at: Examination) -> Iterator[Finding]:
 
 
 def clock(at: Examination) -> Iterator[Finding]:
-    """A clock that disagrees with the store's, or with the newest release."""
-    if is_s3(at.environment.warehouse):
-        bucket, _ = split(at.environment.warehouse)
-        with answering(at.environment.warehouse):
-            answer = s3_access(at.environment.catalog_properties).client.list_objects_v2(
-                Bucket=bucket, MaxKeys=1
-            )
-        theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        if abs(apart := theirs - at.now) > _APART:
-            yield _wrong(f"the store's clock says {theirs:%Y-%m-%d %H:%M:%S} UTC, {abs(apart)} from it")
+    """A clock that is behind the newest release."""
     newest = max((release.published_at for release in at.releases[0]), default=at.now)
-    if newest - at.now > _APART:
-        yield _wrong(
-            f"the newest release was published at {newest:%Y-%m-%d %H:%M:%S} UTC, which is in the future"
+    if newest - at.now > timedelta(minutes=1):
+        yield Finding(
+            "clock of this machine",
+            f"the newest release was published at {newest:%Y-%m-%d %H:%M:%S} UTC, which is in the future",
+            "Set it: releases are ordered by time, and landed files are dated",
         )
-
-
-def _wrong(what: str) -> Finding:
-    return Finding(
-        "clock of this machine", what, "Set it: releases are ordered by time, and landed files are dated"
-    )
 
 
 def interrupted(at: Examination) -> Iterator[Finding]:
@@ -118,13 +97,13 @@ _STILL_WRITTEN = timedelta(hours=1)
 
 
 def spilled(at: Examination) -> Iterator[Finding]:
-    """What DuckDB spilled for a process that was killed."""
+    """What DuckDB spilled for a process that is gone."""
     for path in engine.left_over_spills(engine.spills_below(at.environment.home)):
-        yield _left(path, "what a killed process spilled")
+        yield _left(path, "what a process spilled that is gone")
 
 
 def comparisons(_: Examination) -> Iterator[Finding]:
-    """Folders of a canary, a replay or slim CI that was killed; the next one has git forget work trees in them."""
+    """Folders of a canary, a replay or slim CI whose process is gone; the next one has git forget work trees in them."""
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         owner = _OWNED.fullmatch(path.name)
         if not owner or is_alive(int(owner["pid"])):
@@ -132,11 +111,11 @@ def comparisons(_: Examination) -> Iterator[Finding]:
         with suppress(FileNotFoundError):
             if path.stat().st_uid != os.getuid():
                 continue
-            yield _left(path, f"the builds of a {owner['purpose']} that was killed")
+            yield _left(path, f"the builds of a {owner['purpose']} whose process is gone")
 
 
 def half_written(at: Examination) -> Iterator[Finding]:
-    """Files of records that a process was writing when it was killed; on S3 there are none."""
+    """Files of records that a process did not come to write whole; on S3 there are none."""
     root = Path(at.records.store.root.removeprefix("file://"))
     if not root.is_dir():
         return
@@ -144,20 +123,7 @@ def half_written(at: Examination) -> Iterator[Finding]:
         with suppress(FileNotFoundError):  # it was written meanwhile
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             if at.now - written > _STILL_WRITTEN:
-                yield _left(path, "a record that a killed process did not come to write")
-
-
-def orphans(at: Examination) -> Iterator[Finding]:
-    """Files of tables that nothing names, by runs that died or whose tables were replaced; looked for when all files are."""
-    if not at.deep or not at.locations:
-        return
-    variables = Profile(at.project).vars
-    for found in find_orphans(at.tables, at.records, variables, at.now, OLDER_THAN):
-        count, size = len(found.objects), found.size
-        what = (
-            f"{count} {'file' if count == 1 else 'files'} of {size:,} bytes that nothing refers to any more"
-        )
-        yield Finding(found.table, what, "Run slipway maintain, which removes them")
+                yield _left(path, "a record that a process did not come to write whole")
 
 
 def _left(path: Path, what: str) -> Finding:

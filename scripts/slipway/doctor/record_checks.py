@@ -15,8 +15,16 @@ from itertools import islice
 from pyiceberg.table import Table
 
 from slipway.counts import plural
-from slipway.doctor.examination import Examination
-from slipway.doctor.findings import CloseRun, EndLease, Finding, KeepLog, Remove, Step, WriteBeside
+from slipway.doctor.examination import (
+    CloseRun,
+    EndLease,
+    Examination,
+    Finding,
+    KeepLog,
+    Remove,
+    Step,
+    WriteBeside,
+)
 from slipway.errors import (
     DamagedError,
     DamagedTableError,
@@ -40,6 +48,7 @@ LOG = "log.jsonl"
 """Name of a run's log among its records, where it is compressed."""
 NEWEST = 50
 """Runs whose records are read, unless all are wanted."""
+_UNENDED = "its process ended before it wrote a run manifest: it was killed, or could not write"
 
 
 def run_ids(at: Examination) -> list[str]:
@@ -79,14 +88,11 @@ def _killed(at: Examination, run_id: str) -> Finding | None:
         is_kept = kept == at.logs[run_id].read_bytes()
         steps.append(Remove(log) if is_kept else KeepLog(run_id, log))
     if not ended:
-        steps.append(CloseRun(run_id, "its process was killed"))
+        steps.append(CloseRun(run_id, _UNENDED))
     if not steps:
         return None
-    what = (
-        "its log was left behind"
-        if ended
-        else f"its process was killed; it had staged {plural(staged, 'table')}"
-    )
+    had_staged = f"{_UNENDED}; it had staged {plural(staged, 'table')}"
+    what = "its log was left behind" if ended else had_staged
     return Finding(f"run {run_id}", what, "Readers are not affected; run again", steps)
 
 
@@ -133,7 +139,7 @@ def _can_follow(at: Examination, record: CandidateTable) -> bool:
 
 
 def scratch(at: Examination) -> Iterator[Finding]:
-    """Scratch environments of slices whose process was killed."""
+    """Scratch environments of slices whose run did not come to its end."""
     folder = at.environment.home / "scratch"
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not at.is_gone(path.name) or path.name in at.logs:
@@ -145,7 +151,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
         if not ended:
             yield Finding(
                 f"scratch environment {path}",
-                "the run that made it was killed",
+                "the run that made it did not come to its end",
                 "Nothing of it was published; delete it",
                 [Remove(str(path))],
             )
@@ -173,19 +179,18 @@ def of_releases(at: Examination) -> Iterator[Finding]:
             at.records.read_intent(key)
         except DamagedError as error:
             yield finding(error, partial(_intent, at, key))
-    yield from _damage(lambda: Holds(at.records).current())
-    yield from _damage(lambda: removed_runs(at.records.store))
+    yield from _damage(Holds(at.records).current)
+    yield from _damage(partial(removed_runs, at.records.store))
 
 
 def of_runs(at: Examination) -> Iterator[Finding]:
     """Run manifests, candidate records and dbt's manifests."""
     shown = {release.run_id for release in at.releases[0][-1:]}
     for run_id in run_ids(at):
-        yield from _damage(lambda run_id=run_id: at.records.manifest(run_id))  # type: ignore[misc]
-        yield from _damage(lambda run_id=run_id: at.records.candidate(run_id))  # type: ignore[misc]
-        yield from _damage(lambda run_id=run_id: at.records.closed(run_id))  # type: ignore[misc]
+        for read in (at.records.manifest, at.records.candidate, at.records.closed):
+            yield from _damage(partial(read, run_id))
         if at.deep or run_id in shown:  # dbt's are large
-            yield from _damage(lambda run_id=run_id: at.records.dbt_manifest(run_id))  # type: ignore[misc]
+            yield from _damage(partial(at.records.dbt_manifest, run_id))
 
 
 def _damage(read: Callable[[], object]) -> Iterator[Finding]:
@@ -310,7 +315,12 @@ def releases(at: Examination) -> Iterator[Finding]:
 
 def tags(at: Examination) -> Iterator[Finding]:
     """Tags of releases in the published tables that no record is of, or that name another snapshot than it does."""
-    found = {release.number: release for release in at.releases[0]}
+    changed = {
+        (release.number, name): table
+        for release in at.releases[0]
+        for name, table in release.tables.items()
+        if table.changed
+    }
     ended = _numbers(at)
     lost: dict[int, list[str]] = {}
     for identifier, location in sorted(at.locations.items()):
@@ -324,7 +334,10 @@ def tags(at: Examination) -> Iterator[Finding]:
             number = int(tag.removeprefix("release-"))
             if number not in ended:
                 lost.setdefault(number, []).append(name)
-            elif (table := _table(found.get(number), name)) and str(snapshot_id) not in _shows(table):
+            elif (table := changed.get((number, name))) and str(snapshot_id) not in (
+                table.snapshot_id,
+                table.rewrites,
+            ):
                 yield Finding(
                     name,
                     f"its tag {tag} names snapshot {snapshot_id}, and the record of release {number} snapshot "
@@ -360,7 +373,7 @@ def states(at: Examination) -> Iterator[Finding]:
 
 
 def _difference(table: ReleasedTable, loaded: Table) -> str:
-    """What a release's table and its metadata file do not agree about; empty where they do."""
+    """What a release's table and its metadata file do not agree about, if anything."""
     current = loaded.metadata.current_snapshot_id
     if str(current) != str(table.snapshot_id):
         return f"shows snapshot {current}, and the release {table.snapshot_id}"
@@ -451,12 +464,3 @@ def _unrecorded(at: Examination, known: set[int]) -> Iterator[Finding]:
 def _numbers(at: Examination) -> set[int]:
     """Numbers of which there is a record, a write-ahead record, or the note that they were withdrawn."""
     return {int(found[1]) for key in at.records.publications() if (found := _NUMBER.match(key))}
-
-
-def _table(release: Release | None, name: str) -> ReleasedTable | None:
-    table = release.tables.get(name) if release else None
-    return table if table and table.changed else None
-
-
-def _shows(table: ReleasedTable) -> set[str]:
-    return {str(one) for one in (table.snapshot_id, table.rewrites) if one}

@@ -1,4 +1,4 @@
-"""Checks of tables: the newest release and what the catalog names, their files, their rows, and landed files."""
+"""Checks of tables: the newest release and what the catalog names, their files, and their rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.doctor.examination import Examination
-from slipway.doctor.findings import Finding, Register, Tag
-from slipway.engines.duckdb import engine
+from slipway.counts import plural
+from slipway.doctor.examination import Examination, Finding, Register, Tag
 from slipway.engines.duckdb.digest import digest_of, recorded
-from slipway.engines.duckdb.scan import damages, scanning, whole_scan
-from slipway.errors import DamagedError, DamagedTableError, UnavailableError
+from slipway.engines.duckdb.scan import damages, whole_scan
+from slipway.errors import DamagedError, UnavailableError
 from slipway.iceberg.file_io import RESTORE
 from slipway.iceberg.metadata_files import check_whole, data_files, files_of, manifests_of, rows_of
 from slipway.iceberg.snapshots import current_content
 from slipway.iceberg.tables import uri
-from slipway.landing.feed_files import FeedFiles
-from slipway.landing.feeds import Feed, read_feeds
-from slipway.landing.land import Landing
 from slipway.names import TableName
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.releases.published import LEDGER, elsewhere, lost
@@ -247,7 +243,7 @@ def _files(at: Examination, identifier: TableName, table: Table) -> Iterator[Fin
         if found is None:
             yield _broken(identifier, f"{path} is missing")
         elif found != size:
-            yield _broken(identifier, f"{path} has {found} bytes, not {size}")
+            yield _broken(identifier, f"{path} has {plural(found, 'byte')}, not {size:,}")
 
 
 def _broken(identifier: TableName, why: str) -> Finding:
@@ -256,52 +252,3 @@ def _broken(identifier: TableName, why: str) -> Finding:
         f"it cannot be read as a whole: {why}",
         "Restore the file from a copy, or show an earlier release with slipway rollback",
     )
-
-
-_FIX = (
-    "Land a corrected copy of it: raw takes that as a new file, and rows that it has already repeat; "
-    "slipway rollback withdraws what was published"
-)
-
-
-def counts(at: Examination) -> Iterator[Finding]:
-    """Files of which raw holds another number of rows than they have records; read only with ``--deep``."""
-    if not at.deep or at.has_no_catalog or elsewhere(at.environment, at.locations):
-        return
-    landing = Landing(at.tables, read_feeds(at.project))
-    for feed in landing.feeds.values():
-        yield from _of_feed(at, landing, feed)
-
-
-def _of_feed(at: Examination, landing: Landing, feed: Feed) -> Iterator[Finding]:
-    location = at.locations.get(TableName("raw", feed.name))
-    if location is None or not landing.ledger.accepted(feed.name):
-        return
-    try:
-        table = at.tables.load(TableName("raw", feed.name), location)
-        scan = whole_scan(table)
-    except UnavailableError:  # reported where files are examined
-        return
-    try:
-        with engine.connect(at.environment, at.environment.home) as connection, scanning(connection, table):
-            held = dict(
-                connection.execute(f"select _file_sha256, count(*) from {scan} group by all").fetchall()
-            )
-    except DamagedTableError as error:
-        yield Finding(f"raw.{feed.name}", f"it cannot be read as a whole: {error.why}", error.fix)
-        return
-    files, latest = FeedFiles(landing.area), landing.ledger.latest(feed.name)
-    for arrival in landing.area.arrivals(feed.name):
-        entry = latest.get(arrival.info.key)
-        if entry is None or entry.sha256 not in held:
-            continue
-        look = files.look(feed, arrival)
-        files.forget(look.sha256)
-        rows = held[entry.sha256]
-        if look.sha256 == entry.sha256 and (look.problem or look.rows not in (rows, None)):
-            found = look.problem.partition(": ")[0] or f"it holds {look.rows:,}"
-            yield Finding(
-                f"raw.{feed.name}",
-                f"it has {rows:,} {'row' if rows == 1 else 'rows'} of the landed file {entry.path}, and {found}: rows of it were lost or misread",
-                _FIX,
-            )

@@ -31,7 +31,7 @@ from slipway.maintenance.retention import (
     TableHistory,
     parse_retention,
 )
-from slipway.maintenance.steps import Delete, Folder, Found, Layout, orphans
+from slipway.maintenance.steps import Folder, Found, Layout
 from slipway.names import TableName
 from slipway.records.release_records import CandidateTable, Release
 from slipway.records.run_manifest import Outcome, RunManifest, started_at
@@ -350,18 +350,6 @@ def survey(
     present = {one.location for objects in listed.values() for one in objects}
     there = {state for state in references.states if canonical(state) in present}
     return Survey(replace(history, damaged=damaged), folders, roots, there)
-
-
-def find_orphans(
-    tables: Tables, records: Records, variables: Mapping[str, Any], now: datetime, older_than: timedelta
-) -> list[Delete]:
-    """What nothing names, table by table, and is older than an age: left behind by processes that died, or let go.
-
-    Arguments are those of ``survey``.
-    """
-    found = survey(tables, records, variables, now, older_than)
-    unused = {name: orphans(found.history, folder) for name, folder in found.folders.items()}
-    return [Delete(name, tuple(objects)) for name, objects in sorted(unused.items()) if objects]
 
 
 def layout_of(tables: Tables, history: History, name: str) -> Layout:

@@ -94,7 +94,7 @@ def test_a_run_that_is_killed_while_it_publishes(lake: Lake) -> None:
     assert all(release["guarantee"].startswith("one table after the other") for release in releases)
     assert workshop.run()["outcome"] == "unchanged"
     killed = workshop.answer("doctor", "--fix")
-    assert "its process was killed" in killed
+    assert "its process ended before it wrote a run manifest" in killed
     assert workshop.answer("doctor", "--deep") == "Nothing was found in staging.\n"
 
     endpoint = workshop.settings["AWS_ENDPOINT_URL"]
@@ -149,5 +149,5 @@ def test_a_name_that_glue_knows_as_something_else(lake: Lake) -> None:
     client.delete_table(DatabaseName="serving", Name="older")
     assert workshop.run()["outcome"] == "published"
     assert asked(lake) == ({"landed": 6, "served": 5}, "1 row from staging\n")
-    assert "its process was killed" in workshop.answer("doctor", "--fix")
+    assert "its process ended before it wrote a run manifest" in workshop.answer("doctor", "--fix")
     assert workshop.answer("doctor", "--deep") == "Nothing was found in staging.\n"

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,6 @@ import pytest
 from pyiceberg.catalog import load_catalog
 from tests.harness.projects import TABLES
 from tests.snippets import duckdb_rows, pyiceberg_rows
-
-from slipway.doctor.environment_checks import clock
-from slipway.doctor.examination import Examination
-from slipway.environments.profiles import Profile
 
 if TYPE_CHECKING:
     from tests.integration.s3.conftest import Lake
@@ -251,19 +246,3 @@ def test_keys_may_be_the_catalogs_own(
     texts |= {key: lake.get(key) for key in lake.sizes("warehouse/")} | {"connect": masked.encode()}
     leaked = [name for name, text in texts.items() if any(secret.encode() in text for secret in SECRETS)]
     assert leaked == []
-
-
-def test_doctor_compares_this_clock_with_the_one_of_the_store(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workshop = recorded.lake.workshop
-    for name, value in workshop.env().items():
-        monkeypatch.setenv(name, value)
-    environment, now = Profile(workshop.path).environment("staging"), datetime.now(UTC)
-    slow, right, fast = (
-        [item.what for item in clock(Examination(environment, workshop.path, now + timedelta(hours=hours)))]
-        for hours in (-2, 0, 2)
-    )
-    assert ([what[:23] for what in fast], right) == (["the store's clock says "], [])
-    assert slow[0].startswith("the store's clock says ")
-    assert len(slow) == 2  # the release is in the future of a clock that is slow

@@ -29,9 +29,9 @@ from slipway.comparison.results import (
     Segment,
     Side,
     TableComparison,
+    judge,
     not_compared,
 )
-from slipway.comparison.verdict import judge
 
 GITHUB_COMMENT = 65_536
 

@@ -18,9 +18,10 @@ from slipway.comparison.results import (
     TableComparison,
     TypeChange,
     Verdict,
+    judge,
     not_compared,
+    passed,
 )
-from slipway.comparison.verdict import judge, passed
 
 KEYED = Coverage(method=Method.KEY, key=("id",), columns=("id", "price"))
 

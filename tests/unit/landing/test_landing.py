@@ -23,8 +23,6 @@ from pyiceberg.table import Table
 from tests.harness.landing_area import FEED, HEADER, START, Area, lines
 
 from slipway.contracts.model import OnRejected
-from slipway.doctor.examination import Examination
-from slipway.doctor.table_checks import counts
 from slipway.errors import ConfigError, NotFoundError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import ledger as module
@@ -847,51 +845,3 @@ def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:
 def key(area: Area) -> str:
     accepted = area.landing.ledger.accepted("orders")
     return contents_key(sha for sha, entry in accepted.items() if entry.rows)
-
-
-CONTRACT = """
-apiVersion: v3.2.0
-kind: DataContract
-id: orders
-version: 1.0.0
-servers: [{server: landing, type: local, format: csv, path: orders/*.csv}]
-schema: [{name: orders, properties: [{name: id}, {name: text}, {name: amount}]}]
-"""
-
-
-def test_rows_that_an_earlier_version_lost_are_found(area: Area, tmp_path: Path) -> None:
-    """It accepted a file with an open quote as far as DuckDB had read it, and raw has no more of it."""
-    (tmp_path / "contracts").mkdir()
-    (tmp_path / "contracts" / "orders.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
-    whole = area.put("whole.csv", lines("1,a,2", "2,b,3"))
-    torn = area.put("torn.csv", lines("3,a,2", '4,"b,3', "5,c,4"))
-    entries = [
-        LandedFile(
-            feed="orders",
-            path=f"orders/{path.name}",
-            size_bytes=path.stat().st_size,
-            etag=str(path.stat().st_mtime_ns),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            rows=rows,
-            verdict="accepted",
-            reason="",
-            landed_at=START,
-            run_id="run-0",
-            contract=FEED.digest,
-        )
-        for path, rows in ((whole, 2), (torn, 1))
-    ]
-    assert area.landing.ledger.add(entries)
-    held = pa.table({"_file_sha256": [entries[0].sha256] * 2 + [entries[1].sha256]})
-    area.tables.catalog.create_namespace("raw")
-    location = f"{area.environment.warehouse}/raw/orders"
-    area.tables.catalog.create_table(("raw", "orders"), schema=held.schema, location=location).append(held)
-    at = Examination(area.environment, tmp_path, START, deep=True)
-    (found,) = counts(at)
-    assert found.where == "raw.orders"
-    assert found.what == (
-        'it has 1 row of the landed file orders/torn.csv, and line 3 opens a quote (") that is never closed: '
-        "rows of it were lost or misread"
-    )
-    assert list(counts(replace(at, deep=False))) == []
-    at.tables.catalog.engine.dispose()  # type: ignore[attr-defined]
