@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 
-def plural(count: int, noun: str) -> str:
-    """A count and what is counted."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, verb: str = "", verb_of_one: str = "") -> str:
+    """A count and what is counted, with the verb that follows if it depends on the count."""
+    words = (noun, verb_of_one) if count == 1 else (f"{noun}s", verb)
+    return f"{count:,} {' '.join(filter(None, words))}"
 
 
 def size(count: int) -> str:

@@ -17,6 +17,7 @@ from slipway.dbt import invocation
 from slipway.dbt.command import target_path
 from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
+from slipway.secrets import hide_in
 
 _PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
 _SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
@@ -36,11 +37,17 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> int:
         raise SlipwayError(
             "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"
         )
-    catalog = (built / "catalog.json").read_text(encoding="utf-8")
-    manifest = (built / "manifest.json").read_text(encoding="utf-8")
-    page = _page((built / "index.html").read_text(encoding="utf-8"), manifest, catalog)
+    manifest, catalog = (
+        json.loads((built / f"{name}.json").read_bytes()) for name in ("manifest", "catalog")
+    )
+    page = _page((built / "index.html").read_text(encoding="utf-8"), _document(manifest), _document(catalog))
     (output_dir / "index.html").write_text(page, encoding="utf-8", newline="")
-    return len(json.loads(catalog)["nodes"])
+    return len(catalog["nodes"])
+
+
+def _document(described: object) -> str:
+    """JSON for the page, in which values that are secrets are masked: compiled SQL may hold some."""
+    return json.dumps(hide_in(described), separators=(",", ":"))
 
 
 def _page(template: str, manifest: str, catalog: str) -> str:

@@ -167,6 +167,22 @@ def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path)
         assert "document.title = 'taken'" in shown_page  # as text
 
 
+def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
+    """Compiled SQL may hold a value that a secret has, too, and variables that were given to a run."""
+    secret, given = "opens-the-lake-7", "only-for-this-run-8"
+    model = workshop.project / "models" / "serving" / "depot_weights.sql"
+    text = model.read_text(encoding="utf-8")
+    told = "-- {{ env_var('OPENED_BY') }} {{ var('noted', '') }} postgresql://ana:" + "word@host/lake\n"
+    model.write_text(f"{told}{text}", encoding="utf-8")
+    env = {"OPENED_BY": secret, "DBT_ENV_SECRET_LAKE": secret}
+    assert workshop.slipway("run", "--vars", f"noted: {given}", **env).code == 0
+    assert workshop.slipway("site", "build", "--output-dir", str(tmp_path / "site"), **env).code == 0
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    compiled = embedded(page, "manifest")["nodes"]["model.parcels.depot_weights"]["compiled_code"]
+    assert compiled.splitlines()[0].split() == ["--", "***", "postgresql://***:***@host/lake"]
+    assert [value for value in (secret, given, "ana:word") if value in page] == []
+
+
 def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Path]) -> None:
     workshop, folder = site
     before = workshop.locations(), len(workshop.manifests())

@@ -65,7 +65,7 @@ def test_a_correction_takes_a_row_from_its_old_day(project: Meters) -> None:
     assert "full_refresh: false" in printed
     project.remove("models/serving/kept.sql")
     printed = project.dbt("build")
-    assert "REBUILT 1 rows: 1 keys are not in the changed partitions of curated.latest any more" in printed
+    assert "REBUILT 1 row: 1 key is not in the changed partitions of curated.latest any more" in printed
     (day,) = project.rows("serving.daily", "read_on", "kwh")
     assert str(day[0]) == "2024-05-01"
     assert day[1] == Decimal("4.500")  # 0.25 + 1.25 + 3

@@ -157,7 +157,7 @@ def test_a_raw_model_that_drops_rows_is_refused(built: Meters) -> None:
     built.write("models/raw/readings.sql", f"{sql.rstrip()}\nwhere kwh <> '1'\n")
     built.readings("day-3.csv", "m1,2024-05-03,1,", "m1,2024-05-04,2,")
     output = built.refused("build")
-    assert "raw.readings would hold 1 rows of readings/day-3.csv: 2 were counted when it landed" in output
+    assert "raw.readings would hold 1 row of readings/day-3.csv: 2 were counted when it landed" in output
     assert len(built.rows("raw.readings")) == 5
 
 

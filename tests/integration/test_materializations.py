@@ -362,8 +362,8 @@ BROKEN = {
         "column w is in the query and not declared",
     ],
     "select unnest([1, 1, null]) as k, 'a' as part, -1.00::decimal(9, 2) as v": [
-        "not_null k: 1 rows",
-        "unique k, part: 1 rows",
+        "not_null k: 1 row",
+        "unique k, part: 1 row",
         "check v > 0: 3 rows",
     ],
 }
@@ -394,7 +394,7 @@ def test_a_contract_of_a_python_model(project: Meters) -> None:
     project.dbt("build")
     assert project.rows("serving.made") == [(1, "a"), (2, None)]
     project.write("python_models/serving/made.py", model.format("{'k': [1, 1], 't': ['a', 'b']}"))
-    assert "serving.made breaks its contract: unique k: 1 rows" in project.refused("build")
+    assert "serving.made breaks its contract: unique k: 1 row" in project.refused("build")
     project.write("python_models/serving/made.py", model.format("{'k': ['x'], 't': ['a']}"))
     output = project.refused("build")
     assert "serving.made breaks its contract: k is VARCHAR, declared BIGINT" in output
@@ -407,7 +407,7 @@ def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: M
     project.write("models/serving/thing.sql", "select 1 as k, 'a' as part, 0.00::decimal(9, 2) as v\n")
     project.dbt("build")
     project.write("models/serving/_contract.yml", CONTRACT)
-    assert "check v > 0: 1 rows" in project.refused("build")
+    assert "check v > 0: 1 row" in project.refused("build")
 
 
 def test_a_view_is_internal_to_its_run(project: Meters) -> None:

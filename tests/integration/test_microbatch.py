@@ -201,7 +201,7 @@ def test_a_key_may_move_to_an_earlier_batch(project: Meters) -> None:
 
     twice = ("1,2024-03-30 10:00:00", "2,2024-03-30 11:00:00", "2,2024-03-31 11:00:00")
     events(project, *twice, kind="timestamp")
-    message = "serving.batched breaks its contract: unique k: 1 rows"
+    message = "serving.batched breaks its contract: unique k: 1 row"
     assert message in project.refused("build", *WHOLE)
     found = batches(project)
     assert [len(found["successful"]), len(found["failed"])] == [3, 1]
@@ -234,10 +234,10 @@ def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
     assert keys(project) == [1, 2]
     (node,) = (node for node in project.manifests()[-1]["nodes"] if node["table"] == "serving.batched")
     assert sorted(note.split(":")[0] for note in node["notes"]) == [
-        "1 rows of reference.input have no seen_at",
-        "1 rows of the query lie outside of the batch that gave them, and are left out",
+        "1 row of reference.input has no seen_at",
+        "1 row of the query lies outside of the batch that gave them, and is left out",
     ]
-    assert "serving.batched: 1 rows of reference.input have no seen_at: no batch takes them" in message
+    assert "serving.batched: 1 row of reference.input has no seen_at: no batch takes them" in message
     # a row of a day that this run builds no batch of
     events(project, *rows, "5,2024-03-30 11:00:00", kind="timestamp")
     message = project.dbt("build", "--event-time-start", "2024-04-01", "--event-time-end", "2024-04-03")

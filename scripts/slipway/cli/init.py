@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import output
+from slipway.cli import options, output
 from slipway.counts import plural
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _EACH = 12  # files of a folder that are listed one by one
 
 
 @click.command("init")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.argument("folder", type=options.Folder(), default=Path())
 @click.option(
     "--example", is_flag=True, help="Bring the bundled example. Only for a folder without a dbt project."
 )

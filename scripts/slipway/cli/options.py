@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from slipway.errors import UsageError
+from slipway.secrets import one_line
 
 if TYPE_CHECKING:
     from click.parser import _OptionParser, _ParsingState
@@ -17,10 +18,30 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class Folder(click.Path):
+    """A folder, named in messages as it was given: click shows a path as Python's text, with two backslashes for one.
+
+    Args:
+        exists: whether it has to be there.
+    """
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401
+        """The path, of a folder or of nothing yet."""
+        path = Path(value)
+        if path.is_dir() or not (self.exists or path.exists()):
+            return path
+        what = "is a file" if path.exists() else "does not exist"
+        return self.fail(f"Directory '{one_line(str(path))}' {what}.", param, ctx)
+
+
 target = click.option("--target", "-t", help="dbt target, that is environment. [default: the profile's]")
 project_dir = click.option(
     "--project-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=Folder(exists=True),
     help="Folder of dbt_project.yml. [default: this one or one above]",
 )
 limit = click.option(
@@ -105,7 +126,7 @@ def output_dir(what: str, default: str | None = None) -> Callable[[F], F]:
     """``--output-dir``: the folder that results go to."""
     return click.option(
         "--output-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         default=default,
         show_default=bool(default),
         help=what,

@@ -11,6 +11,7 @@ import duckdb
 from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
 
+from slipway.counts import plural
 from slipway.dbt import describe
 from slipway.dbt.configuration import (
     check_incremental,
@@ -191,9 +192,9 @@ class Builder:
         rebuilt = config.get("rebuild")
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
-        message = f"{config['strategy'].upper()} {result.rows_written} rows"
+        message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}"
         if rebuilt:
-            message = f"REBUILT {result.rows_written} rows: {rebuilt}"
+            message = f"REBUILT {plural(result.rows_written, 'row')}: {rebuilt}"
         elif result.same_content:
             message = "SAME CONTENT"
         return BuildResponse(
@@ -256,7 +257,7 @@ class Builder:
 
         self._batched.later(identifier, stage)
         return BuildResponse(
-            _message=f"MICROBATCH {rows} rows",
+            _message=f"MICROBATCH {plural(rows, 'row')}",
             rows_affected=rows,
             change=Change.BUILT.value,
             node_key=state.node_key,

@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from slipway.counts import plural
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.renames import rename_problems
 from slipway.engines.duckdb.constraints import Contract
@@ -190,7 +191,7 @@ def check_configuration(manifest: DbtManifest, selected: Iterable[str]) -> None:
         for problem in problems(node):
             found.setdefault(problem.removeprefix(f"{node.name}: "), []).append(node.name)
     if found:
-        count = "1 setting" if len(found) == 1 else f"{len(found)} settings"
+        count = plural(len(found), "setting")
         of = "a node" if [len(names) for names in found.values()] == [1] else "nodes"
         said = [f"{_some(names)}: {problem}" for problem, names in found.items()]
         raise ConfigError(f"{count} of {of} cannot be carried out", "; ".join(said))
@@ -302,7 +303,7 @@ def check_names(manifest: DbtManifest, environment: Environment) -> None:
             if not node.config.get("schema")
         ]
     if found:
-        count = "1 name" if len(found) == 1 else f"{len(found)} names"
+        count = plural(len(found), "name")
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
 
 

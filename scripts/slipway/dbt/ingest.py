@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from slipway.counts import plural
 from slipway.dbt.command import flag, is_partial
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode
@@ -209,7 +210,7 @@ def _check_rows(intake: Intake, views: Views, feed: str, run_id: str, table: Tab
     for entry in files:
         if (found := held.get(entry.sha256, 0)) != entry.rows:
             raise ContractError(
-                f"raw.{feed} would hold {found:,} rows of {entry.path}",
+                f"raw.{feed} would hold {plural(found, 'row')} of {entry.path}",
                 f"{entry.rows:,} were counted when it landed",
                 "Raw takes every row of a file: remove filters and joins from the model, then run again",
             )

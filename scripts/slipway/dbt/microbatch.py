@@ -14,6 +14,7 @@ from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
+from slipway.counts import plural
 from slipway.dbt.command import flag
 from slipway.dbt.configuration import contract_of, strategy_of
 from slipway.dbt.inputs import consumed, since
@@ -148,7 +149,7 @@ def notes(
             continue
         nulls = sum((file.null_value_counts or {}).get(field.field_id, 0) for file in _live(table, current))
         if nulls:
-            yield f"{nulls} rows of {name} have no {field.name}: no batch takes them"
+            yield f"{plural(nulls, 'row')} of {name} {'has' if nulls == 1 else 'have'} no {field.name}: no batch takes them"
         if base is None:
             continue
         before = consumed(inputs, manifest, base, database, identifier)

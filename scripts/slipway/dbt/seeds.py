@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from slipway.counts import plural
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.types import quote
 
@@ -86,8 +87,8 @@ def read_seed(name: str, path: Path, delimiter: str = ",") -> Seed:
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             raise ContractError(
-                f"Seed {name}: the row that ends at line {line} has {len(row)} fields",
-                f"there are {len(columns)} columns, separated by {delimiter!r}",
+                f"Seed {name}: the row that ends at line {line} has {plural(len(row), 'field')}",
+                f"the seed has {plural(len(columns), 'column')}, separated by {delimiter!r}",
                 "Put a field with the delimiter in it in double quotes, or set the seed's delimiter",
             )
     return Seed(name, columns, rows, lines)
@@ -165,7 +166,7 @@ def load_seed(
             raise _not_of_type(cursor, seed, kinds, error) from None
         found = cursor.execute(f"select count(*) from {relation}").fetchone()
         if found != (len(seed.rows),):
-            raise ContractError(f"Seed {seed.name} has {len(seed.rows)} rows, and {found} were loaded")
+            raise ContractError(f"Seed {seed.name} has {plural(len(seed.rows), 'row')}, and {found} came in")
     finally:
         cursor.unregister("__slipway_seed")
 

@@ -209,7 +209,7 @@ def _ended(
                 session.records.write_compressed(request.run_id, "log.jsonl", events.close())
                 events.path.unlink(missing_ok=True)
             except (OSError, UnavailableError) as error:  # it must not hide how the run ended
-                show(Note(f"the log is left in {events.path}: {error}"))
+                show(Note(f"the log is left in {events.path}: {getattr(error, 'strerror', None) or error}"))
     if not session.scratch and session.manifest is not None:
         _tell_abandoned(session.records, tables_of(session.manifest), show)
     if done.interrupted:

@@ -193,4 +193,6 @@ def _remove(path: Path) -> None:
     try:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     except OSError as error:
-        raise UnavailableError(f"{path} cannot be removed", str(error), "Remove it yourself") from error
+        raise UnavailableError(
+            f"{path} cannot be removed", error.strerror or str(error), "Remove it yourself"
+        ) from error

@@ -39,6 +39,7 @@ from pyiceberg.table.metadata import TableMetadataUtil
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.utils.concurrent import ExecutorFactory
 
+from slipway.counts import plural
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError, first_line
 from slipway.iceberg.file_io import RESTORE, is_named, write_named
 from slipway.names import TableName
@@ -55,7 +56,7 @@ _SYNC = 16  # bytes of the marker after the header and after each block
 class _Decoder(StreamingBinaryDecoder):
     def skip(self, n: int) -> None:
         if n < 0:  # it would read the same again, perhaps for ever
-            raise ValueError(f"it has a part of {n} bytes")
+            raise ValueError(f"it has a part of {plural(n, 'byte')}")
         super().skip(n)
 
 
@@ -167,7 +168,7 @@ def entries_of(
     added, existing = manifest.added_files_count, manifest.existing_files_count
     live = [entry for entry in found if entry.status != ManifestEntryStatus.DELETED]
     if added is not None and existing is not None and len(live) != added + existing:
-        why = f"it names {len(live)} files, and the manifest list says {added + existing}"
+        why = f"it names {plural(len(live), 'file')}, and the manifest list says {added + existing}"
         raise damaged(what, manifest.manifest_path, why)
     return live if discard_deleted else found
 
@@ -290,7 +291,7 @@ def rows_of(table: Table) -> pa.Table:
     if summary.get("total-records", str(len(rows))) != str(len(rows)):
         files_of(table)  # tells which file it is, if it is one of the metadata
         what = f"metadata of {TableName.of(table.name())}"
-        why = f"it says total-records {summary['total-records']}, and {len(rows)} rows were read"
+        why = f"it says total-records {summary['total-records']}, and {plural(len(rows), 'row', 'were', 'was')} read"
         raise damaged(what, table.metadata_location, why)
     return rows
 

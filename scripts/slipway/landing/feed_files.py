@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from slipway.counts import plural
 from slipway.errors import UnavailableError, first_line
 from slipway.iceberg.types import exact, literal, quote
 from slipway.landing.area import Arrival, LandingArea
@@ -182,7 +183,9 @@ class FeedFiles:
             else "it may be damaged"
         )
         return Checked(
-            0, layout, f"DuckDB reads {found:,} rows, and a second count finds {counted:,}: {ambiguous}"
+            0,
+            layout,
+            f"DuckDB reads {plural(found, 'row')}, and a second count finds {counted:,}: {ambiguous}",
         )
 
     def select(self, feed: Feed, files: Sequence[LandedFile], run_id: str) -> str:

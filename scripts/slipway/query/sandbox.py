@@ -27,59 +27,13 @@ _SETTINGS = frozenset(
 )
 _SECRETS = frozenset({"duckdb_secrets", "which_secret"})
 _HIDDEN_SQL = frozenset({"query", "query_table", "json_execute_serialized_sql"})
-_FILES = frozenset(
-    [
-        "read_csv",
-        "read_csv_auto",
-        "sniff_csv",
-        "read_json",
-        "read_json_auto",
-        "read_json_objects",
-        "read_json_objects_auto",
-        "read_ndjson",
-        "read_ndjson_auto",
-        "read_ndjson_objects",
-        "read_parquet",
-        "parquet_scan",
-        "parquet_metadata",
-        "parquet_file_metadata",
-        "parquet_full_metadata",
-        "parquet_kv_metadata",
-        "parquet_schema",
-        "parquet_bloom_probe",
-        "read_text",
-        "read_blob",
-        "read_avro",
-        "read_duckdb",
-        "glob",
-        "iceberg_scan",
-        "iceberg_metadata",
-        "iceberg_snapshots",
-        "iceberg_column_stats",
-        "iceberg_partition_stats",
-        "iceberg_to_ducklake",
-        "sqlite_scan",
-        "postgres_scan",
-        "mysql_scan",
-        "read_xlsx",
-        "st_read",
-        "delta_scan",
-    ]
+_FILES = re.compile(
+    r"read_\w+|sniff_csv|parquet_\w+|glob|(iceberg|sqlite|postgres|mysql|delta)_scan|st_read"
+    r"|iceberg_(metadata|snapshots|column_stats|partition_stats|to_ducklake)"
 )
 _WORD = re.compile(r"""\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[\w$]+""")
-_FILE_ENDS = (
-    ".csv",
-    ".tsv",
-    ".parquet",
-    ".json",
-    ".jsonl",
-    ".ndjson",
-    ".gz",
-    ".zst",
-    ".avro",
-    ".xlsx",
-    ".db",
-    ".duckdb",
+_FILE_ENDS = re.compile(
+    r".*\.([ct]sv|parquet|jsonl?|ndjson|gz|zst|avro|xlsx|db|duckdb)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -108,7 +62,7 @@ def check_names(sql: str, *, files: bool) -> None:
                 "it reads what the query does not name",
                 "Write that SQL or table itself",
             )
-        if called and name in _FILES and not files:
+        if called and _FILES.fullmatch(name) and not files:
             raise reads_files(name)
 
 
@@ -141,7 +95,7 @@ def reads_files(what: str) -> UsageError:
 
 def names_file(name: str) -> bool:
     """Whether the name of a table that does not exist is that of a file."""
-    return "/" in name or name.lower().endswith(_FILE_ENDS)
+    return "/" in name or _FILE_ENDS.fullmatch(name) is not None
 
 
 def shut(connection: duckdb.DuckDBPyConnection, locations: Iterable[str], *, files: bool) -> None:

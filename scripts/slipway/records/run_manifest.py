@@ -465,8 +465,7 @@ def outstanding_lines(found: Sequence[Outstanding], printed: Collection[str] = (
     files = [item for item in found if item.feed]
     lines = []
     if files:
-        verb = "is" if len(files) == 1 else "are"
-        lines.append(f"outstanding: {plural(len(files), 'landed file')} {verb} not in raw")
+        lines.append(f"outstanding: {plural(len(files), 'landed file', 'are', 'is')} not in raw")
         old = [item for item in files if item.path not in printed]
         lines += [f"  {item.path}: {item.reason}" for item in old[:_NAMED]]
         lines += [f"  … and {len(old) - _NAMED} more"] if len(old) > _NAMED else []

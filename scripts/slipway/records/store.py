@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from slipway.counts import plural
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, UnavailableError
 from slipway.records.record_files import (
@@ -189,7 +190,9 @@ class Records:
         matching = [run_id for run_id in self.run_ids() if text and text in run_id]
         if len(matching) != 1:
             why = (
-                f"{len(matching)} runs match" if matching else why_missing(self.store, text) or "no such run"
+                f"{plural(len(matching), 'run', 'match', 'matches')}"
+                if matching
+                else why_missing(self.store, text) or "no such run"
             )
             raise NotFoundError(f"Run {text}", why, "List runs with slipway runs")
         return matching[0]
@@ -429,7 +432,7 @@ def why_missing(store: ObjectStore, text: str) -> str:
     if not found:
         return ""
     if len(found) > 1:
-        return f"retention removed the records of {len(found)} such runs: vars keep_run_days"
+        return f"retention removed the records of {plural(len(found), 'such run')}: vars keep_run_days"
     return f"retention removed the records of run {found[0]} on {removed[found[0]]}: vars keep_run_days"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.counts import plural
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import DamagedError, NotFoundError
@@ -53,7 +54,9 @@ def find_run(environment: Environment, text: str) -> FoundRun:
     if found:
         some = ", ".join(run.run_id for run in found[:3]) + (" …" if len(found) > 3 else "")
         raise NotFoundError(
-            f"Run {text} is not unique", f"{len(found)} runs match: {some}", "Give more of the id"
+            f"Run {text} is not unique",
+            f"{plural(len(found), 'run', 'match', 'matches')}: {some}",
+            "Give more of the id",
         )
     why = why_missing(records.store, text)
     raise NotFoundError(f"There is no run {text} in {environment.name}", why, "List runs with slipway runs")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from slipway.counts import plural
 from slipway.environments.environment import Environment, Mode
 from slipway.records.run_manifest import AHEAD, Conservation, Freshness, Outcome, RunManifest, Status, Tests
 from slipway.secrets import one_line
@@ -90,7 +91,7 @@ def _not_passed(facts: RunFacts) -> Decision | None:
         return Outcome.FAILED, facts.empty_slice
     if facts.failed:
         names = ", ".join(facts.failed[:3]) + (" …" if len(facts.failed) > 3 else "")
-        return Outcome.FAILED, f"{len(facts.failed)} of {facts.nodes} nodes failed: {names}"
+        return Outcome.FAILED, f"{len(facts.failed)} of {plural(facts.nodes, 'node')} failed: {names}"
     if facts.skipped:
         return Outcome.FAILED, "nodes were skipped"
     if facts.error:
@@ -115,7 +116,7 @@ def _of_other_code(facts: RunFacts) -> Decision | None:
 def set_aside_reason(paths: Sequence[str]) -> str:
     """Why files that are set aside stop a run or a publication, in one line."""
     names = one_line(", ".join(paths[:3])) + (" …" if len(paths) > 3 else "")
-    count = f"{len(paths)} landed files are" if len(paths) > 1 else "1 landed file is"
+    count = plural(len(paths), "landed file", "are", "is")
     return (
         f"{count} set aside and not in raw: {names}; land them corrected under the same names, "
         "or allow it with onRejectedFiles or ignoredFiles in the feed's contract"
@@ -140,7 +141,7 @@ def _held_back(facts: RunFacts) -> Decision | None:
                 f"{', '.join(facts.late_sources)} is older than its source allows: land a newer file, or change error_after there",
             )
         if facts.tests_not_run:
-            what = f"{facts.tests_not_run} tests of what was built were not run"
+            what = f"{_not_run(facts.tests_not_run)}"
             return Outcome.FAILED, f"{what}: select them, too, or run without --exclude"
     if facts.managed and mode is Mode.PRODUCTION and facts.unknown_code:
         return Outcome.FAILED, f"no commit holds the code that was read: {facts.unknown_code}"
@@ -194,7 +195,7 @@ def _tests(tests: Tests, mode: Mode) -> str:
     if not_run and mode is not Mode.EXPLORATORY:
         names = [test.name for test in tests.results if test.status.left_out]
         named = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-        return f"{not_run} tests of what was built were not run: {named}; slipway run builds and runs them"
+        return f"{_not_run(not_run)}: {named}; slipway run builds and runs them"
     return ""
 
 
@@ -221,3 +222,8 @@ def _description(item: Freshness, now: datetime) -> str:
         f"{item.source} brought its last file of this run at {item.last_landed_at:%Y-%m-%d %H:%M} UTC, "
         "which is longer ago than its source allows"
     )
+
+
+def _not_run(count: int) -> str:
+    """How many tests of a run's tables did not run."""
+    return f"{plural(count, 'test')} of what was built {'was' if count == 1 else 'were'} not run"

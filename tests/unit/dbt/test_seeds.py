@@ -89,7 +89,7 @@ def test_types_are_declared_in_any_case_and_guessed_without_loss(
     [
         pytest.param('k\n1\n"2\n3\n', {}, [], "Seed s is not CSV: line 4", id="quote-that-is-never-closed"),
         pytest.param('k,t\n"a" ,b\n', {}, [], "line 2", id="text-after-a-quote"),
-        pytest.param("k,t\n1\n", {}, [], "ends at line 2 has 1 fields: there are 2 columns", id="short"),
+        pytest.param("k,t\n1\n", {}, [], "ends at line 2 has 1 field: the seed has 2 columns", id="short"),
         pytest.param("k,t\n1,2\n1,2,3\n", {}, [], "ends at line 3 has 3 fields", id="long"),
         pytest.param(b"k\n\xe9\n", {}, [], "is not UTF-8", id="latin-1"),
         pytest.param("k,K\n1,2\n", {}, [], "two columns k", id="name-twice"),

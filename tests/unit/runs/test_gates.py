@@ -144,7 +144,7 @@ STRICT: dict[str, tuple[Changes, str]] = {
     ),
     "not run": (
         {"tests": counted(result("pass"), result("not run"))},
-        "1 tests of what was built were not run",
+        "1 test of what was built was not run",
     ),
     "stale since": (
         {"freshness": fresh(29)},

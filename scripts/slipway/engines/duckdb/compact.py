@@ -11,6 +11,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import RemoveSnapshotRefUpdate, RemoveSnapshotsUpdate
 from pyiceberg.transforms import IdentityTransform
 
+from slipway.counts import plural
 from slipway.engines.duckdb.copying import copy, data_files
 from slipway.engines.duckdb.digest import VOLATILE_COLUMNS, Digest, digest_of, recorded
 from slipway.engines.duckdb.scan import files_relation, live_files
@@ -139,7 +140,7 @@ def _compare(
     if stated is not None:
         raise RowsDifferError(
             f"{name} is not compacted",
-            f"its files do not hold the {stated.rows} rows that its snapshot recorded",
+            f"its files do not hold the {plural(stated.rows, 'row')} that its snapshot recorded",
             "A file was changed since; roll back, or run with --full-refresh",
         )
 
@@ -154,7 +155,7 @@ def _recorded(table: Table) -> Digest | None:
 def _differ(table: str, read: int, written: int) -> RowsDifferError:
     return RowsDifferError(
         f"{table} is not compacted",
-        f"{read} rows were read and {written} written, or not the same ones",
+        f"{plural(read, 'row', 'were', 'was')} read and {written:,} written, or not the same ones",
         "Nothing was changed; report it",
     )
 

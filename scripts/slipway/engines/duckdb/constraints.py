@@ -11,6 +11,7 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
+from slipway.counts import plural
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
 from slipway.errors import ConfigError, ContractError, first_line
 from slipway.iceberg.metadata_files import summary_of
@@ -167,7 +168,7 @@ def check_written(
             question = (f"not_null {column}", f"count(*) filter (where {quote(column)} is null)")
             (of_new if known else of_all).append(question)
         elif count:
-            violations.append(f"not_null {column}: {count} rows")
+            violations.append(f"not_null {column}: {plural(count, 'row')}")
     for condition in contract.checks:
         known = condition in held.checks
         if not written and known:
@@ -210,7 +211,9 @@ def _broken(
     if not asked:
         return []
     counts = _counts(cursor, model, [expression for _, expression in asked], relation)
-    return [f"{label}: {count} rows" for (label, _), count in zip(asked, counts, strict=True) if count]
+    return [
+        f"{label}: {plural(count, 'row')}" for (label, _), count in zip(asked, counts, strict=True) if count
+    ]
 
 
 def _counts(
@@ -236,7 +239,7 @@ def check_required(schema: Schema, written: Sequence[WrittenFile]) -> None:
     for column in schema.fields:
         if column.required and (count := null_count(written, column.name)):
             raise ContractError(
-                f"Column {column.name} is required in the table and NULL in {count} rows",
+                f"Column {column.name} is required in the table and NULL in {plural(count, 'row')}",
                 "another tool made it so",
                 "Filter or fill them, or run with --full-refresh",
             )

@@ -20,6 +20,7 @@ from pyiceberg import types as ice
 from pyiceberg.manifest import DataFile
 from pyiceberg.typedef import Record
 
+from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.constraints import check_required
 from slipway.engines.duckdb.metrics import (
@@ -124,7 +125,9 @@ class _Copy:
             if name not in stored:
                 problems.append(f"{name} was returned and is not there")
             elif stored[name] != file.size:
-                problems.append(f"{name} has {stored[name]} bytes and was returned with {file.size}")
+                problems.append(
+                    f"{name} has {plural(stored[name], 'byte')} and was returned with {file.size:,}"
+                )
         if problems:
             raise DamagedError(
                 f"What was written to {self.to.folder} is not what DuckDB returned of it",
@@ -189,7 +192,9 @@ class _Copy:
             expected, found = sum(row[2] for row in ranges), sum(file.records for file in written)
             if expected != found:
                 raise SlipwayError(
-                    f"{found} rows were written of {expected}", "partitions are not complete", "Report it"
+                    f"{plural(found, 'row', 'were', 'was')} written of {expected:,}",
+                    "partitions are not complete",
+                    "Report it",
                 )
             return written
         finally:

@@ -17,6 +17,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
+from slipway.counts import plural
 from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.engines.duckdb.scan import readable_files
 from slipway.errors import ConfigError, ContractError
@@ -81,14 +82,15 @@ def check_keys(
     ).fetchall()
     if row[1]:
         raise ContractError(
-            f"{model}: {row[1]} rows have NULL in unique_key ({wanted})", fix="Filter or fill them"
+            f"{model}: {plural(row[1], 'row', 'have', 'has')} NULL in unique_key ({wanted})",
+            fix="Filter or fill them",
         )
     if row[2]:
         example = cursor.execute(
             f"select {wanted} from {source} group by all having count(*) > 1 order by all limit 1"
         ).fetchone()
         raise ContractError(
-            f"{model}: unique_key ({wanted}) occurs more than once for {row[2]} rows of the query",
+            f"{model}: unique_key ({wanted}) occurs more than once for {plural(row[2], 'row')} of the query",
             f"for example {example}",
             "Deduplicate in the model",
         )

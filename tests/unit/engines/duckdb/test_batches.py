@@ -238,8 +238,8 @@ def test_a_broken_batch_leaves_the_others_as_they_are(lake: Lake) -> None:
     run = Run(lake)
     run.batch(rows([(0, at(0, 1))]), at(0), at(1), contract=contract)
     for broken, message in (
-        ([(0, at(1, 1))], "unique k: 1 rows"),
-        ([(-1, at(1, 1))], "check k >= 0: 1 rows"),
+        ([(0, at(1, 1))], "unique k: 1 row"),
+        ([(-1, at(1, 1))], "check k >= 0: 1 row"),
     ):
         with pytest.raises(ContractError, match=message):
             run.batch(rows(list(broken)), at(1), at(2), contract=contract, last=True)
@@ -269,7 +269,7 @@ def test_keys_of_a_run_that_goes_on_are_looked_at_again(lake: Lake) -> None:
     run.batch(rows([(1, at(0, 1)), (1, at(0, 2))]), at(0), at(1), contract=contract)
     candidate = run.stage().staged
     run = Run(lake, candidate=candidate)
-    with pytest.raises(ContractError, match="unique k: 1 rows"):
+    with pytest.raises(ContractError, match="unique k: 1 row"):
         run.batch(rows([(2, at(1, 1))]), at(1), at(2), contract=contract, last=True)
 
 
@@ -280,7 +280,7 @@ def test_a_constraint_that_is_new_looks_at_the_whole_table_once(lake: Lake) -> N
     run.stage()
     contract = Contract({"k": None, "at": None}, checks=["k >= 0"])
     run = Run(lake)
-    with pytest.raises(ContractError, match="check k >= 0: 1 rows"):
+    with pytest.raises(ContractError, match="check k >= 0: 1 row"):
         run.batch(rows([(2, at(1, 2))]), at(1), at(2), contract=contract)
     run.batch(rows([(1, at(0, 2))]), at(0), at(1), contract=contract)
     for path in lake.files():  # who looks at the rows that stay once more fails

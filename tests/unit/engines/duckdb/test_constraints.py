@@ -28,9 +28,9 @@ NOTHING = f"{NEW} where false"
 @pytest.mark.parametrize(
     ("contract", "violation"),
     [
-        pytest.param(NOT_NULL, "not_null k: 1 rows", id="not-null"),
-        pytest.param(UNIQUE, "unique k: 1 rows", id="unique"),
-        pytest.param(CHECK, "check t <> 'b': 1 rows", id="check"),
+        pytest.param(NOT_NULL, "not_null k: 1 row", id="not-null"),
+        pytest.param(UNIQUE, "unique k: 1 row", id="unique"),
+        pytest.param(CHECK, "check t <> 'b': 1 row", id="check"),
     ],
 )
 def test_a_constraint_that_is_new_is_checked_on_every_row(
@@ -57,7 +57,7 @@ def test_a_constraint_that_held_is_not_checked_again_on_the_same_rows(lake: Lake
     for path in lake.files():
         lake.connection.execute(f"copy (select 1) to '{path.removeprefix('file://')}' (format csv)")
     lake.write(f"{NEW}, {nested}", "append", contract=contract)
-    with pytest.raises(ContractError, match="not_null k: 1 rows; check t <> 'b': 1 rows"):
+    with pytest.raises(ContractError, match="not_null k: 1 row; check t <> 'b': 1 row"):
         lake.write(f"select null::integer as k, 'b' as t, {nested}", "append", contract=contract)
 
 
@@ -74,7 +74,7 @@ def test_a_check_with_a_subquery_looks_at_the_whole_table(lake: Lake) -> None:
 def test_a_write_without_the_contract_forgets_what_held(lake: Lake) -> None:
     lake.write("select 1 as k, 'a' as t", contract=NOT_NULL)
     lake.write("select null::integer as k, 'b' as t", "append")
-    with pytest.raises(ContractError, match="not_null k: 1 rows"):
+    with pytest.raises(ContractError, match="not_null k: 1 row"):
         lake.write(NEW, "append", contract=NOT_NULL)
 
 
@@ -91,10 +91,10 @@ def test_all_violations_of_a_table_are_reported_at_once(lake: Lake) -> None:
         )
     for part in (
         "not_null k: 2 rows",
-        "not_null t: 1 rows",
-        "unique k: 1 rows",
-        "unique T: 1 rows",
-        "check t <> 'b': 1 rows",
+        "not_null t: 1 row",
+        "unique k: 1 row",
+        "unique T: 1 row",
+        "check t <> 'b': 1 row",
         "check k > 1: 2 rows",
     ):
         assert part in str(refused.value)
@@ -106,7 +106,7 @@ def test_not_null_of_a_nested_column_looks_at_the_column_itself(lake: Lake, colu
     contract = Contract({"k": None, "c": None}, not_null=["c"])
     lake.write(f"select 1 as k, {column} as c", contract=contract)
     lake.write(f"select 2 as k, {column} as c", "append", contract=contract)
-    with pytest.raises(ContractError, match="not_null c: 1 rows"):
+    with pytest.raises(ContractError, match="not_null c: 1 row"):
         lake.write(
             f"select 3 as k, case when random() > 2 then {column} end as c", "append", contract=contract
         )

@@ -187,7 +187,7 @@ def test_a_required_column_stays_free_of_null(lake: Lake) -> None:
     lake.write("select 2::bigint as k, 'b' as v", "append")
     lake.check([(1, "a"), (2, "b")])
     assert lake.table.schema().find_field("k").required
-    with pytest.raises(ContractError, match="Column k is required in the table and NULL in 1 rows"):
+    with pytest.raises(ContractError, match="Column k is required in the table and NULL in 1 row"):
         lake.write("select null::bigint as k, 'c' as v", "append")
     lake.write("select null::bigint as k, 'c' as v")
     lake.check([(None, "c")])

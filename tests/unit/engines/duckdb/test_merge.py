@@ -438,7 +438,7 @@ def test_a_key_may_be_quoted(lake: Lake) -> None:
 
 def test_null_keys_are_refused_whatever_names_them(lake: Lake) -> None:
     lake.write(KEYED)
-    with pytest.raises(ContractError, match="1 rows have NULL in unique_key"):
+    with pytest.raises(ContractError, match="1 row has NULL in unique_key"):
         lake.write("select null::integer as k, 1 as v", "merge", merge={"merge_on_using_columns": ["k"]})
 
 

@@ -171,7 +171,7 @@ def test_null_keys_are_refused(lake: Lake, strategy: str) -> None:
 def test_merge_refuses_a_key_that_occurs_twice_and_names_it(lake: Lake) -> None:
     lake.write("select 1 as k, 'a' as part")
     with pytest.raises(
-        ContractError, match=r"occurs more than once for 1 rows of the query: for example \(7,\)"
+        ContractError, match=r"occurs more than once for 1 row of the query: for example \(7,\)"
     ):
         lake.write("select unnest([7, 7, 8]) as k, 'b' as part", "merge", unique_key=["k"])
     lake.write("select unnest([7, 7, 8]) as k, 'b' as part", "delete+insert", unique_key=["k"])
@@ -366,14 +366,14 @@ def test_constraints_are_checked_also_when_the_rows_are_the_same(lake: Lake) -> 
     contract = Contract({"k": "integer", "t": "varchar"}, ["K"], [["k"]], ["k > 1"])
     with pytest.raises(ContractError) as refused:
         lake.write("select unnest([1, 1, null]) as k, 'a' as t", contract=contract)
-    for part in ("not_null K: 1 rows", "unique k: 1 rows", "check k > 1: 2 rows"):
+    for part in ("not_null K: 1 row", "unique k: 1 row", "check k > 1: 2 rows"):
         assert part in str(refused.value)
 
 
 def test_uniqueness_holds_over_the_whole_table(lake: Lake) -> None:
     contract = Contract({"k": "integer"}, unique=[["k"]])
     lake.write("select 1 as k", contract=contract)
-    with pytest.raises(ContractError, match="unique k: 1 rows"):
+    with pytest.raises(ContractError, match="unique k: 1 row"):
         lake.write("select 1 as k", "append", contract=contract)
     lake.write("select unnest([null, null])::integer as k", "append", contract=contract)
 
@@ -389,7 +389,7 @@ def test_uniqueness_holds_over_the_whole_table(lake: Lake) -> None:
     ],
 )
 def test_not_null_of_every_kind_of_column(lake: Lake, column: str) -> None:
-    with pytest.raises(ContractError, match="not_null c: 1 rows"):
+    with pytest.raises(ContractError, match="not_null c: 1 row"):
         lake.write(f"select 1 as k, {column} as c", contract=Contract({"k": None, "c": None}, ["c"]))
 
 
