@@ -170,7 +170,7 @@ def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path)
 def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
     """Compiled SQL may hold a value that a secret has, too, and variables that were given to a run."""
     secret, given = "opens-the-lake-7", "only-for-this-run-8"
-    model = workshop.project / "models" / "serving" / "depot_weights.sql"
+    model = workshop.path / "models" / "serving" / "depot_weights.sql"
     text = model.read_text(encoding="utf-8")
     told = "-- {{ env_var('OPENED_BY') }} {{ var('noted', '') }} postgresql://ana:" + "word@host/lake\n"
     model.write_text(f"{told}{text}", encoding="utf-8")

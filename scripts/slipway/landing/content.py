@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from slipway.counts import plural
 from slipway.landing.formats import FileFormat, FileKind
 
 BLOCK = 1 << 19  # bytes; larger ones leave the processor's cache
@@ -251,7 +252,7 @@ def _unzipped(blocks: Iterator[bytes], style: FileFormat, scratch: Path) -> Iter
         if len(members) != 1:
             listed = ", ".join(one.filename[:60] for one in members[:3]) + (" …" if len(members) > 3 else "")
             raise MalformedError(
-                f"is a zip archive of {len(members)} files{': ' + listed if listed else ''}: "
+                f"is a zip archive of {plural(len(members), 'file')}{': ' + listed if listed else ''}: "
                 "the producer has to send one file in each archive"
             )
         check_sizes(members, style)

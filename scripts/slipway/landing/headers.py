@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from slipway.counts import plural
 from slipway.landing.formats import FileFormat, FileKind, Header
 
 _LONGEST_HEADER = 100_000
@@ -170,7 +171,7 @@ def _advice(
         )
     if len(names) == len(columns) and not any(_plain(name) in map(_plain, columns) for name in names):
         return (
-            f"; line {style.skip_lines + 1} has {len(names)} values and the name of no column: if the files have no "
+            f"; line {style.skip_lines + 1} has {plural(len(names), 'value')} and the name of no column: if the files have no "
             "header, set header: none in the contract"
         )
     return ""

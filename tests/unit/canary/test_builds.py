@@ -36,9 +36,9 @@ def built(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: tuple[str, 
         return processes[-1]
 
     processes: list[subprocess.Popen[bytes]] = []
-    monkeypatch.setattr(builds, "_start", start)
+    monkeypatch.setattr(canary, "_start", start)
     try:
-        return build(Build(folder, environment(folder), folder), dict.fromkeys(versions, folder))
+        return build(Build(folder, environment(folder), folder, {}), dict.fromkeys(versions, folder))
     finally:
         assert all(process.poll() is not None for process in processes)
 
