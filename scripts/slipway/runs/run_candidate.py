@@ -13,6 +13,7 @@ from functools import cached_property
 
 import duckdb
 
+from slipway.counts import plural
 from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined, without
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import Views, keeps_older_files
@@ -148,10 +149,12 @@ class BatchedModel:
         said = []
         # what is not cut to a batch is given by each of them again
         if count := sum(timeless) if self.cut else max(timeless):
-            said.append(f"{count} rows of the query have no event time: no batch takes them")
+            said.append(
+                f"{plural(count, 'row')} of the query {'has' if count == 1 else 'have'} no event time: no batch takes them"
+            )
         if self.cut and (count := sum(batch["outside"] for batch in left)):
             said.append(
-                f"{count} rows of the query lie outside of the batch that gave them, and are left out: let the model's event_time "
+                f"{plural(count, 'row')} of the query {'lies' if count == 1 else 'lie'} outside of the batch that gave them, and {'is' if count == 1 else 'are'} left out: let the model's event_time "
                 "be that of its input"
             )
         return said

@@ -14,6 +14,7 @@ from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
+from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.request import EVERYTHING, Increment, WriteRequest
 from slipway.engines.duckdb.scan import (
@@ -161,7 +162,9 @@ class Part:
         count, *_ = scratch.cursor.execute(f"select count(*) from {gone}").fetchone() or (0,)
         if count:
             name = _partitions(self.increments)[0].name
-            raise NotCarriedError(f"{count} keys are not in the changed partitions of {name} any more")
+            raise NotCarriedError(
+                f"{plural(count, 'key', 'are', 'is')} not in the changed partitions of {name} any more"
+            )
 
     def check_matched(self, scratch: Scratch, matched: str, keys: Sequence[str], source: str = "") -> None:
         """Refuse to replace rows that the query did not give before: a full build would have them, and the new ones.
@@ -188,7 +191,7 @@ class Part:
         count, *_ = scratch.cursor.execute(f"select count(*) from ({lost})").fetchone() or (0,)
         if count:
             raise NotCarriedError(
-                f"{count} rows would be replaced that come of rows of {self._name} which the query does not read"
+                f"{plural(count, 'row')} would be replaced that come of rows of {self._name} which the query does not read"
             )
 
     @property

@@ -15,6 +15,7 @@ from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import IdentityTransform
 
+from slipway.counts import plural
 from slipway.engines.duckdb.digest import Digest, digest_of, recorded
 from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.errors import ContractError, DamagedError, DamagedTableError
@@ -97,7 +98,7 @@ def damages(
             yield damaged(what, file.file_path, reason.partition("Error: ")[2] or reason)
         else:
             if counted and counted[0] != file.record_count:
-                why = f"it has {counted[0]} rows, and its manifest says {file.record_count}"
+                why = f"it has {plural(counted[0], 'row')}, and its manifest says {file.record_count:,}"
                 yield damaged(what, file.file_path, why)
 
 
@@ -193,8 +194,8 @@ def files_digest(cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], s
     stated = sum(file.record_count for file in files)
     if digest.rows != stated:
         raise DamagedError(
-            f"{len(files)} data files, such as {files[0].file_path}, do not hold what was written",
-            f"{digest.rows} rows are read from them, and they were written with {stated}",
+            f"What was written is not in {plural(len(files), 'data file')}, such as {files[0].file_path}",
+            f"{plural(digest.rows, 'row', 'are', 'is')} read from them, and they were written with {stated}",
             "Run again; if it stays so, see slipway doctor --deep",
         )
     return digest

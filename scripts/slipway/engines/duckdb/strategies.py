@@ -21,6 +21,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import DateType
 
+from slipway.counts import plural
 from slipway.engines.duckdb import unique_keys
 from slipway.engines.duckdb.merge_clauses import DEST, SOURCE, MergeClauses, any_of, listed, merge_clauses
 from slipway.engines.duckdb.metrics import partition_value
@@ -434,7 +435,7 @@ class _Emptied:
                 raise NotCarriedError("the partitions that changed have no row any more")
         if gone := before - tuples:
             raise NotCarriedError(
-                f"{len(gone)} partitions have no row any more, or only rows that did not change"
+                f"{plural(len(gone), 'partition', 'have', 'has')} no row any more, or only rows that did not change"
             )
         return None
 
