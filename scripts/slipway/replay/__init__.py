@@ -1,4 +1,4 @@
 """Replay: a run built again from what it recorded.
 
-Imports ``canary``, ``comparison`` and what is below them. Start with ``rebuild``.
+Imports ``comparison``, the module of canaries and what is below them. Start with ``rebuild``.
 """
