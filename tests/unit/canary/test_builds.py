@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway.canary.builds import Build, build
-from slipway.canary.two_versions import _not_rebuilt
 from tests.harness.records import environment, manifest, node
 
-from slipway.canary import builds
+from slipway import canary
+from slipway.canary import Build, _not_rebuilt, build
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, TestResult, Tests
 

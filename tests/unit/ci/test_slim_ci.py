@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from slipway.ci.slim_ci import CiResult, _released_code, to_markdown
-from slipway.comparison.verdict import judge
 from tests.harness.records import COMMIT, manifest, node, release
 
+from slipway.ci import CiResult, _released_code, to_markdown
 from slipway.comparison.report import ComparisonReport, make_report
-from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison
+from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.errors import NotFoundError
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome, TestResult, Tests
