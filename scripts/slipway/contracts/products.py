@@ -206,8 +206,6 @@ def _of_table(path: tuple[str | int, ...], table: Table, model: PromisedModel) -
             f"is of {where}, whose columns are not enforced",
             f"Write `contract: {{enforced: true}}` in its config ({model.file})",
         )
-    if _differs(table.description, model.description):
-        yield Problem((*path, "description"), "is not the description of the model", _write_both(model))
     by_name = {column.name.lower(): column for column in model.columns}
     for index, column in enumerate(table.columns):
         inside = (*path, "properties", index)
@@ -267,19 +265,10 @@ def _of_column(
     if column.unique is not (found.is_unique or (column.unique and list(model.key) == [column.header])):
         says = "unique" if column.unique else "not unique"
         yield Problem(path, f"is {says}, and the model says otherwise in its constraints", _write_both(model))
-    if _differs(column.description, found.description):
-        yield Problem(
-            (*path, "description"), f"is not the description in the model {model.name}", _write_both(model)
-        )
 
 
 def _write_both(model: PromisedModel) -> str:
     return f"Write the same in both{f' ({model.file})' if model.file else ''}"
-
-
-def _differs(ours: str | None, theirs: str) -> bool:
-    """Whether a description that the contract has is another than dbt's; line breaks do not count."""
-    return bool(ours) and " ".join(str(ours).split()) != " ".join(theirs.split())
 
 
 def _property(column: ModelColumn, model: PromisedModel) -> dict[str, Any]:
