@@ -20,6 +20,8 @@ class Scale:
         wide_rows: rows of the table whose build is bounded in memory.
         small_files: data files that are put together.
         tables: tables of one release.
+        landed_rows: rows of one landed file.
+        landed_files: small files that land at once.
     """
 
     repeats: int
@@ -32,10 +34,14 @@ class Scale:
     wide_rows: int
     small_files: int
     tables: int
+    landed_rows: int
+    landed_files: int
 
 
 SCALES = {
-    "tiny": Scale(1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10, 4),
+    "tiny": Scale(
+        1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10, 4, 2_000, 20
+    ),
     "small": Scale(
         3,
         True,
@@ -47,6 +53,8 @@ SCALES = {
         1_000_000,
         2_000,
         100,
+        1_000_000,
+        10_000,
     ),
     "full": Scale(
         3,
@@ -59,5 +67,7 @@ SCALES = {
         50_000_000,
         2_000,
         100,
+        1_000_000,
+        10_000,
     ),
 }

@@ -18,6 +18,18 @@ Scalar = str | int | float | bool | None
 _Text = Annotated[str, StringConstraints(min_length=1)]
 
 
+class FileMode(StrEnum):
+    """What a new file means for the rows of earlier ones.
+
+    ``append``: nothing, each content is taken once. ``replace``: those of an earlier file of the same name are not current any
+    more. ``full``: those of all earlier files are not.
+    """
+
+    APPEND = "append"
+    REPLACE = "replace"
+    FULL = "full"
+
+
 class _Settings(BaseModel):
     """Custom properties of one place in a contract."""
 
@@ -55,6 +67,7 @@ class FileSettings(_Settings):
         skip_lines: lines, or rows of a sheet, above the header.
         footer_lines: lines, or rows of a sheet, below the last record.
         sheet: the sheet of a workbook; left out for the only one that is visible.
+        file_mode: what a new file means for the rows of earlier ones.
         max_uncompressed_bytes: what a compressed file may come to.
         max_compression_ratio: how many bytes may come out of one byte of a compressed file.
         decimal_mark: between the whole and the fraction of a number.
@@ -72,6 +85,7 @@ class FileSettings(_Settings):
     skip_lines: int = Field(0, ge=0)
     footer_lines: int = Field(0, ge=0)
     sheet: str = ""
+    file_mode: Annotated[FileMode, Field(strict=False)] = FileMode.APPEND
     max_uncompressed_bytes: int = Field(64 << 30, ge=1)
     max_compression_ratio: int = Field(250, ge=1)
     decimal_mark: Literal[".", ","] = "."

@@ -22,7 +22,7 @@ from slipway.dbt.configuration import (
     strategy_of,
 )
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
-from slipway.dbt.inputs import ModelIncrements, inputs_of
+from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, relation_of, table_of
@@ -174,6 +174,9 @@ class Builder:
         state = self._state(manifest, node, base, code)
         self._checks.check(cursor, manifest, node, str(config["sql"]), always=hooked)
         request = self._request(node, identifier, state, config)
+        if reason := self._withdrawn(manifest, node, base, request.strategy):
+            check_rebuild(node, reason)
+            return reason
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
         try:
@@ -322,6 +325,24 @@ class Builder:
             digest=summary.get(DIGEST),
         )
         return BuildResponse(_message=message, change=change.value, snapshot_id=snapshot_id, node_key=key)
+
+    def _withdrawn(self, manifest: DbtManifest, node: DbtNode, base: Table | None, strategy: str) -> str:
+        """Why an incremental model has to be built anew: files that it read were replaced, and rows of them stay in its table.
+
+        Raises:
+            ConfigError: it is built in batches, of which none would take the rows away.
+        """
+        feeds = self._intake.landing.replacing()
+        if not feeds or base is None or strategy == "replace" or node.config.materialized != "incremental":
+            return ""
+        table = withdrawn(self._inputs, manifest, node.unique_id, base, feeds)
+        if table and strategy_of(node) == "microbatch":
+            raise ConfigError(
+                f"{node.name} cannot be built in batches now",
+                f"files of {table} were replaced, and rows of earlier ones are in the table",
+                f"slipway run --select {node.name} --full-refresh, or use another strategy",
+            )
+        return f"files of {table} were replaced" if table else ""
 
     def _request(
         self, node: DbtNode, identifier: TableName, state: TableState, config: Mapping[str, Any]

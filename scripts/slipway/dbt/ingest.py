@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,6 +14,7 @@ from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
+from slipway.iceberg.snapshots import WITHDRAWS
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 
@@ -101,6 +103,9 @@ def write_landed(
             f"it holds rows of {names}, which the landing area does not have any more",
             "Put the files back, or make the model incremental with full_refresh=false",
         )
+    if intake.landing.withdraws(feed):
+        properties = {**request.snapshot_properties, WITHDRAWS: "true"}
+        request = replace(request, snapshot_properties=properties)
     try:
         result = write(cursor, outputs, base, request)
     except (duckdb.Error, SlipwayError):
@@ -204,7 +209,9 @@ def _check_rows(intake: Intake, views: Views, feed: str, run_id: str, table: Tab
     files = intake.landing.given(feed)
     scan = views.scan(table)
     # written anew with the content that it has, a table keeps the rows of earlier runs
-    mine = "" if intake.is_replaced(TableName("raw", feed)) else f"where _run_id = {literal(run_id)}"
+    mine = "where _source_line > 0"
+    if not intake.is_replaced(TableName("raw", feed)):
+        mine += f" and _run_id = {literal(run_id)}"
     query = f"select _file_sha256, count(*) from {scan} {mine} group by all"
     held = dict(views.query(query)) if files else {}
     for entry in files:

@@ -6,7 +6,7 @@ Iceberg's snapshots say so, not a clock.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
@@ -23,7 +23,7 @@ from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
 from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import top_level
-from slipway.iceberg.snapshots import content_of
+from slipway.iceberg.snapshots import WITHDRAWS, content_of
 from slipway.iceberg.tables import ancestors
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
@@ -69,6 +69,27 @@ def read_as(inputs: RunInputs, manifest: DbtManifest, unique_id: str) -> tuple[s
     if favoured or inputs.own(identifier) is None:
         return deferred.database, TableName(deferred.schema, deferred.identifier)
     return own, identifier
+
+
+def withdrawn(
+    inputs: RunInputs, manifest: DbtManifest, unique_id: str, base: Table | None, feeds: Collection[str]
+) -> str:
+    """Which input of a node has rows that were current when the node read it last and are not now; empty for none.
+
+    Args:
+        inputs: what the run reads.
+        manifest: dbt's manifest.
+        unique_id: the node.
+        base: its table.
+        feeds: those whose files replace earlier ones.
+    """
+    for dependency in tables_read(manifest, unique_id):
+        database, table = read_as(inputs, manifest, dependency)
+        if table[0] != "raw" or table[1] not in feeds:
+            continue
+        if since(inputs.known(database, table), consumed(inputs, manifest, base, database, table)) is None:
+            return str(table)
+    return ""
 
 
 class ModelIncrements:
@@ -140,6 +161,8 @@ def increment(
         ConfigError: the input has no such column.
     """
     snapshots = since(table, consumed)
+    if column is not None and table is not None and any(map(_withdraws, table.snapshots())):
+        snapshots = None  # what an earlier snapshot showed of a partition is not told by its rows alone
     values: set[object] | None = None
     if column is None:
         predicate = rows_added(table, consumed)
@@ -172,7 +195,8 @@ def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | Non
     contents = [content_of(snapshot) for snapshot in line]
     if consumed not in contents:
         return None
-    return [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
+    found = [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
+    return None if any(map(_withdraws, found)) else found
 
 
 def check_raw(table: Table | None, name: str) -> None:
@@ -281,6 +305,11 @@ def _field(table: Table, column: str) -> NestedField:
 
 def _is_append(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
+
+
+def _withdraws(snapshot: Snapshot) -> bool:
+    """Whether rows that an append left where they are are not current since then."""
+    return snapshot.summary is not None and WITHDRAWS in snapshot.summary.additional_properties
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:

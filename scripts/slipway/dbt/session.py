@@ -104,7 +104,7 @@ class Session:
             outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
         places = Places(profile, inputs, outputs, self._slice is not None, request.pins)
         self.records = Records(outputs.environment)
-        self._views = views = Views(connection)
+        self._views = views = Views(connection, self._current)
         lock, run_id = threading.RLock(), request.run_id
         self.pinned = pinned = PinnedTables(
             places, self.records, lock, builds=builds(), rename=lambda found: rename(self.manifest, found)
@@ -228,6 +228,10 @@ class Session:
         """Let runs go on that wait for this one."""
         if self._lease:
             self._lease.release()
+
+    def _current(self, table: TableName, scan: str) -> str:
+        """Which rows of a table models see, where that is not all of them."""
+        return self.intake.current(table, scan)
 
     def pin(self, database: str, identifier: TableName) -> None:
         """Make a relation readable under its dbt name, as this run sees it.

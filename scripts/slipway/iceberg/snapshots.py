@@ -169,6 +169,9 @@ def _not_before(late: int, after: TableMetadata) -> TableMetadata:
 REWRITES = "slipway.rewrites"
 """Key in a snapshot's summary: the snapshot whose rows it holds in other files."""
 
+WITHDRAWS = "slipway.withdraws"
+"""Key in the summary of a snapshot that only adds rows, since which other rows of the table are not current any more."""
+
 
 def content_of(snapshot: Snapshot) -> str:
     """The id of the snapshot that brought these rows: its own, unless it is a compaction of another one."""

@@ -45,6 +45,8 @@ _DECIMAL_COMMA = re.compile(r"(?:^|,)-?\d+,\d{1,2}(?:,|$)")
 _JSON_LINE = re.compile(r"in line (\d+)")
 _LONGEST = 1 << 25  # bytes of a JSON record, which its copy may have more of than the file
 _MAGIC = b"PAR1"
+_SMALL = 4 << 20  # bytes of a file that is checked together with others
+_AT_ONCE = 250  # files
 
 
 class Look(NamedTuple):
@@ -146,6 +148,42 @@ class FeedFiles:
             sheet_as_csv(file, feed.format, len(feed.columns), reader.take)
         return reader.found("")
 
+    def agree(
+        self, connection: duckdb.DuckDBPyConnection, feed: Feed, looked: Sequence[tuple[Arrival, Look]]
+    ) -> set[str]:
+        """Checksums of small files of which DuckDB reads as many rows as were counted; many of them are asked for at once.
+
+        About a file that is not among them nothing is said: ``check`` looks at it by itself.
+        """
+        groups: dict[Layout, list[tuple[str, Look]]] = {}
+        for arrival, look in looked:
+            if look.layout is not None and not look.problem and arrival.info.size <= _SMALL:
+                groups.setdefault(look.layout, []).append((arrival.info.key, look))
+        return {
+            sha
+            for layout, files in groups.items()
+            for first in range(0, len(files), _AT_ONCE)
+            for sha in self._agree(connection, feed, layout, files[first : first + _AT_ONCE])
+        }
+
+    def _agree(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        feed: Feed,
+        layout: Layout,
+        files: Sequence[tuple[str, Look]],
+    ) -> set[str]:
+        places = [self._place(key, look.sha256, layout) for key, look in files]
+        touched = ", ".join(f"count({quote(name)})" for name in layout.columns)
+        query = f"select file_index, count(*), {touched} from {self._reader(feed, layout, places)} group by file_index"
+        try:
+            found = {row[0]: row[1] for row in connection.execute(query).fetchall()}
+        except duckdb.Error:  # which file it is of is found by halves
+            half = len(files) // 2
+            parts = (files[:half], files[half:]) if half else ()
+            return {sha for part in parts for sha in self._agree(connection, feed, layout, part)}
+        return {look.sha256 for at, (_, look) in enumerate(files) if found.get(at, 0) == look.rows}
+
     def check(self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, look: Look) -> Checked:
         """What DuckDB reads of a file, and why that is not as it was counted.
 
@@ -188,13 +226,15 @@ class FeedFiles:
             f"DuckDB reads {plural(found, 'row')}, and a second count finds {counted:,}: {ambiguous}",
         )
 
-    def select(self, feed: Feed, files: Sequence[LandedFile], run_id: str) -> str:
+    def select(
+        self, feed: Feed, files: Sequence[LandedFile], run_id: str, marked: Sequence[LandedFile] = ()
+    ) -> str:
         """A query over accepted files: the contract's columns as text, and where each row came from.
 
         ``_source_line`` counts records, the header being the line after ``skip_lines``; it is the line in the file as
         long as no value holds a line break, and no line is blank.
         """
-        if not files:
+        if not files and not marked:
             nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
             return (
                 f"select {nothing}, null::varchar as _source_file, null::bigint as _source_line, "
@@ -203,9 +243,8 @@ class FeedFiles:
         groups: dict[Layout, list[LandedFile]] = {}
         for entry in files:
             groups.setdefault(Layout.of(entry.layout, feed.columns), []).append(entry)
-        return " union all ".join(
-            f"({self._select(feed, layout, entries, run_id)})" for layout, entries in groups.items()
-        )
+        parts = [self._select(feed, layout, entries, run_id) for layout, entries in groups.items()]
+        return " union all ".join(f"({part})" for part in [*parts, *_marks(feed, marked, run_id)])
 
     def path(self, key: str) -> str:
         """An object as DuckDB names it."""
@@ -316,6 +355,21 @@ class FeedFiles:
         place = literal(exact(self.path(key)))
         told = connection.execute(f"select sum(num_rows) from parquet_file_metadata({place})").fetchall()
         return int(told[0][0] or 0)
+
+
+def _marks(feed: Feed, marked: Sequence[LandedFile], run_id: str) -> Iterator[str]:
+    """A row without values for each file that becomes current without bringing rows."""
+    if not marked:
+        return
+    nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
+    rows = ", ".join(
+        f"({literal(entry.path.rsplit('/', 1)[-1])}, {literal(entry.sha256)}, timestamptz {literal(entry.landed_at.isoformat())})"
+        for entry in marked
+    )
+    yield (
+        f"select {nothing}, _of.file as _source_file, 0::bigint as _source_line, _of.sha as _file_sha256, "
+        f"_of.landed as _landed_at, {literal(run_id)} as _run_id from (values {rows}) as _of(file, sha, landed)"
+    )
 
 
 def _hashed(stream: Any, digest: Any) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from slipway.contracts.contract_files import Reading, read_contracts
-from slipway.contracts.model import Contract, FileSettings, OnRejected
+from slipway.contracts.model import Contract, FileMode, FileSettings, OnRejected
 from slipway.contracts.problems import Problem
 from slipway.errors import ConfigError
 from slipway.landing.formats import FileFormat, FileKind, Header
@@ -32,6 +32,7 @@ class Feed:
         pattern: what file names look like.
         format: how they are read.
         optional: columns that a file may lack; they are NULL then.
+        mode: what a new file means for the rows of earlier ones.
         on_rejected: whether files that are set aside stop runs in scheduled and production environments.
         ignored: patterns for names of files that are not looked at.
     """
@@ -41,6 +42,7 @@ class Feed:
     pattern: str = "*.csv"
     format: FileFormat = field(default_factory=FileFormat)
     optional: Sequence[str] = field(default=())
+    mode: FileMode = FileMode.APPEND
     on_rejected: OnRejected = OnRejected.FAIL
     ignored: Sequence[str] = field(default=())
 
@@ -77,6 +79,7 @@ class Feed:
             optional=[
                 column.header for column in table.columns if column.settings.optional or column.settings.since
             ],
+            mode=files.file_mode,
             on_rejected=files.on_rejected_files,
             ignored=files.ignored_files,
         )

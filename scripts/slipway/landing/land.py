@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 
 import duckdb
 
-from slipway.contracts.model import OnRejected
+from slipway.contracts.model import FileMode, OnRejected
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
+from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.feed_files import FeedFiles, Look
 from slipway.landing.feeds import Feed
@@ -73,6 +74,7 @@ class Landing:
         self.ledger = Ledger(tables)
         self._files = FeedFiles(self.area)
         self._given: dict[str, list[LandedFile]] = {}
+        self._marked: dict[str, list[LandedFile]] = {}
         self.empty: set[str] = set()
         """Feeds for which nothing was there to land."""
         self.changing: dict[str, set[str]] = {}
@@ -150,10 +152,49 @@ class Landing:
                 missing.append(entry)
         return Found(files, missing)
 
-    def select(self, feed: str, files: Sequence[LandedFile], run_id: str) -> str:
-        """A query over accepted files: the contract's columns as text, and where each row came from."""
-        self._given[feed] = list(files)
-        return self._files.select(self.feeds[feed], files, run_id)
+    def select(
+        self, feed: str, files: Sequence[LandedFile], run_id: str, marked: Sequence[LandedFile] = ()
+    ) -> str:
+        """A query over accepted files: the contract's columns as text, and where each row came from.
+
+        Args:
+            feed: its name.
+            files: whose rows are wanted.
+            run_id: the run that reads them.
+            marked: files that become current without bringing rows.
+        """
+        self._given[feed], self._marked[feed] = list(files), list(marked)
+        return self._files.select(self.feeds[feed], files, run_id, marked)
+
+    def replacing(self) -> list[str]:
+        """Feeds whose files replace earlier ones."""
+        return [feed.name for feed in self.feeds.values() if feed.mode is not FileMode.APPEND]
+
+    def wanted(self, feed: str) -> set[str]:
+        """Checksums of the contents that raw has to hold, and what has to be current in it where files replace others."""
+        contents = {sha for sha, entry in self.ledger.accepted(feed).items() if entry.rows}
+        mode = self.feeds[feed].mode
+        if mode is not FileMode.APPEND:
+            contents |= {
+                file_versions.version(key, entry.sha256)
+                for key, entry in file_versions.newest(mode, self.ledger.of(feed)).items()
+            }
+        return contents
+
+    def marks(
+        self, feed: str, files: Sequence[LandedFile], pending: Collection[str], held: Collection[str]
+    ) -> list[LandedFile]:
+        """Files that become current without bringing rows; see ``file_versions.marks``."""
+        mode = self.feeds[feed].mode
+        if mode is FileMode.APPEND:
+            return []
+        return file_versions.marks(mode, self.ledger.of(feed), held, files, pending)
+
+    def withdraws(self, feed: str) -> bool:
+        """Whether what was given out of a feed may take the place of rows that raw has."""
+        mode = self.feeds[feed].mode
+        given = [*self._given.get(feed, ()), *self._marked.get(feed, ())]
+        return mode is not FileMode.APPEND and file_versions.withdraws(mode, self.ledger.of(feed), given)
 
     def given(self, feed: str) -> list[LandedFile]:
         """The files of which this run reads the rows."""
@@ -162,6 +203,7 @@ class Landing:
     def settle(self, feed: str) -> None:
         """Forget the files that were given out of a feed: they are read, and were then still what they had been."""
         self._given.pop(feed, None)
+        self._marked.pop(feed, None)
 
     def changed(self, feed: str) -> list[str]:
         """Paths of given files that hold something else now: their rows would be taken for those of what landed."""
@@ -225,9 +267,11 @@ class Landing:
     ) -> list[LandedFile]:
         known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
         entries, broken = [], []
-        for arrival, look in self._new(feed, known, again):
+        looked = self._new(feed, known, again)
+        agreed = self._files.agree(connection, feed, looked) if len(looked) > 1 else set()
+        for arrival, look in looked:
             try:
-                verdict, rows, reason, layout = self._decide(connection, feed, arrival, look, known)
+                verdict, rows, reason, layout = self._decide(connection, feed, arrival, look, known, agreed)
             except UnavailableError as error:  # perhaps only because it is gone again
                 broken.append((arrival, error))
                 continue
@@ -251,6 +295,11 @@ class Landing:
                     layout=layout,
                 )
             )
+        if feed.mode is not FileMode.APPEND:  # one of them is the newest, by name
+            entries = [
+                entry.model_copy(update={"landed_at": now + number * _MOMENT})
+                for number, entry in enumerate(entries)
+            ]
         return self._settled(feed, entries, broken)
 
     def _settled(
@@ -277,6 +326,7 @@ class Landing:
         arrival: Arrival,
         look: Look,
         known: _Known,
+        agreed: Collection[str],
     ) -> tuple[Verdict, int | None, str, str | None]:
         """Verdict, rows, reason and layout."""
         key = arrival.info.key
@@ -292,8 +342,14 @@ class Landing:
                 f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
             )
             if known.replaced(before, key):
-                reason += f"; what landed as {key} since then stays the newest"
+                reason += (
+                    f"; what landed as {key} since then stays the newest"
+                    if feed.mode is FileMode.APPEND
+                    else "; it is current again"
+                )
             return "duplicate", None, reason, None
+        if look.sha256 in agreed and look.layout is not None:
+            return "accepted", look.rows, "", look.layout.noted(feed.columns)
         found = self._files.check(connection, feed, key, look)
         if found.problem:
             return "rejected", None, found.problem, None

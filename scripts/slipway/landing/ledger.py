@@ -48,10 +48,16 @@ class Ledger:
         if self._entries is None:
             self._at = location = self._tables.locations({LEDGER}).get(LEDGER)
             rows = rows_of(self._tables.load(LEDGER, location)).to_pylist() if location else []
+            # its own rows are of these types; to check each again would take longer than to read them
             self._entries = sorted(
-                (LandedFile(**row) for row in rows), key=lambda entry: (entry.landed_at, entry.path)
+                (LandedFile.model_construct(**row) for row in rows),
+                key=lambda entry: (entry.landed_at, entry.path),
             )
         return self._entries
+
+    def of(self, feed: str) -> list[LandedFile]:
+        """Entries of a feed, in the order of landing."""
+        return [entry for entry in self.entries() if entry.feed == feed]
 
     def latest(self, feed: str) -> dict[str, LandedFile]:
         """Path to its last entry, of a feed."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from slipway.contracts.model import FileMode
 from slipway.engines.duckdb.scan import Views
 from slipway.landing.feeds import read_feeds
+from slipway.landing.file_versions import current, newest, version, versions_query
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import contents_key
 from slipway.names import TableName
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
+Query = Callable[[str], Sequence[tuple[Any, ...]]]
+
+
 @dataclass(frozen=True)
 class Offer:
     """What a run gives its raw model of one feed.
 
     Args:
         files: what the model reads.
+        marked: files that become current without bringing rows.
         key: changes when and only when there is something else to read.
         missing: accepted files that raw does not hold, and that cannot be read any more.
         lost: those of them that raw holds, and that writing it anew would take from it.
@@ -38,21 +44,29 @@ class Offer:
     key: str
     missing: Sequence[LandedFile] = field(default=())
     lost: Sequence[LandedFile] = field(default=())
-
-
-def contents_of(landing: Landing, feed: str) -> set[str]:
-    """Checksums of the accepted files of a feed that have rows."""
-    return {sha for sha, entry in landing.ledger.accepted(feed).items() if entry.rows}
+    marked: Sequence[LandedFile] = field(default=())
 
 
 def contents_held(
-    table: Table, landing: Landing, feed: str, read: Callable[[Table], Collection[str]]
+    table: Table, landing: Landing, feed: str, query: Query, scan: Callable[[], str]
 ) -> Collection[str]:
-    """Checksums of the contents that a raw table holds; ``read`` is asked only where its state does not tell."""
-    contents = contents_of(landing, feed)
-    if read_state(table).inputs.get(f"landing.{feed}") == contents_key(contents):
-        return contents  # the set of files is what it was
-    return read(table)
+    """Checksums of the contents that a raw table holds, and which are current in it where files replace others.
+
+    Args:
+        table: the raw table.
+        landing: of the environment.
+        feed: the feed.
+        query: rows of a query, asked only where the table's state does not tell.
+        scan: the table in FROM.
+    """
+    wanted = landing.wanted(feed)
+    if read_state(table).inputs.get(f"landing.{feed}") == contents_key(wanted):
+        return wanted  # the set of files is what it was
+    mode = landing.feeds[feed].mode
+    if mode is FileMode.APPEND:
+        return {row[0] for row in query(f"select distinct _file_sha256 from {scan()}")}
+    held = {row[0] for row in query(f"select distinct _file_sha256 from {scan()} where _source_line > 0")}
+    return held | {version(*row) for row in query(versions_query(mode, scan()))}
 
 
 class Intake:
@@ -129,16 +143,26 @@ class Intake:
         table = self._pinned.base(TableName("raw", feed))
         if table is None:
             return ()
-        return contents_held(table, self.landing, feed, self._read_contents)
+        return contents_held(table, self.landing, feed, self._views.query, lambda: self._views.scan(table))
 
-    def _read_contents(self, table: Table) -> set[str]:
-        scan = self._views.scan(table)
-        return {row[0] for row in self._views.query(f"select distinct _file_sha256 from {scan}")}
+    def current(self, identifier: TableName, scan: str) -> str:
+        """A condition for what models see of a raw table whose files replace others; empty for any other table.
+
+        Args:
+            identifier: a table.
+            scan: it, in FROM.
+        """
+        feed = self.landing.feeds.get(identifier[1]) if identifier[0] == "raw" else None
+        if feed is None or feed.mode is FileMode.APPEND:
+            return ""
+        newest = {row[1] for row in self._views.query(versions_query(feed.mode, scan))}
+        held = self._views.query(f"select distinct _file_sha256 from {scan}")
+        return current({row[0]: row[0] in newest for row in held})
 
     def show(self, database: str, feed: str) -> None:
         """Make what is offered of a feed readable under the name of its dbt source."""
         offer = self.offer(feed)
-        select = self.landing.select(feed, offer.files, self._run_id)
+        select = self.landing.select(feed, offer.files, self._run_id, offer.marked)
         self._views.select(database, TableName("landing", feed), select, offer.key)
 
     def _look_for_outstanding(self) -> None:
@@ -146,7 +170,7 @@ class Intake:
 
     def _decide(self, feed: str) -> Offer:
         """What the raw model of a feed reads in this run; nothing where it is pinned to what is published."""
-        raw, contents = TableName("raw", feed), contents_of(self.landing, feed)
+        raw, contents = TableName("raw", feed), self.landing.wanted(feed)
         if self._pinned.whole_input(raw) is not None:
             return Offer([], contents_key(contents))
         table = self._pinned.base(raw)
@@ -154,10 +178,15 @@ class Intake:
         anew = table is None or self.is_replaced(raw)
         pending = contents if anew else contents.difference(known)
         files, missing = self.landing.find(feed, pending)
-        left_out = pending.difference(entry.sha256 for entry in files)
+        marked = self.landing.marks(feed, files, pending, known)
+        brought = newest(self.landing.feeds[feed].mode, [*files, *marked])
+        left_out = pending.difference(
+            {entry.sha256 for entry in files}, {version(key, entry.sha256) for key, entry in brought.items()}
+        )
         return Offer(
             files,
             contents_key(contents - left_out),
             [entry for entry in missing if entry.sha256 not in known],
             [entry for entry in missing if entry.sha256 in known],
+            marked,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import duckdb
 
@@ -24,10 +24,7 @@ from slipway.names import TableName
 from slipway.records.run_manifest import LandedFile, Outstanding, new_run_id
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
-from slipway.runs.intake import contents_held, contents_of
-
-if TYPE_CHECKING:
-    from pyiceberg.table import Table
+from slipway.runs.intake import contents_held
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ class _At:
     def now(self, landed: Sequence[LandedFile]) -> LandedNow:
         waiting, missing = {}, {}
         for feed in self.landing.feeds:
-            pending = contents_of(self.landing, feed).difference(self.ingested(feed))
+            pending = self.landing.wanted(feed).difference(self.ingested(feed))
             waiting[feed], missing[feed] = self.landing.find(feed, pending)
         unseen = {feed: self.landing.unseen(feed) for feed in self.landing.feeds}
         replaced = {path for paths in unseen.values() for path in paths}
@@ -176,13 +173,13 @@ class _At:
         name = TableName("raw", feed)
         if (location := self._locations.get(name)) is None:
             return ()
-        return contents_held(self._tables.load(name, location), self.landing, feed, self._contents)
+        table = self._tables.load(name, location)
 
-    def _contents(self, table: Table) -> set[str]:
-        scan = whole_scan(table)
-        with scanning(self._connection, table):
-            rows = self._connection.execute(f"select distinct _file_sha256 from {scan}").fetchall()
-        return {row[0] for row in rows}
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            with scanning(self._connection, table):
+                return self._connection.execute(sql).fetchall()
+
+        return contents_held(table, self.landing, feed, query, lambda: whole_scan(table))
 
 
 _REPLACED = "it was replaced or written again, and waits to be looked at"

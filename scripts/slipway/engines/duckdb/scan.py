@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -236,10 +236,16 @@ class Views:
 
     Args:
         connection: dbt's in-memory database.
+        condition: which rows of a table, given with it in FROM, are shown; empty for all.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        condition: Callable[[TableName, str], str] = lambda *_: "",
+    ) -> None:
         self.cursor = connection.cursor()
+        self._condition = condition
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, str, str], str] = {}
         self._whole: set[str] = set()
@@ -259,7 +265,13 @@ class Views:
 
     def table(self, database: str, identifier: TableName, metadata_location: str) -> None:
         """Show one metadata file of an Iceberg table under a relation's name."""
-        self.select(database, identifier, f"from {scan_of(metadata_location)}", metadata_location)
+        with self._lock:
+            if self._versions.get((database, *identifier)) == metadata_location:
+                return
+            scan = scan_of(metadata_location)
+            condition = self._condition(identifier, scan)
+            where = f" where {condition}" if condition else ""
+            self.select(database, identifier, f"from {scan}{where}", metadata_location)
 
     def select(self, database: str, identifier: TableName, select: str, version: str) -> None:
         """Show a query under a relation's name, unless this version of it is shown already."""

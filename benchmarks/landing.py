@@ -1,0 +1,127 @@
+"""Landing: files that are checked, entered in the ledger and written to a raw table, against DuckDB's reader alone."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.lake import Lake
+from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.report import Figure
+from benchmarks.scale import Scale
+from slipway.landing.feeds import Feed
+from slipway.landing.formats import FileFormat, FileKind
+from slipway.landing.land import Landing
+
+NAME = "landing"
+COLUMNS = ("id", "text", "amount", "day", "remark", "number")
+_ROWS = (
+    "select i as id, 'text ' || (i * 7919 % 1000003) as text, (i % 1000) / 7.0 as amount, date '2020-01-01' + (i % 1000)::int as day, "
+    "'a value, with a comma' as remark, i * 3 as number from range({rows}) as t(i)"
+)
+KINDS = {"csv": FileKind.CSV, "csv.gz": FileKind.CSV, "jsonl": FileKind.JSON}
+
+
+def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """One large file of each kind, and many small ones."""
+    figures = []
+    for kind in KINDS:
+        source = folder / f"rows.{kind}"
+        alone(generate, source, scale.landed_rows, apart=scale.apart)
+        ways = [Contender("slipway", land, (source,)), Contender("DuckDB", by_duckdb, (source,))]
+        slipway, plain = interleaved(ways, scale.repeats, folder, apart=scale.apart)
+        what = f"{scale.landed_rows / 1e6:g} M rows of {kind}: rows a second, to DuckDB's reader and Parquet"
+        figures.append(Figure(NAME, what, ratio(plain, slipway), "×", goal=0.7, at_least=True))
+        if scale.apart:
+            figures.append(Figure(NAME, f"peak memory with {kind}", max(slipway.peak) / 2**20, "MiB"))
+        source.unlink()
+    first, again, later = alone(small_files, folder / "small", scale.landed_files, apart=scale.apart)
+    figures += [
+        Figure(NAME, f"{scale.landed_files:,} small files, listed and checked", first, "s", goal=10),
+        Figure(NAME, "the same with nothing new", again, "s", goal=2),
+        Figure(NAME, "the same, after ten times as many ledger entries, to before", later / again, "×"),
+    ]
+    return figures, []
+
+
+def generate(path: Path, rows: int) -> None:
+    """A file of rows."""
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    style = "format json" if path.suffix == ".jsonl" else "format csv, header"
+    duckdb.execute(f"copy ({_ROWS.format(rows=rows)}) to '{plain}' ({style})")
+    if plain != path:
+        with plain.open("rb") as source, gzip.open(path, "wb", 6) as target:
+            while block := source.read(1 << 20):
+                target.write(block)
+        plain.unlink()
+
+
+def by_duckdb(folder: Path, source: Path) -> float:
+    """Seconds that DuckDB takes from the file to Parquet, as text."""
+    reader = f"read_csv('{source}', all_varchar = true)"
+    if source.suffix == ".jsonl":
+        columns = ", ".join(f"{name}: 'VARCHAR'" for name in COLUMNS)
+        reader = f"read_json('{source}', format = 'newline_delimited', columns = {{{columns}}})"
+    connection = duckdb.connect()
+    began = time.perf_counter()
+    connection.execute(
+        f"copy (from {reader}) to '{folder / 'rows.parquet'}' (format parquet, compression zstd)"
+    )
+    return time.perf_counter() - began
+
+
+def land(folder: Path, source: Path) -> float:
+    """Seconds that landing the same file takes: hashed, counted twice, in the ledger, and in a published raw table."""
+    lake, feed = Lake(folder), feed_of(source)
+    lake.warm()
+    place = folder / "landing" / feed.name
+    place.mkdir(parents=True)
+    (place / source.name).hardlink_to(source)
+    began = time.perf_counter()
+    landing = Landing(lake.tables, [feed])
+    entries = landing.land(lake.connection, "run", datetime.now(UTC), lambda _: ())
+    lake.write("rows", landing.select(feed.name, entries, "run"), "append")
+    seconds = time.perf_counter() - began
+    assert [entry.verdict for entry in entries] == ["accepted"], entries
+    return seconds
+
+
+def feed_of(source: Path) -> Feed:
+    """A feed that takes the file."""
+    kind = KINDS[source.name.partition(".")[2]]
+    return Feed("rows", COLUMNS, pattern="*", format=FileFormat(kind=kind))
+
+
+def small_files(folder: Path, count: int) -> Sequence[float]:
+    """Seconds of landing many small files, of a second look, and of a look when the ledger has ten times as many entries."""
+    lake, feed = Lake(folder), Feed("rows", ("id", "text"))
+    lake.warm()
+    place = folder / "landing" / feed.name
+    place.mkdir(parents=True)
+    for number in range(count):
+        (place / f"{number}.csv").write_text(f"id,text\n{number},a\n", encoding="utf-8")
+
+    def look() -> float:
+        began = time.perf_counter()
+        landing = Landing(lake.tables, [feed])
+        landing.land(lake.connection, "run", datetime.now(UTC), lambda _: ())
+        return time.perf_counter() - began
+
+    first, again = look(), look()
+    landing = Landing(lake.tables, [feed])
+    known = landing.ledger.entries()
+    landing.ledger.add(
+        [
+            entry.model_copy(
+                update={"path": f"rows/{past}-{entry.path[5:]}", "sha256": f"{past}{entry.sha256[1:]}"}
+            )
+            for past in range(9)
+            for entry in known
+        ]
+    )
+    return first, again, look()
