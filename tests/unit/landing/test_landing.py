@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -763,6 +764,69 @@ def test_a_file_that_was_read_and_removed_did_not_change(area: Area) -> None:
     assert landing.replaced() == "orders/a.csv was replaced while the run was under way; run again"
     landing.settle("orders")
     assert landing.replaced() == ""
+
+
+@pytest.mark.parametrize("what", ["stays", "goes", "changes"])
+def test_a_file_that_the_store_does_not_give_stops_landing_only_if_it_is_still_there(
+    area: Area, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.put("b.csv", lines("2,b,3"))
+    real = FeedFiles.check
+
+    def check(files: FeedFiles, connection: Any, feed: Feed, key: str, look: Look) -> Any:  # noqa: ANN401
+        if key.endswith("b.csv"):
+            return real(files, connection, feed, key, look)
+        if what == "goes":
+            path.unlink()
+        elif what == "changes":
+            path.write_text(lines("9,z,9", "8,y,8"), encoding="utf-8")
+        raise UnavailableError(f"{key} cannot be read", "no answer", "Run again")
+
+    monkeypatch.setattr(FeedFiles, "check", check)
+    landing = area.landing
+    if what == "stays":
+        with pytest.raises(UnavailableError, match=r"orders/a\.csv cannot be read: no answer"):
+            landing.land(area.connection, "run-1", START, lambda _: set())
+        return
+    found = landing.land(area.connection, "run-1", START, lambda _: set())
+    assert [entry.path for entry in found] == ["orders/b.csv"]
+    assert landing.changing["orders"] == ({"orders/a.csv"} if what == "changes" else set())
+
+
+def test_a_copy_of_a_file_that_waits_is_no_duplicate_of_it(
+    area: Area, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = area.put("a.csv", lines("1,a,2"))
+    area.put("b.csv", lines("1,a,2"))
+    real = FeedFiles.check
+
+    def check(files: FeedFiles, connection: Any, feed: Feed, key: str, look: Look) -> Any:  # noqa: ANN401
+        found = real(files, connection, feed, key, look)
+        with growing.open("a", encoding="utf-8") as stream:
+            stream.write("9,z,9\n")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedFiles, "check", check)
+        assert area.land() == {}
+    later = area.land()
+    assert {name: (entry.verdict, entry.rows) for name, entry in later.items()} == {
+        "a.csv": ("accepted", 2),
+        "b.csv": ("accepted", 1),
+    }
+
+
+def test_what_is_no_file_is_looked_at_by_every_run(area: Area) -> None:
+    area.put("b.csv", lines("1,a,2"))
+    area.land()
+    landing = area.landing
+    assert landing.unsettled(landing.listing(), lambda _: area.ingested) == ""
+    os.mkfifo(area.folder / "a.csv")
+    assert area.land()["a.csv"].verdict == "rejected"
+    landing = area.landing
+    why = landing.unsettled(landing.listing(), lambda _: area.ingested)
+    assert why == "orders/a.csv is looked at again by every run"
 
 
 def test_what_landed_before_a_content_did_not_replace_it(area: Area) -> None:
