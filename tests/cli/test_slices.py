@@ -106,65 +106,33 @@ def test_the_scratch_environment_is_named_and_can_be_removed(published: Workshop
     assert (Path(message[1]) / "warehouse" / "curated" / "weights").is_dir()
 
 
+REFUSED = {
+    "unknown": ("{colour: red}", 1, "slice has unknown dimension colour. Use one of from, to"),
+    "no dimension": ("{}", 2, "The slice is empty: it names no dimension"),
+}
+ALSO_REFUSED = {
+    "empty range": ("{from: 2024-05-02, to: 2024-05-02}", 1, "is not before to 2024-05-02"),
+    "reversed range": ("{from: 2024-05-03, to: 2024-05-02}", 1, "is not before to 2024-05-02"),
+    "no date": ("{from: }", 1, "slice dimension from is no date: None"),
+    "what is no date": ("{from: soon}", 1, "slice dimension from is no date: soon"),
+    "no such day": (
+        "{from: '2023-02-29'}",
+        1,
+        "slice dimension from is a day that does not exist: 2023-02-29",
+    ),
+    "no such month": ("{to: '2024-00-10'}", 1, "slice dimension to is a day that does not exist: 2024-00-10"),
+    "no value": ("{depots: }", 1, "slice dimension depots has no value"),
+    "an empty list": ("{depots: []}", 1, "slice dimension depots has no value"),
+    "no mapping": ("7", 1, "slice is not a mapping: 7"),
+    "nothing": ("", 2, "The slice is empty: it names no dimension"),
+}
+
+
 @pytest.mark.parametrize(
     ("asked", "code", "message"),
     [
-        pytest.param(
-            "{colour: red}", 1, "slice has unknown dimension colour. Use one of from, to", id="unknown"
-        ),
-        pytest.param(
-            "{from: 2024-05-02, to: 2024-05-02}",
-            1,
-            "is not before to 2024-05-02",
-            id="empty range",
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            "{from: 2024-05-03, to: 2024-05-02}",
-            1,
-            "is not before to 2024-05-02",
-            id="reversed range",
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            "{from: }", 1, "slice dimension from is no date: None", id="no date", marks=pytest.mark.long
-        ),
-        pytest.param(
-            "{from: soon}",
-            1,
-            "slice dimension from is no date: soon",
-            id="what is no date",
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            "{from: '2023-02-29'}",
-            1,
-            "slice dimension from is a day that does not exist: 2023-02-29",
-            id="no such day",
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            "{to: '2024-00-10'}",
-            1,
-            "slice dimension to is a day that does not exist: 2024-00-10",
-            id="no such month",
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            "{depots: }", 1, "slice dimension depots has no value", id="no value", marks=pytest.mark.long
-        ),
-        pytest.param(
-            "{depots: []}",
-            1,
-            "slice dimension depots has no value",
-            id="an empty list",
-            marks=pytest.mark.long,
-        ),
-        pytest.param("7", 1, "slice is not a mapping: 7", id="no mapping", marks=pytest.mark.long),
-        pytest.param("{}", 2, "The slice is empty: it names no dimension", id="no dimension"),
-        pytest.param(
-            "", 2, "The slice is empty: it names no dimension", id="nothing", marks=pytest.mark.long
-        ),
+        *(pytest.param(*case, id=name) for name, case in REFUSED.items()),
+        *(pytest.param(*case, id=name, marks=pytest.mark.long) for name, case in ALSO_REFUSED.items()),
     ],
 )
 def test_refused(published: Workshop, asked: str, code: int, message: str) -> None:
