@@ -85,3 +85,12 @@ def found(manifest: dict[str, Any], path: str, field: str) -> dict[str, str]:
     for part in path.split("."):
         items = items[part]
     return {one["unique_id"].split(".")[2]: one[field] for one in items if one[field]}
+
+
+def test_tests_are_carried_past_runs_of_a_part(workshop: Workshop) -> None:
+    every = workshop.run()["tests"]
+    assert (every["executed"], every["carried"]) == (every["expected"], 0)
+    workshop.run("--select", "weights")
+    workshop.dbt("run", "--select", "weights")
+    again = workshop.run(SLIPWAY_ALWAYS_START_DBT="1")["tests"]
+    assert (again["executed"], again["carried"]) == (0, every["expected"])

@@ -27,11 +27,12 @@ from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.kinds import stands_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
-from slipway.records.run_manifest import Outcome, RunManifest, RunRequest, outstanding_lines
+from slipway.records.run_manifest import RunRequest, outstanding_lines
 from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
 from slipway.releases.lease_rules import WAITS
 from slipway.releases.leases import HeldLease, Leases
+from slipway.runs.earlier_results import EarlierResults
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_candidate import RunCandidate
@@ -40,6 +41,7 @@ from slipway.runs.run_results import CarriedTests
 from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
+_MOST = 10  # run manifests that are read besides the last one whose tables are what is published
 _COPIED = ("on_run_begin", "on_run_finish")
 
 
@@ -136,21 +138,33 @@ def landing_lines(intake: Intake) -> list[str]:
     return lines + outstanding_lines(intake.outstanding, {entry.path for entry in intake.landed})
 
 
-def last_good_run(records: Records) -> tuple[RunManifest | None, list[str]]:
-    """The manifest of the last run whose tables are what is published now, and lines about those that are damaged.
+def read_earlier_runs(records: Records, earlier: EarlierResults) -> list[str]:
+    """Take over the results of runs whose tables were published, newest first, as far back as they are needed.
 
     Nothing is lost without one: tests are carried by keys of their own, and those that are not known run again.
+
+    Args:
+        records: of the environment.
+        earlier: gets the results.
+
+    Returns:
+        Lines about run manifests that are damaged.
     """
-    damaged = []
+    damaged, looked_at = [], 0
     for run_id in records.run_ids():
+        if earlier.newest and (looked_at := looked_at + 1) > _MOST:
+            break
         try:
             manifest = records.manifest(run_id)
         except DamagedError as error:
             damaged.append(error.line())
             continue
-        if manifest is not None and manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED):
-            return manifest, damaged
-    return None, damaged
+        if manifest is None or not manifest.outcome.is_current:
+            continue
+        earlier.add(manifest)
+        if earlier.suffices(selected_resources.SELECTED_RESOURCES):
+            break
+    return damaged
 
 
 def failed_run(project: Path, records: Records) -> str:

@@ -39,6 +39,7 @@ from slipway.records.store import Records
 from slipway.releases.holds import Holds
 from slipway.releases.leases import HeldLease
 from slipway.releases.publication import check_store
+from slipway.runs.earlier_results import EarlierResults
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables, Places
 from slipway.runs.run_candidate import BatchedModels, RunCandidate
@@ -118,7 +119,8 @@ class Session:
         self.increments = ModelIncrements(self.inputs, pinned)
         self.volatility = Volatility(views)
         self.checks = QueryChecks(self.inputs, views, self.volatility)
-        self._nodes, self._tests = RunNodes(), CarriedTests()
+        self._earlier = EarlierResults()
+        self._nodes, self._tests = RunNodes(), CarriedTests(self._earlier)
         self.builder = Builder(
             run_id,
             self._vars,
@@ -138,7 +140,6 @@ class Session:
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
-        self._previous: RunManifest | None = None  # the last run whose tables are what is published
         self._continues: RunManifest | None = None  # the run that dbt retry goes on with
 
     def check_project(self) -> None:
@@ -184,9 +185,7 @@ class Session:
         lines += hooks.landing_lines(self.intake)
         if is_retry():
             lines.append(self._continue(hooks.failed_run(self._project, self.records)))
-        self._previous, damaged = hooks.last_good_run(self.records)
-        if self._previous:
-            self._tests.take(self._previous)
+        damaged = hooks.read_earlier_runs(self.records, self._earlier)
         return [
             one_line(line) for line in [*lines, *damaged]
         ]  # they name files, and dbt prints them as they are
@@ -210,7 +209,7 @@ class Session:
             asked_slice=self._slice,
             scratch=self.scratch,
             code=self.code,
-            previous=self._previous,
+            previous=self._earlier.newest,
             continues=self._continues,
             pinned=self.pinned,
             candidate=self.candidate,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slipway.records.run_manifest import Node, RunManifest, Status
+from slipway.records.run_manifest import Node
+from slipway.runs.earlier_results import EarlierResults
 
 
 class RunNodes:
@@ -30,23 +31,20 @@ class RunNodes:
 class CarriedTests:
     """Tests that need not run, because they passed before with the same code on the same tables.
 
+    Args:
+        earlier: what earlier runs know of them.
+
     Attributes:
         keys: unique id to what decides about the result of a test.
         carried: unique ids of the tests that are not run.
         volatile: unique id to what else the result of a test depends on, in words.
     """
 
-    def __init__(self) -> None:
-        self._passed: dict[str, str] = {}
+    def __init__(self, earlier: EarlierResults) -> None:
+        self._earlier = earlier
         self.keys: dict[str, str] = {}
         self.carried: set[str] = set()
         self.volatile: dict[str, str] = {}
-
-    def take(self, run: RunManifest) -> None:
-        """Take over what an earlier run knows of tests that it executed or carried, and that passed."""
-        self._passed = {
-            test.unique_id: test.key for test in run.tests.results if test.status is Status.PASS and test.key
-        }
 
     def carry(self, unique_id: str, key: str, volatile: Callable[[], str]) -> bool:
         """Whether a test need not run.
@@ -59,7 +57,7 @@ class CarriedTests:
         if why := volatile():
             self.volatile[unique_id] = why
             return False
-        if self._passed.get(unique_id) != key:
+        if self._earlier.passed(unique_id) != key:
             return False
         self.carried.add(unique_id)
         return True
