@@ -155,16 +155,44 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     workshop.land("day-4.csv", LIGHT)
     workshop.run(code=1)
     workshop.edit("models/curated/weights.sql", "kg is not null", "kg > 0")
+    lost = workshop.run(code=1)
+    assert lost["reason"].startswith(
+        "1 row of raw.parcels is neither in curated.weights nor in quarantine.weights"
+    )
+    assert workshop.published() == {}
+    workshop.edit(
+        "models/curated/weights_quarantined.sql",
+        "try_cast(kg as decimal(9, 3)) is null",
+        "coalesce(try_cast(kg as decimal(9, 3)), 0) <= 0",
+    )
     run = workshop.run()
-    # rows that are neither curated nor quarantined by a rule count as repeated ones
     (item,) = run["conservation"]
     assert (item["landed"], item["curated_rows"], item["quarantined_rows"], item["deduplicated"]) == (
         6,
         4,
-        1,
-        1,
+        2,
+        0,
     )
     assert workshop.table("raw.parcels").scan().to_arrow().num_rows == 6
+
+
+def test_rows_are_counted_when_no_model_says_how(workshop: Workshop) -> None:
+    """One curated and one quarantine table read the feed; each run counts between these two."""
+    quarantine = "models/curated/weights_quarantined.sql"
+    workshop.edit(quarantine, "conserves={'raw': 'raw.parcels', 'curated': 'curated.weights'},", "")
+    run = workshop.run("--select", "parcels_raw")
+    assert run["conservation"] == []
+    (item,) = run["not_counted"]
+    assert (item["raw"], item["reason"]) == ("raw.parcels", "curated.weights is not there yet")
+    run = workshop.run()
+    (item,) = run["conservation"]
+    assert (item["landed"], item["curated_rows"], item["quarantined_rows"]) == (5, 4, 1)
+    workshop.land("day-3.csv", ("p6,N,2024-05-03,6",))
+    run = workshop.run("--select", "parcels_raw")
+    (item,) = run["not_counted"]
+    assert item["reason"] == "curated.weights was not built from all rows that raw.parcels has"
+    workshop.edit("models/curated/weights.sql", "kg is not null", "kg > 2")
+    assert "is neither in curated.weights nor" in workshop.run(code=1)["reason"].replace(" are ", " is ")
 
 
 @pytest.mark.parametrize(

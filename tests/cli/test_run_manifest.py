@@ -295,6 +295,10 @@ def test_rows_are_conserved(recorded: Recorded) -> None:
         "quarantined_rows": 1,
         "deduplicated": 0,
         "by_rule": {"kg_is_a_number": 1},
+        "counted": "numbers",
+        "key": ["parcel", "depot", "weighed_on", "kg"],
+        "unaccounted": 0,
+        "doubled": 0,
     }
     for run in (recorded.third, recorded.fourth):
         (item,) = run["conservation"]

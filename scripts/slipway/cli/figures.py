@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slipway import counts
 
 if TYPE_CHECKING:
-    from slipway.records.run_manifest import Conservation, Node
+    from slipway.records.run_manifest import Conservation, Node, RunManifest
 
 
 _LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
@@ -61,6 +61,15 @@ def balance(item: Conservation) -> str:
         f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
         f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated"
     )
+
+
+def books(manifest: RunManifest) -> list[str]:
+    """Where the rows of each raw table went, and of which that was not counted."""
+    return [
+        *map(balance, manifest.conservation),
+        *(f"rows do not add up: {item.problem}" for item in manifest.conservation if item.problem),
+        *(f"rows: {item.raw} is not counted: {item.reason}" for item in manifest.not_counted),
+    ]
 
 
 def by_layer(table: str) -> tuple[int, str]:

@@ -38,7 +38,7 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
         *_of_other_code(manifest),
         *_notes(manifest),
         *_tests_in_short(manifest),
-        *map(figures.balance, manifest.conservation),
+        *figures.books(manifest),
         *_set_aside(manifest),
         "",
         _headline(manifest),
@@ -273,7 +273,7 @@ def _tests(manifest: RunManifest) -> None:
 
 
 def _balance(manifest: RunManifest) -> None:
-    lines = [figures.balance(item) for item in manifest.conservation]
+    lines = figures.books(manifest)
     for source in manifest.freshness:
         last = f"{figures.moment(source.last_landed_at)} UTC" if source.last_landed_at else "never"
         lines.append(f"freshness: {source.source} last brought a file {last}{_age(source.age_seconds)}")

@@ -15,6 +15,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.code import versions
+from slipway.dbt.balance import Balance, conservation, was_read_by
 from slipway.dbt.code_read import basis_of, code_read, own_files
 from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.events import with_reason
@@ -23,12 +24,11 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, t
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.scan import Views
-from slipway.errors import ContractError, UnavailableError
+from slipway.errors import ConfigError, ContractError, UnavailableError
 from slipway.names import TableName
 from slipway.records.run_manifest import (
     Change,
     Code,
-    Conservation,
     Freshness,
     InputSnapshot,
     Node,
@@ -95,6 +95,12 @@ def conclude(
     taken_over = _taken_over(continues, candidate.staged, done.results)
     noted = [*taken_over, *node_records(done.results, nodes.known)]
     noted = judged(manifest, noted, nodes.known, candidate, pinned, variables)
+    balance = Balance()
+    if not (pinned.places.is_slice or is_partial()):  # a part of the rows is nothing to conserve
+        try:
+            balance = conservation(manifest, inputs, views, previous)
+        except ConfigError as error:
+            done = replace(done, success=False, error=done.error or error.line())
     described = RunManifest(
         run_id=request.run_id,
         invocation_id=done.invocation_id,
@@ -117,7 +123,8 @@ def conclude(
         nodes=[_with_reason(node, done.reasons) for node in noted],
         tests=test_records(manifest, done.results, tests, taken_over, continues),
         freshness=[] if request.pins is not None else freshness(manifest, intake),
-        conservation=[] if pinned.places.is_slice else conservation(manifest, inputs, views, previous),
+        conservation=balance.counted,
+        not_counted=balance.not_counted,
         release=None,
         outcome=Outcome.FAILED,
         reason="",
@@ -300,49 +307,6 @@ def _seconds(threshold: Any) -> float | None:
     return float(threshold.count * {"minute": 60, "hour": 3600, "day": 86400}[period])
 
 
-def conservation(
-    manifest: DbtManifest, inputs: RunInputs, views: Views, previous: RunManifest | None
-) -> list[Conservation]:
-    """Rows landed = rows curated + rows quarantined + rows deduplicated, for every quarantine table.
-
-    A quarantine model names what it belongs to in its config: ``conserves: {raw: …, curated: …}``.
-    """
-    found = []
-    for node in manifest.nodes.values():
-        named = node.config.get("conserves") if node.resource_type == "model" else None
-        if not named:
-            continue
-        quarantine = TableName(node.schema, node.alias)
-        identifiers = [TableName.parse(str(named[part])) for part in ("raw", "curated")]
-        raw, curated, bad = (inputs.own(identifier) for identifier in (*identifiers, quarantine))
-        if raw is None or curated is None or bad is None:
-            continue
-        rows = [figures(table)["rows"] or 0 for table in (raw, curated, bad)]
-        found.append(
-            Conservation(
-                raw=named["raw"],
-                curated=named["curated"],
-                quarantine=str(quarantine),
-                landed=rows[0],
-                curated_rows=rows[1],
-                quarantined_rows=rows[2],
-                deduplicated=rows[0] - rows[1] - rows[2],
-                by_rule=_rows_by_rule(str(quarantine), bad, views, previous),
-            )
-        )
-    return found
-
-
-def _rows_by_rule(name: str, table: Table, views: Views, previous: RunManifest | None) -> dict[str, int]:
-    """Quarantined rows by rule; of a table that this run did not touch what the last run counted."""
-    if previous and _was_read_by(previous, name, table):
-        for item in previous.conservation:
-            if item.quarantine == name:
-                return item.by_rule
-    rows = views.query(f"select rule_id, count(*) from {views.scan(table)} group by all order by all")
-    return {str(rule): int(count) for rule, count in rows}
-
-
 def as_of(
     variables: Mapping[str, Any], inputs: RunInputs, views: Views, previous: RunManifest | None
 ) -> str | None:
@@ -357,19 +321,10 @@ def as_of(
     table = inputs.own(TableName(schema, name))
     if table is None:
         return None
-    if previous and "as_of" not in previous.vars and _was_read_by(previous, f"{schema}.{name}", table):
+    if previous and "as_of" not in previous.vars and was_read_by(previous, f"{schema}.{name}", table):
         return previous.as_of
     rows = views.query(f'select max("{column}")::varchar from {views.scan(table)}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
-
-
-def _was_read_by(run: RunManifest, name: str, table: Table) -> bool:
-    """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
-    current = table.current_snapshot()
-    snapshot_id = str(current.snapshot_id) if current else None
-    snapshots = {node.candidate_snapshot for node in run.nodes if node.table == name}
-    snapshots |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
-    return snapshot_id in snapshots
 
 
 def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: DbtManifest) -> str:

@@ -215,6 +215,8 @@ def problems(node: DbtNode) -> Iterator[str]:
         yield from _of_other_types(node)
     if node.resource_type != "model":
         return
+    if wrong := _conserves_problem(node.config.get("conserves")):
+        yield f"{node.name}: {wrong}"
     try:
         check_incremental(node)
         predicates_of(node)
@@ -252,6 +254,17 @@ def _of_other_types(node: DbtNode) -> Iterator[str]:
         meant = f"write {near[0]}" if near else f"use one of {', '.join(_SCHEMA_CHANGES)}"
         others = f", or one of {', '.join(_SCHEMA_CHANGES)}" if near else ""
         yield f"{node.name}: on_schema_change is {change!r}, which is unknown: {meant}{others}"
+
+
+def _conserves_problem(value: Any) -> str:
+    if value is None or value == {}:
+        return ""
+    if isinstance(value, Mapping):
+        tables = [value.get(part) for part in ("raw", "curated")]
+        named = all(isinstance(table, str) and table.count(".") == 1 for table in tables)
+        if named and not set(value) - {"raw", "curated", "deduplicated_by"}:
+            return ""
+    return f"conserves is {value!r}: write {{raw: raw.TABLE, curated: curated.TABLE}}, and deduplicated_by with columns of raw if needed"
 
 
 def _increments(node: DbtNode) -> Iterator[str]:

@@ -383,7 +383,12 @@ class Freshness(Record):
 
 
 class Conservation(Record):
-    """Rows landed = rows curated + rows quarantined + rows deduplicated."""
+    """Rows landed = rows curated + rows quarantined + rows deduplicated.
+
+    ``counted`` is ``rows`` where each row was followed by file and line, ``numbers`` where a table lacks these columns, and empty
+    where nothing but the three totals is known. ``unaccounted`` are rows in no place that repeat no other in the columns of ``key``,
+    ``doubled`` rows in more places than one, or from nowhere.
+    """
 
     raw: str
     curated: str
@@ -393,6 +398,36 @@ class Conservation(Record):
     quarantined_rows: int
     deduplicated: int
     by_rule: dict[str, int]
+    counted: Literal["", "numbers", "rows"] = ""
+    key: list[str] = Field(default_factory=list)
+    unaccounted: int = 0
+    doubled: int = 0
+
+    @property
+    def problem(self) -> str:
+        """Why the rows do not add up, and what to do; empty when they do."""
+        if self.doubled:
+            return (
+                f"{plural(self.doubled, 'row')} of {self.curated} and {self.quarantine} stand there more often than in {self.raw}: "
+                "let each row go to one of them"
+            )
+        placed = self.curated_rows + self.quarantined_rows
+        if self.deduplicated < 0 or self.landed != placed + self.deduplicated:
+            return f"more rows came out of {self.raw} than landed there"
+        if self.unaccounted:
+            return (
+                f"{plural(self.unaccounted, 'row')} of {self.raw} {'is' if self.unaccounted == 1 else 'are'} neither in {self.curated} "
+                f"nor in {self.quarantine}, and no row that is there has the same {', '.join(self.key)}: let a rule take what is left "
+                "out, or name the columns of which one row is kept in deduplicated_by of conserves"
+            )
+        return ""
+
+
+class NotCounted(Record):
+    """A raw table whose rows were not counted through to curated and quarantine, and why."""
+
+    raw: str
+    reason: str
 
 
 class RunManifest(Record):
@@ -421,6 +456,7 @@ class RunManifest(Record):
     tests: Tests
     freshness: list[Freshness]
     conservation: list[Conservation]
+    not_counted: list[NotCounted] = Field(default_factory=list)
     release: int | None
     outcome: Outcome
     reason: str

@@ -35,7 +35,7 @@ class RunFacts:
         partial: dbt's --empty or --sample was given.
         tests_not_run: tests that the built nodes ask for and that were not executed.
         late_sources: sources that are older than they allow.
-        broken: raw tables of which more rows came out than landed.
+        broken: why rows of raw tables do not add up.
         replaced: which landed files were replaced while they were read, empty for none.
         unknown_code: which of the code that was read no commit holds, empty for none.
         other_code: tables with rows that other code made than the present, and what to do about each.
@@ -70,7 +70,7 @@ class RunFacts:
             environment=environment,
             tests_not_run=manifest.tests.not_run,
             late_sources=[item.source for item in manifest.freshness if item.status is Status.ERROR],
-            broken=[item.raw for item in manifest.conservation if item.deduplicated < 0],
+            broken=[item.problem for item in manifest.conservation if item.problem],
             unknown_code=manifest.code.unknown,
             other_code={node.table or node.unique_id: node.stale for node in manifest.nodes if node.stale},
             set_aside=[item.path for item in manifest.outstanding if item.blocks],
@@ -100,8 +100,8 @@ def _not_passed(facts: RunFacts) -> Decision | None:
         return Outcome.FAILED, facts.replaced
     if facts.set_aside and not facts.scratch and facts.environment.mode is not Mode.EXPLORATORY:
         return Outcome.FAILED, set_aside_reason(facts.set_aside)
-    if facts.broken:
-        return Outcome.FAILED, f"more rows came out of {', '.join(facts.broken)} than landed there"
+    if facts.broken and not facts.scratch:  # there the comparison shows what a change loses
+        return Outcome.FAILED, "; ".join(facts.broken)
     return None
 
 
@@ -200,11 +200,7 @@ def _tests(tests: Tests, mode: Mode) -> str:
 
 
 def _conservation(found: list[Conservation]) -> str:
-    for item in found:
-        out = item.curated_rows + item.quarantined_rows + item.deduplicated
-        if item.deduplicated < 0 or item.landed != out:
-            return f"more rows came out of {item.raw} than landed there"
-    return ""
+    return next((item.problem for item in found if item.problem), "")
 
 
 def _stale(item: Freshness, now: datetime) -> bool:

@@ -38,7 +38,7 @@ def test_a_run_that_passed_is_published() -> None:
         ({"failed": list("abcd"), "nodes": 9}, Outcome.FAILED, "4 of 9 nodes failed: a, b, c …"),
         ({"skipped": True}, Outcome.FAILED, "nodes were skipped"),
         ({"error": "no parse"}, Outcome.FAILED, "no parse"),
-        ({"broken": ["raw.x"]}, Outcome.FAILED, "more rows came out of raw.x than landed there"),
+        ({"broken": ["1 row of raw.x is lost"]}, Outcome.FAILED, "1 row of raw.x is lost"),
         ({"staged": 0}, Outcome.UNCHANGED, "every selected node is as it was"),
         ({"partial": True}, Outcome.DISCARDED, "--empty or --sample"),
         ({"partial": True, "staged": 0}, Outcome.UNCHANGED, "every selected node is as it was"),

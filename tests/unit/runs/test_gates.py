@@ -123,6 +123,14 @@ ALWAYS: dict[str, tuple[Changes, str]] = {
         {"conservation": conserved(5, 5, 1, -1)},
         "more rows came out of raw.parcels than landed",
     ),
+    "rows are lost": (
+        {"conservation": [conserved()[0].model_copy(update={"unaccounted": 2, "key": ["a", "b"]})]},
+        "2 rows of raw.parcels are neither in c nor in q, and no row that is there has the same a, b",
+    ),
+    "rows are doubled": (
+        {"conservation": [conserved()[0].model_copy(update={"doubled": 1})]},
+        "1 row of c and q stand there more often than in raw.parcels",
+    ),
     "rows do not add up": ({"conservation": conserved(9)}, "more rows came out of raw.parcels than landed"),
 }
 

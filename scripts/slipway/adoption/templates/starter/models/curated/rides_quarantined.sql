@@ -2,7 +2,7 @@
     config(
         schema='quarantine',
         alias='rides',
-        conserves={'raw': 'raw.rides', 'curated': 'curated.rides_checked'},
+        conserves={'raw': 'raw.rides', 'curated': 'curated.rides_checked', 'deduplicated_by': 'ride_id'},
     )
 }}
 

@@ -1,0 +1,233 @@
+"""Which tables the rows of each feed are divided between, by the project's own lineage, and whether they add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyiceberg.table import Table
+
+from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.nodes import DbtManifest, DbtNode, is_inlined, table_of
+from slipway.engines.duckdb.scan import Views
+from slipway.errors import ConfigError
+from slipway.iceberg.snapshots import current_content
+from slipway.landing.books import Counted, count, feed_columns
+from slipway.names import TableName
+from slipway.records.run_manifest import Conservation, NotCounted, RunManifest
+from slipway.releases.publication import figures
+from slipway.releases.table_state import read_state
+from slipway.runs.pinned_tables import LANDING
+from slipway.runs.run_inputs import RunInputs
+
+QUARANTINE = "quarantine"
+"""The layer of tables with rows that a curated model refuses."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """The tables that the rows of a raw table are divided between, and the columns of which one row is kept; none for all."""
+
+    raw: TableName
+    curated: TableName
+    quarantine: TableName
+    key: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What was counted, and which raw tables were not."""
+
+    counted: list[Conservation] = field(default_factory=list)
+    not_counted: list[NotCounted] = field(default_factory=list)
+
+
+def conservation(
+    manifest: DbtManifest, inputs: RunInputs, views: Views, previous: RunManifest | None
+) -> Balance:
+    """Rows landed = rows curated + rows quarantined + rows deduplicated, for every feed.
+
+    Args:
+        manifest: dbt's manifest.
+        inputs: the tables as the run leaves them.
+        views: what they are read with.
+        previous: the run before; what it counted on the same snapshots is not counted again.
+
+    Raises:
+        ConfigError: ``deduplicated_by`` names a column that the raw table does not have.
+        DamagedTableError: a table cannot be read.
+    """
+    found = Balance()
+    for raw, divided in divisions(manifest).items():
+        for one in [divided] if isinstance(divided, str) else divided:
+            answer = one if isinstance(one, str) else _counted(manifest, one, inputs, views, previous)
+            if isinstance(answer, Conservation):
+                found.counted.append(answer)
+            elif answer and inputs.own(raw) is not None:
+                found.not_counted.append(NotCounted(raw=str(raw), reason=answer))
+    return found
+
+
+def divisions(manifest: DbtManifest) -> dict[TableName, list[Division] | str]:
+    """How the rows of each raw table are divided, or why that is not known.
+
+    A quarantine model says so in its config, ``conserves: {raw: …, curated: …}``. Where none does, a feed whose raw table is read by one
+    quarantine table and by one other table is divided between these two.
+    """
+    found: dict[TableName, list[Division] | str] = {}
+    for node in manifest.nodes.values():
+        named = node.config.get("conserves") if node.resource_type == "model" else None
+        if named:
+            one = Division(
+                TableName.parse(str(named["raw"])),
+                TableName.parse(str(named["curated"])),
+                table_of(node),
+                _texts(named.get("deduplicated_by")),
+            )
+            known = found.setdefault(one.raw, [])
+            assert isinstance(known, list)
+            known.append(one)
+    for raw, node in _raw_nodes(manifest):
+        found.setdefault(raw, _derived(manifest, raw, node))
+    return found
+
+
+def _raw_nodes(manifest: DbtManifest) -> Iterator[tuple[TableName, DbtNode]]:
+    feeds = {unique_id for unique_id, source in manifest.sources.items() if source.schema == LANDING}
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and feeds & set(node.depends_on_nodes) and not is_inlined(node):
+            yield table_of(node), node
+
+
+def _derived(manifest: DbtManifest, raw: TableName, node: DbtNode) -> list[Division] | str:
+    readers = [
+        other
+        for other in manifest.nodes.values()
+        if other.resource_type in ("model", "snapshot")
+        and not is_inlined(other)
+        and node.unique_id in tables_read(manifest, other.unique_id)
+    ]
+    refused = [table_of(other) for other in readers if other.schema == QUARANTINE]
+    taken = [table_of(other) for other in readers if other.schema != QUARANTINE]
+    if len(refused) == len(taken) == 1:
+        return [Division(raw, taken[0], refused[0])]
+    if not readers:
+        return "no table reads it"
+    if not refused:
+        return f"no quarantine table reads it beside {_names(taken)}"
+    return (
+        f"{_names([*taken, *refused])} read it: name the curated table in conserves of the quarantine model"
+    )
+
+
+def _counted(
+    manifest: DbtManifest, division: Division, inputs: RunInputs, views: Views, previous: RunManifest | None
+) -> Conservation | str:
+    names = (division.raw, division.curated, division.quarantine)
+    raw, curated, bad = (inputs.own(name) for name in names)
+    if raw is None or curated is None or bad is None:
+        missing = [str(name) for name in names if inputs.own(name) is None]
+        return f"{missing[0]} is not there yet"
+    for name in names[1:]:
+        if _is_behind(inputs, division.raw, name):
+            return f"{name} was not built from all rows that {division.raw} has"
+    if batched := [name for name in names[1:] if _is_batched(manifest, name)]:
+        return f"{batched[0]} is built in batches, which need not be of all rows"
+    key = list(division.key) or feed_columns(raw)
+    if absent := sorted(set(key) - set(raw.schema().column_names)):
+        raise ConfigError(
+            f"{division.raw} has no column {absent[0]}",
+            f"conserves of {division.quarantine} names it in deduplicated_by",
+            f"Name columns of {division.raw} as they came in files",
+        )
+    if known := _counted_before(names, (raw, curated, bad), key, previous):
+        return known
+    landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
+    rows = count(raw, (curated, bad), key, taken + refused, views) if key else Counted("numbers", 0)
+    return Conservation(
+        raw=str(division.raw),
+        curated=str(division.curated),
+        quarantine=str(division.quarantine),
+        landed=landed,
+        curated_rows=taken,
+        quarantined_rows=refused,
+        deduplicated=landed - taken - refused,
+        by_rule=_rows_by_rule(bad, views),
+        counted=rows.how,
+        key=key,
+        unaccounted=rows.unaccounted,
+        doubled=rows.doubled,
+    )
+
+
+def _counted_before(
+    names: Sequence[TableName], tables: Sequence[Table], key: list[str], previous: RunManifest | None
+) -> Conservation | None:
+    """What the run before counted on the same snapshots."""
+    if previous is None or not all(
+        was_read_by(previous, str(name), table) for name, table in zip(names, tables, strict=True)
+    ):
+        return None
+    asked = tuple(map(str, names))
+    return next(
+        (
+            item
+            for item in previous.conservation
+            if (item.raw, item.curated, item.quarantine) == asked and item.key == key and item.counted
+        ),
+        None,
+    )
+
+
+def _rows_by_rule(table: Table, views: Views) -> dict[str, int]:
+    """Quarantined rows by rule; none of a table that does not say which rule."""
+    if "rule_id" not in table.schema().column_names:
+        return {}
+    rows = views.query(f"select rule_id, count(*) from {views.scan(table)} group by all order by all")
+    return {str(rule): int(number) for rule, number in rows}
+
+
+def _is_behind(inputs: RunInputs, raw: TableName, name: TableName) -> bool:
+    """Whether rows have come into raw since a table was built from it, directly or through others."""
+    table = inputs.own(raw)
+    now = (current_content(table) if table is not None else None) or "none"
+    waiting, seen = [name], {name}
+    while waiting:
+        table = inputs.own(waiting.pop())
+        for upstream, content in read_state(table).inputs.items() if table is not None else ():
+            if upstream.count(".") != 1:
+                continue
+            other = TableName.parse(upstream)
+            if other == raw:
+                if content != now:
+                    return True
+            elif other not in seen and other.layer != LANDING:
+                seen.add(other)
+                waiting.append(other)
+    return False
+
+
+def _is_batched(manifest: DbtManifest, name: TableName) -> bool:
+    return any(
+        node.config.get("incremental_strategy") == "microbatch"
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and table_of(node) == name
+    )
+
+
+def was_read_by(run: RunManifest, name: str, table: Table) -> bool:
+    """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
+    current = table.current_snapshot()
+    snapshot_id = str(current.snapshot_id) if current else None
+    snapshots = {node.candidate_snapshot for node in run.nodes if node.table == name}
+    snapshots |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
+    return snapshot_id in snapshots
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(one) for one in ([value] if isinstance(value, str) else value or ())]
+
+
+def _names(tables: Sequence[TableName]) -> str:
+    return ", ".join(sorted(map(str, tables)))

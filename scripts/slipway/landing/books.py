@@ -1,0 +1,97 @@
+"""The books of a feed: where each row of a raw table is now, counted anew from the tables themselves.
+
+A row is curated, quarantined, or it repeats a row that is. The first two are counted; that the rest are repetitions is
+proved, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pyiceberg.table import Table
+
+from slipway.engines.duckdb.scan import Views
+from slipway.iceberg.types import quote
+
+PLACE = ("_file_sha256", "_source_line")
+"""The columns that tell one landed row from every other."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a count has shown.
+
+    Args:
+        how: ``rows`` where each row was followed by file and line, ``numbers`` where a table does not have these columns.
+        unaccounted: rows of raw that are in neither table and repeat no row that is; with ``numbers`` at least so many.
+        doubled: rows of the two tables that stand there more often than in raw; 0 with ``numbers``.
+    """
+
+    how: Literal["rows", "numbers"]
+    unaccounted: int
+    doubled: int = 0
+
+
+def feed_columns(raw: Table) -> list[str]:
+    """The columns of a raw table that came in files."""
+    return [field.name for field in raw.schema().fields if not field.name.startswith("_")]
+
+
+def count(raw: Table, outputs: Sequence[Table], key: Sequence[str], placed: int, views: Views) -> Counted:
+    """Follow every row of a raw table.
+
+    Args:
+        raw: the table.
+        outputs: the curated table and the quarantine table that its rows are divided between.
+        key: columns of raw; of rows that agree in all of them, one may stand for the others.
+        placed: how many rows the outputs have.
+        views: what the tables are read with.
+
+    Raises:
+        DamagedTableError: a table cannot be read.
+    """
+    if all(set(PLACE) <= set(table.schema().column_names) for table in (raw, *outputs)):
+        sql = rows_query(views.scan(raw), [views.scan(table) for table in outputs], key)
+        ((unaccounted, doubled),) = views.query(sql)
+        return Counted("rows", int(unaccounted), int(doubled))
+    ((distinct,),) = views.query(
+        f"select count(*) from (select distinct {_list(key)} from {views.scan(raw)})"
+    )
+    # each key is at least once in one of the tables
+    return Counted("numbers", max(0, int(distinct) - placed))
+
+
+def rows_query(raw: str, outputs: Sequence[str], key: Sequence[str]) -> str:
+    """A query for one row: how many rows of raw are unaccounted for, and how many of the outputs are doubled.
+
+    Args:
+        raw: a FROM item.
+        outputs: FROM items.
+        key: columns of raw.
+    """
+    place = _list(PLACE)
+    union = " union all ".join(f"select {place} from {output}" for output in outputs)
+    same = " and ".join(f"one.{quote(name)} is not distinct from other.{quote(name)}" for name in key)
+    return _ROWS.format(place=place, union=union, raw=raw, same=same, columns=_list({*PLACE, *key}))
+
+
+_ROWS = """
+    with
+    landed as (select {columns} from {raw}),
+    out as (select {place}, count(*) as copies from ({union}) group by all),
+    places as (select {place}, count(*) as copies from landed group by all),
+    here as (select * from landed semi join out using ({place})),
+    gone as (select * from landed anti join out using ({place}))
+    select
+        (select count(*) from gone as one where not exists (select 1 from here as other where {same})),
+        (
+            select coalesce(sum(greatest(0, out.copies - coalesce(places.copies, 0))), 0)
+            from out left join places using ({place})
+        )
+"""
+
+
+def _list(names: Sequence[str] | set[str]) -> str:
+    return ", ".join(quote(name) for name in sorted(names))
