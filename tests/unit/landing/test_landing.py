@@ -829,6 +829,22 @@ def test_what_is_no_file_is_looked_at_by_every_run(area: Area) -> None:
     assert why == "orders/a.csv is looked at again by every run"
 
 
+def test_what_was_accepted_and_not_ingested_is_accepted_by_another_contract_again(area: Area) -> None:
+    area.put("a.csv", lines("1,a,2"))
+    area.land()
+    area.feed = replace(FEED, optional=("text",))
+    assert area.land()["a.csv"].verdict == "accepted"
+
+
+def test_a_file_is_no_duplicate_of_a_rejected_one(area: Area) -> None:
+    path = area.put("a.csv", lines("1,a,2"))
+    area.put("notes.txt", lines("1,a,2"))
+    area.land()
+    path.unlink()
+    area.put("c.csv", lines("1,a,2"))
+    assert area.land()["c.csv"].verdict == "accepted"
+
+
 def test_what_landed_before_a_content_did_not_replace_it(area: Area) -> None:
     for number, text in enumerate("ab"):
         path = area.put("a.csv", lines(f"1,{text},2"))
