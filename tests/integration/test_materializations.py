@@ -101,7 +101,7 @@ def test_every_incremental_strategy(project: Meters) -> None:
 # configuration, rows of k and v, and what is said
 REFUSED = (
     ("unique_key='k'", "(1, 'a'), (1, 'b')", 'unique_key ("k") occurs more than once'),
-    ("unique_key='k'", "(1, 'a'), (null, 'b')", 'have NULL in unique_key ("k")'),
+    ("unique_key='k'", "(1, 'a'), (null, 'b')", 'has NULL in unique_key ("k")'),
     ("unique_key='nothing'", "(1, 'a')", "nothing"),
     ("incremental_strategy='merge'", "(1, 'a')", "merge needs unique_key"),
     (
