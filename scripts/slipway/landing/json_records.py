@@ -18,6 +18,7 @@ _LF, _CR = b"\n", b"\r"
 _LONGEST = 1 << 24  # bytes of a line, which is what DuckDB reads at most
 Signs = NDArray[np.uint8]
 Marks = NDArray[np.bool_]
+Positions = NDArray[np.intp]
 _QUOTE, _ESCAPE = ord('"'), ord("\\")
 _NUMBER = np.zeros(256, np.bool_)
 _NUMBER[list(b"0123456789+-.eE")] = True
@@ -78,10 +79,16 @@ class JsonRecords:
         marks = np.zeros(len(signs), np.uint8)
         marks[quotes] = 1
         outside = np.bitwise_xor.accumulate(marks) == 0  # of a closing quote, too
+        ends = np.flatnonzero(signs == _LF[0])
+        if (records := _flat_records(signs, ends, outside)) is not None:
+            self._records += records
+            self._lines += len(ends)
+            outside[quotes] = False
+            self._sink(_with_quoted(signs, *_numbers(signs, outside)))
+            return
         opens = ((signs == ord("{")) | (signs == ord("["))) & outside
         closes = ((signs == ord("}")) | (signs == ord("]"))) & outside
         depth = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
-        ends = np.flatnonzero(signs == _LF[0])
         if self._check(block, signs, ends, outside, depth):
             return
         self._lines += len(ends)
@@ -123,18 +130,50 @@ def _why_no_object(text: bytes) -> str:
     return 'is not a JSON object: each line has to be one, as in {"id": 1}'
 
 
+def _flat_records(signs: Signs, ends: Positions, outside: Marks) -> int | None:
+    """How many records are in lines of which each is empty or one object without lists and objects in it; None if one is not."""
+    braces = np.flatnonzero(
+        (signs == ord("{")) | (signs == ord("}")) | (signs == ord("[")) | (signs == ord("]"))
+    )
+    braces = braces[outside[braces]]
+    opens, closes = braces[::2], braces[1::2]
+    if len(opens) != len(closes) or not outside[ends].all():
+        return None
+    if (signs[opens] != ord("{")).any() or (signs[closes] != ord("}")).any():
+        return None
+    lines = np.searchsorted(ends, opens)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    is_one = (starts[lines] == opens).all() and (lines == np.searchsorted(ends, closes)).all()
+    if not is_one or np.count_nonzero(starts != ends) != len(opens):
+        return None
+    return len(opens)
+
+
+def _numbers(signs: Signs, where: Marks) -> tuple[Positions, Positions]:
+    """Where numbers begin and end, among the places where they count."""
+    found = np.flatnonzero(_NUMBER[signs] & where)
+    apart = np.diff(found) > 1
+    starts = found[np.concatenate(([True], apart))] if len(found) else found
+    stops = found[np.concatenate((apart, [True]))] + 1 if len(found) else found
+    is_number = _FIRST[signs[starts]]  # the e of true is none
+    return starts[is_number], stops[is_number]
+
+
+def _with_quoted(signs: Signs, starts: Positions, stops: Positions) -> bytes:
+    """A text with quotes around some of its parts."""
+    where = np.empty(2 * len(starts), np.intp)
+    where[::2], where[1::2] = starts, stops
+    return np.insert(signs, where, np.uint8(_QUOTE)).tobytes()
+
+
 def _as_text(signs: Signs, outside: Marks, opens: Marks, closes: Marks, depth: Signs) -> bytes:
     """Records in which each value is a string, a truth value or null."""
-    number = _NUMBER[signs] & outside & (depth == 1)
-    before = np.concatenate(([False], number[:-1]))
-    starts = np.flatnonzero(number & ~before)
-    stops = np.flatnonzero(before & ~number)  # a line end is no part of a number, so that each has an end
-    is_number = _FIRST[signs[starts]]  # the e of true is none
+    starts, stops = _numbers(signs, outside & (depth == 1))
     inner_starts = np.flatnonzero(opens & (depth == 2) & np.concatenate(([True], depth[:-1] == 1)))
     inner_stops = np.flatnonzero(closes & (depth == 1)) + 1
     inner = (depth >= 2) | (closes & (depth == 1))
     protected = np.flatnonzero(inner & ((signs == _QUOTE) | (signs == _ESCAPE)))
-    around = np.concatenate([starts[is_number], stops[is_number], inner_starts, inner_stops])
+    around = np.concatenate([starts, stops, inner_starts, inner_stops])
     where = np.concatenate([around, protected])
     if not len(where):
         return signs.tobytes()
