@@ -269,6 +269,14 @@ class FeedFiles:
             else int(feed.format.header is not Header.NONE)
         )
         before = [sum_ - above - feed.format.skip_lines for sum_ in accumulate([0, *rows[:-1]])]
+        if len(files) == 1:  # constants cost nothing in DuckDB
+            (entry,) = files
+            return (
+                f"select {columns}, {literal(entry.path.rsplit('/', 1)[-1])} as _source_file, "
+                f"row_number() over () - ({before[0]}) as _source_line, {literal(entry.sha256)} as _file_sha256, "
+                f"timestamptz {literal(entry.landed_at.isoformat())} as _landed_at, {literal(run_id)} as _run_id "
+                f"from {self._reader(feed, layout, places)}"
+            )
         of_files = ", ".join(
             f"({number}, {literal(entry.path.rsplit('/', 1)[-1])}, {line}, {literal(entry.sha256)}, "
             f"timestamptz {literal(entry.landed_at.isoformat())})"
