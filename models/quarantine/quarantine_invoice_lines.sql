@@ -34,21 +34,17 @@ explained as (
 
     select
         invoice_line_id,
-        source_invoice_no as "InvoiceNo",
-        source_stock_code as "StockCode",
-        source_description as "Description",
-        source_quantity as "Quantity",
-        source_invoice_date as "InvoiceDate",
-        source_unit_price as "UnitPrice",
-        source_customer_id as "CustomerID",
-        source_country as "Country",
+        _original['InvoiceNo'] as "InvoiceNo",
+        _original['StockCode'] as "StockCode",
+        _original['Description'] as "Description",
+        _original['Quantity'] as "Quantity",
+        _original['InvoiceDate'] as "InvoiceDate",
+        _original['UnitPrice'] as "UnitPrice",
+        _original['CustomerID'] as "CustomerID",
+        _original['Country'] as "Country",
         revenue_date,
         rule_id,
-        case rule_id
-            {%- for rule in invoice_line_rules() %}
-                when '{{ rule.id }}' then '{{ rule.reason }}'
-            {%- endfor %}
-        end as reason,
+        reason,
         {{ lineage_columns() | join(',\n        ') }}
     from first_landed
 

@@ -28,7 +28,18 @@ def test_the_sample_stays_small(tmp_path: Path) -> None:
 
 def test_the_header_is_the_contract() -> None:
     contract = yaml.safe_load((PROJECT / "contracts" / "online_retail.odcs.yaml").read_text(encoding="utf-8"))
-    assert [column["name"] for column in contract["schema"][0]["properties"]] == list(HEADER)
+    assert [column["physicalName"] for column in contract["schema"][0]["properties"]] == list(HEADER)
+
+
+def test_the_contract_and_the_models_have_one_clock() -> None:
+    contract = yaml.safe_load((PROJECT / "contracts" / "online_retail.odcs.yaml").read_text(encoding="utf-8"))
+    (zone,) = {
+        column["logicalTypeOptions"]["defaultTimezone"]
+        for column in contract["schema"][0]["properties"]
+        if column["logicalType"] == "timestamp"
+    }
+    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    assert zone == variables["shop_time_zone"]
 
 
 def test_the_shop_trades_over_the_change_of_clocks_and_never_on_saturdays() -> None:
