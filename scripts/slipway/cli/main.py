@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove orphan files."),
     "releases": ("slipway.cli.releases", "List releases."),
     "show": ("slipway.cli.runs:show", "Explain a run or a table."),
+    "books": ("slipway.cli.quarantine:books", "Show where the rows of each feed are."),
+    "quarantine": ("slipway.cli.quarantine", "Look at rows in quarantine, and try them again."),
     "contracts": ("slipway.cli.contracts", "Check data contracts, and write them from models."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),

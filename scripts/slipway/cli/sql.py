@@ -118,7 +118,7 @@ def write(result: QueryResult, form: str, *, limit: int) -> None:
     elif form == "json":
         count = _count(_json_lines(names, result.rows()))
     else:
-        count = _count(_csv_lines(names, result.rows())) - 1
+        count = _count(csv_lines(names, result.rows())) - 1
     output.message(_counted(count, result))
 
 
@@ -174,7 +174,8 @@ def _write_text(result: QueryResult, limit: int) -> None:
         output.message(_counted(len(rows), result))
 
 
-def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+def csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Rows as CSV with a header: an empty field is NULL, an empty text is quoted (RFC 4180 otherwise)."""
     yield ",".join(map(_csv_value, names)) + "\r\n"
     for row in rows:
         yield ",".join(map(_csv_value, row)) + "\r\n"

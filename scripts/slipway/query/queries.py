@@ -398,16 +398,21 @@ def query(
 def _cut(published: Published, release: int | None, as_of: str | None) -> Cut:
     if release is not None:
         return published.release(release)
-    return published.now() if as_of is None else published.as_of(_moment(as_of))
+    return published.now() if as_of is None else published.as_of(moment(as_of, "--as-of"))
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str, option: str) -> datetime:
+    """A time in ISO 8601, in UTC where it names no zone.
+
+    Raises:
+        UsageError: it is none; the message names the option that it was given to.
+    """
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--as-of {text} is not a time",
+            f"{option} {text} is not a time",
             "it is read as ISO 8601",
             "Write 2011-08-31T12:00:00 or add +02:00",
         ) from None

@@ -1,0 +1,351 @@
+"""``slipway quarantine`` and ``slipway books``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+from slipway.counts import plural
+from slipway.errors import UsageError
+
+if TYPE_CHECKING:
+    from slipway.dbt.judged_again import JudgedAgain
+    from slipway.query.refused_rows import RefusedRows
+    from slipway.runs.account import Books
+
+_rule = click.option("--rule", help="Only rows that break this rule.")
+_since = click.option(
+    "--since",
+    metavar="TIME",
+    help="Only rows that landed at this time or later, ISO 8601; UTC without a zone.",
+)
+_ENTRY = (
+    "run",
+    "started (UTC)",
+    "outcome",
+    "release",
+    "files",
+    "raw",
+    "landed",
+    "curated",
+    "quarantined",
+    "deduplicated",
+)
+_COUNTS = ("files", "landed", "curated", "quarantined", "deduplicated")
+
+
+@click.group("quarantine")
+def command() -> None:
+    """Look at the rows that curated models refuse, with rule, file and line, and try them again."""
+
+
+@command.command("list")
+@click.argument("table", required=False)
+@_rule
+@click.option("--feed", help="Only rows of this feed.")
+@_since
+@options.common
+def list_(
+    table: str | None,
+    rule: str | None,
+    feed: str | None,
+    since: str | None,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Count published quarantined rows by table and rule."""
+    from slipway.query.refused_rows import Wanted, counts
+
+    found = counts(project_dir, target, table, Wanted(rule, feed, since))
+    if output_ == "json":
+        output.as_json([asdict(one) for one in found])
+    elif found:
+        output.table(
+            ("table", "feed", "rule", "rows", "first landed (UTC)", "last landed (UTC)", "reason"),
+            [
+                (
+                    one.table,
+                    one.feed,
+                    one.rule,
+                    figures.number(one.rows),
+                    figures.moment(one.first_landed_at),
+                    figures.moment(one.last_landed_at),
+                    one.reason,
+                )
+                for one in found
+            ],
+            right=("rows",),
+            optional=("first landed (UTC)", "reason", "feed"),
+        )
+    else:
+        output.message("No row is in quarantine.")
+
+
+@command.command("show")
+@click.argument("table")
+@_rule
+@_since
+@options.limit
+@click.option("--show-classified", is_flag=True, help="Show values of columns that a contract classifies.")
+@options.common
+def show(
+    table: str,
+    rule: str | None,
+    since: str | None,
+    limit: int,
+    *,
+    show_classified: bool,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Show rows of a quarantine table: rule, reason, file and line, when and by which run they came into raw, and the values.
+
+    Values of columns that a contract classifies, other than public, are shown as ***.
+    """
+    from slipway.query.refused_rows import Wanted, refused_rows
+
+    found = refused_rows(
+        project_dir,
+        target,
+        table,
+        Wanted(rule=rule, since=since),
+        limit=limit,
+        show_classified=show_classified,
+    )
+    names, rows = _with_release(found)
+    if output_ == "json":
+        output.as_json([dict(zip(names, row, strict=True)) for row in rows], exact=True)
+    else:
+        output.table(names, rows, exact=True)
+    _tell_masked(found)
+
+
+@command.command("export")
+@click.argument("table")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@_rule
+@_since
+@click.option("--show-classified", is_flag=True, help="Write values of columns that a contract classifies.")
+@options.target
+@options.project_dir
+def export(
+    table: str,
+    path: Path,
+    rule: str | None,
+    since: str | None,
+    *,
+    show_classified: bool,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Write rows of a quarantine table to PATH, which ends with .csv or .parquet; an existing file is not replaced.
+
+    Values of columns that a contract classifies, other than public, are written as ***.
+    """
+    from slipway.cli.sql import csv_lines
+    from slipway.query.refused_rows import Wanted, refused_rows
+
+    if path.suffix not in (".csv", ".parquet"):
+        raise UsageError(
+            f"{path} is neither CSV nor Parquet", "the form goes by its name", "End it with .csv or .parquet"
+        )
+    found = refused_rows(
+        project_dir, target, table, Wanted(rule=rule, since=since), show_classified=show_classified
+    )
+    try:
+        stream = path.open("xb")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written", error.strerror or str(error), "Name another file"
+        ) from None
+    with stream:
+        if path.suffix == ".parquet":
+            count = found.result.write_parquet(stream)
+        else:
+            count = -1
+            for line in csv_lines([column.name for column in found.result.columns], found.result.rows()):
+                stream.write(line.encode())
+                count += 1
+    output.message(f"{plural(count, 'row')} of {table} {'is' if count == 1 else 'are'} in {path}.")
+    _tell_masked(found)
+
+
+@command.command("retry")
+@click.argument("table")
+@click.option(
+    "--dry-run", is_flag=True, help="Build the two tables in a scratch environment, and change nothing."
+)
+@options.variables
+@options.common
+def retry(
+    table: str,
+    *,
+    dry_run: bool,
+    vars_: str | None,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Judge the rows of a quarantine table again, after a change of rules, code or reference data.
+
+    This is slipway run --full-refresh of the quarantine table and its curated table, with what they read and what reads them: both are built anew
+    from raw, tested and published as one release. Models that read landed files are left out.
+    """
+    from slipway.cli.progress_line import show_progress
+    from slipway.dbt.judged_again import judge_again
+    from slipway.dbt.start import RunOptions
+    from slipway.environments.profiles import find_project
+
+    asked = RunOptions(
+        project=find_project(project_dir),
+        target=target,
+        vars=options.parse_vars(vars_),
+        command=["slipway", *sys.argv[1:]],
+    )
+    with show_progress() as progress:
+        found = judge_again(asked, table, progress, dry_run=dry_run)
+    manifest = found.done.manifest
+    if not dry_run and manifest.release is not None:
+        output.done(f"Release {manifest.release} of run {manifest.run_id} is published")
+    if output_ == "json":
+        output.as_json(_judged(found, dry_run=dry_run))
+    else:
+        for line in _judged_lines(found, dry_run=dry_run):
+            output.line(line)
+    if manifest.outcome in ("failed", "refused"):
+        raise click.exceptions.Exit(1)
+
+
+@click.command("books")
+@click.argument("feed", required=False)
+@options.limit
+@options.common
+def books(feed: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """Show where the rows of each feed are: in total as published, and what each of the last runs changed.
+
+    Rows landed = rows curated + rows quarantined + rows deduplicated, as every run counts them. Exit code 1: a total does not add up.
+    """
+    from slipway.runs.account import books_of
+
+    found = books_of(project_dir, target, feed, limit)
+    if output_ == "json":
+        output.as_json(
+            {
+                **asdict(found),
+                "totals": [item.model_dump(mode="json") for item in found.totals],
+                "balances": found.balances,
+            }
+        )
+    else:
+        _show_books(found)
+    if not found.balances:
+        raise click.exceptions.Exit(1)
+
+
+def _show_books(found: Books) -> None:
+    output.line(f"release {found.release}")
+    for item in found.totals:
+        output.line(figures.balance(item))
+        output.line(f"  {item.problem or _how(item.counted)}")
+    for raw, reason in found.not_counted.items():
+        output.line(f"rows: {raw} is not counted: {reason}")
+    if found.entries:
+        output.result("")
+        output.table(
+            _ENTRY,
+            [
+                (
+                    one.run_id,
+                    figures.moment(one.started_at),
+                    one.outcome,
+                    one.release,
+                    figures.number(one.files),
+                    one.raw,
+                    *(
+                        f"{value:+,}" if value else "0"
+                        for value in (one.landed, one.curated, one.quarantined, one.deduplicated)
+                    ),
+                )
+                for one in found.entries
+            ],
+            right=("release", *_COUNTS),
+            optional=("started (UTC)", "files", "release"),
+        )
+    for line in found.damaged:
+        output.message(line)
+
+
+def _how(counted: str) -> str:
+    return {
+        "rows": "Each row was followed by file and line.",
+        "numbers": "The numbers were compared; the tables do not say file and line of each row.",
+    }.get(counted, "An earlier version counted only the totals.")
+
+
+def _with_release(found: RefusedRows) -> tuple[list[str], list[list[Any]]]:
+    """Rows with the release that their run became, behind the run."""
+    names = [column.name for column in found.result.columns]
+    rows = [list(row) for row in found.result.rows()]
+    if "_run_id" in names:
+        at = names.index("_run_id")
+        rows = [[*row[: at + 1], found.releases.get(row[at]), *row[at + 1 :]] for row in rows]
+        names.insert(at + 1, "release")
+    return names, rows
+
+
+def _tell_masked(found: RefusedRows) -> None:
+    if found.masked:
+        output.message(
+            f"A contract classifies {', '.join(found.masked)}: the values are hidden; --show-classified shows them."
+        )
+
+
+def _judged(found: JudgedAgain, *, dry_run: bool) -> dict[str, Any]:
+    manifest = found.done.manifest
+    return {
+        "quarantine": found.before.quarantine,
+        "curated": found.before.curated,
+        "dry_run": dry_run,
+        "run": manifest.run_id,
+        "outcome": str(manifest.outcome),
+        "reason": manifest.reason,
+        "release": None if dry_run else manifest.release,
+        "before": found.before.model_dump(mode="json"),
+        "after": found.after.model_dump(mode="json") if found.after else None,
+        "rules": {rule: {"before": old, "after": new} for rule, (old, new) in found.by_rule().items()},
+    }
+
+
+def _judged_lines(found: JudgedAgain, *, dry_run: bool) -> list[str]:
+    manifest, before, after = found.done.manifest, found.before, found.after
+    lines = []
+    if after:
+        for rule, (old, new) in found.by_rule().items():
+            changed = (
+                f"lets {old - new:,} go"
+                if new < old
+                else f"takes {new - old:,} more"
+                if new > old
+                else "is as it was"
+            )
+            lines.append(f"{rule}: {old:,} → {new:,} quarantined; it {changed}")
+        lines.append(f"{before.curated}: {before.curated_rows:,} → {after.curated_rows:,} rows")
+        lines.append(f"deduplicated: {before.deduplicated:,} → {after.deduplicated:,} rows")
+    if manifest.outcome in ("failed", "refused"):
+        lines.append(f"Nothing was published: {manifest.reason}")
+    elif dry_run:
+        lines.append(
+            "Nothing was changed. Without --dry-run the same is published, with what reads the two tables."
+        )
+    elif manifest.release is not None:
+        lines.append(f"Release {manifest.release} is published by run {manifest.run_id}.")
+    else:
+        lines.append(f"Run {manifest.run_id} ended as {manifest.outcome}: {manifest.reason}")
+    return lines

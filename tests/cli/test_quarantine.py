@@ -1,0 +1,94 @@
+"""Quarantined rows are found with rule, file and line, written to files, and judged again; the books say where all rows are."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.harness.projects import Workshop
+
+CURATED, QUARANTINE = "models/curated/weights.sql", "models/curated/weights_quarantined.sql"
+LINEAGE = "_source_file, _source_line, _file_sha256, _landed_at, _run_id"
+
+
+@pytest.fixture
+def traced(workshop: Workshop) -> Workshop:
+    """The project, with tables that say where their rows came from, and one release of it."""
+    workshop.edit(CURATED, "as kg\n", f"as kg,\n        {LINEAGE}\n")
+    workshop.edit(QUARANTINE, "as rule_id", f"as rule_id, {LINEAGE}")
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, ", "{name: kg, classification: confidential, ")
+    workshop.run()
+    return workshop
+
+
+def told(workshop: Workshop, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(workshop.answer(*arguments, "-o", "json"))
+
+
+def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Path) -> None:
+    (one,) = told(traced, "quarantine", "list")
+    assert (one["table"], one["feed"], one["rule"], one["rows"]) == (
+        "quarantine.weights",
+        "parcels",
+        "kg_is_a_number",
+        1,
+    )
+    assert told(traced, "quarantine", "list", "--since", "2999-01-01") == []
+    assert told(traced, "quarantine", "list", "--feed", "letters") == []
+    (row,) = told(traced, "quarantine", "show", "weights", "--rule", "kg_is_a_number")
+    assert (row["parcel"], row["kg"], row["_source_line"], row["release"]) == ("p3", "***", 4, 1)
+    (row,) = told(traced, "quarantine", "show", "weights", "--show-classified")
+    assert row["kg"] == "heavy"
+    assert told(traced, "quarantine", "show", "weights", "--rule", "another") == []
+
+    for name in ("rows.csv", "rows.parquet"):
+        traced.answer("quarantine", "export", "weights", str(tmp_path / name))
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as stream:
+        assert [row["kg"] for row in csv.DictReader(stream)] == ["***"]
+    assert pq.read_table(tmp_path / "rows.parquet")["parcel"].to_pylist() == ["p3"]
+    again = traced.refusal("quarantine", "export", "weights", str(tmp_path / "rows.csv"), code=2)
+    assert "File exists" in again
+    assert "has no quarantine table weight" in traced.refusal("quarantine", "show", "weight", code=3)
+
+    (total,) = told(traced, "books")["totals"]
+    assert (total["counted"], total["landed"], total["curated_rows"]) == ("rows", 5, 4)
+
+    # a heavy parcel weighs 100 kg from now on
+    traced.edit(CURATED, "try_cast(kg as", "try_cast(replace(kg, 'heavy', '100') as")
+    traced.edit(QUARANTINE, "where try_cast(kg as", "where try_cast(replace(kg, 'heavy', '100') as")
+    published = traced.published()
+    tried = told(traced, "quarantine", "retry", "weights", "--dry-run")
+    assert tried["rules"] == {"kg_is_a_number": {"before": 1, "after": 0}}
+    assert traced.published() == published
+    done = told(traced, "quarantine", "retry", "weights")
+    assert (done["rules"], done["release"]) == (tried["rules"], 2)
+    assert told(traced, "quarantine", "list") == []
+    books = told(traced, "books", "parcels")
+    assert [
+        (entry["release"], entry["files"], entry["landed"], entry["curated"], entry["quarantined"])
+        for entry in books["entries"]
+    ] == [(2, 0, 0, 1, -1), (1, 2, 5, 4, 1)]
+    assert books["balances"]
+    assert traced.table("serving.depot_weights").scan().to_arrow()["kg"].to_pylist().count(102) == 1
+    assert "There is no feed letters" in traced.refusal("books", "letters", code=3)
+
+
+def test_quarantine_writes_nothing_when_no_bad_row_came(traced: Workshop) -> None:
+    before = traced.table("quarantine.weights").current_snapshot()
+    assert traced.run()["outcome"] == "unchanged"
+    traced.land("day-3.csv", ("p6,N,2024-05-03,6",))
+    nodes = {node["table"]: node["change"] for node in traced.run()["nodes"]}
+    assert (nodes["curated.weights"], nodes["quarantine.weights"]) == ("built", "same_content")
+    assert traced.table("quarantine.weights").current_snapshot() == before
+
+
+def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) -> None:
+    traced.edit(QUARANTINE, "is null", "is null and kg <> 'heavy'")
+    done = traced.slipway("quarantine", "retry", "weights")
+    assert done.code == 1
+    assert "Nothing was published: 1 row of raw.parcels is neither in curated.weights nor" in done.out
+    assert len(told(traced, "quarantine", "list")) == 1
