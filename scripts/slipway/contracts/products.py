@@ -79,6 +79,7 @@ class PromisedModel:
         key: columns of the primary key.
         partitioned_by: columns by which files are divided, without a transform.
         consumers: names of the exposures that read it.
+        rules_tested: severities of the rules that its ``meets_contract`` tests look at.
     """
 
     name: str
@@ -91,6 +92,7 @@ class PromisedModel:
     key: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
     consumers: tuple[str, ...] = ()
+    rules_tested: tuple[str, ...] = ()
 
     @property
     def qualified(self) -> str:
@@ -206,6 +208,18 @@ def _of_table(path: tuple[str | int, ...], table: Table, model: PromisedModel) -
             f"is of {where}, whose columns are not enforced",
             f"Write `contract: {{enforced: true}}` in its config ({model.file})",
         )
+    for severity in dict.fromkeys(rule.severity for rule in table.rules):
+        if severity not in model.rules_tested:
+            asked = (
+                "meets_contract"
+                if severity == "error"
+                else f"meets_contract: {{arguments: {{rules: {severity}}}}}"
+            )
+            yield Problem(
+                path,
+                f"has rules of the severity {severity}, which no data test of {where} looks at",
+                f"Write `data_tests: [{asked}]` ({model.file})",
+            )
     by_name = {column.name.lower(): column for column in model.columns}
     for index, column in enumerate(table.columns):
         inside = (*path, "properties", index)
@@ -262,9 +276,25 @@ def _of_column(
         yield Problem(
             path, "is not required, and the model has a not_null constraint", "Write `required: true`"
         )
+    yield from _of_enum(path, column, found, model)
     if column.unique is not (found.is_unique or (column.unique and list(model.key) == [column.header])):
         says = "unique" if column.unique else "not unique"
         yield Problem(path, f"is {says}, and the model says otherwise in its constraints", _write_both(model))
+
+
+def _of_enum(
+    path: tuple[str | int, ...], column: Column, found: ModelColumn, model: PromisedModel
+) -> Iterator[Problem]:
+    allowed, tested = (
+        {str(value) for value in column.enum or ()},
+        {str(value) for value in found.values or ()},
+    )
+    if column.enum is not None and "error" not in model.rules_tested and allowed != tested:
+        yield Problem(
+            (*path, "enum"),
+            f"is what no data test of the model {model.name} looks at",
+            f"Write `data_tests: [meets_contract]`, or accepted_values with these values ({model.file})",
+        )
 
 
 def _write_both(model: PromisedModel) -> str:

@@ -145,6 +145,11 @@ def _model(manifest: Any, node: Any, tests: Sequence[Any]) -> PromisedModel:
         ),
         key=key,
         partitioned_by=tuple(name for name in partitions if isinstance(name, str) and "(" not in name),
+        rules_tested=tuple(
+            str(test.test_metadata.kwargs.get("rules", "error"))
+            for test in tests
+            if test.test_metadata.name == "meets_contract"
+        ),
         consumers=tuple(
             exposure.name
             for exposure in manifest.exposures.values()

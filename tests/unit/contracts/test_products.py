@@ -107,6 +107,11 @@ def changed_column(number: int, **changes: Any) -> PromisedModel:  # noqa: ANN40
             changed_column(2, is_unique=False), "is unique, and the model says otherwise", id="unique"
         ),
         pytest.param(
+            changed_column(0, values=("N",)),
+            "is what no data test of the model weights looks at",
+            id="enum",
+        ),
+        pytest.param(
             replace(MODEL, is_enforced=False),
             "whose columns are not enforced. Write `contract: {enforced: true}`",
             id="not enforced",
@@ -137,6 +142,21 @@ def test_descriptions_are_free_and_physical_types_may_be_left_out() -> None:
         column.pop("physicalType")
     document["schema"][0]["description"] = "In other words."
     assert found(MODEL, document=document) == []
+
+
+def test_rules_that_no_test_looks_at_are_an_error() -> None:
+    document = document_of(MODEL)
+    document["schema"][0]["quality"] = [
+        {"metric": "rowCount", "mustBeGreaterThan": 0},
+        {"type": "sql", "name": "few", "query": "select 1", "mustBe": 1, "severity": "warning"},
+    ]
+    lines = found(MODEL, document=document)
+    assert len(lines) == 2
+    assert "has rules of the severity error, which no data test of the model weights looks at" in lines[0]
+    assert (
+        "Write `data_tests: [meets_contract: {arguments: {rules: warning}}]` (models/serving.yml)" in lines[1]
+    )
+    assert found(replace(MODEL, rules_tested=("error", "warning")), document=document) == []
 
 
 def test_a_name_of_two_tables_has_to_be_said_in_full() -> None:
