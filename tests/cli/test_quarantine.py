@@ -92,3 +92,19 @@ def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) 
     assert done.code == 1
     assert "Nothing was published: 1 row of raw.parcels is neither in curated.weights nor" in done.out
     assert len(told(traced, "quarantine", "list")) == 1
+
+
+def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Workshop) -> None:
+    """One of five rows is in quarantine, 20 percent."""
+    traced.edit(
+        QUARANTINE,
+        "conserves={'raw'",
+        "conserves={'limits': {'*': {'mustBeLessThan': 20, 'unit': 'percent'}}, 'raw'",
+    )
+    run = traced.run("--force", code=1)
+    assert run["reason"].startswith(
+        "All rules together put 1 row into quarantine, 20 percent of 5, and less than 20 percent are allowed"
+    )
+    traced.edit(QUARANTINE, "'unit': 'percent'", "'unit': 'percent', 'severity': 'warning'")
+    assert "warning: All rules together put 1 row" in traced.answer("run")
+    assert "warning: All rules together put 1 row" in traced.answer("books")

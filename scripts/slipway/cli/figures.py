@@ -67,7 +67,8 @@ def books(manifest: RunManifest) -> list[str]:
     """Where the rows of each raw table went, and of which that was not counted."""
     return [
         *map(balance, manifest.conservation),
-        *(f"rows do not add up: {item.problem}" for item in manifest.conservation if item.problem),
+        *(f"error: {item.problem}" for item in manifest.conservation if item.problem),
+        *(f"warning: {text}" for item in manifest.conservation for text in item.warnings),
         *(f"rows: {item.raw} is not counted: {item.reason}" for item in manifest.not_counted),
     ]
 

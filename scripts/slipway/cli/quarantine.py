@@ -254,6 +254,8 @@ def _show_books(found: Books) -> None:
     for item in found.totals:
         output.line(figures.balance(item))
         output.line(f"  {item.problem or _how(item.counted)}")
+        for text in item.warnings:
+            output.line(f"  warning: {text}")
     for raw, reason in found.not_counted.items():
         output.line(f"rows: {raw} is not counted: {reason}")
     if found.entries:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyiceberg.table import Table
 
+from slipway.dbt.configuration import OPERATORS
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode, is_inlined, table_of
 from slipway.engines.duckdb.scan import Views
@@ -15,7 +16,7 @@ from slipway.errors import ConfigError
 from slipway.iceberg.snapshots import current_content
 from slipway.landing.books import Counted, count, feed_columns
 from slipway.names import TableName
-from slipway.records.run_manifest import Conservation, NotCounted, RunManifest
+from slipway.records.run_manifest import Conservation, Limit, NotCounted, RunManifest
 from slipway.releases.publication import figures
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import LANDING
@@ -33,6 +34,7 @@ class Division:
     curated: TableName
     quarantine: TableName
     key: Sequence[str] = ()
+    limits: Sequence[Limit] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ def divisions(manifest: DbtManifest) -> dict[TableName, list[Division] | str]:
                 TableName.parse(str(named["curated"])),
                 table_of(node),
                 _texts(named.get("deduplicated_by")),
+                [
+                    Limit(rule=rule, **_with_operator(bound))
+                    for rule, bound in (named.get("limits") or {}).items()
+                ],
             )
             known = found.setdefault(one.raw, [])
             assert isinstance(known, list)
@@ -142,9 +148,10 @@ def _counted(
             f"Name columns of {division.raw} as they came in files",
         )
     if known := _counted_before(names, (raw, curated, bad), key, previous):
-        return known
+        return known.model_copy(update={"limits": _measured(division.limits, known.by_rule, known.landed)})
     landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
     rows = count(raw, (curated, bad), key, taken + refused, views) if key else Counted("numbers", 0)
+    by_rule = _rows_by_rule(bad, views)
     return Conservation(
         raw=str(division.raw),
         curated=str(division.curated),
@@ -153,12 +160,31 @@ def _counted(
         curated_rows=taken,
         quarantined_rows=refused,
         deduplicated=landed - taken - refused,
-        by_rule=_rows_by_rule(bad, views),
+        by_rule=by_rule,
         counted=rows.how,
         key=key,
         unaccounted=rows.unaccounted,
         doubled=rows.doubled,
+        limits=_measured(division.limits, by_rule, landed),
     )
+
+
+def _measured(limits: Sequence[Limit], by_rule: Mapping[str, int], landed: int) -> list[Limit]:
+    total = sum(by_rule.values())
+    return [
+        one.model_copy(
+            update={"rows": total if one.rule == "*" else by_rule.get(one.rule, 0), "landed": landed}
+        )
+        for one in limits
+    ]
+
+
+def _with_operator(bound: Mapping[str, Any]) -> dict[str, Any]:
+    """A limit as YAML has it, ``{mustBeLessThan: 5, unit: percent}``, as the record has it."""
+    ((operator, value),) = [(key, bound[key]) for key in OPERATORS if key in bound]
+    return {"operator": operator, "value": value} | {
+        key: bound[key] for key in ("unit", "severity") if key in bound
+    }
 
 
 def _counted_before(

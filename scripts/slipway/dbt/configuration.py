@@ -256,15 +256,40 @@ def _of_other_types(node: DbtNode) -> Iterator[str]:
         yield f"{node.name}: on_schema_change is {change!r}, which is unknown: {meant}{others}"
 
 
+OPERATORS = ("mustBeLessThan", "mustBeLessOrEqualTo")
+"""Operators of the Open Data Contract Standard that bound how many rows may be in quarantine."""
+
+
 def _conserves_problem(value: Any) -> str:
     if value is None or value == {}:
         return ""
     if isinstance(value, Mapping):
         tables = [value.get(part) for part in ("raw", "curated")]
         named = all(isinstance(table, str) and table.count(".") == 1 for table in tables)
-        if named and not set(value) - {"raw", "curated", "deduplicated_by"}:
-            return ""
-    return f"conserves is {value!r}: write {{raw: raw.TABLE, curated: curated.TABLE}}, and deduplicated_by with columns of raw if needed"
+        if named and not set(value) - {"raw", "curated", "deduplicated_by", "limits"}:
+            return _limits_problem(value.get("limits"))
+    return (
+        f"conserves is {value!r}: write {{raw: raw.TABLE, curated: curated.TABLE}}, and if needed deduplicated_by with columns of raw, "
+        "and limits"
+    )
+
+
+def _limits_problem(limits: Any) -> str:
+    if limits is not None and not isinstance(limits, Mapping):
+        return f"limits of conserves is {limits!r}: write a mapping of rules, or *, to limits"
+    for rule, bound in (limits or {}).items():
+        given = bound if isinstance(bound, Mapping) else {}
+        numbers = [given[key] for key in OPERATORS if key in given]
+        if not (
+            len(numbers) == 1
+            and isinstance(numbers[0], int | float)
+            and not isinstance(numbers[0], bool)
+            and not set(given) - {*OPERATORS, "unit", "severity"}
+            and given.get("unit", "rows") in ("rows", "percent")
+            and given.get("severity", "error") in ("error", "warning")
+        ):
+            return f"the limit of {rule} in conserves is {bound!r}: write for example {{mustBeLessThan: 5, unit: percent, severity: warning}}"
+    return ""
 
 
 def _increments(node: DbtNode) -> Iterator[str]:

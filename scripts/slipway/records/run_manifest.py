@@ -382,6 +382,36 @@ class Freshness(Record):
         return Status.WARN if late else Status.PASS
 
 
+class Limit(Record):
+    """How many rows a rule may put into quarantine, and how many it has put there; ``rule`` is ``*`` for all rules together.
+
+    The words are those of the Open Data Contract Standard. Percent are of the rows that landed.
+    """
+
+    rule: str
+    operator: Literal["mustBeLessThan", "mustBeLessOrEqualTo"]
+    value: float
+    unit: Literal["rows", "percent"] = "rows"
+    severity: Literal["error", "warning"] = "error"
+    rows: int = 0
+    landed: int = 0
+
+    @property
+    def problem(self) -> str:
+        """What is exceeded, and what to do; empty for nothing."""
+        found = self.rows if self.unit == "rows" else 100 * self.rows / max(self.landed, 1)
+        if found < self.value or (self.operator == "mustBeLessOrEqualTo" and found == self.value):
+            return ""
+        which = "All rules together put" if self.rule == "*" else f"Rule {self.rule} puts"
+        share = f", {found:.3g} percent of {self.landed:,}" if self.unit == "percent" else ""
+        bound = "less than" if self.operator == "mustBeLessThan" else "at most"
+        unit = " percent" if self.unit == "percent" else ""
+        return (
+            f"{which} {plural(self.rows, 'row')} into quarantine{share}, and {bound} {self.value:g}{unit} are allowed: look at them with "
+            "slipway quarantine show, have the files or the rule corrected, or raise the limit in conserves"
+        )
+
+
 class Conservation(Record):
     """Rows landed = rows curated + rows quarantined + rows deduplicated.
 
@@ -402,10 +432,21 @@ class Conservation(Record):
     key: list[str] = Field(default_factory=list)
     unaccounted: int = 0
     doubled: int = 0
+    limits: list[Limit] = Field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Limits that are exceeded, which does not keep a run from being published."""
+        return [one.problem for one in self.limits if one.severity == "warning" and one.problem]
 
     @property
     def problem(self) -> str:
-        """Why the rows do not add up, and what to do; empty when they do."""
+        """Why the rows do not add up or are too many in quarantine, and what to do; empty when all is well."""
+        exceeded = (one.problem for one in self.limits if one.severity == "error")
+        return self._lost or next(filter(None, exceeded), "")
+
+    @property
+    def _lost(self) -> str:
         if self.doubled:
             return (
                 f"{plural(self.doubled, 'row')} of {self.curated} and {self.quarantine} stand there more often than in {self.raw}: "

@@ -31,6 +31,7 @@ def project(**lists: Any) -> Any:  # noqa: ANN401 - a manifest of dbt's
     return SimpleNamespace(**{"nodes": {}, "unit_tests": {}, "functions": {}, "sources": {}, **lists})
 
 
+PAIR = {"raw": "raw.x", "curated": "curated.x"}
 WRONG: dict[str, dict[str, Any]] = {
     "partition_by has no effect here: write partitioned_by": {"partition_by": ["day"]},
     "cluster_by has no effect here: write sorted_by": {"cluster_by": "k"},
@@ -57,6 +58,15 @@ WRONG: dict[str, dict[str, Any]] = {
     "sorted_by is {'k': 'asc'}: write a text or a list of texts": {"sorted_by": {"k": "asc"}},
     "partitioned_by is ['']: write a text or a list of texts": {"partitioned_by": [""]},
     "table_properties is ['a']: write a mapping": {"table_properties": ["a"]},
+    "conserves is {'raw': 'parcels'}: write {raw: raw.TABLE": {"conserves": {"raw": "parcels"}},
+    "conserves is 'raw.x': write": {"conserves": "raw.x"},
+    "limits of conserves is [1]: write a mapping": {"conserves": {**PAIR, "limits": [1]}},
+    "the limit of * in conserves is {'mustBe': 5}: write": {
+        "conserves": {**PAIR, "limits": {"*": {"mustBe": 5}}}
+    },
+    "the limit of r in conserves is {'mustBeLessThan': 5, 'unit': 'days'}": {
+        "conserves": {**PAIR, "limits": {"r": {"mustBeLessThan": 5, "unit": "days"}}}
+    },
     "incremental_predicates is [1]": {"unique_key": "k", "incremental_predicates": [1]},
 }
 
@@ -88,6 +98,14 @@ def test_what_is_meant_for_others_is_left_alone() -> None:
             "event_time": "at",
             "begin": "2024-01-01",
             "batch_size": "day",
+        },
+        {"materialized": "table", "conserves": {**PAIR, "deduplicated_by": ["k"]}},
+        {
+            "materialized": "table",
+            "conserves": {
+                **PAIR,
+                "limits": {"*": {"mustBeLessThan": 5, "unit": "percent", "severity": "warning"}},
+            },
         },
         {"event_time": "at", "materialized": "table", "tags": ["x"], "table_properties": {"a": "b"}},
     ]

@@ -15,6 +15,7 @@ from slipway.records.run_manifest import (
     Code,
     Conservation,
     Freshness,
+    Limit,
     Outcome,
     Outstanding,
     RunManifest,
@@ -72,6 +73,10 @@ def conserved(
     ]
 
 
+def limited(**bound: Any) -> Conservation:  # noqa: ANN401
+    return conserved()[0].model_copy(update={"limits": [Limit(rule="broken", landed=10, **bound)]})
+
+
 def manifest(**changes: Any) -> RunManifest:  # noqa: ANN401
     given: dict[str, Any] = {
         "target": "prod",
@@ -92,6 +97,10 @@ def test_what_passed_may_be_published() -> None:
         assert closed_gate(manifest(), mode, NOW) == ""
     assert closed_gate(manifest(freshness=fresh(31)), Mode.PRODUCTION, NOW) == ""
     assert closed_gate(manifest(conservation=[], freshness=[]), Mode.PRODUCTION, NOW) == ""
+    for bound in ({"value": 2, "severity": "warning"}, {"value": 3}, {"value": 21, "unit": "percent"}):
+        kept = limited(operator="mustBeLessThan", rows=2, **bound)
+        assert closed_gate(manifest(conservation=[kept]), Mode.PRODUCTION, NOW) == ""
+        assert len(kept.warnings) == ("severity" in bound)
     ahead = Freshness(source="landing.x", last_landed_at=NOW + AHEAD, age_seconds=1, error_after_seconds=3600)
     assert closed_gate(manifest(freshness=[ahead]), Mode.PRODUCTION, NOW) == ""
     allowed = [Outstanding(feed="parcels", path="parcels/a.csv", reason="empty file")]
@@ -126,6 +135,14 @@ ALWAYS: dict[str, tuple[Changes, str]] = {
     "rows are lost": (
         {"conservation": [conserved()[0].model_copy(update={"unaccounted": 2, "key": ["a", "b"]})]},
         "2 rows of raw.parcels are neither in c nor in q, and no row that is there has the same a, b",
+    ),
+    "too many in quarantine": (
+        {"conservation": [limited(operator="mustBeLessThan", value=2, rows=2)]},
+        "Rule broken puts 2 rows into quarantine, and less than 2 are allowed: look at them with slipway quarantine show",
+    ),
+    "too large a share": (
+        {"conservation": [limited(operator="mustBeLessOrEqualTo", value=9.9, unit="percent", rows=1)]},
+        "Rule broken puts 1 row into quarantine, 10 percent of 10, and at most 9.9 percent are allowed",
     ),
     "rows are doubled": (
         {"conservation": [conserved()[0].model_copy(update={"doubled": 1})]},
