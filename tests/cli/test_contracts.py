@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import World
     from tests.harness.projects import Workshop
 
@@ -81,3 +83,50 @@ def test_a_model_that_is_not_there_is_named(workshop: Workshop) -> None:
 
 def test_one_of_names_and_all_is_given(empty: World) -> None:
     assert empty.refusal("contracts", "export", code=2) == "No model is chosen. Name models, or give --all."
+
+
+def test_contracts_are_compared_with_a_commit(empty: World) -> None:
+    project = empty.workshop.path
+    empty.commit()
+    assert (
+        empty.slipway("contracts", "diff", "HEAD").err
+        == "1 contract compared with HEAD: 0 contracts changed.\n"
+    )
+    text = (project / FEED).read_text(encoding="utf-8")
+    (project / FEED).write_text(
+        text.replace(
+            "{name: depot, logicalType: string}", "{name: depot, logicalType: string, required: true}"
+        ),
+        encoding="utf-8",
+    )
+    done = empty.slipway("contracts", "diff", "HEAD")
+    assert done.code == 1
+    assert done.out.splitlines() == [
+        "parcels (feed, parcels.odcs.yaml) 1.0.0 → 1.0.0: 1 breaking change, 0 compatible",
+        "  breaks producers  schema.parcels.properties.depot.required: added true. More is asked than before.",
+        "  Failed: parcels has 1 breaking change from version 1.0.0 to 1.0.0. Write `version: 2.0.0`, or undo what breaks and announce it first (`deprecated: true`).",
+    ]
+    (found,) = json.loads(empty.slipway("contracts", "diff", "HEAD", "-o", "json").out)
+    assert (found["breaks"], len(found["changes"]), len(found["failures"])) == (["producers"], 1, 1)
+    shown = empty.slipway("contracts", "diff", "HEAD", "-o", "markdown").out
+    assert shown.startswith("### Contracts: failed, 1 contract changed, 1 of them not in order\n")
+    assert "| breaks producers | `schema.parcels.properties.depot.required` | added `true` |" in shown
+    assert empty.slipway("contracts", "diff", "no-such-branch").code == 3
+    (project / FEED).write_text(
+        (project / FEED).read_text(encoding="utf-8").replace("1.0.0", "2.0.0"), encoding="utf-8"
+    )
+    assert empty.slipway("contracts", "diff", "HEAD").code == 0
+
+
+def test_files_are_compared_without_a_project(empty: World, tmp_path: Path) -> None:
+    """A producer has two files and nothing else."""
+    text = (empty.workshop.path / FEED).read_text(encoding="utf-8")
+    old, new = tmp_path / "old.yaml", tmp_path / "new.odcs.yaml"
+    old.write_text(text, encoding="utf-8")
+    new.write_text(text.replace("parcels/*.csv", "parcels/*.tsv"), encoding="utf-8")
+    done = empty.slipway("contracts", "diff", str(old), str(new), "--project-dir", str(tmp_path))
+    assert done.code == 1
+    assert "breaks producers  servers.landing.path: parcels/*.csv → parcels/*.tsv." in done.out
+    new.write_text(text.replace("name: kg", "nmae: kg"), encoding="utf-8")
+    assert empty.slipway("contracts", "diff", str(old), str(new)).code == 2
+    assert empty.slipway("contracts", "diff", str(tmp_path / "empty"), str(new)).code == 3

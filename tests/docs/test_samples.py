@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,10 @@ import pytest
 from tests.docs import error_index
 from tests.docs.console import commands
 
+from slipway.cli import contract_report
 from slipway.cli.main import cli
+from slipway.contracts.contract_changes import compare_all
+from slipway.contracts.yaml_text import YamlText
 from slipway.releases.lease_rules import Lease, waits_for
 
 if TYPE_CHECKING:
@@ -58,6 +61,17 @@ def test_what_a_rebuilt_model_says(pages: dict[str, Page]) -> None:
     known = [text for text in templates() if len(text) > 12]
     assert any(re.fullmatch(text, shown) for text in known if text.startswith("REBUILT"))
     assert any(re.fullmatch(text, shown.partition(": ")[2]) for text in known)
+
+
+def test_what_a_change_of_a_contract_says(pages: dict[str, Page]) -> None:
+    """Of the contract on the page of feeds, with the column that the text speaks of required."""
+    text = pages["docs/how-to/add-a-feed.md"].block("yaml", "kind: DataContract")
+    column = "{name: depot, logicalType: string"
+    assert text.count(column) == 1
+    base, head = (YamlText(one).value for one in (text, text.replace(column, f"{column}, required: true")))
+    found = compare_all({"parcels.odcs.yaml": base}, {"parcels.odcs.yaml": head}, date(2026, 1, 1))
+    shown = pages["docs/how-to/change-a-contract.md"].block("text", "breaks producers")
+    assert shown.splitlines() == contract_report.lines(found)
 
 
 def in_pages(pages: dict[str, Page]) -> list[tuple[str, list[str]]]:

@@ -100,6 +100,105 @@ def export(
             output.line(str(path))
 
 
+@command.command("diff")
+@click.argument("base")
+@click.argument("head", required=False, type=click.Path(path_type=Path))
+@options.output("text", "json", "markdown")
+@options.project_dir
+def diff(base: str, head: Path | None, output_: str, project_dir: Path | None) -> None:
+    """Compare contracts with an earlier version, and say whom each change breaks.
+
+    BASE is a folder, a file, or a revision of git, such as main. HEAD is a folder or a file. [default: the project's contracts] It needs no dbt
+    project. The code is 1 when a contract breaks consumers or producers without a new major version, or takes away what is promised until a later
+    date.
+    """
+    from datetime import UTC, datetime
+
+    from slipway.cli import contract_report
+    from slipway.contracts.contract_changes import compare_all
+    from slipway.contracts.contract_files import first_error, look_at
+
+    place = head or _contracts(project_dir)
+    later = [look_at(path) for path in _files(place, must=head is not None)]
+    earlier = _earlier(base, place)
+    first_error(later)
+    first_error(reading for reading in earlier if reading.text is None)
+    for reading in earlier:
+        if reading.problems:
+            output.message(
+                f"{reading.path.name} of {base} has {plural(len(reading.problems), 'problem')}, and is compared as it is."
+            )
+    if place.is_file() and len(earlier) == 1:  # one contract, whatever the files are called
+        earlier = [earlier[0]._replace(path=place)]
+    before, after = ({one.path.name: one.text.value for one in part if one.text} for part in (earlier, later))
+    found = compare_all(before, after, datetime.now(UTC).date())
+    if output_ == "json":
+        output.as_json([contract_report.record(one) for one in found])
+    elif output_ == "markdown":
+        output.result(contract_report.markdown(found))
+    else:
+        for line in contract_report.lines(found):
+            output.line(line)
+        output.message(
+            f"{plural(len(after), 'contract')} compared with {base}: {contract_report.summary(found)}."
+        )
+    if any(one.failures for one in found):
+        raise click.exceptions.Exit(1)
+
+
+def _contracts(project_dir: Path | None) -> Path:
+    """The folder of contracts of the dbt project, or of this folder where there is no project."""
+    from slipway.contracts.contract_files import FOLDER
+    from slipway.environments.profiles import find_project
+    from slipway.errors import NotFoundError
+
+    try:
+        return find_project(project_dir) / FOLDER
+    except NotFoundError:
+        if (here := project_dir or Path()).joinpath(FOLDER).is_dir():
+            return here / FOLDER
+        raise
+
+
+def _files(place: Path, *, must: bool) -> list[Path]:
+    from slipway.contracts.contract_files import files_in
+    from slipway.errors import NotFoundError
+
+    found = files_in(place)
+    if must and not found:
+        raise NotFoundError(
+            f"No contracts in {place}",
+            "the name of a contract ends in .odcs.yaml",
+            "Name another folder, or a file",
+        )
+    return found
+
+
+def _earlier(base: str, head: Path) -> list[Reading]:
+    """Contracts of a folder or file, or those that were in the place of the later ones at a revision."""
+    from slipway.code.git import files_at, resolve
+    from slipway.contracts.contract_files import is_contract, look_at, look_at_content
+    from slipway.errors import NotFoundError
+
+    if Path(base).exists():
+        return [look_at(path) for path in _files(Path(base), must=True)]
+    inside = next(folder for folder in (head.resolve(), *head.resolve().parents) if folder.is_dir())
+    try:
+        commit = resolve(inside, base)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"No contracts to compare with at {base}",
+            f"it is no file and no folder, and as a revision: {error.what}, {error.why}",
+            "Name a folder, a file, or a revision that git knows",
+        ) from None
+    contents = files_at(inside, commit, head)
+    return [
+        look_at_content(Path(name), content)
+        for name, content in sorted(contents.items())
+        if is_contract(name) or head.is_file()
+    ]
+
+
 def _manifest(project: Path, target: str | None) -> Any:  # noqa: ANN401 - dbt's manifest
     from slipway.dbt.invocation import parse
     from slipway.environments.profiles import Profile

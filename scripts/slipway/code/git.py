@@ -76,6 +76,47 @@ def top_level(project: Path) -> Path | None:
     return Path(done.stdout.strip()).resolve() if done.returncode == 0 else None
 
 
+def files_at(project: Path, commit: str, place: Path) -> dict[str, bytes]:
+    """What files held at a commit.
+
+    Args:
+        project: a folder in the repository.
+        commit: as ``resolve`` gives it.
+        place: a file, or a folder whose own files are meant; it may be gone by now.
+
+    Returns:
+        Contents by name, without folders; empty where the place did not exist.
+
+    Raises:
+        NotFoundError: the place is outside of the repository.
+        UnavailableError: git cannot read the commit.
+    """
+    top = top_level(project)
+    path = place.resolve()
+    if top is None or not path.is_relative_to(top):
+        raise NotFoundError(
+            f"{place} is in no commit",
+            f"it is outside of the repository {top or project}",
+            "Name a file or folder of it",
+        )
+    relative = path.relative_to(top).as_posix()
+    listed: list[bytes] = []
+    for tree in (relative, f"{relative}/") if relative != "." else ("",):
+        listed += _listed(top, commit, tree)
+    found: dict[str, bytes] = {}
+    for entry in listed:
+        about, _, name = entry.partition(b"\t")
+        kind, digest = about.split()[1:3]
+        if kind == b"blob":
+            found[Path(os.fsdecode(name)).name] = _asked(top, "cat-file", "blob", digest.decode())
+    return found
+
+
+def _listed(top: Path, commit: str, tree: str) -> list[bytes]:
+    chosen = ("--", tree) if tree else ()
+    return [one for one in _asked(top, "ls-tree", "-z", "--full-tree", commit, *chosen).split(b"\0") if one]
+
+
 @contextmanager
 def worktree(project: Path, commit: str, folder: Path) -> Iterator[Path]:
     """The project as it was at a commit, in a folder that is removed afterwards.

@@ -50,13 +50,32 @@ def passed_over(project: Path) -> list[Path]:
 def look_at(path: Path) -> Reading:
     """Read one file, and say everything that is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         return Reading(path, None, [Problem((), f"cannot be read: {error.strerror}", file=path.name)])
+    return look_at_content(path, content)
+
+
+def look_at_content(path: Path, content: bytes) -> Reading:
+    """Read what a file holds, or held at some commit, and say everything that is wrong with it."""
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 (byte {error.start})"
         return Reading(path, None, [Problem((), problem, "Save it as UTF-8", path.name)])
     return _reading(path, text, path.name)
+
+
+def files_in(place: Path) -> list[Path]:
+    """Contracts at a place: the file itself, those of a folder, or of the folder ``contracts`` in it where it has none."""
+    if place.is_file():
+        return [place]
+    return sorted(path for path in place.glob("*") if is_contract(path.name)) or contract_files(place)
+
+
+def is_contract(name: str) -> bool:
+    """Whether a file of this name is a contract."""
+    return name.endswith((".odcs.yaml", ".odcs.yml"))
 
 
 def read_contract(text: str, origin: str) -> tuple[Contract | None, list[Problem]]:

@@ -45,6 +45,8 @@ _UNITS: Mapping[str, timedelta] = {
     **dict.fromkeys(("y", "yr", "year", "years"), timedelta(days=365)),
 }
 _NOT_RE2 = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
+DATES = ("generalAvailability", "endOfSupport", "endOfLife")
+"""Service levels that are days."""
 _NUMBERS = ("integer", "number")
 
 
@@ -167,11 +169,13 @@ class TypedContract:
         elif SLA_PROPERTIES[name]:
             if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 self._say((*path, "value"), f"is {value!r}, and has to be a number of at least 0")
-            elif (length := _UNITS.get(str(unit))) is None:
+            elif (length := length_of_time(value, unit)) is None:
                 fix = "Write d for days, h for hours, m for minutes, y for years"
                 self._say(path, f"has the unit {unit}" if unit else "has no unit", fix)
             else:
-                duration = length * value
+                duration = length
+        elif name in DATES and day_of(value) is None:
+            self._say((*path, "value"), f"is {value!r}, and has to be a date", 'Write it like "2026-12-31"')
         if element := sla.get("element"):
             self._check_element((*path, "element"), element)
         return {**sla, "duration": duration}
@@ -483,6 +487,22 @@ _MOMENTS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "timestamp": (datetime.fromisoformat, "2024-12-31T23:59:59Z"),
     "time": (time.fromisoformat, "23:59:59"),
 }
+
+
+def day_of(value: object) -> date | None:
+    """The day of a date or a time in the form of ISO 8601; None for what is neither."""
+    try:
+        return datetime.fromisoformat(value).date() if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def length_of_time(value: object, unit: object) -> timedelta | None:
+    """A number of a unit that a service level may have; None where it is no number of at least 0, or the unit is not known."""
+    length = _UNITS.get(str(unit))
+    if length is None or isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return None
+    return min(value, timedelta.max / length / 2) * length
 
 
 def _digest(document: Mapping[str, Any]) -> str:
