@@ -256,7 +256,7 @@ def _flag(when_set: Effect, when_not: Effect) -> Judge:
     return judge
 
 
-def _bound(*, is_least: bool, otherwise: Effect = BOTH) -> Judge:
+def _bound(*, is_least: bool) -> Judge:
     """A limit: of the least that may occur, or of the most."""
 
     def judge(step: Step) -> Verdict | None:
@@ -272,7 +272,7 @@ def _bound(*, is_least: bool, otherwise: Effect = BOTH) -> Judge:
         days = day_of(before), day_of(after)
         if days[0] and days[1] and len(str(before)) == len(str(after)) == len("2024-12-31"):
             return (NARROWER, _MORE) if (days[1] > days[0]) is is_least else (WIDER, _LESS)
-        return otherwise, "The two limits cannot be compared."
+        return BOTH, "The two limits cannot be compared."
 
     return judge
 

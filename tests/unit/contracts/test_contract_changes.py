@@ -85,7 +85,7 @@ def at(value: Any, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - YAML
 
 def mutated(path: tuple[str | int, ...], value: object) -> dict[str, Any]:
     """The whole contract with another value at one place; ``...`` takes the place away."""
-    found = copy.deepcopy(DOCUMENT)
+    found: dict[str, Any] = copy.deepcopy(DOCUMENT)
     owner = at(found, path[:-1])
     if value is ...:
         del owner[path[-1]]
