@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "books": ("slipway.cli.quarantine:books", "Show where the rows of each feed are."),
     "quarantine": ("slipway.cli.quarantine", "Look at rows in quarantine, and try them again."),
     "contracts": ("slipway.cli.contracts", "Check data contracts, and write them from models."),
+    "alerts": ("slipway.cli.alerts", "List open causes of alerts, and test where alerts go."),
+    "watch": ("slipway.cli.alerts:watch", "Look between runs for what is late or left undone."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),
     "canary": ("slipway.cli.comparisons:canary", "Build two versions of the code, and compare the results."),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slipway.alerts.routes import FILE, read_routes
 from slipway.environments.environment import Environment, Mode, check_vars, requested_slice
 from slipway.errors import SlipwayError, UnavailableError
 from slipway.records.run_manifest import (
@@ -98,6 +99,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
 
     environment = Profile(options.project).environment(options.target)
     check_vars(options.vars)
+    read_routes(options.project)  # whoever was to be told of a failure would not be
     sliced = requested_slice(options.vars, options.vars) is not None
     _check_code(environment, options, show, kept=not (options.scratch or sliced))
     now = datetime.now(UTC)
@@ -124,7 +126,10 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             command=options.command,
         )
         if not isinstance(found, str):
-            return _without_dbt(environment, found, show)
+            repeated = _without_dbt(environment, found, show)
+            with too_late():
+                _tell(options.project, Records(environment), request, show)
+            return repeated
         why = found
     from slipway.dbt import invocation
     from slipway.dbt.events import EventStream, report_log_failure_once
@@ -142,6 +147,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         if session:
             with too_late():  # whoever ended it here would read that nothing was published
                 session.leave()
+                if session.begun and not session.scratch:
+                    _tell(options.project, session.records, request, show)
 
 
 def _beginning(options: RunOptions) -> Beginning | None:
@@ -217,6 +224,16 @@ def _ended(
     if done.refusal and all(node.status is Status.SKIPPED for node in manifest.nodes):
         raise done.refusal  # at its start, where files are landed: its code says more than that the run failed
     return Run(manifest, session.records.location(request.run_id), session.records.environment)
+
+
+def _tell(project: Path, records: Records, request: RunRequest, show: Callable[[Progress], None]) -> None:
+    """Tell people what the run found, however it ended; nothing about that changes how it ended."""
+    if not (project / FILE).is_file():
+        return
+    from slipway.alerts.tell import after_run
+
+    for line in after_run(project, records, request.run_id):
+        show(Note(line))
 
 
 def _tell_abandoned(records: Records, made: set[str], show: Callable[[Progress], None]) -> None:

@@ -36,12 +36,16 @@ class FeedNow:
         files: how many are in its folder.
         unseen: paths that nobody has looked at as they are now.
         waiting: accepted files whose rows the next run adds to raw.
+        waits_since: when the oldest of both arrived, UTC; None where there is none.
+        last_landed_at: when the last file arrived that was accepted, UTC.
     """
 
     feed: str
     files: int
     unseen: Sequence[str]
     waiting: Sequence[str]
+    waits_since: datetime | None = None
+    last_landed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -161,13 +165,24 @@ class _At:
             landed=landed,
             feeds=[
                 FeedNow(
-                    feed, len(self.landing.there(feed)), unseen[feed], [one.path for one in waiting[feed]]
+                    feed,
+                    len(self.landing.there(feed)),
+                    unseen[feed],
+                    [one.path for one in waiting[feed]],
+                    waits_since=self._waits_since(feed, unseen[feed], waiting[feed]),
+                    last_landed_at=self.landing.ledger.last_landed_at(feed),
                 )
                 for feed in self.landing.feeds
             ],
             outstanding=found,
             fails_runs=blocks,
         )
+
+    def _waits_since(
+        self, feed: str, unseen: Collection[str], waiting: Sequence[LandedFile]
+    ) -> datetime | None:
+        arrived = [one.info.modified for one in self.landing.listing()[feed] if one.info.key in unseen]
+        return min([*arrived, *(entry.landed_at for entry in waiting)], default=None)
 
     def _ingested(self, feed: str) -> Collection[str]:
         name = TableName("raw", feed)

@@ -1,0 +1,215 @@
+"""What a run says of causes: read from its run manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from slipway.alerts.causes import Cause, Event, Observation
+from slipway.contracts.model import Bounds, Contract, Severity
+from slipway.counts import plural
+from slipway.landing.feeds import Feed
+from slipway.records.run_manifest import Freshness, Node, Outcome, Outstanding, RunManifest, Status, said
+from slipway.runs.decision import set_aside_reason
+from slipway.secrets import one_line
+
+INTERRUPTED = "interrupted"
+_LONGEST = 300
+
+
+def of_run(manifest: RunManifest, contracts: Iterable[Contract]) -> Observation | None:
+    """What a run found, and what it looked at; None for one that tells nothing: it was interrupted, or built in a scratch environment."""
+    if manifest.scratch or manifest.reason == INTERRUPTED or manifest.outcome is Outcome.DISCARDED:
+        return None
+    show = command("show", manifest.run_id, manifest.target)
+    failed = [*_failed(manifest, show)]
+    rows = {item.quarantine: (item.landed, item.quarantined_rows) for item in manifest.conservation}
+    feeds = [(contract, feed.name) for contract in contracts if (feed := Feed.of(contract))]
+    budgets = [(contract, name, *_landed(manifest, name)) for contract, name in feeds]
+    return Observation(
+        causes=[
+            *failed,
+            *(cause for item in manifest.freshness if (cause := late(item, manifest.target))),
+            *set_aside(manifest.outstanding, manifest.target),
+            *_warned(manifest, show),
+            *(
+                cause
+                for one, name, rows_, size in budgets
+                for cause in _over_budget(one, name, rows_, size, show)
+            ),
+        ],
+        events=(Event.FILE_SET_ASIDE,),
+        keys={
+            *_passed(manifest),
+            *(_key(Event.FRESHNESS, f"{item.source} source") for item in manifest.freshness),
+            *(
+                _key(Event.ANOMALY, test.unique_id)
+                for test in manifest.tests.results
+                if not test.status.left_out
+            ),
+            # a run to which nothing was landed says nothing of budgets
+            *(
+                _key(Event.BUDGET, f"{name} {what}")
+                for _, name, rows_, _ in budgets
+                for what in ("rows", "bytes")
+                if rows_
+            ),
+        },
+        quarantined=rows,
+        first=command("show", manifest.run_id, manifest.target),
+    )
+
+
+def command(name: str, what: str, target: str) -> str:
+    """A command to type."""
+    return f"slipway {name} {what} --target {target}".replace("  ", " ")
+
+
+def _key(event: Event, subject: str) -> str:
+    return f"{event}:{subject}"
+
+
+def _failed(manifest: RunManifest, show: str) -> Iterator[Cause]:
+    """Why a run failed: one cause for each table that could not be made or whose tests failed, or one for the run."""
+    if manifest.outcome not in (Outcome.FAILED, Outcome.REFUSED):
+        return
+    tables: dict[str, str] = {}
+    for node in manifest.nodes:
+        if node.status.failed or node.status is Status.PARTIAL_SUCCESS:
+            tables[_name(node)] = f"{_name(node)} could not be built: {_short(said(node.message))}"
+    for test in manifest.tests.results:
+        if test.status.failed:
+            table = _table(test.tables)
+            tables.setdefault(table or test.name, f"test {test.name} failed: {_short(said(test.message))}")
+    for table, what in tables.items():
+        yield Cause(
+            event=Event.RUN_FAILED, subject=table, table=table, what=_sentence(what, manifest), first=show
+        )
+    if not tables and not _has_cause_of_its_own(manifest):
+        what = f"Run {manifest.run_id} ended as {manifest.outcome}: {_short(manifest.reason)}"
+        yield Cause(event=Event.RUN_FAILED, subject="", what=what, first=show)
+
+
+def _has_cause_of_its_own(manifest: RunManifest) -> bool:
+    """Whether files that are set aside, or late sources, kept the run from being published: these are causes by themselves."""
+    aside = [item.path for item in manifest.outstanding if item.blocks]
+    late_ = [item.source for item in manifest.freshness if item.status is Status.ERROR]
+    return bool(
+        (aside and manifest.reason == set_aside_reason(aside))
+        or (late_ and manifest.reason.startswith(f"{', '.join(late_)} is older than"))
+    )
+
+
+def _sentence(what: str, manifest: RunManifest) -> str:
+    return f"Run {manifest.run_id} failed: {what.rstrip('.: ')}"
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _name(node: Node) -> str:
+    return _table([node.table or ""]) or node.unique_id
+
+
+def _table(tables: Sequence[str]) -> str:
+    """``layer.table`` of the first table; run manifests name the environment of tables that tests read."""
+    return ".".join(tables[0].split(".")[-2:]) if tables else ""
+
+
+def _passed(manifest: RunManifest) -> Iterator[str]:
+    """Failures that this run shows to be over: what it built without one, and the run itself."""
+    broken = {_table(test.tables) or test.name for test in manifest.tests.results if test.status.failed}
+    skipped = (Status.SKIPPED, Status.NOT_RUN, Status.OPEN)
+    for node in manifest.nodes:
+        if not node.status.failed and node.status not in skipped and _name(node) not in broken:
+            yield _key(Event.RUN_FAILED, _name(node))
+    for test in manifest.tests.results:
+        if not (test.status.failed or test.status.left_out) and not test.tables:
+            yield _key(Event.RUN_FAILED, test.name)
+    if manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.STAGED):
+        yield _key(Event.RUN_FAILED, "")
+
+
+def late(item: Freshness, target: str) -> Cause | None:
+    """A feed that is older than its dbt source allows."""
+    if item.status not in (Status.WARN, Status.ERROR):
+        return None
+    is_error = item.status is Status.ERROR
+    allowed = item.error_after_seconds if is_error else item.warn_after_seconds
+    last = (
+        f"brought its last file at {item.last_landed_at:%Y-%m-%d %H:%M} UTC"
+        if item.last_landed_at
+        else "has brought no file"
+    )
+    return Cause(
+        event=Event.FRESHNESS,
+        subject=f"{item.source} source",
+        table=f"raw.{item.source.rpartition('.')[2]}",
+        what=f"{item.source} {last}, and its source allows {duration(allowed)}",
+        severity=Severity.ERROR if is_error else Severity.WARNING,
+        first=command("land", "status", target),
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in words."""
+    given = seconds or 0
+    return plural(round(given / 3600), "hour") if given >= 7200 else plural(round(given / 60), "minute")
+
+
+def set_aside(found: Iterable[Outstanding], target: str) -> Iterator[Cause]:
+    """Files that are not in raw and should be."""
+    for item in found:
+        if item.feed:
+            yield Cause(
+                event=Event.FILE_SET_ASIDE,
+                subject=item.path,
+                table=f"raw.{item.feed}",
+                what=f"{one_line(item.path)} is not in raw: {_short(item.reason)}",
+                severity=Severity.ERROR if item.blocks else Severity.WARNING,
+                first=command("land", "status", target),
+            )
+
+
+def _warned(manifest: RunManifest, show: str) -> Iterator[Cause]:
+    for test in manifest.tests.results:
+        if test.status is Status.WARN:
+            yield Cause(
+                event=Event.ANOMALY,
+                subject=test.unique_id,
+                table=_table(test.tables),
+                what=f"Test {test.name} warns: {_short(said(test.message)) or plural(test.failures or 0, 'row')}",
+                severity=Severity.WARNING,
+                first=show,
+            )
+
+
+def _landed(manifest: RunManifest, feed: str) -> tuple[int, int]:
+    """Rows and bytes that a run took from a feed."""
+    files = [one for one in manifest.landed_files if one.feed == feed and one.verdict == "accepted"]
+    return sum(one.rows or 0 for one in files), sum(one.size_bytes for one in files)
+
+
+def _over_budget(contract: Contract, feed: str, rows: int, size: int, show: str) -> Iterator[Cause]:
+    """More or less than a contract expects of one run; a run that read nothing says nothing of that."""
+    settings = contract.settings
+    for what, bounds, found in (
+        ("rows", settings.input_rows_per_run, rows),
+        ("bytes", settings.input_bytes_per_run, size),
+    ):
+        if rows and bounds and (why := _outside(bounds, found)):
+            yield Cause(
+                event=Event.BUDGET,
+                subject=f"{feed} {what}",
+                table=f"raw.{feed}",
+                what=f"A run read {found:,} {what} of {feed}, and its contract expects {why}",
+                severity=Severity.WARNING,
+                first=show,
+            )
+
+
+def _outside(bounds: Bounds, found: int) -> str:
+    if bounds.max is not None and found > bounds.max:
+        return f"at most {bounds.max:,}"
+    return f"at least {bounds.min:,}" if bounds.min is not None and found < bounds.min else ""

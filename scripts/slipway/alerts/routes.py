@@ -1,0 +1,186 @@
+"""Who is told what: ``alerts.yml`` at the root of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from slipway.alerts.causes import Entry, Event
+from slipway.contracts.model import Severity
+from slipway.contracts.problems import Problem, nearest, words
+from slipway.contracts.yaml_text import NotYamlError, YamlText
+from slipway.environments.environment import Environment, Mode
+from slipway.errors import ConfigError
+from slipway.secrets import remember
+
+FILE = "alerts.yml"
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PART = re.compile(r"[^/:@?&=,\s]+")
+_SHORTEST_SECRET = 8
+_LONGEST_WORD = 12
+_Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Route(BaseModel):
+    """Where alerts go, and which; a route that leaves out a condition takes all.
+
+    Args:
+        url: an address of apprise, whose secrets are references to environment variables, ``${SLACK_WEBHOOK}``.
+        urgency: ``page`` for what somebody should see at once, ``ticket`` for what can wait until morning.
+        events: the kinds of cause.
+        tables: patterns such as ``serving.*``; of the table of the cause, and of those made from it.
+        owners: of these tables, or of exposures that read them.
+        severity: ``error`` leaves out warnings.
+        targets: environments; left out: every one whose mode is not exploratory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: _Text
+    urgency: Literal["page", "ticket"] = "ticket"
+    events: tuple[Event, ...] = tuple(Event)
+    tables: tuple[_Text, ...] = ()
+    owners: tuple[_Text, ...] = ()
+    severity: Severity = Severity.WARNING
+    targets: tuple[_Text, ...] = ()
+
+    def serves(self, environment: Environment) -> bool:
+        """Whether it is told of an environment."""
+        if self.targets:
+            return environment.name in self.targets
+        return environment.mode is not Mode.EXPLORATORY
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether it is to be told of a cause."""
+        cause, affected = entry.cause, entry.affected
+        tables = [cause.table, *affected.tables]
+        owners = {owner.casefold() for owner in affected.owners}
+        return (
+            cause.event in self.events
+            and (self.severity is Severity.WARNING or cause.severity is Severity.ERROR)
+            and (not self.tables or any(fnmatchcase(name, one) for name in tables for one in self.tables))
+            and (not self.owners or any(owner.casefold() in owners for owner in self.owners))
+        )
+
+    def address(self, name: str) -> str:
+        """The address with the values of its environment variables, which no text shows from then on.
+
+        Raises:
+            ConfigError: a variable is not set.
+        """
+        for variable in _REFERENCE.findall(self.url):
+            if not os.environ.get(variable):
+                raise ConfigError(
+                    f"Route {name} of {FILE} needs {variable}",
+                    "the environment variable is not set",
+                    f"Set it: export {variable}=…",
+                )
+        values = {variable: os.environ[variable] for variable in _REFERENCE.findall(self.url)}
+        # services take an address apart, and may name a part of it in what they answer
+        parts = [part for value in values.values() for part in _PART.findall(value)]
+        remember([*values.values(), *(part for part in parts if _may_be_secret(part))])
+        return _REFERENCE.sub(lambda found: values[found[1]], self.url)
+
+
+def _may_be_secret(part: str) -> bool:
+    """Whether a part of an address looks like a key; ordinary words of it, such as `services`, stand in other texts, too."""
+    return len(part) >= _SHORTEST_SECRET and not (part.isalpha() and len(part) < _LONGEST_WORD)
+
+
+class Routes(BaseModel):
+    """What alerts.yml says.
+
+    Args:
+        routes: by name.
+        hold_hours: after how many hours a hold is a cause of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    routes: dict[_Text, Route] = Field(default_factory=dict)
+    hold_hours: float = Field(24, ge=0)
+
+    def of(self, environment: Environment) -> dict[str, Route]:
+        """The routes that are told of an environment."""
+        return {name: route for name, route in self.routes.items() if route.serves(environment)}
+
+
+def read_routes(project: Path) -> Routes | None:
+    """What alerts.yml says; None where there is none.
+
+    Raises:
+        ConfigError: it has a key that nothing reads, a value that is none, or an address with a secret written out.
+    """
+    path = project / FILE
+    if not path.is_file():
+        return None
+    try:
+        return parse_routes(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{FILE} cannot be read", str(error), "Save it as UTF-8") from None
+
+
+def parse_routes(text: str) -> Routes:
+    """The same from its text."""
+    try:
+        given = YamlText(text)
+    except NotYamlError as error:
+        at = f", line {error.line}" if error.line else ""
+        raise ConfigError(
+            f"{FILE}{at} cannot be read", error.problem, "Write a mapping with routes"
+        ) from None
+    problems = list(given.problems)
+    found = None
+    try:
+        found = Routes.model_validate(given.value)
+    except ValidationError as error:
+        # a key that is misspelt says more than that the right one is missing
+        in_order = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        problems += [_problem(dict(one)) for one in in_order]
+    problems += map(partial(_place_of_secret, found), found.routes) if found else []
+    problems = [one for one in problems if one.what]
+    if problems or found is None:
+        first = problems[0]
+        line = first.line or given.line(first.path)
+        raise Problem(first.path, first.what, first.fix, FILE, line, words(first.path, given.value)).error
+    return found
+
+
+def _place_of_secret(found: Routes, name: str) -> Problem:
+    path = ("routes", name, "url")
+    if _REFERENCE.search(found.routes[name].url):
+        return Problem(path, "")
+    return Problem(
+        path,
+        "is written out, and addresses hold secrets",
+        "Put it into an environment variable, and write url: ${NAME_OF_THE_VARIABLE}",
+    )
+
+
+def _problem(error: Mapping[str, Any]) -> Problem:
+    """What pydantic found, in words; a name that is not known comes with the nearest one that is."""
+    path = tuple(error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = Route.model_fields if len(path) > 1 else Routes.model_fields
+        return Problem(path, f"Unknown key `{path[-1]}` in {FILE}", _instead(str(path[-1]), list(known)))
+    if error["type"] == "enum":
+        kind = Severity if "severity" in path else Event
+        return Problem(
+            path, f"Unknown value `{error['input']}` in {FILE}", _instead(str(error["input"]), list(kind))
+        )
+    return Problem(path, str(error["msg"])[:1].lower() + str(error["msg"])[1:], "Correct it")
+
+
+def _instead(name: str, known: list[str]) -> str:
+    near = nearest(name.replace("_", ""), [one.replace("_", "") for one in known])
+    for one in known:
+        if near and one.replace("_", "") == near:
+            return f"Did you mean `{one}`?"
+    return f"Known are {', '.join(map(str, known))}"

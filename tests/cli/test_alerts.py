@@ -1,0 +1,83 @@
+"""``slipway alerts`` and ``slipway watch``: a real run fails, somebody is told once, and what is open is listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from tests.cli.conftest import World
+
+VARIABLE = "ALERTS_TEST_URL"
+ROUTES = f"routes:\n  chat:\n    url: ${{{VARIABLE}}}\n    targets: [dev]\n"
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of a receiver on this machine, and what it was sent."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"json://127.0.0.1:{server.server_port}/", got
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_file_that_is_set_aside_is_told_once_listed_and_told_to_be_over(
+    empty: World, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, got = webhook
+    (empty.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
+    bad = empty.folder / "landing" / "parcels" / "bad.csv"
+    bad.write_text("parcel,depot\np9,N\n", encoding="utf-8")
+
+    tried = empty.slipway("alerts", "test", "chat", **{VARIABLE: url})
+    assert (tried.code, tried.out) == (0, "Route chat works.\n"), tried
+    assert got.pop()["title"] == "[ticket] dev: this is a test"
+
+    ran = empty.workshop.slipway("run", **{VARIABLE: url})
+    assert ran.code == 0, ran
+    assert [one["title"].partition(": ")[0] for one in got] == ["[error] dev"]
+    assert "parcels/bad.csv is not in raw" in got[0]["message"]
+
+    looked = empty.slipway("watch", "--once", "-o", "json", **{VARIABLE: url})
+    assert looked.code == 1, looked
+    assert [cause["key"] for cause in json.loads(looked.out)["causes"]] == ["file_set_aside:parcels/bad.csv"]
+    assert len(got) == 1
+    (entry,) = json.loads(empty.answer("alerts", "list", "-o", "json"))
+    assert entry["cause"]["first"] == "slipway land status --target dev"
+    assert "parcels/bad.csv" in empty.answer("alerts", "list")
+
+    bad.write_text("parcel,depot,weighed_on,kg\np9,N,2024-05-04,1\n", encoding="utf-8")
+    assert empty.workshop.slipway("run", **{VARIABLE: url}).code == 0
+    assert got[-1]["title"].startswith("[over] dev: parcels/bad.csv")
+    assert "No cause is open." in empty.slipway("alerts", "list").err
+    calm = empty.slipway("watch", **{VARIABLE: url})
+    assert (calm.code, calm.out) == (0, "Nothing is wrong in dev.\n"), calm
+
+
+def test_a_run_with_a_mistake_in_the_file_does_not_begin(empty: World) -> None:
+    (empty.path / "alerts.yml").write_text("routes:\n  chat:\n    urll: ${X}\n", encoding="utf-8")
+    assert "Did you mean `url`?" in empty.refusal("run", code=2)
+    assert "There is no route pager" in refusal_of_test(empty)
+
+
+def refusal_of_test(world: World) -> str:
+    (world.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
+    return world.refusal("alerts", "test", "pager", code=3)

@@ -1,0 +1,194 @@
+"""Whatever happens in whatever order: one message when a cause begins, one when it is over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.alerts.causes import (
+    CLAIM_LASTS,
+    Affected,
+    Cause,
+    Entry,
+    Event,
+    Message,
+    Observation,
+    State,
+    claimed,
+    due,
+    failures,
+    forgotten,
+    observe,
+    settled,
+)
+
+NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
+SUBJECTS = ("a", "b", "c")
+
+
+def cause(subject: str, event: Event = Event.ANOMALY) -> Cause:
+    return Cause(event=event, subject=subject, what=f"{subject} is wrong", first="slipway show latest")
+
+
+def seen(*subjects: str, event: Event = Event.ANOMALY) -> Observation:
+    return Observation(causes=[cause(one, event) for one in subjects], events=(event,))
+
+
+def nobody(_: Cause) -> Affected:
+    return Affected()
+
+
+def everything(_: str, __: Entry) -> bool:
+    return True
+
+
+class Team:
+    """Routes that note what they are told, and an environment that is looked at hour by hour."""
+
+    def __init__(self, *routes: str) -> None:
+        self.state, self.routes, self.now = State(), routes, NOON
+        self.told: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def look(self, found: Observation, *, held: bool = False, works: bool = True, but: str = "") -> None:
+        self.now += timedelta(hours=1)
+        self.state = observe(self.state, found, nobody, self.now)
+        messages = due(self.state, everything, self.routes, self.now, held=held)
+        self.state = claimed(self.state, messages, self.now)
+        for message in messages:
+            arrives = works and message.route != but
+            if arrives:
+                self.note(message)
+            self.state = settled(self.state, message, self.now, "" if arrives else "the service is down")
+
+    def note(self, message: Message) -> None:
+        for entry in message.entries:
+            self.told[message.route, entry.cause.subject].append(message.kind)
+
+
+looks = st.lists(
+    st.tuples(
+        st.sets(st.sampled_from(SUBJECTS)),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from(["", "chat", "pager"]),
+    ),
+    max_size=15,
+)
+
+
+@given(looks)
+def test_messages_alternate_and_the_last_one_is_that_it_is_over(
+    events: list[tuple[set[str], bool, bool, str]],
+) -> None:
+    team = Team("chat", "pager")
+    for wrong, held, works, but in events:
+        team.look(seen(*wrong), held=held, works=works, but=but)
+    team.look(seen())
+    for kinds in team.told.values():
+        assert kinds == ["alert", "recovery"] * (len(kinds) // 2)
+    assert team.state.entries == []
+
+
+@given(st.lists(st.sets(st.sampled_from(SUBJECTS)), max_size=15))
+def test_each_time_that_something_goes_wrong_is_told_once_and_its_end_once(wrong: list[set[str]]) -> None:
+    team = Team("chat")
+    for subjects in [*wrong, set()]:
+        team.look(seen(*subjects))
+    for subject in SUBJECTS:
+        states = [False, *(subject in subjects for subjects in wrong)]
+        begun = sum(now and not before for before, now in pairwise(states))
+        assert team.told["chat", subject] == ["alert", "recovery"] * begun
+
+
+def test_a_hold_silences_everything_but_itself() -> None:
+    team = Team("chat")
+    team.look(seen("a"), held=True)
+    team.look(seen("1", event=Event.HOLD), held=True)
+    assert dict(team.told) == {("chat", "1"): ["alert"]}
+    team.look(seen("a"))
+    assert team.told["chat", "a"] == ["alert"]
+
+
+def test_what_begins_and_ends_during_a_hold_is_not_told() -> None:
+    team = Team("chat")
+    team.look(seen("a"), held=True)
+    team.look(seen(), held=True)
+    team.look(seen())
+    assert not team.told
+
+
+def test_a_message_that_was_not_delivered_is_tried_again_and_is_noted() -> None:
+    team = Team("chat")
+    team.look(seen("a"), works=False)
+    ((entry, route, notice),) = failures(team.state)
+    assert (entry.cause.subject, route, notice.attempts, notice.error) == (
+        "a",
+        "chat",
+        1,
+        "the service is down",
+    )
+    team.look(seen("a"))
+    assert team.told["chat", "a"] == ["alert"]
+    assert [*failures(team.state)] == []
+
+
+def test_a_look_elsewhere_ends_nothing() -> None:
+    team = Team("chat")
+    team.look(seen("a"))
+    team.look(Observation(events=(Event.FRESHNESS,), keys=("anomaly:b",)))
+    assert team.told["chat", "a"] == ["alert"]
+    team.look(Observation(keys=("anomaly:a",)))
+    assert team.told["chat", "a"] == ["alert", "recovery"]
+
+
+def test_a_claim_keeps_others_from_sending_until_its_process_must_have_died() -> None:
+    state = observe(State(), seen("a"), nobody, NOON)
+    (message,) = due(state, everything, ["chat"], NOON)
+    state = claimed(state, [message], NOON)
+    assert due(state, everything, ["chat"], NOON + CLAIM_LASTS / 2) == []
+    assert due(state, everything, ["chat"], NOON + CLAIM_LASTS) == due(
+        state, everything, ["chat"], NOON + CLAIM_LASTS
+    )
+    assert [one.kind for one in due(state, everything, ["chat"], NOON + CLAIM_LASTS)] == ["alert"]
+
+
+def test_a_cause_that_ends_while_its_alert_is_on_the_way_is_told_to_be_over_after_it() -> None:
+    state = observe(State(), seen("a"), nobody, NOON)
+    (message,) = due(state, everything, ["chat"], NOON)
+    state = observe(claimed(state, [message], NOON), seen(), nobody, NOON)
+    assert due(state, everything, ["chat"], NOON) == []
+    state = settled(state, message, NOON, "")
+    assert [one.kind for one in due(state, everything, ["chat"], NOON)] == ["recovery"]
+
+
+def test_causes_of_one_kind_that_begin_together_come_in_one_message() -> None:
+    state = observe(State(), seen("a", "b", "c"), nobody, NOON)
+    (message,) = due(state, everything, ["chat"], NOON)
+    assert len(message.entries) == 3
+
+
+def test_a_route_that_is_gone_is_waited_for_by_nobody() -> None:
+    team = Team("chat")
+    team.look(seen("a"))
+    state = observe(team.state, seen(), nobody, NOON)
+    assert len(state.entries) == 1
+    assert forgotten(state, ["mail"]).entries == []
+
+
+def test_quarantine_grows_when_it_has_more_rows_than_at_the_last_look() -> None:
+    def look(landed: int, rows: int) -> Observation:
+        return Observation(quarantined={"quarantine.lines": (landed, rows)}, first="slipway show latest")
+
+    state = observe(State(), look(100, 5), nobody, NOON)  # how many there were before is not known
+    assert state.entries == []
+    state = observe(state, look(200, 8), nobody, NOON)
+    (entry,) = state.entries
+    assert entry.cause.what == "quarantine.lines has 8 rows, 3 more than before, of 200 that landed"
+    state = observe(state, look(200, 8), nobody, NOON)  # nothing landed since: nothing is known
+    assert state.open("quarantine_growth:quarantine.lines")
+    state = observe(state, look(300, 8), nobody, NOON)
+    assert state.open("quarantine_growth:quarantine.lines") is None

@@ -1,0 +1,221 @@
+"""What a run manifest says of causes, and who dbt's manifest says is affected."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness.records import NO_TESTS, environment, manifest, node
+
+from slipway.alerts.causes import Affected, Cause, Event
+from slipway.alerts.lineage import Lineage
+from slipway.alerts.observed import of_run
+from slipway.contracts.model import (
+    Bounds,
+    Column,
+    Contract,
+    ContractSettings,
+    Server,
+    Severity,
+    Table,
+    TeamMember,
+)
+from slipway.environments.environment import Mode
+from slipway.records.run_manifest import (
+    Freshness,
+    LandedFile,
+    Outcome,
+    Outstanding,
+    RunManifest,
+    Status,
+    TestResult,
+)
+from slipway.runs.decision import RunFacts, decide
+
+NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
+
+
+def feed(name: str, **settings: Any) -> Contract:  # noqa: ANN401
+    return Contract(
+        origin=f"{name}.odcs.yaml",
+        digest="d",
+        id=name,
+        version="1.0.0",
+        api_version="v3.2.0",
+        tables=(Table(name=name, columns=(Column(name="a"),)),),
+        servers=(Server(server="landing", type="local", path=f"{name}/*.csv", format="csv"),),
+        settings=ContractSettings(**settings),
+        team=(TeamMember(username="shop-systems"),),
+    )
+
+
+def outcome_of(status: Status, *tables: str) -> TestResult:
+    return TestResult(
+        unique_id="test.shop.unique_a.1a2b", status=status, tables=list(tables), message="Got 3 results"
+    )
+
+
+def with_tests(*results: TestResult, **more: Any) -> RunManifest:  # noqa: ANN401
+    return manifest(tests=NO_TESTS.model_copy(update={"results": list(results)}), **more)
+
+
+def causes(found: RunManifest, *contracts: Contract) -> dict[str, Cause]:
+    seen = of_run(found, contracts)
+    assert seen is not None
+    return {cause.key: cause for cause in seen.causes}
+
+
+def decided(found: RunManifest, folder: Path) -> RunManifest:
+    """The run as its own decision ends it in a scheduled environment."""
+    outcome, reason = decide(RunFacts.of(found, environment(folder, Mode.SCHEDULED), managed=True, staged=1))
+    return found.model_copy(update={"outcome": outcome, "reason": reason})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"scratch": "somewhere"},
+        {"outcome": Outcome.FAILED, "reason": "interrupted"},
+        {"outcome": Outcome.DISCARDED},
+    ],
+)
+def test_a_run_that_says_nothing_of_the_environment_is_not_looked_at(more: dict[str, Any]) -> None:
+    assert of_run(manifest(**more), []) is None
+
+
+def test_a_model_that_fails_and_the_tests_of_its_table_are_one_cause() -> None:
+    broken = node("curated.a", "none", "error", message="no such column")
+    found = causes(
+        with_tests(
+            outcome_of(Status.FAIL, "dev.curated.a"), nodes=[broken], outcome=Outcome.FAILED, reason="x"
+        )
+    )
+    assert [*found] == ["run_failed:curated.a"]
+    assert found["run_failed:curated.a"].first == "slipway show r1 --target dev"
+
+
+def test_a_table_whose_test_fails_has_not_passed() -> None:
+    seen = of_run(
+        with_tests(outcome_of(Status.FAIL, "curated.a"), nodes=[node("curated.a"), node("curated.b")]), []
+    )
+    assert seen
+    assert "run_failed:curated.b" in seen.keys
+    assert "run_failed:curated.a" not in seen.keys
+
+
+def test_a_run_that_failed_for_no_table_is_a_cause_of_its_own() -> None:
+    found = causes(manifest(outcome=Outcome.REFUSED, reason="a table moved"))
+    assert found["run_failed:"].what == "Run r1 ended as refused: a table moved"
+
+
+def test_files_that_are_set_aside_are_the_cause_and_not_the_run_that_they_stop(tmp_path: Path) -> None:
+    aside = Outstanding(feed="f", path="f/a.csv", reason="a column is missing", blocks=True)
+    found = decided(manifest(outstanding=[aside]), tmp_path)
+    assert found.outcome is Outcome.FAILED
+    assert [*causes(found)] == ["file_set_aside:f/a.csv"]
+
+
+def test_a_late_source_is_the_cause_and_not_the_run_that_it_stops(tmp_path: Path) -> None:
+    old = Freshness(source="landing.f", last_landed_at=NOON, age_seconds=200_000, error_after_seconds=86_400)
+    found = decided(manifest(freshness=[old]), tmp_path)
+    assert found.outcome is Outcome.FAILED
+    (cause,) = causes(found).values()
+    assert (
+        cause.what
+        == "landing.f brought its last file at 2024-05-02 12:00 UTC, and its source allows 24 hours"
+    )
+    assert (cause.event, cause.table, cause.severity) == (Event.FRESHNESS, "raw.f", Severity.ERROR)
+
+
+def test_a_test_that_warns_is_an_anomaly_until_it_passes() -> None:
+    (cause,) = causes(with_tests(outcome_of(Status.WARN, "dev.curated.a"))).values()
+    assert (cause.event, cause.table, cause.severity) == (Event.ANOMALY, "curated.a", Severity.WARNING)
+    seen = of_run(with_tests(outcome_of(Status.PASS, "dev.curated.a")), [])
+    assert seen
+    assert cause.key in seen.keys
+    seen = of_run(with_tests(outcome_of(Status.NOT_RUN, "dev.curated.a")), [])
+    assert seen
+    assert cause.key not in seen.keys
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [(Bounds(max=9), "at most 9"), (Bounds(min=11), "at least 11"), (Bounds(min=10, max=10), "")],
+)
+def test_a_run_that_reads_another_number_of_rows_than_the_contract_expects(
+    bounds: Bounds, expected: str
+) -> None:
+    file = LandedFile(
+        feed="f",
+        path="f/a.csv",
+        size_bytes=100,
+        etag="e",
+        sha256="s",
+        rows=10,
+        verdict="accepted",
+        reason="",
+        landed_at=NOON,
+        run_id="r1",
+    )
+    found = causes(manifest(landed_files=[file]), feed("f", input_rows_per_run=bounds))
+    whats = [cause.what for cause in found.values()]
+    assert whats == ([f"A run read 10 rows of f, and its contract expects {expected}"] if expected else [])
+
+
+DBT: dict[str, Any] = {
+    "nodes": {
+        "model.shop.f": {
+            "resource_type": "model",
+            "schema": "raw",
+            "name": "f",
+            "config": {"materialized": "incremental", "meta": {"owner": "Ada"}},
+            "depends_on": {"nodes": []},
+        },
+        "model.shop.v": {
+            "resource_type": "model",
+            "schema": "curated",
+            "name": "v",
+            "config": {"materialized": "view", "group": "sales"},
+            "depends_on": {"nodes": ["model.shop.f"]},
+        },
+        "model.shop.takings": {
+            "resource_type": "model",
+            "schema": "serving",
+            "name": "takings",
+            "config": {"materialized": "table"},
+            "depends_on": {"nodes": ["model.shop.v"]},
+        },
+        "model.shop.other": {
+            "resource_type": "model",
+            "schema": "serving",
+            "name": "other",
+            "config": {"materialized": "table", "meta": {"owner": "Cy"}},
+            "depends_on": {"nodes": []},
+        },
+    },
+    "groups": {"group.shop.sales": {"name": "sales", "owner": {"email": "sales@example.org"}}},
+    "exposures": {
+        "exposure.shop.board": {
+            "name": "board",
+            "type": "dashboard",
+            "owner": {"name": "Bo"},
+            "depends_on": {"nodes": ["model.shop.takings"]},
+        }
+    },
+}
+
+
+def test_what_is_made_from_a_table_is_affected_with_who_reads_and_owns_it() -> None:
+    found = Lineage(DBT, [feed("f")]).affected("raw.f")
+    assert found == Affected(
+        tables=["curated.v", "raw.f", "serving.takings"],
+        exposures=["dashboard board of Bo"],
+        owners=["Ada", "Bo", "sales", "sales@example.org", "shop-systems"],
+    )
+
+
+def test_a_table_that_dbt_does_not_know_is_affected_by_itself() -> None:
+    assert Lineage({}).affected("raw.f") == Affected(tables=["raw.f"])
+    assert Lineage({}).affected("") == Affected()

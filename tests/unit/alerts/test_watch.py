@@ -1,0 +1,95 @@
+"""Between runs: what contracts promise of feeds and tables is looked at, and what is left undone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.harness.records import environment, release, released
+
+from slipway.alerts.causes import Affected
+from slipway.alerts.watch import late, promised, unfinished
+from slipway.contracts.model import Column, Contract, Server, Sla, Table
+from slipway.records.store import Records
+from slipway.runs.landed_now import FeedNow
+
+NOW = datetime(2024, 5, 3, 12, tzinfo=UTC)
+FEED = Server(server="landing", type="local", path="f/*.csv", format="csv")
+MADE = "20240502T120000Z-00000001"  # a day before
+
+
+def contract(name: str, *servers: Server, **hours: float) -> Contract:
+    return Contract(
+        origin=f"{name}.odcs.yaml",
+        digest="d",
+        id=name,
+        version="1.0.0",
+        api_version="v3.2.0",
+        tables=(Table(name=name, columns=(Column(name="a"),)),),
+        servers=servers,
+        sla=tuple(
+            Sla(property=key, value=1, duration=timedelta(hours=value)) for key, value in hours.items()
+        ),
+    )
+
+
+def made_from(table: str) -> Affected:
+    return Affected(tables=[table, "serving.takings"])
+
+
+def found(one: Contract, last: float | None = 24, waits: float | None = None) -> list[str]:
+    """What is late when a feed brought its last file, and has a file waiting, so many hours ago."""
+    feed = FeedNow(
+        "f",
+        1,
+        [],
+        [],
+        waits_since=None if waits is None else NOW - timedelta(hours=waits),
+        last_landed_at=None if last is None else NOW - timedelta(hours=last),
+    )
+    shows = release(1, {"serving.takings": released("1", "m", run_id=MADE)})
+    causes = [*late([one], [feed], shows, made_from, "prod", NOW)]
+    assert {cause.key for cause in causes} <= set(promised([one]))
+    return [cause.what for cause in causes]
+
+
+@pytest.mark.parametrize(
+    ("hours", "last", "is_late"),
+    [
+        pytest.param({"frequency": 23}, 24, True, id="frequency"),
+        pytest.param({"frequency": 24}, 24, False, id="just-in-time"),
+        pytest.param({"frequency": 23, "latency": 2}, 24, False, id="within-latency"),
+        pytest.param({"freshness": 1}, 24, True, id="freshness"),
+        pytest.param({"freshness": 1}, None, True, id="never"),
+        pytest.param({"retention": 1}, 24, False, id="promises-something-else"),
+    ],
+)
+def test_a_feed_is_late_when_its_last_file_is_older_than_promised(
+    hours: dict[str, float], last: float | None, is_late: bool
+) -> None:
+    assert bool(found(contract("f", FEED, **hours), last)) is is_late
+
+
+def test_a_late_feed_is_said_in_words() -> None:
+    assert found(contract("f", FEED, frequency=12, latency=1)) == [
+        "Feed f brought its last file 24 hours ago, and its contract promises frequency within 13 hours"
+    ]
+
+
+def test_a_table_is_late_when_its_rows_are_older_than_promised() -> None:
+    assert found(contract("serving.takings", freshness=25)) == []
+    assert found(contract("serving.takings", freshness=23)) == [
+        "serving.takings was made 24 hours ago, and its contract promises freshness within 23 hours"
+    ]
+
+
+def test_a_table_is_late_when_a_file_of_its_feed_waits_longer_than_promised() -> None:
+    assert found(contract("serving.takings", latency=6)) == []
+    assert found(contract("serving.takings", latency=6), waits=5) == []
+    (what,) = found(contract("serving.takings", latency=6), waits=7)
+    assert what.startswith("A file of feed f arrived 7 hours ago and is not in serving.takings")
+
+
+def test_an_environment_without_publications_has_none_unfinished(tmp_path: Path) -> None:
+    assert [*unfinished(Records(environment(tmp_path)))] == []
