@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from slipway.alerts.causes import Event, Kind, Message
 from slipway.alerts.routes import FILE, Route
-from slipway.counts import plural
 from slipway.errors import ConfigError, UnavailableError
 from slipway.secrets import hide, one_line
 
@@ -108,7 +107,7 @@ def text(message: Message, target: str) -> tuple[str, str]:
 
 
 def _more(count: int) -> list[str]:
-    return [f"… and {plural(count - _LISTED, 'more', 'more')}"] if count > _LISTED else []
+    return [f"… and {count - _LISTED:,} more"] if count > _LISTED else []
 
 
 def _rest(names: Sequence[str]) -> str:

@@ -36,6 +36,11 @@ class Lineage:
             for table in contract.tables
         }
 
+    @property
+    def tables(self) -> dict[str, str]:
+        """Unique ids of dbt's nodes to their tables."""
+        return {name: table for name, node in self._nodes.items() if (table := table_of(node))}
+
     def affected(self, table: str) -> Affected:
         """A table with all that is made from it, the exposures that read these tables, and all owners, by name."""
         if not table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slipway.alerts.causes import Cause, Event, Observation
 from slipway.contracts.model import Bounds, Contract, Severity
@@ -14,14 +14,25 @@ from slipway.secrets import one_line
 
 INTERRUPTED = "interrupted"
 _LONGEST = 300
+_PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.STAGED)
+_NOT_REACHED = (Status.SKIPPED, Status.NOT_RUN, Status.OPEN)
 
 
-def of_run(manifest: RunManifest, contracts: Iterable[Contract]) -> Observation | None:
-    """What a run found, and what it looked at; None for one that tells nothing: it was interrupted, or built in a scratch environment."""
+def of_run(
+    manifest: RunManifest, contracts: Iterable[Contract], tables: Mapping[str, str] | None = None
+) -> Observation | None:
+    """What a run found, and what it looked at; None for one that tells nothing: it was interrupted, or built in a scratch environment.
+
+    Args:
+        manifest: of the run.
+        contracts: of the project.
+        tables: unique ids of dbt's nodes to their tables, for nodes that failed before the run knew theirs.
+    """
     if manifest.scratch or manifest.reason == INTERRUPTED or manifest.outcome is Outcome.DISCARDED:
         return None
+    names = {node.unique_id: _name(node, tables or {}) for node in manifest.nodes}
     show = command("show", manifest.run_id, manifest.target)
-    failed = [*_failed(manifest, show)]
+    failed = [*_failed(manifest, names, show)]
     rows = {item.quarantine: (item.landed, item.quarantined_rows) for item in manifest.conservation}
     feeds = [(contract, feed.name) for contract in contracts if (feed := Feed.of(contract))]
     budgets = [(contract, name, *_landed(manifest, name)) for contract, name in feeds]
@@ -37,9 +48,9 @@ def of_run(manifest: RunManifest, contracts: Iterable[Contract]) -> Observation 
                 for cause in _over_budget(one, name, rows_, size, show)
             ),
         ],
-        events=(Event.FILE_SET_ASIDE,),
+        events=(Event.FILE_SET_ASIDE,) if _has_landed(manifest) else (),
         keys={
-            *_passed(manifest),
+            *_passed(manifest, names),
             *(_key(Event.FRESHNESS, f"{item.source} source") for item in manifest.freshness),
             *(
                 _key(Event.ANOMALY, test.unique_id)
@@ -68,14 +79,15 @@ def _key(event: Event, subject: str) -> str:
     return f"{event}:{subject}"
 
 
-def _failed(manifest: RunManifest, show: str) -> Iterator[Cause]:
+def _failed(manifest: RunManifest, names: Mapping[str, str], show: str) -> Iterator[Cause]:
     """Why a run failed: one cause for each table that could not be made or whose tests failed, or one for the run."""
     if manifest.outcome not in (Outcome.FAILED, Outcome.REFUSED):
         return
     tables: dict[str, str] = {}
     for node in manifest.nodes:
         if node.status.failed or node.status is Status.PARTIAL_SUCCESS:
-            tables[_name(node)] = f"{_name(node)} could not be built: {_short(said(node.message))}"
+            name = names[node.unique_id]
+            tables[name] = f"{name} could not be built: {_short(said(node.message))}"
     for test in manifest.tests.results:
         if test.status.failed:
             table = _table(test.tables)
@@ -108,8 +120,17 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
-def _name(node: Node) -> str:
-    return _table([node.table or ""]) or node.unique_id
+def _name(node: Node, tables: Mapping[str, str]) -> str:
+    return _table([node.table or ""]) or tables.get(node.unique_id) or node.unique_id
+
+
+def _has_landed(manifest: RunManifest) -> bool:
+    """Whether the run came to look at the landing area; one that did not knows of no file that is set aside."""
+    return (
+        manifest.outcome in _PASSED
+        or bool(manifest.outstanding)
+        or any(node.status not in _NOT_REACHED for node in manifest.nodes)
+    )
 
 
 def _table(tables: Sequence[str]) -> str:
@@ -117,17 +138,20 @@ def _table(tables: Sequence[str]) -> str:
     return ".".join(tables[0].split(".")[-2:]) if tables else ""
 
 
-def _passed(manifest: RunManifest) -> Iterator[str]:
-    """Failures that this run shows to be over: what it built without one, and the run itself."""
-    broken = {_table(test.tables) or test.name for test in manifest.tests.results if test.status.failed}
-    skipped = (Status.SKIPPED, Status.NOT_RUN, Status.OPEN)
+def _passed(manifest: RunManifest, names: Mapping[str, str]) -> Iterator[str]:
+    """Failures that this run shows to be over: of tables that it built and tested, and of the run itself."""
+    tests = manifest.tests.results
+    unproven = {
+        _table(test.tables) or test.name for test in tests if test.status.failed or test.status.left_out
+    }
     for node in manifest.nodes:
-        if not node.status.failed and node.status not in skipped and _name(node) not in broken:
-            yield _key(Event.RUN_FAILED, _name(node))
-    for test in manifest.tests.results:
-        if not (test.status.failed or test.status.left_out) and not test.tables:
-            yield _key(Event.RUN_FAILED, test.name)
-    if manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.STAGED):
+        name = names[node.unique_id]
+        if not node.status.failed and node.status not in _NOT_REACHED and name not in unproven:
+            yield _key(Event.RUN_FAILED, name)
+    # tests can be run without what they test
+    for name in {_table(test.tables) or test.name for test in tests} - unproven - set(names.values()):
+        yield _key(Event.RUN_FAILED, name)
+    if manifest.outcome in _PASSED:
         yield _key(Event.RUN_FAILED, "")
 
 

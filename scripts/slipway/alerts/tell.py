@@ -124,10 +124,10 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
         if manifest is None:
             return []
         contracts = contracts_of(project)
-        seen = of_run(manifest, contracts)
+        lineage = lineage_of(records, run_id, contracts)
+        seen = of_run(manifest, contracts, lineage.tables)
         if seen is None:
             return []
-        lineage = lineage_of(records, run_id, contracts)
         _, failures = tell(
             records, routes, seen, lambda cause: lineage.affected(cause.table), datetime.now(UTC)
         )

@@ -24,8 +24,10 @@ from slipway.contracts.model import (
 )
 from slipway.environments.environment import Mode
 from slipway.records.run_manifest import (
+    Change,
     Freshness,
     LandedFile,
+    Node,
     Outcome,
     Outstanding,
     RunManifest,
@@ -103,6 +105,35 @@ def test_a_table_whose_test_fails_has_not_passed() -> None:
     assert seen
     assert "run_failed:curated.b" in seen.keys
     assert "run_failed:curated.a" not in seen.keys
+
+
+def test_a_table_whose_test_was_left_out_has_not_passed() -> None:
+    seen = of_run(with_tests(outcome_of(Status.NOT_RUN, "curated.a"), nodes=[node("curated.a")]), [])
+    assert seen
+    assert "run_failed:curated.a" not in seen.keys
+
+
+def test_a_test_that_passes_by_itself_shows_that_its_table_is_right() -> None:
+    seen = of_run(with_tests(outcome_of(Status.PASS, "curated.a")), [])
+    assert seen
+    assert "run_failed:curated.a" in seen.keys
+
+
+def test_a_model_that_failed_before_its_table_was_known_is_the_same_cause_as_later() -> None:
+    early = Node(unique_id="model.shop.a", table=None, status=Status.ERROR, change=Change.NONE)
+    seen = of_run(manifest(nodes=[early], outcome=Outcome.FAILED), [], {"model.shop.a": "curated.a"})
+    assert seen
+    assert [cause.key for cause in seen.causes] == ["run_failed:curated.a"]
+
+
+def test_a_run_that_did_not_come_to_land_ends_no_cause_of_a_file() -> None:
+    skipped = node("curated.a", "none", "skipped")
+    seen = of_run(manifest(nodes=[skipped], outcome=Outcome.FAILED, reason="the catalog does not answer"), [])
+    assert seen
+    assert Event.FILE_SET_ASIDE not in seen.events
+    passed = of_run(manifest(), [])
+    assert passed
+    assert Event.FILE_SET_ASIDE in passed.events
 
 
 def test_a_run_that_failed_for_no_table_is_a_cause_of_its_own() -> None:
