@@ -77,6 +77,35 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert "There is no feed letters" in traced.refusal("books", "letters", code=3)
 
 
+def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> None:
+    top, *others = told(traced, "trace", "serving.depot_weights", "--key", "depot=N")
+    assert (top["table"], top["rows"], top["lines"]) == ("serving.depot_weights", 1, [])
+    steps = {step["table"]: step for step in others}
+    assert set(steps) == {"curated.weights", "reference.depots"}
+    assert "made from no published table" in steps["reference.depots"]["end"]
+    source = steps["curated.weights"]
+    # p1 of the first day; p4 and p5, the rows of the second
+    assert (source["table"], source["depth"], source["rows"], source["files"]) == ("curated.weights", 1, 3, 2)
+    assert [line for _, line in source["lines"]] == [2, 2, 3]
+    file = source["lines"][0][0]
+    good = told(traced, "trace", "--file", file, "--line", "2")
+    assert [step["table"] for step in good] == ["curated.weights", "raw.parcels"]
+    bad = told(traced, "trace", "--file", file, "--line", "4")
+    assert [step["table"] for step in bad] == ["quarantine.weights", "raw.parcels"]
+    assert f"{file} line 4" in traced.answer("trace", "--file", file, "--line", "4")
+    assert "No table has line 9" in traced.refusal("trace", "--file", file, "--line", "9", code=3)
+    assert "has no row with depot=X" in traced.refusal(
+        "trace", "serving.depot_weights", "--key", "depot=X", code=3
+    )
+    assert "has no column x" in traced.refusal("trace", "curated.weights", "--key", "x=1", code=2)
+    assert "It is not clear what to trace" in traced.refusal("trace", "curated.weights", code=2)
+    steps = {
+        step["table"]: step for step in told(traced, "trace", "serving.depot_weights", "--key", "city=Narvik")
+    }
+    assert (steps["reference.depots"]["rows"], steps["curated.weights"]["rows"]) == (1, 0)
+    assert steps["curated.weights"]["end"] == "it has none of the columns city"
+
+
 def test_quarantine_writes_nothing_when_no_bad_row_came(traced: Workshop) -> None:
     before = traced.table("quarantine.weights").current_snapshot()
     assert traced.run()["outcome"] == "unchanged"

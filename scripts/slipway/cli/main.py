@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("slipway.cli.runs:show", "Explain a run or a table."),
     "books": ("slipway.cli.quarantine:books", "Show where the rows of each feed are."),
     "quarantine": ("slipway.cli.quarantine", "Look at rows in quarantine, and try them again."),
+    "trace": ("slipway.cli.trace_screen", "Follow a row back to its file, or a line forward."),
     "contracts": ("slipway.cli.contracts", "Check data contracts, and write them from models."),
     "alerts": ("slipway.cli.alerts", "List open causes of alerts, and test where alerts go."),
     "watch": ("slipway.cli.alerts:watch", "Look between runs for what is late or left undone."),
