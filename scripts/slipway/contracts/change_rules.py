@@ -664,6 +664,13 @@ _OF_PEOPLE: Mapping[str, Rule] = {
     "context": _free,
 }
 
+_PLACES = (
+    "type", "environment", "path", "format", "encoding", "delimiter", "location", "endpointUrl", "catalog", "catalogUrl",
+    "namespace", "host", "port", "database", "schema", "account", "project", "dataset", "warehouse", "region",
+    "regionName", "stagingDir", "serviceName", "bucket", "url", "stream", "workgroup",
+)  # fmt: skip
+"""Keys of the standard's servers that say where data is, and how files look."""
+
 RULES: Mapping[str, Keys] = {
     "contract": Keys(
         {
@@ -695,36 +702,7 @@ RULES: Mapping[str, Keys] = {
             "server": unknown_key,
             **dict.fromkeys(("id", "description"), _free),
             "roles": _ROLES,
-            **dict.fromkeys(
-                (
-                    "type",
-                    "environment",
-                    "path",
-                    "format",
-                    "encoding",
-                    "delimiter",
-                    "location",
-                    "endpointUrl",
-                    "catalog",
-                    "catalogUrl",
-                    "namespace",
-                    "host",
-                    "port",
-                    "database",
-                    "schema",
-                    "account",
-                    "project",
-                    "dataset",
-                    "warehouse",
-                    "region",
-                    "regionName",
-                    "stagingDir",
-                    "serviceName",
-                    "bucket",
-                    "url",
-                ),
-                _landing_or_place,
-            ),
+            **dict.fromkeys(_PLACES, _landing_or_place),
             "customProperties": Custom("custom properties of a server"),
         }
     ),

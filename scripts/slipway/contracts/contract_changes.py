@@ -265,7 +265,9 @@ class _Walk:
             inside = replace(step, before=one, after=two)
             here = (*path, _label(rule, two if one is None else one))
             if one is not None and two is not None:
-                yield from self.of(rule.part, inside, here)
+                for change in self.of(rule.part, inside, here):
+                    is_name = change.breaks and change.place == ".".join((*map(str, here), "name"))
+                    yield replace(change, too_early=self._too_early(rule, here)) if is_name else change
             elif verdict := rule.item(inside):
                 change = self._said(inside, here, *verdict)
                 yield replace(change, too_early=self._too_early(rule, here)) if two is None else change

@@ -112,20 +112,24 @@ def _placed(problem: Problem, text: YamlText, origin: str) -> Problem:
 
 def look_at_all(project: Path) -> list[Reading]:
     """Read every contract of a project; two that have one id are a problem of the second."""
-    readings: list[Reading] = []
+    return told_apart(look_at(path) for path in contract_files(project))
+
+
+def told_apart(readings: Iterable[Reading]) -> list[Reading]:
+    """The same readings; one whose id an earlier one has gets a problem and no contract."""
+    found: list[Reading] = []
     known: dict[str, str] = {}
-    for path in contract_files(project):
-        reading = look_at(path)
-        if reading.contract is not None:
-            name = reading.contract.id
-            if name in known:
-                what = f"has the id {name}, as {known[name]} has"
-                reading = reading._replace(
-                    contract=None, problems=[Problem(("id",), what, "Give one another id", path.name)]
-                )
-            known.setdefault(name, path.name)
-        readings.append(reading)
-    return readings
+    for reading in readings:
+        name = str(reading.text.value.get("id")) if reading.text else ""
+        if name in known and not reading.problems:
+            what = f"has the id {name}, as {known[name]} has"
+            problem = Problem(("id",), what, "Give one another id", reading.path.name)
+            found.append(reading._replace(contract=None, problems=[problem]))
+        else:
+            found.append(reading)
+        if reading.text and not reading.problems:
+            known.setdefault(name, reading.path.name)
+    return found
 
 
 def read_contracts(project: Path) -> list[Contract]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -165,7 +166,8 @@ def standard_keys(*names: str) -> set[str]:
     """Keys that parts of the standard's schema have, also in what they refer to."""
     found: set[str] = set()
     for name in names:
-        part = standard.schema()["$defs"][name]
+        known = standard.schema()["$defs"]
+        part = known[name] if name in known else known["ServerSource"][name]
         found |= set(part.get("properties", {}))
         for inside in part.get("allOf", []):
             found |= set(inside.get("properties", {}))
@@ -177,7 +179,7 @@ def standard_keys(*names: str) -> set[str]:
     [
         ("table", ["SchemaElement", "SchemaObject"]),
         ("column", ["SchemaElement", "SchemaBaseProperty", "SchemaItemProperty"]),
-        ("server", ["Server"]),
+        ("server", ["Server", *standard.schema()["$defs"]["ServerSource"]]),
         ("role", ["Role"]),
         ("price", ["Pricing"]),
         ("service level", ["ServiceLevelAgreementProperty"]),
@@ -399,6 +401,9 @@ def test_what_is_deprecated_stays_until_its_date() -> None:
         "weights.parcels is promised until 2026-12-31. Keep it until then, or as `deprecated: true`."
     ]
     assert diff(base, *GONE, today=date(2026, 12, 31)).failures == []
+    renamed = edited(base, ("{name: parcels,", "{id: c3, name: parcels,"))
+    one = diff(renamed, ("{id: c3, name: parcels,", "{id: c3, name: pieces,"), GONE[0], GONE[2])
+    assert "is promised until 2026-12-31" in one.failures[0]
     assert diff(base, ("2026-12-31", "2026-07-01")).breaks == WIDER
     assert diff(base, ("2026-12-31", "2027-01-01")).breaks == NOBODY
     assert diff(base, GONE[0]).breaks == WIDER
@@ -412,6 +417,58 @@ def test_a_contract_is_removed_after_its_end() -> None:
     assert (late.failures, late.breaks) == ([], NOBODY)
     (sudden,) = compare_all({"w": document(PRODUCT)}, {}, TODAY)
     assert "is removed without notice" in sudden.failures[0]
+
+
+def part_of(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A contract with one mapping of a kind in it."""
+    found = document(FEED if "server" in name else PRODUCT)
+    column = found["schema"][0]["properties"][0]
+    if name == "contract":
+        return {**found, **value}
+    if name == "table":
+        found["schema"][0] |= value
+    elif name == "column":
+        column |= value
+    elif name == "options":
+        column["logicalTypeOptions"] = value
+    elif name == "server":
+        found["servers"][0] |= value
+    elif name == "service level":
+        found["slaProperties"][0] |= value
+    elif name == "rule":
+        found["schema"][0]["properties"][1]["quality"][0] |= value
+    else:
+        owner = {"contract": found, "column": column}.get(name.rsplit(maxsplit=1)[-1])
+        items = [{"property": key, "value": inside} for key, inside in value.items()]
+        (found["servers"][0] if owner is None else owner)["customProperties"] = items
+    return found
+
+
+KNOWN = [
+    (name, str(key))
+    for name in (
+        "contract", "table", "column", "options", "server", "service level", "rule",
+        "custom properties of the contract", "custom properties of a server", "custom properties of a column",
+    )
+    for key in (*RULES[name].keys, *RULES[name].together)
+    if (name, key) != ("contract", "version")
+]  # fmt: skip
+_PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 9), st.sampled_from(["a", "A", "2027-01-01", "9 %"])
+)
+_ANY = st.one_of(
+    _PLAIN, st.lists(_PLAIN, max_size=2), st.dictionaries(st.sampled_from(["min", "x"]), _PLAIN, max_size=2)
+)
+
+
+@given(st.sampled_from(KNOWN), _ANY, _ANY)
+def test_every_known_key_is_looked_at(where: tuple[str, str], one: object, two: object) -> None:
+    """Any value for any other, for each key that has a rule: nothing is passed over, and nothing fails."""
+    part, key = where
+    before, after = part_of(part, {key: one}), part_of(part, {key: two})
+    found = compare(before, after, TODAY).changes
+    assert bool(found) is (json.dumps(one, sort_keys=True) != json.dumps(two, sort_keys=True))
+    assert len({(change.place, change.how) for change in found}) == len(found)
 
 
 def test_contracts_are_told_apart_by_their_ids() -> None:
