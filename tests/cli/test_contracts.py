@@ -127,6 +127,13 @@ def test_files_are_compared_without_a_project(empty: World, tmp_path: Path) -> N
     done = empty.slipway("contracts", "diff", str(old), str(new), "--project-dir", str(tmp_path))
     assert done.code == 1
     assert "breaks producers  servers.landing.path: parcels/*.csv → parcels/*.tsv." in done.out
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "parcels.odcs.yaml").write_text(text, encoding="utf-8")
+    (folder / "other.odcs.yaml").write_text(text.replace("id: parcels", "id: other"), encoding="utf-8")
+    for pair in ((str(folder), str(old)), (str(old), str(folder))):
+        done = empty.slipway("contracts", "diff", *pair)
+        assert (done.code, done.out) == (0, "")
     new.write_text(text.replace("name: kg", "nmae: kg"), encoding="utf-8")
     assert empty.slipway("contracts", "diff", str(old), str(new)).code == 2
     assert empty.slipway("contracts", "diff", str(tmp_path / "empty"), str(new)).code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,10 @@ def diff(base: str, head: Path | None, output_: str, project_dir: Path | None) -
             output.message(
                 f"{reading.path.name} of {base} has {plural(len(reading.problems), 'problem')}, and is compared as it is."
             )
+    if place.is_file() and Path(base).is_dir():  # a file is one contract, and says nothing of others
+        earlier = [one for one in earlier if _is_version_of(one, later)]
+    elif place.is_dir() and Path(base).is_file():
+        later = [one for one in later if _is_version_of(one, earlier)]
     if place.is_file() and len(earlier) == 1:  # one contract, whatever the files are called
         earlier = [earlier[0]._replace(path=place)]
     before, after = ({one.path.name: one.text.value for one in part if one.text} for part in (earlier, later))
@@ -173,6 +178,15 @@ def _files(place: Path, *, must: bool) -> list[Path]:
             "Name another folder, or a file",
         )
     return found
+
+
+def _is_version_of(reading: Reading, others: Sequence[Reading]) -> bool:
+    """Whether one of the others has its id, or the name of its file."""
+    return any(
+        reading.path.name == other.path.name
+        or (reading.text and other.text and reading.text.value.get("id") == other.text.value.get("id"))
+        for other in others
+    )
 
 
 def _earlier(base: str, head: Path) -> list[Reading]:
