@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from slipway.alerts.alert_state import AlertState
@@ -124,12 +125,14 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
         if manifest is None:
             return []
         contracts = contracts_of(project)
-        lineage = lineage_of(records, run_id, contracts)
-        seen = of_run(manifest, contracts, lineage.tables)
+        # a run that finds nothing new needs no lineage, and dbt's manifest is large
+        lineage = cache(lambda: lineage_of(records, run_id, contracts))
+        unnamed = any(node.table is None and node.status.failed for node in manifest.nodes)
+        seen = of_run(manifest, contracts, lineage().tables if unnamed else {})
         if seen is None:
             return []
         _, failures = tell(
-            records, routes, seen, lambda cause: lineage.affected(cause.table), datetime.now(UTC)
+            records, routes, seen, lambda cause: lineage().affected(cause.table), datetime.now(UTC)
         )
     except SlipwayError as error:
         return [f"alerts: {error.line()}"]

@@ -64,8 +64,8 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
     causes = [
         *set_aside(landed.outstanding, environment.name),
         *late(contracts, landed.feeds, last, lineage.affected, environment.name, now),
-        *unfinished(records),
-        *_old_hold(records, found.hold_hours, now),
+        *unfinished(records, Tables(environment)),
+        *old_hold(records, found.hold_hours, now),
     ]
     seen = Observation(
         causes=causes,
@@ -198,13 +198,13 @@ def _words(length: timedelta) -> str:
     return duration(length.total_seconds())
 
 
-def unfinished(records: Records) -> Iterator[Cause]:
+def unfinished(records: Records, tables: Tables) -> Iterator[Cause]:
     """Publications that readers see in part, or whole and without a record, and whose process does not seem to be at work any more."""
     before = records.store.clock() - _AT_WORK
     begun = {item.key for item in records.store.entries("releases") if item.modified < before}
     if not begun.intersection(records.open_keys()):
         return
-    tables, target = Tables(records.environment), records.environment.name
+    target = records.environment.name
     for intent in records.open_intents():
         if any(where.shows_release for where in positions(tables, intent).values()):
             yield Cause(
@@ -215,7 +215,8 @@ def unfinished(records: Records) -> Iterator[Cause]:
             )
 
 
-def _old_hold(records: Records, after_hours: float, now: datetime) -> Iterator[Cause]:
+def old_hold(records: Records, after_hours: float, now: datetime) -> Iterator[Cause]:
+    """A hold that somebody may have forgotten, or whose record cannot be read."""
     target = records.environment.name
     try:
         hold: Hold | None = Holds(records).current()

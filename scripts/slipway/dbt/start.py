@@ -99,7 +99,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
 
     environment = Profile(options.project).environment(options.target)
     check_vars(options.vars)
-    read_routes(options.project)  # whoever was to be told of a failure would not be
+    if not options.scratch:
+        read_routes(options.project)  # with a mistake in it, nobody would hear of a failure
     sliced = requested_slice(options.vars, options.vars) is not None
     _check_code(environment, options, show, kept=not (options.scratch or sliced))
     now = datetime.now(UTC)

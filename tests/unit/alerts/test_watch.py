@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
+from tests.harness.commands import ROOT
+from tests.harness.environments import Place
 from tests.harness.records import environment, release, released
 
 from slipway.alerts.causes import Affected
-from slipway.alerts.watch import late, promised, unfinished
+from slipway.alerts.watch import late, old_hold, promised, unfinished
 from slipway.contracts.model import Column, Contract, Server, Sla, Table
+from slipway.environments.profiles import Profile
+from slipway.records.release_records import Hold
 from slipway.records.store import Records
+from slipway.releases.holds import Holds
 from slipway.runs.landed_now import FeedNow
 
 NOW = datetime(2024, 5, 3, 12, tzinfo=UTC)
@@ -91,5 +101,49 @@ def test_a_table_is_late_when_a_file_of_its_feed_waits_longer_than_promised() ->
     assert what.startswith("A file of feed f arrived 7 hours ago and is not in serving.takings")
 
 
-def test_an_environment_without_publications_has_none_unfinished(tmp_path: Path) -> None:
-    assert [*unfinished(Records(environment(tmp_path)))] == []
+@pytest.fixture
+def dev(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "dbt_project.yml").write_text("name: shop\nprofile: slipway\n", encoding="utf-8")
+    shutil.copy(ROOT / "profiles.yml", folder)
+    monkeypatch.setenv("SLIPWAY_HOME", str(tmp_path / "home"))
+    made = Place(Profile(folder).environment("dev"), "", connection)
+    yield made
+    catalog: Any = made.tables.catalog
+    catalog.engine.dispose()
+
+
+def test_a_release_that_readers_see_and_that_is_not_recorded_is_unfinished_once_nobody_is_at_work(
+    dev: Place, tmp_path: Path
+) -> None:
+    assert [*unfinished(dev.records, dev.tables)] == []
+    number = dev.publish(serving_takings=1).number
+    assert [*unfinished(dev.records, dev.tables)] == []
+    (begun,) = tmp_path.rglob(f"{number:06d}.publishing")
+    begun.with_suffix(".json").unlink()
+    assert [*unfinished(dev.records, dev.tables)] == []  # its process may be about to record it
+    os.utime(begun, (begun.stat().st_mtime - 600,) * 2)
+    (cause,) = unfinished(dev.records, dev.tables)
+    assert (cause.subject, cause.first) == (str(number), "slipway doctor --fix --target dev")
+    dev.heal()
+    assert [*unfinished(dev.records, dev.tables)] == []
+
+
+def test_a_hold_is_a_cause_when_it_is_old_or_cannot_be_read(tmp_path: Path) -> None:
+    records = Records(environment(tmp_path))
+    assert [*old_hold(records, 24, NOW)] == []
+    placed = Hold(
+        target="dev", release=2, placed_at=NOW - timedelta(hours=24), who="Ada", reason="wrong prices"
+    )
+    Holds(records).place_hold(placed)
+    assert [*old_hold(records, 25, NOW)] == []
+    (cause,) = old_hold(records, 24, NOW)
+    assert cause.what == "dev is on hold since 2024-05-02 12:00 UTC, by Ada: wrong prices"
+    assert cause.first == "slipway hold --target dev"
+    (record,) = tmp_path.rglob("000002.json")
+    record.write_text("{", encoding="utf-8")
+    (cause,) = old_hold(records, 24, NOW)
+    assert "slipway hold --lift ends it as it is" in cause.what
