@@ -81,3 +81,20 @@ def test_a_run_with_a_mistake_in_the_file_does_not_begin(empty: World) -> None:
 def refusal_of_test(world: World) -> str:
     (world.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
     return world.refusal("alerts", "test", "pager", code=3)
+
+
+def test_a_model_that_cannot_be_built_is_told_by_its_table(
+    empty: World, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, got = webhook
+    (empty.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
+    model = empty.path / "models" / "serving" / "depot_weights.sql"
+    right = model.read_text(encoding="utf-8")
+    model.write_text("select no_such_column from {{ ref('weights') }}", encoding="utf-8")
+    assert empty.workshop.slipway("run", **{VARIABLE: url}).code == 1
+    (entry,) = json.loads(empty.answer("alerts", "list", "-o", "json"))
+    assert entry["key"] == "run_failed:serving.depot_weights"
+    assert "no_such_column" in got[-1]["message"]
+    model.write_text(right, encoding="utf-8")
+    assert empty.workshop.slipway("run", **{VARIABLE: url}).code == 0
+    assert [one["title"].partition("]")[0] for one in got] == ["[error", "[over"]
