@@ -39,7 +39,11 @@ FILES = {
 models:
   - name: plain
     description: said
-    columns: [{name: n, description: said, data_tests: [{accepted_values: {name: few, arguments: {values: [1]}}}]}]
+    columns: [{name: n, description: said, data_tests: [
+      {accepted_values: {name: few, arguments: {values: [1]}}},
+      {accepted_values: {name: by_variable, arguments: {values: ["{{ var('factor') }}"]}}},
+      {accepted_values: {name: by_call, arguments: {values: ["env_var('METER_ZONE', 'x')"]}}},
+    ]}]
   - name: with_meta
     config: {meta: {owner: one}}
   - name: configured
@@ -156,7 +160,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     "comment-in-a-branch": (edit(f"{CURATED}later.sql", "new ones", "those alone"), set()),
     "literal": (edit(f"{CURATED}plain.sql", "a -- b", "a -- c"), {"plain"}),
     "statement": (edit(f"{CURATED}plain.sql", "1 as n", "2 as n"), {"plain"}),
-    "variable": (variable("factor", 2), {"with_var", "any_var"}),
+    "variable": (variable("factor", 2), {"with_var", "any_var", "by_variable"}),
     "variable-of-a-macro": (variable("deep", 2), {"through_macro", "hooked", "any_var"}),
     "variable-of-a-hook": (variable("hooked", 2), {"hooked", "any_var"}),
     "macro": (edit("own_macros/inner.sql", "+ 1", "+ 2"), {"through_macro", "hooked"}),
@@ -283,6 +287,7 @@ def test_environment_and_settings_of_the_profile(
         after = project.keys()
     assert {node for node, key in after.items() if before[node] != key} == {
         "with_environment",
+        "by_call",
         "by_environment",
     }
     with project.restored():

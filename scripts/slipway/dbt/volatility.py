@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from slipway.dbt.keys.jinja_code import MACHINERY, macros_of, named_macros, tags
+from slipway.dbt.keys.jinja_code import MACHINERY, arguments_of, macros_of, named_macros, tags
 from slipway.dbt.keys.python_code import literal as python_literal
 from slipway.dbt.keys.python_code import python_volatile
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, has_jinja, is_python, node_of
@@ -327,7 +327,7 @@ def volatile_node(volatility: Volatility, manifest: DbtManifest, unique_id: str,
         unique_id: the node.
         query: its compiled SQL, None for what has none.
     """
-    for name in _with_inlined(manifest, unique_id):
+    for name in with_inlined(manifest, unique_id):
         if used := looked_at(sources_of(manifest, node_of(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
         if reason := volatility.rendered.get(name, ""):
@@ -401,6 +401,7 @@ def sources_of(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
     if not has_jinja(node):
         return
     yield node.raw_code
+    yield from arguments_of(node)
     for name in ("pre_hook", "post_hook"):
         yield from (hook.sql for hook in getattr(node.config, name, None) or [])
     for name, sql in macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node)]):
@@ -408,7 +409,7 @@ def sources_of(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
             yield sql
 
 
-def _with_inlined(manifest: DbtManifest, unique_id: str) -> Iterator[str]:
+def with_inlined(manifest: DbtManifest, unique_id: str) -> Iterator[str]:
     """A node, and the ephemeral models and views that it reads."""
     waiting, known = [unique_id], set[str]()
     while waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -228,6 +229,7 @@ def _constant(token: tuple[str, str]) -> str | None:
     return str(literal(token[1])) if token[0] == "string" else None
 
 
+_CALL = re.compile(r"\s*(env_var|ref|var|source|doc)\s*\(.+\)\s*$")
 _ENGINE = ("dbt", "dbt_duckdb")
 
 MACHINERY = "dbt_slipway"
@@ -238,13 +240,40 @@ def named_macros(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
     """Ids of the macros that a node's SQL names, also where this run does not go: dbt adds a macro when it is called."""
     if not has_jinja(node):
         return
-    for name in statically_extract_macro_calls(node.raw_code, {}):
+    names = [
+        name
+        for code in (node.raw_code, *arguments_of(node))
+        for name in statically_extract_macro_calls(code, {})
+    ]
+    # dbt takes these two for functions of its own, and some generic tests are not rendered before they are compiled
+    names += [name for name in ("ref", "source") if getattr(node, f"{name}s", None)]
+    for name in names:
         package, _, macro_name = name.rpartition(".")
         macro = manifest.find_macro_by_name(macro_name, node.package_name, package or None)
         if macro is not None:
             ours = f"macro.{MACHINERY}.{macro_name}"  # an adapter's macros go before those of what it is built on
             yield ours if macro.package_name in _ENGINE and ours in manifest.macros else macro.unique_id
-    yield from _dispatched(manifest, node.raw_code)
+    for code in (node.raw_code, *arguments_of(node)):
+        yield from _dispatched(manifest, code)
+
+
+def arguments_of(node: DbtNode) -> Iterator[str]:
+    """The Jinja in the arguments of a generic test, which dbt renders when it compiles the test; none of any other node.
+
+    A text that is one call of these functions is Jinja, too, as ``dbt.clients.jinja.add_rendered_test_kwargs`` has it.
+    """
+    tested = getattr(node, "test_metadata", None)
+    waiting: list[Any] = [tested.kwargs] if tested else []
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and _CALL.match(one):
+            yield f"{{{{ {one} }}}}"
+        elif isinstance(one, str) and "{" in one:
+            yield one
 
 
 def _dispatched(manifest: DbtManifest, code: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from dbt.adapters.factory import FACTORY
 from slipway.dbt.keys import jinja_code
 from slipway.dbt.keys.jinja_code import (
     MACHINERY,
+    arguments_of,
     exact,
     function_macros,
     macros_of,
@@ -177,11 +178,12 @@ def _code(
     ]
     is_jinja = has_jinja(node)
     code = without_config(node.raw_code) if is_jinja and not scope.engine else node.raw_code
-    sources = [*([code] if is_jinja else []), *hooks, *macros.values()]
+    jinja = [*([code] if is_jinja else []), *arguments_of(node), *hooks]
+    sources = [*jinja, *macros.values()]
     used = jinja_code.variables(variables, sources), jinja_code.environment(os.environ, sources)
-    described = jinja_code.describes_itself(
-        [*([code] if is_jinja else []), *hooks, *own.values()], scope.ignored
-    ) or _asks_for(node, scope.ignored)
+    described = jinja_code.describes_itself([*jinja, *own.values()], scope.ignored) or _asks_for(
+        node, scope.ignored
+    )
     yield _hash(
         [
             unique_id if scope.engine else "",  # a model that is renamed makes the same rows
@@ -196,7 +198,7 @@ def _code(
         ]
     )
     if compiled:
-        yield _hash(["contracts", _contracts(compiled, [code, *hooks, *own.values()])])
+        yield _hash(["contracts", _contracts(compiled, [code, *jinja, *own.values()])])
     for name, sql in {**how, **macros}.items():
         yield _hash([name, exact(sql)])
     if node.resource_type in ("model", "snapshot", "test"):
