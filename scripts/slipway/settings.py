@@ -23,6 +23,7 @@ class Settings:
         wait: seconds to wait for other runs.
         image_digest: of the container image, which run manifests record.
         always_start_dbt: whether dbt is started also where nothing has changed.
+        compile_all: whether dbt compiles also nodes that are known to be unchanged.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads.
@@ -34,6 +35,7 @@ class Settings:
     wait: str | None = None
     image_digest: str | None = None
     always_start_dbt: str | None = None
+    compile_all: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None
@@ -64,6 +66,11 @@ class Settings:
     def starts_dbt(self) -> bool:
         """Whether dbt is started also where nothing has changed."""
         return self.always_start_dbt not in (None, "0")
+
+    @property
+    def compiles_all(self) -> bool:
+        """Whether dbt compiles also nodes that are known to be unchanged."""
+        return self.compile_all not in (None, "0")
 
     @property
     def is_debug(self) -> bool:

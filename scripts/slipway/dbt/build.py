@@ -25,7 +25,7 @@ from slipway.dbt.ingest import feed_of, show_landing, write_landed
 from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
-from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, relation_of, table_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation_of, table_of
 from slipway.dbt.partial_groups import looked_at
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
@@ -113,18 +113,7 @@ class Builder:
         force = force or bool(volatile)
         with self._lock:
             if identifier not in self._batched:
-                self._nodes.note(
-                    Node(
-                        unique_id=unique_id,
-                        table=str(identifier),
-                        status=Status.OPEN,
-                        change=Change.NONE,
-                        node_key=key,
-                        definition_key=definition_key(manifest, unique_id, self._vars),
-                        inputs=inputs,
-                        volatile=volatile,
-                    )
-                )
+                self._note(manifest, unique_id, inputs, key, volatile)
         if (whole := self._pinned.whole_input(identifier, history=is_history(unique_id))) is not None:
             return self._kept(unique_id, whole, Change.PINNED, "PINNED to what is published", key)
         base, staged = self._pinned.base(identifier), self._candidate.staged.get(identifier)
@@ -139,6 +128,24 @@ class Builder:
         if read_state(base).node_key != key:
             renamed = identifier in self._pinned.renamed
             return self._renamed(manifest, unique_id, base, code) if renamed else None
+        return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+
+    def known_unchanged(self, manifest: DbtManifest, unique_id: str, before: Node) -> BuildResponse | None:
+        """The same of a node of which it is known that it depends on nothing but its key, and is made in one piece.
+
+        Args:
+            manifest: dbt's manifest.
+            unique_id: the node.
+            before: what an earlier run says of it, which found it unchanged.
+        """
+        identifier = table_of(node_of(manifest, unique_id))
+        base = self._pinned.base(identifier)
+        if base is None or base.metadata_location != before.metadata_location:
+            return None
+        inputs, key = self._key(manifest, unique_id)
+        if identifier in self._candidate.staged or not key == before.node_key == read_state(base).node_key:
+            return None
+        self._note(manifest, unique_id, inputs, key, volatile="")
         return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
 
     def write(
@@ -265,6 +272,23 @@ class Builder:
             change=Change.BUILT.value,
             node_key=state.node_key,
             rows_written=rows,
+        )
+
+    def _note(
+        self, manifest: DbtManifest, unique_id: str, inputs: dict[str, str], key: str, volatile: str
+    ) -> None:
+        """Note what is known of a node before anything is done about it."""
+        self._nodes.note(
+            Node(
+                unique_id=unique_id,
+                table=str(table_of(node_of(manifest, unique_id))),
+                status=Status.OPEN,
+                change=Change.NONE,
+                node_key=key,
+                definition_key=definition_key(manifest, unique_id, self._vars),
+                inputs=inputs,
+                volatile=volatile,
+            )
         )
 
     def _key(self, manifest: DbtManifest, unique_id: str) -> tuple[dict[str, str], str]:

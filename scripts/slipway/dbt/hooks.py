@@ -27,7 +27,7 @@ from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.kinds import stands_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
-from slipway.records.run_manifest import RunRequest, outstanding_lines
+from slipway.records.run_manifest import RunRequest, TestResult, outstanding_lines
 from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
 from slipway.releases.lease_rules import WAITS
@@ -234,14 +234,29 @@ class CarryOver:
             runs: it is run in any case.
         """
         node, inputs = manifest.nodes[unique_id], inputs_of(self._inputs, manifest, unique_id)
+        if not inputs or "freshness" in node.tags:  # which looks at the landing area
+            return False
         key = node_key(manifest, unique_id, inputs, self._vars)
         self._tests.keys[unique_id] = key
-        if runs or not inputs or "freshness" in node.tags:  # which looks at the landing area
-            return False
         query = _test_query(node.config, sql)
         return self._tests.carry(
-            unique_id, key, lambda: volatile_node(self._volatility, manifest, unique_id, query)
+            unique_id, key, lambda: volatile_node(self._volatility, manifest, unique_id, query), runs=runs
         )
+
+    def known_test(self, manifest: DbtManifest, unique_id: str, passed: TestResult) -> bool:
+        """The same of a test of which it is known that it depends on nothing but its key.
+
+        Args:
+            manifest: dbt's manifest.
+            unique_id: the test.
+            passed: its result in an earlier run.
+        """
+        inputs = inputs_of(self._inputs, manifest, unique_id)
+        key = node_key(manifest, unique_id, inputs, self._vars)
+        if not inputs or key != passed.key or not self._tests.carry(unique_id, key, str):
+            return False
+        self._tests.keys[unique_id] = key
+        return True
 
     def unit_test(
         self,

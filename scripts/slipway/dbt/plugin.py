@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import duckdb
+from dbt.adapters.contracts.connection import AdapterResponse
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.adapters.factory import FACTORY
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.exceptions import DbtRuntimeError
 
-from slipway.dbt import command, describe, frames, invocation, query_checks, seeds
+from slipway.dbt import command, describe, frames, invocation, known_unchanged, query_checks, seeds
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
@@ -43,6 +44,7 @@ class Plugin(BasePlugin):
         """Called by dbt-duckdb once per process; opens nothing yet."""
         invocation.current.write_python = self.write_python
         query_checks.install(self)
+        known_unchanged.install(self.known)
         # dbt's reader knows the columns of column_types in one case only; load_seed takes them in any, and refuses what is no column
         warnings.filterwarnings("ignore", ".* does not match the name of any column", RuntimeWarning)
         self._lock = threading.RLock()
@@ -278,6 +280,11 @@ class Plugin(BasePlugin):
         )
         if config["carried"]:
             config["response"], config["result"] = carried_unit_test()
+
+    def known(self, node: Any) -> AdapterResponse | None:
+        """The response for a node of which it is known that nothing is to be done, before dbt compiles it."""
+        found = self.session.known
+        return found.response(node) if found else None
 
     def op_describe(self, relation: Any, config: dict[str, Any]) -> None:
         """Rows for dbt docs: columns, row counts and snapshots from Iceberg metadata."""

@@ -97,7 +97,7 @@ class QueryChecks:
         return _folded(relation) in {_folded(relation_of(known)), *self._declared(manifest, known)}
 
     def _check_names(self, manifest: DbtManifest, node: DbtNode, sql: str, instead: str) -> None:
-        shown = {_folded(name): name for name in self._views.names()}
+        shown = {_folded(name): name for name in (*self._views.names(), *self._inputs.noted)}
         if not (named := shown.keys() & _names(sql)) or not (named := named - self._declared(manifest, node)):
             return
         if (read := self._volatility.tables_named(sql)) is not None:  # else the words are all there is

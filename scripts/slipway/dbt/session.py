@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from slipway.code.versions import code_of
+from slipway.code.versions import code_of, versions_of
 from slipway.counts import plural
 from slipway.dbt import hooks
 from slipway.dbt.build import Builder
@@ -22,6 +22,7 @@ from slipway.dbt.configuration import check_configuration, check_names
 from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
+from slipway.dbt.known_unchanged import KnownUnchanged
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts
 from slipway.dbt.query_checks import QueryChecks
@@ -76,6 +77,7 @@ class Session:
         checks: refuses queries.
         builder: decides and writes nodes.
         carry_over: decides which tests need not run.
+        known: finds nodes that dbt need not compile, None before the run has begun.
         begun: the on-run-start hook ran.
         code: as the run began.
     """
@@ -140,6 +142,7 @@ class Session:
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
+        self.known: KnownUnchanged | None = None  # before the run has begun
         self._continues: RunManifest | None = None  # the run that dbt retry goes on with
 
     def check_project(self) -> None:
@@ -186,6 +189,17 @@ class Session:
         if is_retry():
             lines.append(self._continue(hooks.failed_run(self._project, self.records)))
         damaged = hooks.read_earlier_runs(self.records, self._earlier)
+        self.known = KnownUnchanged(
+            self.manifest,
+            self.request,
+            self._earlier,
+            versions_of(self._project),
+            pinned=pinned,
+            inputs=self.inputs,
+            volatility=self.volatility,
+            builder=self.builder,
+            carry_over=self.carry_over,
+        )
         return [
             one_line(line) for line in [*lines, *damaged]
         ]  # they name files, and dbt prints them as they are

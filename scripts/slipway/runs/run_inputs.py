@@ -29,7 +29,8 @@ class RunInputs:
         lock: of the run.
 
     Attributes:
-        read: tables that were made readable, by name with the database in front.
+        read: tables that were made readable or noted, by name with the database in front.
+        noted: database, schema and name of those that nodes depend on which were not looked at again.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RunInputs:
         self._intake, self._views, self._lock = intake, views, lock
         self._own = pinned.places.inputs.environment.name
         self.read: dict[str, Table] = {}
+        self.noted: set[tuple[str, str, str]] = set()
 
     def current(self, database: str, identifier: TableName) -> Table | None:
         """A table as this run sees it: its candidate, or what was published when the run began."""
@@ -117,6 +119,15 @@ class RunInputs:
         if not self.is_staged(identifier):
             self._views.scan(table)
         self._views.table(database, identifier, table.metadata_location)
+        self._note(database, identifier, table)
+        return True
+
+    def note(self, database: str, identifier: TableName) -> None:
+        """Count a table as read that a node depends on, although its query was not looked at again."""
+        if (table := self.current(database, identifier)) is not None:
+            self._note(database, identifier, table)
+            self.noted.add((database, *identifier))
+
+    def _note(self, database: str, identifier: TableName, table: Table) -> None:
         with self._lock:
             self.read.setdefault(f"{database}.{identifier}", table)
-        return True

@@ -46,18 +46,20 @@ class CarriedTests:
         self.carried: set[str] = set()
         self.volatile: dict[str, str] = {}
 
-    def carry(self, unique_id: str, key: str, volatile: Callable[[], str]) -> bool:
+    def carry(self, unique_id: str, key: str, volatile: Callable[[], str], *, runs: bool = False) -> bool:
         """Whether a test need not run.
 
         Args:
             unique_id: the test.
             key: its key.
-            volatile: finds what else its result depends on, in words; empty for nothing.
+            volatile: finds what else its result depends on, in words; empty for nothing. It is asked in any case: the next
+                run may carry the test without looking at its query.
+            runs: the test is run in any case.
         """
         if why := volatile():
             self.volatile[unique_id] = why
             return False
-        if self._earlier.passed(unique_id) != key:
+        if runs or self._earlier.passed(unique_id) != key:
             return False
         self.carried.add(unique_id)
         return True
