@@ -783,6 +783,7 @@ def test_a_file_that_the_store_does_not_give_stops_landing_only_if_it_is_still_t
             path.write_text(lines("9,z,9", "8,y,8"), encoding="utf-8")
         raise UnavailableError(f"{key} cannot be read", "no answer", "Run again")
 
+    monkeypatch.setattr(FeedFiles, "agree", lambda *_: set())  # each file is looked at by itself
     monkeypatch.setattr(FeedFiles, "check", check)
     landing = area.landing
     if what == "stays":
@@ -808,6 +809,7 @@ def test_a_copy_of_a_file_that_waits_is_no_duplicate_of_it(
         return found
 
     with monkeypatch.context() as patch:
+        patch.setattr(FeedFiles, "agree", lambda *_: set())
         patch.setattr(FeedFiles, "check", check)
         assert area.land() == {}
     later = area.land()
