@@ -102,3 +102,12 @@ def test_a_report_passes_when_every_table_does(digest: str, *, passed: bool) -> 
     tables = [judge_replay(node("a:1"), node(other), MISSING, "a:1") for other in ("a:1", digest)]
     report = ReplayReport(run_id="r", target="dev", commit="c", tables=tables, differences=[])
     assert report.passed is passed
+
+
+def test_digests_of_another_engine_do_not_say_that_a_table_changed() -> None:
+    judged = judge_replay(node("a:1"), node("b:5"), None, "b:5")
+    assert (judged.verdict, judged.why) == ("identical", "")
+
+
+def test_tables_without_digests_are_not_taken_for_the_same() -> None:
+    assert judge_replay(node(None), node(None), None, None).verdict == "diverged"
