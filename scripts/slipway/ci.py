@@ -157,16 +157,16 @@ def to_markdown(result: CiResult) -> str:
     run, report = result.run, result.report
     against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
     if run is None and report is None:
-        title, told = "nothing to build", f"No model, seed or test differs from {against}."
+        title, summary = "nothing to build", f"No model, seed or test differs from {against}."
     elif run is None:
-        title, told = _verdict(result), f"Compared with {against}. Nothing to build."
+        title, summary = _verdict(result), f"Compared with {against}. Nothing to build."
     else:
         reason = style.words(run.reason[:1].upper() + run.reason[1:])
-        title, told = _verdict(result), f"Compared with {against}. {reason}."
+        title, summary = _verdict(result), f"Compared with {against}. {reason}."
     lines = [
         f"### Slipway: {title}",
         "",
-        told,
+        summary,
         "",
         *(_built(run, style) if run else []),
         *_of_other_code(result),

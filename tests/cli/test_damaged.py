@@ -57,7 +57,7 @@ class Kind:
     """A record that is damaged.
 
     Args:
-        record: finds it; its name without folder is in what is told.
+        record: finds it; its name without folder is in the message.
         stops: the commands that refuse.
         told_by: commands that go on and tell of it.
         before: makes the environment one that has such a record.

@@ -18,13 +18,13 @@ def put(world: World, name: str, text: str) -> Path:
     return path
 
 
-def told(world: World, *arguments: str) -> dict[str, Any]:
+def answer(world: World, *arguments: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(world.answer("land", *arguments, "-o", "json"))
     return found
 
 
 def outstanding(world: World) -> dict[str, str]:
-    return {item["path"]: item["reason"] for item in told(world, "status")["outstanding"]}
+    return {item["path"]: item["reason"] for item in answer(world, "status")["outstanding"]}
 
 
 def test_files_are_looked_at_without_a_run(empty: World) -> None:
@@ -32,13 +32,13 @@ def test_files_are_looked_at_without_a_run(empty: World) -> None:
         path.unlink()
     put(empty, "a.csv", f"{HEADER}\np1,N,2024-05-01,1\n")
     put(empty, "b.csv", "Weights\n\n" + f"{HEADER}\np2,N,2024-05-01,1\n")
-    (feed,) = told(empty, "status")["feeds"]
+    (feed,) = answer(empty, "status")["feeds"]
     assert (feed["files"], len(feed["unseen"]), feed["waiting"]) == (2, 2, [])
     assert outstanding(empty) == {}  # nobody has looked
     text = empty.answer("land")
     assert "accepted, 1 row parcels/a.csv" in text
     assert "the header is on line 3: set skipLines: 2" in text
-    found = told(empty, "status")
+    found = answer(empty, "status")
     assert found["feeds"][0]["waiting"] == ["parcels/a.csv"]
     assert [entry["path"] for entry in found["outstanding"]] == ["parcels/b.csv"]
     assert "There is nothing new to look at." in empty.answer("land", "parcels")
@@ -57,7 +57,7 @@ def test_files_that_were_set_aside_are_looked_at_again(empty: World) -> None:
     put(empty, "b.csv", "depot\nN\n")
     empty.answer("land")
     assert empty.answer("land", "retry").count("rejected parcels/") == 2
-    (entry,) = told(empty, "retry", "b.csv")["landed"]
+    (entry,) = answer(empty, "retry", "b.csv")["landed"]
     assert (entry["path"], entry["verdict"]) == ("parcels/b.csv", "rejected")
     assert "No file c.csv is set aside" in empty.refusal("land", "retry", "c.csv", code=3)
 

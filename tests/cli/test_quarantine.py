@@ -25,25 +25,25 @@ def traced(workshop: Workshop) -> Workshop:
     return workshop
 
 
-def told(workshop: Workshop, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+def answer(workshop: Workshop, *arguments: str) -> Any:  # noqa: ANN401 - JSON
     return json.loads(workshop.answer(*arguments, "-o", "json"))
 
 
 def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Path) -> None:
-    (one,) = told(traced, "quarantine", "list")
+    (one,) = answer(traced, "quarantine", "list")
     assert (one["table"], one["feed"], one["rule"], one["rows"]) == (
         "quarantine.weights",
         "parcels",
         "kg_is_a_number",
         1,
     )
-    assert told(traced, "quarantine", "list", "--since", "2999-01-01") == []
-    assert told(traced, "quarantine", "list", "--feed", "letters") == []
-    (row,) = told(traced, "quarantine", "show", "weights", "--rule", "kg_is_a_number")
+    assert answer(traced, "quarantine", "list", "--since", "2999-01-01") == []
+    assert answer(traced, "quarantine", "list", "--feed", "letters") == []
+    (row,) = answer(traced, "quarantine", "show", "weights", "--rule", "kg_is_a_number")
     assert (row["parcel"], row["kg"], row["_source_line"], row["release"]) == ("p3", "***", 4, 1)
-    (row,) = told(traced, "quarantine", "show", "weights", "--show-classified")
+    (row,) = answer(traced, "quarantine", "show", "weights", "--show-classified")
     assert row["kg"] == "heavy"
-    assert told(traced, "quarantine", "show", "weights", "--rule", "another") == []
+    assert answer(traced, "quarantine", "show", "weights", "--rule", "another") == []
 
     for name in ("rows.csv", "rows.parquet"):
         traced.answer("quarantine", "export", "weights", str(tmp_path / name))
@@ -54,20 +54,20 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert "File exists" in again
     assert "has no quarantine table weight" in traced.refusal("quarantine", "show", "weight", code=3)
 
-    (total,) = told(traced, "books")["totals"]
+    (total,) = answer(traced, "books")["totals"]
     assert (total["counted"], total["landed"], total["curated_rows"]) == ("rows", 5, 4)
 
     # a heavy parcel weighs 100 kg from now on
     traced.edit(CURATED, "try_cast(kg as", "try_cast(replace(kg, 'heavy', '100') as")
     traced.edit(QUARANTINE, "where try_cast(kg as", "where try_cast(replace(kg, 'heavy', '100') as")
     published = traced.published()
-    tried = told(traced, "quarantine", "retry", "weights", "--dry-run")
+    tried = answer(traced, "quarantine", "retry", "weights", "--dry-run")
     assert tried["rules"] == {"kg_is_a_number": {"before": 1, "after": 0}}
     assert traced.published() == published
-    done = told(traced, "quarantine", "retry", "weights")
+    done = answer(traced, "quarantine", "retry", "weights")
     assert (done["rules"], done["release"]) == (tried["rules"], 2)
-    assert told(traced, "quarantine", "list") == []
-    books = told(traced, "books", "parcels")
+    assert answer(traced, "quarantine", "list") == []
+    books = answer(traced, "books", "parcels")
     assert [
         (entry["release"], entry["files"], entry["landed"], entry["curated"], entry["quarantined"])
         for entry in books["entries"]
@@ -78,7 +78,7 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
 
 
 def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> None:
-    top, *others = told(traced, "trace", "serving.depot_weights", "--key", "depot=N")
+    top, *others = answer(traced, "trace", "serving.depot_weights", "--key", "depot=N")
     assert (top["table"], top["rows"], top["lines"]) == ("serving.depot_weights", 1, [])
     steps = {step["table"]: step for step in others}
     assert set(steps) == {"curated.weights", "reference.depots"}
@@ -88,9 +88,9 @@ def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> 
     assert (source["table"], source["depth"], source["rows"], source["files"]) == ("curated.weights", 1, 3, 2)
     assert [line for _, line in source["lines"]] == [2, 2, 3]
     file = source["lines"][0][0]
-    good = told(traced, "trace", "--file", file, "--line", "2")
+    good = answer(traced, "trace", "--file", file, "--line", "2")
     assert [step["table"] for step in good] == ["curated.weights", "raw.parcels"]
-    bad = told(traced, "trace", "--file", file, "--line", "4")
+    bad = answer(traced, "trace", "--file", file, "--line", "4")
     assert [step["table"] for step in bad] == ["quarantine.weights", "raw.parcels"]
     assert f"{file} line 4" in traced.answer("trace", "--file", file, "--line", "4")
     assert "No table has line 9" in traced.refusal("trace", "--file", file, "--line", "9", code=3)
@@ -100,7 +100,8 @@ def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> 
     assert "has no column x" in traced.refusal("trace", "curated.weights", "--key", "x=1", code=2)
     assert "It is not clear what to trace" in traced.refusal("trace", "curated.weights", code=2)
     steps = {
-        step["table"]: step for step in told(traced, "trace", "serving.depot_weights", "--key", "city=Narvik")
+        step["table"]: step
+        for step in answer(traced, "trace", "serving.depot_weights", "--key", "city=Narvik")
     }
     assert (steps["reference.depots"]["rows"], steps["curated.weights"]["rows"]) == (1, 0)
     assert steps["curated.weights"]["end"] == "it has none of the columns city"
@@ -120,7 +121,7 @@ def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) 
     done = traced.slipway("quarantine", "retry", "weights")
     assert done.code == 1
     assert "Nothing was published: 1 row of raw.parcels is neither in curated.weights nor" in done.out
-    assert len(told(traced, "quarantine", "list")) == 1
+    assert len(answer(traced, "quarantine", "list")) == 1
 
 
 def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Workshop) -> None:

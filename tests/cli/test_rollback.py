@@ -249,7 +249,7 @@ def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
 
 
 def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
-    """The release before what readers see is told from it, and not from the last one that is recorded."""
+    """The release before what readers see is found by it, and not from the last one that is recorded."""
     first = contents(built)
     built.land("day-3.csv", DAY_3)
     built.run()

@@ -172,8 +172,8 @@ def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
     secret, given = "opens-the-lake-7", "only-for-this-run-8"
     model = workshop.path / "models" / "serving" / "depot_weights.sql"
     text = model.read_text(encoding="utf-8")
-    told = "-- {{ env_var('OPENED_BY') }} {{ var('noted', '') }} postgresql://ana:" + "word@host/lake\n"
-    model.write_text(f"{told}{text}", encoding="utf-8")
+    comment = "-- {{ env_var('OPENED_BY') }} {{ var('noted', '') }} postgresql://ana:" + "word@host/lake\n"
+    model.write_text(f"{comment}{text}", encoding="utf-8")
     env = {"OPENED_BY": secret, "DBT_ENV_SECRET_LAKE": secret}
     assert workshop.slipway("run", "--vars", f"noted: {given}", **env).code == 0
     assert workshop.slipway("site", "build", "--output-dir", str(tmp_path / "site"), **env).code == 0

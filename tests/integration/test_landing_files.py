@@ -66,7 +66,7 @@ def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Meters) -> 
     path = built.readings("day-2.csv", "m1,2024-05-02,9,")
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
     built.dbt("build")
-    # raw keeps what it was told before: nothing that arrived is forgotten
+    # raw keeps what it held before: nothing that arrived is forgotten
     assert (
         sorted(row[0] for row in built.rows("raw.readings", "_source_file"))
         == ["day-1.csv"] * 3 + ["day-2.csv"] * 3

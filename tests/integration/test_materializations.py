@@ -131,7 +131,7 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> N
     assert len(before) == len(REFUSED)
     for number, (config, rows, _) in enumerate(REFUSED):
         project.write(f"models/serving/thing_{number}.sql", model.format(config, rows))
-    # what needs no query to be told is told of all models before any is built
+    # what needs no query is reported for all models before any is built
     output = project.refused("build")
     assert "2 settings of nodes cannot be carried out" in output
     early = {number for number, (_, _, message) in enumerate(REFUSED) if message in output}
@@ -330,7 +330,7 @@ def test_a_python_model_that_fails_says_why(project: Meters) -> None:
     output = project.refused("build")
     assert "KeyError: 'missing'" in output
     assert project.published() == {}
-    # what is wrong with the rows alone is told without the way there
+    # what is wrong with the rows alone is reported without the steps before it
     project.write(
         "python_models/serving/broken.py",
         "import pandas as pd\n\n\ndef model(dbt, session):\n    return pd.DataFrame({'a': [True] * 9 + [5]})\n",

@@ -162,7 +162,7 @@ def increment(
     """
     snapshots = since(table, consumed)
     if column is not None and table is not None and any(map(_withdraws, table.snapshots())):
-        snapshots = None  # what an earlier snapshot showed of a partition is not told by its rows alone
+        snapshots = None  # the rows alone do not say what an earlier snapshot showed of a partition
     values: set[object] | None = None
     if column is None:
         predicate = rows_added(table, consumed)

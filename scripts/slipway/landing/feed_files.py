@@ -252,7 +252,7 @@ class FeedFiles:
         return f"{root}/{key}"
 
     def _select(self, feed: Feed, layout: Layout, files: Sequence[LandedFile], run_id: str) -> str:
-        """Rows of files that are read in the same way. Which file a row is of is told by its position in the list."""
+        """Rows of files that are read in the same way. The position in the list says which file a row is of."""
         columns = ", ".join(
             (
                 f"{_as_text(layout, name)} as {quote(name)}"
@@ -338,18 +338,18 @@ class FeedFiles:
         style = feed.format
         if style.kind is FileKind.PARQUET:
             place = literal(exact(self.path(key)))
-            told = connection.execute(
+            result = connection.execute(
                 f"describe select * from read_parquet({place}, hive_partitioning = false)"
             )
-            kinds = {row[0]: row[1] for row in told.fetchall()}
+            kinds = {row[0]: row[1] for row in result.fetchall()}
             names = keys_of(dict.fromkeys(kinds, ""), feed.columns, feed.optional, style.kind, style.header)
             return names.problem or Layout(names.columns, tuple(kinds), tuple(kinds.values()))
         place = literal(exact(str(self._copies.of(sha256))))
-        told = connection.execute(
+        result = connection.execute(
             f"select key, min(line) from (select unnest(json_keys(json)) as key, row_number() over () as line from "
             f"read_ndjson_objects({place}, maximum_object_size = {_LONGEST}, compression = 'uncompressed')) group by key order by 2, 1"
         )
-        lines = {row[0]: f"line {row[1]}" for row in told.fetchall()}
+        lines = {row[0]: f"line {row[1]}" for row in result.fetchall()}
         if not lines:
             some = tuple(feed.columns[:1])  # DuckDB wants to be asked for a column
             return Layout(some, some, is_copied=True)
@@ -361,8 +361,8 @@ class FeedFiles:
         if look.rows is not None:
             return look.rows
         place = literal(exact(self.path(key)))
-        told = connection.execute(f"select sum(num_rows) from parquet_file_metadata({place})").fetchall()
-        return int(told[0][0] or 0)
+        result = connection.execute(f"select sum(num_rows) from parquet_file_metadata({place})").fetchall()
+        return int(result[0][0] or 0)
 
 
 def _marks(feed: Feed, marked: Sequence[LandedFile], run_id: str) -> Iterator[str]:
@@ -523,7 +523,7 @@ def _csv_reason(error: duckdb.Error, style: FileFormat) -> str:
     where = f"line {int(line[1]) + style.skip_lines} " if line else ""
     if columns := _COLUMNS.search(text):
         expected, found = columns.groups()
-        told = f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
+        finding = f"{where}has {found} {'value' if found == '1' else 'values'}, and the header {expected}"
         original = _ORIGINAL.search(text)
         if (
             int(found) > int(expected)
@@ -532,14 +532,12 @@ def _csv_reason(error: duckdb.Error, style: FileFormat) -> str:
             and _DECIMAL_COMMA.search(original[1])
         ):
             return (
-                f"{told}: perhaps a decimal comma makes two values of a number; have the producer put such numbers between quotes, "
+                f"{finding}: perhaps a decimal comma makes two values of a number; have the producer put such numbers between quotes, "
                 "or use another delimiter"
             )
         if int(found) > int(expected):
-            return (
-                f"{told}: the producer has to put quotes around a value with {_named(style.delimiter)} in it"
-            )
-        return f"{told}: the line is cut, or a title or total; titles and totals are left out by skipLines and footerLines"
+            return f"{finding}: the producer has to put quotes around a value with {_named(style.delimiter)} in it"
+        return f"{finding}: the line is cut, or a title or total; titles and totals are left out by skipLines and footerLines"
     if "Maximum line size" in text:
         return f"{where}is longer than DuckDB reads (2,000,000 bytes)"
     known = ("Invalid unicode", "Value with unterminated")

@@ -119,8 +119,8 @@ class Feed:
 
 
 def _format(kind: FileKind, files: FileSettings) -> FileFormat:
-    told = files.header
-    header = (Header.EXACT if told else Header.NONE) if isinstance(told, bool) else Header(told)
+    declared = files.header
+    header = (Header.EXACT if declared else Header.NONE) if isinstance(declared, bool) else Header(declared)
     return FileFormat(
         kind=kind,
         delimiter=files.delimiter,

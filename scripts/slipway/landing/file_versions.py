@@ -1,6 +1,6 @@
 """Which version of each file is current, in feeds whose files replace earlier ones.
 
-Raw only ever gets more rows, and holds each content once. Which contents are current is told by the newest row of each file name
+Raw only ever gets more rows, and holds each content once. The contents that are current are known from the newest row of each file name
 (mode ``replace``) or of all (mode ``full``), by ``_landed_at``. Where a content becomes current without bringing rows, because
 it is empty or because raw has them already, raw gets a mark: a row with line 0 and without values.
 """

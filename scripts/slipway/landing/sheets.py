@@ -46,7 +46,7 @@ def sheet_as_csv(file: Any, style: FileFormat, columns: int, sink: Callable[[byt
         sink: takes UTF-8.
 
     Raises:
-        MalformedError: it is no workbook, or the sheet cannot be told; or a formula has no stored result.
+        MalformedError: it is no workbook, or it is not clear which sheet is meant; or a formula has no stored result.
     """
     start = file.read(4)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""What lists tables is told by the plan of a query, not by its words."""
+"""The plan of a query shows what lists tables, not its text."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_partitions_that_were_left_alone_are_not_read(lake: Lake) -> None:
     write(lake, "append", [(1, PARTITIONS[1], 1), (2, PARTITIONS[2], 1), (3, PARTITIONS[0], 1)])
     consumed = str(lake.table.current_snapshot().snapshot_id)  # type: ignore[union-attr]
     write(lake, "merge", [(2, PARTITIONS[3], 5)])
-    # the row moved from one day to another: both are told
+    # the row moved from one day to another: both are found
     assert (
         partitions_changed(lake.table, consumed, "day")
         == "(\"day\" in (date '2024-02-29', date '2024-03-01'))"

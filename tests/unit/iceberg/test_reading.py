@@ -1,4 +1,4 @@
-"""Reading files of tables: one changed byte is told, or leaves the rows as they were."""
+"""Reading files of tables: one changed byte is noticed, or leaves the rows as they were."""
 
 from __future__ import annotations
 

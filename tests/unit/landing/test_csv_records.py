@@ -72,7 +72,7 @@ def slowly(content: bytes, columns: int = 3) -> int | None:
 
 
 def value_end(text: str, start: int, delimiter: str = ",") -> int | None:
-    """Where the value ends that begins here; None where it cannot be told."""
+    """Where the value ends that begins here; None where it is not known."""
     at = start
     if text[at] != '"':
         while at < len(text) and text[at] not in (delimiter, "\r", "\n"):

@@ -57,7 +57,7 @@ def happen(world: World, event: tuple[object, ...]) -> None:
 
 
 def check(world: World, before: dict[str, str]) -> None:
-    """What must be there, told without the code that decides it."""
+    """What must be there, decided without the code that decides it."""
     period = timedelta(days=world.policy.days)
     needed = {path for location in world.current.values() for path in world.needs(location)}
     released = {state.metadata_location for one in world.releases for state in one.tables.values()}

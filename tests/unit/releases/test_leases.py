@@ -90,7 +90,7 @@ def a_pid_that_ended() -> int:
         pytest.param(
             lambda: {"place": "another boot", "pid": 1, "process": "1"}, Standing.LIVE, id="elsewhere"
         ),
-        pytest.param(lambda: {"place": ""}, Standing.LIVE, id="not told where"),
+        pytest.param(lambda: {"place": ""}, Standing.LIVE, id="of no place"),
     ],
 )
 def test_a_dead_process_is_recognized_only_on_its_own_machine(
