@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from slipway.counts import plural
@@ -155,15 +155,8 @@ def _advice(
     for sign, name in _DELIMITERS.items():
         if sign != style.delimiter and fits([part.strip('" ') for part in line.split(sign)]):
             return f"; it is delimited by {name}, which the contract's customProperty delimiter has to say"
-    for number, other in enumerate(text.splitlines()[:_LOOKED_AT], 1):
-        if number == style.skip_lines + 1 or len(other) > _LONGEST_HEADER or not other.strip():
-            continue
-        try:
-            values = _values(other, style)
-        except csv.Error:
-            continue
-        if fits(values):
-            return f"; the header is on line {number}: set skipLines: {number - 1} in the contract"
+    if elsewhere := _on_another_line(text, fits, style):
+        return elsewhere
     if fits(names):
         return (
             "; only upper and lower case, blanks or the order are other: have the producer write them as the contract "
@@ -174,6 +167,26 @@ def _advice(
             f"; line {style.skip_lines + 1} has {plural(len(names), 'value')} and the name of no column: if the files have no "
             "header, set header: none in the contract"
         )
+    return ""
+
+
+def _on_another_line(text: str, fits: Callable[[Sequence[str]], bool], style: FileFormat) -> str:
+    """On which line the header is, and how it is delimited there; empty if it is on none."""
+    for number, other in enumerate(text.splitlines()[:_LOOKED_AT], 1):
+        if number == style.skip_lines + 1 or len(other) > _LONGEST_HEADER or not other.strip():
+            continue
+        try:
+            values = _values(other, style)
+        except csv.Error:
+            continue
+        if fits(values):
+            return f"; the header is on line {number}: set skipLines: {number - 1} in the contract"
+        for sign, name in _DELIMITERS.items():
+            if sign != style.delimiter and fits([part.strip('" ') for part in other.split(sign)]):
+                return (
+                    f"; the header is on line {number}, delimited by {name}: set skipLines: {number - 1} and delimiter "
+                    "in the contract"
+                )
     return ""
 
 

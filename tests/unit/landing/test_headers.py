@@ -81,6 +81,10 @@ def test_another_header_is_reported_in_one_line(line: str, problem: str) -> None
             "Sales of May", "\n\nid,the text,amount\n1,a,2", STYLE, "the header is on line 4: set skipLines: 3",
             id="title",
         ),
+        pytest.param(
+            "Sales of May", "\nid;the text;amount\n1;a;2", STYLE,
+            "the header is on line 3, delimited by a semicolon: set skipLines: 2 and delimiter", id="title-and-delimiter",
+        ),
         pytest.param("ID,The Text,Amount", "", STYLE, "or set header: names", id="case"),
         pytest.param(" id , the text,amount", "", STYLE, "or set header: names", id="blanks"),
         pytest.param("1,a,2", "2,b,3", STYLE, "has 3 values and the name of no column", id="no-header"),
