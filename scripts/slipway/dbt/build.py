@@ -136,17 +136,24 @@ class Builder:
         Args:
             manifest: dbt's manifest.
             unique_id: the node.
-            before: what an earlier run says of it, which found it unchanged.
+            before: what an earlier run says of it, which found it unchanged. It tells all about the table while the catalog names
+                the same metadata file, so that file is not read again.
         """
         identifier = table_of(node_of(manifest, unique_id))
-        base = self._pinned.base(identifier)
-        if base is None or base.metadata_location != before.metadata_location:
+        location = self._pinned.own_locations().get(identifier)
+        if location is None or location != before.metadata_location:
             return None
         inputs, key = self._key(manifest, unique_id)
-        if identifier in self._candidate.staged or not key == before.node_key == read_state(base).node_key:
+        if identifier in self._candidate.staged or key != before.node_key:
             return None
         self._note(manifest, unique_id, inputs, key, volatile="")
-        return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+        self._nodes.update(unique_id, **{name: getattr(before, name) for name in _OF_TABLE})
+        return BuildResponse(
+            _message="UNCHANGED",
+            change=Change.UNCHANGED.value,
+            snapshot_id=before.candidate_snapshot or "",
+            node_key=key,
+        )
 
     def write(
         self,
@@ -424,6 +431,28 @@ def as_allowed(error: SlipwayError, node: DbtNode) -> SlipwayError:
 
 def _change(result: WriteResult) -> Change:
     return Change.SAME_CONTENT if result.same_content else Change.BUILT
+
+
+_OF_TABLE = (
+    "change",
+    "base_snapshot",
+    "candidate_snapshot",
+    "metadata_location",
+    "schema_id",
+    "schema_fingerprint",
+    "rows_before",
+    "rows_after",
+    "rows_added",
+    "rows_removed",
+    "files",
+    "files_added",
+    "files_removed",
+    "bytes_total",
+    "bytes_read",
+    "bytes_written",
+    "digest",
+)
+"""What a run manifest says of a table that stays as it is, apart from its node."""
 
 
 def _figures(table: Table, rows_before: int | None) -> dict[str, Any]:

@@ -150,7 +150,8 @@ def target(known: Mapping[str, Any], sources: Iterable[str]) -> dict[str, Any]:
     return {name: known[name] for name in sorted(names)}
 
 
-def dispatched(code: str) -> list[str] | None:
+@lru_cache(maxsize=4096)
+def dispatched(code: str) -> tuple[str, ...] | None:
     """Names of the macros that code dispatches, None where it calls a macro by a computed name."""
     names = []
     for tag in tags(code):
@@ -162,7 +163,7 @@ def dispatched(code: str) -> list[str] | None:
                 if name is None:
                     return None
                 names.append(name)
-    return names
+    return tuple(names)
 
 
 def graph(sources: Iterable[str]) -> bool:
@@ -240,11 +241,7 @@ def named_macros(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
     """Ids of the macros that a node's SQL names, also where this run does not go: dbt adds a macro when it is called."""
     if not has_jinja(node):
         return
-    names = [
-        name
-        for code in (node.raw_code, *arguments_of(node))
-        for name in statically_extract_macro_calls(code, {})
-    ]
+    names = [name for code in (node.raw_code, *arguments_of(node)) for name in _calls(code)]
     # dbt takes these two for functions of its own, and some generic tests are not rendered before they are compiled
     names += [name for name in ("ref", "source") if getattr(node, f"{name}s", None)]
     for name in names:
@@ -255,6 +252,12 @@ def named_macros(manifest: DbtManifest, node: DbtNode) -> Iterator[str]:
             yield ours if macro.package_name in _ENGINE and ours in manifest.macros else macro.unique_id
     for code in (node.raw_code, *arguments_of(node)):
         yield from _dispatched(manifest, code)
+
+
+@lru_cache(maxsize=4096)
+def _calls(code: str) -> tuple[str, ...]:
+    """Names of the macros that code calls, as dbt reads it; the same tests and macros are asked for with every node."""
+    return tuple(statically_extract_macro_calls(code, {}))
 
 
 def arguments_of(node: DbtNode) -> Iterator[str]:
@@ -279,7 +282,7 @@ def arguments_of(node: DbtNode) -> Iterator[str]:
 def _dispatched(manifest: DbtManifest, code: str) -> Iterator[str]:
     """Ids of the macros that code may reach by ``adapter.dispatch`` or by a computed name."""
     names = dispatched(code)
-    if names == []:
+    if names == ():
         return
     for unique_id, macro in manifest.macros.items():
         if names is None or macro.name.partition("__")[2] in names:
@@ -305,16 +308,23 @@ def function_macros(manifest: DbtManifest) -> list[str]:
     ]
 
 
+@lru_cache(maxsize=4)
+def _by_dispatched_name(macros: tuple[str, ...]) -> dict[str, list[str]]:
+    """Ids of macros by the name by which ``adapter.dispatch`` finds them: ``as_date`` for ``duckdb__as_date``."""
+    found: dict[str, list[str]] = {}
+    for unique_id in macros:
+        found.setdefault(unique_id.rpartition(".")[2].partition("__")[2], []).append(unique_id)
+    return found
+
+
 def macros_of(manifest: DbtManifest, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Id and code of the macros of our own that are reached from some.
 
     dbt's and the adapter's macros are part of the engine, whose version is in the key. What they call may be ours: a macro that
     takes the place of one that they dispatch.
     """
-    ours = {name: macro for name, macro in manifest.macros.items() if macro.package_name not in _ENGINE}
-    in_place: dict[str, list[str]] = {}
-    for name, macro in ours.items():
-        in_place.setdefault(macro.name.partition("__")[2], []).append(name)
+    ours = tuple(name for name, macro in manifest.macros.items() if macro.package_name not in _ENGINE)
+    in_place = _by_dispatched_name(ours)
     waiting, visited = list(names), set[str]()
     while waiting:
         name = waiting.pop()
@@ -323,7 +333,7 @@ def macros_of(manifest: DbtManifest, names: Iterable[str]) -> Iterator[tuple[str
         macro = manifest.macros[name]
         visited.add(name)
         waiting += macro.depends_on_macros
-        if name in ours:
+        if macro.package_name not in _ENGINE:
             yield name, macro.macro_sql
             waiting += _dispatched(manifest, macro.macro_sql)
         else:

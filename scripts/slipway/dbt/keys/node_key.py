@@ -219,11 +219,11 @@ def _contracts(reached: Collection[str], sources: Sequence[str]) -> dict[str, st
 
 def _started_with(manifest: DbtManifest) -> Iterator[str]:
     """Hashes of the project's own ``on-run-start`` hooks: macros, types and settings that they make are there for every node."""
-    for unique_id, node in sorted(manifest.nodes.items()):
-        if is_hook(node) and "on-run-start" in node.tags:
-            reached = macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node)])
-            macros = {n: exact(sql) for n, sql in reached if manifest.macros[n].package_name != MACHINERY}
-            yield _hash([unique_id, exact(node.raw_code), macros])
+    hooks = [item for item in manifest.nodes.items() if is_hook(item[1]) and "on-run-start" in item[1].tags]
+    for unique_id, node in sorted(hooks):
+        reached = macros_of(manifest, [*node.depends_on_macros, *named_macros(manifest, node)])
+        macros = {n: exact(sql) for n, sql in reached if manifest.macros[n].package_name != MACHINERY}
+        yield _hash([unique_id, exact(node.raw_code), macros])
 
 
 def is_hook(node: DbtNode) -> bool:
