@@ -14,8 +14,8 @@ OWN = "Slipway's"
 _HEAD = """\
 # Macros
 
-For whoever writes models. What a model may call: Slipway's macros, which come with the adapter, and those of this project, by their folder. Macros whose names begin with
-`_slipway` are internal, and change without notice.
+For whoever writes models. What a model may call: Slipway's macros, which come with the adapter, and those of this project, by their folder. Those with `test` in front are
+generic tests, for `data_tests` in YAML. Macros whose names begin with `_slipway` are internal, and change without notice.
 
 This page is made from the YAML of the macros by `python -m tests.docs.macro_index`.
 """
@@ -33,7 +33,9 @@ def sections() -> dict[str, str]:
 
 def _entry(macro: dict[str, Any]) -> str:
     names = ", ".join(argument["name"] for argument in macro["arguments"])
-    lines = [f"### {macro['name']}({names})", "", macro["description"], ""]
+    is_test = macro["name"].startswith("test_")
+    name = f"test {macro['name'].removeprefix('test_')}" if is_test else macro["name"]
+    lines = [f"### {name}({names})", "", macro["description"], ""]
     if macro["arguments"]:
         lines += ["| argument | type | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{one['name']}` | {one['type']} | {one['description']} |" for one in macro["arguments"]]

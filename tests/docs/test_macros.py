@@ -14,17 +14,20 @@ from tests.docs.macro_index import OWN, PACKAGE, ROOT
 if TYPE_CHECKING:
     from tests.docs.conftest import Page
 
-_MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\((.*?)\)\s*-?%}", re.DOTALL)
+_MACRO = re.compile(r"{%-?\s*(macro|test)\s+(\w+)\((.*?)\)\s*-?%}", re.DOTALL)
 # dbt's own macros, of which Slipway's take the place
 _OF_DBT = {"is_incremental", "ref", "source"}
 
 
 def defined(folder: Path) -> dict[str, tuple[Path, list[str]]]:
-    """Macro to file and arguments."""
+    """Macro to file and arguments; dbt knows a generic test by its name with ``test_`` in front."""
     return {
-        name: (path, [argument.partition("=")[0].strip() for argument in arguments.split(",") if argument])
+        f"{'test_' * (kind == 'test')}{name}": (
+            path,
+            [argument.partition("=")[0].strip() for argument in arguments.split(",") if argument.strip()],
+        )
         for path in sorted(folder.rglob("*.sql"))
-        for name, arguments in _MACRO.findall(path.read_text(encoding="utf-8"))
+        for kind, name, arguments in _MACRO.findall(path.read_text(encoding="utf-8"))
     }
 
 
@@ -49,7 +52,7 @@ def test_a_public_macro_has_a_file_of_its_name_and_is_described(folder: Path) ->
         for name, found in defined(folder).items()
         if name not in internal and not name.startswith(prefixes)
     }
-    assert [path.stem for path, _ in public.values()] == list(public)
+    assert [path.stem for path, _ in public.values()] == [name.removeprefix("test_") for name in public]
     assert {name: arguments for name, (_, arguments) in public.items()} == described(folder / "_macros.yml")
 
 

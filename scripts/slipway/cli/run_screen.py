@@ -101,7 +101,7 @@ def _tests_in_short(manifest: RunManifest) -> Iterator[str]:
     if len(volatile) > _FEW:
         yield f"  … and {len(volatile) - _FEW} more that are never carried"
     for test in tests.results:
-        if test.status.failed or test.status is Status.WARN:
+        if test.status.failed or test.status is Status.WARN or "not evaluated: " in test.message:
             yield f"  {test.status:<5} {test.name}: {figures.one_line(test.message, 160)}"
 
 

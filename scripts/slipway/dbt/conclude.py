@@ -264,7 +264,7 @@ def _test(manifest: DbtManifest, result: Any, tests: CarriedTests) -> TestResult
         failures=result.failures,
         key=tests.keys.get(unique_id),
         tables=_tables(manifest, result.node),
-        message=str(result.message or ""),
+        message="; ".join(filter(None, [tests.notes.get(unique_id, ""), str(result.message or "")])),
         volatile=tests.volatile.get(unique_id, ""),
     )
 

@@ -234,6 +234,18 @@ class Plugin(BasePlugin):
             config.get("severity", "error"),
         )
 
+    def op_monitor(self, relation: Any, config: dict[str, Any]) -> None:
+        """Judge a monitor, and say what it found."""
+        session = self.session
+        config["sql"] = session.monitoring.query(
+            thread_cursor(),
+            self.manifest,
+            config["unique_id"],
+            config["kind"],
+            config["relation"],
+            config["arguments"],
+        )
+
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it."""
         self._increment(relation, config)

@@ -23,6 +23,7 @@ from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
 from slipway.dbt.known_unchanged import KnownUnchanged
+from slipway.dbt.monitored import Monitoring
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts
 from slipway.dbt.query_checks import QueryChecks
@@ -77,6 +78,7 @@ class Session:
         checks: refuses queries.
         builder: decides and writes nodes.
         carry_over: decides which tests need not run.
+        monitoring: judges monitors.
         known: finds nodes that dbt need not compile, None before the run has begun.
         begun: the on-run-start hook ran.
         code: as the run began.
@@ -139,6 +141,7 @@ class Session:
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self._tests)
+        self.monitoring = Monitoring(project, self.volatility, self._tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None

@@ -38,6 +38,7 @@ class CarriedTests:
         keys: unique id to what decides about the result of a test.
         carried: unique ids of the tests that are not run.
         volatile: unique id to what else the result of a test depends on, in words.
+        notes: unique id to what a test says besides its status, in words.
     """
 
     def __init__(self, earlier: EarlierResults) -> None:
@@ -45,6 +46,7 @@ class CarriedTests:
         self.keys: dict[str, str] = {}
         self.carried: set[str] = set()
         self.volatile: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
 
     def carry(self, unique_id: str, key: str, volatile: Callable[[], str], *, runs: bool = False) -> bool:
         """Whether a test need not run.

@@ -1,0 +1,4 @@
+"""Monitors: is the data as much, as complete, as usual and as early as it should be.
+
+Start with ``verdicts``, which says what is unusual, by ``formulas``; ``service_levels`` says what is late.
+"""
