@@ -55,3 +55,36 @@ def test_service_levels_are_judged_by_the_clock_and_never_carried(project: Meter
     project.edit("models/raw/_monitored.yml", 'read_on::date"}', f'read_on::date"}}, {strict}')
     failed = project.run(code=1)
     assert outcomes(failed)["freshness_sla"]["message"].startswith("the newest data is of 2024-05-02, ")
+
+
+VOLUME = """  - name: consumption
+    data_tests:
+      - volume_in_range: {name: days_of_consumption, arguments: {date_column: read_on, min_history: 5}, config: {severity: error}}
+"""
+ADDED = """
+models:
+  - name: readings
+    data_tests:
+      - volume_in_range: {arguments: {max_rows: 100}}
+"""
+
+
+def test_an_unusual_number_of_rows_is_not_published(project: Meters) -> None:
+    project.edit("models/_models.yml", "  - name: consumption\n", VOLUME)
+    project.write("models/raw/_monitored.yml", ADDED)
+    first = {one["unique_id"].split(".")[2]: one for one in project.run()["tests"]["results"]}
+    short = "not evaluated: 1 of 5 days of history before 2024-05-02"
+    assert first["days_of_consumption"]["message"] == short
+    for day in range(3, 10):
+        project.readings(f"day-{day}.csv", *(f"m{one},2024-05-0{day},1," for one in range(1, 10 + day % 2)))
+    assert project.run()["outcome"] == "published"
+    project.readings("day-10.csv", "m1,2024-05-10,1,")
+    failed = project.run(code=1)
+    assert failed["outcome"] == "failed"
+    results = {one["unique_id"].split(".")[2]: one for one in failed["tests"]["results"]}
+    found = results["days_of_consumption"]
+    assert found["message"].startswith("2024-05-10 has 1 row, and ")
+    assert found["volatile"] == "it looks at earlier snapshots"
+    # what is known to be right is excepted, and is no history later
+    project.edit("models/_models.yml", "min_history: 5", "min_history: 5, except_dates: [2024-05-10]")
+    assert project.run()["outcome"] == "published"

@@ -7,14 +7,18 @@ node key: the clock, history. So each says of itself that it is never carried.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from pyiceberg.table import Table
 
 from slipway.contracts.contract_files import read_contracts
 from slipway.contracts.model import Contract
+from slipway.dbt.command import is_partial
+from slipway.dbt.inputs import read_as
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
 from slipway.dbt.volatility import Volatility
 from slipway.errors import ConfigError, NotFoundError
@@ -22,12 +26,60 @@ from slipway.iceberg.types import literal
 from slipway.landing.feeds import Feed
 from slipway.monitors import service_levels
 from slipway.monitors.service_levels import Calendar, Promise, judge_freshness, judge_latency
-from slipway.monitors.verdicts import Verdict
+from slipway.monitors.verdicts import History, Verdict, judge_volume
+from slipway.monitors.volumes import DayOfRows, days_of_partitions, days_of_snapshots
 from slipway.names import TableName
+from slipway.runs.pinned_tables import PinnedTables
+from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = "select null::date as business_date, null::varchar as problem where false"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A monitor that is to be judged.
+
+    Args:
+        cursor: of the thread.
+        manifest: dbt's manifest.
+        test: the generic test.
+        relation: what it looks at, as an item of FROM.
+        given: its arguments.
+    """
+
+    cursor: duckdb.DuckDBPyConnection
+    manifest: DbtManifest
+    test: DbtNode
+    relation: str
+    given: Mapping[str, Any]
+
+    @property
+    def tested(self) -> str:
+        """Unique id of the model, seed, snapshot or source that the test stands below.
+
+        Raises:
+            ConfigError: it stands below none.
+        """
+        name = getattr(self.test, "attached_node", None) or next(iter(self.test.depends_on_nodes), "")
+        if find(self.manifest, name) is None:
+            raise ConfigError(f"{self.test.name} looks at no table", fix="Write it below a model or a source")
+        return str(name)
+
+    @property
+    def table(self) -> TableName:
+        """Its table."""
+        found = find(self.manifest, self.tested)
+        assert found is not None
+        return table_of(found)
+
+    def history(self) -> History | None:
+        """Which earlier days count; None where the test has only bounds."""
+        given = self.given
+        if not given.get("anomaly", True):
+            return None
+        return History(int(given["window"]), int(given["min_history"]), float(given["deviations"]))
 
 
 class Monitoring:
@@ -35,6 +87,8 @@ class Monitoring:
 
     Args:
         project: folder of dbt_project.yml.
+        inputs: what the run reads.
+        pinned: what was published when it began.
         volatility: is told what a test looks at besides tables.
         tests: is told what each has to say.
         now: the time, UTC.
@@ -43,59 +97,89 @@ class Monitoring:
     def __init__(
         self,
         project: Path,
+        inputs: RunInputs,
+        pinned: PinnedTables,
         volatility: Volatility,
         tests: CarriedTests,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._project, self._volatility, self._tests, self._now = project, volatility, tests, now
+        self._project, self._inputs, self._pinned = project, inputs, pinned
+        self._volatility, self._tests, self._now = volatility, tests, now
 
-    def query(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        manifest: DbtManifest,
-        unique_id: str,
-        kind: str,
-        relation: str,
-        given: Mapping[str, Any],
-    ) -> str:
+    def query(self, kind: str, question: Question) -> str:
         """What a monitor finds, as a query with a row for each finding.
-
-        Args:
-            cursor: of the thread.
-            manifest: dbt's manifest.
-            unique_id: the test.
-            kind: which monitor it is.
-            relation: what it looks at, as an item of FROM.
-            given: its arguments.
 
         Raises:
             ConfigError: it cannot be judged as it is configured.
             NotFoundError: it names a contract that there is not.
         """
-        test = manifest.nodes[unique_id]
         judge, why = {
             "freshness": (self._freshness, "it looks at the clock"),
             "latency": (self._latency, "it looks at the contracts of the project"),
+            "volume": (self._volume, "it looks at earlier snapshots"),
         }[kind]
+        unique_id = question.test.unique_id
         self._volatility.rendered[unique_id] = why
-        verdict = judge(cursor, manifest, test, relation, given)
+        part = self._part()
+        verdict = Verdict(not_evaluated=part) if part else judge(question)
         self._tests.notes[unique_id] = verdict.line
         return findings_query(verdict)
 
-    def _freshness(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        manifest: DbtManifest,
-        test: DbtNode,
-        relation: str,
-        given: Mapping[str, Any],
-    ) -> Verdict:
+    def _volume(self, question: Question) -> Verdict:
+        given = question.given
+        refuse_condition(question)
+        table, before = self._table(question), self._pinned.base(question.table)
+        if given["date_column"]:
+            days = _partitions(question, table)
+            earlier = days_of_partitions(before, str(given["date_column"])) if before else None
+            rows = {day: one.rows for day, one in days.items()}
+            known = {day: one.rows for day, one in (earlier or {}).items()}
+        else:
+            zone = service_levels.calendar(str(given["time_zone"])).zone
+            if (which := given["count"]) not in ("added", "total"):
+                raise ConfigError(f"{question.test.name}: count is {which}", fix="Write added or total")
+            rows, known = days_of_snapshots(table, which, zone), {}
+        left_out = {service_levels.day_of(one) for one in given["except_dates"] or ()}
+        rows = {day: count for day, count in rows.items() if day not in left_out}
+        return judge_volume(
+            rows,
+            judged_days(rows, known),
+            least=given["min_rows"],
+            most=given["max_rows"],
+            history=question.history(),
+        )
+
+    def _table(self, question: Question) -> Table:
+        """The table as this run sees it.
+
+        Raises:
+            ConfigError: it is none of an environment.
+        """
+        table = self._inputs.known(*read_as(self._inputs, question.manifest, question.tested))
+        if table is None:
+            raise ConfigError(
+                f"{question.test.name} looks at {question.table}",
+                "it is no Iceberg table, and so has no history",
+                "Write it below a model that is a table",
+            )
+        return table
+
+    def _part(self) -> str:
+        """Why this run has not the rows of now; empty where it has."""
+        if self._pinned.places.pins is not None:
+            return "the run builds from recorded inputs"
+        if self._pinned.places.is_slice:
+            return "the run builds a slice"
+        return "the run builds with --empty or --sample" if is_partial() else ""
+
+    def _freshness(self, question: Question) -> Verdict:
+        cursor, relation, given = question.cursor, question.relation, question.given
         column, days = str(given["column"]), _calendar(given)
-        promise = self._promise(manifest, test, given)
+        promise = self._promise(question)
         max_age = service_levels.length(str(given["max_age"])) if given["max_age"] else promise.freshness
         by = service_levels.due(str(given["due"])) if given["due"] else promise.due
         if max_age is None and by is None:
-            raise _no_limit(test, "max_age or due", "freshness or timeOfAvailability")
+            raise _no_limit(question.test, "max_age or due", "freshness or timeOfAvailability")
         if _type_of(cursor, relation, column) == "DATE":
             ((day,),) = cursor.execute(
                 f"select max({column}) from {relation} where isfinite({column})"
@@ -110,21 +194,15 @@ class Monitoring:
         later = int(given["due_days"])
         return judge_freshness(newest, self._now(), days, max_age=max_age, by=by, days_later=later)
 
-    def _latency(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        manifest: DbtManifest,
-        test: DbtNode,
-        relation: str,
-        given: Mapping[str, Any],
-    ) -> Verdict:
+    def _latency(self, question: Question) -> Verdict:
+        cursor, relation, given = question.cursor, question.relation, question.given
         column, happened, zone = str(given["column"]), str(given["happened_at"]), given["time_zone"]
-        days, promise = _calendar(given), self._promise(manifest, test, given)
+        days, promise = _calendar(given), self._promise(question)
         allowed = (
             service_levels.length(str(given["max_latency"])) if given["max_latency"] else promise.latency
         )
         if allowed is None:
-            raise _no_limit(test, "max_latency", "latency")
+            raise _no_limit(question.test, "max_latency", "latency")
         arrived, began = (_moment(cursor, relation, one, zone) for one in (column, happened))
         rows = cursor.execute(
             f"""
@@ -142,9 +220,9 @@ class Monitoring:
         slowest = [tuple(_EPOCH + timedelta(microseconds=us) for us in row) for row in rows]
         return judge_latency([(one, other) for one, other in slowest], days, allowed)
 
-    def _promise(self, manifest: DbtManifest, test: DbtNode, given: Mapping[str, Any]) -> Promise:
+    def _promise(self, question: Question) -> Promise:
         """What the contract promises of the table that a test looks at, or the contract that it names."""
-        contracts, table = read_contracts(self._project), tested_table(manifest, test)
+        contracts, table, given = read_contracts(self._project), question.table, question.given
         named, column = given["contract"], str(given["column"]).strip('"')
         found = [
             (one, names)
@@ -170,13 +248,37 @@ def findings_query(verdict: Verdict) -> str:
     return f"select business_date, problem from (values {rows}) as findings(business_date, problem)"
 
 
-def tested_table(manifest: DbtManifest, test: DbtNode) -> TableName:
-    """The table of the model, seed, snapshot or source that a generic test looks at."""
-    name = getattr(test, "attached_node", None) or next(iter(test.depends_on_nodes), "")
-    found = find(manifest, name)
+def judged_days(now: Mapping[date, object], before: Mapping[date, object]) -> list[date]:
+    """The days that a run has to answer for: the newest, and those that are not as they are published.
+
+    Where nothing is published all days are new, and only the newest is judged: the others are its history.
+    """
+    changed = {day for day, one in now.items() if before.get(day) != one} if before else set()
+    return sorted(changed | ({max(now)} if now else set()))
+
+
+def refuse_condition(question: Question) -> None:
+    """Refuse ``where`` of a test that reads no rows.
+
+    Raises:
+        ConfigError: it has one.
+    """
+    if question.test.config.get("where"):
+        raise ConfigError(
+            f"{question.test.name} has a where", "it looks at all rows of the table", "Remove it"
+        )
+
+
+def _partitions(question: Question, table: Table) -> Mapping[date, DayOfRows]:
+    column = str(question.given["date_column"])
+    found = days_of_partitions(table, column)
     if found is None:
-        raise ConfigError(f"{test.name} looks at no table", fix="Write it below a model or a source")
-    return table_of(found)
+        raise ConfigError(
+            f"{question.test.name}: the metadata of {question.table} does not tell rows by {column}",
+            "the table is not partitioned by it, has files that are not, or delete files of another program",
+            f"Configure partitioned_by: [{column}], or leave date_column out to count the rows that are added",
+        )
+    return found
 
 
 def objects(contract: Contract, table: TableName) -> set[str]:

@@ -26,6 +26,7 @@ from slipway.dbt import command, describe, frames, invocation, known_unchanged, 
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
+from slipway.dbt.monitored import Question
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.promised import contract_query
 from slipway.dbt.session import Session
@@ -236,15 +237,9 @@ class Plugin(BasePlugin):
 
     def op_monitor(self, relation: Any, config: dict[str, Any]) -> None:
         """Judge a monitor, and say what it found."""
-        session = self.session
-        config["sql"] = session.monitoring.query(
-            thread_cursor(),
-            self.manifest,
-            config["unique_id"],
-            config["kind"],
-            config["relation"],
-            config["arguments"],
-        )
+        test = self.manifest.nodes[config["unique_id"]]
+        question = Question(thread_cursor(), self.manifest, test, config["relation"], config["arguments"])
+        config["sql"] = self.session.monitoring.query(config["kind"], question)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it."""

@@ -141,7 +141,7 @@ class Session:
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self._tests)
-        self.monitoring = Monitoring(project, self.volatility, self._tests)
+        self.monitoring = Monitoring(project, self.inputs, pinned, self.volatility, self._tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
