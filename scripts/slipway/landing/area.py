@@ -94,7 +94,7 @@ class _Folder:
         if base.is_symlink():
             info = ObjectInfo.of_file(base, self._folder, base.lstat())
             return [Arrival(info, self._obstacle(base) or _FOLDER)]
-        return sorted(self._below(base), key=lambda found: found.info.key)
+        return sorted(self._below(base, feed), key=lambda found: found.info.key)
 
     def others(self) -> list[str]:
         """Names of files and folders at the top, folders with a slash at the end, without what is hidden."""
@@ -107,17 +107,20 @@ class _Folder:
     @contextmanager
     def open(self, key: str) -> Iterator[Any]:
         """A binary stream of a file; raises OSError."""
-        path = self._folder / key
-        if obstacle := self._obstacle(path):
-            raise OSError(obstacle)
+        path = f"{self._folder}/{key}"
+        if not S_ISREG(os.lstat(path).st_mode):
+            if obstacle := self._obstacle(Path(path)):
+                raise OSError(obstacle)
+            path = os.path.realpath(path)
         # what is put into its place meanwhile is neither followed nor waited for
-        handle = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as stream:
             if not S_ISREG(os.fstat(handle).st_mode):
                 raise OSError(_SPECIAL)
             yield stream
 
-    def _below(self, folder: Path) -> Iterator[Arrival]:
+    def _below(self, folder: Path | str, key: str) -> Iterator[Arrival]:
+        """What is in a folder, whose own key is given."""
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
@@ -126,14 +129,16 @@ class _Folder:
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            path = Path(entry.path)
+            below = f"{key}/{entry.name}"
             with suppress(FileNotFoundError):  # gone meanwhile
                 if entry.is_dir(follow_symlinks=False):
-                    yield from self._below(path)
-                else:
-                    obstacle = self._obstacle(path)
-                    stat = path.lstat() if obstacle else path.stat()
-                    yield Arrival(ObjectInfo.of_file(path, self._folder, stat), obstacle)
+                    yield from self._below(entry.path, below)
+                    continue
+                stat = entry.stat(follow_symlinks=False)
+                obstacle = "" if S_ISREG(stat.st_mode) else self._obstacle(Path(entry.path))
+                if S_ISLNK(stat.st_mode) and not obstacle:
+                    stat = entry.stat()
+                yield Arrival(ObjectInfo.of_key(below, stat), obstacle)
 
     def _obstacle(self, path: Path) -> str:
         """Why a path is not opened, empty where it leads to a regular file of this landing area."""

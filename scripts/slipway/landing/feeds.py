@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 
 from slipway.contracts.contract_files import Reading, read_contracts
@@ -87,7 +88,7 @@ class Feed:
             raise ConfigError(f"{contract.origin}: {problem}", fix="See docs/reference/landing.md")
         return feed
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Changes when anything does that decides about a file."""
         deciding = (_RULES, self.name, list(self.columns), self.pattern, self.format, list(self.optional))

@@ -8,23 +8,50 @@ it is empty or because raw has them already, raw gets a mark: a row with line 0 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from slipway.contracts.model import FileMode
 from slipway.iceberg.types import literal
-from slipway.records.run_manifest import LandedFile
 
 
-def file_name(entry: LandedFile) -> str:
+class Version(Protocol):
+    """What is asked of an entry of the ledger."""
+
+    @property
+    def path(self) -> str:
+        """Below the landing area."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the content."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """What was decided about it."""
+        ...
+
+    @property
+    def rows(self) -> int | None:
+        """How many it holds."""
+        ...
+
+
+_Entry = TypeVar("_Entry", bound=Version)
+
+
+def file_name(entry: Version) -> str:
     """The name of a file, which is its ``_source_file``."""
     return entry.path.rsplit("/", 1)[-1]
 
 
-def unit(mode: FileMode, entry: LandedFile) -> str:
+def unit(mode: FileMode, entry: Version) -> str:
     """What a file is a version of: its name, or, in mode ``full``, all there is."""
     return file_name(entry) if mode is FileMode.REPLACE else ""
 
 
-def newest(mode: FileMode, entries: Iterable[LandedFile]) -> dict[str, LandedFile]:
+def newest(mode: FileMode, entries: Iterable[_Entry]) -> dict[str, _Entry]:
     """The current version of each unit, of entries in the order of landing; what was set aside is no version."""
     return {unit(mode, entry): entry for entry in entries if entry.verdict != "rejected"}
 
@@ -36,11 +63,11 @@ def version(unit_: str, sha256: str) -> str:
 
 def marks(
     mode: FileMode,
-    entries: Sequence[LandedFile],
+    entries: Sequence[_Entry],
     held: Iterable[str],
-    files: Sequence[LandedFile],
+    files: Sequence[Version],
     pending: Iterable[str],
-) -> list[LandedFile]:
+) -> list[_Entry]:
     """Entries whose content becomes current without bringing its newest row itself.
 
     Args:
@@ -61,12 +88,12 @@ def marks(
     ]
 
 
-def _is_empty(entry: LandedFile, entries: Sequence[LandedFile]) -> bool:
+def _is_empty(entry: Version, entries: Sequence[Version]) -> bool:
     rows = [one.rows for one in entries if one.sha256 == entry.sha256 and one.rows is not None]
     return bool(rows) and rows[-1] == 0
 
 
-def withdraws(mode: FileMode, entries: Sequence[LandedFile], given: Sequence[LandedFile]) -> bool:
+def withdraws(mode: FileMode, entries: Sequence[Version], given: Sequence[Version]) -> bool:
     """Whether files that raw is given may take the place of earlier ones; in doubt they do."""
     contents: dict[str, set[str]] = {}
     for entry in entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Literal, NamedTuple
 
 import duckdb
@@ -20,7 +21,7 @@ from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.feed_files import FeedFiles, Look
 from slipway.landing.feeds import Feed
-from slipway.landing.ledger import Ledger
+from slipway.landing.ledger import Entries, Ledger
 from slipway.records.run_manifest import LandedFile, Outstanding
 
 Verdict = Literal["accepted", "rejected", "duplicate"]
@@ -34,27 +35,20 @@ _MOMENT = timedelta(microseconds=1)
 class _Known(NamedTuple):
     """What is known of a feed before its files are looked at.
 
-    ``latest`` is path to its last entry, ``accepted`` content to the entry that accepted it, ``first`` content to a path
-    that holds it now, and ``ingested`` tells the contents in raw.
+    ``latest`` is path to its last entry, of what is there, ``accepted`` content to the entry that accepted it, of what is asked
+    about, ``first`` content to a path that holds it now, and ``ingested`` tells the contents in raw.
     """
 
     latest: Mapping[str, LandedFile]
-    accepted: Mapping[str, LandedFile]
+    accepted: Entries
     first: dict[str, str]
-    ingested: Ingested
-
-    def replaced(self, before: LandedFile, path: str) -> bool:
-        """Whether another content was accepted at a path after that of an entry; a rejected one replaced nothing."""
-        return any(
-            entry.path == path and entry.sha256 != before.sha256 and entry.landed_at > before.landed_at
-            for entry in self.accepted.values()
-        )
+    ingested: Callable[[], Collection[str]]
 
     def is_open(self, feed: Feed, before: LandedFile) -> bool:
         """Whether a file has to be looked at again because the contract has changed since."""
         if before.contract == feed.digest:
             return False
-        pending = before.sha256 in self.accepted and before.sha256 not in self.ingested(feed.name)
+        pending = before.sha256 in self.accepted and before.sha256 not in self.ingested()
         return before.verdict == "rejected" or pending
 
 
@@ -113,8 +107,8 @@ class Landing:
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run
-            last = [entry.landed_at + _MOMENT for entry in self.ledger.entries()[-1:]]
-            then = max([now, *last])
+            last = self.ledger.last_at()
+            then = max(now, last + _MOMENT) if last else now
             entries = [
                 entry
                 for feed in self.feeds.values()
@@ -135,15 +129,15 @@ class Landing:
         """
         if not contents:
             return Found([], [])
-        there, latest = self.there(feed), self.ledger.latest(feed)
+        there = self.there(feed)
+        accepted = self.ledger.accepted(feed, contents).made()
+        latest = self.ledger.latest(feed, {*there, *(entry.path for entry in accepted.values())}).made()
         holders: dict[str, str] = {}
         for path, entry in sorted(latest.items(), key=lambda item: (item[1].verdict != "accepted", item[0])):
             if entry.verdict != "rejected" and there.get(path) == (entry.size_bytes, entry.etag):
                 holders.setdefault(entry.sha256, path)
         files, missing = [], []
-        for entry in sorted(self.ledger.accepted(feed).values(), key=lambda one: (one.landed_at, one.path)):
-            if entry.sha256 not in contents:
-                continue
+        for entry in sorted(accepted.values(), key=lambda one: (one.landed_at, one.path)):
             if (holder := holders.get(entry.sha256)) is not None:
                 now = latest[holder]
                 same = {"path": holder, "size_bytes": now.size_bytes, "etag": now.etag}
@@ -172,12 +166,12 @@ class Landing:
 
     def wanted(self, feed: str) -> set[str]:
         """Checksums of the contents that raw has to hold, and what has to be current in it where files replace others."""
-        contents = {sha for sha, entry in self.ledger.accepted(feed).items() if entry.rows}
+        contents = set(self.ledger.with_rows(feed))
         mode = self.feeds[feed].mode
         if mode is not FileMode.APPEND:
             contents |= {
                 file_versions.version(key, entry.sha256)
-                for key, entry in file_versions.newest(mode, self.ledger.of(feed)).items()
+                for key, entry in file_versions.newest(mode, self.ledger.noted(feed)).items()
             }
         return contents
 
@@ -188,13 +182,15 @@ class Landing:
         mode = self.feeds[feed].mode
         if mode is FileMode.APPEND:
             return []
-        return file_versions.marks(mode, self.ledger.of(feed), held, files, pending)
+        return self.ledger.made(
+            feed, file_versions.marks(mode, self.ledger.noted(feed), held, files, pending)
+        )
 
     def withdraws(self, feed: str) -> bool:
         """Whether what was given out of a feed may take the place of rows that raw has."""
         mode = self.feeds[feed].mode
         given = [*self._given.get(feed, ()), *self._marked.get(feed, ())]
-        return mode is not FileMode.APPEND and file_versions.withdraws(mode, self.ledger.of(feed), given)
+        return mode is not FileMode.APPEND and file_versions.withdraws(mode, self.ledger.noted(feed), given)
 
     def given(self, feed: str) -> list[LandedFile]:
         """The files of which this run reads the rows."""
@@ -227,9 +223,10 @@ class Landing:
 
     def unseen(self, feed: str) -> list[str]:
         """Paths in a feed's folder that the ledger does not know as they are now."""
-        latest = self.ledger.latest(feed)
+        there = self.there(feed)
+        latest = self.ledger.latest(feed, there).made()
         states = {path: (entry.size_bytes, entry.etag) for path, entry in latest.items()}
-        return [path for path, state in self.there(feed).items() if states.get(path) != state]
+        return [path for path, state in there.items() if states.get(path) != state]
 
     def there(self, feed: str) -> dict[str, tuple[int, str]]:
         """Path to size and tag of what is in a feed's folder now."""
@@ -244,7 +241,7 @@ class Landing:
         for feed in self.feeds.values():
             if self.ledger.from_the_future(feed.name):
                 return f"files of {feed.name} landed by a clock that was ahead"
-            known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
+            known = self._known(feed, listing[feed.name], ingested)
             for arrival in listing[feed.name]:
                 before = known.latest.get(arrival.info.key)
                 if before is None or _state(arrival) != (before.size_bytes, before.etag):
@@ -265,9 +262,12 @@ class Landing:
         ingested: Ingested,
         again: Collection[str],
     ) -> list[LandedFile]:
-        known = _Known(self.ledger.latest(feed.name), self.ledger.accepted(feed.name), {}, ingested)
+        arrivals = self._arrivals(feed)
+        known = self._known(feed, arrivals, ingested)
         entries, broken = [], []
-        looked = self._new(feed, known, again)
+        looked = self._new(feed, arrivals, known, again)
+        contents = {look.sha256 for _, look in looked}
+        known = known._replace(accepted=self.ledger.accepted(feed.name, contents))
         agreed = self._files.agree(connection, feed, looked) if len(looked) > 1 else set()
         for arrival, look in looked:
             try:
@@ -337,11 +337,11 @@ class Landing:
         before, later = known.accepted.get(look.sha256), known.latest.get(key)
         if before and later and (later.sha256, later.contract) == (look.sha256, feed.digest):
             return "duplicate", None, f"same content as {key} had", None
-        if before and look.sha256 in known.ingested(feed.name):
+        if before and look.sha256 in known.ingested():
             reason = (
                 f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"
             )
-            if known.replaced(before, key):
+            if self._is_replaced(before, key):
                 reason += (
                     f"; what landed as {key} since then stays the newest"
                     if feed.mode is FileMode.APPEND
@@ -355,9 +355,22 @@ class Landing:
             return "rejected", None, found.problem, None
         return "accepted", found.rows, "", found.layout.noted(feed.columns)
 
-    def _new(self, feed: Feed, known: _Known, again: Collection[str]) -> list[tuple[Arrival, Look]]:
+    def _is_replaced(self, before: LandedFile, path: str) -> bool:
+        """Whether another content was accepted at a path after that of an entry; a rejected one replaced nothing."""
+        return any(
+            entry.sha256 != before.sha256 and entry.landed_at > before.landed_at
+            for entry in self.ledger.accepted_at(before.feed, path)
+        )
+
+    def _known(self, feed: Feed, arrivals: Sequence[Arrival], ingested: Ingested) -> _Known:
+        latest = self.ledger.latest(feed.name, [arrival.info.key for arrival in arrivals]).made()
+        accepted = self.ledger.accepted(feed.name, {entry.sha256 for entry in latest.values()})
+        return _Known(latest, accepted, {}, cache(lambda: ingested(feed.name)))
+
+    def _new(
+        self, feed: Feed, arrivals: Sequence[Arrival], known: _Known, again: Collection[str]
+    ) -> list[tuple[Arrival, Look]]:
         """What the ledger does not know as it is; ``known.first`` is filled in from the rest."""
-        arrivals = self._arrivals(feed)
         if not arrivals:
             self.empty.add(feed.name)
         looks: list[tuple[Arrival, Look]] = []
@@ -412,11 +425,12 @@ def outstanding(landing: Landing, missing: Callable[[str], Sequence[LandedFile]]
 
 
 def _of_feed(landing: Landing, feed: Feed, missing: Sequence[LandedFile]) -> list[Outstanding]:
-    there, accepted = landing.there(feed.name), landing.ledger.accepted(feed.name)
+    there = landing.there(feed.name)
     blocks = feed.on_rejected is OnRejected.FAIL
     found: list[tuple[str, str, datetime | None, bool]] = []
-    for path, entry in landing.ledger.latest(feed.name).items():
-        if entry.verdict != "rejected" or entry.sha256 in accepted or feed.is_ignored(path):
+    for entry in landing.ledger.rejected(feed.name):
+        path = entry.path
+        if feed.is_ignored(path):
             continue
         # what has another name was not expected, so that it can be removed and forgotten
         if path in there or not feed.name_problem(path.rsplit("/", 1)[-1]):

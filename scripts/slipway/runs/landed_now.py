@@ -138,12 +138,8 @@ class _At:
         """Paths of files that are set aside and are still there."""
         found = []
         for feed in self.landing.feeds:
-            there, accepted = self.landing.there(feed), self.landing.ledger.accepted(feed)
-            found += [
-                path
-                for path, entry in self.landing.ledger.latest(feed).items()
-                if entry.verdict == "rejected" and path in there and entry.sha256 not in accepted
-            ]
+            there = self.landing.there(feed)
+            found += [entry.path for entry in self.landing.ledger.rejected(feed) if entry.path in there]
         return found
 
     def now(self, landed: Sequence[LandedFile]) -> LandedNow:

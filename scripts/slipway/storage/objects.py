@@ -79,8 +79,12 @@ class ObjectInfo:
 
     @classmethod
     def of_file(cls, path: Path, root: Path, stat: os.stat_result) -> ObjectInfo:
-        """A file below a folder; a name that is not UTF-8 is shown, and cannot be opened."""
-        key = path.relative_to(root).as_posix()
+        """A file below a folder."""
+        return cls.of_key(path.relative_to(root).as_posix(), stat)
+
+    @classmethod
+    def of_key(cls, key: str, stat: os.stat_result) -> ObjectInfo:
+        """A file of a folder; a name that is not UTF-8 is shown, and cannot be opened."""
         shown = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
         return cls(shown, stat.st_size, str(stat.st_mtime_ns), modified)
