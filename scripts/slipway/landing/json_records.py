@@ -8,6 +8,7 @@ file says. Source of the format: jsonlines.org and RFC 8259.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,21 @@ _FIRST = np.zeros(256, np.bool_)
 _FIRST[list(b"-0123456789")] = True
 _BLANK = np.zeros(256, np.bool_)
 _BLANK[list(b" \t\r\n")] = True
+_DIVIDES, _OF_NUMBER = 1, 2
+_KINDS = bytearray(256)
+for _sign in b'"{}[],:\n':
+    _KINDS[_sign] = _DIVIDES
+for _sign in b"0123456789+-.eE":
+    _KINDS[_sign] = _OF_NUMBER
+
+
+class _Flat(NamedTuple):
+    """Records and lines of a block, and where its numbers begin and end."""
+
+    records: int
+    lines: int
+    starts: Positions
+    stops: Positions
 
 
 class JsonRecords:
@@ -73,6 +89,11 @@ class JsonRecords:
     def _take(self, block: bytes) -> None:
         """Count in whole lines."""
         signs = np.frombuffer(block, np.uint8)
+        if (flat := _flat(block, signs)) is not None:
+            self._records += flat.records
+            self._lines += flat.lines
+            self._sink(_with_quoted(signs, flat.starts, flat.stops))
+            return
         quotes = np.flatnonzero(signs == _QUOTE)
         if b"\\" in block:
             quotes = quotes[~escaped(signs, quotes, _ESCAPE)]
@@ -80,12 +101,6 @@ class JsonRecords:
         marks[quotes] = 1
         outside = np.bitwise_xor.accumulate(marks) == 0  # of a closing quote, too
         ends = np.flatnonzero(signs == _LF[0])
-        if (records := _flat_records(signs, ends, outside)) is not None:
-            self._records += records
-            self._lines += len(ends)
-            outside[quotes] = False
-            self._sink(_with_quoted(signs, *_numbers(signs, outside)))
-            return
         opens = ((signs == ord("{")) | (signs == ord("["))) & outside
         closes = ((signs == ord("}")) | (signs == ord("]"))) & outside
         depth = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
@@ -130,23 +145,56 @@ def _why_no_object(text: bytes) -> str:
     return 'is not a JSON object: each line has to be one, as in {"id": 1}'
 
 
-def _flat_records(signs: Signs, ends: Positions, outside: Marks) -> int | None:
-    """How many records are in lines of which each is empty or one object without lists and objects in it; None if one is not."""
-    braces = np.flatnonzero(
-        (signs == ord("{")) | (signs == ord("}")) | (signs == ord("[")) | (signs == ord("]"))
-    )
-    braces = braces[outside[braces]]
-    opens, closes = braces[::2], braces[1::2]
-    if len(opens) != len(closes) or not outside[ends].all():
+def _flat(block: bytes, signs: Signs) -> _Flat | None:
+    """What is in lines of which each is empty or one object without lists and objects in it; None if one is not, or in doubt.
+
+    Of the bytes only those are looked at that divide values, a quarter of most files.
+    """
+    kinds = np.frombuffer(block.translate(_KINDS), np.uint8)
+    at = np.flatnonzero(kinds == _DIVIDES)
+    what = signs[at]
+    is_quote = what == _QUOTE
+    if b"\\" in block:
+        keep = ~is_quote
+        keep[is_quote] = ~escaped(signs, at[is_quote], _ESCAPE)
+        at, what, is_quote = at[keep], what[keep], is_quote[keep]
+    inside = np.bitwise_xor.accumulate(is_quote)  # of an opening quote, too
+    shown = is_quote == inside  # openings of strings, and what is outside of them
+    lines = np.count_nonzero(what == _LF[0])
+    at, what = at[shown], what[shown]
+    ends = np.flatnonzero(what == _LF[0])
+    opens = np.flatnonzero((what == ord("{")) | (what == ord("[")))
+    closes = np.flatnonzero((what == ord("}")) | (what == ord("]")))
+    if len(ends) != lines or len(opens) != len(closes):
         return None
-    if (signs[opens] != ord("{")).any() or (signs[closes] != ord("}")).any():
+    if (what[opens] != ord("{")).any() or (what[closes] != ord("}")).any():
         return None
-    lines = np.searchsorted(ends, opens)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    is_one = (starts[lines] == opens).all() and (lines == np.searchsorted(ends, closes)).all()
-    if not is_one or np.count_nonzero(starts != ends) != len(opens):
+    of = np.searchsorted(ends, opens)
+    starts = np.concatenate(([0], at[ends[:-1]] + 1))
+    is_one = (starts[of] == at[opens]).all() and (of == np.searchsorted(ends, closes)).all()
+    # each line has one at its start, so that no line has two
+    if not is_one or np.count_nonzero(starts != at[ends]) != len(opens):
         return None
-    return len(opens)
+    numbers = _flat_numbers(signs, kinds, at, what)
+    return None if numbers is None else _Flat(len(opens), lines, *numbers)
+
+
+def _flat_numbers(
+    signs: Signs, kinds: Signs, at: Positions, what: Signs
+) -> tuple[Positions, Positions] | None:
+    """Where the numbers begin and end that stand between a colon and what ends a value; None if one of them is none."""
+    colons = np.flatnonzero(what[:-1] == ord(":"))
+    colons = colons[(what[colons + 1] == ord(",")) | (what[colons + 1] == ord("}"))]
+    starts, stops = at[colons] + 1, at[colons + 1]
+    while len(blank := np.flatnonzero(_BLANK[signs[starts]])):
+        starts[blank] += 1
+    while len(blank := np.flatnonzero(_BLANK[signs[stops - 1]])):
+        stops[blank] -= 1
+    is_number = _FIRST[signs[starts]]
+    starts, stops = starts[is_number], stops[is_number]
+    lengths = stops - starts
+    inner = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return (starts, stops) if (kinds[inner] == _OF_NUMBER).all() else None
 
 
 def _numbers(signs: Signs, where: Marks) -> tuple[Positions, Positions]:
@@ -163,7 +211,12 @@ def _with_quoted(signs: Signs, starts: Positions, stops: Positions) -> bytes:
     """A text with quotes around some of its parts."""
     where = np.empty(2 * len(starts), np.intp)
     where[::2], where[1::2] = starts, stops
-    return np.insert(signs, where, np.uint8(_QUOTE)).tobytes()
+    where += np.arange(len(where))
+    text = np.empty(len(signs) + len(where), np.uint8)
+    kept = np.ones(len(text), np.bool_)
+    kept[where] = False
+    text[where], text[kept] = _QUOTE, signs
+    return text.tobytes()
 
 
 def _as_text(signs: Signs, outside: Marks, opens: Marks, closes: Marks, depth: Signs) -> bytes:
