@@ -55,14 +55,14 @@ def test_nothing_that_may_come_out_differently_is_carried(workshop: Workshop) ->
     first = workshop.run()
     assert found(first, "tests.results", "volatile") == {
         "recent": "it calls current_date",
-        "by_file": f'it cannot be bound without what surrounds it: Cannot access file "{file}" - file system operations '
-        "are disabled by configuration",
+        "by_file": "it needs more than tables, such as a file or a variable; read that from a table instead (DuckDB: "
+        f'Cannot access file "{file}" - file system operations are disabled by configuration)',
     }
     assert found(first, "nodes", "volatile") == {
         "stamped": "it calls now",
         "sized": "it calls sized, which is no function of DuckDB's own",
-        "counted": "a query that its Jinja runs depends on more: it cannot be bound without what surrounds it: Cannot access "
-        f'file "{file}" - file system operations are disabled by configuration',
+        "counted": "of a query that its Jinja runs: it needs more than tables, such as a file or a variable; read that from a "
+        f'table instead (DuckDB: Cannot access file "{file}" - file system operations are disabled by configuration)',
         "dated": "its Jinja uses run_started_at",
     }
 

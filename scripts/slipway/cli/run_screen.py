@@ -13,7 +13,7 @@ from slipway.secrets import one_line
 
 if TYPE_CHECKING:
     from slipway.dbt.start import Run
-    from slipway.records.run_manifest import LandedFile, Node, RunManifest
+    from slipway.records.run_manifest import LandedFile, Node, RunManifest, TestResult
     from slipway.runs.history import RunDetails
 
 
@@ -74,10 +74,15 @@ def _of_other_code(manifest: RunManifest) -> list[str]:
     found = [
         f"{word}: {node.table}: {why}"
         for node in manifest.nodes
-        for word, why in (("stale", node.stale), ("kept", node.kept), ("always built", node.volatile))
+        for word, why in (("stale", node.stale), ("kept", node.kept), ("always built", _volatile(node)))
         if why
     ]
     return ["", *found] if found else []
+
+
+def _volatile(one: Node | TestResult) -> str:
+    """What else a result depends on. A query that ended in an error has none: DuckDB's message is the reason of the failure."""
+    return "" if one.status in (Status.ERROR, Status.RUNTIME_ERROR) else one.volatile
 
 
 def _notes(manifest: RunManifest) -> list[str]:
@@ -95,7 +100,7 @@ def _tests_in_short(manifest: RunManifest) -> Iterator[str]:
     ]
     yield ""
     yield f"tests: {tests.expected} expected, {', '.join(parts)}, {tests.failed} failed"
-    volatile = [test for test in tests.results if test.volatile]
+    volatile = [test for test in tests.results if _volatile(test)]
     for test in volatile[:_FEW]:
         yield f"  never carried: {test.name}: {figures.one_line(test.volatile, 160)}"
     if len(volatile) > _FEW:
@@ -237,7 +242,7 @@ def _tables(manifest: RunManifest) -> None:
     other = [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept]
     _list("rows made by other code", other)
     _list("notes", [f"{node.table}: {note}" for node in nodes if node.table for note in node.notes])
-    _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if node.volatile])
+    _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if _volatile(node)])
     failed = [node for node in nodes if node.status.failed or node.status is Status.PARTIAL_SUCCESS]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])
 
@@ -267,7 +272,7 @@ def _tests(manifest: RunManifest) -> None:
         f"\ntests: {tests.expected} expected = {tests.executed} executed + {tests.carried} carried "
         f"+ {tests.not_run} not run; {tests.failed} failed, {tests.warned} warned"
     )
-    _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if test.volatile])
+    _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if _volatile(test)])
     found = sorted((test for test in tests.results if test.status not in _GOOD), key=lambda test: test.status)
     _list("", [f"{test.status}: {test.name}: {figures.one_line(test.message)}" for test in found])
 

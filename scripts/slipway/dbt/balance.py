@@ -120,10 +120,13 @@ def _derived(manifest: DbtManifest, raw: TableName, node: DbtNode) -> list[Divis
         return [Division(raw, taken[0], refused[0])]
     if not readers:
         return "no table reads it"
+    if not refused and len(taken) == 1:
+        return f"no quarantine model reads it; to have its rows counted, add one for the rows that {taken[0]} leaves out"
     if not refused:
-        return f"no quarantine table reads it beside {_names(taken)}"
+        return "no quarantine model reads it; to have its rows counted, add one that names raw and curated in conserves"
     return (
-        f"{_names([*taken, *refused])} read it: name the curated table in conserves of the quarantine model"
+        f"several tables read it ({_names([*taken, *refused])}), so it is not clear which of them share its rows; name raw and curated"
+        " in conserves of the quarantine model"
     )
 
 

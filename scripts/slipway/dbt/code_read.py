@@ -271,7 +271,7 @@ def _of_a_result(manifest: DbtManifest, result: Any, volatility: Volatility) -> 
     if str(config.get("incremental_strategy") or "") == "microbatch":
         yield f"the batches of {node.name} depend on the clock"
     if config.get("materialized") == "view" and (why := _volatile_view(manifest, node, volatility)):
-        yield f"{node.name} depends on more: {why}"
+        yield f"{node.name} depends on more than its key: {why}"
 
 
 def _volatile_view(manifest: DbtManifest, node: DbtNode, volatility: Volatility) -> str:

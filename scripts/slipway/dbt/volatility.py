@@ -99,7 +99,7 @@ class Volatility:
             try:
                 return self._why(sql)
             except duckdb.Error as error:
-                return f"it cannot be looked into: {_first_line(str(error))}"
+                return f"DuckDB cannot analyze it: {_first_line(str(error))}"
 
     def why_without_tables(self, sql: str) -> str:
         """The same of a query whose key covers no table: one that reads a table depends on it."""
@@ -151,7 +151,7 @@ class Volatility:
             sql: the query.
         """
         if unique_id and (why := self.why(sql)):
-            self.rendered[unique_id] = f"a query that its Jinja runs depends on more: {why}"
+            self.rendered[unique_id] = f"of a query that its Jinja runs: {why}"
             self.forget()  # it may be no query, and make a function or a view
 
     def forget(self) -> None:
@@ -168,7 +168,8 @@ class Volatility:
             return reason
         answer = self._one("json_serialize_plan", sql)
         if answer.get("error"):
-            return f"it cannot be bound without what surrounds it: {_first_line(answer.get('error_message', ''))}"
+            error = _first_line(answer.get("error_message", ""))
+            return f"it needs more than tables, such as a file or a variable; read that from a table instead (DuckDB: {error})"
         names = sorted(set(self._changing(answer)))
         return f"it calls {', '.join(names[:_MOST])}" if names else ""
 
@@ -176,7 +177,7 @@ class Volatility:
         """Make what a query reads, through views; what makes it depend on more than that."""
         answer = self._one("json_serialize_sql", sql)
         if answer.get("error"):
-            return f"it is no query that can be looked into: {_first_line(answer.get('error_message', ''))}"
+            return f"DuckDB cannot analyze it before it runs: {_first_line(answer.get('error_message', ''))}"
         for node in _walk(answer):
             called = str(node.get("function_name", "")).lower()
             if called in own:

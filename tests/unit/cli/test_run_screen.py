@@ -32,3 +32,19 @@ def test_it_suggests_a_served_table_that_was_built(changes: dict[str, Change], s
     assert [step for step in steps if " show " in step] == (
         [f"  slipway show {suggested} --target lake"] if suggested else []
     )
+
+
+@pytest.mark.parametrize(("status", "shown"), [(Status.SUCCESS, True), (Status.ERROR, False)])
+def test_a_query_that_failed_is_not_called_always_built(status: Status, shown: bool) -> None:
+    """What DuckDB says of a wrong column is the reason of the failure, not of a build in every run."""
+    node = Node(
+        unique_id="model.shop.a",
+        table="serving.a",
+        status=status,
+        change=Change.BUILT,
+        volatile="it calls now",
+    )
+    manifest = RunManifest.model_construct(nodes=[node])
+    assert run_screen._of_other_code(manifest) == (
+        ["", "always built: serving.a: it calls now"] if shown else []
+    )
