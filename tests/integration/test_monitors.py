@@ -88,3 +88,63 @@ def test_an_unusual_number_of_rows_is_not_published(project: Meters) -> None:
     # what is known to be right is excepted, and is no history later
     project.edit("models/_models.yml", "min_history: 5", "min_history: 5, except_dates: [2024-05-10]")
     assert project.run()["outcome"] == "published"
+
+
+PROFILED = """  - name: consumption
+    data_tests:
+      - null_rate:
+          {name: nulls, arguments: {column_name: kwh, date_column: read_on, min_history: 5, max_rate: 0.5}}
+      - distribution_drift:
+          name: drift
+          arguments: {column_name: kwh, date_column: read_on, min_history: 5}
+          config: {severity: error}
+    columns:
+      - name: meter
+        config: {meta: {classification: internal}}
+"""
+COLUMNS = ("column_name", "business_date", "row_count", "top_values", "content")
+
+
+def test_profiles_are_made_once_for_each_day_that_changed(project: Meters) -> None:
+    _, _, tail = project.read("models/_models.yml").partition("  - name: daily_consumption\n")
+    project.write("models/_models.yml", f"models:\n{PROFILED}  - name: daily_consumption\n{tail}")
+
+    def land(day: int, factor: float) -> None:
+        rows = (f"m{one},2024-05-{day:02},{factor * (one + day % 3):.2f}," for one in range(1, 60))
+        project.readings(f"day-{day}.csv", *rows)
+
+    for day in range(3, 9):
+        land(day, 0.5)
+    first = results(project.run())
+    assert (first["drift"]["status"], first["drift"]["message"]) == ("pass", "")
+    assert first["nulls"]["volatile"] == "it looks at earlier profiles"
+    kept = project.rows("ops.column_profiles", *COLUMNS)
+    assert len(kept) == 3 * 8  # columns and days
+    assert {values for name, _, _, values, _ in kept if name == "meter"} == {None}
+
+    # a unit error: what is not published has no profile
+    land(9, 500)
+    failed = project.run(code=1)
+    assert (
+        "2024-05-09 has values of kwh that are distributed otherwise" in results(failed)["drift"]["message"]
+    )
+    assert project.rows("ops.column_profiles", *COLUMNS) == kept
+
+    # corrected: one day is profiled, whatever else the table has
+    project.edit(
+        "models/_models.yml",
+        "min_history: 5}\n          config",
+        "min_history: 5, max_index: 99}\n          config",
+    )
+    assert project.run()["outcome"] == "published"
+    new = [row for row in project.rows("ops.column_profiles", *COLUMNS) if row not in kept]
+    assert {(row[1].day, row[2]) for row in new} == {(9, 59)}
+    assert results(project.run())["drift"]["carried"] is False
+    assert len(project.rows("ops.column_profiles", *COLUMNS)) == len(kept) + len(new)
+    project.answer("doctor")
+    project.answer("maintain")
+
+
+def results(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Results of tests by name."""
+    return {one["unique_id"].split(".")[2]: one for one in run["tests"]["results"]}

@@ -6,6 +6,7 @@ node key: the clock, history. So each says of itself that it is never carried.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,18 +22,23 @@ from slipway.dbt.command import is_partial
 from slipway.dbt.inputs import read_as
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
 from slipway.dbt.volatility import Volatility
-from slipway.errors import ConfigError, NotFoundError
+from slipway.errors import ConfigError, NotFoundError, SlipwayError
+from slipway.iceberg.schema import listed, top_level
 from slipway.iceberg.types import literal
 from slipway.landing.feeds import Feed
 from slipway.monitors import service_levels
+from slipway.monitors.column_profiles import PROFILES, ColumnProfile, Kind, keep_profiles, kind_of
 from slipway.monitors.service_levels import Calendar, Promise, judge_freshness, judge_latency
-from slipway.monitors.verdicts import History, Verdict, judge_volume
+from slipway.monitors.table_profiles import TableProfiles
+from slipway.monitors.verdicts import History, Verdict, judge_drift, judge_nulls, judge_volume
 from slipway.monitors.volumes import DayOfRows, days_of_partitions, days_of_snapshots
 from slipway.names import TableName
+from slipway.records.run_manifest import Outcome
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests
 
+_KEPT = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = "select null::date as business_date, null::varchar as problem where false"
 
@@ -68,11 +74,20 @@ class Question:
         return str(name)
 
     @property
+    def column(self) -> str:
+        """The column that the test stands below, without quotes."""
+        return str(self.given["column"]).strip('"')
+
+    @property
     def table(self) -> TableName:
         """Its table."""
         found = find(self.manifest, self.tested)
         assert found is not None
         return table_of(found)
+
+    def left_out(self) -> set[date]:
+        """Days that are neither judged nor history."""
+        return {service_levels.day_of(one) for one in self.given["except_dates"] or ()}
 
     def history(self) -> History | None:
         """Which earlier days count; None where the test has only bounds."""
@@ -87,6 +102,7 @@ class Monitoring:
 
     Args:
         project: folder of dbt_project.yml.
+        run_id: the run.
         inputs: what the run reads.
         pinned: what was published when it began.
         volatility: is told what a test looks at besides tables.
@@ -97,13 +113,16 @@ class Monitoring:
     def __init__(
         self,
         project: Path,
+        run_id: str,
         inputs: RunInputs,
         pinned: PinnedTables,
         volatility: Volatility,
         tests: CarriedTests,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._project, self._inputs, self._pinned = project, inputs, pinned
+        self._project, self._run_id, self._inputs, self._pinned = project, run_id, inputs, pinned
+        self._of_tables: dict[TableName, TableProfiles] = {}
+        self._lock = threading.Lock()
         self._volatility, self._tests, self._now = volatility, tests, now
 
     def query(self, kind: str, question: Question) -> str:
@@ -117,6 +136,8 @@ class Monitoring:
             "freshness": (self._freshness, "it looks at the clock"),
             "latency": (self._latency, "it looks at the contracts of the project"),
             "volume": (self._volume, "it looks at earlier snapshots"),
+            "nulls": (self._nulls, "it looks at earlier profiles"),
+            "drift": (self._drift, "it looks at earlier profiles"),
         }[kind]
         unique_id = question.test.unique_id
         self._volatility.rendered[unique_id] = why
@@ -139,8 +160,7 @@ class Monitoring:
             if (which := given["count"]) not in ("added", "total"):
                 raise ConfigError(f"{question.test.name}: count is {which}", fix="Write added or total")
             rows, known = days_of_snapshots(table, which, zone), {}
-        left_out = {service_levels.day_of(one) for one in given["except_dates"] or ()}
-        rows = {day: count for day, count in rows.items() if day not in left_out}
+        rows = {day: count for day, count in rows.items() if day not in question.left_out()}
         return judge_volume(
             rows,
             judged_days(rows, known),
@@ -148,6 +168,92 @@ class Monitoring:
             most=given["max_rows"],
             history=question.history(),
         )
+
+    def _nulls(self, question: Question) -> Verdict:
+        known, judged = self._profiles(question)
+        return judge_nulls(
+            {day: (one.null_count, one.row_count) for day, one in known.items()},
+            judged,
+            question.column,
+            most=question.given["max_rate"],
+            history=question.history(),
+        )
+
+    def _drift(self, question: Question) -> Verdict:
+        if question.column.lower() in classified_columns(self._project, question):
+            raise ConfigError(
+                f"{question.test.name} looks at {question.column}, which is classified",
+                "no value of it is kept",
+                "Use null_rate, which keeps counts",
+            )
+        field = top_level(self._table(question).schema(), question.column)
+        if field is not None and kind_of(field) is Kind.OTHER:
+            raise ConfigError(
+                f"{question.test.name} looks at {question.column}",
+                f"values of type {field.field_type} are not compared",
+                "Name a column of numbers, texts or times",
+            )
+        known, judged = self._profiles(question)
+        given, history = question.given, question.history()
+        assert history is not None  # it has no bounds that need none
+        return judge_drift(
+            {day: one.values for day, one in known.items()},
+            judged,
+            question.column,
+            most=float(given["max_index"]),
+            new_share=float(given["new_share"]),
+            history=history,
+        )
+
+    def _profiles(self, question: Question) -> tuple[dict[date, ColumnProfile], list[date]]:
+        """Profiles of the column of a test by day, and the days that are judged."""
+        refuse_condition(question)
+        table, window = self._table(question), int(question.given["window"])
+        if top_level(table.schema(), question.column) is None:
+            raise ConfigError(
+                f"{question.table} has no column {question.column}",
+                fix=f"Use one of {listed(table.schema())}",
+            )
+        with self._lock:
+            if question.table not in self._of_tables:
+                self._of_tables[question.table] = TableProfiles(
+                    question.table,
+                    table,
+                    self._pinned.base(question.table),
+                    self._inputs.own(PROFILES),
+                    self._run_id,
+                    self._now(),
+                )
+        found = self._of_tables[question.table].column(
+            question.cursor,
+            question.relation,
+            question.column,
+            str(question.given["date_column"]),
+            window=window,
+            classified=classified_columns(self._project, question),
+        )
+        left_out = question.left_out()
+        known = {day: one for day, one in found.known.items() if day not in left_out}
+        return known, [day for day in found.judged if day not in left_out]
+
+    def keep(self, outcome: Outcome, days: int) -> str:
+        """Keep the profiles that the run has made, unless its tables will never be published.
+
+        Args:
+            outcome: of the run.
+            days: how many days profiles are kept.
+
+        Returns:
+            A line about why they are not kept, empty when they are: the next run makes them again.
+        """
+        made = [one for found in self._of_tables.values() for one in found.made]
+        if not made or self._pinned.places.is_scratch or outcome not in _KEPT:
+            return ""
+        try:
+            keep_profiles(self._pinned.places.outputs, made, days)
+        except SlipwayError as error:
+            return f"profiles of columns are not kept, and the next run makes them again: {error.line()}"
+        return ""
 
     def _table(self, question: Question) -> Table:
         """The table as this run sees it.
@@ -223,7 +329,7 @@ class Monitoring:
     def _promise(self, question: Question) -> Promise:
         """What the contract promises of the table that a test looks at, or the contract that it names."""
         contracts, table, given = read_contracts(self._project), question.table, question.given
-        named, column = given["contract"], str(given["column"]).strip('"')
+        named, column = given["contract"], question.column
         found = [
             (one, names)
             for one in contracts
@@ -235,6 +341,18 @@ class Monitoring:
         levels = [(sla, names) for one, names in found for sla in one.sla]
         every = {name for _, names in found for name in names}
         return service_levels.promised([sla for sla, _ in levels], every, column)
+
+
+def profile_days(variables: Mapping[str, Any]) -> int:
+    """How many days before the newest of a table profiles of columns are kept: the var ``keep_profile_days``.
+
+    Raises:
+        ConfigError: it is no number of days.
+    """
+    days: object = variables.get("keep_profile_days", 400)
+    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+        raise ConfigError(f"keep_profile_days is {days}", "it is no number of days", "Write for example 400")
+    return days
 
 
 def findings_query(verdict: Verdict) -> str:
@@ -279,6 +397,22 @@ def _partitions(question: Question, table: Table) -> Mapping[date, DayOfRows]:
             f"Configure partitioned_by: [{column}], or leave date_column out to count the rows that are added",
         )
     return found
+
+
+def classified_columns(project: Path, question: Question) -> set[str]:
+    """Columns of a table of which no value may be kept, in small letters: those that a contract or ``meta`` in YAML classifies, other than as public."""
+    found: dict[str, object] = {}
+    for contract in read_contracts(project):
+        names = objects(contract, question.table)
+        for table in contract.tables:
+            if table.name in names:
+                for column in table.columns:
+                    found |= dict.fromkeys((column.name, column.header), column.classification)
+    node = find(question.manifest, question.tested)
+    for name, described in getattr(node, "columns", {}).items():
+        meta = {**(described.meta or {}), **(getattr(described.config, "meta", None) or {})}
+        found[name] = meta.get("classification") or found.get(name)
+    return {name.lower() for name, given in found.items() if given and str(given).lower() != "public"}
 
 
 def objects(contract: Contract, table: TableName) -> set[str]:

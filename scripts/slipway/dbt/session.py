@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt.events.types import JinjaLogInfo
+from dbt_common.events.functions import fire_event
 
 from slipway.code.versions import code_of, versions_of
 from slipway.counts import plural
@@ -23,7 +25,7 @@ from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
 from slipway.dbt.known_unchanged import KnownUnchanged
-from slipway.dbt.monitored import Monitoring
+from slipway.dbt.monitored import Monitoring, profile_days
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts
 from slipway.dbt.query_checks import QueryChecks
@@ -141,7 +143,7 @@ class Session:
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self._tests)
-        self.monitoring = Monitoring(project, self.inputs, pinned, self.volatility, self._tests)
+        self.monitoring = Monitoring(project, run_id, self.inputs, pinned, self.volatility, self._tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
@@ -171,6 +173,7 @@ class Session:
         check_names(manifest, self.environment)
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
         check_contracts(self._project, manifest)
+        profile_days(self._vars)
         if not self.scratch:
             holds.refuse(f"A run in {self.environment.name}")
         engine()  # before threads ask for it all at once
@@ -218,7 +221,8 @@ class Session:
 
     def conclude(self, done: Invocation) -> RunManifest:
         """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
-        return conclude(
+        days = profile_days(self._vars)
+        manifest = conclude(
             done,
             request=self.request,
             project=self._project,
@@ -239,6 +243,9 @@ class Session:
             tests=self._tests,
             records=self.records,
         )
+        if line := self.monitoring.keep(manifest.outcome, days):
+            fire_event(JinjaLogInfo(msg=one_line(line)))
+        return manifest
 
     def leave(self) -> None:
         """Let runs go on that wait for this one."""
