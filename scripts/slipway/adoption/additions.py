@@ -82,15 +82,15 @@ def _missing(text: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shared(root: yaml.Node) -> set[int]:
     """Identities of the nodes that an alias repeats: a line that is put into one would count in several places."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     shared: set[int] = set()
     nodes = [root]
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:
+        if id(node) in visited:
             shared.add(id(node))
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if isinstance(node, yaml.MappingNode):
             nodes += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):

@@ -1,4 +1,4 @@
-"""Causes of alerts: when one opens and ends, and which route is to be told what. Rules without input or output.
+"""Causes of alerts: when one opens and ends, and which message each route gets. Rules without input or output.
 
 A cause that is found again is the same one, whichever run found it. Before a message is sent, its route is noted as claimed, so that two processes do
 not send it both; a claim without an outcome is one of a process that died, and may be taken over.
@@ -107,7 +107,7 @@ class Entry(Record):
 
 
 class State(Record):
-    """All causes that are open, or of whose end somebody has still to be told.
+    """All causes that are open, or whose end has not been reported to every route yet.
 
     ``quarantined`` are rows landed and rows quarantined when last looked at, by quarantine table.
     """
@@ -142,27 +142,31 @@ class Observation:
 
 @dataclass(frozen=True)
 class Message:
-    """What one route is to be told: causes of one event that began, or ended, together."""
+    """What one route gets: causes of one event that began, or ended, together."""
 
     route: str
     kind: Kind
     entries: Sequence[Entry]
 
 
-def observe(state: State, seen: Observation, affected: Callable[[Cause], Affected], now: datetime) -> State:
+def observe(
+    state: State, observation: Observation, affected: Callable[[Cause], Affected], now: datetime
+) -> State:
     """The causes after somebody has looked.
 
-    A cause that comes back before anybody was told of its end goes on, without a new message.
+    A cause that comes back before anybody was notified of its end goes on, without a new message.
     """
-    growth, looked_at = _growth(state, seen)
-    found = {cause.key: cause for cause in [*seen.causes, *growth]}
+    growth, looked_at = _growth(state, observation)
+    found = {cause.key: cause for cause in [*observation.causes, *growth]}
     entries: list[Entry] = []
     again: dict[str, Entry] = {}
     for entry in state.entries:
         cause = entry.cause
         if entry.ended_at is None:
-            was_seen = cause.event in seen.events or cause.key in seen.keys or cause.key in looked_at
-            is_over = was_seen and cause.key not in found
+            was_checked = (
+                cause.event in observation.events or cause.key in observation.keys or cause.key in looked_at
+            )
+            is_over = was_checked and cause.key not in found
             entries.append(entry.model_copy(update={"ended_at": now}) if is_over else entry)
             found.pop(cause.key, None)
         elif cause.key in found:
@@ -173,7 +177,7 @@ def observe(state: State, seen: Observation, affected: Callable[[Cause], Affecte
     for key, cause in found.items():
         begun = again.get(key) or Entry(cause=cause, since=now)
         entries.append(begun.model_copy(update={"cause": cause, "affected": affected(cause)}))
-    quarantined = {**state.quarantined, **seen.quarantined}
+    quarantined = {**state.quarantined, **observation.quarantined}
     return _without_what_is_over(state.model_copy(update={"entries": entries, "quarantined": quarantined}))
 
 
@@ -189,10 +193,10 @@ def _parted(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
     )
 
 
-def _growth(state: State, seen: Observation) -> tuple[list[Cause], set[str]]:
+def _growth(state: State, observation: Observation) -> tuple[list[Cause], set[str]]:
     """Quarantine tables with more rows than before, and the keys of those that tell: rows were landed since, or quarantined."""
     causes, keys = [], set()
-    for table, (landed, rows) in seen.quarantined.items():
+    for table, (landed, rows) in observation.quarantined.items():
         before = state.quarantined.get(table)
         if before is None or (landed, rows) == before:
             continue
@@ -202,7 +206,7 @@ def _growth(state: State, seen: Observation) -> tuple[list[Cause], set[str]]:
             table=table,
             what=f"{table} has {rows:,} rows, {rows - before[1]:,} more than before, of {landed:,} that landed",
             severity=Severity.WARNING,
-            first=seen.first,
+            first=observation.first,
         )
         keys.add(cause.key)
         if rows > before[1]:
@@ -211,12 +215,12 @@ def _growth(state: State, seen: Observation) -> tuple[list[Cause], set[str]]:
 
 
 def _without_what_is_over(state: State) -> State:
-    """The state without entries that ended and of which nobody is to be told any more."""
+    """The state without entries that ended and whose end has been reported to every route."""
 
     def goes_on(entry: Entry) -> bool:
-        told = [route for route, notice in entry.alerts.items() if notice.may_be_known]
+        notified = [route for route, notice in entry.alerts.items() if notice.may_be_known]
         return entry.ended_at is None or any(
-            not entry.recoveries.get(route, Notice()).sent_at for route in told
+            not entry.recoveries.get(route, Notice()).sent_at for route in notified
         )
 
     return state.model_copy(update={"entries": [entry for entry in state.entries if goes_on(entry)]})
@@ -234,10 +238,10 @@ def due(
 
     Args:
         state: the causes.
-        wants: whether a route is to be told of an entry.
+        wants: whether a route gets messages about an entry.
         routes: names of all routes.
         now: the time.
-        held: the environment is on hold; only the hold itself is told of then.
+        held: the environment is on hold; only messages about the hold itself are sent then.
     """
     messages: dict[tuple[str, Kind, Event], list[Entry]] = {}
     for entry in state.entries:
@@ -258,8 +262,8 @@ def _due(entry: Entry, route: str, now: datetime, *, wanted: bool) -> Kind | Non
     if entry.ended_at is None:
         return "alert" if wanted and alert.is_due(now) else None
     # a claim that is young is of a process that is at work: it is not known yet whether there is something to take back
-    told = alert.sent_at or (alert.claimed_at and alert.is_due(now))
-    return "recovery" if told and entry.recoveries.get(route, Notice()).is_due(now) else None
+    notified = alert.sent_at or (alert.claimed_at and alert.is_due(now))
+    return "recovery" if notified and entry.recoveries.get(route, Notice()).is_due(now) else None
 
 
 def claimed(state: State, messages: Sequence[Message], now: datetime) -> State:

@@ -1,4 +1,4 @@
-"""Who is told what: ``alerts.yml`` at the root of the project."""
+"""Who is notified of what: ``alerts.yml`` at the root of the project."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Route(BaseModel):
     targets: tuple[_Text, ...] = ()
 
     def serves(self, environment: Environment) -> bool:
-        """Whether it is told of an environment."""
+        """Whether it gets messages about an environment."""
         if self.targets:
             return environment.name in self.targets
         return environment.mode is not Mode.EXPLORATORY
 
     def wants(self, entry: Entry) -> bool:
-        """Whether it is to be told of a cause."""
+        """Whether it gets messages about a cause."""
         cause, affected = entry.cause, entry.affected
         tables = [cause.table, *affected.tables]
         owners = {owner.casefold() for owner in affected.owners}
@@ -108,7 +108,7 @@ class Routes(BaseModel):
     hold_hours: float = Field(24, ge=0)
 
     def of(self, environment: Environment) -> dict[str, Route]:
-        """The routes that are told of an environment."""
+        """The routes that get messages about an environment."""
         return {name: route for name, route in self.routes.items() if route.serves(environment)}
 
 

@@ -45,17 +45,17 @@ Deliver = Callable[[Message, Route, str], None]
 def tell(
     records: Records,
     routes: dict[str, Route],
-    seen: Observation,
+    observation: Observation,
     affected: Callable[[Cause], Affected],
     now: datetime,
     send: Deliver = deliver,
 ) -> tuple[State, list[SlipwayError]]:
-    """Note what was seen, and send what is due.
+    """Record what was found, and send what is due.
 
     Args:
         records: of the environment.
         routes: those of the environment, by name.
-        seen: what was looked at.
+        observation: what was looked at.
         affected: who has to do with a cause.
         now: the time, UTC.
         send: sends one message.
@@ -71,7 +71,7 @@ def tell(
     messages: list[Message] = []
 
     def begin(before: State) -> State:
-        after = forgotten(observe(before, seen, affected, now), routes)
+        after = forgotten(observe(before, observation, affected, now), routes)
         messages[:] = due(after, lambda name, entry: routes[name].wants(entry), list(routes), now, held=held)
         return claimed(after, messages, now)
 
@@ -117,7 +117,7 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
     """Tell what a run found, once its records are written.
 
     Returns:
-        A line for each message that could not be delivered, and for what else kept somebody from being told.
+        A line for each message that could not be delivered, and for every other reason why nobody was notified.
     """
     try:
         routes = found.of(records.environment) if (found := read_routes(project)) else {}
@@ -128,21 +128,23 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
         # a run that finds nothing new needs no lineage, and dbt's manifest is large
         lineage = cache(lambda: lineage_of(records, run_id, contracts))
         unnamed = any(node.table is None and node.status.failed for node in manifest.nodes)
-        seen = of_run(manifest, contracts, lineage().tables if unnamed else {})
-        if seen is None:
+        observation = of_run(manifest, contracts, lineage().tables if unnamed else {})
+        if observation is None:
             return []
         _, failures = tell(
-            records, routes, seen, lambda cause: lineage().affected(cause.table), datetime.now(UTC)
+            records, routes, observation, lambda cause: lineage().affected(cause.table), datetime.now(UTC)
         )
     except SlipwayError as error:
         return [f"alerts: {error.line()}"]
     except Exception as error:  # noqa: BLE001 - the run is over: whatever is wrong here must not hide how it ended
-        return [f"alerts: nobody was told, because of {type(error).__name__}: {hide(one_line(str(error)))}"]
+        return [
+            f"alerts: nobody was notified, because of {type(error).__name__}: {hide(one_line(str(error)))}"
+        ]
     return [f"alerts: {error.line()}" for error in failures]
 
 
 def open_causes(project_dir: Path | None, target: str | None) -> list[Entry]:
-    """Causes that are open, or of whose end somebody has still to be told.
+    """Causes that are open, or whose end has not been reported to every route yet.
 
     Raises:
         DamagedError: the state cannot be read.

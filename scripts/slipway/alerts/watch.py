@@ -37,7 +37,7 @@ class Looked:
         target: the environment.
         causes: what is wrong now, by itself; what only runs find is not among them.
         failures: why messages could not be delivered.
-        has_routes: whether anybody is told of this environment.
+        has_routes: whether anybody is notified of this environment.
     """
 
     target: str
@@ -47,7 +47,7 @@ class Looked:
 
 
 def watch(project_dir: Path | None, target: str | None) -> Looked:
-    """Look once, tell who is to be told, and send what could not be delivered before.
+    """Look once, notify people, and send what could not be delivered before.
 
     Raises:
         ConfigError: alerts.yml or a contract of a feed has a mistake.
@@ -67,7 +67,7 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
         *unfinished(records, Tables(environment)),
         *old_hold(records, found.hold_hours, now),
     ]
-    seen = Observation(
+    observation = Observation(
         causes=causes,
         events=(Event.FILE_SET_ASIDE, Event.UNFINISHED_PUBLICATION, Event.HOLD),
         keys=promised(contracts),
@@ -75,7 +75,7 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
     routes = found.of(environment)
     failures: list[SlipwayError] = []
     if routes:
-        _, failures = tell(records, routes, seen, lambda cause: lineage.affected(cause.table), now)
+        _, failures = tell(records, routes, observation, lambda cause: lineage.affected(cause.table), now)
     return Looked(environment.name, causes, failures, bool(routes))
 
 

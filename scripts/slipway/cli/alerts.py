@@ -21,7 +21,7 @@ def command() -> None:
 @command.command("list")
 @options.common
 def list_(output_: str, target: str | None, project_dir: Path | None) -> None:
-    """List what is wrong and not over yet, since when, and who was told."""
+    """List what is wrong and not over yet, since when, and who was notified."""
     from slipway.alerts.tell import open_causes
 
     entries = open_causes(project_dir, target)
@@ -32,13 +32,13 @@ def list_(output_: str, target: str | None, project_dir: Path | None) -> None:
         output.message("No cause is open.")
         return
     output.table(
-        ("since (UTC)", "severity", "cause", "told", "first"),
+        ("since (UTC)", "severity", "cause", "notified", "first"),
         [
             (
                 figures.moment(entry.since),
                 entry.cause.severity,
                 entry.cause.what,
-                _told(entry),
+                _notified(entry),
                 entry.cause.first,
             )
             for entry in entries
@@ -51,10 +51,10 @@ def list_(output_: str, target: str | None, project_dir: Path | None) -> None:
                     output.message(f"Route {route} was tried {notice.attempts} times: {notice.error}")
 
 
-def _told(entry: Entry) -> str:
-    told = [route for route, notice in entry.alerts.items() if notice.sent_at]
+def _notified(entry: Entry) -> str:
+    notified = [route for route, notice in entry.alerts.items() if notice.sent_at]
     over = "; over" if entry.ended_at else ""
-    return f"{', '.join(told) or 'nobody yet'}{over}"
+    return f"{', '.join(notified) or 'nobody yet'}{over}"
 
 
 @command.command("test")
@@ -84,9 +84,9 @@ def test(route: str | None, output_: str, target: str | None, project_dir: Path 
 @click.option("--once", is_flag=True, help="Look once and end, which is the default.")
 @options.common
 def watch(once: bool, output_: str, target: str | None, project_dir: Path | None) -> None:  # noqa: ARG001 - for crontabs that say so
-    """Look once between runs, and tell whoever alerts.yml names: late feeds and tables, files that are set aside, unfinished publications, old holds.
+    """Look once between runs, and notify whoever alerts.yml names: late feeds and tables, files that are set aside, unfinished publications, old holds.
 
-    Nothing is changed but the state of alerts. Exit code 1: something is wrong that is no mere warning; 5: a message could not be delivered.
+    Only the state of alerts changes. Exit code 1: there is an error, not only warnings; 5: a message could not be delivered.
     """
     from slipway.alerts.watch import watch as look
     from slipway.contracts.model import Severity
@@ -106,7 +106,7 @@ def watch(once: bool, output_: str, target: str | None, project_dir: Path | None
         if not found.causes:
             output.line(f"Nothing is wrong in {found.target}.")
     if not found.has_routes:
-        output.message(f"Nobody is told: alerts.yml has no route for {found.target}.")
+        output.message(f"Nobody is notified: alerts.yml has no route for {found.target}.")
     for error in found.failures:
         output.message(error.line())
     if found.failures:

@@ -156,7 +156,7 @@ def compare_all(
 
     Args:
         base: the earlier documents by name of their files.
-        head: the later ones. Contracts are told apart by their ids; one document on either side is one contract.
+        head: the later ones. Contracts are matched by their ids; one document on either side is one contract.
         today: as for ``compare``.
     """
     earlier = {_text(one, "id"): (name, one) for name, one in base.items()}
@@ -235,12 +235,12 @@ class _Walk:
     ) -> Iterator[Change]:
         rules, defaults = RULES[rule.name].keys, RULES[rule.name].defaults
         merged = RULES[rule.name].together
-        seen: set[str] = set()
+        matched: set[str] = set()
         for key in dict.fromkeys([*before, *after]):
-            if key in seen:
+            if key in matched:
                 continue
             if key in merged:
-                seen.update(merged)
+                matched.update(merged)
                 one = {name: before[name] for name in merged if name in before}
                 two = {name: after[name] for name in merged if name in after}
                 step = Step(one or None, two or None, before, after, merged[0], self._terms)

@@ -42,7 +42,7 @@ def contract_files(project: Path) -> list[Path]:
 
 
 def passed_over(project: Path) -> list[Path]:
-    """YAML files beside the contracts that no command reads, because of their names."""
+    """YAML files in the folder of the contracts that no command reads, because of their names."""
     known = contract_files(project)
     return sorted(path for path in (project / FOLDER).glob("*.y*ml") if path not in known)
 

@@ -221,7 +221,7 @@ def _is_behind(inputs: RunInputs, raw: TableName, name: TableName) -> bool:
     """Whether rows have come into raw since a table was built from it, directly or through others."""
     table = inputs.own(raw)
     now = (current_content(table) if table is not None else None) or "none"
-    waiting, seen = [name], {name}
+    waiting, visited = [name], {name}
     while waiting:
         table = inputs.own(waiting.pop())
         for upstream, content in read_state(table).inputs.items() if table is not None else ():
@@ -231,8 +231,8 @@ def _is_behind(inputs: RunInputs, raw: TableName, name: TableName) -> bool:
             if other == raw:
                 if content != now:
                     return True
-            elif other not in seen and other.layer != LANDING:
-                seen.add(other)
+            elif other not in visited and other.layer != LANDING:
+                visited.add(other)
                 waiting.append(other)
     return False
 

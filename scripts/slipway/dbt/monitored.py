@@ -105,8 +105,8 @@ class Monitoring:
         run_id: the run.
         inputs: what the run reads.
         pinned: what was published when it began.
-        volatility: is told what a test looks at besides tables.
-        tests: is told what each has to say.
+        volatility: gets what a test reads in addition to tables.
+        tests: gets the result of each.
         now: the time, UTC.
     """
 

@@ -374,7 +374,7 @@ def looked_at(sources: Iterable[str]) -> list[str]:
 
 
 def _used(tokens: Sequence[tuple[str, str]], at: int, *, has_modules: bool) -> str:
-    """The name at a place of a tag if its value may differ, or what is asked of ``modules`` cannot be told; otherwise empty."""
+    """The name at a place of a tag if its value may differ, or if it is unknown what is asked of ``modules``; otherwise empty."""
     (kind, text), before = tokens[at], tokens[at - 1][1] if at else ""
     following = [text for _, text in tokens[at + 1 : at + 3]]
     if kind == "string":

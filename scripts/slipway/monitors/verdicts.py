@@ -239,9 +239,9 @@ def judge_drift(
 def _new_value(today: DayOfValues, earlier: Sequence[DayOfValues], least: float) -> str:
     if not today.shares:
         return ""
-    seen = {value for one in earlier for value in one.shares or {}}
+    known = {value for one in earlier for value in one.shares or {}}
     for value, rows in sorted(today.shares.items(), key=lambda one: (-one[1], one[0])):
-        if value not in seen and rows >= least * today.rows:
+        if value not in known and rows >= least * today.rows:
             return f"{value!r} in {rows / today.rows:.1%} of its rows"
     return ""
 

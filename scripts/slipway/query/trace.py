@@ -129,8 +129,8 @@ class _Trail:
             self._columns[table] = [column.name for column in found]
         return self._columns[table]
 
-    def follow(self, table: str, key: dict[str, str], depth: int, seen: set[str]) -> list[Step]:
-        seen.add(table)
+    def follow(self, table: str, key: dict[str, str], depth: int, visited: set[str]) -> list[Step]:
+        visited.add(table)
         condition = " and ".join(f"{quote(name)}::text = {literal(value)}" for name, value in key.items())
         step = self.step(table, condition, key, depth)
         if step.lines or not step.rows:
@@ -138,10 +138,10 @@ class _Trail:
         steps = []
         for other in self._made_from(table):
             shared = {name: value for name, value in key.items() if name in self.columns(other)}
-            if other in seen:
+            if other in visited:
                 continue
             if shared:
-                steps += self.follow(other, shared, depth + 1, seen)
+                steps += self.follow(other, shared, depth + 1, visited)
             else:
                 why = f"it has none of the columns {', '.join(key)}"
                 steps.append(Step(other, depth + 1, 0, {}, end=why))
