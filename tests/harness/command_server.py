@@ -61,14 +61,26 @@ def preload() -> None:
         "dbt.adapters.duckdb.environments.local",
         "dbt.task.build",
         "dbt.task.docs.generate",
+        "dbt_common.clients.agate_helper",
         "babel.dates",
+        "multiprocessing.dummy",
+        "open_data_contract_standard",
         "pandas",
         "pyarrow.parquet",
         "pyiceberg.catalog.sql",
         "pyiceberg.io.pyarrow",
+        "rich.console",
         "rich.table",
-        "slipway.cli.run",
+        "slipway.cli.doctor",
+        "slipway.cli.progress_line",
+        "slipway.cli.releases",
+        "slipway.cli.run_screen",
+        "slipway.cli.sql",
         "slipway.dbt.plugin",
+        "slipway.dbt.start",
+        "slipway.doctor.examination",
+        "slipway.iceberg.catalogs.sql_catalog",
+        "slipway.query.queries",
         "sqlalchemy.dialects.sqlite",
     ):
         importlib.import_module(name)
@@ -124,6 +136,7 @@ def warm_up() -> None:
     reset_adapters()
     gc.collect()  # their locks, too: multiprocessing reports what is left when this process is killed
     gc.freeze()  # so that no command goes through all this again, and copies its pages
+    gc.set_threshold(100_000, 20, 20)  # nor often through what it makes itself in its second or two
 
 
 def answer(connection: socket.socket) -> None:

@@ -216,7 +216,7 @@ def _project(project: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+        described = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # as dbt reads it
         return described if isinstance(described, dict) else {}
     return {}
 
@@ -263,7 +263,7 @@ _MOST = 20_000  # files; more are not the modules of one project
 
 
 def digest_of_code(project: Path) -> str:
-    """A digest of the project's files, of installed dbt packages, and of every module that Python can import, other than installed packages.
+    """A digest of the project's files, of installed dbt packages, and of every module that Python can import, other than software.
 
     Raises:
         NotFoundError: it is not known which files those are.
@@ -277,8 +277,12 @@ def digest_of_software() -> str:
     for place in sys.path:
         if Path(place).is_dir():
             found += sorted(entry.name for entry in Path(place).iterdir() if entry.suffix in _OF_PACKAGES)
-    own = _digest(files_below([_PACKAGE, _PACKAGE.parent / "dbt" / "adapters" / "slipway"]), _PACKAGE)
+    own = _digest(files_below(_own_folders()), _PACKAGE)
     return hashlib.sha256("\0".join([*found, own]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _own_folders() -> list[Path]:
+    return [_PACKAGE, _PACKAGE.parent / "dbt" / "adapters" / "slipway"]
 
 
 def covers(project: Path, files: Iterable[Path]) -> Path | None:
@@ -288,8 +292,8 @@ def covers(project: Path, files: Iterable[Path]) -> Path | None:
 
 
 def _modules() -> Iterator[Path]:
-    """Python files below the folders of the path that are neither Python's own nor those of installed packages."""
-    count = 0
+    """Python files below the folders of the path that are neither Python's own nor slipway's or those of installed packages."""
+    count, own = 0, _own_folders()
     for place in dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path):
         if is_installed(Path(place) / "x") or not Path(place).is_dir():
             continue
@@ -297,7 +301,11 @@ def _modules() -> Iterator[Path]:
             if "pyvenv.cfg" in names:
                 folders.clear()
                 continue
-            folders[:] = [name for name in folders if name.isidentifier() and name != "__pycache__"]
+            folders[:] = [
+                name
+                for name in folders
+                if name.isidentifier() and name != "__pycache__" and Path(folder, name) not in own
+            ]
             linked = next((name for name in folders if Path(folder, name).is_symlink()), None)
             count += len(names)
             if linked or count > _MOST:
@@ -308,7 +316,12 @@ def _modules() -> Iterator[Path]:
 def _digest(paths: Iterable[Path], base: Path) -> str:
     found = hashlib.sha256()
     for name, path in sorted((os.path.relpath(path, base), path) for path in paths):
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "a link to nothing"
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            if path.exists():
+                raise
+            content = "a link to nothing"
         found.update(f"{name}\0{content}\0".encode("utf-8", "surrogateescape"))
     return found.hexdigest()
 

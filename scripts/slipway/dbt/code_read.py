@@ -110,7 +110,7 @@ def _compiled_otherwise(modules: dict[Path, ModuleType]) -> Iterator[Finding]:
 
 def _own_file(module: ModuleType, project: Path) -> Path | None:
     """The file of a module that is neither Python's nor of an installed package."""
-    name, place = getattr(module, "__name__", ""), os.path.normpath(Path(str(module.__file__)).absolute())
+    name, place = getattr(module, "__name__", ""), os.path.abspath(str(module.__file__))  # noqa: PTH100 - links stay
     if place.startswith(installation()):
         return None
     path = Path(place)

@@ -85,6 +85,25 @@ def test_a_module_that_can_be_imported_counts(tmp_path: Path, monkeypatch: pytes
     assert len({before, with_module, digest_of_code(folder)}) == 3
 
 
+def test_slipways_own_modules_are_software(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not an installed package, such as in its own repository: they are read once, not as code, too."""
+    folder, package = project(tmp_path / "project"), tmp_path / "scripts" / "slipway"
+    adapter = package.parent / "dbt" / "adapters" / "slipway" / "__init__.py"
+    for module in (package / "runs" / "end.py", adapter):
+        module.parent.mkdir(parents=True)
+        module.write_text("", encoding="utf-8")
+    monkeypatch.setattr("sys.path", [str(package.parent)])
+    monkeypatch.setattr(versions, "_PACKAGE", package)
+    code = digest_of_code(folder)
+    for module in (package / "runs" / "end.py", adapter):
+        software = versions.digest_of_software()
+        module.write_text("OTHER = 1\n", encoding="utf-8")
+        assert versions.digest_of_software() != software
+    assert digest_of_code(folder) == code
+    (package.parent / "own.py").touch()
+    assert digest_of_code(folder) != code
+
+
 def test_a_file_from_elsewhere_is_not_covered(tmp_path: Path) -> None:
     folder = project(tmp_path / "project")
     assert covers(folder, [folder / name for name in FILES]) is None
