@@ -1,4 +1,4 @@
-"""``slipway alerts`` and ``slipway watch``: a real run fails, somebody is told once, and what is open is listed."""
+"""``slipway alerts`` and ``slipway watch``: a real run fails, people are notified once, and open causes are listed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ FIRST_DAY = ("--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
 def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The project at a commit, published once in dev."""
     workshop = new_workshop(tmp_path_factory.mktemp("canary"))
-    # a key stands beside the model, as tolerances and expected changes do
+    # a key is in the model's config, as tolerances and expected changes are
     workshop.edit(WEIGHT_MODEL, "select\n", "{{ config(compare_key=['depot']) }}\n\nselect\n")
     workshop.commit()
     workshop.run()

@@ -1,4 +1,4 @@
-"""``slipway ci``: builds what a change touches beside what is published, and compares the two."""
+"""``slipway ci``: builds the nodes that a change affects next to the published tables, and compares the two."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Worksho
     )
     assert "serving.held is taken" in built.refusal("run", "--select", "held", code=4, SLIPWAY_WAIT="0")
     assert "it is no number of seconds" in built.refusal("run", code=2, SLIPWAY_WAIT="long")
-    assert built.run("--select", "depots", "--force")["outcome"] == "published"  # beside it
+    assert built.run("--select", "depots", "--force")["outcome"] == "published"  # at the same time
     sliced = built.run(
         "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}", "--exclude", "held", "--wait", "0"
     )

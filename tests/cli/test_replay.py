@@ -63,7 +63,7 @@ def test_an_increment_built_at_once_and_from_older_code_is_identical(
         "serving.depot_weights",
     }
     assert all(table["recorded"] == table["replayed"] for table in found.values())
-    # later files and releases are not seen
+    # later files and releases are not used
     assert replay(workshop, runs[0])["curated.weights"]["rows"] == 4
 
 

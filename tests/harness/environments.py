@@ -127,7 +127,7 @@ class Place:
 
 
 def place(root: str, connection: duckdb.DuckDBPyConnection | None = None, /, **properties: str) -> Place:
-    """An environment with a warehouse of its own below a root; catalogs but those of servers are told where it is."""
+    """An environment with a warehouse of its own below a root; catalogs get its address, except those of servers."""
     prefix = f"p{next(_number)}_"
     warehouse = f"{root}/{prefix.removesuffix('_')}"
     location = {} if properties["type"] == "rest" else {"warehouse": warehouse}

@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 @dataclass
 class Project:
-    """A dbt project in a folder, with its landing area and its tables beside it; tables are read without dbt and slipway.
+    """A dbt project in a folder, with its landing area and its tables next to it; tables are read without dbt and slipway.
 
     Args:
         commands: starts its commands.

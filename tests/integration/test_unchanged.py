@@ -29,7 +29,7 @@ def model(dbt, session):
 """
 
 
-BESIDE = """
+OUTSIDE = """
 sources:
   - name: files
     tables:
@@ -189,7 +189,7 @@ def test_configuration_rebuilds_its_model(built: Meters) -> None:
 
 
 def test_what_has_no_version_is_read_by_every_run(built: Meters) -> None:
-    """Files and databases beside the catalog: nobody can say that they are as they were."""
+    """Files and databases outside the catalog: it is unknown whether they have changed."""
     lines, other = built.path.parent / "lines.csv", built.path.parent / "other.duckdb"
     lines.write_text("n\n1\n", encoding="utf-8")
     with duckdb.connect(str(other)) as connection:
@@ -198,7 +198,7 @@ def test_what_has_no_version_is_read_by_every_run(built: Meters) -> None:
     attach = f"attach if not exists '{other}' as other"
     text = config.read_text(encoding="utf-8").replace("flags:", f'on-run-start: ["{attach}"]\nflags:')
     built.write("dbt_project.yml", text)
-    built.write("models/_beside.yml", BESIDE.format(lines))
+    built.write("models/_outside.yml", OUTSIDE.format(lines))
     built.write("models/serving/of_file.sql", "select n from {{ source('files', 'lines') }}")
     built.write(
         "models/serving/of_database.sql",

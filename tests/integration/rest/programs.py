@@ -1,6 +1,6 @@
 """Real REST catalog servers, each a process of its own: Iceberg's reference server, and Project Nessie.
 
-Their files come by Maven and pip, with versions and checksums as servers.xml and java.txt beside this file say.
+Their files come by Maven and pip, with versions and checksums as servers.xml and java.txt next to this file say.
 """
 
 from __future__ import annotations

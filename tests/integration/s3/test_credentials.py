@@ -1,4 +1,4 @@
-"""Keys that expire while a run is under way are renewed, and are seen nowhere."""
+"""Keys that expire while a run is under way are renewed, and appear nowhere."""
 
 from __future__ import annotations
 

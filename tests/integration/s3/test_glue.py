@@ -50,7 +50,7 @@ def locations(lake: Lake) -> dict[str, str | None]:
 
 
 def asked(lake: Lake) -> tuple[dict[str, int], str]:
-    """Rows of two tables as ``slipway sql`` shows them together, and what it says beside."""
+    """Rows of two tables as ``slipway sql`` shows them together, and its messages."""
     done = lake.workshop.slipway("sql", COUNT, "--output", "json")
     assert done.code == 0, done
     (row,) = json.loads(done.out)

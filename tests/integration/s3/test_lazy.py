@@ -45,7 +45,7 @@ def test_other_tables_are_not_opened(
             )
             return {".".join(parts[3:5]) for parts in tables if "metadata" in parts}
 
-    # a release is a cut of everything that is published: a table of another program is opened when it is first seen
+    # a release is a cut of everything that is published: a table of another program is opened when it is first used
     first = opened("--select", "depot_weights", "--force")
     assert {f"other.t{number}" for number in range(others)} <= first
     again = opened("--select", "depot_weights", "--force")

@@ -34,7 +34,7 @@ def cause(subject: str, event: Event = Event.ANOMALY) -> Cause:
     return Cause(event=event, subject=subject, what=f"{subject} is wrong", first="slipway show latest")
 
 
-def seen(*subjects: str, event: Event = Event.ANOMALY) -> Observation:
+def observed(*subjects: str, event: Event = Event.ANOMALY) -> Observation:
     return Observation(causes=[cause(one, event) for one in subjects], events=(event,))
 
 
@@ -47,11 +47,11 @@ def everything(_: str, __: Entry) -> bool:
 
 
 class Team:
-    """Routes that note what they are told, and an environment that is looked at hour by hour."""
+    """Routes that record their messages, and an environment that is checked every hour."""
 
     def __init__(self, *routes: str) -> None:
         self.state, self.routes, self.now = State(), routes, NOON
-        self.told: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.messages: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def look(self, found: Observation, *, held: bool = False, works: bool = True, but: str = "") -> None:
         self.now += timedelta(hours=1)
@@ -66,7 +66,7 @@ class Team:
 
     def note(self, message: Message) -> None:
         for entry in message.entries:
-            self.told[message.route, entry.cause.subject].append(message.kind)
+            self.messages[message.route, entry.cause.subject].append(message.kind)
 
 
 looks = st.lists(
@@ -86,9 +86,9 @@ def test_messages_alternate_and_the_last_one_is_that_it_is_over(
 ) -> None:
     team = Team("chat", "pager")
     for wrong, held, works, but in events:
-        team.look(seen(*wrong), held=held, works=works, but=but)
-    team.look(seen())
-    for kinds in team.told.values():
+        team.look(observed(*wrong), held=held, works=works, but=but)
+    team.look(observed())
+    for kinds in team.messages.values():
         assert kinds == ["alert", "recovery"] * (len(kinds) // 2)
     assert team.state.entries == []
 
@@ -97,33 +97,33 @@ def test_messages_alternate_and_the_last_one_is_that_it_is_over(
 def test_each_time_that_something_goes_wrong_is_told_once_and_its_end_once(wrong: list[set[str]]) -> None:
     team = Team("chat")
     for subjects in [*wrong, set()]:
-        team.look(seen(*subjects))
+        team.look(observed(*subjects))
     for subject in SUBJECTS:
         states = [False, *(subject in subjects for subjects in wrong)]
         begun = sum(now and not before for before, now in pairwise(states))
-        assert team.told["chat", subject] == ["alert", "recovery"] * begun
+        assert team.messages["chat", subject] == ["alert", "recovery"] * begun
 
 
 def test_a_hold_silences_everything_but_itself() -> None:
     team = Team("chat")
-    team.look(seen("a"), held=True)
-    team.look(seen("1", event=Event.HOLD), held=True)
-    assert dict(team.told) == {("chat", "1"): ["alert"]}
-    team.look(seen("a"))
-    assert team.told["chat", "a"] == ["alert"]
+    team.look(observed("a"), held=True)
+    team.look(observed("1", event=Event.HOLD), held=True)
+    assert dict(team.messages) == {("chat", "1"): ["alert"]}
+    team.look(observed("a"))
+    assert team.messages["chat", "a"] == ["alert"]
 
 
 def test_what_begins_and_ends_during_a_hold_is_not_told() -> None:
     team = Team("chat")
-    team.look(seen("a"), held=True)
-    team.look(seen(), held=True)
-    team.look(seen())
-    assert not team.told
+    team.look(observed("a"), held=True)
+    team.look(observed(), held=True)
+    team.look(observed())
+    assert not team.messages
 
 
 def test_a_message_that_was_not_delivered_is_tried_again_and_is_noted() -> None:
     team = Team("chat")
-    team.look(seen("a"), works=False)
+    team.look(observed("a"), works=False)
     ((entry, route, notice),) = failures(team.state)
     assert (entry.cause.subject, route, notice.attempts, notice.error) == (
         "a",
@@ -131,22 +131,22 @@ def test_a_message_that_was_not_delivered_is_tried_again_and_is_noted() -> None:
         1,
         "the service is down",
     )
-    team.look(seen("a"))
-    assert team.told["chat", "a"] == ["alert"]
+    team.look(observed("a"))
+    assert team.messages["chat", "a"] == ["alert"]
     assert [*failures(team.state)] == []
 
 
 def test_a_look_elsewhere_ends_nothing() -> None:
     team = Team("chat")
-    team.look(seen("a"))
+    team.look(observed("a"))
     team.look(Observation(events=(Event.FRESHNESS,), keys=("anomaly:b",)))
-    assert team.told["chat", "a"] == ["alert"]
+    assert team.messages["chat", "a"] == ["alert"]
     team.look(Observation(keys=("anomaly:a",)))
-    assert team.told["chat", "a"] == ["alert", "recovery"]
+    assert team.messages["chat", "a"] == ["alert", "recovery"]
 
 
 def test_a_claim_keeps_others_from_sending_until_its_process_must_have_died() -> None:
-    state = observe(State(), seen("a"), nobody, NOON)
+    state = observe(State(), observed("a"), nobody, NOON)
     (message,) = due(state, everything, ["chat"], NOON)
     state = claimed(state, [message], NOON)
     assert due(state, everything, ["chat"], NOON + CLAIM_LASTS / 2) == []
@@ -157,24 +157,24 @@ def test_a_claim_keeps_others_from_sending_until_its_process_must_have_died() ->
 
 
 def test_a_cause_that_ends_while_its_alert_is_on_the_way_is_told_to_be_over_after_it() -> None:
-    state = observe(State(), seen("a"), nobody, NOON)
+    state = observe(State(), observed("a"), nobody, NOON)
     (message,) = due(state, everything, ["chat"], NOON)
-    state = observe(claimed(state, [message], NOON), seen(), nobody, NOON)
+    state = observe(claimed(state, [message], NOON), observed(), nobody, NOON)
     assert due(state, everything, ["chat"], NOON) == []
     state = settled(state, message, NOON, "")
     assert [one.kind for one in due(state, everything, ["chat"], NOON)] == ["recovery"]
 
 
 def test_causes_of_one_kind_that_begin_together_come_in_one_message() -> None:
-    state = observe(State(), seen("a", "b", "c"), nobody, NOON)
+    state = observe(State(), observed("a", "b", "c"), nobody, NOON)
     (message,) = due(state, everything, ["chat"], NOON)
     assert len(message.entries) == 3
 
 
 def test_a_route_that_is_gone_is_waited_for_by_nobody() -> None:
     team = Team("chat")
-    team.look(seen("a"))
-    state = observe(team.state, seen(), nobody, NOON)
+    team.look(observed("a"))
+    state = observe(team.state, observed(), nobody, NOON)
     assert len(state.entries) == 1
     assert forgotten(state, ["mail"]).entries == []
 

@@ -64,9 +64,9 @@ def with_tests(*results: TestResult, **more: Any) -> RunManifest:  # noqa: ANN40
 
 
 def causes(found: RunManifest, *contracts: Contract) -> dict[str, Cause]:
-    seen = of_run(found, contracts)
-    assert seen is not None
-    return {cause.key: cause for cause in seen.causes}
+    observation = of_run(found, contracts)
+    assert observation is not None
+    return {cause.key: cause for cause in observation.causes}
 
 
 def decided(found: RunManifest, folder: Path) -> RunManifest:
@@ -99,38 +99,40 @@ def test_a_model_that_fails_and_the_tests_of_its_table_are_one_cause() -> None:
 
 
 def test_a_table_whose_test_fails_has_not_passed() -> None:
-    seen = of_run(
+    observation = of_run(
         with_tests(outcome_of(Status.FAIL, "curated.a"), nodes=[node("curated.a"), node("curated.b")]), []
     )
-    assert seen
-    assert "run_failed:curated.b" in seen.keys
-    assert "run_failed:curated.a" not in seen.keys
+    assert observation
+    assert "run_failed:curated.b" in observation.keys
+    assert "run_failed:curated.a" not in observation.keys
 
 
 def test_a_table_whose_test_was_left_out_has_not_passed() -> None:
-    seen = of_run(with_tests(outcome_of(Status.NOT_RUN, "curated.a"), nodes=[node("curated.a")]), [])
-    assert seen
-    assert "run_failed:curated.a" not in seen.keys
+    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "curated.a"), nodes=[node("curated.a")]), [])
+    assert observation
+    assert "run_failed:curated.a" not in observation.keys
 
 
 def test_a_test_that_passes_by_itself_shows_that_its_table_is_right() -> None:
-    seen = of_run(with_tests(outcome_of(Status.PASS, "curated.a")), [])
-    assert seen
-    assert "run_failed:curated.a" in seen.keys
+    observation = of_run(with_tests(outcome_of(Status.PASS, "curated.a")), [])
+    assert observation
+    assert "run_failed:curated.a" in observation.keys
 
 
 def test_a_model_that_failed_before_its_table_was_known_is_the_same_cause_as_later() -> None:
     early = Node(unique_id="model.shop.a", table=None, status=Status.ERROR, change=Change.NONE)
-    seen = of_run(manifest(nodes=[early], outcome=Outcome.FAILED), [], {"model.shop.a": "curated.a"})
-    assert seen
-    assert [cause.key for cause in seen.causes] == ["run_failed:curated.a"]
+    observation = of_run(manifest(nodes=[early], outcome=Outcome.FAILED), [], {"model.shop.a": "curated.a"})
+    assert observation
+    assert [cause.key for cause in observation.causes] == ["run_failed:curated.a"]
 
 
 def test_a_run_that_did_not_come_to_land_ends_no_cause_of_a_file() -> None:
     skipped = node("curated.a", "none", "skipped")
-    seen = of_run(manifest(nodes=[skipped], outcome=Outcome.FAILED, reason="the catalog does not answer"), [])
-    assert seen
-    assert Event.FILE_SET_ASIDE not in seen.events
+    observation = of_run(
+        manifest(nodes=[skipped], outcome=Outcome.FAILED, reason="the catalog does not answer"), []
+    )
+    assert observation
+    assert Event.FILE_SET_ASIDE not in observation.events
     passed = of_run(manifest(), [])
     assert passed
     assert Event.FILE_SET_ASIDE in passed.events
@@ -163,12 +165,12 @@ def test_a_late_source_is_the_cause_and_not_the_run_that_it_stops(tmp_path: Path
 def test_a_test_that_warns_is_an_anomaly_until_it_passes() -> None:
     (cause,) = causes(with_tests(outcome_of(Status.WARN, "dev.curated.a"))).values()
     assert (cause.event, cause.table, cause.severity) == (Event.ANOMALY, "curated.a", Severity.WARNING)
-    seen = of_run(with_tests(outcome_of(Status.PASS, "dev.curated.a")), [])
-    assert seen
-    assert cause.key in seen.keys
-    seen = of_run(with_tests(outcome_of(Status.NOT_RUN, "dev.curated.a")), [])
-    assert seen
-    assert cause.key not in seen.keys
+    observation = of_run(with_tests(outcome_of(Status.PASS, "dev.curated.a")), [])
+    assert observation
+    assert cause.key in observation.keys
+    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "dev.curated.a")), [])
+    assert observation
+    assert cause.key not in observation.keys
 
 
 @pytest.mark.parametrize(

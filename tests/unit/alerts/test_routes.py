@@ -1,4 +1,4 @@
-"""``alerts.yml`` says who is told; what is misspelt there is refused with the nearest name."""
+"""``alerts.yml`` says who is notified; what is misspelt there is refused with the nearest name."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ def late() -> Observation:
     return Observation(causes=[cause], events=(Event.FRESHNESS,))
 
 
-def look(records: Records, seen: Observation) -> list[SlipwayError]:
-    return tell(records, ROUTES, seen, nobody, NOON, once)[1]
+def look(records: Records, observation: Observation) -> list[SlipwayError]:
+    return tell(records, ROUTES, observation, nobody, NOON, once)[1]
 
 
 def test_an_alert_has_the_cause_who_is_affected_and_the_first_command(

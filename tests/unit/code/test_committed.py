@@ -237,7 +237,7 @@ def test_what_git_calls_clean_is_compared_by_content(
 def test_the_environment_does_not_lead_git_elsewhere(
     repository: Repository, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a copy of the repository is, its edit is not seen; where none is, nothing is."""
+    """Where a copy of the repository is, its edit is not noticed; without one, nothing is."""
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(repository.top), str(copy)], check=True)
     repository.write(MODEL, "select 2 as id")

@@ -226,7 +226,7 @@ def test_examples_are_few_ordered_and_cut(con: duckdb.DuckDBPyConnection) -> Non
 
 
 def changed_orders(*changed: int) -> tuple[str, str]:
-    """1000 rows, every tenth French and every second online; ``x`` doubles where told, and moves a bit elsewhere."""
+    """1000 rows, every tenth French and every second online; ``x`` doubles in the given rows, and changes a little in the others."""
     base = """(
         select i as id, if(i % 10 = 0, 'France', 'EIRE') as country, i % 2 = 0 as online, 1.0::double as x
         from range(1000) r(i)

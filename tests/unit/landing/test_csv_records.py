@@ -1,4 +1,4 @@
-"""The count of records beside the one that DuckDB makes; a reader that goes byte by byte is the other opinion."""
+"""The count of records that is compared with DuckDB's; a reader that goes byte by byte checks it."""
 
 from __future__ import annotations
 

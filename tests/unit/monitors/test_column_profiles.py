@@ -67,7 +67,7 @@ def test_each_column_is_measured_by_day(day: str) -> None:
     assert kwh["quantiles"] == sorted(kwh["quantiles"])
     assert (len(kwh["quantiles"]), kwh["quantiles"][0], kwh["quantiles"][-1]) == (100, 1, 99)
     assert kwh["top_values"] is None
-    # a time is told by how long after the beginning of its day it is
+    # a time is measured from the beginning of its day
     assert (at["quantiles"][0], at["quantiles"][-1]) == (0, 99 * 60)
     assert (site["top_values"], site["top_rows"]) == (["it's", "north"], [75, 25])
     assert (tags["null_count"], tags["quantiles"], tags["top_values"], tags["minimum"]) == (

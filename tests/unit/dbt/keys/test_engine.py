@@ -32,7 +32,7 @@ def fresh() -> Iterator[None]:
 
 
 def test_every_module_that_takes_part_in_writing_is_covered(tmp_path: Path) -> None:
-    """Told from functions that are called while tables are written, so it notices code that moved or is new."""
+    """Derived from the functions that are called while tables are written, so it notices code that moved or is new."""
     properties = local_catalog(tmp_path)
     here = place(f"file://{tmp_path}/warehouse", **{k: v for k, v in properties.items() if k != "warehouse"})
     duckdb_engine.count_reads(here.connection)

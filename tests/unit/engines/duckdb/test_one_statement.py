@@ -191,7 +191,7 @@ def test_more_than_one_statement_is_refused(connection: duckdb.DuckDBPyConnectio
 
 
 def test_files_without_statistics(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As before statements were told apart: the rows were written, and the result was that of another statement."""
+    """As before statements were distinguished: the rows were written, and the result was that of another statement."""
 
     execute = engine.execute
 
