@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_common.tests import enable_test_caching
 from hypothesis import HealthCheck, settings
-from tests.harness.command_server import verify_extensions_once
+from tests.harness.command_server import read_services_once, verify_extensions_once
 from tests.harness.commands import ROOT, Commands
 from tests.harness.projects import Workshop, copy_of, keep, parsed, put_back
 
@@ -39,9 +40,11 @@ def some(every: int, cases: Iterable[Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def extensions() -> None:
-    """Tests that open databases in this process need not wait for them either."""
+def waits_once() -> None:
+    """Tests that open databases or parse projects in this process need not wait for the same again either."""
     verify_extensions_once()
+    read_services_once()
+    enable_test_caching()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ The answer is the process id at once and the exit code at the end; no exit code 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gc
 import importlib
 import itertools
@@ -31,9 +32,33 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
+FORKED = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+
+_, _, module, *argv = sys.argv
+fork = socket.socket(socket.AF_UNIX)
+fork.connect({path!r})
+streams = [f"/proc/{{os.getpid()}}/fd/{{number}}" for number in (1, 2)]
+request = {{"program": module.partition(".")[0], "argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}}
+fork.sendall(json.dumps(request | dict(zip(("output", "errors"), streams))).encode() + b"\\n")
+answers = fork.makefile()
+process = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda given, _: os.kill(process, given))
+code = answers.readline().strip()
+sys.exit(int(code)) if code else os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""Stands for Python where a command starts another by ``-m``, such as a canary does: that one is forked from here, too."""
+
+
 def serve(path: str) -> None:
     """Answer requests until the process that started this one is gone."""
     preload()
+    forked = Path(f"{path}.python")
+    forked.write_text(FORKED.format(python=sys.executable, path=path), encoding="utf-8")
+    forked.chmod(0o755)
+    sys.executable = str(forked)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     starter = os.getppid()
     listener = socket.socket(socket.AF_UNIX)
@@ -81,10 +106,12 @@ def preload() -> None:
         "slipway.doctor.examination",
         "slipway.iceberg.catalogs.sql_catalog",
         "slipway.query.queries",
+        "slipway.storage.s3",
         "sqlalchemy.dialects.sqlite",
     ):
         importlib.import_module(name)
     verify_extensions_once()
+    read_services_once()
     warm_up()
 
 
@@ -110,16 +137,28 @@ def verify_extensions_once() -> None:
     duckdb.connect = connect  # type: ignore[assignment]
 
 
+def read_services_once() -> None:
+    """Have botocore read its descriptions of services once, and not for each client: those of S3 and Glue take a tenth of a second."""
+    from botocore.loaders import JSONFileLoader
+
+    real = JSONFileLoader.load_file
+    kept = functools.cache(lambda path: real(JSONFileLoader(), path))
+    JSONFileLoader.load_file = lambda _, path: kept(path)  # type: ignore[method-assign, assignment]
+
+
 def warm_up() -> None:
     """Do once what dbt does in every process anew: write its readers and writers of records, and compile all macros.
 
-    Its files of JSON are written at once, by the encoder in C, instead of token by token; they are the same.
+    Its files of JSON are written at once, by the encoder in C, instead of token by token; they are the same. It keeps what it
+    parsed of each text, as its own tests have it do: most of a parse are the macros that dbt and its adapter bring.
     """
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
     from dbt_common.clients.jinja import template_cache
+    from dbt_common.tests import enable_test_caching
 
+    enable_test_caching()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "project"
         shutil.copytree(ROOT / "tests" / "integration" / "project", path)
@@ -129,6 +168,7 @@ def warm_up() -> None:
             # dbt's parser in Rust starts threads, which a fork does not have: each command starts its own
             done = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *places])
             assert done.success, done.exception
+    do_once()
     assert isinstance(done.result, Manifest)
     for macro in done.result.macros.values():
         template_cache.get_node_template(macro)
@@ -137,6 +177,27 @@ def warm_up() -> None:
     gc.collect()  # their locks, too: multiprocessing reports what is left when this process is killed
     gc.freeze()  # so that no command goes through all this again, and copies its pages
     gc.set_threshold(100_000, 20, 20)  # nor often through what it makes itself in its second or two
+
+
+def do_once() -> None:
+    """The rest of what dbt and botocore work out in every process anew, although it comes to the same."""
+    import boto3
+    import parsedatetime  # type: ignore[import-untyped]
+    from dbt.adapters.duckdb.relation import DuckDBRelation
+    from dbt.task.run import get_hook
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+    from dbt_common.clients.agate_helper import build_type_tester
+
+    parsedatetime.Constants = functools.cache(
+        parsedatetime.Constants
+    )  # of a locale, for each result of a query
+    build_type_tester(())
+    # found by going through all modules and the sources of all callers
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters.base.impl")  # type: ignore[method-assign]
+    for service in ("s3", "glue"):
+        boto3.client(service, "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    DuckDBRelation.create(database="a", schema="b", identifier="c").to_dict()
+    get_hook("select 1", 0)
 
 
 def answer(connection: socket.socket) -> None:

@@ -333,7 +333,7 @@ def _mode(name: str, text: str) -> Mode:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # as dbt reads it
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing", fix="Run in the project or set DBT_PROFILES_DIR") from None
     except yaml.YAMLError as error:
