@@ -66,6 +66,6 @@ def test_a_log_folder_without_room(built: Workshop, full: Path) -> None:
     assert done.code == 0, done
     message = [line for line in done.err.splitlines() if "dbt.log" in line]
     assert message == [
-        f"{full}/dbt.log cannot be written: No space left on device; the run goes on without it"
+        f"{full}/dbt.log cannot be written: No space left on device; the run continues without it"
     ], done.err
     assert "Logging error" not in done.err

@@ -251,7 +251,7 @@ def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     assert "\x1b" not in done.err + done.out
     assert "\r" not in done.err + done.out
     lines = done.err.splitlines()
-    assert lines[0].startswith("No commit holds this code (git cannot tell")
+    assert lines[0].startswith("No commit holds this code (git cannot read")
     assert lines[1] == "landed parcels: 2 files, 5 rows; 0 set aside"
     built = {
         match[1] for line in lines[2:] if (match := re.match(r"  ok       (\S+) +[0-9.]+ s  REPLACE", line))
@@ -446,7 +446,7 @@ def test_names_that_differ_in_case_alone_are_refused(workshop: Workshop) -> None
     workshop.write("models/serving/lower.sql", "{{ config(alias='foo') }} select 2 as n")
     printed = workshop.refusal("run", "--select", "upper", "lower", code=2)
     assert (
-        "serving.Foo and serving.foo differ only in upper and lower case, which DuckDB does not tell"
+        "serving.Foo and serving.foo differ only in upper and lower case, which DuckDB does not distinguish"
         in printed
     )
     assert workshop.published() == {}

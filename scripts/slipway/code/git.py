@@ -353,7 +353,7 @@ def status(project: Path) -> list[Finding]:
     """What git itself says is not committed, anywhere in the repository.
 
     Raises:
-        NotFoundError: git cannot tell.
+        NotFoundError: git cannot read the project.
     """
     shown = _asked(
         project,
@@ -401,5 +401,5 @@ def _is_litter(name: str) -> bool:
 def _asked(project: Path, *arguments: str) -> bytes:
     done = call(project, *arguments)
     if done.returncode:
-        raise NotFoundError(f"Git cannot tell what {project} is", reason_of(done.stderr), "Repair it")
+        raise NotFoundError(f"Git cannot read {project}", reason_of(done.stderr), "Repair it")
     return done.stdout

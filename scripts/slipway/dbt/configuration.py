@@ -330,7 +330,7 @@ def check_names(manifest: DbtManifest, environment: Environment) -> None:
         problem for node in nodes for problem in _problems(node, environment.name, lower_case=lower_case)
     ]
     found += [
-        f"{other} and {name} differ only in upper and lower case, which DuckDB does not tell apart: give one of them another alias"
+        f"{other} and {name} differ only in upper and lower case, which DuckDB does not distinguish: give one of them another alias"
         for other, name in twins(sorted({f"{node.schema}.{node.alias}" for node in nodes}))
     ]
     found += rename_problems(nodes)

@@ -116,7 +116,7 @@ def report_log_failure_once(show: Callable[[Progress], None]) -> Iterator[None]:
         elif not reported.is_set():
             reported.set()
             where = getattr(handler, "baseFilename", "dbt's log")
-            show(Note(f"{where} cannot be written: {error.strerror or error}; the run goes on without it"))
+            show(Note(f"{where} cannot be written: {error.strerror or error}; the run continues without it"))
 
     logging.Handler.handleError = handle  # type: ignore[method-assign, assignment]
     try:

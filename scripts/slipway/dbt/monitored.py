@@ -392,7 +392,7 @@ def _partitions(question: Question, table: Table) -> Mapping[date, DayOfRows]:
     found = days_of_partitions(table, column)
     if found is None:
         raise ConfigError(
-            f"{question.test.name}: the metadata of {question.table} does not tell rows by {column}",
+            f"{question.test.name}: the metadata of {question.table} does not say how many rows have which {column}",
             "the table is not partitioned by it, has files that are not, or delete files of another program",
             f"Configure partitioned_by: [{column}], or leave date_column out to count the rows that are added",
         )

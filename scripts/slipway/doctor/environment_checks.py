@@ -115,7 +115,7 @@ def comparisons(_: Examination) -> Iterator[Finding]:
 
 
 def half_written(at: Examination) -> Iterator[Finding]:
-    """Files of records that a process did not come to write whole; on S3 there are none."""
+    """Files of records that a process did not finish writing; on S3 there are none."""
     root = Path(at.records.store.root.removeprefix("file://"))
     if not root.is_dir():
         return
@@ -123,7 +123,7 @@ def half_written(at: Examination) -> Iterator[Finding]:
         with suppress(FileNotFoundError):  # it was written meanwhile
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             if at.now - written > _STILL_WRITTEN:
-                yield _left(path, "a record that a process did not come to write whole")
+                yield _left(path, "a record that a process did not finish writing")
 
 
 def _left(path: Path, what: str) -> Finding:

@@ -139,7 +139,7 @@ def _can_follow(at: Examination, record: CandidateTable) -> bool:
 
 
 def scratch(at: Examination) -> Iterator[Finding]:
-    """Scratch environments of slices whose run did not come to its end."""
+    """Scratch environments of slices whose run did not end."""
     folder = at.environment.home / "scratch"
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not at.is_gone(path.name) or path.name in at.logs:
@@ -151,7 +151,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
         if not ended:
             yield Finding(
                 f"scratch environment {path}",
-                "the run that made it did not come to its end",
+                "the run that made it did not end",
                 "Nothing of it was published; delete it",
                 [Remove(str(path))],
             )

@@ -54,7 +54,7 @@ def _check_names(names: Sequence[str]) -> None:
         what = "; ".join(f"column {shown(name)}: {why}" for name, why in bad)
         raise ContractError(what, fix=f"Give it another name: {', '.join(_renamed(name) for name, _ in bad)}")
     for other, name in twins(names):
-        why = "" if other == name else f"also as {other}; DuckDB does not tell upper from lower case"
+        why = "" if other == name else f"also as {other}; DuckDB does not distinguish upper and lower case"
         raise ContractError(f"Column {name} occurs twice", why, "Give each column a name of its own")
 
 
@@ -295,7 +295,7 @@ def evolved(
         (
             _moved([*history, result]),
             "a field was renamed, or removed and added again",
-            "older files tell the fields of a struct by name and would mix them up",
+            "older files identify the fields of a struct by name, so the fields would be mixed up",
         ),
         (
             _emptied(history, result),

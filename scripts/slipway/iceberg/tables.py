@@ -268,7 +268,7 @@ def find_source(tables: Tables, identifier: TableName, sources: Sequence[str], g
     Raises:
         NotFoundError: the wanted snapshot, its metadata file or a file of it is gone.
     """
-    failure = _gone(identifier, "no record tells where it was")
+    failure = _gone(identifier, "no record says where it was")
     for source in dict.fromkeys([*sources, goal]):
         try:
             find_state(tables, identifier, source, goal)

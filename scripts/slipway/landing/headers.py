@@ -194,7 +194,7 @@ def _general_advice(names: Sequence[str], columns: Sequence[str], optional: Sequ
     missing = [name for name in columns if name not in names and name not in optional]
     excess = [name for name in names if name not in columns]
     if len(set(names)) < len(names):
-        return "; each column is to stand in the header once"
+        return "; each column must be in the header only once"
     if not missing and set(excess) == {""}:
         at_end = names[-1] == ""
         return f"; {'a delimiter at the end of the header makes one: remove it' if at_end else 'name it, or remove it'}"

@@ -42,7 +42,7 @@ def find_forgettable(
     try:
         removed = removed_runs(records.store)
         stored = _stored(records)
-        # an earlier maintenance did not come to its end
+        # an earlier maintenance did not end
         begun = [run for run in stored if run.run_id in removed]
         rest = [run for run in stored if run.run_id not in removed]
         old = removable(history, rest, days, _needed(records, history))

@@ -169,7 +169,7 @@ class Records:
             return None
 
     def close(self, run_id: str, closed: Closed) -> None:
-        """Write down that a run which did not come to its end is not going to."""
+        """Record that a run which did not end will never end."""
         with suppress(FileExistsError):
             self.write(run_id, "closed.json", closed.model_dump_json(indent=1))
 
@@ -208,7 +208,7 @@ class Records:
                 number += 1
 
     def write_intent(self, intent: Intent) -> None:
-        """Say that a release is about to be published; again when an earlier attempt did not come to its end."""
+        """Say that a release is about to be published; again when an earlier attempt did not end."""
         key = f"releases/{intent.number:06d}.publishing"
         try:
             self.store.create(key, intent.model_dump_json(indent=1).encode())
@@ -329,7 +329,7 @@ def _number(key: str) -> int:
 
 
 def seal_of(records: Records, run_id: str) -> Checksums | None:
-    """The checksums of a run's records; None for a run that did not come to its end, or of an older slipway.
+    """The checksums of a run's records; None for a run that did not end, or of an older slipway.
 
     Raises:
         DamagedError: they cannot be read.

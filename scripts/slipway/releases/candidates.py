@@ -140,6 +140,6 @@ def check_case(
         if other not in (identifier, renamed.get(identifier)) and str(other).lower() == lowered:
             raise ConfigError(
                 f"{identifier} cannot be a table next to {other}",
-                "DuckDB does not tell upper from lower case",
+                "DuckDB does not distinguish upper and lower case",
                 "Give one of them another alias",
             )

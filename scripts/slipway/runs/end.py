@@ -91,7 +91,7 @@ def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
         raise UnrecordedError(
             f"Release {manifest.release} is published, but the records of its run are not complete",
             f"{error.what}: {error.why}",
-            "Nothing needs to be done again; slipway show tells what is known of this run",
+            "Nothing needs to be done again; slipway show prints what is known of this run",
         ) from error
     if failure:
         raise failure

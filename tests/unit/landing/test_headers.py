@@ -38,7 +38,7 @@ def test_the_header_may_be_written_in_several_ways(line: str) -> None:
         pytest.param("id,text,amount", "header differs: missing the text; unknown text", id="renamed"),
         pytest.param(
             "id,id,amount",
-            "header differs: id twice; missing the text; each column is to stand in the header once",
+            "header differs: id twice; missing the text; each column must be in the header only once",
             id="duplicate-instead-of-another",
         ),
         pytest.param(

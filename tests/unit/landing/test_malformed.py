@@ -91,7 +91,7 @@ TEXTS = {
     "other-case": Case(b"ID,Text,AMOUNT\n1,a,2\n", "set header: names"),
     "blanks-in-the-header": Case(b"id, text ,amount\n1,a,2\n", "set header: names"),
     "other-order": Case(b"text,id,amount\na,1,2\n", "in another order"),
-    "twice-in-the-header": Case(b"id,text,amount,id\n1,a,2,3\n", "each column is to stand in the header once"),
+    "twice-in-the-header": Case(b"id,text,amount,id\n1,a,2,3\n", "each column must be in the header only once"),
     "no-name-in-the-header": Case(b"id,,text,amount\n1,,a,2\n", "name it, or remove it"),
     "delimiter-at-the-end-of-the-header": Case(b"id,text,amount,\n1,a,2,\n", "remove it"),
     "semicolons": Case(GOOD.replace(b",", b";"), "delimited by a semicolon"),

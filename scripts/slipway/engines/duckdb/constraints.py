@@ -120,7 +120,7 @@ def check_shape(
             violations.append(f"column {name} is declared and not in the query")
         elif spelled[lowered] != name:
             violations.append(
-                f"column {spelled[lowered]} is declared as {name}, and other readers tell upper from lower case"
+                f"column {spelled[lowered]} is declared as {name}, and other readers distinguish upper and lower case"
             )
         elif wanted and (expected := _normal(cursor, wanted, model, name)) != str(have[lowered]):
             violations.append(f"{name} is {have[lowered]}, declared {expected}")

@@ -111,8 +111,8 @@ def _check_declared(wanted: Schema, declared: Iterable[str], model: str) -> None
     if other:
         raise ContractError(
             f"{model} breaks its contract",
-            f"its table has the column {other[0]}, declared as {spelled[other[0].lower()]}, and other readers tell upper from"
-            " lower case",
+            f"its table has the column {other[0]}, declared as {spelled[other[0].lower()]}, and other readers"
+            " distinguish upper and lower case",
             f"Declare it as {other[0]}, or rename it in the table by one run with --full-refresh",
         )
 
