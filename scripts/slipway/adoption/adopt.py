@@ -150,7 +150,7 @@ def apply(adoption: Adoption) -> None:
     """Write what was planned, the record last."""
     for step in adoption.steps:
         if step.content is not None:
-            _write(adoption.folder / step.name, step.content, is_new=step.action is Action.WRITTEN)
+            write(adoption.folder / step.name, step.content, is_new=step.action is Action.WRITTEN)
 
 
 def described(folder: Path, name: str) -> dict[str, Any]:
@@ -415,7 +415,7 @@ def _requirements(text: str) -> Iterator[Requirement]:
             continue
 
 
-def _write(path: Path, content: bytes, *, is_new: bool) -> None:
+def write(path: Path, content: bytes, *, is_new: bool) -> None:
     """Write a file as a whole or not at all; a new one only where there is still none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path = path.resolve()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +54,21 @@ def project_name(folder: Path) -> str:
 
 def project_files(facts: Facts) -> dict[str, bytes]:
     """What a dbt project needs for Slipway, by the name of the file in the project."""
-    return {_NAMES.get(name, name): text for name, text in _rendered("project", facts)}
+    return {_NAMES.get(name, name): text for name, text in _rendered("project", vars(facts))}
 
 
 def starter_files(facts: Facts) -> dict[str, bytes]:
     """A feed with a few lines, and a model in each layer."""
-    return dict(_rendered("starter", facts))
+    return dict(_rendered("starter", vars(facts)))
+
+
+def feed_models(values: Mapping[str, object]) -> dict[str, bytes]:
+    """SQL of the models of a new feed, by the name of their layer.
+
+    Args:
+        values: what the templates of ``templates/feed`` ask for.
+    """
+    return {name.removesuffix(".sql"): text for name, text in _rendered("feed", values)}
 
 
 def example_files() -> dict[str, bytes]:
@@ -83,7 +92,7 @@ def _example_names(root: Path) -> Iterator[str]:
                 yield path.relative_to(root).as_posix()
 
 
-def _rendered(folder: str, facts: Facts) -> Iterator[tuple[str, bytes]]:
+def _rendered(folder: str, values: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
     """Texts of dbt and of GitHub have curly braces of their own."""
     given = jinja2.Environment(
         variable_start_string="<<",
@@ -99,7 +108,7 @@ def _rendered(folder: str, facts: Facts) -> Iterator[tuple[str, bytes]]:
     for path in sorted((_TEMPLATES / folder).rglob("*")):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
-            rendered = given.from_string(text).render(vars(facts), version=__version__)
+            rendered = given.from_string(text).render(values, version=__version__)
             yield path.relative_to(_TEMPLATES / folder).as_posix(), rendered.encode()
 
 

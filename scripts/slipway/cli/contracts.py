@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import guesses, options, output
 from slipway.counts import plural
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
     """Check contracts: all of the project, or these files.
 
     Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML,
-    for which dbt parses the project. The code is 2 when something is wrong.
+    for which dbt parses the project. The code is 2 when something is wrong. Guesses that nobody has reviewed yet are listed, and change no code.
     """
     from slipway.contracts.contract_files import FOLDER, look_at, look_at_all, passed_over
     from slipway.contracts.products import is_product
@@ -51,6 +51,8 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
         for reading in readings:
             for problem in reading.problems:
                 output.line(problem.error.line())
+        for line in guesses.listed([reading.contract for reading in readings if reading.contract]):
+            output.line(line)
         output.message(f"{plural(len(readings), 'contract')}, {plural(problems, 'problem')}.")
     if problems:
         raise click.exceptions.Exit(2)
@@ -234,6 +236,7 @@ def _record(reading: Reading) -> dict[str, Any]:
     return {
         "file": reading.path.name,
         "contract": contract.id if contract else None,
+        "guesses": [{"about": about, "text": text} for about, text in contract.guesses] if contract else [],
         "describes": None if contract is None else "product" if is_product(contract) else "feed",
         "problems": [
             {"line": problem.line, "place": problem.place, "message": problem.error.line()}

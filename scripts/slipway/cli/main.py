@@ -18,6 +18,7 @@ from slipway.settings import Settings
 # name → module, in which it is ``command`` unless another name stands there; a module is imported when it is called, so that --help needs none of them
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("slipway.cli.init", "Prepare a dbt project for Slipway, or begin a new one."),
+    "feed": ("slipway.cli.feed", "Add a feed, from sample files."),
     "land": ("slipway.cli.land", "Look at new files without building anything."),
     "run": ("slipway.cli.run", "Land new files, build, test, publish and record."),
     "publish": ("slipway.cli.releases:publish", "Publish a staged run."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import guesses, options, output
 from slipway.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def command(
         output.as_json({**done.manifest.model_dump(mode="json"), "folder": done.folder})
     else:
         output.result(report(done, target, _program()))
+        for line in guesses.in_short(request.project):
+            output.line(line)
     if done.manifest.outcome in ("failed", "refused"):
         raise click.exceptions.Exit(1)
 

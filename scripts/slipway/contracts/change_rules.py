@@ -823,6 +823,7 @@ RULES: Mapping[str, Keys] = {
                 is_whole=_constraint,
             ),
             "consumers": Values((NOBODY, "One more reader is known."), (NOBODY, "One reader less is known.")),
+            "guesses": _free,
         },
         _defaults(ContractSettings),
     ),
@@ -841,6 +842,7 @@ RULES: Mapping[str, Keys] = {
             "ignoredFiles": Values(
                 (BOTH, "Files of this name are not read."), (NARROWER, "Files of this name are checked.")
             ),
+            "guesses": _free,
         },
         _defaults(FileSettings),
     ),
@@ -851,6 +853,7 @@ RULES: Mapping[str, Keys] = {
             "nullValues": Values(
                 (BOTH, "This spelling is no value any more."), (BOTH, "This spelling is a value.")
             ),
+            "guesses": _free,
         },
         _defaults(ColumnSettings),
     ),

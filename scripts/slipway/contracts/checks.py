@@ -18,6 +18,8 @@ LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_i
 """Columns that raw has besides those of the contract."""
 RULE, REASON, KEY, ORIGINAL = "rule_id", "reason", "_row_key", "_original"
 """Columns that typed rows have besides: the first rule that is broken, in words, a key over the values as they landed, and these values."""
+RESERVED = frozenset((*LINEAGE, RULE, REASON, KEY, ORIGINAL))
+"""Names that no property of a feed can have."""
 
 _BLANKS = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]+"
 _INTEGERS = {
@@ -139,6 +141,27 @@ def quarantined_sql(contract: Contract, relation: str) -> str:
 def checks_of(contract: Contract) -> list[Check]:
     """The rules that each row of a feed keeps or breaks, in the order in which they are tried."""
     return list(_ordered(contract.tables[0]))
+
+
+def value_sql(column: Column, text: str, files: FileSettings) -> str:
+    """An expression for a text as a value of a column; NULL where it is none.
+
+    Args:
+        column: of a contract.
+        text: an expression, without blanks around it; NULL for no value.
+        files: marks of numbers.
+    """
+    return _typed(column, text, files, column.name)
+
+
+def type_sql(column: Column) -> str:
+    """The engine's type of the values of a column, once they are typed."""
+    return _type_of(column, column.name)
+
+
+def text_sql(column: Column, files: FileSettings) -> str:
+    """An expression for what a raw column holds as text: without blanks around it, NULL for what stands for no value."""
+    return _trimmed(column, files)
 
 
 def broken_rules_sql(table: Table, relation: str, severity: Severity) -> str:

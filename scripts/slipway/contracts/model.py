@@ -75,6 +75,7 @@ class FileSettings(_Settings):
         null_values: spellings that stand for no value in every column, such as ``-`` or ``n/a``.
         on_rejected_files: whether files that are set aside stop runs in scheduled and production environments.
         ignored_files: patterns for names of files that are not looked at.
+        guesses: what a program found out about the files, and nobody has confirmed yet.
     """
 
     delimiter: str = ","
@@ -93,6 +94,7 @@ class FileSettings(_Settings):
     null_values: _Texts = ()
     on_rejected_files: Annotated[OnRejected, Field(strict=False)] = OnRejected.FAIL
     ignored_files: _Texts = ()
+    guesses: _Texts = ()
 
 
 class Bounds(_Settings):
@@ -110,12 +112,14 @@ class ContractSettings(_Settings):
         input_bytes_per_run: bytes that a run is expected to read of this data.
         regions: where the data may be kept, as the regions of the store are called.
         consumers: who reads the data: names of exposures, programs or teams.
+        guesses: what a program found out about the rows, and nobody has confirmed yet.
     """
 
     input_rows_per_run: Bounds | None = None
     input_bytes_per_run: Bounds | None = None
     regions: _Texts = ()
     consumers: _Texts = ()
+    guesses: _Texts = ()
 
 
 class TableSettings(_Settings):
@@ -130,12 +134,14 @@ class ColumnSettings(_Settings):
         since: date or version from which on the column is there; earlier files lack it.
         trim: whether blanks around the text are removed before anything else is looked at.
         null_values: spellings that stand for no value in this column, besides those of the files.
+        guesses: what a program found out about the values, and nobody has confirmed yet.
     """
 
     optional: bool = False
     since: _Text | None = None
     trim: bool = True
     null_values: _Texts = ()
+    guesses: _Texts = ()
 
 
 class Server(_Part):
@@ -395,6 +401,19 @@ class Contract(_Part):
     roles: tuple[Role, ...] = ()
     team: tuple[TeamMember, ...] = ()
     settings: ContractSettings = ContractSettings()
+
+    @property
+    def guesses(self) -> list[tuple[str, str]]:
+        """What nobody has confirmed yet: what it is about (a property, ``files`` or ``rows``), and a sentence."""
+        found = [
+            (column.name, text)
+            for table in self.tables
+            for column in table.columns
+            for text in column.settings.guesses
+        ]
+        found += [("rows", text) for text in self.settings.guesses]
+        found += [("files", text) for server in self.servers for text in server.files.guesses]
+        return found
 
     @property
     def landing(self) -> Server | None:

@@ -20,6 +20,9 @@ from yaml.events import (
 
 from slipway.contracts.problems import Path, Problem
 
+_WIDTH = 110  # characters of a line that is written
+_SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9 _./()-]*[A-Za-z0-9_)]|[A-Za-z]")
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _DEEPEST = 50  # levels of lists and mappings; libyaml's own recursion is not limited
 _LONGEST = 5_000_000  # characters
 _LARGEST = 200_000  # values, with every alias counted where it stands
@@ -177,3 +180,37 @@ def _check_depth(text: str) -> None:
             depth -= 1
         if depth > _DEEPEST:
             raise NotYamlError(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def dumped(value: dict[str, Any]) -> str:
+    """A mapping as YAML that versions 1.1 and 1.2 read alike; short mappings of single values stand in one line."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts between quotes wherever some version of YAML might take them for something else."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Lists stand below their key with two blanks in front."""
+        return super().increase_indent(flow, False)
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:  # noqa: ANN401, FBT001
+        """A mapping of single values that fits into a line is written in one."""
+        node = super().represent_mapping(tag, mapping, flow_style)
+        scalars = [part.value for pair in node.value for part in pair if isinstance(part, yaml.ScalarNode)]
+        is_flat = len(scalars) == 2 * len(node.value)
+        node.flow_style = (
+            is_flat and sum(len(one) + 4 for one in scalars) < _WIDTH and "apiVersion" not in scalars
+        )
+        return node
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = _SAFE.fullmatch(text) and text.lower() not in _WORDS
+    style = None if is_plain and len(text) < 80 else '"'
+    if text.isprintable() and len(text) >= 80 and text == text.strip():
+        style = ">"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

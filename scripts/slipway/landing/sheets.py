@@ -66,6 +66,47 @@ def sheet_as_csv(file: Any, style: FileFormat, columns: int, sink: Callable[[byt
         ) from None
 
 
+def visible_sheets(file: Any) -> list[str]:
+    """Names of the sheets of a workbook that are not hidden.
+
+    Raises:
+        MalformedError: the workbook is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = _workbook(file, results=True)
+            return [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    except _DAMAGES as error:
+        raise MalformedError(f"is damaged: the workbook cannot be read ({type(error).__name__})") from None
+
+
+def rows_of(file: Any, sheet: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a sheet that are not empty, as text without empty cells at the end, with their numbers from 1.
+
+    Raises:
+        MalformedError: the workbook is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = _workbook(file, results=True)[sheet]
+            found.reset_dimensions()
+            for number, cells in enumerate(found.iter_rows(), 1):
+                if row := _filled(cells):
+                    yield number, row
+    except _DAMAGES as error:
+        raise MalformedError(f"is damaged: the workbook cannot be read ({type(error).__name__})") from None
+
+
+def _filled(cells: Any) -> list[str]:
+    """The cells of a row as text, without empty ones at its end."""
+    row = [_text(cell) for cell in cells]
+    while row and not row[-1]:
+        row.pop()
+    return row
+
+
 def _write(
     file: Any, archive: zipfile.ZipFile, style: FileFormat, columns: int, sink: Callable[[bytes], object]
 ) -> None:
@@ -118,10 +159,7 @@ def _records(sheet: Any, style: FileFormat) -> Iterator[list[str]]:
     for number, cells in enumerate(sheet.iter_rows()):
         if number < style.skip_lines:
             continue
-        row = [_text(cell) for cell in cells]
-        while row and not row[-1]:
-            row.pop()
-        if not row:
+        if not (row := _filled(cells)):
             continue
         held.append(row)
         if len(held) > style.footer_lines:

@@ -1,0 +1,159 @@
+"""Counts of what the values of columns look like, over all rows of all samples, by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import duckdb
+
+from slipway.contracts.checks import text_sql, value_sql
+from slipway.contracts.model import Column, FileSettings
+from slipway.iceberg.types import literal, quote
+from slipway.inference.raw_rows import RAW
+from slipway.inference.value_types import (
+    FLOAT,
+    INTEGER,
+    LEADING_ZERO,
+    MOMENTS,
+    NULLS,
+    SHORT_YEARS,
+    STYLES,
+    Facts,
+    Moment,
+    looks,
+    proves_decimal,
+    proves_groups,
+)
+
+_SOME = 1000  # values that a column is tried with first
+_SHOWN = 50
+_PLUS = "[+].*"
+_LIKE_NUMBERS = "[0-9+.,' eE-]+"
+_PATTERNS = tuple(
+    dict.fromkeys(
+        (
+            INTEGER,
+            LEADING_ZERO,
+            FLOAT,
+            _PLUS,
+            *map(looks, STYLES),
+            *(proves_decimal(mark) for mark in ".,"),
+            *(proves_groups(style) for style in STYLES if style.groups),
+        )
+    )
+)
+_FILES = FileSettings()
+
+
+def facts_of(connection: duckdb.DuckDBPyConnection, header: str, kinds: frozenset[str]) -> Facts:
+    """What was counted of one column of the table ``RAW``.
+
+    Args:
+        connection: has the table.
+        header: of the column.
+        kinds: types that the files state.
+    """
+    text = text_sql(Column(name=header), _FILES)
+    connection.execute(
+        f"create or replace temp view column_values as select {quote(header)} as raw, {text} as value from {RAW}"
+    )
+    rows, filled, different, padded = _one(
+        connection,
+        "select count(*), count(value), count(distinct value), count(*) filter (raw <> value) from column_values",
+    )
+    nulls = ", ".join(map(literal, NULLS))
+    spelled: dict[str, int] = dict(
+        connection.execute(
+            f"select value, count(*) from column_values where lower(value) in ({nulls}) group by value order by 2 desc, 1"
+        ).fetchall()
+    )
+    typed = f"from column_values where value is not null and lower(value) not in ({nulls})"
+    some = [
+        row[0]
+        for row in connection.execute(
+            f"select value {typed} group by value order by count(*) desc, value limit {_SOME}"
+        ).fetchall()
+    ]
+    shortest, longest = _one(
+        connection, f"select coalesce(min(length(value)), 0), coalesce(max(length(value)), 0) {typed}"
+    )
+    counts, scale, whole = _numbers(connection, typed)
+    moments = list(_moments(connection, typed, [*MOMENTS]))
+    return Facts(
+        rows, filled, different, shortest, longest, padded, spelled, counts, scale, whole,
+        [*some[:_SHOWN], *list(spelled)[:_SHOWN]] if different <= _SHOWN else some[:_SHOWN], moments, kinds,
+    )  # fmt: skip
+
+
+def some_values(connection: duckdb.DuckDBPyConnection, header: str) -> list[str]:
+    """Different values of a column, of which the most frequent come first; at most some hundreds."""
+    text = text_sql(Column(name=header), _FILES)
+    query = f"select {text}, count(*) from {RAW} group by 1 order by 2 desc, 1 limit {_SOME // 2}"
+    return [str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None]
+
+
+def has_short_years(connection: duckdb.DuckDBPyConnection, header: str) -> str:
+    """The form of dates with two digits for the year, where all values may be such; empty where they are not."""
+    facts = [Moment("date", one) for one in SHORT_YEARS]
+    text = text_sql(Column(name=header), _FILES)
+    connection.execute(
+        f"create or replace temp view column_values as select {quote(header)} as raw, {text} as value from {RAW}"
+    )
+    found = list(_moments(connection, "from column_values where value is not null", facts))
+    return found[0].format if found else ""
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    (row,) = connection.execute(query).fetchall()
+    return tuple(row)
+
+
+def _numbers(
+    connection: duckdb.DuckDBPyConnection, typed: str
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """How many values match each pattern of numbers, and the most digits after and before each mark."""
+    (others,) = _one(
+        connection, f"select count(*) {typed} and not regexp_full_match(value, {literal(_LIKE_NUMBERS)})"
+    )
+    if others:
+        (zeros,) = _one(
+            connection, f"select count(*) {typed} and regexp_full_match(value, {literal(LEADING_ZERO)})"
+        )
+        return {LEADING_ZERO: zeros}, {}, {}
+    matches = ", ".join(f"count(*) filter (regexp_full_match(value, {literal(one)}))" for one in _PATTERNS)
+    after = [f"max(length(regexp_extract(value, '[{mark}]([0-9]*)$', 1)))" for mark in ".,"]
+    before = [
+        f"max(length(regexp_replace(regexp_replace(value, '[{mark}][0-9]*$', ''), '[^0-9]', '', 'g')))"
+        for mark in ".,"
+    ]
+    found = [
+        number or 0
+        for number in _one(connection, f"select {matches}, {', '.join([*after, *before])} {typed}")
+    ]
+    counted, digits = found[: len(_PATTERNS)], found[len(_PATTERNS) :]
+    return (
+        dict(zip(_PATTERNS, counted, strict=True)),
+        dict(zip(".,", digits[:2], strict=True)),
+        dict(zip(".,", digits[2:], strict=True)),
+    )
+
+
+def _moments(
+    connection: duckdb.DuckDBPyConnection, typed: str, candidates: Sequence[Moment]
+) -> Iterator[Moment]:
+    """Readings as dates and times that every value has; a few values decide first which ones are tried with all."""
+    for where in (f"(select distinct value {typed} limit {_SOME})", f"(select value {typed})"):
+        if not candidates:
+            return
+        query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES)})" for one in candidates)
+        total, *counts = _one(connection, f"select count(*), {query} from {where}")
+        candidates = [one for one, count in zip(candidates, counts, strict=True) if total and count == total]
+    yield from candidates
+
+
+def column_of(name: str, moment: Moment) -> Column:
+    """A property of a date or time."""
+    options: Mapping[str, object] = {"format": moment.format or None, "timezone": moment.has_zone or None}
+    return Column.model_validate(
+        {"name": name, "logicalType": moment.logical_type, "logicalTypeOptions": options}
+    )
