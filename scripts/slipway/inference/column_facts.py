@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -14,13 +15,17 @@ from slipway.inference.value_types import (
     FLOAT,
     INTEGER,
     LEADING_ZERO,
+    LIKE_DAY,
+    LIKE_NUMBER,
     MOMENTS,
     NULLS,
     SHORT_YEARS,
     STYLES,
+    WITH_EXPONENT,
     Facts,
     Moment,
     looks,
+    possible_moments,
     proves_decimal,
     proves_groups,
 )
@@ -28,13 +33,16 @@ from slipway.inference.value_types import (
 _SOME = 1000  # values that a column is tried with first
 _SHOWN = 50
 _PLUS = "[+].*"
-_LIKE_NUMBERS = "[0-9+.,' eE-]+"
+_LIKE_NUMBERS = re.compile("[0-9+.,' eE-]+")
 _PATTERNS = tuple(
     dict.fromkeys(
         (
             INTEGER,
             LEADING_ZERO,
+            LIKE_DAY,
+            LIKE_NUMBER,
             FLOAT,
+            WITH_EXPONENT,
             _PLUS,
             *map(looks, STYLES),
             *(proves_decimal(mark) for mark in ".,"),
@@ -77,8 +85,8 @@ def facts_of(connection: duckdb.DuckDBPyConnection, header: str, kinds: frozense
     shortest, longest = _one(
         connection, f"select coalesce(min(length(value)), 0), coalesce(max(length(value)), 0) {typed}"
     )
-    counts, scale, whole = _numbers(connection, typed)
-    moments = list(_moments(connection, typed, [*MOMENTS]))
+    counts, scale, whole = _numbers(connection, typed, some)
+    moments = _moments(connection, typed, some, MOMENTS)
     return Facts(
         rows, filled, different, shortest, longest, padded, spelled, counts, scale, whole,
         [*some[:_SHOWN], *list(spelled)[:_SHOWN]] if different <= _SHOWN else some[:_SHOWN], moments, kinds,
@@ -92,14 +100,9 @@ def some_values(connection: duckdb.DuckDBPyConnection, header: str) -> list[str]
     return [str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None]
 
 
-def has_short_years(connection: duckdb.DuckDBPyConnection, header: str) -> str:
-    """The form of dates with two digits for the year, where all values may be such; empty where they are not."""
-    facts = [Moment("date", one) for one in SHORT_YEARS]
-    text = text_sql(Column(name=header), _FILES)
-    connection.execute(
-        f"create or replace temp view column_values as select {quote(header)} as raw, {text} as value from {RAW}"
-    )
-    found = list(_moments(connection, "from column_values where value is not null", facts))
+def short_years(values: Sequence[str]) -> str:
+    """The form of dates with two digits for the year, where some values may all be such; empty where they are not."""
+    found = possible_moments(values, [Moment("date", one) for one in SHORT_YEARS])
     return found[0].format if found else ""
 
 
@@ -109,18 +112,12 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
 
 
 def _numbers(
-    connection: duckdb.DuckDBPyConnection, typed: str
+    connection: duckdb.DuckDBPyConnection, typed: str, some: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """How many values match each pattern of numbers, and the most digits after and before each mark."""
-    (others,) = _one(
-        connection, f"select count(*) {typed} and not regexp_full_match(value, {literal(_LIKE_NUMBERS)})"
-    )
-    if others:
-        (zeros,) = _one(
-            connection, f"select count(*) {typed} and regexp_full_match(value, {literal(LEADING_ZERO)})"
-        )
-        return {LEADING_ZERO: zeros}, {}, {}
-    matches = ", ".join(f"count(*) filter (regexp_full_match(value, {literal(one)}))" for one in _PATTERNS)
+    may_be_numbers = all(_LIKE_NUMBERS.fullmatch(value) for value in some)
+    patterns = _PATTERNS if may_be_numbers else (LEADING_ZERO, LIKE_NUMBER, LIKE_DAY)
+    matches = ", ".join(f"count(*) filter (regexp_full_match(value, {literal(one)}))" for one in patterns)
     after = [f"max(length(regexp_extract(value, '[{mark}]([0-9]*)$', 1)))" for mark in ".,"]
     before = [
         f"max(length(regexp_replace(regexp_replace(value, '[{mark}][0-9]*$', ''), '[^0-9]', '', 'g')))"
@@ -130,25 +127,24 @@ def _numbers(
         number or 0
         for number in _one(connection, f"select {matches}, {', '.join([*after, *before])} {typed}")
     ]
-    counted, digits = found[: len(_PATTERNS)], found[len(_PATTERNS) :]
+    counted, digits = found[: len(patterns)], found[len(patterns) :]
     return (
-        dict(zip(_PATTERNS, counted, strict=True)),
+        dict(zip(patterns, counted, strict=True)),
         dict(zip(".,", digits[:2], strict=True)),
         dict(zip(".,", digits[2:], strict=True)),
     )
 
 
 def _moments(
-    connection: duckdb.DuckDBPyConnection, typed: str, candidates: Sequence[Moment]
-) -> Iterator[Moment]:
-    """Readings as dates and times that every value has; a few values decide first which ones are tried with all."""
-    for where in (f"(select distinct value {typed} limit {_SOME})", f"(select value {typed})"):
-        if not candidates:
-            return
-        query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES)})" for one in candidates)
-        total, *counts = _one(connection, f"select count(*), {query} from {where}")
-        candidates = [one for one, count in zip(candidates, counts, strict=True) if total and count == total]
-    yield from candidates
+    connection: duckdb.DuckDBPyConnection, typed: str, some: Sequence[str], candidates: Sequence[Moment]
+) -> list[Moment]:
+    """Readings as dates and times that every value has; a part of the values rules most of them out."""
+    candidates = possible_moments(some, candidates)
+    if not candidates:
+        return []
+    query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES)})" for one in candidates)
+    total, *counts = _one(connection, f"select count(*), {query} {typed}")
+    return [one for one, count in zip(candidates, counts, strict=True) if count == total]
 
 
 def column_of(name: str, moment: Moment) -> Column:

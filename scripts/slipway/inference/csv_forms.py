@@ -93,7 +93,8 @@ def forms_of(head: str, tail: str) -> list[CsvForm]:
         alone = next((sign for sign in _DELIMITERS if sign not in head), _SEPARATOR)
         if records := _read(head, alone, '"', ""):
             found.insert(0, _form(Quotation(alone), records, head, tail))
-    return found
+    # with another delimiter a file whose quotes are wrong would have other columns
+    return [form for form in found if form.delimiter == found[0].delimiter]
 
 
 def form_of_rows(rows: Sequence[tuple[int, Sequence[str]]]) -> CsvForm:
@@ -152,7 +153,7 @@ def _quotations(head: str) -> list[tuple[str, str]]:
 
 
 def _read(text: str, delimiter: str, quote: str, escape: str) -> list[Record]:
-    """The records of a text; none where it cannot be read so."""
+    """The records of a text, up to one that cannot be read so."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
@@ -169,7 +170,7 @@ def _read(text: str, delimiter: str, quote: str, escape: str) -> list[Record]:
             if len(found) >= _LOOKED_AT:
                 break
     except csv.Error:
-        return []
+        return found
     return found
 
 
@@ -186,10 +187,34 @@ def _score(records: Sequence[Record], delimiter: str) -> tuple[int, int, int]:
 
 
 def _first(records: Sequence[Record], width: int) -> int:
-    """Which record is the first one of the table: titles are shorter, or leave most values empty."""
+    """Which record is the first one of the table: titles are shorter, leave most values empty, or have a blank line below them."""
     least = min(width, 3) - 1
-    return next(
+    first = next(
         (at for at, one in enumerate(records) if len(one.values) == width and one.filled * 2 > least), 0
+    )
+    for at in range(first + 1, min(first + 6, len(records) - 1)):
+        is_apart = records[at].line - records[at - 1].line > 1 + sum(
+            value.count("\n") for value in records[at - 1].values
+        )
+        if is_apart and not _headed(records[at - 1 :]) and _headed(records[at:]):
+            return at
+    return first
+
+
+def _headed(records: Sequence[Record]) -> bool:
+    """Whether the first record has words where all others have values such as numbers, and no such value itself."""
+    first, rest = (
+        records[0].values,
+        [one for one in records[1:501] if len(one.values) == len(records[0].values)],
+    )
+    return (
+        bool(rest)
+        and not any(_TYPED.fullmatch(value.strip()) for value in first)
+        and any(
+            all(_TYPED.fullmatch(one.values[at].strip()) for one in rest if one.values[at].strip())
+            and any(one.values[at].strip() for one in rest)
+            for at in range(len(first))
+        )
     )
 
 
@@ -237,13 +262,16 @@ def _footers(table: Sequence[Record], width: int, head: str) -> int:
 
 def _footers_of(tail: str, width: int, how: Quotation) -> int:
     """The same for a file of which only the end is known."""
-    count = 0
+    below: list[Sequence[str]] = []
     for line in reversed(tail.rstrip("\r\n").splitlines()):
         records = _read(line, how.delimiter, how.quote, how.escape)
-        if count == _MOST_FOOTERS or (records and not _is_footer(records[0].values, width)):
+        if len(below) == _MOST_FOOTERS or (records and not _is_footer(records[0].values, width)):
             break
-        count += 1
-    return 0 if count == _MOST_FOOTERS or not tail.endswith(("\n", "\r")) else count
+        below.append(records[0].values if records else ())
+    is_cut = not tail.endswith(("\n", "\r")) and not any(
+        one and _TOTAL.fullmatch(one[0].strip()) for one in below
+    )
+    return 0 if is_cut or len(below) == _MOST_FOOTERS else len(below)
 
 
 def _is_footer(values: Sequence[str], width: int) -> bool:

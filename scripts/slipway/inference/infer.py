@@ -19,7 +19,7 @@ from slipway.contracts.model import Contract
 from slipway.counts import plural
 from slipway.errors import ContractError
 from slipway.inference.classified import classified
-from slipway.inference.column_facts import facts_of, has_short_years, some_values
+from slipway.inference.column_facts import facts_of, short_years, some_values
 from slipway.inference.contract_of import contract_of, rule_of
 from slipway.inference.findings import FILES, ROWS, Guess, InferredColumn, InferredFeed, SetAside
 from slipway.inference.form import FeedForm, Sample, combined, look
@@ -159,11 +159,7 @@ def _column(
         doubts.append(
             f"classification {personal.classification}: it seems to hold {personal.what}, because {personal.evidence}"
         )
-    if (
-        decision.logical_type == "string"
-        and not facts.moments
-        and (short := has_short_years(connection, header))
-    ):
+    if decision.logical_type == "string" and not facts.moments and (short := short_years(facts.values)):
         doubts.append(f"its dates are written as {short}, without the century: it stays text")
     is_trimmed = decision.logical_type != "string" or not facts.padded
     if not is_trimmed:

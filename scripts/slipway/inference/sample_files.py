@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from os.path import commonpath
+from itertools import takewhile
 from pathlib import Path
 
 from slipway.errors import NotFoundError
@@ -78,11 +78,17 @@ def name_pattern(names: Sequence[str]) -> str:
         found = shape if "*" in shape else f"*{_exact(ends)}"
     else:
         plain = [_exact(name) for name in names]
-        start = _CHANGES.split(commonpath(plain))[0]
-        end = commonpath([name[::-1] for name in plain])[::-1]
+        start = _CHANGES.split(_common(plain))[0]
+        end = _common([name[::-1] for name in plain])[::-1]
         end = end[end.index(".") :] if "." in end and not any(sign in end for sign in "[]") else ""
         found = f"{_whole(start)}*{end}"
     return found if all(fnmatchcase(name, found) for name in names) else "*"
+
+
+def _common(names: Sequence[str]) -> str:
+    """The beginning that all names have."""
+    alike = takewhile(lambda signs: len(set(signs)) == 1, zip(*names, strict=False))
+    return "".join(signs[0] for signs in alike)
 
 
 def _exact(name: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from slipway.counts import plural
@@ -79,6 +81,10 @@ NULLS = (
 
 INTEGER = "[+-]?(0|[1-9][0-9]*)"
 LEADING_ZERO = "[+-]?0[0-9][0-9.,' ]*"
+WITH_EXPONENT = "[+-]?[0-9]*[.][0-9]*[eE].*|.*[eE][+-].*"
+"""What can only be a number with an exponent; ``12E3`` may be a code."""
+LIKE_NUMBER = "[+-]?[0-9][0-9.,' ]*"
+LIKE_DAY = "[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}.*"
 FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 
 
@@ -189,9 +195,36 @@ class Moment(NamedTuple):
     has_zone: bool = False
 
 
+_LETTERS = {
+    "yyyy": "[0-9]{4}", "yy": "[0-9]{2}", "MMMM": "[A-Za-z]+", "MMM": "[A-Za-z]{3}", "SSS": "[0-9]{3}", "a": "[AaPp][Mm]", "xx": "[+-][0-9]{4}",
+    **dict.fromkeys(("MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"), **dict.fromkeys("MdHh", "[0-9]{1,2}"),
+}  # fmt: skip
+_ISO = {
+    "date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "time": "[0-9]{2}:[0-9]{2}.*",
+    "timestamp": "[0-9]{4}-[0-9]{2}-[0-9]{2}[ T].*",
+}
+
+
+@cache
+def _outline(moment: Moment) -> re.Pattern[str]:
+    """A regular expression that every text matches which can be read so; others do, too."""
+    if not moment.format:
+        return re.compile(_ISO[moment.logical_type])
+    parts = re.findall(r"([A-Za-z])(\1*)|(.)", moment.format)
+    return re.compile(
+        "".join(_LETTERS[one + more] if one else re.escape(other) for one, more, other in parts)
+    )
+
+
+def possible_moments(values: Sequence[str], candidates: Sequence[Moment]) -> list[Moment]:
+    """Readings as dates and times that some values do not rule out."""
+    return [one for one in candidates if values and all(_outline(one).fullmatch(value) for value in values)]
+
+
 def _moments() -> list[Moment]:
     days = [
-        "", "yyyy/MM/dd", "yyyy.MM.dd", "dd.MM.yyyy", "d.M.yyyy", "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd-MM-yyyy", "MM-dd-yyyy",
+        "", "yyyy/MM/dd", "yyyy.MM.dd", "dd.MM.yyyy", "MM.dd.yyyy", "d.M.yyyy", "M.d.yyyy", "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd-MM-yyyy", "MM-dd-yyyy",
         "dd-MMM-yyyy", "dd MMM yyyy", "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy", "yyyyMMdd",
     ]  # fmt: skip
     clocks = [
@@ -251,14 +284,14 @@ class Conventions(NamedTuple):
         marks: of numbers.
         is_decimal_proven: whether some value can only be read with this mark of decimals.
         is_grouping_proven: whether some value can only be read with this mark between groups.
-        day_first: True where a date can only begin with its day, False where only with its month, None where nothing says it.
+        day_first: the sign between day and month to True where a date with it can only begin with its day, False where only with its month.
         doubt: a sentence where columns contradict each other.
     """
 
     marks: Marks = Marks(".")
     is_decimal_proven: bool = False
     is_grouping_proven: bool = False
-    day_first: bool | None = None
+    day_first: Mapping[str, bool] = MappingProxyType({})
     doubt: str = ""
 
 
@@ -301,14 +334,20 @@ def conventions(columns: Sequence[Facts]) -> Conventions:
     )
 
 
-def _day_first(columns: Sequence[Facts]) -> bool | None:
-    certain = {order for one in columns if len(orders := _orders(one.moments)) == 1 for order in orders}
-    return certain.pop() if len(certain) == 1 else None
+def _day_first(columns: Sequence[Facts]) -> dict[str, bool]:
+    found: dict[str, set[bool]] = {}
+    for one in columns:
+        sign, orders = _orders(one.moments)
+        if len(orders) == 1:
+            found.setdefault(sign, set()).update(orders)
+    return {sign: orders.pop() for sign, orders in found.items() if len(orders) == 1}
 
 
-def _orders(moments: Sequence[Moment]) -> set[bool]:
-    """Whether the day comes first, for all readings of a column that begin with day or month as numbers."""
-    return {one.format.startswith("d") for one in moments if re.match(r"(dd?.MM?|MM?.dd?).yyyy", one.format)}
+def _orders(moments: Sequence[Moment]) -> tuple[str, set[bool]]:
+    """The sign between day and month, and whether the day comes first, for all readings of a column that begin with these as numbers."""
+    found = [re.match(r"(dd?|MM?)([./-])(dd?|MM?)\2yyyy", one.format) for one in moments]
+    known = [one for one in found if one]
+    return (known[0][2] if known else "", {one[1].startswith("d") for one in known})
 
 
 def decide(name: str, facts: Facts, feed: Conventions) -> Decision:
@@ -343,6 +382,13 @@ def decide(name: str, facts: Facts, feed: Conventions) -> Decision:
 def _of_text(facts: Facts) -> list[str]:
     """What a person may want to read otherwise in a column that stays text."""
     found = []
+    for pattern, what in ((LIKE_NUMBER, "numbers"), (LIKE_DAY, "dates")):
+        count = facts.counts.get(pattern, 0)
+        if facts.typed * 9 <= count * 10 < facts.typed * 10:
+            found.append(
+                f"it stays text, because {count:,} of {facts.typed:,} values look like {what}, and the others do not: with another type their rows "
+                "would go to quarantine"
+            )
     some = {value.lower() for value in facts.values} if facts.different <= 3 else set()
     if some and some - set(NULLS) in ({"y", "n"}, {"t", "f"}, {"ja", "nein"}, {"j", "n"}, {"on", "off"}):
         found.append(
@@ -372,11 +418,13 @@ def _boolean(facts: Facts) -> Decision | None:
 def _code(name: str, facts: Facts) -> Decision | None:
     """Text of digits that nobody computes with."""
     if facts.counts.get(LEADING_ZERO, 0):
+        if facts.moments:  # days with points between
+            return None
         if sum(facts.counts.get(one, 0) for one in (LEADING_ZERO, INTEGER)) == facts.typed:
             return Decision(
                 doubts=["its digits begin with 0 in some rows, which a number would lose: it stays text"]
             )
-        return Decision() if not facts.moments else None
+        return Decision(doubts=_of_text(facts))
     if not facts.all_are(INTEGER) or facts.kinds - {"VARCHAR", "NULL"}:
         return None
     if words := sorted(set(name.split("_")) & _CODES):
@@ -478,6 +526,10 @@ def _ambiguous(facts: Facts, mark: str) -> Decision:
 
 def _unread(facts: Facts, feed: Conventions) -> Decision | None:
     """Numbers that are written in another way than those of other columns."""
+    if facts.all_are(FLOAT) and not facts.counts.get(WITH_EXPONENT, 0) and not facts.states_numbers:
+        return Decision(
+            doubts=["its values may be numbers with exponents, or codes with an E in them: it stays text"]
+        )
     if facts.all_are(FLOAT):
         return Decision(
             "number",
@@ -509,20 +561,19 @@ def _moment(facts: Facts, feed: Conventions) -> Decision | None:
     fitting = [one for one in facts.moments if one != _DIGITS]
     if not fitting:
         return None
-    orders = _orders(fitting)
+    sign, orders = _orders(fitting)
     doubts = []
     if len(orders) == 2:
-        dotted = "." in next(one.format for one in fitting if one.format)
-        if feed.day_first is None and not dotted:
+        if sign not in feed.day_first and sign != ".":
             both = " and ".join(dict.fromkeys(one.format for one in fitting[:2]))
             return Decision(
                 doubts=[
                     f"its dates can be read as {both}, because no day is after the 12th; it stays text until you write a format"
                 ]
             )
-        is_first = True if dotted else bool(feed.day_first)
+        is_first = feed.day_first.get(sign, True)
         fitting = [one for one in fitting if one.format.startswith("d") is is_first]
-        why = "as dates with points mostly are" if dotted else "as in other columns"
+        why = "as in other columns" if sign in feed.day_first else "as dates with points mostly are"
         doubts.append(f"the {'day' if is_first else 'month'} is taken to come first, {why}; no value says it")
     found = fitting[0]
     options: dict[str, Any] = {}

@@ -1,0 +1,171 @@
+"""Whatever is written into files, and in whatever form: what is inferred gives it back, or keeps the text as it was written."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from tests.harness.samples import typed_rows
+
+Values = list[Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Values of a column, and how they are written."""
+
+    values: st.SearchStrategy[Any]
+    written: Callable[[Any], str]
+
+
+Table = tuple[list[Kind], list[Values], dict[str, Any]]
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)  # an example takes a fifth of a second
+
+
+def number(mark: str, groups: str) -> Callable[[Any], str]:
+    def write(value: int | Decimal) -> str:
+        return f"{value:,}".translate(str.maketrans({",": groups, ".": mark}))
+
+    return write
+
+
+def kinds(mark: str, groups: str, day: str) -> list[Kind]:
+    """Columns of a feed in which numbers are written in one way, and so are days."""
+    days = st.dates(dt.date(1950, 1, 1), dt.date(2049, 12, 31))
+    times = st.tuples(days, st.integers(0, 86_399)).map(
+        lambda one: dt.datetime.combine(one[0], dt.time()) + dt.timedelta(seconds=one[1])
+    )
+    words = st.text(
+        st.characters(codec="cp1252", exclude_categories=["Cc", "Cf", "Zs"]), min_size=1, max_size=12
+    )
+    return [
+        Kind(st.integers(-(10**12), 10**12), str),
+        Kind(st.integers(-(10**9), 10**9), number(mark, groups)),
+        Kind(st.integers(0, 1), str),
+        Kind(st.decimals(-10**9, 10**9, places=2), number(mark, groups)),
+        Kind(st.decimals(-10, 10, places=3), number(mark, "")),
+        Kind(st.from_regex(r"[0-9]{5}", fullmatch=True), str),
+        Kind(st.sampled_from(["true", "false"]), str),
+        Kind(st.sampled_from(["Y", "N"]), str),
+        Kind(days, dt.date.isoformat),
+        Kind(days, lambda day: day.strftime("%d.%m.%Y")),
+        Kind(days, lambda one: one.strftime(day)),
+        Kind(days, lambda one: one.strftime(day.replace("/", "-"))),
+        Kind(days, lambda one: one.strftime("%Y%m%d")),
+        Kind(times, lambda time: time.isoformat(" ")),
+        Kind(times, lambda time: time.strftime("%d.%m.%Y %H:%M:%S")),
+        Kind(times, lambda time: f"{time.isoformat()}Z"),
+        Kind(words, str),
+    ]  # fmt: skip
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    """Columns, rows, and the form of the file."""
+    mark, groups = draw(st.sampled_from([(".", ","), (".", ""), (",", "."), (",", ""), (".", "'")]))
+    day = draw(st.sampled_from(["%d/%m/%Y", "%m/%d/%Y"]))
+    columns = draw(st.lists(st.sampled_from(kinds(mark, groups, day)), min_size=2, max_size=5))
+    missing = draw(st.lists(st.booleans(), min_size=len(columns), max_size=len(columns)))
+    rows = draw(
+        st.lists(
+            st.tuples(
+                *(
+                    (st.none() | one.values) if may_lack else one.values
+                    for one, may_lack in zip(columns, missing, strict=True)
+                )
+            ).map(list),
+            min_size=2,
+            max_size=12,
+        )
+    )
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    form = {
+        "delimiter": delimiter,
+        "quoting": draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
+        "lineterminator": draw(st.sampled_from(["\n", "\r\n"])),
+        "encoding": draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"])),
+        "title": draw(
+            st.sampled_from(
+                [
+                    "",
+                    "Report of the day\n",
+                    "A title, with a comma\n\n".replace(",", "" if delimiter == "," else ","),
+                ]
+            )
+        ),
+        "nothing": draw(st.sampled_from(["", "NA", "-"])),
+    }
+    return columns, rows, form
+
+
+def file_of(columns: Sequence[Kind], rows: Sequence[Values], form: dict[str, Any]) -> bytes:
+    text = io.StringIO(newline="")
+    text.write(form["title"])
+    writer = csv.writer(
+        text, delimiter=form["delimiter"], quoting=form["quoting"], lineterminator=form["lineterminator"]
+    )
+    writer.writerow([f"col {number}" for number in range(len(columns))])
+    writer.writerows([written(columns, row, form) for row in rows])
+    return text.getvalue().encode(form["encoding"])
+
+
+def written(columns: Sequence[Kind], row: Values, form: dict[str, Any]) -> list[str]:
+    return [
+        form["nothing"] if value is None else one.written(value)
+        for one, value in zip(columns, row, strict=True)
+    ]
+
+
+def same(found: object, meant: object) -> bool:
+    """Whether a typed value is the one that was meant; a number and its zone's instant are compared as such."""
+    if isinstance(found, bool):
+        return meant in (("true", "false")[not found], found)
+    if isinstance(found, int | float | Decimal) and isinstance(meant, int | Decimal):
+        return Decimal(str(found)) == meant
+    if isinstance(found, dt.datetime) and isinstance(meant, dt.datetime):
+        return found.replace(tzinfo=None) == meant
+    return found == meant
+
+
+def check(table: Table) -> None:
+    columns, rows, form = table
+    lines = [written(columns, row, form) for row in rows]
+    if any(not any(line) for line in lines):
+        return  # a blank line is no row
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "some.csv"
+        path.write_bytes(file_of(columns, rows, form))
+        feed, found, refused = typed_rows("some", [path])
+    assert refused == []
+    assert len(found) == len(rows), feed
+    for at, column in enumerate(feed.columns):
+        for line, row, typed in zip(lines, rows, found, strict=True):
+            is_kept = column.logical_type == "string" and (typed[at] or "") == line[at]
+            is_meant = same(typed[at], row[at])
+            is_number_of_digits = (
+                column.logical_type == "integer" and typed[at] is not None and str(typed[at]) == line[at]
+            )
+            assert is_kept or is_meant or is_number_of_digits, (column, line[at], typed[at], feed.format)
+
+
+@settings(max_examples=20, phases=WITHOUT_SHRINKING)
+@given(tables())
+def test_no_value_is_changed(table: Table) -> None:
+    check(table)
+
+
+@pytest.mark.long
+@settings(max_examples=400, phases=WITHOUT_SHRINKING)
+@given(tables())
+def test_no_value_is_changed_in_many_tables(table: Table) -> None:
+    check(table)
