@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import yaml
+from tests.harness.newcomer import Newcomer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.docs.conftest import Page
+    from tests.harness.commands import Commands
     from tests.harness.projects import Workshop
 
 
@@ -89,3 +94,34 @@ def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]
     slice_ = "{slice: {from: 2024-05-09, to: 2024-05-10, depots: S}}"
     counted = {node["table"]: node["rows_after"] for node in workshop.run("--vars", slice_)["nodes"]}
     assert (counted["curated.weighed_parcels"], counted["quarantine.rejected_parcels"]) == (1, 0)
+
+
+def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str, Page]) -> None:
+    """The page's file, its commands in a new project, and what they print."""
+    page = pages["docs/how-to/add-a-feed.md"]
+    newcomer = Newcomer(commands, tmp_path)
+    newcomer.types("slipway init shop")
+    folder = tmp_path / "shop"
+    (folder / "samples").mkdir()
+    (folder / "samples" / "taxi_2024-01.csv").write_text(page.block("text", "T4,"), encoding="utf-8")
+    added = newcomer.types(page.block("sh", "feed add").strip(), folder).out
+    assert added.startswith(page.block("text", "To review"))
+    (landing,) = re.findall(
+        r"^Files of the feed go into (\S+); the samples were copied nowhere\.$", added, re.MULTILINE
+    )
+    shutil.copytree(folder / "samples", landing)
+    run, books = page.block("sh", "+curated.taxi").splitlines()
+    printed = newcomer.types(run, folder).out
+    assert "rows: 4 in raw.taxi = 4 in curated.taxi + 0 quarantined + 0 deduplicated" in printed
+    assert "Nobody has reviewed 7 guesses of contracts/taxi.odcs.yaml yet:" in printed
+    assert "4 in raw.taxi" in newcomer.types(books, folder).out
+    fares = {
+        row["trip_id"]: (str(row["fare"]), row["zone"])
+        for row in newcomer.rows(folder, "dev", "curated.taxi")
+    }
+    assert fares == {
+        "T1": ("12.50", "012"),
+        "T2": ("1137.50", "007"),
+        "T3": ("9.00", "012"),
+        "T4": ("31.25", "101"),
+    }
