@@ -34,7 +34,7 @@ WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)  # an example takes a fifth
 
 def number(mark: str, groups: str) -> Callable[[Any], str]:
     def write(value: int | Decimal) -> str:
-        return f"{value:,}".translate(str.maketrans({",": groups, ".": mark}))
+        return f"{value:,}".replace(".", " ").replace(",", groups).replace(" ", mark)
 
     return write
 

@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ import openpyxl  # type: ignore[import-untyped]
 import pytest
 from tests.conftest import some
 from tests.harness.samples import Row, typed_rows
+
+from slipway.inference.contract_of import contract_of
 
 D = Decimal
 UTC = dt.UTC
@@ -167,14 +170,15 @@ def sensors() -> Shape:
     )
 
 
-def events(folder: Path) -> Shape:
+def events() -> Shape:
     """Parquet, which states its types."""
     at = "timestamptz '2024-01-01 00:00:00+00' + to_minutes(range)"
     columns = f"range as id, {at} as \"at\", range / 7.0 as x, (range * 1.25)::decimal(12, 3) as amount, range % 2 = 0 as flag, date '2024-01-01' + range::int as day"
-    file = folder / "made.parquet"
-    duckdb.sql(
-        f"copy (select {columns}, lpad(range::varchar, 5, '0') as code from range(50)) to '{file}' (format parquet)"
-    )
+    select = f"select {columns}, lpad(range::varchar, 5, '0') as code from range(50)"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "made.parquet"
+        duckdb.sql(f"copy ({select}) to '{file}' (format parquet)")
+        content = file.read_bytes()
     start = dt.datetime(2024, 1, 1, tzinfo=UTC)
     rows = [
         (
@@ -189,7 +193,7 @@ def events(folder: Path) -> Shape:
         for n in range(50)
     ]
     return Shape(
-        {"2024/events-0001.parquet": file.read_bytes()},
+        {"2024/events-0001.parquet": content},
         rows,
         {
             "id": "integer",
@@ -413,8 +417,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", some(3, SHAPES))
 def test_what_made_the_files_is_found(name: str, tmp_path: Path) -> None:
-    make = SHAPES[name]
-    shape: Shape = make(tmp_path) if make is events else make()  # type: ignore[operator]
+    shape = SHAPES[name]()
     paths = []
     for file, content in shape.files.items():
         paths.append(tmp_path / "samples" / file)
@@ -427,8 +430,6 @@ def test_what_made_the_files_is_found(name: str, tmp_path: Path) -> None:
         shape.columns.items()
     )
     assert [one.name for one in feed.columns] == [shape.names.get(header, header) for header in shape.columns]
-    from slipway.inference.contract_of import contract_of
-
     server = contract_of(feed).landing
     assert server is not None
     found = server.files.model_dump(by_alias=True, exclude_defaults=True, exclude={"guesses"}, mode="json")
