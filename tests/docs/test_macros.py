@@ -33,9 +33,10 @@ def defined(folder: Path) -> dict[str, tuple[Path, list[str]]]:
 
 def described(path: Path) -> dict[str, list[str]]:
     macros = yaml.safe_load(path.read_text(encoding="utf-8"))["macros"]
-    assert all(
-        one["description"] and all(a["type"] and a["description"] for a in one["arguments"]) for one in macros
-    )
+    assert all(one["description"] for one in macros)
+    for argument in (argument for one in macros for argument in one["arguments"]):
+        assert argument.keys() == {"name", "type", "description"}, argument  # dbt refuses other keys
+        assert all(argument.values()), argument
     return {one["name"]: [argument["name"] for argument in one["arguments"]] for one in macros}
 
 
