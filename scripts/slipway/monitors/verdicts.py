@@ -19,8 +19,8 @@ _SAME_WEEKDAY = 4
 """So many days of the same weekday are compared with alone; with fewer, all days are."""
 _LEAST_VOLUME_SPREAD = 0.1
 """Row counts that differ by less than a tenth are never unusual by themselves."""
-_LEAST_RATE_SPREAD = 0.002
-"""Nor are shares of NULLs that differ by a few rows of a thousand."""
+_LEAST_RATE_SPREAD = 0.005
+"""Nor are shares of rows that differ by a few of a thousand."""
 _LEAST_DRIFT_SPREAD = 0.1
 """A stability index varies by a tenth at least."""
 _BINS = 10
@@ -81,11 +81,11 @@ class History:
         return sorted(one for one in known if first <= one < day)
 
 
-VOLUME = History(days=84, least=14, deviations=4.0)
-RATES = History(days=56, least=14, deviations=6.0)
-DRIFT = History(days=56, least=14, deviations=6.0)
+VOLUME = History(days=84, least=14, deviations=3.5)
+RATES = History(days=56, least=14, deviations=4.0)
+DRIFT = History(days=56, least=14, deviations=4.0)
 MOST_DRIFT = 0.25
-NEW_SHARE = 0.02
+NEW_SHARE = 0.03
 
 
 def judge_volume(
@@ -208,27 +208,27 @@ def judge_drift(
         judged: the days that are judged.
         column: its name, for the text.
         most: the population stability index up to which nothing is said.
-        new_share: a value that no earlier day has among its most frequent ones is said from this share of rows on.
+        new_share: values that are among the most frequent ones of no earlier day are said from this share of rows on.
         history: what a day is compared with.
     """
     known = {day: one for day, one in values.items() if one.rows}
 
     def judge(day: date) -> str:
-        earlier = [known[one] for one in history.before(day, known)]
-        today = known[day]
-        if new := _new_value(today, earlier, new_share):
-            return f"{day} has {new} in {column}, which no earlier day has"
-        bins = _bins(earlier)
-        counted, now = [bins(one) for one in earlier], bins(today)
+        earlier = history.before(day, known)
+        if new := _new_values(day, known, earlier, new_share, history.deviations):
+            return f"{day} has new values of {column} in {new}"
+        bins = _bins([known[one] for one in earlier])
+        counted = [bins(known[one]) for one in earlier]
         total = [sum(column) for column in zip(*counted, strict=True)]
-        index = stability_index(total, now)
+        index = stability_index(total, bins(known[day]))
         if index <= most:
             return ""
         each = [
             stability_index([all_ - own for all_, own in zip(total, one, strict=True)], one)
             for one in counted
         ]
-        high = max(most, usual_range(each, history.deviations, _LEAST_DRIFT_SPREAD * median(each))[1])
+        range_ = usual_range(each, history.deviations, _LEAST_DRIFT_SPREAD * median(each))
+        high = max(most, range_[1], _of_weekday(day, dict(zip(earlier, each, strict=True))))
         if index <= high:
             return ""
         return f"{day} has values of {column} that are distributed otherwise: the stability index is {index:.2f}, and up to {high:.2f} is usual"
@@ -236,14 +236,37 @@ def judge_drift(
     return _each([day for day in judged if day in known], known, history, judge)
 
 
-def _new_value(today: DayOfValues, earlier: Sequence[DayOfValues], least: float) -> str:
-    if not today.shares:
+def _of_weekday(day: date, values: Mapping[date, float]) -> float:
+    """What two earlier days of a weekday had at least: what they had is usual for it, and one of them may have been wrong."""
+    same = sorted((value for one, value in values.items() if one.weekday() == day.weekday()), reverse=True)
+    return same[1] if len(same) > 1 else 0.0
+
+
+def _new_values(
+    day: date, known: Mapping[date, DayOfValues], earlier: Sequence[date], least: float, deviations: float
+) -> str:
+    """How many rows have values that are among the most frequent ones of no earlier day; empty where that is usual.
+
+    What is usual is how many rows of earlier days had values that no day before them had. That is asked of the later half of them: the first ones have too few before them.
+    """
+    shares = known[day].shares
+    if not shares:
         return ""
-    known = {value for one in earlier for value in one.shares or {}}
-    for value, rows in sorted(today.shares.items(), key=lambda one: (-one[1], one[0])):
-        if value not in known and rows >= least * today.rows:
-            return f"{value!r} in {rows / today.rows:.1%} of its rows"
-    return ""
+    seen: set[str] = set()
+    usual: dict[date, float] = {}
+    for at, one in enumerate(earlier):
+        values = known[one].shares or {}
+        if at >= len(earlier) // 2:
+            usual[one] = sum(rows for value, rows in values.items() if value not in seen) / known[one].rows
+        seen.update(values)
+    new = {value: rows for value, rows in shares.items() if value not in seen}
+    share = sum(new.values()) / known[day].rows
+    range_ = usual_range(list(usual.values()), deviations, _LEAST_RATE_SPREAD)
+    high = max(least, range_[1], _of_weekday(day, usual))
+    if share <= high:
+        return ""
+    value = min(new, key=lambda one: (-new[one], one))
+    return f"{share:.1%} of its rows, such as {value!r}, and up to {high:.1%} are usual"
 
 
 def _bins(days: Sequence[DayOfValues]) -> Callable[[DayOfValues], list[float]]:

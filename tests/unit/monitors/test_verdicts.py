@@ -113,7 +113,10 @@ def test_categories_are_compared_by_share() -> None:
     assert "distributed otherwise" in found
     new = DayOfValues(1000, shares={"north": 600, "south": 350, "moon": 50})
     (found,) = texts(judge_drift({**values, last: new}, [last], "site"))
-    assert found == "2024-01-21 has 'moon' in 5.0% of its rows in site, which no earlier day has"
+    assert (
+        found
+        == "2024-01-21 has new values of site in 5.0% of its rows, such as 'moon', and up to 3.0% are usual"
+    )
 
 
 def test_a_column_that_differs_every_day_differs_by_itself() -> None:

@@ -3,7 +3,7 @@
     columns are made once for each day that changed, and kept in ops.column_profiles.
 #}
 {% test null_rate(
-    model, column_name, date_column, max_rate=none, anomaly=true, window=56, min_history=14, deviations=6, except_dates=none
+    model, column_name, date_column, max_rate=none, anomaly=true, window=56, min_history=14, deviations=4, except_dates=none
 ) %}
     {{ config(severity='warn') }}
     {{ _slipway_monitor('nulls', model, {

@@ -6,7 +6,7 @@
 #}
 {% test volume_in_range(
     model, date_column=none, min_rows=none, max_rows=none, count='added', anomaly=true, window=84, min_history=14,
-    deviations=4, except_dates=none, time_zone='UTC'
+    deviations=3.5, except_dates=none, time_zone='UTC'
 ) %}
     {{ config(severity='warn') }}
     {{ _slipway_monitor('volume', model, {
