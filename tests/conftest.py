@@ -33,10 +33,12 @@ DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
 
 def some(every: int, cases: Iterable[Any]) -> list[Any]:
     """Cases of a test, of which the ordinary suite takes every nth from the first on; the long suite takes all of them."""
-    return [
-        case if at % every == 0 else pytest.param(case, marks=pytest.mark.long)
-        for at, case in enumerate(cases)
-    ]
+
+    def long(case: Any) -> Any:  # noqa: ANN401 - whatever the test takes
+        given = case if isinstance(case, type(pytest.param())) else pytest.param(case)
+        return pytest.param(*given.values, marks=[*given.marks, pytest.mark.long], id=given.id)
+
+    return [case if at % every == 0 else long(case) for at, case in enumerate(cases)]
 
 
 @pytest.fixture(scope="session", autouse=True)

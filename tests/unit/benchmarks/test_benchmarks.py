@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks import growth, memory, overhead, report
+from benchmarks import overhead, report
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measured, ratio
 from benchmarks.report import Figure
@@ -15,7 +15,7 @@ from benchmarks.scale import SCALES
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.long] if name in (growth.NAME, memory.NAME) else [])
+        pytest.param(name, marks=[] if name in ("landing", "merge") else [pytest.mark.long])
         for name in sorted(BENCHMARKS.keys() - {overhead.NAME})
     ],
 )

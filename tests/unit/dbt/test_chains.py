@@ -246,7 +246,7 @@ CORRECTIONS: list[tuple[dict[int, tuple[dt.date, int] | None], str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize("name", some(2, MODELS))
+@pytest.mark.parametrize("name", some(4, MODELS))
 def test_corrections_are_carried(
     lakes: Iterator[Lake], chained: duckdb.DuckDBPyConnection, name: str
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from tests.conftest import some
 
 from slipway.engines.duckdb.constraints import HELD, Contract
 from slipway.errors import ConfigError, ContractError
@@ -24,7 +25,7 @@ NOTHING = f"{NEW} where false"
 
 
 @pytest.mark.parametrize("new", [NEW, NOTHING], ids=["a-row", "no-row"])
-@pytest.mark.parametrize("strategy", ["append", "merge", "delete+insert", "insert_overwrite"])
+@pytest.mark.parametrize("strategy", some(2, ["append", "merge", "delete+insert", "insert_overwrite"]))
 @pytest.mark.parametrize(
     ("contract", "violation"),
     [
