@@ -100,7 +100,9 @@ def test_a_folder_never_leads_out_of_the_warehouse(lake: Lake, name: str) -> Non
 @pytest.mark.parametrize("strategy", ["replace", "merge", "append"])
 def test_an_enforced_contract_tells_upper_from_lower_case(lake: Lake, strategy: str) -> None:
     contract = Contract({"parcel": "integer"})
-    with pytest.raises(ContractError, match="column Parcel is declared as parcel, and other readers tell"):
+    with pytest.raises(
+        ContractError, match="column Parcel is declared as parcel, and other readers distinguish"
+    ):
         lake.write('select 1 as "Parcel"', contract=contract)
     lake.write('select 1 as "Parcel"')
     if strategy == "replace":
