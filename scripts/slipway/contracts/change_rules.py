@@ -21,6 +21,7 @@ from slipway.contracts.model import (
     ContractSettings,
     FileSettings,
     Operator,
+    SchemaContract,
 )
 from slipway.contracts.products import logical_type, plain_type
 from slipway.contracts.typed_contract import DATES, day_of, length_of_time
@@ -559,6 +560,21 @@ def _rejected(step: Step) -> Verdict | None:
     return NOBODY, "Runs stop sooner."
 
 
+_STRICTNESS = {"evolve": 0, "discard_value": 0, "discard_row": 1, "freeze": 2}
+
+
+def _evolution(step: Step) -> Verdict | None:
+    """What is done with what the contract does not say: less of it arrives, or more."""
+    before, after = (str(value) for value in step.values)
+    if before == after:
+        return None
+    if _STRICTNESS.get(after, 2) > _STRICTNESS.get(before, 2):
+        return NARROWER, "Data that is not as the contract says is refused sooner."
+    if step.key == "data_type" and after == "discard_value":
+        return WIDER, "Values that are not of their type are NULL, and their rows arrive."
+    return NOBODY, "Data that is not as the contract says is kept sooner."
+
+
 def _largest(step: Step) -> Verdict | None:
     before, after = step.values
     if _is_number(before) and _is_number(after):
@@ -613,7 +629,13 @@ def _by_rule(item: Mapping[str, Any]) -> object:
 
 def _defaults(kind: type[FileSettings | ColumnSettings | ContractSettings]) -> dict[str, Any]:
     found = {str(one.alias): one.default for one in kind.model_fields.values() if one.default is not None}
-    return {name: list(one) if isinstance(one, tuple) else one for name, one in found.items()}
+    return {name: _in_yaml(one) for name, one in found.items()}
+
+
+def _in_yaml(default: Any) -> Any:  # noqa: ANN401 - of YAML
+    if isinstance(default, SchemaContract):
+        return default.model_dump(mode="json", by_alias=True)
+    return list(default) if isinstance(default, tuple) else default
 
 
 _COMES_AND_GOES = _came(
@@ -822,10 +844,15 @@ RULES: Mapping[str, Keys] = {
                 (BOTH, "Data is kept here no more."),
                 is_whole=_constraint,
             ),
+            "schemaContract": Part("schema contract"),
             "consumers": Values((NOBODY, "One more reader is known."), (NOBODY, "One reader less is known.")),
             "guesses": _free,
         },
         _defaults(ContractSettings),
+    ),
+    "schema contract": Keys(
+        dict.fromkeys(("tables", "columns", "data_type"), _evolution),
+        {"tables": "freeze", "columns": "freeze", "data_type": "discard_row"},
     ),
     "expected input": Keys({"min": _expected(is_least=True), "max": _expected(is_least=False)}),
     "custom properties of a server": Keys(

@@ -10,7 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.contracts.model import Column, Contract, FileSettings, Metric, Operator, Rule, Severity, Table
+from slipway.contracts.model import (
+    EXTRA,
+    Column,
+    Contract,
+    Evolution,
+    FileSettings,
+    Metric,
+    Operator,
+    Rule,
+    Severity,
+    Table,
+)
 from slipway.contracts.products import plain_type
 from slipway.errors import ConfigError
 
@@ -18,7 +29,9 @@ LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_i
 """Columns that raw has besides those of the contract."""
 RULE, REASON, KEY, ORIGINAL = "rule_id", "reason", "_row_key", "_original"
 """Columns that typed rows have besides: the first rule that is broken, in words, a key over the values as they landed, and these values."""
-RESERVED = frozenset((*LINEAGE, RULE, REASON, KEY, ORIGINAL))
+DISCARDED, UNKNOWN = "_discarded", "unknown_columns"
+"""Column of typed rows for values that are not of their column's type, as JSON by rule; the rule of rows with values of unknown columns."""
+RESERVED = frozenset((*LINEAGE, RULE, REASON, KEY, ORIGINAL, EXTRA, DISCARDED))
 """Names that no property of a feed can have."""
 
 _BLANKS = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]+"
@@ -56,11 +69,13 @@ class Check:
         id: of the rule.
         breaks: a condition over typed columns (``"name"``) and the text that they were read from (``__slipway_text."name"``).
         reason: in words.
+        typed: the column of which it says that its value is of the right type; None for any other rule.
     """
 
     id: str
     breaks: str
     reason: str
+    typed: Column | None = None
 
 
 def typed_sql(contract: Contract, relation: str) -> str:
@@ -73,13 +88,24 @@ def typed_sql(contract: Contract, relation: str) -> str:
     Returns:
         A select statement. Its columns are the properties by their names, typed, the columns of ``LINEAGE``, ``rule_id`` and ``reason`` (NULL for a row
         that keeps all rules), ``_row_key`` (md5 over the values as they landed; rows that are equal in all of them have one) and ``_original``
-        (a struct of these values).
+        (a struct of these values). Where ``schemaContract`` discards columns there is ``_extra`` besides, values of columns that the contract does not
+        name, and where it discards values ``_discarded``: those that are not of their column's type, by rule. Both are JSON, or NULL. A column
+        that the raw table does not have is NULL.
 
     Raises:
         ConfigError: the contract does not say enough, or has a type that is not read from text.
     """
     table, files = contract.tables[0], _files(contract)
-    checks = list(_ordered(table))
+    settings = contract.settings.schema_contract
+    checks: list[Check] = []
+    discards: list[Check] = []
+    for check in checks_of(contract):
+        (discards if _is_discarded(check, settings.data_type) else checks).append(check)
+    frozen = settings.data_type is Evolution.FREEZE
+    branches = [
+        (check.breaks, _refusal(contract, check) if frozen and check.typed else str(number))
+        for number, check in enumerate(checks, 1)
+    ]
     texts, types, instants = [], [], []
     for column in table.columns:
         name = _quoted(column.name)
@@ -96,15 +122,17 @@ def typed_sql(contract: Contract, relation: str) -> str:
         else:
             instants.append(name)
     headers = [_quoted(column.header) for column in table.columns]
-    carried = ", ".join((*LINEAGE, KEY, ORIGINAL))
+    extra = (EXTRA,) if _keeps_extra(contract) else ()
+    carried = ", ".join((*LINEAGE, *extra, KEY, ORIGINAL))
+    discarded = f",\n    {_discarded(discards)} as {DISCARDED}" if discards else ""
     key = " || ".join(f"coalesce(length({header}) || ':' || {header}, '~')" for header in headers)
     return f"""select
     {_listed(_quoted(column.name) for column in table.columns)},
     {_case([(str(number), _text(check.id)) for number, check in enumerate(checks, 1)], _NUMBER)} as {RULE},
     {_case([(str(number), _text(check.reason)) for number, check in enumerate(checks, 1)], _NUMBER)} as {REASON},
-    {carried}
+    {carried}{discarded}
 from (
-    select *, {_case([(check.breaks, str(number)) for number, check in enumerate(checks, 1)], "", "integer")} as {_NUMBER}
+    select *, {_case(branches, "", "integer")} as {_NUMBER}
     from (
         select {_listed(instants)}, {carried}, {_TEXT}
         from (
@@ -114,8 +142,8 @@ from (
                     struct_pack({_listed(texts)}) as {_TEXT},
                     struct_pack({", ".join(f"{header} := {header}" for header in headers)}) as {ORIGINAL},
                     md5({key}) as {KEY},
-                    {", ".join(LINEAGE)}
-                from {relation}
+                    {", ".join((*LINEAGE, *extra))}
+                from {_landed(contract, relation)}
             )
         )
     )
@@ -126,12 +154,13 @@ def quarantined_sql(contract: Contract, relation: str) -> str:
     """A query for the rows of a raw table that break a rule, with their values as they landed.
 
     Returns:
-        A select statement with the columns of the raw table, ``rule_id``, ``reason`` and ``_row_key``.
+        A select statement with the columns of the contract, those of ``LINEAGE``, ``rule_id``, ``reason`` and ``_row_key``, and ``_extra`` where
+        ``schemaContract`` discards columns.
 
     Raises:
         ConfigError: as ``typed_sql``.
     """
-    lineage = ", ".join(LINEAGE)
+    lineage = ", ".join((*LINEAGE, EXTRA) if _keeps_extra(contract) else LINEAGE)
     return (
         f"select unnest({ORIGINAL}), {lineage}, {RULE}, {REASON}, {KEY}\n"
         f"from (\n{typed_sql(contract, relation)}\n)\nwhere {RULE} is not null"
@@ -140,7 +169,74 @@ def quarantined_sql(contract: Contract, relation: str) -> str:
 
 def checks_of(contract: Contract) -> list[Check]:
     """The rules that each row of a feed keeps or breaks, in the order in which they are tried."""
-    return list(_ordered(contract.tables[0]))
+    checks = list(_ordered(contract.tables[0]))
+    if contract.settings.schema_contract.columns is Evolution.DISCARD_ROW:
+        named = ", ".join(_text(column.header) for column in contract.tables[0].columns)
+        unknown = f"list_filter(json_keys({EXTRA}), lambda name: name not in ({named}))"
+        checks.insert(
+            0,
+            Check(UNKNOWN, f"len({unknown}) > 0", "it has values in columns that the contract does not name"),
+        )
+    return checks
+
+
+def _keeps_extra(contract: Contract) -> bool:
+    return contract.settings.schema_contract.columns in (Evolution.DISCARD_ROW, Evolution.DISCARD_VALUE)
+
+
+def _is_discarded(check: Check, mode: Evolution) -> bool:
+    """Whether a value of a wrong type is NULL and its row goes on; where a value has to be there it cannot be NULL."""
+    column = check.typed
+    if mode is not Evolution.DISCARD_VALUE or column is None:
+        return False
+    return not (column.required or column.primary_key)
+
+
+def _discarded(checks: Sequence[Check]) -> str:
+    """The values as they landed that break rules, as JSON by rule."""
+    values = ", ".join(
+        f"{_text(check.id)}, case when {check.breaks} then {ORIGINAL}[{_text(check.typed.header)}] end"
+        for check in checks
+        if check.typed
+    )
+    return without_nulls(values)
+
+
+def without_nulls(pairs: str) -> str:
+    """An expression for a JSON object as text, of names and values as ``json_object`` takes them, without those that are NULL; NULL if all are."""
+    # a patch has no keys that are null (RFC 7396)
+    return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')"
+
+
+def kept(column: str) -> str:
+    """An expression for a value of a raw table's column, or what ``_extra`` has under its name (a JSON pointer, RFC 6901)."""
+    pointer = "/" + column.replace("~", "~0").replace("/", "~1")
+    return f"coalesce({_quoted(column)}, json_extract_string({EXTRA}, {_text(pointer)}))"
+
+
+def _refusal(contract: Contract, check: Check) -> str:
+    """An expression that ends the query, with file and line."""
+    what = f"{contract.origin}: {check.reason} ({check.id}), and schemaContract has data_type: freeze: in "
+    how = ". Have the producer send the file again, or set data_type: discard_row"
+    return f"error({_text(what)} || _source_file || ', line ' || _source_line || {_text(how)})::integer"
+
+
+def _landed(contract: Contract, relation: str) -> str:
+    """A raw table in FROM with all columns of the contract: those that it does not have yet are NULL.
+
+    What a column held before the contract named it is in ``_extra``, where it was kept.
+    """
+    columns, keeps = contract.tables[0].columns, _keeps_extra(contract)
+    items = []
+    for column in columns:
+        name = _quoted(column.header)
+        may_lack = keeps or column.settings.optional or column.settings.since
+        items.append(f"{kept(column.header)} as {name}" if may_lack else name)
+    nothing = ", ".join(f"null::varchar as {_quoted(column.header)}" for column in columns)
+    return (
+        f"(select {', '.join((*items, *LINEAGE, EXTRA))} from (select * from {relation} "
+        f"union all by name select {nothing}, null::varchar as {EXTRA} where false))"
+    )
 
 
 def value_sql(column: Column, text: str, files: FileSettings) -> str:
@@ -200,12 +296,14 @@ def _ordered(table: Table) -> Iterator[Check]:
             _id(column, f"not_{_kind(column)}"),
             f"{_source(column)} is not null and {read} is null",
             f"{column.header} is not {what}",
+            column,
         )
         if _is_local(column):
             yield Check(
                 f"{column.name}_skipped_by_clock",
                 f"{_source(column)} is not null and {name} is null",
                 f"{column.header} lies in the hour that the clock of {column.options.default_timezone} skips",
+                column,
             )
     for column in table.columns:
         yield from _bounds(column)

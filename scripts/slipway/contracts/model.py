@@ -97,6 +97,34 @@ class FileSettings(_Settings):
     guesses: _Texts = ()
 
 
+class Evolution(StrEnum):
+    """What is done with data that is not as a contract says; source of the words: dlt's schema contract."""
+
+    EVOLVE = "evolve"
+    FREEZE = "freeze"
+    DISCARD_ROW = "discard_row"
+    DISCARD_VALUE = "discard_value"
+
+
+_Evolution = Annotated[Evolution, Field(strict=False)]
+
+
+class SchemaContract(_Settings):
+    """What is done where files are not as the contract of a feed says.
+
+    Args:
+        tables: with files of a table that no contract describes; ``freeze`` is all there is.
+        columns: with columns of files that the contract does not name. ``evolve``: raw gets them. ``freeze``: the file is set
+            aside. ``discard_value``: their values go to ``_extra`` of raw. ``discard_row``: so do they, and rows that have one break a rule.
+        data_type: with values that are not of their column's type. ``discard_row``: the row breaks a rule. ``discard_value``: the
+            typed value is NULL. ``freeze``: the query over typed rows fails.
+    """
+
+    tables: _Evolution = Evolution.FREEZE
+    columns: _Evolution = Evolution.FREEZE
+    data_type: _Evolution = Field(Evolution.DISCARD_ROW, alias="data_type")
+
+
 class Bounds(_Settings):
     """The least and the most that is expected."""
 
@@ -113,6 +141,7 @@ class ContractSettings(_Settings):
         regions: where the data may be kept, as the regions of the store are called.
         consumers: who reads the data: names of exposures, programs or teams.
         guesses: what a program found out about the rows, and nobody has confirmed yet.
+        schema_contract: of a feed: what is done where its files are not as the contract says.
     """
 
     input_rows_per_run: Bounds | None = None
@@ -120,6 +149,7 @@ class ContractSettings(_Settings):
     regions: _Texts = ()
     consumers: _Texts = ()
     guesses: _Texts = ()
+    schema_contract: SchemaContract = SchemaContract()
 
 
 class TableSettings(_Settings):
@@ -420,6 +450,9 @@ class Contract(_Part):
         """The server that makes it a feed."""
         return next((server for server in self.servers if server.server == LANDING), None)
 
+
+EXTRA = "_extra"
+"""Column of a raw table: values of columns that the contract does not name, as JSON."""
 
 LANDING = "landing"
 """Name of the server that makes a contract a feed."""

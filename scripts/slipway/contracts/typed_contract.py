@@ -17,9 +17,11 @@ from slipway.contracts.model import (
     ColumnSettings,
     Contract,
     ContractSettings,
+    Evolution,
     FileSettings,
     Metric,
     Operator,
+    SchemaContract,
     Severity,
     TableSettings,
 )
@@ -47,6 +49,7 @@ _UNITS: Mapping[str, timedelta] = {
 _NOT_RE2 = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
 DATES = ("generalAvailability", "endOfSupport", "endOfLife")
 """Service levels that are days."""
+_WITH_HEADERS = ("csv", "tsv", "txt", "xlsx", "excel")
 _NUMBERS = ("integer", "number")
 
 
@@ -65,6 +68,7 @@ class TypedContract:
         self.problems: list[Problem] = []
         settings = self._custom(ContractSettings, (), document)
         self._check_other_custom((), document)
+        self._check_evolution(settings.get("schemaContract"))
         tables = [
             self._table(("schema", index), table) for index, table in enumerate(document.get("schema") or [])
         ]
@@ -131,6 +135,48 @@ class TypedContract:
                 self._say(at.get(top, path), _sentence(one, f"`{inside}` " if inside else ""))
             return {}
         return given
+
+    def _check_evolution(self, given: Any) -> None:  # noqa: ANN401 - YAML
+        """Refuse what ``schemaContract`` says that has no meaning."""
+        if given is None:
+            return
+        wanted = SchemaContract.model_validate(given)
+        path = next(
+            ("customProperties", index, "value")
+            for index, item in enumerate(self._document["customProperties"])
+            if item["property"] == "schemaContract"
+        )
+        server = next((one for one in self._document.get("servers") or [] if one["server"] == LANDING), None)
+        if server is None:
+            self._say(
+                path,
+                "is about files, and the contract has no server named `landing`",
+                "Remove it: the columns of a product are those of its model",
+            )
+            return
+        if wanted.tables is not Evolution.FREEZE:
+            self._say(
+                path,
+                f"`tables` is {wanted.tables}, and a contract is of one table: files in a folder that no contract describes are "
+                "listed as outstanding, never read",
+                "Write a contract for that folder, and leave `tables` out",
+            )
+        if wanted.data_type is Evolution.EVOLVE:
+            self._say(
+                path,
+                "`data_type` is evolve, and a type does not follow the data: raw keeps any value as text, and typed columns "
+                "have the type that the contract says",
+                "Change the logicalType of the column, or write discard_row, discard_value or freeze",
+            )
+        if wanted.columns is Evolution.FREEZE:
+            return
+        custom = {item["property"]: item["value"] for item in server.get("customProperties") or []}
+        if custom.get("header") in ("none", False) and str(server.get("format")).lower() in _WITH_HEADERS:
+            self._say(
+                path,
+                f"`columns` is {wanted.columns}, and files without a header do not name their columns",
+                "Leave `columns` out, or have the producer write a header",
+            )
 
     def _check_other_custom(self, path: Path, part: Any) -> None:  # noqa: ANN401 - YAML
         """Refuse custom properties in places where none is known."""

@@ -46,7 +46,11 @@ class Balance:
 
 
 def conservation(
-    manifest: DbtManifest, inputs: RunInputs, views: Views, previous: RunManifest | None
+    manifest: DbtManifest,
+    inputs: RunInputs,
+    views: Views,
+    previous: RunManifest | None,
+    columns: Mapping[str, Sequence[str]],
 ) -> Balance:
     """Rows landed = rows curated + rows quarantined + rows deduplicated, for every feed.
 
@@ -55,6 +59,7 @@ def conservation(
         inputs: the tables as the run leaves them.
         views: what they are read with.
         previous: the run before; what it counted on the same snapshots is not counted again.
+        columns: feed to the columns of its contract. Raw may have more, of which typed rows know nothing.
 
     Raises:
         ConfigError: ``deduplicated_by`` names a column that the raw table does not have.
@@ -63,7 +68,11 @@ def conservation(
     found = Balance()
     for raw, divided in divisions(manifest).items():
         for one in [divided] if isinstance(divided, str) else divided:
-            answer = one if isinstance(one, str) else _counted(manifest, one, inputs, views, previous)
+            answer = (
+                one
+                if isinstance(one, str)
+                else _counted(manifest, one, inputs, views, previous, columns.get(raw[1], ()))
+            )
             if isinstance(answer, Conservation):
                 found.counted.append(answer)
             elif answer and inputs.own(raw) is not None:
@@ -131,7 +140,12 @@ def _derived(manifest: DbtManifest, raw: TableName, node: DbtNode) -> list[Divis
 
 
 def _counted(
-    manifest: DbtManifest, division: Division, inputs: RunInputs, views: Views, previous: RunManifest | None
+    manifest: DbtManifest,
+    division: Division,
+    inputs: RunInputs,
+    views: Views,
+    previous: RunManifest | None,
+    columns: Sequence[str],
 ) -> Conservation | str:
     names = (division.raw, division.curated, division.quarantine)
     raw, curated, bad = (inputs.own(name) for name in names)
@@ -143,7 +157,9 @@ def _counted(
             return f"{name} was not built from all rows that {division.raw} has"
     if batched := [name for name in names[1:] if _is_batched(manifest, name)]:
         return f"{batched[0]} is built in batches, which need not be of all rows"
-    key = list(division.key) or feed_columns(raw)
+    named = {name.lower() for name in columns}
+    of_feed = feed_columns(raw)
+    key = list(division.key) or [name for name in of_feed if name.lower() in named] or of_feed
     if absent := sorted(set(key) - set(raw.schema().column_names)):
         raise ConfigError(
             f"{division.raw} has no column {absent[0]}",

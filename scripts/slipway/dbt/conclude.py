@@ -98,7 +98,8 @@ def conclude(
     balance = Balance()
     if not (pinned.places.is_slice or is_partial()):  # a part of the rows is nothing to conserve
         try:
-            balance = conservation(manifest, inputs, views, previous)
+            columns = {feed.name: feed.columns for feed in intake.landing.feeds.values()}
+            balance = conservation(manifest, inputs, views, previous, columns)
         except ConfigError as error:
             done = replace(done, success=False, error=done.error or error.line())
     described = RunManifest(

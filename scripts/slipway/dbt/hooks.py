@@ -134,6 +134,7 @@ def landing_lines(intake: Intake) -> list[str]:
         lines.append(
             f"landed {feed}: {plural(len(accepted), 'file')}, {plural(rows, 'row')}; {len(new) - len(accepted)} set aside"
         )
+        lines += [f"  {e.path} {e.reason}" for e in accepted if e.reason]
         lines += [f"  set aside {e.path}: {e.reason} ({e.verdict})" for e in new if e.verdict != "accepted"]
     return lines + outstanding_lines(intake.outstanding, {entry.path for entry in intake.landed})
 

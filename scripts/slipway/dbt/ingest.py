@@ -12,7 +12,7 @@ from slipway.counts import plural
 from slipway.dbt.command import flag, is_partial
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode
-from slipway.engines.duckdb.writer import write
+from slipway.engines.duckdb.writer import columns_of, write
 from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
 from slipway.iceberg.snapshots import WITHDRAWS
 from slipway.iceberg.types import literal, quote
@@ -103,6 +103,9 @@ def write_landed(
             f"it holds rows of {names}, which the landing area does not have any more",
             "Put the files back, or make the model incremental with full_refresh=false",
         )
+    if request.on_schema_change in ("ignore", "sync_all_columns"):
+        # raw takes every column that lands, and keeps each that has landed
+        request = replace(request, on_schema_change="append_new_columns")
     if intake.landing.withdraws(feed):
         properties = {**request.snapshot_properties, WITHDRAWS: "true"}
         request = replace(request, snapshot_properties=properties)
@@ -115,7 +118,8 @@ def write_landed(
     if intake.landing.changed(feed):  # one that is only gone was read whole
         return None
     table = result.staged.table
-    _check_columns(outputs.environment.name, feed, intake.landing.feeds[feed].columns, request, table)
+    given = [name for name, _ in columns_of(cursor, f"(\n{request.sql}\n)")]
+    _check_columns(outputs.environment.name, feed, intake.landing.columns(feed), given, request, table)
     if not is_partial():
         _check_rows(intake, views, feed, request.run_id, table)
     intake.landing.settle(feed)
@@ -156,19 +160,33 @@ def _sources(manifest: DbtManifest, node: DbtNode) -> list[TableName]:
 
 
 def _check_columns(
-    environment: str, feed: str, columns: Iterable[str], request: WriteRequest, table: Table
+    environment: str,
+    feed: str,
+    columns: Iterable[str],
+    given: Iterable[str],
+    request: WriteRequest,
+    table: Table,
 ) -> None:
-    """Refuse a raw table that lacks a column of the contract, or one that says where a row comes from."""
+    """Refuse a raw model that loses a column of the landed files, or one that says where a row comes from.
+
+    Args:
+        environment: its name.
+        feed: the feed.
+        columns: of its files.
+        given: the columns of the model's query; the table may have more, of earlier files.
+        request: the model.
+        table: as it was written.
+    """
     has = {one.name.lower() for one in table.schema().fields}
+    has &= {name.lower() for name in given}
     lacking = [name for name in _LINEAGE if name not in has]
     if renamed := [name for name in columns if name.lower() not in has]:
         lacking += _lost(environment, feed, columns, request.sql, renamed, has)
     if lacking:
         raise ContractError(
             f"raw.{feed} would lose {', '.join(lacking)}",
-            "the landed files hold it, and raw, which takes each file once, has no column for it",
-            f"Have the model select every column, and set on_schema_change='append_new_columns' "
-            f"(it is '{request.on_schema_change}')",
+            "the landed files hold it, and the model of raw, which takes each file once, leaves it out",
+            "Have the model select every column, best as select *",
         )
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 from pyiceberg.table import Table
 
+from slipway.contracts.checks import kept
+from slipway.contracts.model import EXTRA
 from slipway.engines.duckdb.scan import Views
 from slipway.iceberg.types import quote
 
@@ -53,7 +55,10 @@ def count(raw: Table, outputs: Sequence[Table], key: Sequence[str], placed: int,
         DamagedTableError: a table cannot be read.
     """
     if all(set(PLACE) <= set(table.schema().column_names) for table in (raw, *outputs)):
-        sql = rows_query(views.scan(raw), [views.scan(table) for table in outputs], key)
+        landed = views.scan(raw)
+        if EXTRA in raw.schema().column_names:
+            landed = with_extra(landed, key)
+        sql = rows_query(landed, [views.scan(table) for table in outputs], key)
         ((unaccounted, doubled),) = views.query(sql)
         return Counted("rows", int(unaccounted), int(doubled))
     ((distinct,),) = views.query(
@@ -61,6 +66,12 @@ def count(raw: Table, outputs: Sequence[Table], key: Sequence[str], placed: int,
     )
     # each key is at least once in one of the tables
     return Counted("numbers", max(0, int(distinct) - placed))
+
+
+def with_extra(raw: str, columns: Sequence[str]) -> str:
+    """A raw table in FROM, in which columns have the values that they had before the contract named them."""
+    items = ", ".join(f"{kept(name)} as {quote(name)}" for name in columns)
+    return f"(select {', '.join(PLACE)}{', ' if items else ''}{items} from {raw})"
 
 
 def rows_query(raw: str, outputs: Sequence[str], key: Sequence[str]) -> str:

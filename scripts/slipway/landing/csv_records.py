@@ -38,7 +38,7 @@ class CsvRecords:
 
     Args:
         style: how the file is read.
-        columns: how many a record has.
+        columns: how many a record has; may be set until the first line is complete.
         skipped: lines above the header.
         sink: takes the same text, with every line end that ends a record made LF.
     """
@@ -53,8 +53,7 @@ class CsvRecords:
         self._quote, self._delimiter = style.quote.encode(), style.delimiter.encode()
         self._escape = style.escape.encode() if style.escape and style.escape != style.quote else b""
         self._header = int(style.header is not Header.NONE)
-        # of one column, a blank line is a record without a value
-        self._blank_lines_count = columns == 1
+        self.columns = columns
         self._sink = sink
         self._bounds: Marks | None = None
         if len(self._delimiter) == 1:  # what may stand at the outer side of a quote
@@ -165,7 +164,7 @@ class CsvRecords:
     def _whole(self, ends: list[_Ends]) -> int:
         """Records that end here; a line with nothing on it is none."""
         ended = sum(len(kind.at) for kind in ends)
-        if self._blank_lines_count:
+        if self.columns == 1:  # a blank line is a record without a value
             return ended
         at = np.concatenate([kind.at for kind in ends]) if ends else np.empty(0, np.intp)
         stops = np.concatenate([kind.at + kind.length for kind in ends]) if ends else at

@@ -6,13 +6,16 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import duckdb
 
+from slipway.contracts.checks import without_nulls
+from slipway.contracts.model import EXTRA, Evolution
 from slipway.counts import plural
-from slipway.errors import UnavailableError, first_line
+from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import exact, literal, quote
 from slipway.landing.area import Arrival, LandingArea
 from slipway.landing.content import (
@@ -30,7 +33,7 @@ from slipway.landing.copies import Copies, Copy
 from slipway.landing.csv_records import CsvRecords
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileFormat, FileKind, Header
-from slipway.landing.headers import Names, header_of, keys_of
+from slipway.landing.headers import Names, header_of, keys_of, width_of
 from slipway.landing.json_records import JsonRecords
 from slipway.landing.layouts import Layout
 from slipway.landing.sheets import sheet_as_csv
@@ -227,40 +230,67 @@ class FeedFiles:
         )
 
     def select(
-        self, feed: Feed, files: Sequence[LandedFile], run_id: str, marked: Sequence[LandedFile] = ()
+        self,
+        feed: Feed,
+        files: Sequence[LandedFile],
+        run_id: str,
+        marked: Sequence[LandedFile] = (),
+        others: Sequence[str] = (),
     ) -> str:
-        """A query over accepted files: the contract's columns as text, and where each row came from.
+        """A query over accepted files: the contract's columns and others as text, and where each row came from.
+
+        What a file has besides is in ``_extra``, where the feed keeps it.
 
         ``_source_line`` counts records, the header being the line after ``skip_lines``; it is the line in the file as
         long as no value holds a line break, and no line is blank.
         """
+        shown = [*feed.columns, *others]
         if not files and not marked:
-            nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
             return (
-                f"select {nothing}, null::varchar as _source_file, null::bigint as _source_line, "
+                f"select {_nothing(feed, shown)}, null::varchar as _source_file, null::bigint as _source_line, "
                 "null::varchar as _file_sha256, null::timestamptz as _landed_at, null::varchar as _run_id limit 0"
             )
         groups: dict[Layout, list[LandedFile]] = {}
         for entry in files:
-            groups.setdefault(Layout.of(entry.layout, feed.columns), []).append(entry)
-        parts = [self._select(feed, layout, entries, run_id) for layout, entries in groups.items()]
-        return " union all ".join(f"({part})" for part in [*parts, *_marks(feed, marked, run_id)])
+            groups.setdefault(self._layout(feed, entry), []).append(entry)
+        parts = [self._select(feed, layout, entries, run_id, shown) for layout, entries in groups.items()]
+        return " union all ".join(f"({part})" for part in [*parts, *_marks(feed, shown, marked, run_id)])
 
     def path(self, key: str) -> str:
         """An object as DuckDB names it."""
         root = self.area.root.removeprefix("file://")
         return f"{root}/{key}"
 
-    def _select(self, feed: Feed, layout: Layout, files: Sequence[LandedFile], run_id: str) -> str:
-        """Rows of files that are read in the same way. The position in the list says which file a row is of."""
-        columns = ", ".join(
-            (
-                f"{_as_text(layout, name)} as {quote(name)}"
-                if name in layout.columns
-                else f"null::varchar as {quote(name)}"
+    def _layout(self, feed: Feed, entry: LandedFile) -> Layout:
+        """How a file is read; one of which that was not noted, because it was as the contract said, is looked at again."""
+        if entry.layout is not None:
+            return Layout.of(entry.layout)
+        if entry.contract == feed.digest or feed.format.header is Header.NONE:
+            return Layout(tuple(feed.columns))
+        named = replace(feed.format, header=Header.NAMES)
+        lenient = replace(feed, optional=feed.columns, unknown=Evolution.EVOLVE, format=named)
+        found = self._look(lenient, entry.path)
+        if found.sha256 == entry.sha256 and found.layout is None:
+            raise ConfigError(
+                f"{entry.path} cannot be read again",
+                f"it landed under another contract, and under this one it {found.problem or found.unreadable}",
+                "Give the columns their earlier names, or leave raw as it is (full_refresh: false)",
             )
-            for name in feed.columns
-        )
+        # a file that is not what it was makes the query fail, or is found when its rows are counted
+        return found.layout or Layout(tuple(feed.columns))
+
+    def _select(
+        self, feed: Feed, layout: Layout, files: Sequence[LandedFile], run_id: str, shown: Sequence[str]
+    ) -> str:
+        """Rows of files that are read in the same way. The position in the list says which file a row is of."""
+        items = []
+        for name in shown:
+            own = layout.column(name)
+            items.append(f"{_as_text(layout, own) if own else 'null::varchar'} as {quote(name)}")
+        if feed.keeps_extra:
+            pairs = ", ".join(f"{literal(name)}, {_as_text(layout, name)}" for name in layout.others(shown))
+            items.append(f"{without_nulls(pairs) if pairs else 'null::varchar'} as {EXTRA}")
+        columns = ", ".join(items)
         places = [self._copied(feed, entry) if layout.is_copied else self.path(entry.path) for entry in files]
         rows = [entry.rows or 0 for entry in files]
         above = (
@@ -342,7 +372,8 @@ class FeedFiles:
                 f"describe select * from read_parquet({place}, hive_partitioning = false)"
             )
             kinds = {row[0]: row[1] for row in result.fetchall()}
-            names = keys_of(dict.fromkeys(kinds, ""), feed.columns, feed.optional, style.kind, style.header)
+            found = dict.fromkeys(kinds, "")
+            names = keys_of(found, feed.columns, feed.optional, style.kind, style.header, feed.unknown)
             return names.problem or Layout(names.columns, tuple(kinds), tuple(kinds.values()))
         place = literal(exact(str(self._copies.of(sha256))))
         result = connection.execute(
@@ -353,7 +384,7 @@ class FeedFiles:
         if not lines:
             some = tuple(feed.columns[:1])  # DuckDB wants to be asked for a column
             return Layout(some, some, is_copied=True)
-        names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header)
+        names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header, feed.unknown)
         return names.problem or Layout(names.columns, tuple(lines), (), is_copied=True)
 
     def _counted(self, connection: duckdb.DuckDBPyConnection, key: str, look: Look) -> int:
@@ -365,17 +396,22 @@ class FeedFiles:
         return int(result[0][0] or 0)
 
 
-def _marks(feed: Feed, marked: Sequence[LandedFile], run_id: str) -> Iterator[str]:
+def _nothing(feed: Feed, shown: Sequence[str]) -> str:
+    """Columns without values."""
+    names = [*shown, EXTRA] if feed.keeps_extra else shown
+    return ", ".join(f"null::varchar as {quote(name)}" for name in names)
+
+
+def _marks(feed: Feed, shown: Sequence[str], marked: Sequence[LandedFile], run_id: str) -> Iterator[str]:
     """A row without values for each file that becomes current without bringing rows."""
     if not marked:
         return
-    nothing = ", ".join(f"null::varchar as {quote(name)}" for name in feed.columns)
     rows = ", ".join(
         f"({literal(entry.path.rsplit('/', 1)[-1])}, {literal(entry.sha256)}, timestamptz {literal(entry.landed_at.isoformat())})"
         for entry in marked
     )
     yield (
-        f"select {nothing}, _of.file as _source_file, 0::bigint as _source_line, _of.sha as _file_sha256, "
+        f"select {_nothing(feed, shown)}, _of.file as _source_file, 0::bigint as _source_line, _of.sha as _file_sha256, "
         f"_of.landed as _landed_at, {literal(run_id)} as _run_id from (values {rows}) as _of(file, sha, landed)"
     )
 
@@ -395,6 +431,10 @@ def _hashed(stream: Any, digest: Any) -> Iterator[bytes]:
             yield block
             hashed.result()
             block = stream.read(BLOCK)
+
+
+def _has_line(head: bytes) -> bool:
+    return b"\n" in head or b"\r" in head
 
 
 def _of_copy(style: FileFormat) -> FileFormat:
@@ -423,17 +463,23 @@ class _CsvReader:
     def take(self, block: bytes) -> None:
         """Take the next bytes, title lines not among them."""
         if len(self._head) < _HEADER_LIMIT:
+            is_open = self._said.header is not Header.NONE and not _has_line(self._head)
             self._head += block[: _HEADER_LIMIT - len(self._head)]
+            if is_open and _has_line(self._head):
+                self.records.columns = width_of(self._first_line(), self._said)
         self.records.add(block)
+
+    def _first_line(self) -> str:
+        return _LINE_END.split(self._head.decode("utf-8", "ignore"), maxsplit=1)[0]
 
     def found(self, problem: str) -> Look:
         """What it was, and what is said against it; a header that does not fit comes first."""
-        head = self._head.decode("utf-8", "ignore")
-        line = _LINE_END.split(head, maxsplit=1)[0]
+        line = self._first_line()
         names = Names(())
-        if not problem or len(line) < len(head):
-            top = self.top.decode("utf-8", "ignore") or head
-            names = header_of(line, top, self._feed.columns, self._feed.optional, self._said)
+        if not problem or _has_line(self._head):
+            top = self.top.decode("utf-8", "ignore") or self._head.decode("utf-8", "ignore")
+            feed = self._feed
+            names = header_of(line, top, feed.columns, feed.optional, self._said, feed.unknown)
         rows = self.records.end()
         if problem := names.problem or problem or (rows if isinstance(rows, str) else ""):
             return Look("", problem=problem)

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from slipway.contracts.contract_files import Reading, read_contracts
-from slipway.contracts.model import Contract, FileMode, FileSettings, OnRejected
+from slipway.contracts.checks import LINEAGE
+from slipway.contracts.model import EXTRA, Contract, Evolution, FileMode, FileSettings, OnRejected
 from slipway.contracts.problems import Problem
 from slipway.errors import ConfigError
 from slipway.landing.formats import FileFormat, FileKind, Header
@@ -36,6 +37,7 @@ class Feed:
         mode: what a new file means for the rows of earlier ones.
         on_rejected: whether files that are set aside stop runs in scheduled and production environments.
         ignored: patterns for names of files that are not looked at.
+        unknown: what is done with columns of files that the contract does not name.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Feed:
     mode: FileMode = FileMode.APPEND
     on_rejected: OnRejected = OnRejected.FAIL
     ignored: Sequence[str] = field(default=())
+    unknown: Evolution = Evolution.FREEZE
 
     @classmethod
     def of(cls, contract: Contract) -> Feed | None:
@@ -83,15 +86,30 @@ class Feed:
             mode=files.file_mode,
             on_rejected=files.on_rejected_files,
             ignored=files.ignored_files,
+            unknown=contract.settings.schema_contract.columns,
         )
         if problem := feed._problem():
             raise ConfigError(f"{contract.origin}: {problem}", fix="See docs/reference/landing.md")
         return feed
 
+    @property
+    def keeps_extra(self) -> bool:
+        """Whether values of columns that the contract does not name are kept in one column of raw."""
+        return self.unknown in (Evolution.DISCARD_ROW, Evolution.DISCARD_VALUE)
+
     @cached_property
     def digest(self) -> str:
         """Changes when anything does that decides about a file."""
-        deciding = (_RULES, self.name, list(self.columns), self.pattern, self.format, list(self.optional))
+        deciding: tuple[object, ...] = (
+            _RULES,
+            self.name,
+            list(self.columns),
+            self.pattern,
+            self.format,
+            list(self.optional),
+        )
+        if self.unknown is not Evolution.FREEZE:
+            deciding += (str(self.unknown),)
         return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
 
     def _problem(self) -> str | None:
@@ -102,6 +120,8 @@ class Feed:
             return f"feed {shown(self.name)} cannot have this name: {why}; call it and its folder {called}"
         if (problem := self.format.problem()) is not None:
             return problem
+        if own := [name for name in self.columns if name.lower() in (*LINEAGE, EXTRA)]:
+            return f"column {own[0]} has the name of a column that raw has besides those of the files"
         twice = twins(self.columns)
         return f"column {twice[0][0]} is declared twice" if twice else None
 

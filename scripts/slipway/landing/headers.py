@@ -7,11 +7,14 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from slipway.contracts.model import Evolution
 from slipway.counts import plural
 from slipway.landing.formats import FileFormat, FileKind, Header
+from slipway.names import Kind, shown, twins, why_not
 
 _LONGEST_HEADER = 100_000
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar", ":": "a colon"}
+_OF_READERS = ("filename", "file_index", "file_row_number")  # which DuckDB's readers have themselves
 _LOOKED_AT = 20  # lines in which a header is looked for
 
 
@@ -19,7 +22,7 @@ class Names(NamedTuple):
     """The columns of a file, or what is wrong with their names.
 
     Args:
-        columns: the contract's name for each column of the file, in the file's order.
+        columns: the contract's name for each column of the file, in the file's order; its own name where the contract has none.
         problem: in one sentence without a full stop; empty where there is none.
     """
 
@@ -28,7 +31,12 @@ class Names(NamedTuple):
 
 
 def header_of(
-    line: str, text: str, columns: Sequence[str], optional: Sequence[str], style: FileFormat
+    line: str,
+    text: str,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    style: FileFormat,
+    unknown: Evolution = Evolution.FREEZE,
 ) -> Names:
     """The columns that the first line of a CSV file names.
 
@@ -40,6 +48,7 @@ def header_of(
         columns: the contract's.
         optional: those of them that a file may lack.
         style: how the file is read.
+        unknown: what is done with columns that the contract does not name.
     """
     if style.header is Header.NONE:
         return _headless(line, columns, style)
@@ -56,15 +65,21 @@ def header_of(
         names = _values(line, style)
     except csv.Error as error:
         return Names((), f"header cannot be read: {error}")
-    found = match(names, columns, optional, style.header)
+    found = match(names, columns, optional, style.header, unknown)
     if found.problem:
         advice = _advice(text, line, names, columns, optional, style)
-        return Names((), found.problem + (advice or _general_advice(names, columns, optional)))
+        return Names((), found.problem + (advice or _general_advice(names, columns, optional, unknown)))
     return found
 
 
-def match(names: Sequence[str], columns: Sequence[str], optional: Sequence[str], how: Header) -> Names:
-    """The contract's columns for the names of a file."""
+def match(
+    names: Sequence[str],
+    columns: Sequence[str],
+    optional: Sequence[str],
+    how: Header,
+    unknown: Evolution = Evolution.FREEZE,
+) -> Names:
+    """The contract's columns for the names of a file; names of others are taken unless ``unknown`` is ``freeze``."""
     plain = (
         {_plain(name): name for name in columns} if how is Header.NAMES else {name: name for name in columns}
     )
@@ -73,14 +88,19 @@ def match(names: Sequence[str], columns: Sequence[str], optional: Sequence[str],
     missing = [name for name in columns if name not in found and name not in optional]
     excess = [name for name, column in zip(names, known, strict=True) if column is None]
     twice = [name for name in columns if found.count(name) > 1]
-    if not missing and not excess and not twice:
+    others = [name.strip() for name in excess] if how is Header.NAMES else excess
+    is_taken = bool(found) and unknown is not Evolution.FREEZE
+    if excess and is_taken and not missing and not twice and (refused := _not_taken(others, columns)):
+        return Names((), refused)
+    if not missing and not twice and (is_taken or not excess):
         if how is Header.EXACT and found != [name for name in columns if name in found]:
             return Names(
                 (),
                 f"header has the columns in another order: {', '.join(names)[:200]}; to take them by name, "
                 "set header: names in the contract",
             )
-        return Names(tuple(found))
+        own = iter(others)
+        return Names(tuple(next(own) if name is None else name for name in known))
     parts = [f"{_named(twice)} twice"] if twice else []
     parts += [f"missing {_named(missing)}"] if missing else []
     if excess:
@@ -89,8 +109,25 @@ def match(names: Sequence[str], columns: Sequence[str], optional: Sequence[str],
     return Names((), f"header differs: {'; '.join(parts)}")
 
 
+def _not_taken(others: Sequence[str], columns: Sequence[str]) -> str:
+    """Why a column that the contract does not name cannot be taken under its name; empty where all can."""
+    for name in others:
+        if why := why_not(Kind.COLUMN, name):
+            return f"has the column {shown(name)}, which the contract does not name and which cannot be kept: {why}"
+        if name.startswith("_") or name.lower() in _OF_READERS:
+            return f"has the column {shown(name)}, which the contract does not name and which cannot be kept: the name is reserved"
+    for first, second in twins([*columns, *others]):
+        return f"has the column {shown(second)}, which differs from {shown(first)} only in its spelling, or is there twice"
+    return ""
+
+
 def keys_of(
-    found: Mapping[str, str], columns: Sequence[str], optional: Sequence[str], kind: FileKind, how: Header
+    found: Mapping[str, str],
+    columns: Sequence[str],
+    optional: Sequence[str],
+    kind: FileKind,
+    how: Header,
+    unknown: Evolution = Evolution.FREEZE,
 ) -> Names:
     """The contract's columns for the keys of JSON or the columns of Parquet, in the order given.
 
@@ -100,10 +137,11 @@ def keys_of(
         optional: those of them that a file may lack.
         kind: what the file is.
         how: how names are compared; their order is none.
+        unknown: what is done with those that the contract does not name.
     """
     what = "keys differ" if kind is FileKind.JSON else "columns differ"
     by = Header.NAMES if how is Header.NAMES else Header.NONE
-    names = match(list(found), columns, optional, by)
+    names = match(list(found), columns, optional, by, unknown)
     if not names.problem:
         return names
     problem = names.problem.replace("header differs", what)
@@ -114,7 +152,7 @@ def keys_of(
             (),
             f"{problem}{where}; to compare names without regard to case, set header: names in the contract",
         )
-    return Names((), problem + where + _general_advice(list(found), columns, optional))
+    return Names((), problem + where + _general_advice(list(found), columns, optional, unknown))
 
 
 def _headless(line: str, columns: Sequence[str], style: FileFormat) -> Names:
@@ -129,6 +167,14 @@ def _headless(line: str, columns: Sequence[str], style: FileFormat) -> Names:
             f"or skipLines: {style.skip_lines + 1}",
         )
     return Names(tuple(columns))
+
+
+def width_of(line: str, style: FileFormat) -> int:
+    """How many columns a header has; 0 where it cannot be read."""
+    try:
+        return len(_values(line, style))
+    except csv.Error:
+        return 0
 
 
 def _values(line: str, style: FileFormat) -> list[str]:
@@ -190,7 +236,9 @@ def _on_another_line(text: str, fits: Callable[[Sequence[str]], bool], style: Fi
     return ""
 
 
-def _general_advice(names: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> str:
+def _general_advice(
+    names: Sequence[str], columns: Sequence[str], optional: Sequence[str], unknown: Evolution
+) -> str:
     missing = [name for name in columns if name not in names and name not in optional]
     excess = [name for name in names if name not in columns]
     if len(set(names)) < len(names):
@@ -200,7 +248,12 @@ def _general_advice(names: Sequence[str], columns: Sequence[str], optional: Sequ
         return f"; {'a delimiter at the end of the header makes one: remove it' if at_end else 'name it, or remove it'}"
     if missing and not excess:
         return "; add the column to the file, or describe files without it as a feed of their own"
-    return "; to take a new column, add it to the contract and to the raw table" if not missing else ""
+    if missing or unknown is not Evolution.FREEZE:
+        return ""
+    return (
+        "; schemaContract of the contract has columns: freeze: to take a new column, add it to the contract, or set evolve, "
+        "discard_value or discard_row"
+    )
 
 
 def _plain(name: str) -> str:

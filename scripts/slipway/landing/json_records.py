@@ -176,7 +176,7 @@ def _flat(block: bytes, signs: Signs) -> _Flat | None:
     if not is_one or np.count_nonzero(starts != at[ends]) != len(opens):
         return None
     numbers = _flat_numbers(signs, kinds, at, what)
-    return None if numbers is None else _Flat(len(opens), lines, *numbers)
+    return None if numbers is None else _Flat(len(opens), int(lines), *numbers)
 
 
 def _flat_numbers(

@@ -14,14 +14,17 @@ from typing import Literal, NamedTuple
 
 import duckdb
 
-from slipway.contracts.model import FileMode, OnRejected
+from slipway.contracts.checks import UNKNOWN
+from slipway.contracts.model import EXTRA, Evolution, FileMode, OnRejected
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.feed_files import FeedFiles, Look
 from slipway.landing.feeds import Feed
+from slipway.landing.layouts import Layout
 from slipway.landing.ledger import Entries, Ledger
+from slipway.names import shown, twin_key
 from slipway.records.run_manifest import LandedFile, Outstanding
 
 Verdict = Literal["accepted", "rejected", "duplicate"]
@@ -158,7 +161,23 @@ class Landing:
             marked: files that become current without bringing rows.
         """
         self._given[feed], self._marked[feed] = list(files), list(marked)
-        return self._files.select(self.feeds[feed], files, run_id, marked)
+        return self._files.select(self.feeds[feed], files, run_id, marked, self._others(self.feeds[feed]))
+
+    def columns(self, feed: str) -> list[str]:
+        """The columns of a feed's rows that come of files: the contract's, and what files have besides, as far as it is kept."""
+        one = self.feeds[feed]
+        return [*one.columns, *self._others(one), *([EXTRA] if one.keeps_extra else [])]
+
+    def _others(self, feed: Feed) -> list[str]:
+        """Columns of accepted files that the contract does not name, in the order in which they came; none where they are kept in one."""
+        return [] if feed.keeps_extra else self._unnamed(feed)
+
+    def _unnamed(self, feed: Feed) -> list[str]:
+        found: dict[str, str] = {}
+        for noted in self.ledger.layouts(feed.name):
+            for name in Layout.of(noted).others(feed.columns):
+                found.setdefault(twin_key(name), name)
+        return list(found.values())
 
     def replacing(self) -> list[str]:
         """Feeds whose files replace earlier ones."""
@@ -268,6 +287,7 @@ class Landing:
         looked = self._new(feed, arrivals, known, again)
         contents = {look.sha256 for _, look in looked}
         known = known._replace(accepted=self.ledger.accepted(feed.name, contents))
+        unnamed = set(map(twin_key, self._unnamed(feed)))
         agreed = self._files.agree(connection, feed, looked) if len(looked) > 1 else set()
         for arrival, look in looked:
             try:
@@ -275,8 +295,13 @@ class Landing:
             except UnavailableError as error:  # perhaps only because it is gone again
                 broken.append((arrival, error))
                 continue
-            if verdict == "accepted":
+            if verdict == "accepted" and layout is not None:
                 known.first[look.sha256] = arrival.info.key
+                new = [
+                    name for name in Layout.of(layout).others(feed.columns) if twin_key(name) not in unnamed
+                ]
+                unnamed.update(map(twin_key, new))
+                reason = _brings(feed, new)
             elif known.first.get(look.sha256) is None:
                 self._files.forget(look.sha256)
             entries.append(
@@ -328,7 +353,7 @@ class Landing:
         known: _Known,
         agreed: Collection[str],
     ) -> tuple[Verdict, int | None, str, str | None]:
-        """Verdict, rows, reason and layout."""
+        """Verdict, rows, reason and layout, which an accepted file has."""
         key = arrival.info.key
         if problem := _hindrance(feed, arrival, look) or look.problem:
             return "rejected", None, problem, None
@@ -349,11 +374,11 @@ class Landing:
                 )
             return "duplicate", None, reason, None
         if look.sha256 in agreed and look.layout is not None:
-            return "accepted", look.rows, "", look.layout.noted(feed.columns)
+            return "accepted", look.rows, "", look.layout.noted
         found = self._files.check(connection, feed, key, look)
         if found.problem:
             return "rejected", None, found.problem, None
-        return "accepted", found.rows, "", found.layout.noted(feed.columns)
+        return "accepted", found.rows, "", found.layout.noted
 
     def _is_replaced(self, before: LandedFile, path: str) -> bool:
         """Whether another content was accepted at a path after that of an entry; a rejected one replaced nothing."""
@@ -389,6 +414,19 @@ class Landing:
                 look = self._files.look(feed, arrival)
             looks.append((arrival, look))
         return looks
+
+
+def _brings(feed: Feed, new: Sequence[str]) -> str:
+    """What is said of a file with columns that no file had before and the contract does not name."""
+    if not new:
+        return ""
+    names = ", ".join(map(shown, new[:8])) + (" …" if len(new) > 8 else "")
+    kept = {
+        Evolution.EVOLVE: f"raw.{feed.name} has a column for it now",
+        Evolution.DISCARD_VALUE: f"its values are kept in {EXTRA} of raw.{feed.name}",
+        Evolution.DISCARD_ROW: f"its values are kept in {EXTRA} of raw.{feed.name}, and rows that have one break the rule {UNKNOWN}",
+    }[feed.unknown]
+    return f"brings {names}, which the contract does not name: {kept}"
 
 
 def _hindrance(feed: Feed, arrival: Arrival, look: Look) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from slipway.names import twin_key
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,7 @@ class Layout:
     """Columns of a file, and by which way they are read.
 
     Args:
-        columns: the contract's name of each column, in the order of the file.
+        columns: the contract's name of each column, in the order of the file; of a column that it does not name that of the file.
         names: the names that the file has for them; empty where only their order counts.
         types: DuckDB's types of them; empty where everything is text.
         is_copied: whether a copy is read, because DuckDB does not read the file as it is.
@@ -23,15 +26,27 @@ class Layout:
     types: tuple[str, ...] = ()
     is_copied: bool = False
 
-    def noted(self, columns: Sequence[str]) -> str | None:
-        """Its form in the ledger; None where it is that of a CSV file with the contract's columns, read in place."""
-        return None if self == Layout(tuple(columns)) else json.dumps(asdict(self), ensure_ascii=False)
+    @property
+    def noted(self) -> str:
+        """Its form in the ledger."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def others(self, columns: Sequence[str]) -> list[str]:
+        """Its columns that are none of the contract's."""
+        known = {twin_key(name) for name in columns}
+        return [name for name in self.columns if twin_key(name) not in known]
+
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        return {twin_key(name): name for name in self.columns}
+
+    def column(self, name: str) -> str | None:
+        """Its name for a column, which it may spell otherwise; None where it does not have it."""
+        return self._spelled.get(twin_key(name))
 
     @classmethod
-    def of(cls, noted: str | None, columns: Sequence[str]) -> Layout:
-        """The layout that was noted of a file; ``columns`` are the contract's."""
-        if noted is None:
-            return cls(tuple(columns))
+    def of(cls, noted: str) -> Layout:
+        """The layout that was noted of a file."""
         found = json.loads(noted)
         lists = {key: tuple(found[key]) for key in ("columns", "names", "types")}
         return cls(**lists, is_copied=found["is_copied"])

@@ -184,6 +184,11 @@ class Ledger:
             self._contents[feed] = frozenset(rows.column("sha256").to_pylist())
         return self._contents[feed]
 
+    def layouts(self, feed: str) -> list[str]:
+        """How accepted files of a feed are read, each way once, in the order of landing."""
+        rows = self._of(feed).filter((pc.field("verdict") == "accepted") & pc.field("layout").is_valid())
+        return list(pc.unique(rows.column("layout")).to_pylist())
+
     def last_landed_at(self, feed: str) -> datetime | None:
         """When a feed last brought a file that was accepted, as far as its moment is not in the future."""
         now = datetime.now(UTC)

@@ -186,7 +186,7 @@ def test_no_file_is_accepted_and_read_otherwise_than_csv_reads_it(area: Area, bo
         reason="",
         landed_at=START,
         run_id="",
-        layout=found.layout.noted(FEED.columns),
+        layout=found.layout.noted,
     )
     query = f"select id, text, amount from ({files.select(FEED, [entry], 'run')}) order by _source_line"
     assert area.connection.execute(query).fetchall() == expected
