@@ -91,5 +91,5 @@ def _judged(
         reason="",
         landed_at=_MOMENT,
         run_id=_NO_RUN,
-        layout=checked.layout.noted(feed.columns),
+        layout=checked.layout.noted,
     )

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from slipway.contracts.contract_files import Reading, read_contracts
 from slipway.contracts.checks import LINEAGE
+from slipway.contracts.contract_files import Reading, read_contracts
 from slipway.contracts.model import EXTRA, Contract, Evolution, FileMode, FileSettings, OnRejected
 from slipway.contracts.problems import Problem
 from slipway.errors import ConfigError
