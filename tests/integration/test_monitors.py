@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Meters
 
@@ -34,11 +36,12 @@ def outcomes(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: found for name in names for test, found in results.items() if test.startswith(name)}
 
 
+@pytest.mark.long
 def test_service_levels_are_judged_by_the_clock_and_never_carried(project: Meters) -> None:
     today = datetime.now(UTC).date()
     project.write("contracts/readings.odcs.yaml", project.read("contracts/readings.odcs.yaml") + PROMISE)
     project.write("models/raw/_monitored.yml", TESTS)
-    project.readings("today.csv", f"m1,{today},1,", f"m4,{today - timedelta(days=1)},2,")
+    project.readings("today.csv", f"m1,{today},1,", f"m4,{today - timedelta(days=1)},2,", "m2,2999-01-01,1,")
     first = outcomes(project.run())
     assert {name: one["status"] for name, one in first.items()} == {
         "freshness_sla": "pass",
@@ -48,7 +51,8 @@ def test_service_levels_are_judged_by_the_clock_and_never_carried(project: Meter
     assert first["freshness_sla"]["volatile"] == "it looks at the clock"
     assert first["latency_sla"]["message"].startswith("data of 2024-05-01 took up to ")
 
-    again = outcomes(project.run())
+    project.run()
+    again = outcomes(project.run())  # after a run that found nothing new
     assert {name for name, one in again.items() if one["carried"]} == {"relationships_with_tolerance"}
 
     strict = "config: {severity: error, where: \"meter not in ('m1', 'm4')\"}"
@@ -69,6 +73,7 @@ models:
 """
 
 
+@pytest.mark.long
 def test_an_unusual_number_of_rows_is_not_published(project: Meters) -> None:
     project.edit("models/_models.yml", "  - name: consumption\n", VOLUME)
     project.write("models/raw/_monitored.yml", ADDED)
@@ -148,3 +153,58 @@ def test_profiles_are_made_once_for_each_day_that_changed(project: Meters) -> No
 def results(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Results of tests by name."""
     return {one["unique_id"].split(".")[2]: one for one in run["tests"]["results"]}
+
+
+MISTAKEN = """
+models:
+  - name: readings
+    data_tests:
+      - freshness_sla: {name: unlimited, arguments: {column_name: _landed_at}}
+      - freshness_sla: {name: no_time, arguments: {column_name: meter, max_age: 1 d}}
+      - latency_sla: {name: no_latency, arguments: {column_name: _landed_at, happened_at: _landed_at}}
+      - freshness_sla: {name: no_contract, arguments: {column_name: _landed_at, contract: orders}}
+      - volume_in_range: {name: not_by_day, arguments: {date_column: read_on}}
+      - volume_in_range: {name: other_count, arguments: {count: most}}
+      - volume_in_range: {name: conditional, config: {where: "kwh is null"}}
+      - null_rate: {name: no_column, arguments: {column_name: litres, date_column: _landed_at}}
+      - null_rate: {name: no_day, arguments: {column_name: kwh, date_column: note}}
+      - null_rate: {name: no_such_day, arguments: {column_name: kwh, date_column: day}}
+      - distribution_drift: {name: hidden, arguments: {column_name: note, date_column: _landed_at}}
+      - distribution_drift: {name: nested, arguments: {column_name: parts, date_column: _landed_at}}
+    columns:
+      - {name: note, config: {meta: {classification: personal}}}
+  - name: shown
+    data_tests:
+      - volume_in_range: {name: of_view}
+"""
+REFUSALS = (
+    "unlimited has no limit: neither the test says max_age or due nor the table's contract freshness or timeOfAvailability",
+    "meter holds no times: its type is VARCHAR",
+    "no_latency has no limit: neither the test says max_latency nor the table's contract latency",
+    "No contract orders: none in contracts/ has this id",
+    "not_by_day: the metadata of raw.readings does not say how many rows have which read_on",
+    "other_count: count is most",
+    "conditional has a where",
+    "raw.readings has no column litres",
+    "note of raw.readings holds no days",
+    "raw.readings has no column day",
+    "hidden looks at note, which is classified",
+    "nested looks at parts: values of type list<string> are not compared",
+    "of_view looks at curated.shown: it is no Iceberg table, and so has no history",
+)
+
+
+@pytest.mark.long
+def test_monitors_that_cannot_be_judged_are_refused(project: Meters) -> None:
+    project.write("models/raw/_monitored.yml", MISTAKEN)
+    project.write(
+        "models/raw/readings.sql", project.read("models/raw/readings.sql").replace("*", "*, [meter] as parts")
+    )
+    project.write(
+        "models/curated/shown.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('readings') }}\n"
+    )
+    project.dbt("run", "-s", "readings", "shown")
+    output = " ".join(project.refused("test", "-s", "readings", "shown").split())
+    assert [text for text in REFUSALS if text not in output] == []
+    project.edit("dbt_project.yml", "kwh_factor: 1000", "kwh_factor: 1000\n  keep_profile_days: long")
+    assert "keep_profile_days is long: it is no number of days" in project.refused("build", "-s", "readings")

@@ -40,6 +40,10 @@ from slipway.runs.run_results import CarriedTests
 
 _KEPT = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AWARE = "TIMESTAMP WITH TIME ZONE"
+_AHEAD = timedelta(days=1)
+_DAYS = "date '0001-01-02' and date '9999-12-30'"
+"""Times that Python has in every time zone."""
 _NOTHING = "select null::date as business_date, null::varchar as problem where false"
 
 
@@ -286,19 +290,21 @@ class Monitoring:
         by = service_levels.due(str(given["due"])) if given["due"] else promise.due
         if max_age is None and by is None:
             raise _no_limit(question.test, "max_age or due", "freshness or timeOfAvailability")
-        if _type_of(cursor, relation, column) == "DATE":
-            ((day,),) = cursor.execute(
-                f"select max({column}) from {relation} where isfinite({column})"
-            ).fetchall()
+        kind, now = _type_of(cursor, relation, column), self._now()
+        # a date that nobody has reached yet would make the table fresh until then
+        offset = "+00" if kind == _AWARE else ""
+        known = f"{column} <= {literal(f'{now + _AHEAD:%Y-%m-%d %H:%M:%S}{offset}')}::{kind}"
+        if kind == "DATE":
+            ((day,),) = cursor.execute(f"select max({column}) from {relation} where {known}").fetchall()
             newest: datetime | date | None = day
         else:
             moment = _moment(cursor, relation, column, given["time_zone"])
             ((us,),) = cursor.execute(
-                f"select epoch_us(max({moment})) from {relation} where isfinite({column})"
+                f"select epoch_us(max({moment})) from {relation} where {known}"
             ).fetchall()
             newest = None if us is None else _EPOCH + timedelta(microseconds=us)
         later = int(given["due_days"])
-        return judge_freshness(newest, self._now(), days, max_age=max_age, by=by, days_later=later)
+        return judge_freshness(newest, now, days, max_age=max_age, by=by, days_later=later)
 
     def _latency(self, question: Question) -> Verdict:
         cursor, relation, given = question.cursor, question.relation, question.given
@@ -314,7 +320,7 @@ class Monitoring:
             f"""
             with timed as (
                 select {arrived} as arrived, {began} as happened
-                from {relation} where isfinite({column}) and isfinite({happened})
+                from {relation} where {column} between {_DAYS} and {happened} between {_DAYS}
             ),
             recent as (
                 from timed where arrived >= (select max(arrived) from timed) - to_days({int(given["days"])})
@@ -440,8 +446,7 @@ def _moment(cursor: duckdb.DuckDBPyConnection, relation: str, column: str, zone:
     """
     kind = _type_of(cursor, relation, column)
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        is_aware = kind == "TIMESTAMP WITH TIME ZONE"
-        return column if is_aware else f"timezone({literal(str(zone))}, {column}::timestamp)"
+        return column if kind == _AWARE else f"timezone({literal(str(zone))}, {column}::timestamp)"
     raise ConfigError(
         f"{column} holds no times", f"its type is {kind}", "Name a column of dates or timestamps"
     )

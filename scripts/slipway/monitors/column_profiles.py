@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 
 import duckdb
@@ -179,9 +179,8 @@ class DayColumn:
         """A condition for rows of some days."""
         zone = "+00" if self.bound == "timestamptz" else ""
         time = "" if self.bound == "date" else f" 00:00:00{zone}"
-        begins, ends = (literal(f"{day}{time}") for day in (first, last + timedelta(days=1)))
-        column = quote(self.name)
-        return f"{column} >= {begins}::{self.bound} and {column} < {ends}::{self.bound}"
+        begins, ends = (f"{literal(f'{day}{time}')}::{self.bound}" for day in (first, last))
+        return f"{quote(self.name)} >= {begins} and {quote(self.name)} < {ends} + interval 1 day"
 
 
 def profile_columns(

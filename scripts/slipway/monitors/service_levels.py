@@ -48,6 +48,8 @@ class Calendar:
         """The time between two moments, without the days that do not count; less than nothing where they come in the other order."""
         if until < since:
             return -self.passed(until, since)
+        if len(self.weekdays) == len(WEEKDAYS) and not self.holidays:
+            return until - since
         found, day, last = timedelta(), self.day(since), self.day(until)
         while day <= last:
             if self.counts(day):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import duckdb
 from pyiceberg.table import Table
@@ -26,6 +26,8 @@ from slipway.names import TableName
 
 _MOST_JUDGED = 31
 """Of more days that one run changed, the last ones are judged."""
+_DAYS = "date '0001-01-01' and date '9999-12-31'"
+"""Those that Python's calendar has."""
 _LEAST_DAYS = 120
 """So many days are profiled at least where the whole table is read for it."""
 
@@ -70,6 +72,8 @@ class TableProfiles:
         self._identifier, self._table, self._before, self._stored = identifier, table, before, stored
         self._run_id, self._now = run_id, now
         self._lock = threading.Lock()
+        self._days: dict[str, tuple[Mapping[date, DayOfRows] | None, Mapping[date, DayOfRows]]] = {}
+        self._read: dict[date | None, list[ColumnProfile]] = {}
         self.made: list[ColumnProfile] = []
 
     def column(
@@ -98,10 +102,13 @@ class TableProfiles:
         """
         days = DayColumn.of(self._table.schema(), day_column, str(self._identifier))
         with self._lock:
-            partitions = days_of_partitions(self._table, days.name)
+            if days.name not in self._days:
+                published = days_of_partitions(self._before, days.name) if self._before else None
+                self._days[days.name] = days_of_partitions(self._table, days.name), published or {}
+            partitions, before = self._days[days.name]
             if partitions is None:
                 return self._of_whole_table(cursor, relation, name, days, window, classified)
-            return self._of_partitions(cursor, relation, name, days, window, classified, partitions)
+            return self._of_partitions(cursor, relation, name, days, window, classified, partitions, before)
 
     def _of_partitions(
         self,
@@ -112,13 +119,13 @@ class TableProfiles:
         window: int,
         classified: Collection[str],
         now: Mapping[date, DayOfRows],
+        published: Mapping[date, DayOfRows],
     ) -> Profiled:
-        published = (days_of_partitions(self._before, days.name) or {}) if self._before else {}
         if not now:
             return Profiled({}, ())
         changed = [day for day in now if published and published.get(day) != now[day]]
         candidates = sorted({max(now), *sorted(changed)[-_MOST_JUDGED:]})
-        needed = {day for day in now if any(one - timedelta(days=window) <= day <= one for one in candidates)}
+        needed = {day for day in now if any(0 <= (one - day).days <= window for one in candidates)}
         contents = {day: one.content for day, one in now.items()}
         kept = self._kept(min(needed))
         have = {
@@ -146,11 +153,11 @@ class TableProfiles:
         there = [one.business_date for one in (*kept, *self.made) if one.content == content]
         if not there:
             ((newest,),) = cursor.execute(
-                f"select max({days.day}) from {relation} where isfinite({days.day})"
+                f"select max({days.day}) from {relation} where {days.day} between {_DAYS}"
             ).fetchall()
             if newest is None:
                 return Profiled({}, ())
-            first = newest - timedelta(days=max(window, _LEAST_DAYS))
+            first = date.fromordinal(max(1, newest.toordinal() - max(window, _LEAST_DAYS)))
             rows = int(summary_of(self._table.current_snapshot()).get("total-records", 0))
             self._make(cursor, relation, days, days.between(first, newest), rows, classified, content)
             there = [one.business_date for one in self.made if one.content == content]
@@ -160,7 +167,9 @@ class TableProfiles:
         return self._answer(name, kept, known, contents, sorted(contents)[-_MOST_JUDGED:])
 
     def _kept(self, first: date | None) -> list[ColumnProfile]:
-        return stored_profiles(self._stored, self._identifier, first)
+        if first not in self._read:
+            self._read[first] = stored_profiles(self._stored, self._identifier, first)
+        return self._read[first]
 
     def _make(
         self,

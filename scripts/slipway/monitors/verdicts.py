@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from math import exp, log, sqrt
 from statistics import median
 
@@ -77,8 +77,7 @@ class History:
 
     def before(self, day: date, known: Collection[date]) -> list[date]:
         """The days that count, in order."""
-        first = day - timedelta(days=self.days)
-        return sorted(one for one in known if first <= one < day)
+        return sorted(one for one in known if one < day and (day - one).days <= self.days)
 
 
 VOLUME = History(days=84, least=14, deviations=3.5)

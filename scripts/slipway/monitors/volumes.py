@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Literal
 
 from pyiceberg.manifest import DataFile, DataFileContent
@@ -37,7 +37,7 @@ class DayOfRows:
 def days_of_partitions(table: Table, column: str) -> dict[date, DayOfRows] | None:
     """Rows by day of a column; None where the metadata does not tell them.
 
-    It tells them where every file is in a partition by the column, a date, or by its ``day()``, and no rows are deleted by delete files, as other programs write them.
+    Rows without a day, and with one before the year 1 or after 9999, are left out. It tells them where every file is in a partition by the column, a date, or by its ``day()``, and no rows are deleted by delete files, as other programs write them.
 
     Args:
         table: as a run sees it.
@@ -53,8 +53,7 @@ def days_of_partitions(table: Table, column: str) -> dict[date, DayOfRows] | Non
         at = places[file.spec_id]
         if at is None or file.content != DataFileContent.DATA:
             return None
-        if (value := file.partition[at]) is not None:
-            day = value if isinstance(value, date) else _FIRST_DAY + timedelta(days=int(value))
+        if (day := _day(file.partition[at])) is not None:
             found.setdefault(day, []).append(file)
     if not found and places[table.spec().spec_id] is None:
         return None
@@ -62,6 +61,14 @@ def days_of_partitions(table: Table, column: str) -> dict[date, DayOfRows] | Non
         day: DayOfRows(sum(file.record_count for file in files), _content(files))
         for day, files in found.items()
     }
+
+
+def _day(value: date | int | None) -> date | None:
+    """A value of a partition; None where it is NULL, or a day that Python's calendar does not have."""
+    if value is None or isinstance(value, date):
+        return value
+    number = _FIRST_DAY.toordinal() + int(value)
+    return date.fromordinal(number) if 1 <= number <= date.max.toordinal() else None
 
 
 def _content(files: list[DataFile]) -> str:

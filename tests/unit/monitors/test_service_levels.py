@@ -56,6 +56,13 @@ def test_time_adds_up(one: datetime, two: datetime, three: datetime) -> None:
     assert LONDON.passed(last, first) == -LONDON.passed(first, last)
 
 
+@given(MOMENTS, MOMENTS)
+def test_a_calendar_without_days_off_counts_all_time(one: datetime, two: datetime) -> None:
+    first, last = sorted([one, min(two, one + timedelta(days=300))])
+    far = Calendar(LONDON.zone, holidays=frozenset({date(2100, 1, 1)}))
+    assert far.passed(first, last) == Calendar(LONDON.zone).passed(first, last) == last - first
+
+
 @given(MOMENTS, st.times(), st.integers(0, 3))
 def test_what_is_expected_is_due_and_the_next_day_is_not(now: datetime, hour: time, later: int) -> None:
     hour = hour.replace(tzinfo=None, fold=0)

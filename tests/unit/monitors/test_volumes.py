@@ -12,7 +12,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.transforms import DayTransform, IdentityTransform, MonthTransform
 
-from slipway.monitors.volumes import days_of_partitions, days_of_snapshots
+from slipway.monitors.volumes import _day, days_of_partitions, days_of_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,22 @@ def test_files_of_an_earlier_spec_do_not_tell(catalog: SqlCatalog) -> None:
         update.add_field("day", IdentityTransform(), "part")
     table.append(rows(2))
     assert days_of_partitions(table, "day") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "day"),
+    [
+        (None, None),
+        (FIRST, FIRST),
+        (0, date(1970, 1, 1)),
+        (19844, FIRST),
+        (date.min.toordinal() - date(1970, 1, 1).toordinal() - 1, None),
+        (date.max.toordinal() - date(1970, 1, 1).toordinal(), date.max),
+        (date.max.toordinal() - date(1970, 1, 1).toordinal() + 1, None),
+    ],
+)
+def test_days_that_no_calendar_has_are_left_out(value: date | int | None, day: date | None) -> None:
+    assert _day(value) == day
 
 
 def test_snapshots_tell_what_was_added_and_what_was_rolled_back_does_not_count(catalog: SqlCatalog) -> None:
