@@ -25,7 +25,7 @@ from slipway.processes import temporary
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Change, Outcome, RunManifest, Status
 from slipway.records.store import Records
-from slipway.releases.lookup import is_table, looked_at, tables_of
+from slipway.releases.lookup import is_table, newest_runs_of_nodes, tables_of
 from slipway.runs.progress import Note, Progress
 
 _VIEWS = "config.materialized:view"  # of published views there is nothing to read
@@ -55,10 +55,10 @@ class CiResult:
         """Whether everything built and passed, and every difference is declared."""
         # unchanged: only a test differs
         built = self.run is None or self.run.outcome.is_current
-        return built and not self.nothing_looked_at and (self.report is None or self.report.passed)
+        return built and not self.why_nothing_was_checked and (self.report is None or self.report.passed)
 
     @property
-    def nothing_looked_at(self) -> str:
+    def why_nothing_was_checked(self) -> str:
         """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
         if self.run is None or self.report is not None or self.run.tests.executed:
             return ""
@@ -138,7 +138,7 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
         )
     nodes = described["nodes"]
     remaining = tables_of(nodes)
-    for run_id, found in looked_at(records, releases, remaining.copy()):
+    for run_id, found in newest_runs_of_nodes(records, releases, remaining.copy()):
         older = records.dbt_manifest(run_id) if run_id != against.run_id else None
         nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
         remaining -= found
@@ -194,7 +194,7 @@ def _verdict(result: CiResult) -> str:
     """Whether a change passed, and if not, why."""
     if result.passed:
         return "passed"
-    why = result.nothing_looked_at
+    why = result.why_nothing_was_checked
     if not why and result.run is not None and not result.run.outcome.is_current:
         why = result.run.reason
     if not why and result.report is not None:

@@ -156,7 +156,7 @@ def observe(
 
     A cause that comes back before anybody was notified of its end goes on, without a new message.
     """
-    growth, looked_at = _growth(state, observation)
+    growth, checked = _growth(state, observation)
     found = {cause.key: cause for cause in [*observation.causes, *growth]}
     entries: list[Entry] = []
     again: dict[str, Entry] = {}
@@ -164,13 +164,13 @@ def observe(
         cause = entry.cause
         if entry.ended_at is None:
             was_checked = (
-                cause.event in observation.events or cause.key in observation.keys or cause.key in looked_at
+                cause.event in observation.events or cause.key in observation.keys or cause.key in checked
             )
             is_over = was_checked and cause.key not in found
             entries.append(entry.model_copy(update={"ended_at": now}) if is_over else entry)
             found.pop(cause.key, None)
         elif cause.key in found:
-            over, again[cause.key] = _parted(entry, now)
+            over, again[cause.key] = _split_by_recovery(entry, now)
             entries.append(over)
         else:
             entries.append(entry)
@@ -178,10 +178,10 @@ def observe(
         begun = again.get(key) or Entry(cause=cause, since=now)
         entries.append(begun.model_copy(update={"cause": cause, "affected": affected(cause)}))
     quarantined = {**state.quarantined, **observation.quarantined}
-    return _without_what_is_over(state.model_copy(update={"entries": entries, "quarantined": quarantined}))
+    return _without_finished(state.model_copy(update={"entries": entries, "quarantined": quarantined}))
 
 
-def _parted(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
+def _split_by_recovery(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
     """A cause that was over and comes back: as it was for routes that know of its end, and as it goes on for those that do not."""
     knows = {route for route, notice in entry.recoveries.items() if notice.may_be_known}
     old = {route: notice for route, notice in entry.alerts.items() if route in knows}
@@ -214,7 +214,7 @@ def _growth(state: State, observation: Observation) -> tuple[list[Cause], set[st
     return causes, keys
 
 
-def _without_what_is_over(state: State) -> State:
+def _without_finished(state: State) -> State:
     """The state without entries that ended and whose end has been reported to every route."""
 
     def goes_on(entry: Entry) -> bool:
@@ -282,7 +282,7 @@ def settled(state: State, message: Message, now: datetime, error: str) -> State:
         sent = None if error else now
         return notice.model_copy(update={"sent_at": sent, "claimed_at": None, "error": error})
 
-    return _without_what_is_over(_with_notices(state, [message], settle))
+    return _without_finished(_with_notices(state, [message], settle))
 
 
 def _with_notices(state: State, messages: Sequence[Message], change: Callable[[Notice], Notice]) -> State:
@@ -320,4 +320,4 @@ def forgotten(state: State, routes: Collection[str]) -> State:
         entry.model_copy(update={"alerts": kept(entry.alerts), "recoveries": kept(entry.recoveries)})
         for entry in state.entries
     ]
-    return _without_what_is_over(state.model_copy(update={"entries": entries}))
+    return _without_finished(state.model_copy(update={"entries": entries}))

@@ -119,14 +119,14 @@ def diff(base: str, head: Path | None, output_: str, project_dir: Path | None) -
 
     from slipway.cli import contract_report
     from slipway.contracts.contract_changes import compare_all
-    from slipway.contracts.contract_files import first_error, look_at, told_apart
+    from slipway.contracts.contract_files import first_error, look_at, without_repeated_ids
 
     place = head or _contracts(project_dir)
-    later = told_apart(look_at(path) for path in _files(place, must=head is not None))
+    later = without_repeated_ids(look_at(path) for path in _files(place, must=head is not None))
     earlier = _earlier(base, place)
     first_error(later)
     first_error(reading for reading in earlier if reading.text is None)
-    first_error(told_apart(reading._replace(problems=()) for reading in earlier))
+    first_error(without_repeated_ids(reading._replace(problems=()) for reading in earlier))
     for reading in earlier:
         if reading.problems:
             output.message(

@@ -242,7 +242,7 @@ _reading = _always(NARROWER, "Files have to be written in another way.")
 _place = _always(WIDER, "Readers find the data elsewhere, or not at all.")
 
 
-def _came(added: Verdict, removed: Verdict) -> Judge:
+def _added_or_removed(added: Verdict, removed: Verdict) -> Judge:
     return lambda step: added if step.before is None else removed
 
 
@@ -638,21 +638,25 @@ def _in_yaml(default: Any) -> Any:  # noqa: ANN401 - of YAML
     return list(default) if isinstance(default, tuple) else default
 
 
-_COMES_AND_GOES = _came(
+_COMES_AND_GOES = _added_or_removed(
     (NOBODY, "It is for people and other programs."), (NOBODY, "It was for people and other programs.")
 )
 _QUALITY = Items(_by_rule, Part("rule"), _quality_item)
-_RELATIONSHIPS = Items(_by("from", "to"), Part("relationship"), _came((NARROWER, _MORE), (WIDER, _LESS)))
+_RELATIONSHIPS = Items(
+    _by("from", "to"), Part("relationship"), _added_or_removed((NARROWER, _MORE), (WIDER, _LESS))
+)
 _ROLES = Items(
     _by("role"),
     Part("role"),
-    _came((NOBODY, "More may read the data."), (WIDER, "Who had this role may not read the data any more.")),
+    _added_or_removed(
+        (NOBODY, "More may read the data."), (WIDER, "Who had this role may not read the data any more.")
+    ),
 )
 _COLUMNS = Items(_by("name"), Part("column"), _column_item, _order, has_end=True)
 _ALLOWED = Items(
     _by("value"),
     Part("allowed value"),
-    _came((WIDER, "Another value may occur."), (NARROWER, _MORE)),
+    _added_or_removed((WIDER, "Another value may occur."), (NARROWER, _MORE)),
     is_whole=_constraint,
 )
 _CONSTRAINED: Mapping[str, Rule] = {
@@ -709,7 +713,9 @@ RULES: Mapping[str, Keys] = {
             "schema": Items(
                 _by("name"),
                 Part("table"),
-                _came((NOBODY, "What was there stays as it was."), (BOTH, "Readers and producers lose it.")),
+                _added_or_removed(
+                    (NOBODY, "What was there stays as it was."), (BOTH, "Readers and producers lose it.")
+                ),
                 has_end=True,
             ),
             "price": Part("price"),

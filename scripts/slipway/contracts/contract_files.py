@@ -112,10 +112,10 @@ def _placed(problem: Problem, text: YamlText, origin: str) -> Problem:
 
 def look_at_all(project: Path) -> list[Reading]:
     """Read every contract of a project; two that have one id are a problem of the second."""
-    return told_apart(look_at(path) for path in contract_files(project))
+    return without_repeated_ids(look_at(path) for path in contract_files(project))
 
 
-def told_apart(readings: Iterable[Reading]) -> list[Reading]:
+def without_repeated_ids(readings: Iterable[Reading]) -> list[Reading]:
     """The same readings; one whose id an earlier one has gets a problem and no contract."""
     found: list[Reading] = []
     known: dict[str, str] = {}

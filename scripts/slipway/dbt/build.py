@@ -26,7 +26,7 @@ from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation_of, table_of
-from slipway.dbt.partial_groups import looked_at
+from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
 from slipway.dbt.volatility import Volatility, volatile_node
@@ -194,7 +194,7 @@ class Builder:
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
         try:
-            request = looked_at(self._volatility, node, request, relation_of(node))
+            request = checked_for_partial_groups(self._volatility, node, request, relation_of(node))
             result = self._written(cursor, manifest, node, base, request)
         except NotCarriedError as error:
             check_rebuild(node, str(error))

@@ -23,7 +23,7 @@ from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.dbt.keys.node_key import is_hook
 from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja, is_python
-from slipway.dbt.volatility import Volatility, looked_at, sources_of
+from slipway.dbt.volatility import Volatility, changing_names, sources_of
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
 from slipway.records.run_manifest import Basis, Code, RunManifest, RunRequest, Status
@@ -240,7 +240,7 @@ def _of_the_project(project: Path, manifest: DbtManifest, own: list[Path]) -> It
         if is_hook(node):
             yield f"{node.name} is a hook of the project"
     for name, text in _texts(manifest, project, own):
-        if used := looked_at([text]):
+        if used := changing_names([text]):
             yield f"{name} uses {', '.join(used)}"
     if _EVERY in _variables(manifest, project, own):
         yield "code reads environment variables by names that are computed"
@@ -275,7 +275,7 @@ def _of_a_result(manifest: DbtManifest, result: Any, volatility: Volatility) -> 
 
 
 def _volatile_view(manifest: DbtManifest, node: DbtNode, volatility: Volatility) -> str:
-    if used := looked_at(sources_of(manifest, node)):
+    if used := changing_names(sources_of(manifest, node)):
         return f"its Jinja uses {', '.join(used)}"
     return volatility.why(getattr(node, "compiled_code", None) or "")
 

@@ -24,7 +24,7 @@ from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, DamagedError, NotFoundError
-from slipway.iceberg.catalogs.kinds import stands_on
+from slipway.iceberg.catalogs.kinds import can_be_published_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
 from slipway.records.run_manifest import RunRequest, TestResult, outstanding_lines
@@ -199,7 +199,7 @@ def resume(run_id: str, records: Records, pinned: PinnedTables, candidate: RunCa
     for record in records.candidate(run_id):
         table = record.name
         now = None if table in pinned.renamed else published.get(table)
-        if not stands_on(pinned.places.outputs, table, record.base, now):
+        if not can_be_published_on(pinned.places.outputs, table, record.base, now):
             raise NotFoundError(
                 f"Run {run_id} cannot be continued",
                 f"{table} was published since",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from slipway.dbt.volatility import Volatility
 
 
-def looked_at(
+def checked_for_partial_groups(
     volatility: Volatility, node: DbtNode, request: WriteRequest, own: tuple[str, str, str]
 ) -> WriteRequest:
     """A request that says whether its query gives the rows themselves that it reads.

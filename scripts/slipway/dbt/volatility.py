@@ -329,7 +329,7 @@ def volatile_node(volatility: Volatility, manifest: DbtManifest, unique_id: str,
         query: its compiled SQL, None for what has none.
     """
     for name in with_inlined(manifest, unique_id):
-        if used := looked_at(sources_of(manifest, node_of(manifest, name))):
+        if used := changing_names(sources_of(manifest, node_of(manifest, name))):
             return f"its Jinja uses {', '.join(used)}"
         if reason := volatility.rendered.get(name, ""):
             return reason
@@ -353,14 +353,14 @@ def volatile_unit_test(
     test = manifest.unit_tests[unique_id]
     fixtures = [one.rows for one in test.given if isinstance(one.rows, str)]
     tested = manifest.nodes[test.depends_on.nodes[0]]
-    if used := looked_at([*fixtures, *sources_of(manifest, tested)]):
+    if used := changing_names([*fixtures, *sources_of(manifest, tested)]):
         return f"its Jinja uses {', '.join(used)}"
     if found := volatility.rendered.get(unique_id, ""):
         return found
     return next(filter(None, map(volatility.why_without_tables, queries)), "")
 
 
-def looked_at(sources: Iterable[str]) -> list[str]:
+def changing_names(sources: Iterable[str]) -> list[str]:
     """Names in Jinja code whose values differ between two runs with the same key, sorted."""
     found: set[str] = set()
     for source in sources:

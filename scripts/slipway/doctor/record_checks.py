@@ -33,7 +33,7 @@ from slipway.errors import (
     SlipwayError,
     UnavailableError,
 )
-from slipway.iceberg.catalogs.kinds import stands_on
+from slipway.iceberg.catalogs.kinds import can_be_published_on
 from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
 from slipway.records.record_files import REPAIRED, parse_record
@@ -133,7 +133,9 @@ def superseded(at: Examination) -> Iterator[Finding]:
 def _can_follow(at: Examination, record: CandidateTable) -> bool:
     now = at.locations.get(record.name)
     try:
-        return now == record.metadata_location or stands_on(at.tables, record.name, record.base, now)
+        return now == record.metadata_location or can_be_published_on(
+            at.tables, record.name, record.base, now
+        )
     except UnavailableError:
         return False
 

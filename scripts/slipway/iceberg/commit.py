@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.iceberg.catalogs.kinds import obstacle, on_top, stands_on
+from slipway.iceberg.catalogs.kinds import can_be_published_on, obstacle, on_top
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.snapshots import Moved, StagedTable
 from slipway.iceberg.tables import Tables
@@ -71,7 +71,11 @@ def _position(tables: Tables, identifier: TableName, move: Move, location: str |
     if location is None:
         return Position.ELSEWHERE
     if move.metadata_location is None:
-        return Position.BASE if stands_on(tables, identifier, move.base, location) else Position.ELSEWHERE
+        return (
+            Position.BASE
+            if can_be_published_on(tables, identifier, move.base, location)
+            else Position.ELSEWHERE
+        )
     found = tables.load(identifier, location)
     now = found.metadata.current_snapshot_id
     if tag in found.metadata.refs:

@@ -242,7 +242,7 @@ def check_whole(table: Table, snapshot: Snapshot | None = None) -> None:
     _check_totals(table, snapshot, rows, files)
 
 
-def stands(table: Table | None, *, full: bool) -> bool:
+def can_stay(table: Table | None, *, full: bool) -> bool:
     """Whether equal rows may leave a table as it is: what a full build replaces has to be whole, or it is written again."""
     if not full or table is None:
         return True

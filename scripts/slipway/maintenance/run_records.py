@@ -15,7 +15,7 @@ from slipway.maintenance.run_retention import StoredRun, removable
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
 from slipway.records.store import Records, note_removed, removed_runs, stored_run_ids
-from slipway.releases.lookup import looked_at, tables_of
+from slipway.releases.lookup import newest_runs_of_nodes, tables_of
 from slipway.storage.objects import LocalStore, ObjectInfo
 
 RUNS = "_slipway/runs"
@@ -111,7 +111,10 @@ def _needed(records: Records, history: History) -> set[str]:
         if described := records.dbt_manifest(release.run_id):
             needed.add(release.run_id)
             needed |= {
-                run_id for run_id, _ in looked_at(records, history.releases, tables_of(described["nodes"]))
+                run_id
+                for run_id, _ in newest_runs_of_nodes(
+                    records, history.releases, tables_of(described["nodes"])
+                )
             }
             break
     return needed

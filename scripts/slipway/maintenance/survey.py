@@ -15,7 +15,7 @@ from slipway.engines.duckdb.compact import check_compactable
 from slipway.engines.duckdb.scan import live_files
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg import metadata_files
-from slipway.iceberg.catalogs.kinds import stands_on
+from slipway.iceberg.catalogs.kinds import can_be_published_on
 from slipway.iceberg.metadata_files import data_files, entries_of, manifests_of, reading, summary_of
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.tables import Tables
@@ -251,7 +251,7 @@ def _candidate(
     table = record.name
     base, now = record.base, locations.get(table)
     try:
-        stands = stands_on(tables, table, base, now)
+        stands = can_be_published_on(tables, table, base, now)
     except UnavailableError:
         stands = False
     return Candidate(

@@ -78,7 +78,7 @@ def readers_of(records: Records, last: Release, tables: Collection[str]) -> tupl
         return [], [f"who reads the tables is not known: {error.line()}"]
 
 
-def looked_at(
+def newest_runs_of_nodes(
     records: Records, releases: Sequence[Release], nodes: Collection[str]
 ) -> Iterator[tuple[str, set[str]]]:
     """Runs of releases, newest first, and the unique ids of the nodes that no later one built or looked at.

@@ -44,7 +44,8 @@ def test_a_query_that_failed_is_not_called_always_built(status: Status, shown: b
         change=Change.BUILT,
         volatile="it calls now",
     )
-    manifest = RunManifest.model_construct(nodes=[node])
+    given: dict[str, Any] = {"nodes": [node]}
+    manifest = RunManifest.model_construct(**given)
     assert run_screen._of_other_code(manifest) == (
         ["", "always built: serving.a: it calls now"] if shown else []
     )

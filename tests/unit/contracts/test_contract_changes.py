@@ -471,7 +471,7 @@ def test_every_known_key_is_looked_at(where: tuple[str, str], one: object, two: 
     assert len({(change.place, change.how) for change in found}) == len(found)
 
 
-def test_contracts_are_told_apart_by_their_ids() -> None:
+def test_contracts_are_matched_by_their_ids() -> None:
     feed, product = document(FEED), document(PRODUCT)
     assert compare_all({"a": feed, "b": product}, {"c": product, "d": feed}, TODAY) == []
     (new,) = compare_all({"a": feed}, {"a": feed, "b": product}, TODAY)

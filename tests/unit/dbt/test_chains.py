@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.conftest import some
 
 from slipway.dbt.inputs import increment
-from slipway.dbt.partial_groups import looked_at
+from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.request import WriteRequest
@@ -361,7 +361,7 @@ def test_parts_of_groups_are_written_as_a_full_build_does_or_not_at_all(
                     TableName("layer", "down"), part, strategy, "r", "r", increments=[message], **options
                 )
                 try:
-                    request = looked_at(Volatility(found.views), node, request, own)
+                    request = checked_for_partial_groups(Volatility(found.views), node, request, own)
                     down.write(part, strategy, increments=[message], direct=request.direct, **options)
                 except NotCarriedError:
                     down.write(full, partitioned_by=options.get("partitioned_by", ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.dbt.volatility import looked_at
+from slipway.dbt.volatility import changing_names
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ from slipway.dbt.volatility import looked_at
     ],
 )
 def test_what_jinja_looks_at(code: str, names: list[str]) -> None:
-    assert looked_at([code]) == names
+    assert changing_names([code]) == names

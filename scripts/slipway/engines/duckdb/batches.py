@@ -336,7 +336,7 @@ class BatchedTable:
                 or self._lies_within(transaction, column, spans),
                 same=same_rows,
             )
-            same = same_rows and not self._updates and metadata_files.stands(self._base, full=self._full)
+            same = same_rows and not self._updates and metadata_files.can_stay(self._base, full=self._full)
             if not same:
                 properties = summary_of(self._contract.kept_by(request), digest, remade, full=self._full)
                 add_snapshot(

@@ -112,7 +112,7 @@ class _Write:
             whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
             same=same,
         )
-        same = same and not updates and metadata_files.stands(self.base, full=self.full)
+        same = same and not updates and metadata_files.can_stay(self.base, full=self.full)
         if not same:
             properties = summary_of(request, digest, remade, full=self.full)
             add_snapshot(transaction, added, change.removed, properties, full=self.full)

@@ -140,7 +140,9 @@ def obstacle(base: TableMetadata, now: TableMetadata) -> str:
     return ""
 
 
-def stands_on(tables: CatalogTables, identifier: TableName, base: str | None, now: str | None) -> bool:
+def can_be_published_on(
+    tables: CatalogTables, identifier: TableName, base: str | None, now: str | None
+) -> bool:
     """Whether what was staged on a metadata file can be published on what the catalog names now.
 
     Raises:
@@ -231,7 +233,7 @@ class UpdateMover:
 
     def _retire(self, item: StagedTable) -> bool:
         location = self._tables.locations({item.identifier}).get(item.identifier)
-        if location is None or not stands_on(self._tables, item.identifier, item.base, location):
+        if location is None or not can_be_published_on(self._tables, item.identifier, item.base, location):
             return False
         return self._drop(item)
 
