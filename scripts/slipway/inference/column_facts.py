@@ -31,7 +31,6 @@ from slipway.inference.value_types import (
 )
 
 _SOME = 1000  # values that a column is tried with first
-_SHOWN = 50
 _PLUS = "[+].*"
 _LIKE_NUMBERS = re.compile("[0-9+.,' eE-]+")
 _PATTERNS = tuple(
@@ -61,43 +60,34 @@ def facts_of(connection: duckdb.DuckDBPyConnection, header: str, kinds: frozense
         header: of the column.
         kinds: types that the files state.
     """
-    text = text_sql(Column(name=header), _FILES)
+    text = text_sql(Column(name="raw"), _FILES)
     connection.execute(
-        f"create or replace temp view column_values as select {quote(header)} as raw, {text} as value from {RAW}"
+        f"create or replace temp table column_values as select {text} as value, sum(n)::bigint as times, "
+        f"(sum(n) filter (raw <> {text}))::bigint as padded "
+        f"from (select {quote(header)} as raw, count(*) as n from {RAW} group by 1) group by 1"
     )
     rows, filled, different, padded = _one(
         connection,
-        "select count(*), count(value), count(distinct value), count(*) filter (raw <> value) from column_values",
+        "select coalesce(sum(times), 0), coalesce(sum(times) filter (value is not null), 0), count(value), "
+        "coalesce(sum(padded), 0) from column_values",
     )
     nulls = ", ".join(map(literal, NULLS))
     spelled: dict[str, int] = dict(
         connection.execute(
-            f"select value, count(*) from column_values where lower(value) in ({nulls}) group by value order by 2 desc, 1"
+            f"select value, times from column_values where lower(value) in ({nulls}) order by times desc, value"
         ).fetchall()
     )
     typed = f"from column_values where value is not null and lower(value) not in ({nulls})"
-    some = [
-        row[0]
-        for row in connection.execute(
-            f"select value {typed} group by value order by count(*) desc, value limit {_SOME}"
-        ).fetchall()
-    ]
+    query = f"select value {typed} order by times desc, value limit {_SOME}"
+    some = [str(row[0]) for row in connection.execute(query).fetchall()]
     shortest, longest = _one(
         connection, f"select coalesce(min(length(value)), 0), coalesce(max(length(value)), 0) {typed}"
     )
     counts, scale, whole = _numbers(connection, typed, some)
     moments = _moments(connection, typed, some, MOMENTS)
     return Facts(
-        rows, filled, different, shortest, longest, padded, spelled, counts, scale, whole,
-        [*some[:_SHOWN], *list(spelled)[:_SHOWN]] if different <= _SHOWN else some[:_SHOWN], moments, kinds,
+        int(rows), int(filled), different, shortest, longest, int(padded), spelled, counts, scale, whole, [*some, *spelled], moments, kinds
     )  # fmt: skip
-
-
-def some_values(connection: duckdb.DuckDBPyConnection, header: str) -> list[str]:
-    """Different values of a column, of which the most frequent come first; at most some hundreds."""
-    text = text_sql(Column(name=header), _FILES)
-    query = f"select {text}, count(*) from {RAW} group by 1 order by 2 desc, 1 limit {_SOME // 2}"
-    return [str(row[0]) for row in connection.execute(query).fetchall() if row[0] is not None]
 
 
 def short_years(values: Sequence[str]) -> str:
@@ -117,14 +107,14 @@ def _numbers(
     """How many values match each pattern of numbers, and the most digits after and before each mark."""
     may_be_numbers = all(_LIKE_NUMBERS.fullmatch(value) for value in some)
     patterns = _PATTERNS if may_be_numbers else (LEADING_ZERO, LIKE_NUMBER, LIKE_DAY)
-    matches = ", ".join(f"count(*) filter (regexp_full_match(value, {literal(one)}))" for one in patterns)
+    matches = ", ".join(f"sum(times) filter (regexp_full_match(value, {literal(one)}))" for one in patterns)
     after = [f"max(length(regexp_extract(value, '[{mark}]([0-9]*)$', 1)))" for mark in ".,"]
     before = [
         f"max(length(regexp_replace(regexp_replace(value, '[{mark}][0-9]*$', ''), '[^0-9]', '', 'g')))"
         for mark in ".,"
     ]
     found = [
-        number or 0
+        int(number or 0)
         for number in _one(connection, f"select {matches}, {', '.join([*after, *before])} {typed}")
     ]
     counted, digits = found[: len(patterns)], found[len(patterns) :]

@@ -25,6 +25,7 @@ _TYPED = re.compile(
     re.IGNORECASE,
 )
 """What is no name of a column but a value."""
+_YEAR = re.compile("(19|20)[0-9]{2}")
 _TOTAL = re.compile(
     r"\W*(grand |sub)?(totals?|sum(me|s)?|gesamt|rows?|records?|count|anzahl|end( of .*)?|eof|source|quelle|notes?|generated|report)\b.*"
     r"|\W*[0-9,.]+ (rows?|records?|zeilen|lines?)\b.*|©.*|\*.*",
@@ -57,6 +58,7 @@ class CsvForm:
         footer_lines: lines below the last record.
         names: the header; empty where there is none.
         width: how many columns there are.
+        is_sure: whether the values prove that there is a header, or none.
         doubts: what is not certain, a sentence each.
     """
 
@@ -67,6 +69,7 @@ class CsvForm:
     footer_lines: int = 0
     names: tuple[str, ...] = ()
     width: int = 1
+    is_sure: bool = True
     doubts: tuple[str, ...] = ()
 
 
@@ -114,8 +117,9 @@ def form_of_rows(rows: Sequence[tuple[int, Sequence[str]]]) -> CsvForm:
     ):
         footers += 1
     table = records[first : len(records) - footers]
-    has_header, doubt = _has_header(table)
-    doubts = [doubt] if doubt else []
+    header = _has_header(table)
+    has_header = header.is_there
+    doubts = [header.doubt] if header.doubt else []
     if footers:
         doubts.append(
             f"{'the last row is' if footers == 1 else f'the last {footers} rows are'} left out as no record (footerLines)"
@@ -125,7 +129,15 @@ def form_of_rows(rows: Sequence[tuple[int, Sequence[str]]]) -> CsvForm:
             f"{plural(skipped, 'row', 'are', 'is')} left out above the {'header' if has_header else 'first record'} (skipLines)"
         )
     return CsvForm(
-        ",", '"', "", skipped, footers, table[0].values if has_header else (), width, tuple(doubts)
+        ",",
+        '"',
+        "",
+        skipped,
+        footers,
+        table[0].values if has_header else (),
+        width,
+        header.is_sure,
+        tuple(doubts),
     )
 
 
@@ -229,8 +241,9 @@ def _form(how: Quotation, records: Sequence[Record], head: str, tail: str) -> Cs
             "because it has fewer values or begins as a total does"
         )
     kept = [one for one in table if len(one.values) == width]
-    has_header, doubt = _has_header(kept)
-    doubts += [doubt] if doubt else []
+    header = _has_header(kept)
+    has_header = header.is_there
+    doubts += [header.doubt] if header.doubt else []
     skipped = table[0].line - 1
     if skipped:
         above = "\n".join(head.splitlines()[:skipped])
@@ -239,7 +252,9 @@ def _form(how: Quotation, records: Sequence[Record], head: str, tail: str) -> Cs
             f"{plural(skipped, 'line', 'are', 'is')} left out above the {what} (skipLines): {_shown(above)}"
         )
     names = table[0].values if has_header else ()
-    return CsvForm(how.delimiter, how.quote, how.escape, skipped, footers, names, width, tuple(doubts))
+    return CsvForm(
+        how.delimiter, how.quote, how.escape, skipped, footers, names, width, header.is_sure, tuple(doubts)
+    )
 
 
 def _shown(text: str) -> str:
@@ -282,36 +297,46 @@ def _is_footer(values: Sequence[str], width: int) -> bool:
     return width > 1 and not all(value.strip() for value in values) and bool(_TOTAL.fullmatch(first))
 
 
-def _has_header(records: Sequence[Record]) -> tuple[bool, str]:
-    """Whether the first record is a header, and what is not certain about it."""
+class _Header(NamedTuple):
+    """Whether the first record is a header, whether its values prove that, and what is not certain."""
+
+    is_there: bool
+    is_sure: bool = False
+    doubt: str = ""
+
+
+def _has_header(records: Sequence[Record]) -> _Header:
+    """A record that is taken for a header is no row any more; so it is none where it may be one."""
     first, rest = records[0].values, records[1:501]
     typed = [at for at, value in enumerate(first) if _TYPED.fullmatch(value.strip())]
     if not rest:
-        return (
-            not typed,
-            "" if not typed else "there is no header, or nothing below it: its values are no names",
-        )
-    differs = [at for at in range(len(first)) if at not in typed and _is_typed(records[1:501], at)]
-    if differs:
+        doubt = "there is one line, and its values are no names: it is a record, and there is no header"
+        return _Header(not typed, not typed, doubt if typed else "")
+    differs = any(at not in typed and _is_typed(rest, at) for at in range(len(first)))
+    if (differs or typed) and all(_is_year(first[at]) and not _is_year(rest[0].values[at]) for at in typed):
         named = ", ".join(first[at] for at in typed)
-        return True, f"the header has names that may be values: {named}" if typed else ""
+        return _Header(True, not typed, f"the header has names that may be values: {named}" if typed else "")
     if typed:
-        return (
+        return _Header(
             False,
+            True,
             "no line is a header, because the first one has values; columns are named by their place",
         )
-    is_name = len(set(first)) == len(first) and all(value.strip() for value in first)
-    repeated = any(first[at] in {record.values[at] for record in rest} for at in range(len(first)))
-    if is_name and not repeated:
-        return (
-            True,
-            "the first line is taken for the header, and all columns are text: make sure that it is no record",
-        )
-    return repeated is False, (
-        "the first line is taken for the header, though a name is empty or there twice"
-        if not repeated
-        else "no line is a header, because the first one has values that occur below; columns are named by their place"
+    if any(
+        value.strip() and value in {record.values[at] for record in rest} for at, value in enumerate(first)
+    ):
+        why = "the first one has values that occur below"
+        return _Header(False, True, f"no line is a header, because {why}; columns are named by their place")
+    return _Header(
+        True,
+        False,
+        "the first line is taken for the header, and all columns are text: make sure that it is no record",
     )
+
+
+def _is_year(text: str) -> bool:
+    """Whether a text is a year, as columns by year are called."""
+    return bool(_YEAR.fullmatch(text.strip()))
 
 
 def _is_typed(records: Sequence[Record], at: int) -> bool:

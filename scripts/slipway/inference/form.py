@@ -7,7 +7,7 @@ import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -90,7 +90,24 @@ def look(path: Path, scratch: Path, connection: duckdb.DuckDBPyConnection) -> li
     forms = forms_of(text.head, text.tail)
     if not forms:
         raise MalformedError("is neither CSV nor JSON lines: its quotes cannot be understood")
+    other = _sniffed(text, scratch, connection)
+    if other and other != forms[0].delimiter and other in text.head and forms[0].width > 1:
+        doubt = f"values are parted by {forms[0].delimiter!r}, and DuckDB's sniffer takes {other!r} for the delimiter"
+        forms[0] = replace(forms[0], doubts=(*forms[0].doubts, doubt))
     return [Sample(path, text, form) for form in forms]
+
+
+def _sniffed(text: SampleText, scratch: Path, connection: duckdb.DuckDBPyConnection) -> str:
+    """The delimiter that DuckDB's sniffer finds in the beginning of a file, as a second opinion; empty for none."""
+    head = scratch / f"{uuid.uuid4().hex}.csv"
+    head.write_text(text.head, encoding="utf-8", newline="")
+    try:
+        rows = connection.execute(f"select Delimiter from sniff_csv({literal(exact(str(head)))})").fetchall()
+    except duckdb.Error:
+        return ""
+    finally:
+        head.unlink()
+    return str(rows[0][0])
 
 
 def _of_parquet(path: Path, text: SampleText, connection: duckdb.DuckDBPyConnection) -> Sample:
@@ -148,7 +165,10 @@ def combined(samples: Sequence[Sample]) -> FeedForm:
         SetAside(one.path, f"is {one.text.kind}, and most are {kind}") for one in samples if one not in alike
     ]
     leading = max(alike, key=lambda one: (_agreeing(one, alike), one.form.width))
-    form = leading.form
+    form = _compared(leading.form, [one.form for one in alike])
+    if not form.names:
+        alike = [replace(one, form=replace(one.form, names=())) for one in alike]
+        leading = replace(leading, form=form)
     guesses = [Guess(FILES, doubt) for doubt in form.doubts]
     encoding = _encoding_of(alike, guesses)
     headers, optional, how = _columns(leading, alike)
@@ -204,6 +224,23 @@ def combined(samples: Sequence[Sample]) -> FeedForm:
         name: frozenset().union(*(one.kinds.get(name, frozenset()) for one in alike)) for name in headers
     }
     return FeedForm(style, headers, model_names(headers), optional, guesses, apart, kinds)
+
+
+def _compared(form: CsvForm, forms: Sequence[CsvForm]) -> CsvForm:
+    """A form whose header is certain as far as other files tell: a header is the same in all of them, records are not."""
+    others = [one.names for one in forms if one is not form]
+    if form.is_sure or not form.names or not others:
+        return form
+    if all(set(names) == set(form.names) for names in others):
+        return replace(
+            form, is_sure=True, doubts=tuple(one for one in form.doubts if "for the header" not in one)
+        )
+    if all(not set(names) & set(form.names) for names in others):
+        doubt = "no line is a header, because the first one is another one in each file; columns are named by their place"
+        return replace(
+            form, names=(), doubts=(*(one for one in form.doubts if "for the header" not in one), doubt)
+        )
+    return form
 
 
 def _most(values: Iterable[FileKind]) -> FileKind:

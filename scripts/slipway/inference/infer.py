@@ -19,7 +19,7 @@ from slipway.contracts.model import Contract
 from slipway.counts import plural
 from slipway.errors import ContractError
 from slipway.inference.classified import classified
-from slipway.inference.column_facts import facts_of, short_years, some_values
+from slipway.inference.column_facts import facts_of, short_years
 from slipway.inference.contract_of import contract_of, rule_of
 from slipway.inference.findings import FILES, ROWS, Guess, InferredColumn, InferredFeed, SetAside
 from slipway.inference.form import FeedForm, Sample, combined, look
@@ -73,7 +73,7 @@ def _infer(
     }
     feed = conventions(list(facts.values()))
     guesses = list(form.guesses)
-    columns = [_column(connection, form, header, facts[header], feed, guesses) for header in form.headers]
+    columns = [_column(form, header, facts[header], feed, guesses) for header in form.headers]
     found = InferredFeed(
         name,
         form.format,
@@ -136,7 +136,6 @@ def _loaded(
 
 
 def _column(
-    connection: duckdb.DuckDBPyConnection,
     form: FeedForm,
     header: str,
     facts: Facts,
@@ -145,7 +144,7 @@ def _column(
 ) -> InferredColumn:
     name = form.names[header]
     decision = decide(name, facts, feed)
-    personal = classified(name, some_values(connection, header))
+    personal = classified(name, [one for one in facts.values if one not in facts.spelled])
     if (
         personal
         and personal.what in _NUMBERS_THAT_ARE_TEXT

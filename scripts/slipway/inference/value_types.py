@@ -142,7 +142,7 @@ class Facts:
         counts: name of a pattern to how many values match it as a whole.
         scale: mark to the most digits after it.
         whole: mark to the most digits before it.
-        values: all different ones where they are few, else some.
+        values: the most frequent different ones; all where there are at most a thousand.
         moments: logical type and options to how many values are such, of those that all values may be.
         kinds: types of the values that the file itself states; empty where it states none.
     """
@@ -581,6 +581,8 @@ def _moment(facts: Facts, feed: Conventions) -> Decision | None:
         options["format"] = found.format
     if found.has_zone:
         options["timezone"] = True
+        if not all(re.search(r"(Z|[+]00(:?00)?)$", one) for one in facts.values):
+            doubts.append("its times are kept as instants; raw keeps the offsets")
     elif found.logical_type == "timestamp" and not facts.kinds & {"TIMESTAMP"}:
         doubts.append("its times have no offset: if they are of one time zone, write defaultTimezone")
     return Decision(found.logical_type, options=options, doubts=doubts)

@@ -147,3 +147,16 @@ def test_a_key_may_need_three_columns(tmp_path: Path) -> None:
     lines = [f"{a},{b},{c},{a * b * c}.5" for a in range(3) for b in range(3) for c in range(3)]
     feed, _ = inferred(tmp_path, "\n".join(["a,b,c,amount", *lines, ""]))
     assert feed.key == ["a", "b", "c"]
+
+
+def test_records_are_never_taken_for_a_header(tmp_path: Path) -> None:
+    """Files without one, whose first line could be names by itself."""
+    feed, _ = inferred(tmp_path, "anna,berlin\nbert,bonn\n", "carl,köln\ndora,kiel\n".encode().decode())
+    assert (str(feed.format.header), feed.rows, feed.set_aside) == ("none", 4, [])
+    feed, paths = inferred(tmp_path, "1;heavy\n2;5\n3;7\n4;8\n")
+    assert typed_again(feed, paths)[0] == [(1, "heavy"), (2, "5"), (3, "7"), (4, "8")]
+    feed, _ = inferred(tmp_path, "name;city\nanna;berlin\n", "name;city\nbert;bonn\n")
+    assert [one.header for one in feed.columns] == ["name", "city"]
+    assert not any("header" in guess.text for guess in feed.guesses)
+    feed, _ = inferred(tmp_path, "name;2023;2024\nanna;1;2\nbert;3;4\n")
+    assert [one.header for one in feed.columns] == ["name", "2023", "2024"]
