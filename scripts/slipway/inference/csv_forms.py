@@ -17,7 +17,9 @@ from slipway.counts import plural
 
 _DELIMITERS = (",", ";", "\t", "|", "^", "~", " ")
 _SEPARATOR = "\x1f"  # of units, which no text has
+_EXCEL = "sep="  # begins a line in which Excel notes the delimiter
 _MOST_FOOTERS = 10
+_LONGEST_NAME, _MOST_WORDS = 60, 6  # of the name of a column
 _LOOKED_AT = 5_000  # records of the head
 _TYPED = re.compile(
     r"[+-]?[0-9][0-9.,' _]*([eE][+-]?[0-9]+)?%?|[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}([ T].*)?"
@@ -202,15 +204,26 @@ def _first(records: Sequence[Record], width: int) -> int:
     """Which record is the first one of the table: titles are shorter, leave most values empty, or have a blank line below them."""
     least = min(width, 3) - 1
     first = next(
-        (at for at, one in enumerate(records) if len(one.values) == width and one.filled * 2 > least), 0
+        (
+            at
+            for at, one in enumerate(records)
+            if len(one.values) == width and one.filled * 2 > least and not _is_note(records[at : at + 2])
+        ),
+        0,
     )
     for at in range(first + 1, min(first + 6, len(records) - 1)):
-        is_apart = records[at].line - records[at - 1].line > 1 + sum(
-            value.count("\n") for value in records[at - 1].values
-        )
+        above = records[at - 1]
+        lines = 1 + sum(value.count("\n") for value in above.values)
+        is_apart = records[at].line - above.line > lines or above.values[0].startswith("#")
         if is_apart and not _headed(records[at - 1 :]) and _headed(records[at:]):
             return at
     return first
+
+
+def _is_note(records: Sequence[Record]) -> bool:
+    """Whether the first of two records is what Excel notes of the delimiter, or a comment above another one."""
+    starts = [one.values[0].lower() for one in records]
+    return starts[0] == _EXCEL or (len(starts) > 1 and all(one.startswith("#") for one in starts))
 
 
 def _headed(records: Sequence[Record]) -> bool:
@@ -327,6 +340,12 @@ def _has_header(records: Sequence[Record]) -> _Header:
     ):
         why = "the first one has values that occur below"
         return _Header(False, True, f"no line is a header, because {why}; columns are named by their place")
+    if any(len(value) > _LONGEST_NAME or len(value.split()) > _MOST_WORDS for value in first):
+        return _Header(
+            False,
+            False,
+            "no line is a header, because the first one has sentences; columns are named by their place",
+        )
     return _Header(
         True,
         False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from tests.harness.samples import typed_again
 from slipway.errors import ContractError
 from slipway.inference.findings import InferredFeed
 from slipway.inference.infer import infer
+from slipway.landing.formats import FileFormat
+
+D = Decimal
 
 
 def inferred(folder: Path, *texts: str | bytes) -> tuple[InferredFeed, list[Path]]:
@@ -160,3 +165,30 @@ def test_records_are_never_taken_for_a_header(tmp_path: Path) -> None:
     assert not any("header" in guess.text for guess in feed.guesses)
     feed, _ = inferred(tmp_path, "name;2023;2024\nanna;1;2\nbert;3;4\n")
     assert [one.header for one in feed.columns] == ["name", "2023", "2024"]
+
+
+FORMS = {
+    "a note of Excel": (b"sep=;\nid;x\n1;a\n2;b\n", {"skip_lines": 1, "delimiter": ";"}, [(1, "a"), (2, "b")]),
+    "an escape": (b'id,x\n1,"say \\"a\\", b"\n2,"c"\n', {"escape": "\\"}, [(1, 'say "a", b'), (2, "c")]),
+    "comments": (b"# made, by x\n# on y\nid,x\n1,a\n2,b\n", {"skip_lines": 2}, [(1, "a"), (2, "b")]),
+    "padded titles and totals": (b"Report,,\n,,\nid,x,y\n1,2,3\nTotal,2,\n", {"skip_lines": 2, "footer_lines": 1}, [(1, 2, 3)]),
+    "blank lines": (b"\n\nid;x\n\n1;2,5\n\n2;3,75\n", {"skip_lines": 2, "delimiter": ";"}, [(1, D("2.5")), (2, D("3.75"))]),
+    "returns only": (b"id,x\r1,a\r2,b\r", {}, [(1, "a"), (2, "b")]),
+    "lines of text": (b"2024-01-01 up, ok\nfoo, a, b\nbar\n", {"delimiter": ";", "header": "none"}, [("2024-01-01 up, ok",), ("foo, a, b",), ("bar",)]),
+    "one column": (b"id\n1\n2\n", {}, [(1,), (2,)]),
+    "a title with commas": (b"Trips, all\n\nid,x\n1,a\n2,b\n", {"skip_lines": 2}, [(1, "a"), (2, "b")]),
+    "the code page of DOS": ("id;x\n1;Jürgen\n2;Köln\n".encode("cp850"), {"delimiter": ";", "encoding": "cp850"}, [(1, "Jürgen"), (2, "Köln")]),
+    "groups by apostrophes": (b"id;x\n1;1'137.50\n2;12'000.00\n", {"delimiter": ";"}, [(1, D("1137.50")), (2, D(12000))]),
+    "groups by blanks": (b"id;x\n1;1 137,50\n2;12 000,25\n", {"delimiter": ";"}, [(1, D("1137.50")), (2, D("12000.25"))]),
+    "clocks of twelve hours": (b"id,x\n1,12/31/2024 1:05 PM\n", {}, [(1, dt.datetime.fromisoformat("2024-12-31 13:05"))]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_a_form_is_found(case: str, tmp_path: Path) -> None:
+    content, settings, meant = FORMS[case]
+    feed, paths = inferred(tmp_path, content)
+    assert {
+        name: value for name, value in vars(feed.format).items() if value != getattr(FileFormat(), name)
+    } == settings
+    assert typed_again(feed, paths) == (meant, [])
