@@ -90,6 +90,7 @@ def test_an_unusual_number_of_rows_is_not_published(project: Meters) -> None:
     found = results["days_of_consumption"]
     assert found["message"].startswith("2024-05-10 has 1 row, and ")
     assert found["volatile"] == "it looks at earlier snapshots"
+    assert "days_of_consumption: 2024-05-10 has 1 row, and " in project.dbt("build", code=1)
     # what is known to be right is excepted, and is no history later
     project.edit("models/_models.yml", "min_history: 5", "min_history: 5, except_dates: [2024-05-10]")
     assert project.run()["outcome"] == "published"

@@ -129,8 +129,8 @@ class Monitoring:
         self._lock = threading.Lock()
         self._volatility, self._tests, self._now = volatility, tests, now
 
-    def query(self, kind: str, question: Question) -> str:
-        """What a monitor finds, as a query with a row for each finding.
+    def judge(self, kind: str, question: Question) -> Verdict:
+        """What a monitor finds.
 
         Raises:
             ConfigError: it cannot be judged as it is configured.
@@ -148,7 +148,7 @@ class Monitoring:
         part = self._part()
         verdict = Verdict(not_evaluated=part) if part else judge(question)
         self._tests.notes[unique_id] = verdict.line
-        return findings_query(verdict)
+        return verdict
 
     def _volume(self, question: Question) -> Verdict:
         given = question.given

@@ -26,7 +26,7 @@ from slipway.dbt import command, describe, frames, invocation, known_unchanged, 
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test
-from slipway.dbt.monitored import Question
+from slipway.dbt.monitored import Question, findings_query
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.promised import contract_query
 from slipway.dbt.session import Session
@@ -36,6 +36,7 @@ from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id
 from slipway.runs.end import closing_lines
+from slipway.secrets import one_line
 
 
 class Plugin(BasePlugin):
@@ -239,7 +240,10 @@ class Plugin(BasePlugin):
         """Judge a monitor, and say what it found."""
         test = self.manifest.nodes[config["unique_id"]]
         question = Question(thread_cursor(), self.manifest, test, config["relation"], config["arguments"])
-        config["sql"] = self.session.monitoring.query(config["kind"], question)
+        verdict = self.session.monitoring.judge(config["kind"], question)
+        config["sql"] = findings_query(verdict)
+        # `slipway run` says it at its end
+        config["says"] = "" if self.session.request.managed else one_line(verdict.line)
 
     def op_rows_added(self, relation: Any, config: dict[str, Any]) -> None:
         """A predicate for rows appended to a table since a model read it."""

@@ -9,5 +9,6 @@
     {%- set answer = {'unique_id': model.unique_id, 'kind': kind, 'relation': relation | string, 'arguments': arguments} -%}
     {%- do _slipway_connect() -%}
     {%- do _slipway('monitor', api.Relation.create(database=target.database, schema='ops', identifier='monitor'), answer) -%}
+    {%- if answer['says'] -%} {%- do log(model.name ~ ': ' ~ answer['says'], info=true) -%} {%- endif -%}
     {{ return(answer['sql']) }}
 {% endmacro %}
