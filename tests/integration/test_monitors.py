@@ -80,6 +80,7 @@ def test_an_unusual_number_of_rows_is_not_published(project: Meters) -> None:
     first = {one["unique_id"].split(".")[2]: one for one in project.run()["tests"]["results"]}
     short = "not evaluated: 1 of 5 days of history before 2024-05-02"
     assert first["days_of_consumption"]["message"] == short
+    assert f"pass: days_of_consumption: {short}" in project.answer("show", "latest")
     for day in range(3, 10):
         project.readings(f"day-{day}.csv", *(f"m{one},2024-05-0{day},1," for one in range(1, 10 + day % 2)))
     assert project.run()["outcome"] == "published"

@@ -106,8 +106,13 @@ def _tests_in_short(manifest: RunManifest) -> Iterator[str]:
     if len(volatile) > _FEW:
         yield f"  … and {len(volatile) - _FEW} more that are never carried"
     for test in tests.results:
-        if test.status.failed or test.status is Status.WARN or "not evaluated: " in test.message:
+        if _has_something_to_say(test):
             yield f"  {test.status:<5} {test.name}: {figures.one_line(test.message, 160)}"
+
+
+def _has_something_to_say(test: TestResult) -> bool:
+    """Whether a test did not simply pass; a monitor may pass because it could not be evaluated."""
+    return test.status not in _GOOD or "not evaluated: " in test.message
 
 
 def _set_aside(manifest: RunManifest) -> Iterator[str]:
@@ -273,7 +278,7 @@ def _tests(manifest: RunManifest) -> None:
         f"+ {tests.not_run} not run; {tests.failed} failed, {tests.warned} warned"
     )
     _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if _volatile(test)])
-    found = sorted((test for test in tests.results if test.status not in _GOOD), key=lambda test: test.status)
+    found = sorted(filter(_has_something_to_say, tests.results), key=lambda test: test.status)
     _list("", [f"{test.status}: {test.name}: {figures.one_line(test.message)}" for test in found])
 
 
