@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -169,3 +170,47 @@ def test_no_value_is_changed(table: Table) -> None:
 @given(tables())
 def test_no_value_is_changed_in_many_tables(table: Table) -> None:
     check(table)
+
+
+RECORDS: list[st.SearchStrategy[Any]] = [
+    st.integers(-(10**15), 10**15),
+    st.decimals(-(10**6), 10**6, places=4),
+    st.booleans(),
+    st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=8),
+    st.from_regex(r"[0-9]{3}", fullmatch=True),
+    st.dates(dt.date(1950, 1, 1), dt.date(2049, 12, 31)),
+    st.lists(st.integers(0, 9), min_size=1, max_size=3),
+]
+
+
+@settings(max_examples=15, phases=WITHOUT_SHRINKING)
+@given(st.data())
+def test_no_value_of_json_is_changed(data: st.DataObject) -> None:
+    """Numbers keep all their digits, texts stay texts whatever they look like, and a key may be missing anywhere."""
+    columns = data.draw(st.lists(st.sampled_from(RECORDS), min_size=2, max_size=4))
+    rows = data.draw(st.lists(st.tuples(*(st.none() | one for one in columns)), min_size=2, max_size=10))
+    lines = [
+        json.dumps({f"k{at}": str(value) if isinstance(value, dt.date) else value for at, value in enumerate(row) if value is not None}, default=float)
+        for row in rows
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "some.jsonl"
+        path.write_text(
+            "\n".join([json.dumps({f"k{at}": None for at in range(len(columns))}), *lines, ""]),
+            encoding="utf-8",
+        )
+        feed, found, refused = typed_rows("some", [path])
+    assert refused == []
+    assert len(found) == len(rows) + 1
+    for at, column in enumerate(feed.columns):
+        for row, typed in zip(rows, found[1:], strict=True):
+            meant = row[at]
+            is_kept = (
+                column.logical_type == "string"
+                and isinstance(meant, str | dt.date)
+                and typed[at] == str(meant)
+            )
+            is_list = isinstance(meant, list) and json.loads(typed[at]) == meant
+            is_same = typed[at] == meant or (isinstance(meant, Decimal) and Decimal(str(typed[at])) == meant)
+            assert is_kept or is_list or is_same, (column, meant, typed[at])
+            assert not isinstance(meant, str) or isinstance(typed[at], str), (column, meant)
