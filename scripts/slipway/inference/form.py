@@ -170,6 +170,14 @@ def combined(samples: Sequence[Sample]) -> FeedForm:
         alike = [replace(one, form=replace(one.form, names=())) for one in alike]
         leading = replace(leading, form=form)
     guesses = [Guess(FILES, doubt) for doubt in form.doubts]
+    if others := [one.path.name for one in alike if one.form.footer_lines != form.footer_lines]:
+        guesses.append(
+            Guess(
+                FILES,
+                f"{_listed(others)} {'ends' if len(others) == 1 else 'end'} with {'fewer' if form.footer_lines else 'more'} lines below the records than "
+                f"footerLines {form.footer_lines} says: {'a record would be left out, or the file is cut off' if form.footer_lines else 'it would be set aside'}",
+            )
+        )
     encoding = _encoding_of(alike, guesses)
     headers, optional, how = _columns(leading, alike)
     skip = form.skip_lines
@@ -264,6 +272,9 @@ def _encoding_of(samples: Sequence[Sample], guesses: list[Guess]) -> str:
     odd = list(dict.fromkeys(sign for one in samples for sign in one.text.odd))[:8]
     if found in ("cp1252", "cp850"):
         shown = f"; it gives {' '.join(odd)}" if odd else ""
+        letters = [sign for one in samples for sign in one.text.head if sign.isalpha()]
+        if sum(not sign.isascii() for sign in letters) * 3 > len(letters):
+            shown += ", and so many letters with accents that another alphabet is likely"
         guesses.append(
             Guess(
                 FILES,

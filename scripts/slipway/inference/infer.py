@@ -116,6 +116,7 @@ def _read(
         if not loaded.files and form.format.footer_lines:
             # what was taken for lines below the records may be a file that was cut off
             form.format = replace(form.format, footer_lines=0)
+            form.guesses = [one for one in form.guesses if "footerLines" not in one.text]
             loaded = _loaded(name, form, paths, scratch, connection)
         if best is None or len(loaded.files) > len(best[1].files):
             best = form, loaded

@@ -113,10 +113,25 @@ def test_a_file_that_is_cut_off_loses_no_line(tmp_path: Path) -> None:
         inferred(tmp_path, "id,x,y\n7,8,9\n10,1")
 
 
+def test_a_file_without_the_line_below_the_records_is_named(tmp_path: Path) -> None:
+    """Landing cannot see that its last line is a record, or a part of one."""
+    whole = "id,x\n1,2\n3,4\nTotal,\n"
+    feed, _ = inferred(tmp_path, whole, whole.replace("1,", "5,"), "id,x\n7,8\n9,1")
+    assert feed.format.footer_lines == 1
+    assert any("part-2.csv ends with fewer lines" in guess.text for guess in feed.guesses)
+
+
 def test_utf_8_is_never_taken_for_another_encoding(tmp_path: Path) -> None:
     feed, _ = inferred(tmp_path, "id,x\n1,Müller\n".encode(), "id,x\n2,Müller\n".encode("cp1252"))
     assert feed.format.encoding == "utf-8"
     assert "not UTF-8" in feed.set_aside[0].reason
+
+
+def test_another_alphabet_is_suspected(tmp_path: Path) -> None:
+    feed, _ = inferred(tmp_path, "id;город\n1;Москва\n".encode("cp1251"))
+    assert any("another alphabet is likely" in guess.text for guess in feed.guesses)
+    feed, _ = inferred(tmp_path, "id;Ort\n1;München\n2;Köln\n".encode("cp1252"))
+    assert not any("another alphabet is likely" in guess.text for guess in feed.guesses)
 
 
 UNREADABLE = {
