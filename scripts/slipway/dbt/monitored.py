@@ -344,32 +344,8 @@ class Monitoring:
         ]
         if named is not None and not found:
             raise NotFoundError(f"No contract {named}", "none in contracts/ has this id", "Write one's id")
-        levels = [(sla, names) for one, names in found for sla in one.sla]
-        every = {name for _, names in found for name in names}
-        return service_levels.promised([sla for sla, _ in levels], every, column)
-
-
-def profile_days(variables: Mapping[str, Any]) -> int:
-    """How many days before the newest of a table profiles of columns are kept: the var ``keep_profile_days``.
-
-    Raises:
-        ConfigError: it is no number of days.
-    """
-    days: object = variables.get("keep_profile_days", 400)
-    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-        raise ConfigError(f"keep_profile_days is {days}", "it is no number of days", "Write for example 400")
-    return days
-
-
-def findings_query(verdict: Verdict) -> str:
-    """A query with the findings of a verdict: ``business_date`` and ``problem``."""
-    if not verdict.findings:
-        return _NOTHING
-    rows = ", ".join(
-        f"({'null' if one.business_date is None else literal(str(one.business_date))}::date, {literal(one.text)})"
-        for one in verdict.findings
-    )
-    return f"select business_date, problem from (values {rows}) as findings(business_date, problem)"
+        names = {name for _, called in found for name in called}
+        return service_levels.promised([sla for one, _ in found for sla in one.sla], names, column)
 
 
 def judged_days(now: Mapping[date, object], before: Mapping[date, object]) -> list[date]:
