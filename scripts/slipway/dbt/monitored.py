@@ -348,6 +348,29 @@ class Monitoring:
         return service_levels.promised([sla for one, _ in found for sla in one.sla], names, column)
 
 
+def profile_days(variables: Mapping[str, Any]) -> int:
+    """How many days before the newest of a table profiles of columns are kept: the var ``keep_profile_days``.
+
+    Raises:
+        ConfigError: it is no number of days.
+    """
+    days: object = variables.get("keep_profile_days", 400)
+    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+        raise ConfigError(f"keep_profile_days is {days}", "it is no number of days", "Write for example 400")
+    return days
+
+
+def findings_query(verdict: Verdict) -> str:
+    """A query with the findings of a verdict: ``business_date`` and ``problem``."""
+    if not verdict.findings:
+        return _NOTHING
+    rows = ", ".join(
+        f"({'null' if one.business_date is None else literal(str(one.business_date))}::date, {literal(one.text)})"
+        for one in verdict.findings
+    )
+    return f"select business_date, problem from (values {rows}) as findings(business_date, problem)"
+
+
 def judged_days(now: Mapping[date, object], before: Mapping[date, object]) -> list[date]:
     """The days that a run has to answer for: the newest, and those that are not as they are published.
 
