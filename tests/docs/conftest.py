@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.newcomer import Newcomer
 
 if TYPE_CHECKING:
     from tests.harness.commands import Commands, Output
@@ -75,38 +76,6 @@ class Page:
         return Page(f"{self.name}#{title}", found)
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A copy of the whole project, as a clone has it, with the sample published."""
-
-    commands: Commands
-    folder: Path
-    runs: list[Output] = field(default_factory=list)
-
-    @property
-    def first(self) -> Output:
-        """What the README's first command printed."""
-        return self.runs[0]
-
-    def env(self) -> dict[str, str]:
-        return {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self.folder.parent),
-            # its own functions: those of the checkout that runs the tests are in no commit of the copy
-            "PYTHONPATH": str(self.folder / "scripts"),
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        }
-
-    def start(self, program: str, *argv: str, **settings: str) -> Output:
-        """Run ``slipway`` or ``dbt`` in the project's folder, without any setting but those that are given."""
-        return self.commands.start(program, argv, self.folder, self.env() | settings).wait()
-
-    def write(self, name: str, text: str) -> None:
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-
-
 def committed() -> list[str]:
     """Names of the files that are in the repository or would be added to it."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -145,11 +114,21 @@ def committed_copy(files: list[str], folder: Path, *, whole: bool = False) -> Pa
     return folder
 
 
+def reader(commands: Commands, clone: Path) -> Newcomer:
+    """Someone who follows a page in a clone of the project."""
+    # its own functions: those of the checkout that runs the tests are in no commit of the copy
+    return Newcomer(commands, clone, {"PYTHONPATH": str(clone / "scripts"), "HOME": str(clone.parent)})
+
+
 @pytest.fixture(scope="session")
-def shop(files: list[str], commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The example after the README's first command."""
-    made = Shop(commands, committed_copy(files, tmp_path_factory.mktemp("shop") / "fresh clone"))
-    done = made.start("slipway", "run")
-    assert done.code == 0, done
-    made.runs.append(done)
-    return made
+def begun(
+    files: list[str], commands: Commands, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Newcomer, Output]:
+    made = reader(commands, committed_copy(files, tmp_path_factory.mktemp("shop") / "fresh clone"))
+    return made, made.types("slipway run")
+
+
+@pytest.fixture
+def shop(begun: tuple[Newcomer, Output]) -> Newcomer:
+    """Someone in a copy of the whole project, as a clone has it, after the README's first command."""
+    return begun[0]

@@ -7,17 +7,15 @@ sizes of files, seconds, and people. A line ``…`` stands for any lines, and ``
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.harness.projects import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.docs.conftest import Page
-    from tests.harness.commands import Commands
+    from tests.harness.newcomer import Newcomer
 
 _VARIES = (
     (r"\d{8}T\d{6}Z-[0-9a-f]{8}", "RUN"),
@@ -59,59 +57,23 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
     yield from zip(parts[1::2], parts[2::2], strict=True)
 
 
-@dataclass
-class Terminal:
-    """A shell in a folder, whose ``slipway`` and ``dbt`` are forked from a process that has imported them."""
+def follow(reader: Newcomer, page: Page, leave_out: tuple[str, ...] = ()) -> None:
+    """Do what a page says from top to bottom: write its files, run its commands, compare their output."""
+    for step in _STEP.finditer(page.text):
+        name, content, language, block = step.groups()
+        if name:
+            write(reader.folder / name, content)
+        elif language == "console":
+            compare(reader, block)
+        else:
+            for command in block.replace("\\\n", " ").splitlines():
+                if command not in leave_out:
+                    reader.types(command)
 
-    commands: Commands
-    folder: Path
-    env: dict[str, str]
 
-    def run(self, command: str) -> tuple[int | None, str]:
-        """Exit code and output of a command, its progress left out."""
-        program, *argv = shlex.split(command)
-        if program in ("slipway", "dbt"):
-            done = self.commands.start(program, argv, self.folder, self.env).wait(600)
-            return done.code, done.out + _PROGRESS.sub("", done.err)
-        if program == "export":
-            value = subprocess.run(
-                ["bash", "-c", f'{command}; printf %s "${argv[0].partition("=")[0]}"'],
-                cwd=self.folder,
-                env=self.env,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-            self.env[argv[0].partition("=")[0]] = value.stdout
-            return 0, ""
-        shell = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.env,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        return shell.returncode, shell.stdout + shell.stderr
-
-    def follow(self, page: Page, leave_out: tuple[str, ...] = ()) -> None:
-        """Do what a page says from top to bottom: write its files, run its commands, compare their output."""
-        for step in _STEP.finditer(page.text):
-            name, content, language, block = step.groups()
-            if name:
-                path = self.folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(content, encoding="utf-8")
-            elif language == "console":
-                self.compare(block)
-            else:
-                for command in block.replace("\\\n", " ").splitlines():
-                    if command not in leave_out:
-                        code, text = self.run(command)
-                        assert code == 0, (command, text)
-
-    def compare(self, block: str) -> None:
-        """Run the commands of a block, and hold what it shows against what they print."""
-        for command, shown in commands(block):
-            _, text = self.run(command)
-            assert matches(shown, text), f"$ {command}\n{text}\n--- but the page shows\n{shown}"
+def compare(reader: Newcomer, block: str) -> None:
+    """Run the commands of a block, and hold what it shows against what they print, their progress left out."""
+    for command, shown in commands(block):
+        done = reader.enters(command)
+        text = done.out + _PROGRESS.sub("", done.err)
+        assert matches(shown, text), f"$ {command}\n{text}\n--- but the page shows\n{shown}"

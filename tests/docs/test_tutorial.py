@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.docs.conftest import Shop, committed_copy
-from tests.docs.console import Terminal, matches
+from tests.docs.conftest import committed_copy, reader
+from tests.docs.console import follow, matches
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Page
@@ -25,13 +25,14 @@ def test_the_tutorial(pages: dict[str, Page], files: list[str], commands: Comman
     author = {
         f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
-    env = Shop(commands, folder).env() | author
+    someone = reader(commands, folder)
+    someone.exported.update(author)
     described = folder / "dbt_project.yml"
     text = described.read_text(encoding="utf-8")
     own = page.block("yaml", "slice_dimensions")
     described.write_text(re.sub(r"^vars:\n(?:  .*\n)+", own, text, flags=re.MULTILINE), encoding="utf-8")
     assert yaml.safe_load(described.read_text(encoding="utf-8"))["vars"] == yaml.safe_load(own)["vars"]
-    Terminal(commands, folder, env).follow(page, leave_out=SCRIPTS)
+    follow(someone, page, leave_out=SCRIPTS)
 
 
 def test_it_deletes_what_the_page_on_deleting_the_example_names(pages: dict[str, Page]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -11,21 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.docs.conftest import Shop, committed_copy
-from tests.docs.console import Terminal, commands, matches
+from tests.docs.conftest import committed_copy, reader
+from tests.docs.console import commands, compare, matches
+from tests.harness.projects import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.docs.conftest import Page
-    from tests.harness.commands import Commands
+    from tests.harness.commands import Commands, Output
+    from tests.harness.newcomer import Newcomer
 
 ROOT = Path(__file__).parents[3]
 # tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself
 SCRIPTS = ("./scripts/run", "./scripts/test", "source .venv/bin/activate")
 
 
-def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Shop) -> None:
+def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Newcomer) -> None:
     lines = [
         line
         for block in pages["README.md"].blocks
@@ -36,25 +37,22 @@ def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Shop
     printed = {}
     for line in lines:
         if line not in SCRIPTS:
-            done = shop.start(*shlex.split(line))
-            assert done.code == 0, (line, done)
-            printed[line] = done.out
+            printed[line] = shop.types(line).out
     assert "Nothing changed in dev: no release." in printed["slipway run"]
 
 
-def test_pages_show_what_is_printed(pages: dict[str, Page], shop: Shop) -> None:
+def test_pages_show_what_is_printed(pages: dict[str, Page], begun: tuple[Newcomer, Output]) -> None:
     """Blocks on the example after its first run."""
+    shop, first = begun
     ((command, shown),) = commands(pages["README.md"].block("console", "./scripts/run"))
     assert command == "./scripts/run"
-    assert matches(shown, shop.first.out), shop.first.out
-    terminal = Terminal(shop.commands, shop.folder, shop.env())
-    terminal.compare(pages["docs/explanation/lineage.md"].block("console", "slipway show"))
+    assert matches(shown, first.out), first.out
+    compare(shop, pages["docs/explanation/lineage.md"].block("console", "slipway show"))
 
 
 @pytest.mark.long
-def test_pages_show_what_comparisons_print(pages: dict[str, Page], shop: Shop) -> None:
+def test_pages_show_what_comparisons_print(pages: dict[str, Page], shop: Newcomer) -> None:
     """A canary and a pull request that change who is a champion, and a rollback after a day more has landed."""
-    terminal = Terminal(shop.commands, shop.folder, shop.env())
     model, landing = (
         shop.folder / "models/serving/customer_value.sql",
         shop.folder / "seeds/landing/online_retail",
@@ -63,18 +61,18 @@ def test_pages_show_what_comparisons_print(pages: dict[str, Page], shop: Shop) -
     changed = text.replace(" and monetary_score >= 4 then 'champion'", " then 'champion'")
     assert changed != text
     model.write_text(changed, encoding="utf-8")
-    terminal.compare(pages["docs/how-to/slices-and-canary.md"].block("console", "slipway canary"))
-    terminal.compare(pages["docs/how-to/check-pull-requests.md"].block("console", "slipway ci"))
+    compare(shop, pages["docs/how-to/slices-and-canary.md"].block("console", "slipway canary"))
+    compare(shop, pages["docs/how-to/check-pull-requests.md"].block("console", "slipway ci"))
     model.write_text(text, encoding="utf-8")
     last = max(landing.glob("*.csv"))
     added = landing / "2025-06-30.csv"
     added.write_text(last.read_text(encoding="utf-8").replace(last.stem, added.stem), encoding="utf-8")
-    assert shop.start("slipway", "run").code == 0
-    terminal.compare(pages["docs/how-to/roll-back.md"].block("console", "slipway rollback"))
+    shop.types("slipway run")
+    compare(shop, pages["docs/how-to/roll-back.md"].block("console", "slipway rollback"))
 
 
 @pytest.fixture
-def written(shop: Shop, pages: dict[str, Page]) -> Iterator[Shop]:
+def written(shop: Newcomer, pages: dict[str, Page]) -> Iterator[Newcomer]:
     """The example with the pages' SQL model and Python model, for as long as a test takes."""
     model, notebook = pages["docs/how-to/add-a-model.md"], pages["docs/how-to/notebook-to-model.md"]
     texts = {
@@ -86,13 +84,13 @@ def written(shop: Shop, pages: dict[str, Page]) -> Iterator[Shop]:
         "python_models/serving/_revenue_outliers.yml": notebook.block("yaml", "slipway_contract"),
     }
     for name, text in texts.items():
-        shop.write(name, text)
+        write(shop.folder / name, text)
     yield shop
     for name in texts:
         (shop.folder / name).unlink()
 
 
-def test_a_model_and_a_python_model(written: Shop) -> None:
+def test_a_model_and_a_python_model(written: Newcomer) -> None:
     models = ["weekday_revenue", "revenue_outliers"]
     command = [sys.executable, "-m", "slipway.cli.main", "run", "--select", *models]
     done = subprocess.run(
@@ -101,7 +99,8 @@ def test_a_model_and_a_python_model(written: Shop) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     query = "select sum(trading_days) as days from serving.weekday_revenue"
     landed = len(list((ROOT / "seeds/landing/online_retail").glob("*.csv")))
-    assert written.start("slipway", "sql", "--output", "csv", query).out.split() == ["days", str(landed)]
+    printed = written.types(f"slipway sql --output csv '{query}'").out
+    assert printed.split() == ["days", str(landed)]
 
 
 @pytest.mark.long
@@ -114,17 +113,15 @@ def test_the_example_replays_identical(
     landed = sorted((source / "online_retail").glob("*.csv"))
     if not landed:
         pytest.skip(f"the real files are not in {source}: put the online_retail folder there")
-    shop = Shop(commands, committed_copy(files, tmp_path / "clone"))
+    shop = reader(commands, committed_copy(files, tmp_path / "clone"))
     landing = tmp_path / "landing"
-    settings = {"SLIPWAY_LANDING": str(landing)}
+    shop.exported["SLIPWAY_LANDING"] = str(landing)
     (landing / "online_retail").mkdir(parents=True)
     for part in (landed[: -len(landed) // 4], landed[-len(landed) // 4 :]):
         for path in part:
             shutil.copy(path, landing / "online_retail")
-        done = shop.start("slipway", "run", **settings)
-        assert done.code == 0, done
-    done = shop.start("slipway", "replay", "latest", "--output", "json", **settings)
-    assert done.code == 0, done
+        shop.types("slipway run")
+    done = shop.types("slipway replay latest --output json")
     found = {table["table"]: table["verdict"] for table in json.loads(done.out)["tables"]}
     assert set(found.values()) == {"identical"}
     built = {
