@@ -39,7 +39,7 @@ def test_files_with_odd_names_are_a_feed_at_once(commands: Commands, tmp_path: P
     assert {path: path.read_bytes() for path in before} == before
     landed = folder / "landing" / "odd"
     assert [path.name for path in landed.iterdir()] == [sample.name]
-    assert newcomer.types("slipway contracts lint", folder).err.startswith("1 contract, 0 problems.")
+    assert newcomer.types("slipway contracts lint", folder).err.startswith("1 contract, 0 problems, ")
 
     run = newcomer.types("slipway run --target lake --select +curated.odd", folder).out
     assert "rows: 30 in raw.odd = 30 in curated.odd + 0 quarantined + 0 deduplicated" in run
@@ -106,4 +106,4 @@ def test_what_is_written_into_this_repository_passes_its_lint(tmp_path: Path) ->
         models += [f"models/raw/{name}.sql", f"models/curated/{name}"]
     types("slipway", "run", "--select", "+curated.quoted", "+curated.reasons")
     assert "Skipped file" not in types("sqlfluff", "lint", "--disable-progress-bar", *models)
-    assert "0 problems." in types("slipway", "contracts", "lint")
+    assert "0 problems, " in types("slipway", "contracts", "lint")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,13 +124,7 @@ def copy_samples(planned: NewFeed, landing: str) -> list[Path]:
 
 
 def _check_name(folder: Path, name: str) -> None:
-    if (
-        not name.isascii()
-        or not name.replace("_", "a").isalnum()
-        or name != name.lower()
-        or not name[:1].isalpha()
-        or why_not(Kind.FEED, name)
-    ):
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or why_not(Kind.FEED, name):
         called = nearest(Kind.FEED, name.lower()).replace("-", "_")
         called = called if called[:1].isalpha() else f"feed_{called}"
         raise UsageError(

@@ -51,9 +51,12 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
         for reading in readings:
             for problem in reading.problems:
                 output.line(problem.error.line())
-        for line in guesses.listed([reading.contract for reading in readings if reading.contract]):
+        found = list(guesses.listed([reading.contract for reading in readings if reading.contract]))
+        for line in found:
             output.line(line)
-        output.message(f"{plural(len(readings), 'contract')}, {plural(problems, 'problem')}.")
+        said = f"{plural(len(readings), 'contract')}, {plural(problems, 'problem')}"
+        reviewed = "correct the contract where one is wrong, and delete those that you have reviewed"
+        output.message(f"{said}, {guesses.counted(len(found))}: {reviewed}." if found else f"{said}.")
     if problems:
         raise click.exceptions.Exit(2)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import guesses, options, output
 from slipway.counts import plural
 from slipway.secrets import one_line
 
@@ -93,7 +93,7 @@ def _show(planned: NewFeed, left: list[Path], *, dry_run: bool) -> None:
             f"\n{plural(len(left), 'file')} of the folder {'has' if len(left) == 1 else 'have'} another ending: {names}"
         )
     if feed.guesses:
-        output.line(f"\nTo review, {plural(len(feed.guesses), 'guess').replace('guesss', 'guesses')}:")
+        output.line(f"\nTo review, {guesses.counted(len(feed.guesses))}:")
         for guess in feed.guesses:
             output.line(f"  {guess.about}: {guess.text}")
 

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 _FEW = 5  # guesses of a contract that a run repeats
 
 
+def counted(number: int) -> str:
+    """A number of guesses in words."""
+    return "1 guess" if number == 1 else f"{number:,} guesses"
+
+
 def listed(contracts: Sequence[Contract]) -> Iterator[str]:
     """A line for each guess that nobody has reviewed yet."""
     for contract in contracts:
-        for about, text in contract.guesses:
-            yield f"{contract.origin}: {about}: {text}. Correct the contract, or delete the guess"
+        yield from (f"{contract.origin}: {about}: {text}" for about, text in contract.guesses)
 
 
 def in_short(project: Path) -> Iterator[str]:
@@ -26,8 +30,7 @@ def in_short(project: Path) -> Iterator[str]:
     for reading in look_at_all(project):
         found = reading.contract.guesses if reading.contract else []
         if found:
-            noun = "guess" if len(found) == 1 else "guesses"
-            yield f"\nNobody has reviewed {len(found)} {noun} of contracts/{reading.path.name} yet:"
+            yield f"\nNobody has reviewed {counted(len(found))} of contracts/{reading.path.name} yet:"
             yield from (f"  {about}: {text}" for about, text in found[:_FEW])
         if len(found) > _FEW:
             yield f"  … and {len(found) - _FEW} more: slipway contracts lint"

@@ -159,7 +159,7 @@ def check(table: Table) -> None:
             assert is_kept or is_meant or is_number_of_digits, (column, line[at], typed[at], feed.format)
 
 
-@settings(max_examples=20, phases=WITHOUT_SHRINKING)
+@settings(max_examples=15, phases=WITHOUT_SHRINKING)
 @given(tables())
 def test_no_value_is_changed(table: Table) -> None:
     check(table)
@@ -183,7 +183,7 @@ RECORDS: list[st.SearchStrategy[Any]] = [
 ]
 
 
-@settings(max_examples=15, phases=WITHOUT_SHRINKING)
+@settings(max_examples=8, phases=WITHOUT_SHRINKING)
 @given(st.data())
 def test_no_value_of_json_is_changed(data: st.DataObject) -> None:
     """Numbers keep all their digits, texts stay texts whatever they look like, and a key may be missing anywhere."""
