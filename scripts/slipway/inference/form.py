@@ -157,7 +157,7 @@ def combined(samples: Sequence[Sample]) -> FeedForm:
     """One form for all samples of which most agree.
 
     Raises:
-        ContractError: the columns of a file cannot be told apart.
+        ContractError: the columns of a file cannot be distinguished.
     """
     kind = _most(sample.text.kind for sample in samples)
     alike = [sample for sample in samples if sample.text.kind is kind]

@@ -251,14 +251,16 @@ def _new_values(
     shares = known[day].shares
     if not shares:
         return ""
-    seen: set[str] = set()
+    known_values: set[str] = set()
     usual: dict[date, float] = {}
     for at, one in enumerate(earlier):
         values = known[one].shares or {}
         if at >= len(earlier) // 2:
-            usual[one] = sum(rows for value, rows in values.items() if value not in seen) / known[one].rows
-        seen.update(values)
-    new = {value: rows for value, rows in shares.items() if value not in seen}
+            usual[one] = (
+                sum(rows for value, rows in values.items() if value not in known_values) / known[one].rows
+            )
+        known_values.update(values)
+    new = {value: rows for value, rows in shares.items() if value not in known_values}
     share = sum(new.values()) / known[day].rows
     range_ = usual_range(list(usual.values()), deviations, _LEAST_RATE_SPREAD)
     high = max(least, range_[1], _of_weekday(day, usual))
