@@ -230,13 +230,12 @@ def _with_key(
     facts: Mapping[str, Facts],
     guesses: list[Guess],
 ) -> InferredFeed:
-    if repeated := repeated_rows(connection, [one.header for one in found.columns]):
-        guesses.append(
-            Guess(
-                ROWS,
-                f"{plural(repeated, 'row', 'repeat', 'repeats')} another one in all columns; curated keeps them all",
-            )
-        )
+    repeated, in_one_file = repeated_rows(connection, [one.header for one in found.columns])
+    if repeated:
+        text = f"{plural(repeated, 'row', 'repeat', 'repeats')} another one in all columns; curated keeps them all"
+        if not in_one_file:
+            text += ". All of these are rows of other files: if each file has everything, write fileMode full"
+        guesses.append(Guess(ROWS, text))
         return found
     key = row_key(connection, found.columns, facts)
     if key:

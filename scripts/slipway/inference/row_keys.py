@@ -69,12 +69,15 @@ def row_key(
     return []
 
 
-def repeated_rows(connection: duckdb.DuckDBPyConnection, headers: Sequence[str]) -> int:
-    """How many rows are equal to another one in all columns of the files."""
+def repeated_rows(connection: duckdb.DuckDBPyConnection, headers: Sequence[str]) -> tuple[int, int]:
+    """How many rows are equal to another one in all columns, and how many to another one of the same file."""
     names = ", ".join(quote(name) for name in headers)
-    query = f"select count(*) - (select count(*) from (select distinct {names} from {RAW})) from {RAW}"
-    ((found,),) = connection.execute(query).fetchall()
-    return int(found)
+    apart = f"(select count(*) from (select distinct {names} from {RAW}))"
+    in_files = f"(select count(*) from (select distinct _file_sha256, {names} from {RAW}))"
+    ((all_, of_one),) = connection.execute(
+        f"select count(*) - {apart}, count(*) - {in_files} from {RAW}"
+    ).fetchall()
+    return int(all_), int(of_one)
 
 
 def _is_key_word(name: str) -> bool:

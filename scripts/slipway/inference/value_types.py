@@ -389,6 +389,10 @@ def _of_text(facts: Facts) -> list[str]:
                 f"it stays text, because {count:,} of {facts.typed:,} values look like {what}, and the others do not: with another type their rows "
                 "would go to quarantine"
             )
+    if facts.all_are(LIKE_DAY):
+        found.append(
+            "its values look like dates, and not all are dates in one form that a contract can say: it stays text"
+        )
     some = {value.lower() for value in facts.values} if facts.different <= 3 else set()
     if some and some - set(NULLS) in ({"y", "n"}, {"t", "f"}, {"ja", "nein"}, {"j", "n"}, {"on", "off"}):
         found.append(

@@ -48,6 +48,8 @@ AMBIGUOUS = {
     "a word among numbers": (column(*(str(number) for number in range(20)), "heavy"), "20 of 21 values look like numbers"),
     "no value by a word in text": (column("a", "NA", "b"), "'NA' in 1 row"),
     "blanks around values": (column(" a ", "b"), "trim: false"),
+    "a day that does not exist": (column("2024-02-28", "2024-02-30"), "look like dates"),
+    "nanoseconds": (column("2024-02-28 10:00:00.123456789"), "look like dates"),
     "nothing at all": (column("", "", ""), "no sample has a value"),
 }  # fmt: skip
 
@@ -162,6 +164,11 @@ def test_rows_that_repeat_others_have_no_key(tmp_path: Path) -> None:
     feed, _ = inferred(tmp_path, "id,x\n1,a\n1,a\n2,b\n")
     assert feed.key == ()
     assert any("1 row repeats another one" in guess.text for guess in feed.guesses)
+    assert not any("fileMode" in guess.text for guess in feed.guesses)
+    feed, _ = inferred(tmp_path, "id,x\n1,a\n2,b\n", "id,x\n1,a\n2,b\n3,c\n")
+    assert any(
+        "2 rows repeat another one" in guess.text and "fileMode full" in guess.text for guess in feed.guesses
+    )
 
 
 def test_a_key_may_need_three_columns(tmp_path: Path) -> None:
