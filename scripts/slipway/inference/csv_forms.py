@@ -257,14 +257,14 @@ def _form(how: Quotation, records: Sequence[Record], head: str, tail: str) -> Cs
     header = _has_header(kept)
     has_header = header.is_there
     doubts += [header.doubt] if header.doubt else []
-    skipped = table[0].line - 1
+    skipped = kept[0].line - 1
     if skipped:
         above = "\n".join(head.splitlines()[:skipped])
         what = "header" if has_header else "first record"
         doubts.append(
             f"{plural(skipped, 'line', 'are', 'is')} left out above the {what} (skipLines): {_shown(above)}"
         )
-    names = table[0].values if has_header else ()
+    names = kept[0].values if has_header else ()
     return CsvForm(
         how.delimiter, how.quote, how.escape, skipped, footers, names, width, header.is_sure, tuple(doubts)
     )
@@ -303,11 +303,15 @@ def _footers_of(tail: str, width: int, how: Quotation) -> int:
 
 
 def _is_footer(values: Sequence[str], width: int) -> bool:
-    """Whether these are no values of a record: they are too few, or the first one says that the others are a total."""
-    if len(values) != width:
-        return len(values) < width
-    first = next((value.strip() for value in values if value.strip()), "")
-    return width > 1 and not all(value.strip() for value in values) and bool(_TOTAL.fullmatch(first))
+    """Whether these are no values of a record: a text alone, or one that says that the others are a total.
+
+    Two values or more without such a word may be a record that is cut off.
+    """
+    filled = [value.strip() for value in values if value.strip()]
+    if len(values) == width and (width == 1 or len(filled) == width):
+        return False
+    is_alone = len(filled) <= 1 and 2 < width != len(values)
+    return len(values) <= width and (is_alone or bool(_TOTAL.fullmatch(filled[0] if filled else "")))
 
 
 class _Header(NamedTuple):

@@ -191,8 +191,7 @@ def _all_rows_fit(
             rule_of(column, rule): column for column in found.columns for rule in ("type", "missing", "guard")
         }
         wrong = {by_rule[rule].name: count for rule, count in broken.items() if rule in by_rule}
-        if not wrong:
-            raise AssertionError(broken)
+        assert wrong, broken
         guesses += [
             Guess(
                 name,
