@@ -24,6 +24,7 @@ class Settings:
         image_digest: of the container image, which run manifests record.
         always_start_dbt: whether dbt is started also where nothing has changed.
         compile_all: whether dbt compiles also nodes that are known to be unchanged.
+        prometheus_textfile_dir: folder that gets a text file with the metrics of each run.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads.
@@ -36,6 +37,7 @@ class Settings:
     image_digest: str | None = None
     always_start_dbt: str | None = None
     compile_all: str | None = None
+    prometheus_textfile_dir: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None

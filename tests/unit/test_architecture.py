@@ -128,6 +128,13 @@ def test_no_file_names_a_machine_or_a_package_registry() -> None:
     assert hits(REGISTRY, iter(files)) == []
 
 
+def test_manifests_are_read_by_functions_that_name_a_damaged_file() -> None:
+    """What pyiceberg raises there is anything from EOFError to ValueError, which would be taken for a defect."""
+    raw = re.compile(r"\.(manifests|fetch_manifest_entry)\(")
+    readers = [path for path in SLIPWAY.rglob("*.py") if raw.search(path.read_text(encoding="utf-8"))]
+    assert [path.stem for path in readers] == ["metadata_files"]
+
+
 def test_tables_are_scanned_by_one_function() -> None:
     """Which has read the manifests before: DuckDB takes a damaged one for an empty one. ``connect`` only prints the scan."""
     scanning = {

@@ -24,6 +24,8 @@ from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.dbt.keys.node_key import is_hook
 from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja, is_python
 from slipway.dbt.volatility import Volatility, changing_names, sources_of
+from slipway.errors import SlipwayError
+from slipway.iceberg.metadata_files import manifests_of
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
 from slipway.records.run_manifest import Basis, Code, RunManifest, RunRequest, Status
@@ -33,6 +35,7 @@ from slipway.runs.repeat import local_files, settings, tables
 from slipway.runs.run_candidate import RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import RunNodes
+from slipway.secrets import one_line
 
 _OWN = ("slipway", "dbt.adapters.slipway")
 
@@ -215,10 +218,11 @@ def basis_of(
         obstacle = str(error)
     landing = intake.landing
     listing = {} if obstacle else landing.listing()
-    if why := obstacle or landing.unsettled(listing, intake.ingested):
+    bases = (pinned.base(TableName.parse(node.table or "")) for node in nodes.known.values())
+    files, damage = _files([*inputs.read.values(), *filter(None, bases)])
+    if why := obstacle or landing.unsettled(listing, intake.ingested) or damage:
         return Basis(run_id=run.run_id, decided_by=run.run_id, obstacle=why)
     names, environment = _variables(manifest, project, own), pinned.places.inputs.environment
-    bases = (pinned.base(TableName.parse(node.table or "")) for node in nodes.known.values())
     return Basis(
         run_id=run.run_id,
         decided_by=run.run_id,
@@ -230,7 +234,7 @@ def basis_of(
         },
         variables=names,
         others=_others(environment.name, inputs.read),
-        files=local_files(_metadata_files([*inputs.read.values(), *filter(None, bases)])),
+        files=files,
         made=sorted(tables_of(manifest)),
     )
 
@@ -322,9 +326,18 @@ def _others(own: str, read: Mapping[str, Table]) -> dict[str, dict[str, str]]:
     return found
 
 
+def _files(read: Iterable[Table]) -> tuple[dict[str, int], str]:
+    """Size of each metadata file on this machine, by path; or why one of a table that nothing had to read cannot be read."""
+    try:
+        return local_files(_metadata_files(read)), ""
+    except (OSError, SlipwayError) as error:
+        return {}, one_line(str(error))
+
+
 def _metadata_files(read: Iterable[Table]) -> Iterator[str]:
     for table in {table.metadata_location: table for table in read}.values():
         yield table.metadata_location
         if current := table.current_snapshot():
             yield current.manifest_list
-            yield from (one.manifest_path for one in current.manifests(table.io))
+            manifests = manifests_of(current, table.io, ".".join(table.name()))
+            yield from (one.manifest_path for one in manifests)

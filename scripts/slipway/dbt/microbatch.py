@@ -23,6 +23,7 @@ from slipway.engines.duckdb.batches import Window, covers
 from slipway.engines.duckdb.constraints import Held, check_unique
 from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError
+from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import find_column
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.types import quote
@@ -172,9 +173,10 @@ def _type_of(cursor: duckdb.DuckDBPyConnection, node: DbtNode, column: str) -> s
 
 
 def _live(table: Table, snapshot: Snapshot) -> Iterator[DataFile]:
-    for manifest in snapshot.manifests(table.io):
+    name = ".".join(table.name())
+    for manifest in manifests_of(snapshot, table.io, name):
         if manifest.content == ManifestContent.DATA:
-            for entry in manifest.fetch_manifest_entry(table.io):
+            for entry in entries_of(manifest, table.io, name):
                 yield entry.data_file
 
 
@@ -197,10 +199,11 @@ def _missed(
 
 
 def _changed(table: Table, snapshots: Sequence[Snapshot]) -> Iterator[DataFile]:
+    name = ".".join(table.name())
     for snapshot in snapshots:
-        for manifest in snapshot.manifests(table.io):
+        for manifest in manifests_of(snapshot, table.io, name):
             if manifest.added_snapshot_id == snapshot.snapshot_id:
-                for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+                for entry in entries_of(manifest, table.io, name, discard_deleted=False):
                     if entry.snapshot_id == snapshot.snapshot_id:
                         yield entry.data_file
 

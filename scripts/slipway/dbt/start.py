@@ -229,11 +229,14 @@ def _ended(
 
 def _tell(project: Path, records: Records, request: RunRequest, show: Callable[[Progress], None]) -> None:
     """Tell people what the run found, however it ended; nothing about that changes how it ended."""
-    if not (project / FILE).is_file():
-        return
-    from slipway.alerts.tell import after_run
+    from slipway.telemetry import export as telemetry
 
-    for line in after_run(project, records, request.run_id):
+    lines = telemetry.after_run(records, request.run_id)
+    if (project / FILE).is_file():
+        from slipway.alerts.tell import after_run
+
+        lines += after_run(project, records, request.run_id)
+    for line in lines:
         show(Note(line))
 
 

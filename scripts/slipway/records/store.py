@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from slipway.records.record_files import (
 )
 from slipway.records.release_records import CandidateTable, Intent, PreviousRelease, Release
 from slipway.records.run_manifest import Checksums, Closed, RemovedRuns, RunManifest, run_date
+from slipway.secrets import one_line
 from slipway.storage.objects import ObjectStore, object_store
 
 ROOT = "_slipway"
@@ -167,6 +169,23 @@ class Records:
             return read_dbt_manifest(self.store, f"{self.folder(run_id)}/dbt/manifest.json")
         except FileNotFoundError:
             return None
+
+    def run_results(self, run_id: str) -> dict[str, Any] | None:
+        """dbt's run_results.json of a run, None for a run that did not come to execute nodes.
+
+        Raises:
+            DamagedError: the file is no such file.
+        """
+        name = "dbt/run_results.json.gz"
+        try:
+            found: dict[str, Any] = json.loads(gzip.decompress(self.read(run_id, name)))
+        except NotFoundError:
+            return None
+        except (OSError, EOFError, ValueError) as error:
+            raise DamagedError(
+                f"{name} of run {run_id} cannot be read", one_line(str(error)), "slipway doctor"
+            ) from None
+        return found
 
     def close(self, run_id: str, closed: Closed) -> None:
         """Record that a run which did not end will never end."""
