@@ -25,6 +25,7 @@ class Settings:
         always_start_dbt: whether dbt is started also where nothing has changed.
         compile_all: whether dbt compiles also nodes that are known to be unchanged.
         prometheus_textfile_dir: folder that gets a text file with the metrics of each run.
+        trigger: what ``slipway.events.handle`` starts after files have landed.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads.
@@ -38,6 +39,7 @@ class Settings:
     always_start_dbt: str | None = None
     compile_all: str | None = None
     prometheus_textfile_dir: str | None = None
+    trigger: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None

@@ -165,7 +165,7 @@ def test_a_run_that_is_under_way_is_no_finding(world: World) -> None:
 
 
 def test_a_run_has_its_log_locked(world: World) -> None:
-    from slipway.dbt.events import EventStream
+    from slipway.dbt.event_stream import EventStream
     from slipway.processes import is_held
 
     events = EventStream("run", world.home / "logs" / "run.jsonl", print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,11 +55,14 @@ class Area:
         """The area as a new process sees it."""
         return Landing(self.tables, [self.feed])
 
-    def land(self) -> dict[str, LandedFile]:
-        """Land what is new, by path below the feed's folder."""
+    def land(self, among: Collection[str] | None = None) -> dict[str, LandedFile]:
+        """Land what is new, or what is new among some names, by path below the feed's folder."""
         self.runs += 1
         now = START + timedelta(hours=self.runs)
-        found = self.landing.land(self.connection, f"run-{self.runs}", now, lambda _: self.ingested)
+        keys = None if among is None else {f"orders/{name}" for name in among}
+        found = Landing(self.tables, [self.feed], keys).land(
+            self.connection, f"run-{self.runs}", now, lambda _: self.ingested
+        )
         assert len({entry.path for entry in found}) == len(found)
         return {entry.path.removeprefix("orders/"): entry for entry in found}
 

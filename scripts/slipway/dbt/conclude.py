@@ -18,7 +18,7 @@ from slipway.code import versions
 from slipway.dbt.balance import Balance, conservation, was_read_by
 from slipway.dbt.code_read import basis_of, code_read, own_files
 from slipway.dbt.command import Invocation, is_partial, options, target_path
-from slipway.dbt.events import with_reason
+from slipway.dbt.event_stream import with_reason
 from slipway.dbt.microbatch import check_batched
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, table_of
 from slipway.dbt.stale import judged

@@ -27,7 +27,7 @@ from slipway.settings import Settings
 
 if TYPE_CHECKING:
     from slipway.dbt.command import Invocation
-    from slipway.dbt.events import EventStream
+    from slipway.dbt.event_stream import EventStream
     from slipway.dbt.session import Session
 
 
@@ -133,7 +133,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             return repeated
         why = found
     from slipway.dbt import invocation
-    from slipway.dbt.events import EventStream, report_log_failure_once
+    from slipway.dbt.event_stream import EventStream, report_log_failure_once
 
     request.beginning = beginning
     log = environment.logs / f"{request.run_id}.jsonl"

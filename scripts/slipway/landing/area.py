@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,10 @@ class _Folder:
             return [Arrival(info, self._obstacle(base) or _FOLDER)]
         return sorted(self._below(base, feed), key=lambda found: found.info.key)
 
+    def among(self, feed: str, keys: Collection[str]) -> list[Arrival]:
+        """Those of some keys that are in a feed's folder, sorted."""
+        return [arrival for arrival in self.arrivals(feed) if arrival.info.key in keys]
+
     def others(self) -> list[str]:
         """Names of files and folders at the top, folders with a slash at the end, without what is hidden."""
         return sorted(
@@ -163,11 +167,12 @@ class _Prefix(S3Store):
         """Nothing: a prefix without objects cannot be distinguished from one that is misspelt."""
 
     def arrivals(self, feed: str) -> list[Arrival]:
-        return [
-            Arrival(info)
-            for info in self.entries(feed)
-            if not any(is_hidden(part) for part in info.key.split("/")[1:])
-        ]
+        return [Arrival(info) for info in self.entries(feed) if not _is_below_hidden(info.key)]
+
+    def among(self, feed: str, keys: Collection[str]) -> list[Arrival]:
+        """Those of some keys that are there, sorted; each is asked for, and nothing is listed."""
+        wanted = sorted(key for key in keys if key.startswith(f"{feed}/") and not _is_below_hidden(key))
+        return [Arrival(info) for key in wanted if not key.endswith("/") and (info := self.info(key))]
 
     def others(self) -> list[str]:
         found: list[str] = []
@@ -180,6 +185,10 @@ class _Prefix(S3Store):
 
 LandingArea = _Folder | _Prefix
 """Where producers put files, one folder a feed."""
+
+
+def _is_below_hidden(key: str) -> bool:
+    return any(is_hidden(part) for part in key.split("/")[1:])
 
 
 def is_hidden(name: str) -> bool:

@@ -63,9 +63,17 @@ class Found(NamedTuple):
 
 
 class Landing:
-    """The landing area of an environment and its ledger."""
+    """The landing area of an environment and its ledger.
 
-    def __init__(self, tables: Tables, feeds: Sequence[Feed]) -> None:
+    Args:
+        tables: of the environment.
+        feeds: those of the project.
+        among: keys of the landing area that alone are looked at; None for all. Of a feed whose files are each the whole, all are
+            looked at anyhow: which of them is the newest is decided by all that are there.
+    """
+
+    def __init__(self, tables: Tables, feeds: Sequence[Feed], among: Collection[str] | None = None) -> None:
+        self._among = among
         self.feeds = {feed.name: feed for feed in feeds}
         self.area = landing_area(tables.environment.landing, tables.environment.catalog_properties)
         self.ledger = Ledger(tables)
@@ -270,7 +278,24 @@ class Landing:
         return ""
 
     def _arrivals(self, feed: Feed) -> list[Arrival]:
-        return [one for one in self.area.arrivals(feed.name) if not feed.is_ignored(one.info.key)]
+        if self._among is None or feed.mode is FileMode.FULL:
+            found = self.area.arrivals(feed.name)
+        else:
+            found = self.area.among(feed.name, self._among)
+        return [one for one in found if not feed.is_ignored(one.info.key)]
+
+    def _copies_elsewhere(self, feed: Feed, entries: Collection[LandedFile]) -> dict[str, str]:
+        """Accepted contents to a path that still holds them, of files that are not looked at."""
+        if self._among is None or feed.mode is FileMode.FULL:
+            return {}
+        elsewhere = {entry.path for entry in entries} - set(self._among)
+        there = {one.info.key: _state(one) for one in self.area.among(feed.name, elsewhere)}
+        latest = self.ledger.latest(feed.name, elsewhere).made()
+        return {
+            entry.sha256: path
+            for path, entry in latest.items()
+            if entry.verdict != "rejected" and there.get(path) == (entry.size_bytes, entry.etag)
+        }
 
     def _check(
         self,
@@ -287,6 +312,8 @@ class Landing:
         looked = self._new(feed, arrivals, known, again)
         contents = {look.sha256 for _, look in looked}
         known = known._replace(accepted=self.ledger.accepted(feed.name, contents))
+        for content, path in self._copies_elsewhere(feed, known.accepted.made().values()).items():
+            known.first.setdefault(content, path)
         unnamed = set(map(twin_key, self._unnamed(feed)))
         agreed = self._files.agree(connection, feed, looked) if len(looked) > 1 else set()
         for arrival, look in looked:

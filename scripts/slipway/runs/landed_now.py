@@ -19,12 +19,13 @@ from slipway.environments.profiles import Profile, find_project
 from slipway.errors import NotFoundError
 from slipway.iceberg.tables import Tables
 from slipway.landing.feeds import read_feeds
-from slipway.landing.land import Landing, outstanding
+from slipway.landing.land import Found, Landing, outstanding
 from slipway.names import TableName
 from slipway.records.run_manifest import LandedFile, Outstanding, new_run_id
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.intake import contents_held
+from slipway.storage.objects import canonical
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,51 @@ def land(project_dir: Path | None, target: str | None, feed: str | None = None) 
         return at.now(at.land(None if feed is None else [feed]))
 
 
+@dataclass(frozen=True)
+class LandedFiles:
+    """What came of files of which somebody said that they have arrived.
+
+    Args:
+        target: the environment.
+        landed: what was entered in the ledger just now.
+        waiting: those whose rows the next run adds to raw.
+        absent: keys with which there is nothing to do: no feed has such a file, or it is not there any more.
+    """
+
+    target: str
+    landed: Sequence[LandedFile]
+    waiting: Sequence[LandedFile]
+    absent: Sequence[str]
+
+
+def land_files(project_dir: Path | None, target: str | None, locations: Collection[str]) -> LandedFiles:
+    """Look at some files of the landing area, without listing it.
+
+    Args:
+        project_dir: folder of the project.
+        target: the environment.
+        locations: where they are, ``s3://bucket/key`` or a path; also of files elsewhere, which are absent.
+    """
+    project = find_project(project_dir)
+    root = canonical(Profile(project).environment(target).landing)
+    keys = {
+        where: place.removeprefix(f"{root}/")
+        for where in locations
+        if (place := canonical(where)).startswith(f"{root}/")
+    }
+    with _opened(project_dir, target, keys.values()) as at:
+        feeds = {key.partition("/")[0] for key in keys.values()} & at.landing.feeds.keys()
+        landed = at.land(feeds)
+        there = {key for feed in feeds for key in at.landing.there(feed)}
+        waiting = [entry for feed in sorted(feeds) for entry in at.waiting(feed)]
+        return LandedFiles(
+            target=at.environment.name,
+            landed=landed,
+            waiting=[entry for entry in waiting if entry.path in there],
+            absent=[where for where in locations if keys.get(where) not in there],
+        )
+
+
 def retry(project_dir: Path | None, target: str | None, files: Sequence[str] = ()) -> LandedNow:
     """Look again at files that were set aside, or at those of them that are named.
 
@@ -120,12 +166,16 @@ class _At:
     """One environment while its landing area is looked at."""
 
     def __init__(
-        self, environment: Environment, project: Path, connection: duckdb.DuckDBPyConnection
+        self,
+        environment: Environment,
+        project: Path,
+        connection: duckdb.DuckDBPyConnection,
+        among: Collection[str] | None = None,
     ) -> None:
         self.environment, self._connection = environment, connection
         self._tables = Tables(environment)
         self._locations = visible_tables(self._tables, Records(environment)).locations
-        self.landing = Landing(self._tables, read_feeds(project))
+        self.landing = Landing(self._tables, read_feeds(project), among)
         self.ingested = lru_cache(self._ingested)
 
     def land(self, only: Collection[str] | None, again: Collection[str] = ()) -> list[LandedFile]:
@@ -142,11 +192,17 @@ class _At:
             found += [entry.path for entry in self.landing.ledger.rejected(feed) if entry.path in there]
         return found
 
+    def waiting(self, feed: str) -> list[LandedFile]:
+        """Accepted files whose rows the next run adds to raw."""
+        return self._pending(feed).files
+
+    def _pending(self, feed: str) -> Found:
+        return self.landing.find(feed, self.landing.wanted(feed).difference(self.ingested(feed)))
+
     def now(self, landed: Sequence[LandedFile]) -> LandedNow:
         waiting, missing = {}, {}
         for feed in self.landing.feeds:
-            pending = self.landing.wanted(feed).difference(self.ingested(feed))
-            waiting[feed], missing[feed] = self.landing.find(feed, pending)
+            waiting[feed], missing[feed] = self._pending(feed)
         unseen = {feed: self.landing.unseen(feed) for feed in self.landing.feeds}
         replaced = {path for paths in unseen.values() for path in paths}
         found = [
@@ -197,9 +253,11 @@ _REPLACED = "it was replaced or written again, and waits to be looked at"
 
 
 @contextmanager
-def _opened(project_dir: Path | None, target: str | None) -> Iterator[_At]:
+def _opened(
+    project_dir: Path | None, target: str | None, among: Collection[str] | None = None
+) -> Iterator[_At]:
     project = find_project(project_dir)
     environment = Profile(project).environment(target)
     with connect(environment, environment.home, with_keys=False) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        yield _At(environment, project, connection)
+        yield _At(environment, project, connection, among)

@@ -273,6 +273,16 @@ class S3Store:
             if not item["Key"].endswith("/")
         ]
 
+    def info(self, key: str) -> ObjectInfo | None:
+        """One object, found without a listing; None where there is none."""
+        with self._answering():
+            try:
+                with finding(key):
+                    found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except FileNotFoundError:
+                return None
+        return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"])
+
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
         start = self._start(prefix)

@@ -30,7 +30,7 @@ RECORDING = {
     "the release record": ("slipway.records.store:Records.write_release", 1),
     "the cut": ("slipway.releases.publication:shown", 1),
     "the run's records": ("slipway.runs.end:_write_records", 1),
-    "the log": ("slipway.dbt.events:EventStream.close", 1),
+    "the log": ("slipway.dbt.event_stream:EventStream.close", 1),
     "any record": ("os:link", 11),
     "any record on the disk": ("os:fsync", 11),
 }
