@@ -227,9 +227,9 @@ def _send_message(queue: str, found: LandedFiles) -> None:
 
 
 def _region(queue: str) -> str | None:
-    """The region in an address like https://sqs.eu-west-1.amazonaws.com/…; None where AWS' own settings say it."""
+    """The region in an address like https://sqs.eu-west-1.amazonaws.com/…; else the one where this runs."""
     host = queue.partition("://")[2].partition("/")[0].split(".")
-    return host[1] if len(host) > 3 and host[0] == "sqs" else None
+    return host[1] if len(host) > 3 and host[0] == "sqs" else os.environ.get("AWS_REGION")
 
 
 def _function(name: str) -> Callable[[LandedFiles], object]:
