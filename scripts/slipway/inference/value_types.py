@@ -445,12 +445,13 @@ def _code(name: str, facts: Facts) -> Decision | None:
 
 
 def _number(facts: Facts, feed: Conventions) -> Decision | None:
-    if facts.all_are(INTEGER):
-        return _integer(facts)
     if exact := next(
         (re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind) for kind in facts.kinds - {"NULL"}), None
     ):
         return Decision("number", f"decimal({exact[1]}, {exact[2]})")
+    if facts.all_are(INTEGER):
+        is_long = facts.longest > _MOST_DIGITS  # only where the file says that these are numbers
+        return Decision("number", "decimal(38, 0)") if is_long else _integer(facts)
     if facts.kinds in ({"DOUBLE"}, {"FLOAT"}) and facts.all_are(FLOAT):
         return Decision("number", options={"format": "f32" if "FLOAT" in facts.kinds else "f64"})
     marks = next(

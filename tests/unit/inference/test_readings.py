@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 from tests.harness.samples import typed_again
 
@@ -128,6 +129,22 @@ def test_utf_8_is_never_taken_for_another_encoding(tmp_path: Path) -> None:
     feed, _ = inferred(tmp_path, "id,x\n1,Müller\n".encode(), "id,x\n2,Müller\n".encode("cp1252"))
     assert feed.format.encoding == "utf-8"
     assert "not UTF-8" in feed.set_aside[0].reason
+
+
+def test_numbers_of_a_file_with_types_keep_all_digits(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    select = "select 18446744073709551615::ubigint as a, 9::decimal(30, 0) as b, 1.5::decimal(4, 1) as c, 0.1::float as d"
+    duckdb.sql(f"copy ({select}) to '{path}' (format parquet)")
+    feed = infer("some", [path])
+    assert [one.physical_type or one.options for one in feed.columns] == [
+        "decimal(38, 0)",
+        "decimal(30, 0)",
+        "decimal(4, 1)",
+        {"format": "f32"},
+    ]
+    ((a, b, c, d),), refused = typed_again(feed, [path])
+    assert (a, b, c, refused) == (18446744073709551615, 9, D("1.5"), [])
+    assert abs(d - 0.1) < 1e-7
 
 
 def test_another_alphabet_is_suspected(tmp_path: Path) -> None:
