@@ -261,6 +261,26 @@ def test_what_changes_of_a_feed_mean(old: str, new: str, breaks: Effect) -> None
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "breaks"),
+    [
+        ("{columns: freeze, data_type: discard_row}", "{}", NOBODY),
+        ("{}", "{columns: evolve}", NOBODY),
+        ("{}", "{columns: discard_row}", NOBODY),
+        ("{columns: evolve}", "{}", NARROWER),
+        ("{columns: discard_value}", "{columns: discard_row}", NARROWER),
+        ("{columns: evolve}", "{columns: discard_value}", NOBODY),
+        ("{}", "{data_type: freeze}", NARROWER),
+        ("{}", "{data_type: discard_value}", WIDER),
+        ("{data_type: discard_value}", "{}", NARROWER),
+    ],
+)
+def test_what_changes_of_a_schema_contract_mean(before: str, after: str, breaks: Effect) -> None:
+    """Where less arrives producers are concerned, where values become NULL consumers."""
+    text = f"{FEED}customProperties: [{{property: schemaContract, value: {before}}}]\n"
+    assert diff(text, (before, after)).breaks == breaks
+
+
+@pytest.mark.parametrize(
     ("old", "new", "breaks"),
     [
         pytest.param("      - {name: parcels, physicalType: integer}\n", "", WIDER, id="no column"),

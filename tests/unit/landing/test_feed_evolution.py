@@ -246,6 +246,17 @@ def test_a_column_that_cannot_be_kept_sets_its_file_aside(
     assert re.search(said, found.reason), found.reason
 
 
+def test_a_blank_line_is_a_row_only_in_a_file_of_one_column(area: Area) -> None:
+    """It is the file that counts, not the contract."""
+    with_feed(area, contract(["id"], {"columns": "evolve"}))
+    area.put("one.csv", "id\na\n\n")
+    area.put("two.csv", "id,note\nb,1\n\n")
+    assert {name: (one.verdict, one.rows) for name, one in area.land().items()} == {
+        "one.csv": ("accepted", 2),
+        "two.csv": ("accepted", 1),
+    }
+
+
 def test_a_file_is_read_by_its_own_header_after_the_contract_changed(area: Area) -> None:
     """Raw written anew reads files of earlier contracts, also those of which the ledger does not say how they are read."""
     with_feed(area, contract(["id", "kg", "note"], {}, optional=()))
