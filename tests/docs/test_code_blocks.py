@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from tests.docs.conftest import Block, Page
 
-LANGUAGES = {"bash", "console", "ini", "json", "mermaid", "python", "sh", "sql", "text", "yaml"}
+LANGUAGES = {"bash", "console", "dockerfile", "ini", "json", "mermaid", "python", "sh", "sql", "text", "yaml"}
 
 
 def blocks(pages: dict[str, Page], *languages: str) -> list[tuple[str, Block]]:
