@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ class Queue:
 
 
 @pytest.fixture
-def landed(lake: Lake, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+def landed(lake: Lake, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Queue:
     """The queue to which the lake's bucket sends notifications; this process has the settings of the project."""
     queue = Queue(endpoint, f"landed-{lake.bucket}")
     notify = {"QueueConfigurations": [{"QueueArn": queue.arn, "Events": ["s3:ObjectCreated:*"]}]}
