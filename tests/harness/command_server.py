@@ -33,7 +33,9 @@ ROOT = Path(__file__).parents[2]
 
 
 FORKED = """\
-#!{python} -IS
+#!/bin/sh
+'''exec' "{python}" -IS "$0" "$@"
+' '''
 import json, os, signal, socket, sys
 
 _, _, module, *argv = sys.argv
