@@ -93,6 +93,21 @@ def anywhere(request: pytest.FixtureRequest) -> Place:
     return found
 
 
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("on_postgres", marks=[pytest.mark.server, pytest.mark.long]),
+        pytest.param("glue", marks=pytest.mark.server),
+        "rest",
+        pytest.param("rest_by_table", marks=pytest.mark.long),
+    ]
+)
+def of_each_kind(request: pytest.FixtureRequest) -> Place:
+    """A catalog in one transaction, one that moves table by table, and a server."""
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
 def test_releases_are_published_and_recorded(anywhere: Place) -> None:
     first = anywhere.publish(raw_a=1, raw_b=1, serving_c=1)
     assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "serving_c": 1}
@@ -125,38 +140,38 @@ def test_a_foreign_commit_refuses_all_of_it(anywhere: Place) -> None:
     assert anywhere.heal() == []
 
 
-def test_a_foreign_commit_that_leaves_the_rows_alone_is_kept(anywhere: Place) -> None:
-    anywhere.publish(raw_a=1, raw_b=1)
-    publish = anywhere.stage(raw_a=2, raw_b=2)
-    table = anywhere.catalog().load_table(anywhere.id("raw.b"))
+def test_a_foreign_commit_that_leaves_the_rows_alone_is_kept(of_each_kind: Place) -> None:
+    of_each_kind.publish(raw_a=1, raw_b=1)
+    publish = of_each_kind.stage(raw_a=2, raw_b=2)
+    table = of_each_kind.catalog().load_table(of_each_kind.id("raw.b"))
     before = table.current_snapshot().snapshot_id
     with table.transaction() as transaction:
         transaction.set_properties({"steward": "ada"})
     with table.manage_snapshots() as manage:
         manage.create_tag(before, "audited")
     published = publish()
-    assert anywhere.numbers() == {"raw_a": 2, "raw_b": 2} == anywhere.visible()
-    found = anywhere.catalog().load_table(anywhere.id("raw.b"))
+    assert of_each_kind.numbers() == {"raw_a": 2, "raw_b": 2} == of_each_kind.visible()
+    found = of_each_kind.catalog().load_table(of_each_kind.id("raw.b"))
     assert found.properties["steward"] == "ada"
     assert found.metadata.refs["audited"].snapshot_id == before
     assert found.metadata.refs["release-2"].snapshot_id == found.metadata.current_snapshot_id
-    recorded = published.tables[anywhere.name("raw.b")]
+    recorded = published.tables[of_each_kind.name("raw.b")]
     assert recorded.changed
     assert recorded.metadata_location == found.metadata_location
-    assert anywhere.heal() == []
-    anywhere.publish(raw_b=3)  # and the next run builds on it
-    assert anywhere.catalog().load_table(anywhere.id("raw.b")).properties["steward"] == "ada"
+    assert of_each_kind.heal() == []
+    of_each_kind.publish(raw_b=3)  # and the next run builds on it
+    assert of_each_kind.catalog().load_table(of_each_kind.id("raw.b")).properties["steward"] == "ada"
 
 
-def test_a_foreign_change_of_the_schema_refuses_all_of_it(anywhere: Place) -> None:
-    anywhere.publish(raw_a=1, raw_b=1)
-    publish = anywhere.stage(raw_a=2, raw_b=2)
-    with anywhere.catalog().load_table(anywhere.id("raw.b")).update_schema() as update:
+def test_a_foreign_change_of_the_schema_refuses_all_of_it(of_each_kind: Place) -> None:
+    of_each_kind.publish(raw_a=1, raw_b=1)
+    publish = of_each_kind.stage(raw_a=2, raw_b=2)
+    with of_each_kind.catalog().load_table(of_each_kind.id("raw.b")).update_schema() as update:
         update.add_column("m", LongType())
     with pytest.raises(ConflictError, match=r"raw\.b moved: its schema was changed by someone else"):
         publish()
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.visible()
-    assert anywhere.catalog().load_table(anywhere.id("raw.b")).schema().column_names == ["n", "m"]
+    assert of_each_kind.numbers() == {"raw_a": 1, "raw_b": 1} == of_each_kind.visible()
+    assert of_each_kind.catalog().load_table(of_each_kind.id("raw.b")).schema().column_names == ["n", "m"]
 
 
 def test_a_foreign_commit_to_a_branch_refuses_all_of_it(sqlite: Place) -> None:
@@ -244,38 +259,40 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
     assert place.heal() == []
 
 
-def test_releases_are_in_the_order_of_their_publication(anywhere: Place) -> None:
-    first, second = anywhere.stage(raw_a=1), anywhere.stage(raw_b=2)
+def test_releases_are_in_the_order_of_their_publication(of_each_kind: Place) -> None:
+    first, second = of_each_kind.stage(raw_a=1), of_each_kind.stage(raw_b=2)
     assert (second().number, first().number) == (2, 1)
-    found = anywhere.records.releases()
+    found = of_each_kind.records.releases()
     assert [release.number for release in found] == [2, 1]
     assert [set(release.tables) for release in found] == [
-        {anywhere.name("raw.b")},
-        {anywhere.name("raw.a"), anywhere.name("raw.b")},
+        {of_each_kind.name("raw.b")},
+        {of_each_kind.name("raw.a"), of_each_kind.name("raw.b")},
     ]
 
 
-def test_a_table_that_someone_else_made_is_left_alone(anywhere: Place) -> None:
-    anywhere.publish(raw_a=1)
-    publish = anywhere.stage(raw_a=2, raw_x=2, raw_y=2)
-    catalog, name = anywhere.catalog(), anywhere.id("raw.y")
+def test_a_table_that_someone_else_made_is_left_alone(of_each_kind: Place) -> None:
+    of_each_kind.publish(raw_a=1)
+    publish = of_each_kind.stage(raw_a=2, raw_x=2, raw_y=2)
+    catalog, name = of_each_kind.catalog(), of_each_kind.id("raw.y")
     theirs = catalog.create_table(
-        name, catalog.load_table(anywhere.id("raw.a")).schema(), f"{anywhere.environment.warehouse}/theirs"
+        name,
+        catalog.load_table(of_each_kind.id("raw.a")).schema(),
+        f"{of_each_kind.environment.warehouse}/theirs",
     )
     with pytest.raises(ConflictError, match=r"raw.y moved: someone else created it, its current snapshot is"):
         publish()
-    assert anywhere.catalog().load_table(name).metadata_location == theirs.metadata_location
+    assert of_each_kind.catalog().load_table(name).metadata_location == theirs.metadata_location
     with pytest.raises(NoSuchTableError):
-        anywhere.catalog().load_table(anywhere.id("raw.x"))
+        of_each_kind.catalog().load_table(of_each_kind.id("raw.x"))
 
 
-def test_a_dropped_table_refuses_all_of_it(anywhere: Place) -> None:
-    anywhere.publish(raw_a=1, raw_b=1)
-    publish = anywhere.stage(raw_a=2, raw_b=2)
-    anywhere.catalog().drop_table(anywhere.id("raw.b"))
+def test_a_dropped_table_refuses_all_of_it(of_each_kind: Place) -> None:
+    of_each_kind.publish(raw_a=1, raw_b=1)
+    publish = of_each_kind.stage(raw_a=2, raw_b=2)
+    of_each_kind.catalog().drop_table(of_each_kind.id("raw.b"))
     with pytest.raises(ConflictError, match=r"raw.b moved: it was dropped since the run began"):
         publish()
-    assert anywhere.numbers() == {"raw_a": 1}
+    assert of_each_kind.numbers() == {"raw_a": 1}
 
 
 def killed_at(owner: type, function: str, call: int, work: Callable[[], object]) -> None:
@@ -531,14 +548,14 @@ def test_a_table_is_retired_and_registered_again(anywhere: Place) -> None:
     assert anywhere.heal() == []
 
 
-def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(anywhere: Place) -> None:
-    anywhere.publish(raw_a=1, raw_b=1)
-    publish = moves(anywhere, gone="raw.b", back="raw.d", raw_a=2)
-    foreign = anywhere.commit("raw.b")
+def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(of_each_kind: Place) -> None:
+    of_each_kind.publish(raw_a=1, raw_b=1)
+    publish = moves(of_each_kind, gone="raw.b", back="raw.d", raw_a=2)
+    foreign = of_each_kind.commit("raw.b")
     with pytest.raises(ConflictError, match=rf"raw.b moved: its current snapshot is now {foreign}"):
         publish()
-    assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1} == anywhere.visible()
-    assert anywhere.heal() == []
+    assert of_each_kind.numbers() == {"raw_a": 1, "raw_b": 1} == of_each_kind.visible()
+    assert of_each_kind.heal() == []
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])

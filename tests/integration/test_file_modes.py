@@ -128,7 +128,7 @@ def test_a_model_with_a_condition_of_its_own_is_built_anew(project: Meters) -> N
     assert total(project) == 4
 
 
-@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize("mode", ["append", pytest.param("replace", marks=pytest.mark.long)])
 def test_in_append_nothing_is_replaced(project: Meters, mode: str) -> None:
     begin(project, mode)
     land(project, may="m1,2024-05-01,1,")
