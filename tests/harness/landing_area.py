@@ -53,16 +53,19 @@ class Area:
     @property
     def landing(self) -> Landing:
         """The area as a new process sees it."""
-        return Landing(self.tables, [self.feed])
+        return self.looked_at(None)
+
+    def looked_at(self, keys: Collection[str] | None) -> Landing:
+        """The area as a process sees it that looks at some keys, or at all."""
+        return Landing(self.tables, [self.feed], keys)
 
     def land(self, among: Collection[str] | None = None) -> dict[str, LandedFile]:
         """Land what is new, or what is new among some names, by path below the feed's folder."""
         self.runs += 1
         now = START + timedelta(hours=self.runs)
         keys = None if among is None else {f"orders/{name}" for name in among}
-        found = Landing(self.tables, [self.feed], keys).land(
-            self.connection, f"run-{self.runs}", now, lambda _: self.ingested
-        )
+        landing = self.looked_at(keys)
+        found = landing.land(self.connection, f"run-{self.runs}", now, lambda _: self.ingested)
         assert len({entry.path for entry in found}) == len(found)
         return {entry.path.removeprefix("orders/"): entry for entry in found}
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,9 +63,8 @@ class Place(Area):
         super().__init__(folder)
         self.ledger = Remembered()
 
-    @property
-    def landing(self) -> Landing:
-        found = super().landing
+    def looked_at(self, keys: Collection[str] | None) -> Landing:
+        found = super().looked_at(keys)
         found.ledger = self.ledger
         return found
 
