@@ -138,3 +138,66 @@ def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Works
     traced.edit(QUARANTINE, "'unit': 'percent'", "'unit': 'percent', 'severity': 'warning'")
     assert "warning: All rules together put 1 row" in traced.answer("run")
     assert "warning: All rules together put 1 row" in traced.answer("books")
+
+
+def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> None:
+    weight = 'logicalType: number, physicalType: "decimal(9, 3)", logicalTypeOptions: {maximum: 1.9}'
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, logicalType: number", f"{{name: kg, {weight}")
+    rows = "select parcel, depot, weighed_on, kg, {} from ({{{{ {}('parcels', ref('parcels_raw')) }}}})"
+    settings = workshop.path / QUARANTINE
+    config = settings.read_text(encoding="utf-8").partition("}}")[0] + "}}\n"
+    workshop.write(
+        CURATED, f"{rows.format(LINEAGE, 'typed')} where rule_id is null and {{{{ slice_predicate() }}}}\n"
+    )
+    workshop.write(QUARANTINE, config + rows.format(f"{LINEAGE}, rule_id, reason", "quarantined"))
+    workshop.run()
+    refused = {
+        row["parcel"]: row for row in answer(workshop, "quarantine", "show", "weights", "--show-classified")
+    }
+    assert {parcel: row["rule_id"] for parcel, row in refused.items()} == {
+        "p2": "kg_too_large",
+        "p3": "kg_not_decimal",
+        "p5": "kg_too_large",
+    }
+    release = ("quarantine", "release", "weights", "--rule", "kg_too_large")
+    heavy = ("--file", refused["p5"]["_source_file"], "--line", "3", "--reason", "weighed twice")
+    assert "1 row would be released" in workshop.slipway(*release, *heavy, "--dry-run").err
+    file = workshop.path / "contracts" / "parcels.released.yaml"
+    assert not file.exists()
+    done = workshop.slipway(*release, *heavy)
+    assert (done.code, "1 row released for kg_too_large" in done.err) == (0, True), done
+    assert "weighed twice" in file.read_text(encoding="utf-8")
+    assert "are in contracts/parcels.released.yaml already" in workshop.slipway(*release, *heavy).err
+    assert len(answer(workshop, "quarantine", "show", "weights")) == 3  # nothing moves by itself
+
+    tried = answer(workshop, "quarantine", "retry", "weights")
+    assert tried["rules"] == {
+        "kg_not_decimal": {"before": 1, "after": 1},
+        "kg_too_large": {"before": 2, "after": 1},
+    }
+    assert sorted(workshop.table("curated.weights").scan().to_arrow()["parcel"].to_pylist()) == [
+        "p1",
+        "p4",
+        "p5",
+    ]
+    books = answer(workshop, "books", "parcels")
+    assert books["balances"]
+    assert workshop.run()["outcome"] == "unchanged"
+
+    assert "No row of weights breaks depot_missing" in workshop.refusal(
+        "quarantine", "release", "weights", "--rule", "depot_missing", "--reason", "none", code=3
+    )
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("rule: kg_too_large", "rule: kg_too_big"), encoding="utf-8")
+    assert "releases rows that break kg_too_big" in workshop.slipway("run").err
+    file.write_text("- {rule: kg_too_large}\n", encoding="utf-8")
+    refused_run = workshop.slipway("run")
+    assert (refused_run.code, refused_run.out) == (2, ""), refused_run
+    assert "contracts/parcels.released.yaml cannot be read" in refused_run.err
+
+
+def test_rows_of_a_model_with_conditions_of_its_own_cannot_be_released(traced: Workshop) -> None:
+    refused = traced.refusal(
+        "quarantine", "release", "weights", "--rule", "kg_is_a_number", "--reason", "none", code=2
+    )
+    assert "Rows of weights cannot be released" in refused

@@ -223,6 +223,53 @@ def retry(
         raise click.exceptions.Exit(1)
 
 
+@command.command("release")
+@click.argument("table")
+@click.option("--rule", required=True, help="The rule that the rows break.")
+@click.option("--file", "file_", metavar="PATH", help="Only rows of this file, as _source_file names it.")
+@click.option("--line", "lines", type=int, multiple=True, help="Only this line; may be given several times.")
+@click.option("--reason", required=True, help="Why the rows are correct.")
+@click.option("--dry-run", is_flag=True, help="Count the rows, and write nothing.")
+@options.target
+@options.project_dir
+def release(
+    table: str,
+    rule: str,
+    file_: str | None,
+    lines: tuple[int, ...],
+    reason: str,
+    *,
+    dry_run: bool,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Let rows of a quarantine table through that break a rule and are correct all the same.
+
+    They are written to contracts/<feed>.released.yaml, by the content of their file and by line. Commit that file; slipway quarantine retry
+    then moves the rows to the curated table.
+    """
+    from slipway.query.release_rows import release_rows
+
+    found = release_rows(
+        project_dir,
+        target,
+        table,
+        rule,
+        reason=reason,
+        file=file_,
+        lines=lines,
+        dry_run=dry_run,
+    )
+    name = f"contracts/{found.path.name}"
+    if not found.rows:
+        output.message(f"All of these rows are in {name} already.")
+    elif dry_run:
+        output.message(f"{plural(found.rows, 'row')} would be released for {rule}. Nothing was written.")
+    else:
+        output.message(f"{plural(found.rows, 'row')} released for {rule}: {name}.")
+        output.message(f"Commit the file, then run slipway quarantine retry {table}.")
+
+
 @click.command("books")
 @click.argument("feed", required=False)
 @options.limit

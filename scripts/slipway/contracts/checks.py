@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slipway.contracts.model import (
@@ -23,6 +23,7 @@ from slipway.contracts.model import (
     Table,
 )
 from slipway.contracts.products import plain_type
+from slipway.contracts.released_rows import ReleasedRows, excused
 from slipway.errors import ConfigError
 
 LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
@@ -78,12 +79,13 @@ class Check:
     typed: Column | None = None
 
 
-def typed_sql(contract: Contract, relation: str) -> str:
+def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows] = ()) -> str:
     """A query for the rows of a raw table, typed.
 
     Args:
         contract: of the feed.
         relation: the raw table in SQL.
+        released: rows that are let through for a rule.
 
     Returns:
         A select statement. Its columns are the properties by their names, typed, the columns of ``LINEAGE``, ``rule_id`` and ``reason`` (NULL for a row
@@ -99,7 +101,7 @@ def typed_sql(contract: Contract, relation: str) -> str:
     settings = contract.settings.schema_contract
     checks: list[Check] = []
     discards: list[Check] = []
-    for check in checks_of(contract):
+    for check in (_unless_released(check, released) for check in checks_of(contract)):
         (discards if _is_discarded(check, settings.data_type) else checks).append(check)
     frozen = settings.data_type is Evolution.FREEZE
     branches = [
@@ -150,7 +152,7 @@ from (
 )"""
 
 
-def quarantined_sql(contract: Contract, relation: str) -> str:
+def quarantined_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows] = ()) -> str:
     """A query for the rows of a raw table that break a rule, with their values as they landed.
 
     Returns:
@@ -163,7 +165,7 @@ def quarantined_sql(contract: Contract, relation: str) -> str:
     lineage = ", ".join((*LINEAGE, EXTRA) if _keeps_extra(contract) else LINEAGE)
     return (
         f"select unnest({ORIGINAL}), {lineage}, {RULE}, {REASON}, {KEY}\n"
-        f"from (\n{typed_sql(contract, relation)}\n)\nwhere {RULE} is not null"
+        f"from (\n{typed_sql(contract, relation, released)}\n)\nwhere {RULE} is not null"
     )
 
 
@@ -178,6 +180,12 @@ def checks_of(contract: Contract) -> list[Check]:
             Check(UNKNOWN, f"len({unknown}) > 0", "it has values in columns that the contract does not name"),
         )
     return checks
+
+
+def _unless_released(check: Check, released: Sequence[ReleasedRows]) -> Check:
+    """The check without the rows that are let through for its rule."""
+    condition = excused(check.id, released)
+    return replace(check, breaks=f"({check.breaks}) and not {condition}") if condition else check
 
 
 def _keeps_extra(contract: Contract) -> bool:

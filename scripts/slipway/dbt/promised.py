@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.contracts.checks import broken_rules_sql, quarantined_sql, typed_sql
+from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, typed_sql
 from slipway.contracts.contract_files import Reading, first_error, look_at_all, read_contracts
 from slipway.contracts.model import Contract, Severity
 from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product
+from slipway.contracts.released_rows import check_released, read_released
 from slipway.errors import NotFoundError, UsageError
 from slipway.landing.feeds import Feed
 
@@ -18,12 +19,15 @@ _KINDS = ("model", "seed", "snapshot")
 
 
 def check_contracts(project: Path, manifest: Any) -> None:
-    """Refuse contracts that cannot be read, and those of products that are not as the models are.
+    """Refuse contracts that cannot be read, those of products that are not as the models are, and released rows of no rule.
 
     Raises:
         ConfigError: there is one.
     """
-    first_error(compared(look_at_all(project), manifest))
+    readings = look_at_all(project)
+    first_error(compared(readings, manifest))
+    feeds = _feeds([one.contract for one in readings if one.contract])
+    check_released(project, {name: [one.id for one in checks_of(feed)] for name, feed in feeds.items()})
 
 
 def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:
@@ -106,14 +110,18 @@ def contract_query(project: Path, form: str, name: str, relation: str, severity:
     if name not in feeds:
         known = ", ".join(sorted(feeds)) or "no feed"
         raise NotFoundError(f"No feed {name}", f"contracts/ describes {known}", "Add its contract")
-    return (typed_sql if form == "typed" else quarantined_sql)(feeds[name], relation)
+    make = typed_sql if form == "typed" else quarantined_sql
+    return make(feeds[name], relation, read_released(project, name))
 
 
 def contract_digests(project: Path) -> dict[str, str]:
     """What the SQL of contracts depends on, by the names that macros call them by."""
     contracts = read_contracts(project)
     by_id = {contract.id: contract.digest for contract in contracts}
-    return by_id | {name: contract.digest for name, contract in _feeds(contracts).items()}
+    return by_id | {
+        name: " ".join([contract.digest, *(one.model_dump_json() for one in read_released(project, name))])
+        for name, contract in _feeds(contracts).items()
+    }
 
 
 def _feeds(contracts: Sequence[Contract]) -> dict[str, Contract]:

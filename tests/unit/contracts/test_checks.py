@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,7 +17,10 @@ from hypothesis import strategies as st
 from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, typed_sql
 from slipway.contracts.contract_files import read_contract
 from slipway.contracts.model import Contract, Severity
+from slipway.contracts.released_rows import ReleasedRows
 from slipway.errors import ConfigError
+
+SHA = "0a" * 32
 
 
 def contract(
@@ -371,3 +375,50 @@ def test_rules_of_a_table_that_do_not_hold_are_listed(connection: duckdb.DuckDBP
     }
     assert broken("(3, 'a', 1), (4, 'b', 1)", Severity.WARNING) == {"sum_of_k": 7}
     assert re.search("where false", broken_rules_sql(contract({"name": "a"}).tables[0], "t", Severity.ERROR))
+
+
+@given(st.lists(st.sampled_from(["1", "5", "x", None]), max_size=6), st.data())
+def test_released_rows_break_no_rule_that_they_were_released_for(
+    values: list[str | None], data: st.DataObject
+) -> None:
+    """Each row is typed or quarantined, once, whatever is released; of other rows nothing changes."""
+    found = contract(
+        {"name": "n", "logicalType": "integer", "required": True, "logicalTypeOptions": {"maximum": 3}}
+    )
+    rules = ["n_missing", "n_not_integer", "n_too_large"]
+    released = [
+        ReleasedRows(
+            rule=data.draw(st.sampled_from(rules)),
+            file="a.csv",
+            sha256=SHA,
+            lines=(data.draw(st.integers(1, 8)),),
+            reason="r",
+            released_by="ada",
+            released_at=datetime(2024, 5, 1, tzinfo=UTC),
+        )
+        for _ in range(data.draw(st.integers(0, 4)))
+    ]
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table raw (n varchar, _source_file varchar, _source_line bigint, _file_sha256 varchar,"
+            " _landed_at timestamptz, _run_id varchar)"
+        )
+        for line, value in enumerate(values, 1):
+            connection.execute("insert into raw values (?, 'a.csv', ?, ?, now(), 'r')", [value, line, SHA])
+
+        def judged(*rows: ReleasedRows) -> dict[int, str | None]:
+            sql = typed_sql(found, "raw", rows)
+            return dict(connection.execute(f"select _source_line, rule_id from ({sql})").fetchall())
+
+        before, after = judged(), judged(*released)
+        bad = connection.execute(
+            f"select _source_line, rule_id from ({quarantined_sql(found, 'raw', released)})"
+        ).fetchall()
+    assert dict(bad) == {line: rule for line, rule in after.items() if rule is not None}
+    assert after.keys() == before.keys()
+    let_through = {(one.rule, line) for one in released for line in one.lines}
+    for line, rule in before.items():
+        if rule is None or (rule, line) not in let_through:
+            assert after[line] == rule
+        else:
+            assert after[line] != rule
