@@ -140,16 +140,55 @@ def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Works
     assert "warning: All rules together put 1 row" in traced.answer("books")
 
 
-def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> None:
-    weight = 'logicalType: number, physicalType: "decimal(9, 3)", logicalTypeOptions: {maximum: 1.9}'
-    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, logicalType: number", f"{{name: kg, {weight}")
+def of_the_contract(workshop: Workshop) -> None:
+    """Make the curated table and its quarantine table of the feed's contract."""
     rows = "select parcel, depot, weighed_on, kg, {} from ({{{{ {}('parcels', ref('parcels_raw')) }}}})"
-    settings = workshop.path / QUARANTINE
-    config = settings.read_text(encoding="utf-8").partition("}}")[0] + "}}\n"
+    config = (workshop.path / QUARANTINE).read_text(encoding="utf-8").partition("}}")[0] + "}}\n"
     workshop.write(
         CURATED, f"{rows.format(LINEAGE, 'typed')} where rule_id is null and {{{{ slice_predicate() }}}}\n"
     )
     workshop.write(QUARANTINE, config + rows.format(f"{LINEAGE}, rule_id, reason", "quarantined"))
+
+
+@pytest.mark.parametrize("mode", ["replace", pytest.param("full", marks=pytest.mark.long)])
+def test_rows_of_files_that_were_replaced_are_no_loss(workshop: Workshop, mode: str) -> None:
+    """A corrected file takes rows away, changes one and brings one; then a file without rows withdraws all of its rows."""
+    workshop.edit(
+        "contracts/parcels.odcs.yaml",
+        "format: csv\n",
+        f"format: csv\n    customProperties: [{{property: fileMode, value: {mode}}}]\n",
+    )
+    workshop.edit(
+        "contracts/parcels.odcs.yaml",
+        "{name: kg, logicalType: number",
+        '{name: kg, logicalType: number, physicalType: "decimal(9, 3)"',
+    )
+    of_the_contract(workshop)
+    workshop.run()
+    first = books_of(workshop)
+    assert first[0] == sum(first[1:4])
+    workshop.land("day-1.csv", ("p1,N,2024-05-01,1.75", "p9,S,2024-05-01,x"))
+    assert workshop.run()["outcome"] == "published"
+    kept = {"replace": (4, 3, 1, 0, 3), "full": (2, 1, 1, 0, 5)}[mode]
+    assert books_of(workshop) == kept
+    workshop.land("day-1.csv", ())
+    assert workshop.run()["outcome"] == "published"
+    assert books_of(workshop) == {"replace": (2, 2, 0, 0, 5), "full": (0, 0, 0, 0, 7)}[mode]
+
+
+def books_of(workshop: Workshop) -> tuple[int, ...]:
+    """Rows that are current, curated, quarantined, deduplicated and superseded."""
+    found = answer(workshop, "books", "parcels")
+    assert found["balances"]
+    (total,) = found["totals"]
+    names = ("landed", "curated_rows", "quarantined_rows", "deduplicated", "superseded")
+    return tuple(total[name] for name in names)
+
+
+def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> None:
+    weight = 'logicalType: number, physicalType: "decimal(9, 3)", logicalTypeOptions: {maximum: 1.9}'
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, logicalType: number", f"{{name: kg, {weight}")
+    of_the_contract(workshop)
     workshop.run()
     refused = {
         row["parcel"]: row for row in answer(workshop, "quarantine", "show", "weights", "--show-classified")

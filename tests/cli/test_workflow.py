@@ -108,6 +108,10 @@ def test_its_scripts_compare_a_pull_request(commands: Commands, tmp_path: Path) 
     base = committed(shop, "the base")
     macro = shop / "units/macros/hours.sql"
     macro.write_text(macro.read_text().replace("60, 2", "60, 1"))
+    contract = shop / "contracts/rides.odcs.yaml"
+    version = re.search(r"version: (\S+)", contract.read_text())
+    assert version is not None
+    contract.write_text(contract.read_text().replace(f"version: {version[1]}", "version: 99.0.0"))
     committed(shop, "the pull request")
 
     clone, temporary = tmp_path / "clone", tmp_path / "runner"
@@ -116,6 +120,7 @@ def test_its_scripts_compare_a_pull_request(commands: Commands, tmp_path: Path) 
     runner = Runner(clone, temporary, base)
     summary = runner.run()
     # only the comparison fails, since nothing declares the difference
-    assert runner.codes == [0, 0, 1, 0], "\n".join(runner.said)
+    assert runner.codes == [0, 0, 1, 0, 0], "\n".join(runner.said)
     assert re.search(r"`serving.hours` \| \*\*different\*\*", summary)
-    assert "tables built: 1" in summary
+    assert "99.0.0" in summary
+    assert "tables built: " in summary

@@ -57,9 +57,10 @@ def change(node: Node) -> str:
 def balance(item: Conservation) -> str:
     """Where the rows of a raw table went."""
     rules = ", ".join(f"{rule} {count:,}" for rule, count in item.by_rule.items())
+    superseded = f", and {item.superseded:,} that newer files replaced" if item.superseded else ""
     return (
         f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
-        f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated"
+        f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated{superseded}"
     )
 
 

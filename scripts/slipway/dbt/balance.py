@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import LANDING
 from slipway.runs.run_inputs import RunInputs
 
+Current = Callable[[TableName, str], str]
 QUARANTINE = "quarantine"
 """The layer of tables with rows that a curated model refuses."""
 
@@ -51,6 +52,7 @@ def conservation(
     views: Views,
     previous: RunManifest | None,
     columns: Mapping[str, Sequence[str]],
+    current: Current,
 ) -> Balance:
     """Rows landed = rows curated + rows quarantined + rows deduplicated, for every feed.
 
@@ -60,6 +62,7 @@ def conservation(
         views: what they are read with.
         previous: the run before; what it counted on the same snapshots is not counted again.
         columns: feed to the columns of its contract. Raw may have more, of which typed rows know nothing.
+        current: the condition for the rows of a raw table that models read, given the table in FROM; empty for all of them.
 
     Raises:
         ConfigError: ``deduplicated_by`` names a column that the raw table does not have.
@@ -71,7 +74,7 @@ def conservation(
             answer = (
                 one
                 if isinstance(one, str)
-                else _counted(manifest, one, inputs, views, previous, columns.get(raw[1], ()))
+                else _counted(manifest, one, inputs, views, previous, columns.get(raw[1], ()), current)
             )
             if isinstance(answer, Conservation):
                 found.counted.append(answer)
@@ -146,6 +149,7 @@ def _counted(
     views: Views,
     previous: RunManifest | None,
     columns: Sequence[str],
+    current: Current,
 ) -> Conservation | str:
     names = (division.raw, division.curated, division.quarantine)
     raw, curated, bad = (inputs.own(name) for name in names)
@@ -169,13 +173,21 @@ def _counted(
     if known := _counted_before(names, (raw, curated, bad), key, previous):
         return known.model_copy(update={"limits": _measured(division.limits, known.by_rule, known.landed)})
     landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
-    rows = count(raw, (curated, bad), key, taken + refused, views) if key else Counted("numbers", 0)
+    source, superseded = views.scan(raw), 0
+    if condition := current(division.raw, source):
+        past = f"count(*) filter (where _source_line > 0 and not ({condition}))"
+        ((landed, superseded),) = views.query(
+            f"select count(*) filter (where {condition}), {past} from {source}"
+        )
+        source = f"(select * from {source} where {condition})"
+    rows = count(raw, source, (curated, bad), key, taken + refused, views) if key else Counted("numbers", 0)
     by_rule = _rows_by_rule(bad, views)
     return Conservation(
         raw=str(division.raw),
         curated=str(division.curated),
         quarantine=str(division.quarantine),
         landed=landed,
+        superseded=superseded,
         curated_rows=taken,
         quarantined_rows=refused,
         deduplicated=landed - taken - refused,

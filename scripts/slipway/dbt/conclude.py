@@ -99,7 +99,7 @@ def conclude(
     if not (pinned.places.is_slice or is_partial()):  # a part of the rows is nothing to conserve
         try:
             columns = {feed.name: feed.columns for feed in intake.landing.feeds.values()}
-            balance = conservation(manifest, inputs, views, previous, columns)
+            balance = conservation(manifest, inputs, views, previous, columns, intake.current)
         except ConfigError as error:
             done = replace(done, success=False, error=done.error or error.line())
     described = RunManifest(

@@ -41,11 +41,14 @@ def feed_columns(raw: Table) -> list[str]:
     return [field.name for field in raw.schema().fields if not field.name.startswith("_")]
 
 
-def count(raw: Table, outputs: Sequence[Table], key: Sequence[str], placed: int, views: Views) -> Counted:
+def count(
+    raw: Table, landed: str, outputs: Sequence[Table], key: Sequence[str], placed: int, views: Views
+) -> Counted:
     """Follow every row of a raw table.
 
     Args:
         raw: the table.
+        landed: those of its rows that models read, in FROM: of a feed whose files replace others, the current ones.
         outputs: the curated table and the quarantine table that its rows are divided between.
         key: columns of raw; of rows that agree in all of them, one may stand for the others.
         placed: how many rows the outputs have.
@@ -55,15 +58,12 @@ def count(raw: Table, outputs: Sequence[Table], key: Sequence[str], placed: int,
         DamagedTableError: a table cannot be read.
     """
     if all(set(PLACE) <= set(table.schema().column_names) for table in (raw, *outputs)):
-        landed = views.scan(raw)
         if EXTRA in raw.schema().column_names:
             landed = with_extra(landed, key)
         sql = rows_query(landed, [views.scan(table) for table in outputs], key)
         ((unaccounted, doubled),) = views.query(sql)
         return Counted("rows", int(unaccounted), int(doubled))
-    ((distinct,),) = views.query(
-        f"select count(*) from (select distinct {_list(key)} from {views.scan(raw)})"
-    )
+    ((distinct,),) = views.query(f"select count(*) from (select distinct {_list(key)} from {landed})")
     # each key is at least once in one of the tables
     return Counted("numbers", max(0, int(distinct) - placed))
 

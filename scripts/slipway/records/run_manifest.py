@@ -415,6 +415,7 @@ class Limit(Record):
 class Conservation(Record):
     """Rows landed = rows curated + rows quarantined + rows deduplicated.
 
+    Where files replace earlier ones, ``landed`` are the current rows; ``superseded`` are those of files that newer ones replaced.
     ``counted`` is ``rows`` where each row was followed by file and line, ``numbers`` where a table lacks these columns, and empty
     where nothing but the three totals is known. ``unaccounted`` are rows in no place that repeat no other in the columns of ``key``,
     ``doubled`` rows in more places than one, or from nowhere.
@@ -432,6 +433,7 @@ class Conservation(Record):
     key: list[str] = Field(default_factory=list)
     unaccounted: int = 0
     doubled: int = 0
+    superseded: int = 0
     limits: list[Limit] = Field(default_factory=list)
 
     @property
