@@ -123,4 +123,4 @@ def test_its_scripts_compare_a_pull_request(commands: Commands, tmp_path: Path) 
     assert runner.codes == [0, 0, 1, 0, 0], "\n".join(runner.said)
     assert re.search(r"`serving.hours` \| \*\*different\*\*", summary)
     assert "99.0.0" in summary
-    assert "tables built: " in summary
+    assert "- built: 1 table" in summary

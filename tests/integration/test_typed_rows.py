@@ -86,6 +86,13 @@ def test_a_contract_types_rows_and_sets_bad_ones_aside(project: Meters) -> None:
     assert len(project.rows("quarantine.bad_readings")) == len(rules) - 1
     assert len(project.rows("curated.typed_readings")) + len(rules) - 1 == landed
 
+    later = "      - {name: tariff, logicalType: string, customProperties: [{property: optional, value: true}]}\n    quality:"
+    project.write("contracts/readings.odcs.yaml", CONTRACT.replace("    quality:", later))
+    said = "curated.typed_readings does not have tariff of the contract of readings: add to models/curated/typed_readings.sql"
+    assert said not in again
+    assert said in project.dbt(*selection)
+    project.write("contracts/readings.odcs.yaml", CONTRACT)
+
     project.write(
         "contracts/typed_readings.odcs.yaml", PRODUCT.replace("mustBeLessThan: 1000", "mustBeLessThan: 1")
     )

@@ -47,10 +47,10 @@ def pip(command: str, *arguments: str) -> None:
 
 
 def test_the_wheel_holds_the_package_and_the_adapter(wheel: Path) -> None:
-    assert wheel.name == f"slipway-{slipway.__version__}-py3-none-any.whl"
+    assert wheel.name == f"dbt_slipway-{slipway.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        commands = archive.read(f"slipway-{slipway.__version__}.dist-info/entry_points.txt").decode()
+        commands = archive.read(f"dbt_slipway-{slipway.__version__}.dist-info/entry_points.txt").decode()
     wanted = {
         path.relative_to(ROOT / "scripts").as_posix()
         for folder in ("slipway", "dbt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from slipway.errors import NotFoundError, UsageError
 from slipway.landing.feeds import Feed
 
 _KINDS = ("model", "seed", "snapshot")
+_TYPED = "macro.dbt_slipway.typed"
+_CALL = re.compile(r"""\btyped\(\s*['"]([^'"]+)['"]""")
 
 
 def check_contracts(project: Path, manifest: Any) -> None:
@@ -28,6 +31,32 @@ def check_contracts(project: Path, manifest: Any) -> None:
     first_error(compared(readings, manifest))
     feeds = _feeds([one.contract for one in readings if one.contract])
     check_released(project, {name: [one.id for one in checks_of(feed)] for name, feed in feeds.items()})
+
+
+def left_out(project: Path, manifest: Any) -> list[str]:
+    """A line for each model with typed rows of a feed that lacks columns which came to the contract later.
+
+    Those are ``optional`` or have ``since``. A model whose columns are not enforced may have more than its YAML says, and is passed over.
+    """
+    feeds = _feeds(read_contracts(project))
+    found = []
+    for node in manifest.nodes.values():
+        contract = node.config.get("contract") if node.resource_type == "model" else None
+        if not (contract and contract.enforced) or _TYPED not in node.depends_on_macros:
+            continue
+        there = {name.lower() for name in node.columns}
+        for name in sorted(set(_CALL.findall(node.raw_code)) & feeds.keys()):
+            lacks = [
+                column.name
+                for column in feeds[name].tables[0].columns
+                if (column.settings.optional or column.settings.since) and column.name.lower() not in there
+            ]
+            if lacks:
+                found.append(
+                    f"{node.schema}.{node.alias} does not have {', '.join(lacks)} of the contract of {name}: add to {node.original_file_path} and its YAML"
+                    " what its readers are to see"
+                )
+    return found
 
 
 def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:

@@ -27,7 +27,7 @@ from slipway.dbt.keys.node_key import engine
 from slipway.dbt.known_unchanged import KnownUnchanged
 from slipway.dbt.monitored import Monitoring, profile_days
 from slipway.dbt.nodes import DbtManifest
-from slipway.dbt.promised import check_contracts
+from slipway.dbt.promised import check_contracts, left_out
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
 from slipway.dbt.volatility import Volatility
@@ -192,6 +192,7 @@ class Session:
         self.begun, self.code = True, code_of(self._project)
         self.intake.begin()
         lines += hooks.landing_lines(self.intake)
+        lines += left_out(self._project, manifest)
         if is_retry():
             lines.append(self._continue(hooks.failed_run(self._project, self.records)))
         damaged = hooks.read_earlier_runs(self.records, self._earlier)

@@ -249,7 +249,7 @@ def _tell_abandoned(records: Records, made: set[str], show: Callable[[Progress],
             show(
                 Note(
                     f"no model makes {', '.join(found[:3])}{more} any more, and readers still see what was published:"
-                    f" slipway retire {' '.join(found[:3])}"
+                    f" slipway retire {' '.join(found)}"
                 )
             )
 

@@ -395,9 +395,14 @@ def _of_text(facts: Facts) -> list[str]:
         )
     some = {value.lower() for value in facts.values} if facts.different <= 3 else set()
     if some and some - set(NULLS) in ({"y", "n"}, {"t", "f"}, {"ja", "nein"}, {"j", "n"}, {"on", "off"}):
-        found.append(
-            f"it holds only {' and '.join(sorted(some - set(NULLS)))}, and may be meant as true and false; it stays text"
+        read = some - set(NULLS) in ({"y", "n"}, {"t", "f"})
+        advice = (
+            "it stays text, unless you write logicalType: boolean"
+            if read
+            else "logicalType: boolean does not read these words, so it stays text: translate them in the curated model"
         )
+        shown = " and ".join(sorted(set(facts.values) - set(facts.spelled), key=str.lower))
+        found.append(f"it holds only {shown}, and may be meant as true and false; {advice}")
     if facts.spelled:
         spelled = ", ".join(f"{one!r} in {plural(count, 'row')}" for one, count in facts.spelled.items())
         found.append(

@@ -14,10 +14,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway import __version__
 from slipway.errors import SlipwayError, UnavailableError
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records
@@ -89,7 +89,7 @@ def _send_trace(records: Records, manifest: RunManifest) -> None:
     carrier = {
         name: value for name in ("traceparent", "tracestate") if (value := os.environ.get(name.upper()))
     }
-    tracer = provider.get_tracer("slipway", version("slipway"))
+    tracer = provider.get_tracer("slipway", __version__)
     _record(tracer, trace_of(manifest, run_results), TraceContextTextMapPropagator().extract(carrier))
     with _reason("the trace", manifest) as raise_failure:
         exporter = OTLPSpanExporter()
@@ -118,7 +118,7 @@ def _send_metrics(records: Records, manifest: RunManifest) -> None:
 
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], resource=_resource(manifest), shutdown_on_exit=False)
-    meter = provider.get_meter("slipway", version("slipway"))
+    meter = provider.get_meter("slipway", __version__)
     for gauge in _gauges(records, manifest):
         instrument = meter.create_gauge(gauge.name, gauge.unit, gauge.description)
         for labels, value in gauge.samples:
@@ -169,7 +169,7 @@ def _resource(manifest: RunManifest) -> Resource:
     ours = Resource(
         {
             "service.name": "slipway",
-            "service.version": version("slipway"),
+            "service.version": __version__,
             "deployment.environment.name": manifest.target,
             "host.name": manifest.host,
         }

@@ -61,7 +61,7 @@ def test_an_empty_folder_gets_a_whole_project(tmp_path: Path) -> None:
     assert {name: (one["type"], one["database"]) for name, one in outputs.items()} == {
         name: ("slipway", name) for name in ("dev", "ci", "prod")
     }
-    assert (adoption.folder / "requirements.txt").read_text() == f"slipway=={__version__}\n"
+    assert (adoption.folder / "requirements.txt").read_text() == f"dbt-slipway=={__version__}\n"
     assert yaml.safe_load((adoption.folder / ".github/workflows/slipway.yml").read_text())["jobs"]
 
 
@@ -102,14 +102,14 @@ def test_what_would_change_a_line_is_said(bakery: Path) -> None:
         "    marts:\n      +materialized: table # what", "    marts: {+materialized: table} # what"
     )
     (bakery / "dbt_project.yml").write_text(text)
-    (bakery / "requirements.txt").write_text("slipway==0.0.1\n")
+    (bakery / "requirements.txt").write_text("dbt-slipway==0.0.1\n")
     by_hand = {step.name: step for step in done(bakery).steps if step.action is Action.BY_HAND}
     assert yaml.safe_load(by_hand["dbt_project.yml"].shown) == {
         "models": {"bakery": {"marts": {"+schema": "serving"}}}
     }
-    assert by_hand["requirements.txt"].shown == f"slipway=={__version__}\n"
-    assert by_hand["requirements.txt"].detail == "in place of slipway==0.0.1"
-    assert (bakery / "requirements.txt").read_text() == "slipway==0.0.1\n"
+    assert by_hand["requirements.txt"].shown == f"dbt-slipway=={__version__}\n"
+    assert by_hand["requirements.txt"].detail == "in place of dbt-slipway==0.0.1"
+    assert (bakery / "requirements.txt").read_text() == "dbt-slipway==0.0.1\n"
     assert states(bakery) == {"dbt_project.yml": State.LACKING, "requirements.txt": State.LACKING}
 
 
