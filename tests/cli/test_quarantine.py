@@ -105,6 +105,10 @@ def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> 
     }
     assert (steps["reference.depots"]["rows"], steps["curated.weights"]["rows"]) == (1, 0)
     assert steps["curated.weights"]["end"] == "it has none of the columns city"
+    both = ("trace", "serving.depot_weights", "--key", "depot=N", "--key", "city=Narvik")
+    steps = {step["table"]: step for step in answer(traced, *both)}
+    assert steps["curated.weights"]["ignored"] == ["city"]
+    assert "it has no column city, so these may be more rows" in traced.answer(*both)
 
 
 def test_quarantine_writes_nothing_when_no_bad_row_came(traced: Workshop) -> None:

@@ -77,4 +77,8 @@ def _key(keys: tuple[str, ...]) -> dict[str, str]:
 def _line(step: Step) -> str:
     by = ", ".join(f"{name}={value}" for name, value in step.by.items())
     what = f"{plural(step.rows, 'row')} with {by}" if step.by else "not followed"
+    if step.ignored:
+        what += (
+            f"; it has no column {', '.join(step.ignored)}, so these may be more rows than those asked about"
+        )
     return f"{'  ' * step.depth}{step.table}: {what}{f': {step.end}' if step.end else ''}"

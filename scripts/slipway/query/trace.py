@@ -24,7 +24,8 @@ class Step:
     """Rows of one table on the way.
 
     ``by`` are the columns that they were found by, with values as text, ``lines`` the first of their file and line, where the table says them, and
-    ``end`` why they are not followed further; empty when they are, or when they are lines.
+    ``end`` why they are not followed further; empty when they are, or when they are lines. ``ignored`` are columns of the key that the table does not
+    have, so that it may be more rows than those that were asked about.
     """
 
     table: str
@@ -34,6 +35,7 @@ class Step:
     lines: list[tuple[str, int]] = field(default_factory=list)
     files: int = 0
     end: str = ""
+    ignored: Sequence[str] = ()
 
 
 def trace_back(
@@ -141,7 +143,8 @@ class _Trail:
             if other in visited:
                 continue
             if shared:
-                steps += self.follow(other, shared, depth + 1, visited)
+                first, *more = self.follow(other, shared, depth + 1, visited)
+                steps += [replace(first, ignored=[name for name in key if name not in shared]), *more]
             else:
                 why = f"it has none of the columns {', '.join(key)}"
                 steps.append(Step(other, depth + 1, 0, {}, end=why))
