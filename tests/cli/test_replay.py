@@ -211,7 +211,7 @@ def test_packages_profiles_elsewhere_tests_left_out_and_a_model_named_as_a_folde
 def test_runs_that_cannot_be_replayed(workshop: Workshop) -> None:
     assert "There is no run yet" in workshop.refusal("replay", "latest", code=3)
     workshop.run()
-    assert "outside of a git repository" in workshop.refusal("replay", "latest", code=1)
+    assert "not a git repository" in workshop.refusal("replay", "latest", code=1)
     workshop.commit()
     workshop.write("models/serving/one.sql", "select 1 as n\n")
     workshop.run()
