@@ -42,6 +42,12 @@ def anywhere(reference_server: Served, bucket: dict[str, str]) -> Iterator[Place
 
 
 @pytest.fixture
+def of_each_kind(anywhere: Place) -> Place:
+    """What those tests take a catalog of each kind for."""
+    return anywhere
+
+
+@pytest.fixture
 def rest(anywhere: Place) -> Place:
     return anywhere
 
