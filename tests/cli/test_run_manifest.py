@@ -299,6 +299,7 @@ def test_rows_are_conserved(recorded: Recorded) -> None:
         "key": ["parcel", "depot", "weighed_on", "kg"],
         "unaccounted": 0,
         "doubled": 0,
+        "superseded": 0,
         "limits": [],
     }
     for run in (recorded.third, recorded.fourth):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from slipway.counts import plural
+
 CONFIDENTIAL, RESTRICTED = "confidential", "restricted"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -60,7 +62,9 @@ def classified(name: str, values: Collection[str]) -> Personal | None:
         found = sum(fits(value) for value in values)
         if values and found * 10 >= len(values) * 9:
             return Personal(
-                what, word, f"{found} of {len(values)} different values that were looked at have its form"
+                what,
+                word,
+                f"{found} of {plural(len(values), 'different value')} that were looked at have its form",
             )
     parts = f"_{name}_"
     for what, word, words in _WORDS:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slipway.code.versions import who
 from slipway.contracts.released_rows import ReleasedRows, path_of, read_released, write_released
+from slipway.counts import plural
 from slipway.environments.profiles import find_project
 from slipway.errors import NotFoundError, UsageError
 from slipway.query.refused_rows import Wanted, refused_rows
@@ -81,7 +82,7 @@ def release_rows(
         )
     if len(places) > MOST:
         raise UsageError(
-            f"{len(places):,} rows of {table} break {rule}",
+            f"{plural(len(places), 'row')} of {table} break {rule}",
             f"at most {MOST:,} are let through at once: with more of them the rule is wrong",
             "Change the rule in the contract, or name a file or lines",
         )

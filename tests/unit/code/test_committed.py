@@ -371,7 +371,10 @@ def imported(name: str, path: Path) -> ModuleType:
     return module
 
 
-def test_modules_come_from_the_commit(repository: Repository, tmp_path: Path) -> None:
+def test_modules_come_from_the_commit(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # nothing here has git ignore it
     helper = repository.project / "lib" / "helper.py"
     begun = code_of(repository.project)
     modules = [pytest, os, imported("helper", helper)]
