@@ -273,7 +273,7 @@ def _reason(manifest: RunManifest) -> str:
     """Why a run failed, with the first message of a node or a test that did."""
     messages = [node.message for node in manifest.nodes if node.status is Status.ERROR]
     messages += [
-        test.message for test in manifest.tests.results if test.status in (Status.FAIL, Status.ERROR)
+        test.explanation for test in manifest.tests.results if test.status in (Status.FAIL, Status.ERROR)
     ]
     if not messages:
         return manifest.reason

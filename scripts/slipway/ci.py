@@ -183,7 +183,7 @@ def _built(run: RunManifest, style: Style) -> Iterator[str]:
         yield f"- not rebuilt, although selected: {pinned}, an input is taken as published"
     for test in tests.results:
         if test.status.failed:
-            yield f"  - {style.value(test.name)}: {style.words(test.message)}"
+            yield f"  - {style.value(test.name)}: {style.words(test.explanation)}"
     for node in run.nodes:
         if node.status is Status.ERROR:
             yield f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}"

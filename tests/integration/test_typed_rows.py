@@ -96,8 +96,24 @@ def test_a_contract_types_rows_and_sets_bad_ones_aside(project: Meters) -> None:
     project.write(
         "contracts/typed_readings.odcs.yaml", PRODUCT.replace("mustBeLessThan: 1000", "mustBeLessThan: 1")
     )
+    total = sum(row[0] for row in project.rows("curated.typed_readings", "kwh"))
+    problem = f"Rule enough of typed_readings.odcs.yaml is broken: its query returns {total}, and the contract says mustBeLessThan 1"
     output = project.dbt(*selection, code=1)
-    assert "meets_contract_typed_readings" in output
+    assert f"meets_contract_typed_readings_: {problem}" in output
+    manifest = project.run("-s", *selection[2:], code=1)
+    (test,) = [one for one in manifest["tests"]["results"] if one["status"] == "fail"]
+    assert test["problems"] == [problem]
+    shown = project.slipway("run", "-s", *selection[2:])
+    assert (shown.code, problem in shown.out) == (1, True), shown
+    assert problem in project.answer("show", manifest["run_id"])
+
+    project.write(
+        "tests/dbt/no_m2.sql",
+        "select meter, 'meter ' || meter || ' is not known' as problem from {{ ref('typed_readings') }} where meter <> 'm1'\n",
+    )
+    stored = project.dbt("test", "-s", "no_m2", "--store-failures", code=1)
+    assert "no_m2: meter m2 is not known" in stored
+    assert "no_m2: meter m3 is not known" in stored
 
 
 def test_a_feed_without_a_contract_cannot_be_typed(project: Meters) -> None:

@@ -91,7 +91,9 @@ def _failed(manifest: RunManifest, names: Mapping[str, str], show: str) -> Itera
     for test in manifest.tests.results:
         if test.status.failed:
             table = _table(test.tables)
-            tables.setdefault(table or test.name, f"test {test.name} failed: {_short(said(test.message))}")
+            tables.setdefault(
+                table or test.name, f"test {test.name} failed: {_short(said(test.explanation))}"
+            )
     for table, what in tables.items():
         yield Cause(
             event=Event.RUN_FAILED, subject=table, table=table, what=_sentence(what, manifest), first=show
@@ -203,7 +205,7 @@ def _warned(manifest: RunManifest, show: str) -> Iterator[Cause]:
                 event=Event.ANOMALY,
                 subject=test.unique_id,
                 table=_table(test.tables),
-                what=f"Test {test.name} warns: {_short(said(test.message)) or plural(test.failures or 0, 'row')}",
+                what=f"Test {test.name} warns: {_short(said(test.explanation)) or plural(test.failures or 0, 'row')}",
                 severity=Severity.WARNING,
                 first=show,
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
 from slipway.counts import plural
-from slipway.records.run_manifest import Change, Outcome, Status, outstanding_lines
+from slipway.records.run_manifest import Change, Outcome, Status, outstanding_lines, shortened
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def _tests_in_short(manifest: RunManifest) -> Iterator[str]:
     for test in tests.results:
         if _has_something_to_say(test):
             yield f"  {test.status:<5} {test.name}: {figures.one_line(test.message, 160)}"
+            yield from (f"        {problem}" for problem in shortened(test.problems))
 
 
 def _has_something_to_say(test: TestResult) -> bool:
@@ -280,6 +281,10 @@ def _tests(manifest: RunManifest) -> None:
     _list("never carried", [f"{test.name}: {test.volatile}" for test in tests.results if _volatile(test)])
     found = sorted(filter(_has_something_to_say, tests.results), key=lambda test: test.status)
     _list("", [f"{test.status}: {test.name}: {figures.one_line(test.message)}" for test in found])
+    _list(
+        "problems that tests found",
+        [f"{test.name}: {problem}" for test in found for problem in shortened(test.problems)],
+    )
 
 
 def _balance(manifest: RunManifest) -> None:

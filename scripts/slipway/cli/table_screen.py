@@ -128,7 +128,7 @@ def _tests(tested: list[Tested]) -> None:
         output.line(f"\n{which}: {', '.join(parts)}")
         for test in sorted(run.tests, key=lambda test: (test.status is Status.PASS, test.unique_id)):
             if test.status is not Status.PASS:
-                why = f": {figures.one_line(test.message)}" if test.message else ""
+                why = f": {figures.one_line(test.explanation, 400)}" if test.explanation else ""
                 output.line(f"  {test.status}  {test.name}{why}")
             elif number == 0:
                 output.line(f"  {test.status}  {test.name}")

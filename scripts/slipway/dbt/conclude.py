@@ -243,7 +243,10 @@ def test_records(
         not_run=not_run,
         failed=sum(status.failed for status in statuses),
         warned=sum(status is Status.WARN for status in statuses),
-        results=[test.model_copy(update={"message": hide(test.message)}) for test in found.values()],
+        results=[
+            test.model_copy(update={"message": hide(test.message), "problems": [*map(hide, test.problems)]})
+            for test in found.values()
+        ],
     )
 
 
@@ -265,6 +268,7 @@ def _test(manifest: DbtManifest, result: Any, tests: CarriedTests) -> TestResult
         failures=result.failures,
         key=tests.keys.get(unique_id),
         tables=_tables(manifest, result.node),
+        problems=[] if unique_id in tests.notes else tests.problems.get(unique_id, []),
         message="; ".join(filter(None, [tests.notes.get(unique_id, ""), str(result.message or "")])),
         volatile=tests.volatile.get(unique_id, ""),
     )

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dbt import selected_resources
 from dbt.adapters.contracts.connection import AdapterResponse
 from dbt.adapters.factory import FACTORY
@@ -38,10 +39,14 @@ from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_candidate import RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests
+from slipway.secrets import one_line
 from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
 _MOST = 10  # run manifests that are read besides the last one whose tables are what is published
+PROBLEM = "problem"
+"""Column of a data test's query with a sentence about each row."""
+_PROBLEMS = 100
 _COPIED = ("on_run_begin", "on_run_finish")
 
 
@@ -290,6 +295,22 @@ def _test_query(config: Any, sql: str) -> str:
         f"select failures {config.warn_if}, failures {config.error_if} "
         f"from (select {config.fail_calc} as failures from (\n{sql}\n) as dbt_internal_test)"
     )
+
+
+def problems_of(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """What the rows of a data test say in their column ``problem``, each on one line; empty if the query has no such column.
+
+    Args:
+        cursor: the connection that the test ran on.
+        sql: the test's query.
+    """
+    columns = [column[0] for column in cursor.execute(f"from (\n{sql}\n) limit 0").description]
+    if PROBLEM not in columns:
+        return []
+    rows = cursor.execute(
+        f"select distinct {PROBLEM}::varchar from (\n{sql}\n) where {PROBLEM} is not null order by all limit {_PROBLEMS}"
+    )
+    return [one_line(text) for (text,) in rows.fetchall()]
 
 
 def carried_result() -> tuple[AdapterResponse, Any]:

@@ -25,7 +25,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from slipway.dbt import command, describe, frames, invocation, known_unchanged, query_checks, seeds
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
-from slipway.dbt.hooks import carried_result, carried_unit_test
+from slipway.dbt.hooks import carried_result, carried_unit_test, problems_of
 from slipway.dbt.monitored import Question, findings_query
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.promised import contract_query
@@ -34,7 +34,7 @@ from slipway.engines.duckdb import engine
 from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
-from slipway.records.run_manifest import RunRequest, new_run_id
+from slipway.records.run_manifest import RunRequest, new_run_id, shortened
 from slipway.runs.end import closing_lines
 from slipway.secrets import one_line
 
@@ -278,6 +278,14 @@ class Plugin(BasePlugin):
         )
         if config["carried"]:
             config["response"], config["result"] = carried_result()
+
+    def op_test_problems(self, relation: Any, config: dict[str, Any]) -> None:
+        """Note what a data test found, where its query says so in sentences."""
+        session = self.session
+        found = problems_of(thread_cursor(), config["sql"])
+        session.tests.problems[config["unique_id"]] = found
+        # `slipway run` says it at its end
+        config["says"] = [] if session.request.managed else shortened(found)
 
     def op_unit_test_carried(self, relation: Any, config: dict[str, Any]) -> None:
         """Whether a dbt unit test passed before as the same SQL, with the same rows expected."""

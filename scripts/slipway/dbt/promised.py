@@ -131,7 +131,7 @@ def contract_query(project: Path, form: str, name: str, relation: str, severity:
                     name in (contract.id, table.physical_name, table.name)
                     or name.partition(".")[2] == table.name
                 ):
-                    return broken_rules_sql(table, relation, Severity(severity))
+                    return broken_rules_sql(table, relation, Severity(severity), contract.origin)
         raise NotFoundError(
             f"No contract of {name}", "none in contracts/ describes it", "slipway contracts export writes one"
         )

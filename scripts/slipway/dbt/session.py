@@ -81,6 +81,7 @@ class Session:
         builder: decides and writes nodes.
         carry_over: decides which tests need not run.
         monitoring: judges monitors.
+        tests: what is known of its tests so far.
         known: finds nodes that dbt need not compile, None before the run has begun.
         begun: the on-run-start hook ran.
         code: as the run began.
@@ -126,7 +127,7 @@ class Session:
         self.volatility = Volatility(views)
         self.checks = QueryChecks(self.inputs, views, self.volatility)
         self._earlier = EarlierResults()
-        self._nodes, self._tests = RunNodes(), CarriedTests(self._earlier)
+        self._nodes, self.tests = RunNodes(), CarriedTests(self._earlier)
         self.builder = Builder(
             run_id,
             self._vars,
@@ -142,8 +143,8 @@ class Session:
             increments=self.increments,
             lock=lock,
         )
-        self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self._tests)
-        self.monitoring = Monitoring(project, run_id, self.inputs, pinned, self.volatility, self._tests)
+        self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self.tests)
+        self.monitoring = Monitoring(project, run_id, self.inputs, pinned, self.volatility, self.tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
         self._lease: HeldLease | None = None
@@ -241,7 +242,7 @@ class Session:
             views=self._views,
             volatility=self.volatility,
             nodes=self._nodes,
-            tests=self._tests,
+            tests=self.tests,
             records=self.records,
         )
         if line := self.monitoring.keep(manifest.outcome, days):

@@ -323,11 +323,20 @@ def said(message: str) -> str:
     return " ".join(lines)
 
 
+_SHOWN = 5
+
+
+def shortened(problems: Sequence[str]) -> list[str]:
+    """The first of several sentences, and how many there are besides."""
+    more = len(problems) - _SHOWN
+    return [*problems[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
+
+
 class TestResult(Record):
     """A data or unit test.
 
     ``carried`` means it passed before on the same tables and code (a unit test: as the same SQL), ``volatile`` says what else its query depends on, so that
-    it never is.
+    it never is. ``problems`` is what it found, in sentences, where its query says so (at most 100).
     """
 
     __test__ = False
@@ -339,7 +348,13 @@ class TestResult(Record):
     key: str | None = None
     tables: list[str] = Field(default_factory=list)
     message: str = ""
+    problems: list[str] = Field(default_factory=list)
     volatile: str = ""
+
+    @property
+    def explanation(self) -> str:
+        """What it found and what dbt says of it, as a text."""
+        return "; ".join(filter(None, [*shortened(self.problems), self.message]))
 
     @property
     def name(self) -> str:

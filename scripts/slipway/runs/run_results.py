@@ -39,6 +39,7 @@ class CarriedTests:
         carried: unique ids of the tests that are not run.
         volatile: unique id to what else the result of a test depends on, in words.
         notes: unique id to what a test says besides its status, in words.
+        problems: unique id to what a test found, in sentences.
     """
 
     def __init__(self, earlier: EarlierResults) -> None:
@@ -47,6 +48,7 @@ class CarriedTests:
         self.carried: set[str] = set()
         self.volatile: dict[str, str] = {}
         self.notes: dict[str, str] = {}
+        self.problems: dict[str, list[str]] = {}
 
     def carry(self, unique_id: str, key: str, volatile: Callable[[], str], *, runs: bool = False) -> bool:
         """Whether a test need not run.

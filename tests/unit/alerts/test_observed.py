@@ -252,3 +252,13 @@ def test_what_is_made_from_a_table_is_affected_with_who_reads_and_owns_it() -> N
 def test_a_table_that_dbt_does_not_know_is_affected_by_itself() -> None:
     assert Lineage({}).affected("raw.f") == Affected(tables=["raw.f"])
     assert Lineage({}).affected("") == Affected()
+
+
+def test_the_cause_of_a_failed_test_says_what_it_found() -> None:
+    problem = (
+        "Rule kg_missing of parcels.odcs.yaml is broken: 12 of 300 rows, and the contract says required: true"
+    )
+    for status, outcome in ((Status.FAIL, Outcome.FAILED), (Status.WARN, Outcome.PUBLISHED)):
+        result = outcome_of(status, "dev.curated.parcels").model_copy(update={"problems": [problem]})
+        (cause,) = causes(with_tests(result, outcome=outcome)).values()
+        assert f"{problem}; Got 3 results" in cause.what

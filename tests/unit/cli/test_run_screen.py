@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slipway.cli import run_screen
-from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status
+from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status, TestResult, Tests
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,18 @@ def test_a_query_that_failed_is_not_called_always_built(status: Status, shown: b
     assert run_screen._of_other_code(manifest) == (
         ["", "always built: serving.a: it calls now"] if shown else []
     )
+
+
+def test_a_failed_test_says_what_it_found() -> None:
+    problems = [f"rule {number} is broken" for number in range(7)]
+    result = TestResult(
+        unique_id="test.shop.meets.1", status=Status.FAIL, message="Got 7 results", problems=problems
+    )
+    tests = Tests(expected=1, executed=1, carried=0, not_run=0, failed=1, warned=0, results=[result])
+    given: dict[str, Any] = {"tests": tests}
+    lines = list(run_screen._tests_in_short(RunManifest.model_construct(**given)))
+    assert lines[2:] == [
+        "  fail  meets: Got 7 results",
+        *(f"        {problem}" for problem in problems[:5]),
+        "        and 2 more",
+    ]

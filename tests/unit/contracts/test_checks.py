@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -359,9 +358,8 @@ def test_rules_of_a_table_that_do_not_hold_are_listed(connection: duckdb.DuckDBP
 
     def broken(rows: str, severity: Severity = Severity.ERROR) -> dict[str, float]:
         connection.execute(f"create or replace table t as select * from (values {rows}) as t(k, c, p)")
-        return {
-            row[0]: row[1] for row in connection.execute(broken_rules_sql(table, "t", severity)).fetchall()
-        }
+        sql = broken_rules_sql(table, "t", severity, "f.odcs.yaml")
+        return {row[0]: row[1] for row in connection.execute(sql).fetchall()}
 
     assert broken("(1, 'a', 1), (2, 'b', 1), (3, null, 1)") == {}
     assert broken("(1, 'a', 1), (1, 'a', null), (null, 'c', null), (4, 'b', 1)") == {
@@ -374,7 +372,60 @@ def test_rules_of_a_table_that_do_not_hold_are_listed(connection: duckdb.DuckDBP
         "primary_key_not_unique": 1,
     }
     assert broken("(3, 'a', 1), (4, 'b', 1)", Severity.WARNING) == {"sum_of_k": 7}
-    assert re.search("where false", broken_rules_sql(contract({"name": "a"}).tables[0], "t", Severity.ERROR))
+    nothing = broken_rules_sql(contract({"name": "a"}).tables[0], "t", Severity.ERROR, "f.odcs.yaml")
+    asked = connection.execute(nothing)
+    columns = [column[0] for column in asked.description]
+    assert columns == ["rule_id", "measured", "unit", "expected", "table_rows", "problem"]
+    assert asked.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows", "said"),
+    [
+        (
+            {"metric": "duplicateValues", "mustBeLessThan": 2, "arguments": {"properties": ["k"]}},
+            "(1), (1), (1), (null)",
+            ("duplicate_values", 2, "rows", "mustBeLessThan 2", 4, "2 of 4 rows"),
+        ),
+        (
+            {"type": "sql", "name": "odd", "query": "select count(*) from {object} where k % 2 = 1", "mustBeLessThan": 25, "unit": "percent"},
+            "(1), (2), (4)",
+            ("odd", 100 / 3, "percent", "mustBeLessThan 25 percent", 3, "33.3333 percent (1 of 3 rows)"),
+        ),
+        (
+            {"metric": "duplicateValues", "mustBeLessThan": 5, "unit": "percent", "arguments": {"properties": ["k"]}},
+            "(null) limit 0",
+            ("duplicate_values", None, "percent", "mustBeLessThan 5 percent", 0, "the table has no rows"),
+        ),
+        (
+            {"metric": "rowCount", "mustBeGreaterThan": 1000},
+            "(1), (2)",
+            ("row_count", 2, "rows", "mustBeGreaterThan 1,000", 2, "the table has 2 rows"),
+        ),
+        (
+            {"type": "sql", "name": "sum of k", "query": "select sum(k) / 4 from {object}", "mustBeBetween": [1, 2.5]},
+            "(1200), (1234)",
+            ("sum_of_k", 608.5, "", "mustBeBetween 1 and 2.5", 2, "its query returns 608.5"),
+        ),
+        (
+            {"type": "sql", "name": "sum", "query": "select sum(k) from {object}", "mustBe": 0},
+            "(null::integer)",
+            ("sum", None, "", "mustBe 0", 1, "its query returns no number"),
+        ),
+    ],
+    ids=["rows", "percent", "percent-of-nothing", "rows-of-the-table", "query", "query-without-a-number"],
+)  # fmt: skip
+def test_a_broken_rule_says_what_was_found_and_what_is_allowed(
+    connection: duckdb.DuckDBPyConnection, rule: dict[str, Any], rows: str, said: tuple[Any, ...]
+) -> None:
+    table = contract({"name": "k", "logicalType": "integer"}, quality=[rule]).tables[0]
+    connection.execute(f"create or replace table t as select * from (values {rows}) as t(k)")
+    ((*facts, problem),) = connection.execute(
+        broken_rules_sql(table, "t", Severity.ERROR, "f.odcs.yaml")
+    ).fetchall()
+    rule_id, measured, _, expected, _, found = said
+    assert facts == [rule_id, pytest.approx(measured), *said[2:5]]
+    assert problem == f"Rule {rule_id} of f.odcs.yaml is broken: {found}, and the contract says {expected}"
 
 
 @given(st.lists(st.sampled_from(["1", "5", "x", None]), max_size=6), st.data())
