@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -25,6 +26,10 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PART = re.compile(r"[^/:@?&=,\s]+")
 _SHORTEST_SECRET = 8
 _LONGEST_WORD = 12
+_GIVEN = "\0"  # in place of a reference, while the rest of an address is looked at
+_SECRET_PARAMETER = re.compile(r"pass|pwd|token|secret|\bsig|auth|key|\bcode", re.IGNORECASE)
+_KEY_LIKE = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,}|[A-Za-z0-9]{20,}")
+"""Longer and more mixed than words, numbers and the ids of workspaces and channels, which may stand in an address."""
 _Text = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -32,7 +37,7 @@ class Route(BaseModel):
     """Where alerts go, and which; a route that leaves out a condition takes all.
 
     Args:
-        url: an address of apprise, whose secrets are references to environment variables, ``${SLACK_WEBHOOK}``.
+        url: an address of apprise, in which at least all secrets are references to environment variables, ``${SLACK_WEBHOOK}``.
         urgency: ``page`` for what somebody should see at once, ``ticket`` for what can wait until morning.
         events: the kinds of cause.
         tables: patterns such as ``serving.*``; of the table of the cause, and of those made from it.
@@ -154,14 +159,41 @@ def parse_routes(text: str) -> Routes:
 
 
 def _place_of_secret(found: Routes, name: str) -> Problem:
-    path = ("routes", name, "url")
-    if _REFERENCE.search(found.routes[name].url):
-        return Problem(path, "")
+    path, url = ("routes", name, "url"), found.routes[name].url
+    if not _REFERENCE.search(url):
+        return Problem(
+            path,
+            "is written out, and addresses hold secrets",
+            "Put it into an environment variable, and write url: ${NAME_OF_THE_VARIABLE}",
+        )
+    what = _written_out(url)
     return Problem(
         path,
-        "is written out, and addresses hold secrets",
-        "Put it into an environment variable, and write url: ${NAME_OF_THE_VARIABLE}",
+        what and f"has {what} written out beside a reference",
+        "Put the whole address into one environment variable, or this part into one of its own",
     )
+
+
+def _written_out(url: str) -> str:
+    """What of an address with references looks like a secret and is none of them; empty where nothing does.
+
+    The address is divided as RFC 3986, section 3, says; a host name is no secret, and where it has no dots it may be a key.
+    """
+    rest = _REFERENCE.sub(_GIVEN, url).partition("://")[2] or _REFERENCE.sub(_GIVEN, url)
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    user, _, host = authority.rpartition("@")
+    password = user.partition(":")[2]
+    if password.strip(_GIVEN):
+        return "a password"
+    for parameter in filter(None, re.split("[&;]", query)):
+        key, _, value = parameter.partition("=")
+        if _SECRET_PARAMETER.search(unquote(key)) and value.strip(_GIVEN):
+            return f"a value of `{unquote(key)}`"
+    others = [user, path, query, *([] if "." in host else [host])]
+    if any(_KEY_LIKE.search(part) for other in others for part in unquote(other).split(_GIVEN)):
+        return "what looks like a key"
+    return ""
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.harness.records import environment
 
 from slipway.alerts.causes import Affected, Cause, Entry, Event
@@ -57,6 +59,60 @@ def entry(severity: Severity = Severity.ERROR) -> Entry:
 def test_mistakes_are_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_routes(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("mailtos://ada:hunter2@${HOST}", "a password"),
+        ("mailtos://${USER}:hunter2@example.org?to=team@example.org", "a password"),
+        ("mailtos://${USER}:${PASSWORD}2024@example.org", "a password"),
+        ("https://example.org/hook?channel=${CHANNEL}&token=abc", "a value of `token`"),
+        ("https://example.org/hook?channel=${CHANNEL}&api%5Fkey=abc", "a value of `api_key`"),
+        ("https://hooks.slack.com/services/T00000000/${B}/Zk3vQ9pLx2Rt7Wm4Yb8Nc1Dh", "looks like a key"),
+        ("pagerduty://Zk3vQ9pLx2Rt7Wm4Yb8N@${API_KEY}", "looks like a key"),
+        ("pagerduty://${INTEGRATION}@Zk3vQ9pLx2Rt7Wm4Yb8N", "looks like a key"),
+    ],
+)
+def test_a_secret_beside_a_reference_is_refused_and_not_repeated(url: str, what: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"routes.a.url .*line 3.*{what}.* written out beside a ref"
+    ) as error:
+        parse_routes(f"routes:\n  a:\n    url: {url}")
+    assert not any(part in error.value.line() for part in ("hunter2", "2024@", "abc", "Zk3vQ9"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "${URL}",
+        "mailtos://${USER}:${PASSWORD}@smtp.example.org:587?to=operations-2@example.org&from=slipway",
+        "https://hooks.slack.com/services/T01ABCDEF23/B01ABCDEF23/${TOKEN}",
+        "slack://${TOKEN_A}/${TOKEN_B}/${TOKEN_C}/#alerts-2024",
+        "pagerduty://${INTEGRATION_KEY}@${API_KEY}",
+        "https://prod-12.westeurope.logic.azure.com/workflows/run?api-version=2016-06-01&sig=${SIGNATURE}",
+        "jsons://a1b2c3d4e5f6a7b8.execute-api.eu-west-1.amazonaws.com/${STAGE}?verify=no",
+    ],
+)
+def test_hosts_people_and_channels_may_stand_beside_a_reference(url: str) -> None:
+    assert parse_routes(f"routes:\n  a:\n    url: {url}").routes["a"].url == url
+
+
+@given(
+    st.text("abcdefABCDEF0123456789", min_size=20, max_size=64),
+    st.sampled_from(
+        [
+            "json://{}:${{A}}@b",
+            "json://${{A}}:{}@b.org",
+            "json://${{A}}/x/{}",
+            "json://${{A}}/?x={}",
+            "json://{}/${{A}}",
+        ]
+    ),
+)
+def test_a_key_is_found_wherever_it_stands(key: str, form: str) -> None:
+    with pytest.raises(ConfigError, match="beside a reference"):
+        parse_routes(f"routes:\n  a:\n    url: {form.format(key)}")
 
 
 def test_a_project_without_the_file_tells_nobody(tmp_path: Path) -> None:
