@@ -154,7 +154,8 @@ def observe(
 ) -> State:
     """The causes after somebody has looked.
 
-    A cause that comes back before anybody was notified of its end goes on, without a new message.
+    A cause that comes back before anybody was notified of its end goes on, without a new message. One that is open says what was found last, and nobody
+    is notified again, except a route that only now wants it because the severity has changed.
     """
     growth, checked = _growth(state, observation)
     found = {cause.key: cause for cause in [*observation.causes, *growth]}
@@ -166,9 +167,11 @@ def observe(
             was_checked = (
                 cause.event in observation.events or cause.key in observation.keys or cause.key in checked
             )
-            is_over = was_checked and cause.key not in found
-            entries.append(entry.model_copy(update={"ended_at": now}) if is_over else entry)
-            found.pop(cause.key, None)
+            latest = found.pop(cause.key, None)
+            is_over = was_checked and latest is None
+            entries.append(
+                entry.model_copy(update={"ended_at": now} if is_over else {"cause": latest or cause})
+            )
         elif cause.key in found:
             over, again[cause.key] = _split_by_recovery(entry, now)
             entries.append(over)

@@ -25,6 +25,7 @@ from slipway.alerts.causes import (
     observe,
     settled,
 )
+from slipway.contracts.model import Severity
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)
 SUBJECTS = ("a", "b", "c")
@@ -134,6 +135,34 @@ def test_a_message_that_was_not_delivered_is_tried_again_and_is_noted() -> None:
     team.look(observed("a"))
     assert team.messages["chat", "a"] == ["alert"]
     assert [*failures(team.state)] == []
+
+
+def test_an_open_cause_says_what_was_found_last_and_is_told_once() -> None:
+    team = Team("chat")
+    for rows in (3, 5):
+        found = cause("a").model_copy(
+            update={"what": f"a has {rows} rows", "first": f"slipway show run-{rows}"}
+        )
+        team.look(Observation(causes=[found]))
+    (entry,) = team.state.entries
+    assert (entry.cause.what, entry.cause.first) == ("a has 5 rows", "slipway show run-5")
+    assert entry.since == NOON + timedelta(hours=1)
+    team.look(observed(), works=False)
+    assert [one.cause.what for one in team.state.entries] == ["a has 5 rows"]
+    team.look(observed())
+    assert team.messages["chat", "a"] == ["alert", "recovery"]
+
+
+def test_a_cause_that_becomes_an_error_reaches_a_route_for_errors() -> None:
+    state = State()
+    for severity, routes in ((Severity.WARNING, []), (Severity.ERROR, ["pager"]), (Severity.ERROR, [])):
+        found = cause("a").model_copy(update={"severity": severity})
+        state = observe(state, Observation(causes=[found]), nobody, NOON)
+        messages = due(state, lambda _, entry: entry.cause.severity is Severity.ERROR, ["pager"], NOON)
+        assert [message.route for message in messages] == routes
+        state = claimed(state, messages, NOON)
+        for message in messages:
+            state = settled(state, message, NOON, "")
 
 
 def test_a_look_elsewhere_ends_nothing() -> None:
