@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -98,3 +99,23 @@ def test_a_model_that_cannot_be_built_is_told_by_its_table(
     model.write_text(right, encoding="utf-8")
     assert empty.workshop.slipway("run", **{VARIABLE: url}).code == 0
     assert [one["title"].partition("]")[0] for one in got] == ["[error", "[over"]
+
+
+def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: World) -> None:
+    contract = empty.path / "contracts" / "parcels.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    contract.write_text(
+        f"{text}slaProperties:\n  - {{property: latency, value: 2, unit: h}}\n", encoding="utf-8"
+    )
+    assert empty.workshop.slipway("run").code == 0
+    assert empty.slipway("watch").code == 0
+    empty.workshop.land("day-3.csv", ("p6,S,2024-05-03,1",))
+    landed = empty.folder / "landing" / "parcels" / "day-3.csv"
+    assert empty.slipway("watch").code == 0
+    three_hours_ago = landed.stat().st_mtime - 3 * 3600
+    os.utime(landed, (three_hours_ago, three_hours_ago))
+    looked = empty.slipway("watch")
+    assert looked.code == 1, looked
+    assert "1 file of feed parcels has waited for a run for up to 3 hours" in looked.out
+    assert empty.workshop.slipway("run").code == 0
+    assert empty.slipway("watch").out == "Nothing is wrong in dev.\n"

@@ -12,6 +12,7 @@ from slipway.alerts.observed import command, duration, set_aside
 from slipway.alerts.routes import Routes, read_routes
 from slipway.alerts.tell import contracts_of, lineage_of, tell
 from slipway.contracts.model import Contract
+from slipway.counts import plural
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.commit import positions
@@ -25,6 +26,7 @@ from slipway.runs.landed_now import FeedNow, status
 
 _AGES = ("freshness", "frequency")
 _LATENCY = "latency"
+_WAITING = "waiting files"
 _AT_WORK = timedelta(minutes=5)
 """A publication takes less."""
 
@@ -89,8 +91,10 @@ def late(
 ) -> Iterator[Cause]:
     """Feeds and published tables that do not keep the service levels of their contracts.
 
-    A feed is late when its last accepted file is older than ``freshness``, or than ``frequency`` and ``latency`` together. A table is late when the
-    run that made its rows began longer ago than ``freshness`` or ``frequency``, or when a file that it is made from waits longer than ``latency``.
+    A feed is late when its last accepted file is older than ``freshness``, or its last file, accepted or not looked at yet, older than ``frequency``
+    and ``latency`` together, or when a file waits longer than ``latency`` for a run, or without a latency longer than the other two allow. A table is
+    late when the run that made its rows began longer ago than ``freshness`` or ``frequency``, or when a file that it is made from waits longer than
+    ``latency``.
 
     Args:
         contracts: of the project.
@@ -128,20 +132,56 @@ def _late_feed(
 ) -> Iterator[Cause]:
     described = Feed.of(contract)
     feed = feeds.get(described.name) if described else None
+    if feed is None:
+        return
+    waits = now - feed.waits_since if feed.waits_since else None
     for name in _AGES:
-        if feed is None or name not in levels:
+        if name not in levels:
             continue
-        allowed = levels[name] + (levels.get(_LATENCY, timedelta()) if name == "frequency" else timedelta())
-        age = now - feed.last_landed_at if feed.last_landed_at else None
-        if age is None or age > allowed:
-            last = f"brought its last file {_ago(age)}" if age else "has brought no file"
-            yield Cause(
-                event=Event.FRESHNESS,
-                subject=f"{contract.id} {name}",
-                table=f"raw.{feed.feed}",
-                what=f"Feed {feed.feed} {last}, and its contract promises {name} within {_words(allowed)}",
-                first=command("land", "status", target),
+        is_frequency = name == "frequency"
+        allowed = levels[name] + (levels.get(_LATENCY, timedelta()) if is_frequency else timedelta())
+        arrived = feed.last_arrived_at if is_frequency else feed.last_landed_at
+        age = now - arrived if arrived else None
+        if age is not None and age <= allowed:
+            continue
+        last = f"brought its last file {_ago(age)}" if age else "has brought no file"
+        if waits is not None and not is_frequency:  # the producer is not the one who is late
+            last = (
+                f"brought its last accepted file {_ago(age)}"
+                if age
+                else "has brought no file that was accepted"
             )
+            last += f", {_waiting(feed)} for a run for up to {_words(waits)}"
+        yield Cause(
+            event=Event.FRESHNESS,
+            subject=f"{contract.id} {name}",
+            table=f"raw.{feed.feed}",
+            what=f"Feed {feed.feed} {last}, and its contract promises {name} within {_words(allowed)}",
+            first=command("land", "status", target),
+        )
+    longest = _longest_wait(levels)
+    if waits is not None and longest and waits > longest[1]:
+        name, allowed = longest
+        yield Cause(
+            event=Event.FRESHNESS,
+            subject=f"{contract.id} {_WAITING}",
+            table=f"raw.{feed.feed}",
+            what=f"{_waiting(feed, f' of feed {feed.feed}')} for a run for up to {_words(waits)}, and its contract promises {name} within {_words(allowed)}",
+            first=command("runs", "", target),
+        )
+
+
+def _waiting(feed: FeedNow, of: str = "") -> str:
+    count = len(feed.unseen) + len(feed.waiting)
+    return f"{plural(count, 'file')}{of} {'has' if count == 1 else 'have'} waited"
+
+
+def _longest_wait(levels: Mapping[str, timedelta]) -> tuple[str, timedelta] | None:
+    """The service level that says how long a file may wait for a run; None where none does."""
+    if _LATENCY in levels:
+        return _LATENCY, levels[_LATENCY]
+    ages = [(name, levels[name]) for name in _AGES if name in levels]
+    return min(ages, key=lambda one: one[1], default=None)
 
 
 def _late_tables(
@@ -185,8 +225,8 @@ def promised(contracts: Iterable[Contract]) -> Collection[str]:
     return {
         f"{Event.FRESHNESS}:{contract.id} {name}"
         for contract in contracts
-        for name in _levels(contract)
-        if name in (*_AGES, _LATENCY)
+        for name in (*_levels(contract), _WAITING)
+        if name in (*_AGES, _LATENCY, _WAITING)
     }
 
 

@@ -84,7 +84,7 @@ def test(route: str | None, output_: str, target: str | None, project_dir: Path 
 @click.option("--once", is_flag=True, help="Look once and end, which is the default.")
 @options.common
 def watch(once: bool, output_: str, target: str | None, project_dir: Path | None) -> None:  # noqa: ARG001 - for crontabs that say so
-    """Look once between runs, and notify whoever alerts.yml names: late feeds and tables, files that are set aside, unfinished publications, old holds.
+    """Look once between runs, and notify whoever alerts.yml names: late feeds and tables, files that wait for a run or are set aside, unfinished publications, old holds.
 
     Only the state of alerts changes. Exit code 1: there is an error, not only warnings; 5: a message could not be delivered.
     """

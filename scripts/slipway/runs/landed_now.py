@@ -39,6 +39,7 @@ class FeedNow:
         waiting: accepted files whose rows the next run adds to raw.
         waits_since: when the oldest of both arrived, UTC; None where there is none.
         last_landed_at: when the last file arrived that was accepted, UTC.
+        last_arrived_at: the same, also of files that nobody has looked at; by their time in the store, unless that is in the future.
     """
 
     feed: str
@@ -47,6 +48,7 @@ class FeedNow:
     waiting: Sequence[str]
     waits_since: datetime | None = None
     last_landed_at: datetime | None = None
+    last_arrived_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -215,26 +217,23 @@ class _At:
         return LandedNow(
             target=self.environment.name,
             landed=landed,
-            feeds=[
-                FeedNow(
-                    feed,
-                    len(self.landing.there(feed)),
-                    unseen[feed],
-                    [one.path for one in waiting[feed]],
-                    waits_since=self._waits_since(feed, unseen[feed], waiting[feed]),
-                    last_landed_at=self.landing.ledger.last_landed_at(feed),
-                )
-                for feed in self.landing.feeds
-            ],
+            feeds=[self._feed(feed, unseen[feed], waiting[feed]) for feed in self.landing.feeds],
             outstanding=found,
             fails_runs=blocks,
         )
 
-    def _waits_since(
-        self, feed: str, unseen: Collection[str], waiting: Sequence[LandedFile]
-    ) -> datetime | None:
+    def _feed(self, feed: str, unseen: Collection[str], waiting: Sequence[LandedFile]) -> FeedNow:
         arrived = [one.info.modified for one in self.landing.listing()[feed] if one.info.key in unseen]
-        return min([*arrived, *(entry.landed_at for entry in waiting)], default=None)
+        last, now = self.landing.ledger.last_landed_at(feed), datetime.now(UTC)
+        return FeedNow(
+            feed,
+            len(self.landing.there(feed)),
+            [*unseen],
+            [one.path for one in waiting],
+            waits_since=min([*arrived, *(entry.landed_at for entry in waiting)], default=None),
+            last_landed_at=last,
+            last_arrived_at=max([at for at in (last, *arrived) if at and at <= now], default=None),
+        )
 
     def _ingested(self, feed: str) -> Collection[str]:
         name = TableName("raw", feed)

@@ -49,14 +49,17 @@ def made_from(table: str) -> Affected:
 
 
 def found(one: Contract, last: float | None = 24, waits: float | None = None) -> list[str]:
-    """What is late when a feed brought its last file, and has a file waiting, so many hours ago."""
+    """What is late when a feed brought its last accepted file, and one that nobody has looked at, so many hours ago."""
+    waits_since = None if waits is None else NOW - timedelta(hours=waits)
+    landed = None if last is None else NOW - timedelta(hours=last)
     feed = FeedNow(
         "f",
         1,
+        [] if waits is None else ["f/new.csv"],
         [],
-        [],
-        waits_since=None if waits is None else NOW - timedelta(hours=waits),
-        last_landed_at=None if last is None else NOW - timedelta(hours=last),
+        waits_since=waits_since,
+        last_landed_at=landed,
+        last_arrived_at=max(filter(None, (waits_since, landed)), default=None),
     )
     shows = release(1, {"serving.takings": released("1", "m", run_id=MADE)})
     causes = [*late([one], [feed], shows, made_from, "prod", NOW)]
@@ -84,6 +87,42 @@ def test_a_feed_is_late_when_its_last_file_is_older_than_promised(
 def test_a_late_feed_is_said_in_words() -> None:
     assert found(contract("f", FEED, frequency=12, latency=1)) == [
         "Feed f brought its last file 24 hours ago, and its contract promises frequency within 13 hours"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "waits", "is_late"),
+    [
+        pytest.param({"latency": 2}, 1, False, id="within-latency"),
+        pytest.param({"latency": 2}, 3, True, id="latency"),
+        pytest.param({"latency": 2, "frequency": 30, "freshness": 30}, 3, True, id="latency-counts-first"),
+        pytest.param({"frequency": 2, "freshness": 30}, 3, True, id="frequency-without-latency"),
+        pytest.param({"freshness": 25}, 26, True, id="freshness-without-latency"),
+        pytest.param({"freshness": 25}, 24, False, id="within-freshness"),
+        pytest.param({"retention": 1}, 99, False, id="promises-something-else"),
+    ],
+)
+def test_a_file_that_waits_for_a_run_longer_than_promised_is_told(
+    hours: dict[str, float], waits: float, is_late: bool
+) -> None:
+    causes = found(contract("f", FEED, **hours), 1, waits)
+    promised_ = "latency" if "latency" in hours else min(hours, key=lambda name: hours[name])
+    assert causes == (
+        [
+            f"1 file of feed f has waited for a run for up to {waits} hours, and its contract promises {promised_} within {hours[promised_]} hours"
+        ]
+        if is_late
+        else []
+    )
+
+
+def test_a_producer_is_not_called_late_whose_file_waits_for_a_run() -> None:
+    assert found(contract("f", FEED, frequency=23), 24, 3) == []
+    assert found(contract("f", FEED, freshness=23), 24, 3) == [
+        "Feed f brought its last accepted file 24 hours ago, 1 file has waited for a run for up to 3 hours, and its contract promises freshness within 23 hours"
+    ]
+    assert found(contract("f", FEED, freshness=23), None, 3) == [
+        "Feed f has brought no file that was accepted, 1 file has waited for a run for up to 3 hours, and its contract promises freshness within 23 hours"
     ]
 
 
