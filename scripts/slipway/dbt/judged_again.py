@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import Any
 
 from slipway.dbt.start import Run, RunOptions, run
 from slipway.environments.environment import Environment
 from slipway.errors import NotFoundError
+from slipway.processes import temporary
 from slipway.records.run_manifest import Conservation
 from slipway.records.store import Records
 from slipway.releases.lookup import environment_of, is_table
@@ -23,11 +23,13 @@ from slipway.storage.objects import writing_below
 class Pair:
     """A quarantine table as the last release left it, and what dbt has to be asked to build.
 
-    ``models`` are selectors of the quarantine model and of the curated one, ``raw`` those of models that read landed files.
+    ``models`` are selectors of the quarantine model and of the curated one, ``raw`` those of models that read landed files. ``published`` are the
+    tables of the release, ``layer.table`` to metadata file.
     """
 
     before: Conservation
     release: int
+    published: Mapping[str, str]
     models: Sequence[str]
     raw: Sequence[str]
 
@@ -82,6 +84,7 @@ def pair_of(environment: Environment, table: str) -> Pair:
     return Pair(
         found[0],
         last.number,
+        {name: state.metadata_location for name, state in last.tables.items()},
         [_selector(built[name]) for name in wanted if name in built],
         list(map(_selector, raw)),
     )
@@ -98,7 +101,7 @@ def judge_again(
         options: project, target and how to run; what is selected is decided here.
         table: the quarantine table.
         show: gets the progress.
-        dry_run: build the pair alone in a scratch environment, which is removed again.
+        dry_run: build the pair alone, from what is published, in a scratch environment, which is removed again.
 
     Raises:
         NotFoundError: as ``pair_of``.
@@ -111,8 +114,9 @@ def judge_again(
     )
     if not dry_run:
         return _judged(pair, run(asked, show))
-    with writing_below(gettempdir()), TemporaryDirectory(prefix="slipway-") as folder:
-        return _judged(pair, run(replace(asked, scratch=Path(folder)), show))
+    with writing_below(gettempdir()), temporary("retry") as folder:
+        # from pinned inputs, so that the landing area is not looked at either
+        return _judged(pair, run(replace(asked, scratch=folder, pins=dict(pair.published)), show))
 
 
 def _judged(pair: Pair, done: Run) -> JudgedAgain:
