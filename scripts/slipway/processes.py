@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 from types import FrameType
 from typing import IO
 
@@ -43,33 +46,95 @@ def started(pid: int | None = None) -> str:
     return "" if fields[_STATE] in _ENDED else fields[_STARTED]
 
 
+_OWNED = re.compile(rf"{PREFIX}(?P<purpose>[a-z]+)-(?P<pid>\d+)-\w+")
+
+
+class OwnFolder:
+    """A temporary folder whose name says which process made it, and which is locked as long as that process runs.
+
+    Args:
+        purpose: lower-case letters; a part of the name.
+        parent: where the folder is made; None for the system's place for temporary files.
+
+    Attributes:
+        path: of the folder. It is removed with this object, or at the end of the process.
+    """
+
+    def __init__(self, purpose: str, parent: Path | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{os.getpid()}-", dir=parent))
+        lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _lock(lock)
+        self._finalizer = weakref.finalize(self, _remove, self.path, lock)
+
+    def remove(self) -> None:
+        """Remove it now."""
+        self._finalizer()
+
+
+def _remove(path: Path, lock: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(lock)
+
+
+def left_over(parent: Path | None = None) -> Iterator[tuple[str, Path]]:
+    """Folders that processes of this user made and that are gone: purpose and path, in order of their names.
+
+    A process in another container has another id, or another process has its id here; while it runs, its folder is locked.
+    """
+    for path in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
+        owner = _OWNED.fullmatch(path.name)
+        if owner is None or is_alive(int(owner["pid"])):
+            continue
+        with suppress(OSError):  # removed meanwhile
+            is_own = S_ISDIR(path.lstat().st_mode) and path.lstat().st_uid == os.getuid()
+            if is_own and not is_held(path):
+                yield owner["purpose"], path
+
+
+def remove_left_over(purpose: str) -> None:
+    """Remove folders of one purpose whose process is gone."""
+    for found, path in left_over():
+        if found == purpose:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
 def temporary(purpose: str, *, keep: bool = False) -> Iterator[Path]:
     """A temporary folder that tells whose it is; one that is to be kept does not."""
-    owner = "" if keep else f"{os.getpid()}-"
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{owner}"))
+    if keep:
+        yield Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-"))
+        return
+    folder = OwnFolder(purpose)
     try:
-        yield folder
+        yield folder.path
     finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 def hold(stream: IO[str]) -> None:
     """Lock a file for as long as this process, and those it forks, have it open."""
+    _lock(stream.fileno())
+
+
+def _lock(handle: int) -> None:
     with suppress(OSError):  # a file system without locks
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has a lock on a file, as every run has on its log."""
+    """Whether a process has a lock on a file or folder, as every run has on its log."""
     try:
-        with path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # gone meanwhile, or not ours to look at
+        return path.exists()
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # gone meanwhile, or a file system without locks
+    except OSError:  # a file system without locks
         return path.exists()
+    finally:
+        os.close(handle)
     return False
 
 

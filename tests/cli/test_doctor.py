@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -189,8 +190,9 @@ def test_what_dead_processes_left(world: World) -> None:
     kept += [temporary / f"other-{pid}-0123abcd", world.home / "spill" / f"elsewhere-{pid}-0123abcd"]
     spilled = world.home / "spill" / f"{socket.gethostname()}-{pid}-0123abcd"
     built = temporary / f"slipway-replay-{pid}-0123abcd"
+    copied = temporary / f"slipway-landing-{pid}-0123abcd"
     scratch = world.home / "scratch" / OLD_RUN
-    for folder in [*kept, spilled, built, scratch]:
+    for folder in [*kept, spilled, built, copied, scratch]:
         (folder / "inside").mkdir(parents=True)
     half, young = (
         release_record(world, 3).with_name(".unfinished-x1"),
@@ -199,12 +201,26 @@ def test_what_dead_processes_left(world: World) -> None:
     half.write_bytes(b"{")
     young.write_bytes(b"{")
     os.utime(half, (0, 0))
-    found = {item["where"] for item in findings(world)}
-    assert found == {str(spilled), str(built), f"scratch environment {scratch}", str(half)}
-    assert repaired(world) == ["Remove"] * 4
-    assert all(folder.is_dir() for folder in kept)
+    # its process has an id that is free here, such as one in another container, and runs
+    (locked := temporary / f"slipway-canary-{pid}-4567cdef").mkdir()
+    handle = os.open(locked, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    found = {item["where"]: item["what"] for item in findings(world)}
+    assert found.keys() == {
+        str(spilled),
+        str(built),
+        str(copied),
+        f"scratch environment {scratch}",
+        str(half),
+    }
+    of_a_user = "by a process of this user that is gone, perhaps of another project"
+    assert found[str(copied)] == f"it holds copies of landed files {of_a_user}"
+    assert repaired(world) == ["Remove"] * 5
+    os.close(handle)
+    assert all(folder.is_dir() for folder in [*kept, locked])
     assert young.exists()
-    assert not any(path.exists() for path in (spilled, built, scratch, half))
+    assert not any(path.exists() for path in (spilled, built, copied, scratch, half))
+    assert repaired(world) == ["Remove"]
 
 
 def test_leases_of_runs_that_are_gone(world: World) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.cli.conftest import World
 
 HEADER = "parcel,depot,weighed_on,kg"
@@ -70,3 +73,20 @@ def test_what_is_not_there_is_refused(empty: World) -> None:
     for arguments in (("land",), ("land", "status")):
         refused = empty.refusal(*arguments, code=3, SLIPWAY_LANDING=gone)
         assert "nowhere does not exist" in refused
+
+
+def test_copies_of_a_command_that_was_killed_are_removed_by_the_next_one(
+    empty: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(empty.workshop.temporary))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    copies = empty.workshop.temporary / f"slipway-landing-{ended.pid}-0123abcd"
+    others = empty.workshop.temporary / f"slipway-canary-{ended.pid}-0123abcd"
+    for folder in (copies, others):
+        folder.mkdir()
+        (folder / "copy").write_text("parcel\n", encoding="utf-8")
+    empty.answer("land", "status")
+    assert copies.exists()
+    empty.answer("land")
+    assert (copies.exists(), others.exists()) == (False, True)

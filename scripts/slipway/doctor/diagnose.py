@@ -57,7 +57,7 @@ CHECKS: Sequence[Check] = (
     record_checks.superseded,
     record_checks.scratch,
     environment_checks.spilled,
-    environment_checks.comparisons,
+    environment_checks.temporary_folders,
     environment_checks.half_written,
     environment_checks.conditional_writes,
     environment_checks.clock,

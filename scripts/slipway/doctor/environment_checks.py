@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +13,7 @@ from slipway.engines.duckdb import engine
 from slipway.errors import DamagedError
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.commit import positions
-from slipway.processes import PREFIX, is_alive
+from slipway.processes import left_over
 from slipway.records.release_records import Intent
 from slipway.releases.holds import Holds
 from slipway.releases.publication import check_store
@@ -92,26 +89,33 @@ def _state(at: Examination, intent: Intent) -> str:
     return ""  # not begun: its process may be about to; a later publication closes it
 
 
-_OWNED = re.compile(rf"{PREFIX}(?P<purpose>\w+)-(?P<pid>\d+)-\w+")
 _STILL_WRITTEN = timedelta(hours=1)
 
 
 def spilled(at: Examination) -> Iterator[Finding]:
     """What DuckDB spilled for a process that is gone."""
     for path in engine.left_over_spills(engine.spills_below(at.environment.home)):
-        yield _left(path, "what a process spilled that is gone")
+        yield _left(path, "what DuckDB spilled for a process that is gone")
 
 
-def comparisons(_: Examination) -> Iterator[Finding]:
-    """Folders of a canary, a replay or slim CI whose process is gone; the next one has git forget work trees in them."""
-    for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
-        owner = _OWNED.fullmatch(path.name)
-        if not owner or is_alive(int(owner["pid"])):
-            continue
-        with suppress(FileNotFoundError):
-            if path.stat().st_uid != os.getuid():
-                continue
-            yield _left(path, f"the builds of a {owner['purpose']} whose process is gone")
+_HOLDS: Mapping[str, str] = {
+    "canary": "the builds of a canary",
+    "ci": "the builds of slim CI",
+    "home": "nothing, and was made",
+    "landing": "copies of landed files",
+    "replay": "the builds of a replay",
+    "retry": "the builds of slipway quarantine retry --dry-run",
+    "samples": "copies of samples for slipway feed add",
+}
+
+
+def temporary_folders(_: Examination) -> Iterator[Finding]:
+    """Folders for temporary files whose process is gone, such as those of a canary; the next one has git forget work trees in them."""
+    for purpose, path in left_over():
+        held = _HOLDS.get(purpose, "temporary files")
+        yield _left(
+            path, f"it holds {held} by a process of this user that is gone, perhaps of another project"
+        )
 
 
 def half_written(at: Examination) -> Iterator[Finding]:

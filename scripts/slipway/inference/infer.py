@@ -7,7 +7,6 @@ values do not all have the type that was chosen stays text.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from slipway.inference.value_types import Conventions, Decision, Facts, conventi
 from slipway.landing.content import MalformedError
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileKind
+from slipway.processes import temporary
 
 _FEW = 20  # rows from which on it is said that a value is always there
 _NUMBERS_THAT_ARE_TEXT = ("a card number", "an IBAN", "a phone number")
@@ -45,11 +45,9 @@ def infer(name: str, paths: Sequence[Path]) -> InferredFeed:
     Raises:
         ContractError: no sample can be read, or its columns cannot be columns of a table.
     """
-    with tempfile.TemporaryDirectory(prefix="slipway-samples-") as folder:
-        scratch = Path(folder)
-        with duckdb.connect(str(scratch / "samples.duckdb")) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            return _infer(name, paths, scratch, connection)
+    with temporary("samples") as scratch, duckdb.connect(str(scratch / "samples.duckdb")) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return _infer(name, paths, scratch, connection)
 
 
 def _infer(

@@ -1,21 +1,24 @@
 """Copies of landed files in a form that DuckDB reads: UTF-8, not compressed, one kind of line end.
 
-They are kept as long as the process that made them, in a folder of its own, and are never evidence of anything.
+They are kept as long as the process that made them, in a folder of its own, and are never evidence of anything. Those of a process that was killed
+are removed when files are landed again by the same user.
 """
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import uuid
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from slipway.processes import OwnFolder
 from slipway.storage.objects import writing_below
+
+PURPOSE = "landing"
+"""What the names of the folders say."""
 
 
 class Copies:
@@ -35,9 +38,8 @@ class Copies:
         with writing_below(str(self._parent or tempfile.gettempdir())):
             if self._parent:
                 self._parent.mkdir(parents=True, exist_ok=True)
-            made = tempfile.mkdtemp(prefix="slipway-landing-", dir=self._parent)
-        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-        return Path(made)
+            self._own = OwnFolder(PURPOSE, self._parent)
+        return self._own.path
 
     def new(self) -> Copy:
         """A copy to write."""

@@ -20,11 +20,13 @@ from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
+from slipway.landing.copies import PURPOSE
 from slipway.landing.feed_files import FeedFiles, Look
 from slipway.landing.feeds import Feed
 from slipway.landing.layouts import Layout
 from slipway.landing.ledger import Entries, Ledger
 from slipway.names import shown, twin_key
+from slipway.processes import remove_left_over
 from slipway.records.run_manifest import LandedFile, Outstanding
 
 Verdict = Literal["accepted", "rejected", "duplicate"]
@@ -115,6 +117,7 @@ class Landing:
         """
         if self.feeds:
             self.area.check()
+        remove_left_over(PURPOSE)
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run

@@ -7,7 +7,6 @@ process left is removed by the next one.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import importlib
 import json
@@ -30,7 +29,7 @@ from duckdb import StatementType
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import literal
-from slipway.processes import is_alive
+from slipway.processes import OwnFolder, is_alive
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -72,7 +71,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
         UnavailableError: an extension can be loaded from nowhere.
     """
     if not os.path.isdir(os.environ.get("HOME") or ""):  # noqa: PTH112 - a Path of nothing is the current folder
-        connection.execute(f"set home_directory = {literal(_empty_home())}")
+        connection.execute(f"set home_directory = {literal(str(_empty_home().path))}")
     for name in EXTENSIONS:
         try:
             connection.execute(f"load {name}")
@@ -108,10 +107,8 @@ def _from_package(name: str) -> list[str]:
 
 
 @cache
-def _empty_home() -> str:
-    folder = tempfile.mkdtemp(prefix="slipway-home-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _empty_home() -> OwnFolder:
+    return OwnFolder("home")
 
 
 @contextmanager
