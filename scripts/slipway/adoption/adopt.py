@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ from slipway.adoption.generated import (
     read_record,
     starter_files,
 )
+from slipway.code.git import call, reason_of
 from slipway.counts import plural
 from slipway.environments.profiles import ADAPTER
-from slipway.errors import ConfigError, NotFoundError
+from slipway.errors import ConfigError, NotFoundError, UnavailableError
 
 PROJECT = "dbt_project.yml"
 PROFILES = "profiles.yml"
@@ -66,6 +67,15 @@ class Action(StrEnum):
     ADDED = "added to"
     KEPT = "kept"
     BY_HAND = "to do"
+
+
+class Repository(StrEnum):
+    """How a project stands with git: only what is committed can be replayed, or compared with other code."""
+
+    THERE = "it is in a repository"
+    NEW = "it is new, and gets one"
+    NONE = "it is in none"
+    NO_GIT = "it is in none, and git is not installed"
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ class Adoption:
         is_default: whether a run uses this target without ``--target``.
         notes: what the reader should know, a sentence each.
         query: over what the first run will have published; empty where that is not known.
+        repository: of git, which a new project gets where none is around it.
     """
 
     folder: Path
@@ -106,6 +117,7 @@ class Adoption:
     is_default: bool
     notes: list[str] = field(default_factory=list)
     query: str = ""
+    repository: Repository = Repository.THERE
 
 
 def plan(folder: Path, *, with_example: bool = False) -> Adoption:
@@ -142,15 +154,39 @@ def plan(folder: Path, *, with_example: bool = False) -> Adoption:
             "Run slipway init without --example",
         )
     if with_example or record.is_example:
-        return _Plan(folder, record.model_copy(update={"is_example": True}), is_project=is_project).example()
-    return _Plan(folder, record, is_project=is_project).own()
+        record = record.model_copy(update={"is_example": True})
+        found = _Plan(folder, record, is_project=is_project).example()
+    else:
+        found = _Plan(folder, record, is_project=is_project).own()
+    return replace(found, repository=_repository(folder, is_project=is_project))
+
+
+def _repository(folder: Path, *, is_project: bool) -> Repository:
+    if any((one / ".git").exists() for one in (folder, *folder.parents)):
+        return Repository.THERE
+    if shutil.which("git") is None:
+        return Repository.NO_GIT
+    return Repository.NONE if is_project else Repository.NEW
 
 
 def apply(adoption: Adoption) -> None:
-    """Write what was planned, the record last."""
+    """Write what was planned, the record last, and then make the repository.
+
+    Raises:
+        UnavailableError: git refuses to make a repository; everything else is written.
+    """
     for step in adoption.steps:
         if step.content is not None:
             write(adoption.folder / step.name, step.content, is_new=step.action is Action.WRITTEN)
+    if (
+        adoption.repository is Repository.NEW
+        and (done := call(adoption.folder, "init", "--quiet")).returncode
+    ):
+        raise UnavailableError(
+            f"{adoption.folder} has no git repository",
+            reason_of(done.stderr),
+            "Run git init there; all else is written",
+        )
 
 
 def described(folder: Path, name: str) -> dict[str, Any]:
@@ -386,9 +422,17 @@ def _wanted(folder: Path, facts: Facts) -> dict[str, Any]:
     is_given = bool(given) and all(given)
     if _schema(own) in (None, "curated") and not _schema(there) and not is_given:
         wanted["models"] = {facts.name: {"+schema": "curated", **dict(_layers(models))}}
-    for kind, paths in (("seeds", "seed-paths"), ("snapshots", "snapshot-paths")):
+    for kind, paths, endings in (
+        ("seeds", "seed-paths", (".csv",)),
+        ("snapshots", "snapshot-paths", (".sql", ".yml", ".yaml")),
+    ):
         there = project.get(kind) or {}
-        used = any((folder / name).is_dir() for name in project.get(paths) or [kind])
+        # dbt warns of a configuration that nothing uses
+        used = any(
+            path.suffix in endings
+            for name in project.get(paths) or [kind]
+            for path in (folder / name).rglob("*")
+        )
         if used and not _schema(there.get(facts.name)) and not _schema(there):
             wanted[kind] = {facts.name: {"+schema": "reference"}}
     return wanted

@@ -33,8 +33,8 @@ def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
     """Prepare a dbt project for Slipway, or begin a new one.
 
     In an existing project the missing files are written, and lines are added to dbt_project.yml, profiles.yml, .gitignore and
-    requirements.txt; no existing line is changed. A folder without a project gets a small project that runs. FOLDER defaults to the
-    current folder.
+    requirements.txt; no existing line is changed. A folder without a project gets a small project that runs, and a git repository where none is
+    around it. FOLDER defaults to the current folder.
 
     With --check the exit code is 1 when a file is missing, lacks lines, or is written differently by this version.
     """
@@ -54,7 +54,7 @@ def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
 
 
 def _show(adoption: Adoption, *, dry_run: bool) -> None:
-    from slipway.adoption.adopt import Action
+    from slipway.adoption.adopt import Action, Repository
 
     steps = adoption.steps
     if all(step.action is Action.KEPT for step in steps):
@@ -62,6 +62,8 @@ def _show(adoption: Adoption, *, dry_run: bool) -> None:
     else:
         said = _WOULD if dry_run else {}
         rows = [(said.get(action, action), name, detail) for action, name, detail in _rows(steps)]
+        if adoption.repository is Repository.NEW:
+            rows.append((said.get("wrote", "wrote"), ".git/", "a git repository"))
         output.table(("what", "file", ""), rows)
     for step in steps:
         if step.shown and step.action is Action.ADDED:
@@ -69,8 +71,21 @@ def _show(adoption: Adoption, *, dry_run: bool) -> None:
     for step in steps:
         if step.action is Action.BY_HAND:
             output.result(f"\nTo do by hand in {step.name}, {step.detail}:\n\n{step.shown}")
-    for note in adoption.notes:
+    for note in (*adoption.notes, *_of_git(adoption, dry_run=dry_run)):
         output.result(f"\n{note}")
+
+
+def _of_git(adoption: Adoption, *, dry_run: bool) -> Iterator[str]:
+    from slipway.adoption.adopt import Repository
+
+    commit = "git add --all && git commit --message 'Begin with Slipway'"
+    match adoption.repository:
+        case Repository.NEW if not dry_run:
+            yield f"A run can be replayed if its code is committed. To commit the project:\n  {commit}"
+        case Repository.NONE:
+            yield f"The project is in no git repository, so that no run can be replayed. To change that:\n  git init && {commit}"
+        case Repository.NO_GIT:
+            yield "git is not installed, so that no run can be replayed. Install it, and commit the project."
 
 
 def _rows(steps: Sequence[Step]) -> Iterator[tuple[str, str, str]]:

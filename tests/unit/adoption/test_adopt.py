@@ -11,7 +11,7 @@ import yaml
 
 from slipway import __version__
 from slipway.adoption import adopt, generated
-from slipway.adoption.adopt import Action, Adoption, State, apply, check, plan
+from slipway.adoption.adopt import Action, Adoption, Repository, State, apply, check, plan
 from slipway.errors import ConfigError, DamagedError, NotFoundError
 
 BAKERY = Path(__file__).parents[2] / "cli" / "bakery"
@@ -39,7 +39,8 @@ def done(folder: Path, *, with_example: bool = False) -> Adoption:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {str(name): path.read_bytes() for name, path in found.items() if name.parts[0] != ".git"}
 
 
 def actions(adoption: Adoption) -> dict[str, Action]:
@@ -73,6 +74,36 @@ def test_a_second_time_changes_nothing(tmp_path: Path, bakery: Path, *, existing
     assert set(actions(done(folder)).values()) == {Action.KEPT}
     assert contents(folder) == before
     assert states(folder) == {}
+
+
+def test_a_new_project_gets_a_repository_where_none_is_around_it(
+    tmp_path: Path, bakery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = tmp_path / "shops" / "one"
+    assert plan(shop).repository is Repository.NEW
+    assert not shop.exists()
+    done(shop)
+    assert (shop / ".git" / "HEAD").is_file()
+    assert plan(shop).repository is Repository.THERE
+    assert done(bakery).repository is Repository.NONE  # a project's own history is not for init to begin
+    assert not (bakery / ".git").exists()
+    around = tmp_path / "around"
+    (around / ".git").mkdir(parents=True)
+    assert done(around / "shop").repository is Repository.THERE
+    assert not (around / "shop" / ".git").exists()
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert done(tmp_path / "without").repository is Repository.NO_GIT
+
+
+def test_only_seeds_and_snapshots_that_are_there_get_a_layer(bakery: Path, tmp_path: Path) -> None:
+    """dbt warns of the configuration of what is not there, and dbt init makes the folders."""
+    (bakery / "snapshots").mkdir()
+    (bakery / "snapshots" / ".gitkeep").touch()
+    done(bakery)
+    project = yaml.safe_load((bakery / "dbt_project.yml").read_text())
+    assert ("seeds" in project, "snapshots" in project) == (True, False)
+    new = yaml.safe_load((done(tmp_path / "new").folder / "dbt_project.yml").read_text())
+    assert not {"seeds", "snapshots"} & new.keys()
 
 
 def test_a_project_of_other_origin_keeps_every_line(bakery: Path) -> None:
