@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 from tests.harness.newcomer import Newcomer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.docs.conftest import Page
     from tests.harness.commands import Commands
     from tests.harness.projects import Workshop
@@ -109,7 +108,8 @@ def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str
     (landing,) = re.findall(
         r"^Files of the feed go into (\S+); the samples were copied nowhere\.$", added, re.MULTILINE
     )
-    shutil.copytree(folder / "samples", landing)
+    assert list(Path(landing).iterdir()) == []
+    shutil.copytree(folder / "samples", landing, dirs_exist_ok=True)
     run, books = page.block("sh", "+curated.taxi").splitlines()
     printed = newcomer.types(run, folder).out
     assert "rows: 4 in raw.taxi = 4 in curated.taxi + 0 quarantined + 0 deduplicated" in printed
@@ -125,3 +125,31 @@ def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str
         "T3": ("9.00", "012"),
         "T4": ("31.25", "101"),
     }
+
+    # a guess is followed: the contract says a zone, lint what the model has to say then
+    contract = folder / "contracts" / "taxi.odcs.yaml"
+    described = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    (pickup,) = (one for one in described["schema"][0]["properties"] if one["name"] == "pickup_at")
+    pickup["logicalTypeOptions"] = {
+        **pickup.get("logicalTypeOptions", {}),
+        "defaultTimezone": "Europe/London",
+    }
+    contract.write_text(yaml.safe_dump(described), encoding="utf-8")
+    models = "models/curated/taxi/_curated__taxi.yml"
+    said = newcomer.types("slipway contracts lint", folder).out
+    wanted = "timestamp with time zone"
+    assert (
+        f"taxi.odcs.yaml: {models}: pickup_at of curated.taxi has the data_type timestamp, and this contract makes it {wanted}: "
+        f"write data_type: {wanted}\n"
+    ) in said
+    failed = newcomer.types(run, folder, code=1)
+    assert "Change the query, or columns and data_type in the model's YAML" in failed.err + failed.out
+    text = (folder / models).read_text(encoding="utf-8")
+    assert text.count("data_type: timestamp,") == 1
+    (folder / models).write_text(
+        text.replace("data_type: timestamp,", f"data_type: {wanted},"), encoding="utf-8"
+    )
+    assert "write data_type" not in newcomer.types("slipway contracts lint", folder).out
+    newcomer.types(run, folder)
+    hours = {row["pickup_at"].hour for row in newcomer.rows(folder, "dev", "curated.taxi")}
+    assert hours == {7, 8, 17, 18}

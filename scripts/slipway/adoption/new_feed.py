@@ -22,6 +22,7 @@ from slipway.inference.findings import InferredColumn, InferredFeed
 from slipway.inference.infer import infer
 from slipway.landing.feeds import feeds_of
 from slipway.names import Kind, nearest, shown, why_not
+from slipway.storage.objects import writing_below
 
 _LAYERS = ("raw", "curated", "quarantine")
 _LINEAGE_TEXTS: Mapping[str, tuple[str, str]] = {
@@ -86,6 +87,21 @@ def apply(planned: NewFeed) -> None:
     for step in planned.steps:
         assert step.content is not None
         write(planned.folder / step.name, step.content, is_new=True)
+
+
+def make_folder(planned: NewFeed, landing: str) -> bool:
+    """Make the feed's folder in a landing area of this machine; whether it was not there before.
+
+    Raises:
+        UnavailableError: it cannot be made.
+    """
+    if "://" in landing.removeprefix("file://"):
+        return False
+    folder = Path(landing.removeprefix("file://")) / planned.feed.name
+    is_new = not folder.is_dir()
+    with writing_below(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+    return is_new
 
 
 def copy_samples(planned: NewFeed, landing: str) -> list[Path]:

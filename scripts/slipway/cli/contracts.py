@@ -28,8 +28,9 @@ def command() -> None:
 def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir: Path | None) -> None:
     """Check contracts: all of the project, or these files.
 
-    Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML,
-    for which dbt parses the project. The code is 2 when something is wrong. Guesses that nobody has reviewed yet are listed, and change no code.
+    Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML.
+    The code is 2 when something is wrong. Listed besides, without another code, are guesses that nobody has reviewed yet, and columns of models with
+    typed rows of a feed whose YAML says another type. dbt parses the project where models are compared.
     """
     from slipway.contracts.contract_files import FOLDER, look_at, look_at_all, passed_over
     from slipway.contracts.products import is_product
@@ -38,19 +39,25 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
 
     project = find_project(project_dir)
     readings = with_feed_problems([look_at(path) for path in files] if files else look_at_all(project))
+    manifest = None
     if any(reading.contract and is_product(reading.contract) for reading in readings):
         from slipway.dbt.promised import compared
 
-        readings = compared(readings, _manifest(project, target))
+        manifest = _manifest(project, target)
+        readings = compared(readings, manifest)
+    otherwise = _typed_otherwise(project, target, readings, manifest)
     for path in () if files else passed_over(project):
         output.message(f"{FOLDER}/{path.name} is not read: the name of a contract ends in .odcs.yaml.")
     problems = sum(len(reading.problems) for reading in readings)
     if output_ == "json":
-        output.as_json([_record(reading) for reading in readings])
+        output.as_json([_record(reading, otherwise.get(reading.path.name, [])) for reading in readings])
     else:
         for reading in readings:
             for problem in reading.problems:
                 output.line(problem.error.line())
+        for origin, lines in otherwise.items():
+            for line in lines:
+                output.line(f"{origin}: {line}")
         found = list(guesses.listed([reading.contract for reading in readings if reading.contract]))
         for line in found:
             output.line(line)
@@ -219,6 +226,36 @@ def _earlier(base: str, head: Path) -> list[Reading]:
     ]
 
 
+def _typed_otherwise(
+    project: Path,
+    target: str | None,
+    readings: Sequence[Reading],
+    manifest: Any,  # noqa: ANN401 - dbt's manifest
+) -> dict[str, list[str]]:
+    """By the name of the contract's file, what models with typed rows of a feed say otherwise; nothing where dbt cannot parse the project."""
+    from slipway.dbt.invocation import parse
+    from slipway.dbt.promised import typed_otherwise
+    from slipway.environments.profiles import Profile
+
+    feeds = [one.contract for one in readings if one.contract and one.contract.landing]
+    if not feeds or not _calls_typed(project):
+        return {}
+    manifest = manifest or parse(project, Profile(project).environment(target).name)
+    found: dict[str, list[str]] = {}
+    for contract, line in typed_otherwise(feeds, manifest) if manifest else ():
+        found.setdefault(Path(contract.origin).name, []).append(line)
+    return found
+
+
+def _calls_typed(project: Path) -> bool:
+    """Whether a model may have typed rows, which is known without dbt."""
+    from slipway.adoption.adopt import PROJECT, described
+
+    places = described(project, PROJECT).get("model-paths") or ["models"]
+    models = (path for place in places for path in (project / place).rglob("*.sql"))
+    return any("typed(" in path.read_text(encoding="utf-8", errors="replace") for path in models)
+
+
 def _manifest(project: Path, target: str | None) -> Any:  # noqa: ANN401 - dbt's manifest
     from slipway.dbt.invocation import parse
     from slipway.environments.profiles import Profile
@@ -232,7 +269,7 @@ def _manifest(project: Path, target: str | None) -> Any:  # noqa: ANN401 - dbt's
     return manifest
 
 
-def _record(reading: Reading) -> dict[str, Any]:
+def _record(reading: Reading, otherwise: Sequence[str]) -> dict[str, Any]:
     from slipway.contracts.products import is_product
 
     contract = reading.contract
@@ -240,6 +277,7 @@ def _record(reading: Reading) -> dict[str, Any]:
         "file": reading.path.name,
         "contract": contract.id if contract else None,
         "guesses": [{"about": about, "text": text} for about, text in contract.guesses] if contract else [],
+        "models": list(otherwise),
         "describes": None if contract is None else "product" if is_product(contract) else "feed",
         "problems": [
             {"line": problem.line, "place": problem.place, "message": problem.error.line()}

@@ -47,9 +47,10 @@ def add(
     """Write the contract and the models of a new feed from sample files.
 
     SAMPLE is a file, or a folder with some. All rows of all samples are read. What was found out is written into a contract, with what is a guess and
-    its evidence, a source, a raw, a curated and a quarantine model and their YAML. No existing file is changed. The samples stay where they are.
+    its evidence, a source, a raw, a curated and a quarantine model and their YAML. No existing file is changed. The samples stay where they are. The
+    feed's folder is made if the landing area is on this machine.
     """
-    from slipway.adoption.new_feed import apply, copy_samples, plan
+    from slipway.adoption.new_feed import apply, copy_samples, make_folder, plan
     from slipway.environments.profiles import Profile, find_project
     from slipway.inference.sample_files import sample_files
 
@@ -57,10 +58,12 @@ def add(
     landing = Profile(project).environment(target).landing
     files, left = sample_files(samples)
     planned = plan(project, name, files)
+    is_made = False
     if not dry_run:
         if copy:
             copy_samples(planned, landing)
         apply(planned)
+        is_made = make_folder(planned, landing)
     if output_ == "json":
         output.as_json(_record(planned, landing, left, dry_run=dry_run))
         return
@@ -70,7 +73,7 @@ def add(
         output.result(f"\n{(contract or b'').decode()}")
         output.message("Nothing was written: this is a dry run.")
     else:
-        _next(planned, landing, target, is_copied=copy)
+        _next(planned, landing, target, is_copied=copy, is_made=is_made)
 
 
 def _show(planned: NewFeed, left: list[Path], *, dry_run: bool) -> None:
@@ -123,7 +126,7 @@ def _row(column: InferredColumn, key: Any) -> tuple[str, str, str, str]:  # noqa
     return column.name, column.header, kind, ", ".join(said)
 
 
-def _next(planned: NewFeed, landing: str, target: str | None, *, is_copied: bool) -> None:
+def _next(planned: NewFeed, landing: str, target: str | None, *, is_copied: bool, is_made: bool) -> None:
     feed = planned.feed
     to = f" --target {target}" if target else ""
     folder = f"{landing}/{feed.name}/"
@@ -131,6 +134,12 @@ def _next(planned: NewFeed, landing: str, target: str | None, *, is_copied: bool
         output.line(f"\nThe samples are in {folder}.")
     elif not all(str(path).startswith(folder) for path in feed.files):
         output.line(f"\nFiles of the feed go into {folder}; the samples were copied nowhere.")
+        if is_made:
+            output.line("This folder was made now.")
+    (described,) = (step.name for step in planned.steps if "/_curated__" in step.name)
+    output.line(
+        f"\nA column whose type you change in the contract gets the same data_type in {described}; slipway contracts lint says which."
+    )
     output.result(
         f"\nNext, when the contract is reviewed (delete the guesses that are right, correct the others):\n"
         f"  slipway contracts lint\n  slipway run{to} --select +curated.{shlex.quote(feed.name)}"

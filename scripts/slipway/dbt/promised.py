@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, typed_sql
+from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, type_sql, typed_sql
 from slipway.contracts.contract_files import Reading, first_error, look_at_all, read_contracts
 from slipway.contracts.model import Contract, Severity
 from slipway.contracts.problems import nearest
-from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product
+from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
 from slipway.contracts.released_rows import check_released, read_released
 from slipway.errors import NotFoundError, UsageError
 from slipway.landing.feeds import Feed
 
 _KINDS = ("model", "seed", "snapshot")
 _TYPED = "macro.dbt_slipway.typed"
+_ALIAS = re.compile(r"""\bas\s+["`]?(\w+)""", re.IGNORECASE)
 _CALL = re.compile(r"""\btyped\(\s*['"]([^'"]+)['"]""")
 
 
@@ -57,6 +58,35 @@ def left_out(project: Path, manifest: Any) -> list[str]:
                     " what its readers are to see"
                 )
     return found
+
+
+def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[tuple[Contract, str]]:
+    """Contracts of feeds, and what the YAML of a model with their typed rows says otherwise, a sentence each with what to write.
+
+    Only columns that the model takes as they are: one that its code names behind ``as`` is its own.
+    """
+    feeds = _feeds(contracts)
+    for node in manifest.nodes.values():
+        contract = node.config.get("contract") if node.resource_type == "model" else None
+        if not (contract and contract.enforced) or _TYPED not in node.depends_on_macros:
+            continue
+        file = str(node.patch_path or "").partition("://")[2] or str(node.original_file_path)
+        own = {name.lower() for name in _ALIAS.findall(node.raw_code)}
+        required = _constraints(node)[1]
+        for name in sorted(set(_CALL.findall(node.raw_code)) & feeds.keys()):
+            promised = {column.name.lower(): column for column in feeds[name].tables[0].columns}
+            for column in node.columns.values():
+                given = promised.get(column.name.lower())
+                if given is None or column.name.lower() in own:
+                    continue
+                here = f"{file}: {column.name} of {node.schema}.{node.alias}"
+                wanted = type_sql(given)
+                if column.data_type and plain_type(column.data_type) != plain_type(wanted):
+                    said = f"has the data_type {column.data_type}, and this contract makes it {wanted}: write data_type: {wanted}"
+                    yield feeds[name], f"{here} {said}"
+                if column.name in required and not (given.required or given.primary_key):
+                    said = "has the constraint not_null, which this contract does not require: a row without it would fail the run"
+                    yield feeds[name], f"{here} {said}; remove the constraint, or write required: true"
 
 
 def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:

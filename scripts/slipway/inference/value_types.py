@@ -594,5 +594,7 @@ def _moment(facts: Facts, feed: Conventions) -> Decision | None:
         if not all(re.search(r"(Z|[+]00(:?00)?)$", one) for one in facts.values):
             doubts.append("its times are kept as instants; raw keeps the offsets")
     elif found.logical_type == "timestamp" and not facts.kinds & {"TIMESTAMP"}:
-        doubts.append("its times have no offset: if they are of one time zone, write defaultTimezone")
+        doubts.append(
+            "its times have no offset: if they are of one time zone, write defaultTimezone, and the new data_type in the model's YAML"
+        )
     return Decision(found.logical_type, options=options, doubts=doubts)

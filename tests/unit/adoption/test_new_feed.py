@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from slipway.adoption import adopt
-from slipway.adoption.new_feed import NewFeed, apply, copy_samples, plan
+from slipway.adoption.new_feed import NewFeed, apply, copy_samples, make_folder, plan
 from slipway.contracts.contract_files import read_contracts
-from slipway.errors import ConfigError, UsageError
+from slipway.errors import ConfigError, UnavailableError, UsageError
 
 TRIPS = "trip,zone,kg\n" + "".join(f"t{n},{n:03},{n}.5\n" for n in range(25))
 
@@ -130,3 +130,16 @@ def test_samples_are_copied_when_asked(project: Path, sample: Path, tmp_path: Pa
         copy_samples(planned, str(landing))
     with pytest.raises(UsageError, match="no folder of this machine"):
         copy_samples(planned, "s3://bucket/landing")
+
+
+def test_the_folder_for_its_files_is_made_where_that_can_be(
+    project: Path, sample: Path, tmp_path: Path
+) -> None:
+    planned, landing = plan(project, "trips", [sample]), tmp_path / "landing"
+    assert not make_folder(planned, "s3://bucket/landing")
+    assert make_folder(planned, f"file://{landing}")
+    assert (landing / "trips").is_dir()
+    assert not make_folder(planned, str(landing))
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        make_folder(planned, str(tmp_path / "file"))
