@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.cli.conftest import World
+    from tests.harness.projects import Workshop
 
 
 def lines(text: str) -> list[list[str]]:
@@ -192,3 +193,33 @@ def test_nothing_published_is_said(empty: World) -> None:
     assert empty.refusal("show", "latest", code=3) == "There is no run yet. Start one with slipway run."
     assert empty.refusal("show", "a.b", code=3).startswith("Nothing is published in dev yet")
     assert not empty.home.exists()
+
+
+ENFORCED = """
+  - name: depot_weights
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: depot, data_type: varchar, constraints: [{type: primary_key}]}
+      - {name: city, data_type: varchar}
+      - {name: parcels, data_type: bigint, constraints: [{type: not_null}]}
+      - {name: kg, data_type: "decimal(38,3)"}
+"""
+
+
+def test_columns_without_null_are_those_that_the_contract_of_the_model_holds(workshop: Workshop) -> None:
+    workshop.edit(
+        "models/_models.yml",
+        "\n  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
+        ENFORCED,
+    )
+    workshop.run()
+    columns = json.loads(workshop.answer("show", "serving.depot_weights", "-o", "json"))["columns"]
+    assert {column["name"]: column["required"] for column in columns} == {
+        "depot": True,
+        "city": False,
+        "parcels": True,
+        "kg": False,
+    }
+    screen = lines(workshop.answer("show", "serving.depot_weights"))
+    assert ["city", "string", "yes"] in screen
+    assert ["parcels", "long"] in screen

@@ -15,6 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb import engine
+from slipway.engines.duckdb.constraints import Held
 from slipway.engines.duckdb.scan import scanning, whole_scan
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.snapshots import current_content, snapshot_with
@@ -169,7 +170,7 @@ _LOOK_BACK = 50  # runs that are searched for the last one that dealt with the t
 
 @dataclass(frozen=True)
 class ColumnInfo:
-    """A column as the table's schema has it."""
+    """A column as the table's schema has it; ``required`` also where the rows were checked for NULL when they were written."""
 
     name: str
     type: str
@@ -270,6 +271,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
     release = _release_of(releases, name, chain[0].version)
     loaded = load(published, name)
     state = read_state(loaded)
+    without_null = Held.after(snapshot_with(loaded, chain[0].version)).not_null
     return TableOrigin(
         table=name,
         target=published.environment.name,
@@ -283,7 +285,12 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         files=[files for source in chain for files in source_files(published, source, _NEWEST_FILES)],
         tested=list(_tested(published, name, chain[0], loaded.metadata.current_snapshot_id, manifest_of)),
         columns=[
-            ColumnInfo(column.name, str(column.field_type), column.required, column.doc or "")
+            ColumnInfo(
+                column.name,
+                str(column.field_type),
+                column.required or column.name.lower() in without_null,
+                column.doc or "",
+            )
             for column in loaded.schema().fields
         ],
         made_by=[one.model_dump() for one in state.made_by if state.definition.key],

@@ -10,6 +10,7 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from slipway.counts import plural
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
@@ -69,7 +70,12 @@ class Held:
         """What holds for the rows that a write leaves where they are."""
         if table is None or full:
             return cls(everything=True)
-        text = summary_of(table.current_snapshot()).get(HELD)
+        return cls.after(table.current_snapshot())
+
+    @classmethod
+    def after(cls, snapshot: Snapshot | None) -> Held:
+        """What the rows of a snapshot were checked for when it was written."""
+        text = summary_of(snapshot).get(HELD)
         known = json.loads(text) if text else {}
         return cls(
             frozenset(known.get("not_null", ())),
@@ -92,12 +98,14 @@ class Held:
         return {HELD: json.dumps(known)} if known else {}
 
 
-def _refuse(model: str, violations: Sequence[str]) -> None:
+def _refuse(model: str, violations: Sequence[str], fix: str) -> None:
     """Raise one ContractError that names all violations, if there are any."""
     if violations:
-        raise ContractError(
-            f"{model} breaks its contract", "; ".join(violations), "Fix the model or change the contract"
-        )
+        raise ContractError(f"{model} breaks its contract", "; ".join(violations), fix)
+
+
+_OF_SHAPE = "Change the query, or columns and data_type in the model's YAML"
+_OF_ROWS = "Change the query, or constraints in the model's YAML"
 
 
 def check_shape(
@@ -129,7 +137,7 @@ def check_shape(
         for name, _ in columns
         if name.lower() not in declared
     ]
-    _refuse(model, violations)
+    _refuse(model, violations, _OF_SHAPE)
 
 
 def check_written(
@@ -180,7 +188,7 @@ def check_written(
         of_all, of_new = of_all + of_new, []
     violations += _broken(cursor, model, of_all, candidate)
     violations += _broken(cursor, model, of_new if written else [], new)
-    _refuse(model, violations)
+    _refuse(model, violations, _OF_ROWS)
 
 
 def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contract, candidate: str) -> None:
@@ -190,7 +198,7 @@ def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contra
         ContractError: one message with every violation.
         ConfigError: a constraint that is no SQL for this table.
     """
-    _refuse(model, _broken(cursor, model, _unique(contract), candidate))
+    _refuse(model, _broken(cursor, model, _unique(contract), candidate), _OF_ROWS)
 
 
 def _unique(contract: Contract, known: frozenset[tuple[str, ...]] = frozenset()) -> list[Question]:
