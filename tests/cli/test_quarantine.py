@@ -77,6 +77,32 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert "There is no feed letters" in traced.refusal("books", "letters", code=3)
 
 
+def test_a_dry_run_does_not_look_at_the_landing_area(traced: Workshop) -> None:
+    traced.land("day-3.csv", ("p6,N,2024-05-03,6",))
+    before = traced.answer("land", "status")
+    assert "1 not looked at yet" in before
+    tried = traced.slipway("quarantine", "retry", "weights", "--dry-run")
+    assert (tried.code, "landed" in tried.err, "Nothing was changed." in tried.out) == (0, False, True), tried
+    assert traced.answer("land", "status") == before
+
+
+def test_columns_that_a_contract_classifies_are_named_where_a_query_shows_them(traced: Workshop) -> None:
+    named = "A contract classifies these columns, which are shown: {} (confidential).\n"
+    for query, shown in (
+        ("select parcel, kg from curated.weights", "kg"),
+        ("select KG from raw.parcels", "kg"),
+        ("select kg from serving.depot_weights", "kg"),  # made from it
+        ("select parcel from curated.weights", ""),
+        ("select kg as weight from curated.weights", ""),
+        ("select 1 as kg, * from reference.depots", ""),  # no contract is of this table
+    ):
+        for form in ("text", "csv"):
+            done = traced.slipway("sql", query, "-o", form)
+            assert done.code == 0, done
+            assert done.err.endswith(named.format(shown)) is bool(shown), done
+            assert ("classifies" in done.err) is bool(shown)
+
+
 def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> None:
     top, *others = answer(traced, "trace", "serving.depot_weights", "--key", "depot=N")
     assert (top["table"], top["rows"], top["lines"]) == ("serving.depot_weights", 1, [])

@@ -94,6 +94,9 @@ def command(
     if result.cut.warning:
         output.message(result.cut.warning)
     write(result, output_, limit=TEXT_ROWS)
+    if result.classified:
+        named = ", ".join(f"{name} ({given})" for name, given in result.classified.items())
+        output.message(f"A contract classifies these columns, which are shown: {named}.")
 
 
 def write(result: QueryResult, form: str, *, limit: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, TypeVar
 
 import duckdb
@@ -17,12 +18,14 @@ from pyiceberg.table import Table
 
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import find_damaged, whole_scan
+from slipway.environments.profiles import find_project
 from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, UsageError
 from slipway.iceberg.metadata_files import locations_of
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.query import sandbox
+from slipway.records.store import Records
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
@@ -118,7 +121,12 @@ class QueryResult:
         connection: the connection that holds the result.
         damage: finds the file that an error of DuckDB is about.
         is_plan: the result is an EXPLAIN.
+
+    Attributes:
+        classified: columns with the names of columns that contracts classify, as far as somebody has looked.
     """
+
+    classified: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -390,9 +398,18 @@ def query(
     if run is not None:
         found = find_run(environment, run)
         published = Published(found.records.environment)
-        return run_query(published, published.candidate(found.run_id), sql, files=files)
-    published = Published(environment)
-    return run_query(published, _cut(published, release, as_of), sql, files=files)
+        cut = published.candidate(found.run_id)
+    else:
+        published = Published(environment)
+        cut = _cut(published, release, as_of)
+    result = run_query(published, cut, sql, files=files)
+    project = find_project(project_dir)
+    if any(b"classification" in path.read_bytes() for path in (project / "contracts").glob("*.odcs.y*ml")):
+        from slipway.query.classified_result import classified_result  # contracts take a while to import
+
+        names = [column.name for column in result.columns]
+        result.classified = classified_result(project, Records(environment), names, cut.mentioned_in(sql))
+    return result
 
 
 def _cut(published: Published, release: int | None, as_of: str | None) -> Cut:
