@@ -49,6 +49,14 @@ def waits_once() -> None:
     enable_test_caching()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def has_no_key_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys that are generated in this process are not left in the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """The process that starts commands, one per worker."""

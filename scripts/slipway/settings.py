@@ -7,7 +7,7 @@ dataclass, read anew wherever a value is needed (docs/decisions/0001-dependencie
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from slipway.errors import ConfigError
 
@@ -26,6 +26,8 @@ class Settings:
         compile_all: whether dbt compiles also nodes that are known to be unchanged.
         prometheus_textfile_dir: folder that gets a text file with the metrics of each run.
         trigger: what ``slipway.events.handle`` starts after files have landed.
+        signing_key: what releases are signed with: a file, a private key in PEM, the address of a key service, or ``none``.
+        builder: URI of who runs slipway, for the provenance of releases.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads.
@@ -40,6 +42,8 @@ class Settings:
     compile_all: str | None = None
     prometheus_textfile_dir: str | None = None
     trigger: str | None = None
+    signing_key: str | None = field(default=None, repr=False)
+    builder: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None
@@ -47,7 +51,7 @@ class Settings:
     @classmethod
     def read(cls) -> Settings:
         """The variables as they are now."""
-        return cls(**{field.name: os.environ.get(variable(field.name)) or None for field in fields(cls)})
+        return cls(**{one.name: os.environ.get(variable(one.name)) or None for one in fields(cls)})
 
     @property
     def wait_seconds(self) -> float | None:

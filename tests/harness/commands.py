@@ -26,6 +26,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
         "DBT_LOG_PATH": str(folder / "logs"),
         "SLIPWAY_HOME": str(folder / "home"),
         "SLIPWAY_LANDING": str(folder / "landing"),
+        "XDG_STATE_HOME": str(folder / "state"),
         **settings,
     }
 

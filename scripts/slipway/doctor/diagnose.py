@@ -22,6 +22,7 @@ from slipway.doctor.examination import (
     KeepLog,
     Register,
     Remove,
+    Sign,
     Step,
     Tag,
     WriteBeside,
@@ -34,6 +35,7 @@ from slipway.iceberg.commit import writing
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import Closed
+from slipway.releases.attestation import attest, signing_for
 from slipway.releases.leases import Leases
 from slipway.releases.publication import heal
 
@@ -45,6 +47,7 @@ CHECKS: Sequence[Check] = (
     record_checks.of_runs,
     record_checks.seals,
     record_checks.releases,
+    record_checks.signatures,
     record_checks.tags,
     environment_checks.interrupted,
     environment_checks.holds,
@@ -153,11 +156,18 @@ def _carry_out(at: Examination, step: Step) -> list[str]:
             _keep_log(at, step)
         case CloseRun():
             at.records.close(step.run_id, Closed(closed_at=at.now, who=who(), reason=step.reason))
+        case Sign():
+            _sign(at, step.number)
         case EndLease():
             Leases(at.records).remove(step.run_id)
         case Remove():
             _remove(Path(step.path))
     return []
+
+
+def _sign(at: Examination, number: int) -> None:
+    signed = next(release for release in at.releases[0] if release.number == number)
+    attest(Tables(at.environment), at.records, signed, signing_for(at.environment), afterwards=True)
 
 
 def _register(tables: Tables, step: Register) -> None:

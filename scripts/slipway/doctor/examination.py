@@ -198,6 +198,14 @@ class CloseRun(Step):
 
 
 @dataclass(frozen=True)
+class Sign(Step):
+    """Sign a release whose process died before it could."""
+
+    does = "sign release {step.number}"
+    number: int
+
+
+@dataclass(frozen=True)
 class EndLease(Step):
     """End the lease of a run whose process is gone."""
 

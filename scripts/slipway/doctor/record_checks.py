@@ -22,6 +22,7 @@ from slipway.doctor.examination import (
     Finding,
     KeepLog,
     Remove,
+    Sign,
     Step,
     WriteBeside,
 )
@@ -40,9 +41,11 @@ from slipway.records.record_files import REPAIRED, parse_record
 from slipway.records.release_records import CandidateTable, Intent, Move, Release, ReleasedTable
 from slipway.records.run_manifest import Code, Outcome, RunManifest
 from slipway.records.store import RESTORE, SEAL, Records, broken, made_anew, removed_runs, seal_of
+from slipway.releases.attestation import signed_numbers
 from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Standing
 from slipway.releases.publication import released_table
+from slipway.signing.signing_keys import has_key
 
 LOG = "log.jsonl"
 """Name of a run's log among its records, where it is compressed."""
@@ -54,6 +57,31 @@ _UNENDED = "its process ended before it wrote a run manifest: it was killed, or 
 def run_ids(at: Examination) -> list[str]:
     """The runs to look at, newest first."""
     return list(islice(at.records.run_ids(), None if at.deep else NEWEST))
+
+
+def signatures(at: Examination) -> Iterator[Finding]:
+    """Releases that could be signed and are not: their process died, or had no key. Those from before anything was signed are left as they are."""
+    if not has_key(at.environment):
+        return
+    signed, known = signed_numbers(at.records), at.releases[0]
+    begun = min(signed, default=known[-1].number if known else 0)
+    for release in known:
+        if release.number < begun or release.number in signed or not _can_be_signed(at, release):
+            continue
+        yield Finding(
+            f"release {release.number}",
+            "it is not signed: its process died before that, or had no key",
+            f"Check it with slipway show {release.run_id}; signed now, its statement says that it was signed afterwards",
+            [Sign(release.number)],
+        )
+
+
+def _can_be_signed(at: Examination, release: Release) -> bool:
+    if not release.by_run:
+        return True
+    if at.may_be_alive(release.run_id) or seal_of(at.records, release.run_id) is None:
+        return False
+    return not any(broken(at.records, release.run_id))
 
 
 def leases(at: Examination) -> Iterator[Finding]:

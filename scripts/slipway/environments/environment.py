@@ -35,6 +35,8 @@ class Environment:
         landing: root of the landing area, one folder per feed.
         home: the local folder for scratch environments.
         publishes_from_dbt: whether plain ``dbt`` commands publish what they built.
+        project: folder of dbt_project.yml, where the file of the keys is whose signatures count; None for an environment of no project.
+        is_scratch: whether nobody reads it but the command that made it.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Environment:
     landing: str
     home: Path
     publishes_from_dbt: bool = False
+    project: Path | None = None
+    is_scratch: bool = False
 
     @property
     def logs(self) -> Path:
@@ -66,6 +70,8 @@ class Environment:
             landing=self.landing,
             home=self.home,
             publishes_from_dbt=True,
+            project=self.project,
+            is_scratch=True,
         )
 
 

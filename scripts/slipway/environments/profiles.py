@@ -233,6 +233,7 @@ class Profile:
             landing=landing.rstrip("/"),
             home=home,
             publishes_from_dbt=local,
+            project=self.project,
         )
 
     def _place(self, given: str | None, otherwise: str | None) -> str:
@@ -344,7 +345,9 @@ def _read(path: Path) -> dict[str, Any]:
 _PREFIXES = ("AWS_", "DBT_", "DUCKDB_", "LC_", "LD_", "PYICEBERG_", "PYTHON", variable(""))
 _NAMES = ("HOME", "LANG", "LANGUAGE", "PATH", "TZ")
 # whether to wait and to look, and what is recorded
-_WITHOUT = frozenset(map(variable, ("wait", "image_digest", "always_start_dbt", "debug")))
+_WITHOUT = frozenset(
+    map(variable, ("wait", "image_digest", "always_start_dbt", "debug", "signing_key", "builder"))
+)
 _FILES = (".pyiceberg.yaml", ".config/pyiceberg/.pyiceberg.yaml")
 
 

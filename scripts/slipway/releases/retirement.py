@@ -17,10 +17,11 @@ from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import Code
 from slipway.records.store import Records
+from slipway.releases.attestation import release_signed
 from slipway.releases.candidates import record_of
 from slipway.releases.holds import Holds
 from slipway.releases.lookup import readers_of
-from slipway.releases.publication import heal, release, settled, shown
+from slipway.releases.publication import heal, settled, shown
 from slipway.releases.published import check_catalog
 from slipway.releases.rollback_rules import Exposure, chosen_tables, ours, refuse_foreign
 
@@ -118,7 +119,7 @@ def retire(proposal: Retirement, reason: str) -> Release:
         number=number, run_id=proposal.last.run_id, code=proposal.code, reason=reason, retirement=True
     )
     with too_late():
-        return release(tables, records, staged, intent)
+        return release_signed(tables, records, staged, intent)
 
 
 def _refuse_unknown_code(environment: Environment, code: Code) -> None:

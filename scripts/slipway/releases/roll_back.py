@@ -17,12 +17,13 @@ from slipway.names import TableName
 from slipway.processes import too_late
 from slipway.records.release_records import Hold, Intent, Lift, Release
 from slipway.records.store import Records
+from slipway.releases.attestation import release_signed
 from slipway.releases.candidates import record_of
 from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Lease, Standing
 from slipway.releases.leases import Leases
 from slipway.releases.lookup import readers_of
-from slipway.releases.publication import heal, release, settled, shown
+from slipway.releases.publication import heal, settled, shown
 from slipway.releases.published import check_catalog
 from slipway.releases.rollback_rules import Exposure, Step, goal_of, plan
 
@@ -173,7 +174,7 @@ def roll_back(proposal: Proposal, *, hold: bool, reason: str) -> Release:
         # before anything moves: a run must not slip in between
         held = hold and Holds(records).place_hold(_hold(proposal, number, reason))
         try:
-            return release(tables, records, staged, intent)
+            return release_signed(tables, records, staged, intent)
         except ConflictError:
             if held:
                 Holds(records).lift(Lift(lifted_at=datetime.now(UTC), who=who()))

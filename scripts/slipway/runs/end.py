@@ -16,6 +16,7 @@ from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release
 from slipway.records.run_manifest import BASIS, Basis, Outcome, RunManifest
 from slipway.records.store import Records, check_seal
+from slipway.releases.attestation import attest, release_signed, signing_for
 from slipway.releases.candidates import audited
 from slipway.releases.holds import Holds
 from slipway.releases.leases import Leases
@@ -23,6 +24,7 @@ from slipway.releases.publication import heal, release
 from slipway.releases.published import check_catalog
 from slipway.runs.decision import RunFacts, closed_gate, decide
 from slipway.secrets import hide
+from slipway.signing.signing_keys import Signing
 
 DBT_MANIFEST = "manifest.json"
 """Name of the artifact that runs share where it is the same."""
@@ -50,7 +52,7 @@ class BuiltRun:
 
 
 def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
-    """Decide the outcome of a run, publish it if it passed, and write its run manifest.
+    """Decide the outcome of a run, publish it if it passed, write its run manifest, and sign the release.
 
     Args:
         tables: where it publishes.
@@ -65,10 +67,13 @@ def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
     outcome, reason = decide(built.facts)
     manifest = built.manifest
     failure: SlipwayError | None = None
+    published: Release | None = None
+    signing = Signing(None)
     if outcome is Outcome.PUBLISHED:
         intent = Intent(number=built.number(), run_id=manifest.run_id, code=manifest.code)
         try:
-            release(tables, records, built.staged, intent)
+            signing = signing_for(tables.environment)
+            published = release(tables, records, built.staged, intent)
         except UnrecordedError as error:
             failure, reason = error, error.line()
         except SlipwayError as error:
@@ -95,6 +100,8 @@ def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
         ) from error
     if failure:
         raise failure
+    if published:
+        attest(tables, records, published, signing)
     return manifest
 
 
@@ -179,7 +186,7 @@ def publish_run(project: Path, target: str | None, run: str, wait: float = 0) ->
     try:
         intent = Intent(number=number, run_id=run_id, code=manifest.code)
         with too_late():
-            return release(tables, records, staged, intent)
+            return release_signed(tables, records, staged, intent)
     finally:
         lease.release()
 
