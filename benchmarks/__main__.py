@@ -10,14 +10,26 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import build, compaction, growth, landing, memory, merge, overhead, pruning, publish, report
+from benchmarks import (
+    build,
+    compaction,
+    comparison,
+    growth,
+    landing,
+    memory,
+    merge,
+    overhead,
+    pruning,
+    publish,
+    report,
+)
 from benchmarks.report import Figure
 from benchmarks.scale import SCALES, Scale
 
 Benchmark = Callable[[Path, Scale], tuple[list[Figure], list[str]]]
 BENCHMARKS: dict[str, Benchmark] = {
     module.NAME: module.run
-    for module in (build, merge, growth, pruning, compaction, publish, overhead, memory, landing)
+    for module in (build, merge, growth, pruning, comparison, compaction, publish, overhead, memory, landing)
 }
 
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("slipway.cli.alerts:watch", "Look between runs for what is late or left undone."),
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),
+    "diff": ("slipway.cli.diff", "Compare releases, runs, targets, tables or files."),
     "canary": ("slipway.cli.comparisons:canary", "Build two versions of the code, and compare the results."),
     "ci": ("slipway.cli.comparisons:ci", "Build and compare what a pull request changes."),
     "site": ("slipway.cli.site", "Build the documentation and lineage site."),

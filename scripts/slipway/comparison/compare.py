@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from pyiceberg.manifest import DataFile
 
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
-from slipway.comparison.relations import Column, Pair, common_type, count_rows
-from slipway.comparison.results import SchemaChanges, Side, TableComparison, TypeChange, judge, not_compared
+from slipway.comparison.relations import NOTHING_SHARED, Column, Pair, Shared, common_type, count_rows
+from slipway.comparison.results import (
+    Coverage,
+    FilesRead,
+    Method,
+    RowCounts,
+    SchemaChanges,
+    Side,
+    TableComparison,
+    TypeChange,
+    judge,
+    not_compared,
+)
+from slipway.comparison.shared_files import Differing, TableState, differing, known_same
 from slipway.engines.duckdb.engine import connect
-from slipway.engines.duckdb.scan import whole_scan
 from slipway.environments.environment import Environment
-from slipway.errors import first_line
+from slipway.errors import DamagedError, NotFoundError, first_line
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.record_files import read_dbt_manifest
@@ -38,6 +50,10 @@ def compare_relations(
     ignore_columns: Collection[str] = (),
     tolerances: Mapping[str, Tolerance] | None = None,
     examples: int = 5,
+    shared: Shared = NOTHING_SHARED,
+    sample: float | None = None,
+    needs_key: bool = False,
+    any_types: bool = False,
 ) -> TableComparison:
     """Compare two relations and judge the result without any expected change.
 
@@ -53,6 +69,10 @@ def compare_relations(
         ignore_columns: columns to leave out, unless they are part of the key.
         tolerances: by column name; they need a key.
         examples: how many examples to keep per column and per kind of row difference.
+        shared: rows that both sides have and that are in neither relation.
+        sample: compare this share of the rows, chosen by a hash of their key, or of the whole row where there is none.
+        needs_key: do not compare whole rows when a side lacks a column of the key.
+        any_types: another type is no difference where values of both compare without loss, as of files.
 
     Whatever keeps the tables from being compared, a query that DuckDB refuses included, becomes the verdict
     ``not_compared`` with the reason, so that one table never hides the results of the others.
@@ -61,7 +81,10 @@ def compare_relations(
         if base is None or head is None:
             facts = _one_sided(con, name, base, head)
         else:
-            facts = _two_sided(con, name, (base, head), key, ignore_columns, tolerances or {}, examples)
+            wanted = _Wanted(
+                key, ignore_columns, tolerances or {}, examples, shared, sample, needs_key, any_types
+            )
+            facts = _two_sided(con, name, (base, head), wanted)
     except duckdb.InterruptException:
         raise
     except duckdb.Error as error:
@@ -81,15 +104,24 @@ def _one_sided(
     return not_compared(name, reason).model_copy(update=sides)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """The arguments of ``compare_relations`` that say how to compare."""
+
+    key: Sequence[str]
+    ignore_columns: Collection[str]
+    tolerances: Mapping[str, Tolerance]
+    examples: int
+    shared: Shared
+    sample: float | None
+    needs_key: bool
+    any_types: bool
+
+
 def _two_sided(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    relations: tuple[str, str],
-    key: Sequence[str],
-    ignore_columns: Collection[str],
-    tolerances: Mapping[str, Tolerance],
-    examples: int,
+    con: duckdb.DuckDBPyConnection, name: str, relations: tuple[str, str], wanted: _Wanted
 ) -> TableComparison:
+    key, tolerances = wanted.key, wanted.tolerances
     base_types, head_types = (
         {row[0]: row[1] for row in con.execute(f"describe select * from {relation}").fetchall()}
         for relation in relations
@@ -97,31 +129,49 @@ def _two_sided(
     unknown = _unknown_columns(key, tolerances, base_types | head_types)
     if unknown:
         return not_compared(name, unknown)
-    ignored = {column.casefold() for column in ignore_columns} - {column.casefold() for column in key}
+    ignored = {column.casefold() for column in wanted.ignore_columns} - {column.casefold() for column in key}
     schema, columns, left_out = _match_columns(base_types, head_types, ignored, tolerances)
     refusals = [refusal for column in columns if (refusal := column.refusal())]
     if refusals:
         return not_compared(name, "; ".join(refusals))
-    pair = Pair(con, *relations, columns, examples)
+    pair = Pair(con, *relations, columns, wanted.examples, wanted.shared)
     keys, note = _usable_key(pair, key)
+    if wanted.needs_key and _lacking(pair, key):
+        return not_compared(name, f"there is no common key, because {_lacking(pair, key)}")
+    if wanted.sample is not None and columns:
+        pair = pair.sampled(keys or columns, wanted.sample)
     facts = compare_by_key(name, pair, keys) if keys else compare_as_multiset(name, pair)
     coverage = facts.coverage.model_copy(
-        update={"not_compared": left_out, "notes": (*note, *facts.coverage.notes)}
+        update={
+            "not_compared": left_out,
+            "notes": (*note, *facts.coverage.notes),
+            "sample": wanted.sample,
+        }
     )
+    if wanted.any_types:
+        compared = {column.name for column in columns}
+        kept = tuple(change for change in schema.type_changed if change.column not in compared)
+        schema = schema.model_copy(update={"type_changed": kept})
     return facts.model_copy(update={"schema_changes": schema, "coverage": coverage})
 
 
 def _usable_key(pair: Pair, key: Sequence[str]) -> tuple[list[Column], tuple[str, ...]]:
     """The key's columns, or none and a note that says why rows cannot be matched by it."""
     columns = {column.name.casefold(): column for column in pair.columns}
-    missing = [name for name in key if name.casefold() not in columns]
-    if missing:
-        return [], (f"key column {', '.join(missing)} cannot be matched on both sides: compared whole rows",)
+    if missing := _lacking(pair, key):
+        return [], (f"{missing}: compared whole rows",)
     keys = [columns[name.casefold()] for name in key]
     repeated = pair.repeated_keys(keys) if keys else ""
     if repeated:
         return [], (f"the key ({', '.join(key)}) is not unique, {repeated}: compared whole rows",)
     return keys, ()
+
+
+def _lacking(pair: Pair, key: Sequence[str]) -> str:
+    """Which columns of the key cannot be compared; empty when all of them can."""
+    columns = {column.name.casefold() for column in pair.columns}
+    missing = [name for name in key if name.casefold() not in columns]
+    return f"key column {', '.join(missing)} cannot be matched on both sides" if missing else ""
 
 
 def _unknown_columns(key: Sequence[str], tolerances: Mapping[str, Tolerance], types: Types) -> str | None:
@@ -160,7 +210,102 @@ def _match_columns(
     return schema, columns, left_out
 
 
-_LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
+LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
+"""Columns that say where a row came from: they differ between equal runs, and are not compared."""
+
+
+def compare_states(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    base: TableState | None,
+    head: TableState | None,
+    policy: ComparisonPolicy,
+    *,
+    whole: bool = False,
+    sample: float | None = None,
+    needs_key: bool = False,
+    today: date | None = None,
+) -> TableComparison:
+    """Compare two states of a table and judge them by what the table's model declares, reading as little as that takes.
+
+    One snapshot, or one content digest, is not read at all. Of states that share data files only the other files are read.
+
+    Args:
+        con: a connection that can read both.
+        name: the table's name in the result.
+        base: the state before, None where there is no table.
+        head: the state after.
+        policy: key, tolerances and expected changes.
+        whole: read all data files.
+        sample: as for ``compare_relations``.
+        needs_key: as for ``compare_relations``.
+        today: as for ``judge``.
+
+    Returns:
+        The comparison; a state that is damaged or gone is ``not_compared``, with the reason.
+
+    Raises:
+        UnavailableError: the store cannot be reached.
+    """
+    try:
+        facts = _compare_states(con, name, (base, head), policy, (whole, sample, needs_key))
+    except (DamagedError, NotFoundError) as error:
+        facts = not_compared(name, error.line())
+    return judge(facts, policy.expected, today=today)
+
+
+def _compare_states(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    states: tuple[TableState | None, TableState | None],
+    policy: ComparisonPolicy,
+    how: tuple[bool, float | None, bool],
+) -> TableComparison:
+    (base, head), (whole, sample, needs_key) = states, how
+    found: Differing | None = None
+    if base is not None and head is not None and not whole:
+        if method := known_same(base, head):
+            return _same(name, method, base, head)
+        found = differing(con, base, head)
+    facts = compare_relations(
+        con,
+        name,
+        found.base if found else base.relation if base else None,
+        found.head if found else head.relation if head else None,
+        policy.key,
+        ignore_columns=LINEAGE,
+        tolerances=policy.tolerances,
+        shared=found.shared if found else NOTHING_SHARED,
+        sample=sample,
+        needs_key=needs_key,
+    )
+    if base is None or head is None:
+        return facts
+    read = found.shared.others if found else [*base.files, *head.files]
+    files = _files_read([*base.files, *head.files], read)
+    return facts.model_copy(update={"coverage": facts.coverage.model_copy(update={"files": files})})
+
+
+def _same(name: str, method: Method, base: TableState, head: TableState) -> TableComparison:
+    rows, files = head.rows, _files_read([*base.files, *head.files], [])
+    return TableComparison(
+        name=name,
+        coverage=Coverage(
+            method=method, columns=tuple(field.name for field in head.schema.fields), files=files
+        ),
+        base=Side(rows=rows),
+        head=Side(rows=rows),
+        rows=RowCounts(identical=rows),
+    )
+
+
+def _files_read(files: Sequence[DataFile], read: Sequence[DataFile]) -> FilesRead:
+    return FilesRead(
+        files=len(files),
+        bytes=sum(file.file_size_in_bytes for file in files),
+        files_read=len(read),
+        bytes_read=sum(file.file_size_in_bytes for file in read),
+    )
 
 
 @dataclass(frozen=True)
@@ -200,26 +345,25 @@ def compare_builds(
         dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
         environment: gives access to the object store.
     """
-    policies, today = _policies(json.loads(dbt_manifest)), datetime.now(UTC).date()
+    policies, today = policies_of(json.loads(dbt_manifest)), datetime.now(UTC).date()
     connection, tables = connect(environment), Tables(environment)
+
+    def state(name: str, table: BuiltTable | None) -> TableState | None:
+        if table is None:
+            return None
+        return TableState(tables.load_to_read(TableName.parse(name), table.metadata_location))
+
     found = []
     for name in sorted(base.keys() | head.keys()):
-        policy = policies.get(name)
-        facts = compare_relations(
-            connection,
-            name,
-            _scan(tables, name, base.get(name)),
-            _scan(tables, name, head.get(name)),
-            policy.key if policy else (),
-            ignore_columns=_LINEAGE,
-            tolerances=policy.tolerances if policy else {},
-        )
+        policy = policies.get(name, ComparisonPolicy())
+        then, now = base.get(name), head.get(name)
+        facts = compare_states(connection, name, state(name, then), state(name, now), policy, today=today)
         sides: dict[str, Side] = {
             side: getattr(facts, side).model_copy(update={"seconds": table.seconds, "bytes": table.bytes})
-            for side, table in (("base", base.get(name)), ("head", head.get(name)))
+            for side, table in (("base", then), ("head", now))
             if table is not None
         }
-        found.append(judge(facts.model_copy(update=sides), policy.expected if policy else (), today=today))
+        found.append(facts.model_copy(update=sides))
     return found
 
 
@@ -231,7 +375,12 @@ def scratch_manifest(scratch: Path, run_id: str) -> bytes:
     return json.dumps(found).encode()
 
 
-def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
+def policies_of(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
+    """``schema.table`` to what its model declares, by dbt's manifest.
+
+    Raises:
+        ConfigError: a model declares something that cannot be understood.
+    """
     nodes: Sequence[Mapping[str, Any]] = [
         node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")
     ]
@@ -241,9 +390,3 @@ def _policies(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
         )
         for node in nodes
     }
-
-
-def _scan(tables: Tables, name: str, table: BuiltTable | None) -> str | None:
-    if table is None:
-        return None
-    return whole_scan(tables.load_to_read(TableName.parse(name), table.metadata_location))

@@ -70,7 +70,7 @@ def _segment(
     # More than half: then the most frequent value is unique and the answer the same in every run.
     if 2 * rows <= differing:
         return None
-    in_tables = sum(
+    in_tables = 2 * pair.shared.having(column.name, top) + sum(
         pair.fetch(f"select count(*) from {relation} where {quote(column.name)} = $1", [top])[0][0]
         for _, relation in pair.sides
     )

@@ -6,9 +6,9 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from slipway.comparison.policy import Tolerance
 from slipway.comparison.results import Row
@@ -35,6 +35,8 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _MAX_DIGITS = 38
 _EXACT = Context(prec=400)
 _MAX_TEXT = 200
+_PARTS = 10_000
+"""A sample is chosen to this part of the rows."""
 
 
 def as_text(value: str) -> str:
@@ -60,7 +62,14 @@ def common_type(base: str, head: str) -> str | None:
         return f"DECIMAL({width},{scale})" if width <= _MAX_DIGITS else None
     if {base, head} <= {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"}:
         return "TIMESTAMP"
+    if {base, head} <= {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
+        return "TIMESTAMP_NS"
     return None
+
+
+def is_exact_number(type_: str) -> bool:
+    """Whether a type is of integers or decimals."""
+    return type_ in _HUGE_INTEGERS or _digits(type_) is not None
 
 
 def _digits(type_: str) -> tuple[int, int] | None:
@@ -228,10 +237,50 @@ def read_side(relation: str, columns: Sequence[Column], side: str, marker: str, 
 
 @dataclass(frozen=True)
 class Profile:
-    """The number of rows of one side, and of NULLs by column index."""
+    """The number of rows of one side, and of NULLs by column index, None where these are not counted."""
 
     rows: int
-    nulls: tuple[int, ...]
+    nulls: tuple[int | None, ...]
+
+
+class Shared(Protocol):
+    """Rows that both sides have besides those of the relations that are compared."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+
+    def nulls(self, column: str) -> int | None:
+        """NULLs of a column, None where they are not counted."""
+
+    def having(self, column: str, value: object) -> int:
+        """Rows with a value in a column."""
+
+    def with_keys(self, keys: Sequence[Column]) -> str | None:
+        """SQL of the keys that may be those of compared rows, too, as ``k<n>``; None when there are none."""
+
+
+class NothingShared:
+    """The relations that are compared have all rows."""
+
+    @property
+    def rows(self) -> int:
+        """None of them."""
+        return 0
+
+    def nulls(self, column: str) -> int:  # noqa: ARG002 - the signature of ``Shared``
+        """None of them."""
+        return 0
+
+    def having(self, column: str, value: object) -> int:  # noqa: ARG002
+        """None of them."""
+        return 0
+
+    def with_keys(self, keys: Sequence[Column]) -> None:
+        """None of them."""
+
+
+NOTHING_SHARED = NothingShared()
 
 
 @dataclass(frozen=True)
@@ -241,6 +290,7 @@ class Pair:
     Args:
         columns: the columns to compare, in the order of their index.
         examples: how many examples to fetch of each kind.
+        shared: rows that both sides have and that are in neither relation.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -248,6 +298,7 @@ class Pair:
     head: str
     columns: list[Column]
     examples: int
+    shared: Shared
 
     @property
     def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -259,18 +310,28 @@ class Pair:
         return self.con.execute(sql, list(parameters)).fetchall()
 
     def profiles(self) -> tuple[Profile, Profile]:
-        """Row and NULL counts of base and head."""
-        nulls = "".join(f", count(*) - count({quote(column.name)})" for column in self.columns)
-        base, head = (self.fetch(f"select count(*){nulls} from {relation}")[0] for _, relation in self.sides)
-        return Profile(base[0], base[1:]), Profile(head[0], head[1:])
+        """Row and NULL counts of base and head, with the rows that both share."""
+        counted = "".join(f", count(*) - count({quote(column.name)})" for column in self.columns)
+        base, head = (
+            self.fetch(f"select count(*){counted} from {relation}")[0] for _, relation in self.sides
+        )
+        rows, nulls = self.shared.rows, [self.shared.nulls(column.name) for column in self.columns]
+        return _with_shared(base, rows, nulls), _with_shared(head, rows, nulls)
 
     def repeated_keys(self, keys: Sequence[Column]) -> str:
-        """How many keys occur more than once, by side; empty when the key is unique on both."""
+        """How many keys occur more than once, by side; empty when the key is unique on both.
+
+        Keys that only rows have which both sides share are not looked at: these rows need no counterpart.
+        """
         names = ", ".join(f"k{key.index}" for key in keys)
+        other = self.shared.with_keys(keys)
+        same = " and ".join(f"own.k{key.index} is not distinct from other.k{key.index}" for key in keys)
+        also = f" or exists (select 1 from {other} as other where {same})" if other else ""
         found = []
         for side, relation in self.sides:
             read = read_side(relation, keys, side, "1", alias="k")
-            repeated = count_rows(self.con, f"(select 1 from {read} group by {names} having count(*) > 1)")
+            own = f"(select {names}, count(*) as times from {read} group by {names}) as own"
+            repeated = count_rows(self.con, f"(select 1 from {own} where times > 1{also})")
             if repeated:
                 found.append(f"{repeated:,} repeated in {side}")
         return ", ".join(found)
@@ -286,6 +347,23 @@ class Pair:
         )
         return tuple(dict(zip((column.name for column in columns), row, strict=True)) for row in rows)
 
+    def sampled(self, columns: Sequence[Column], share: float) -> Pair:
+        """The same with a share of the rows, those with a small hash of some columns, so that equal ones are in it on both sides.
+
+        Args:
+            columns: those of the key, or all of them.
+            share: a fraction, to a ten-thousandth.
+        """
+        base, head = (
+            f"(select * from {relation} where hash({', '.join(column.read(own_type) for column, own_type in read)})"
+            f" % {_PARTS} < {round(share * _PARTS)})"
+            for relation, read in (
+                (self.base, [(column, column.base_type) for column in columns]),
+                (self.head, [(column, column.head_type) for column in columns]),
+            )
+        )
+        return replace(self, base=base, head=head)
+
     @contextmanager
     def temporary(self, sql: str) -> Iterator[str]:
         """A temporary table with the rows of a query, dropped at the end."""
@@ -295,6 +373,11 @@ class Pair:
             yield name
         finally:
             self.con.execute(f"drop table {name}")
+
+
+def _with_shared(own: Sequence[int], rows: int, nulls: Sequence[int | None]) -> Profile:
+    both = zip(own[1:], nulls, strict=True)
+    return Profile(own[0] + rows, tuple(None if more is None else count + more for count, more in both))
 
 
 def count_rows(con: duckdb.DuckDBPyConnection, relation: str) -> int:

@@ -147,7 +147,7 @@ def summary(table: TableComparison, style: Style) -> list[str]:
         reason = "; ".join(style.words(note) for note in table.coverage.notes)
         return [style.value(table.name), verdict, rows, "-", "-", "-", "-", reason]
     counts = table.rows
-    changed = count(counts.changed) if table.coverage.method is Method.KEY else "-"
+    changed = "-" if table.coverage.method is Method.MULTISET else count(counts.changed)
     if counts.within_tolerance:
         changed += f" + {count(counts.within_tolerance)} tolerated"
     worst = table.worst_column
@@ -381,22 +381,34 @@ def to_text(report: ComparisonReport) -> str:
     return "\n".join([*lines, *(f"  {line}" for line in coverage_notes(report, style)), ""])
 
 
+_METHODS = {
+    Method.SNAPSHOT: "the same snapshot",
+    Method.DIGEST: "with the same content digest",
+    Method.KEY: "by key",
+    Method.MULTISET: "as whole rows without a key",
+}
+
+
 def coverage_line(report: ComparisonReport) -> str:
     """How many tables were compared, and how."""
     empty = sum(table.verdict is Verdict.NO_EVIDENCE for table in report.tables)
     methods = Counter(
         table.coverage.method for table in report.tables if table.verdict is not Verdict.NO_EVIDENCE
     )
-    compared = methods[Method.KEY] + methods[Method.MULTISET]
-    how = [
-        f"{methods[method]} {label}"
-        for method, label in ((Method.KEY, "by key"), (Method.MULTISET, "as whole rows without a key"))
-        if methods[method]
-    ]
+    how = [f"{methods[method]} {label}" for method, label in _METHODS.items() if methods[method]]
+    compared = sum(methods[method] for method in _METHODS)
     coverage = f"{compared} of {plural(len(report.tables), 'table')} compared" + (
         f" ({', '.join(how)})" if how else ""
     )
-    return f"{coverage}, no evidence of {empty} without a row on either side" if empty else coverage
+    if empty:
+        coverage += f", no evidence of {empty} without a row on either side"
+    read = [table.coverage.files for table in report.tables if table.coverage.files]
+    if files := sum(one.files for one in read):
+        of_bytes = f"{size(sum(one.bytes_read for one in read))} of {size(sum(one.bytes for one in read))}"
+        coverage += (
+            f"; {sum(one.files_read for one in read):,} of {plural(files, 'data file')} read ({of_bytes})"
+        )
+    return coverage
 
 
 def coverage_notes(report: ComparisonReport, style: Style) -> list[str]:

@@ -31,8 +31,10 @@ class Verdict(StrEnum):
 
 
 class Method(StrEnum):
-    """How rows were matched."""
+    """How rows were matched, or why they need not be: both sides are one snapshot, or have the same content digest."""
 
+    SNAPSHOT = "same_snapshot"
+    DIGEST = "same_digest"
     KEY = "key"
     MULTISET = "multiset"
     NONE = "none"
@@ -108,7 +110,8 @@ class ColumnComparison(_Record):
         within_tolerance: unequal pairs that the tolerance allows.
         tolerance: the bounds that were applied.
         match_rate: ``matching / compared``; None when nothing was compared.
-        base_nulls: NULL values in all rows of base; ``head_nulls`` likewise.
+        base_nulls: NULL values in all rows of base; ``head_nulls`` likewise. None where they were not counted, because rows that
+            both sides share were not read.
         largest_absolute_change: of finite pairs, in ``unit``; None for types without a distance.
         largest_relative_change: ``|head - base| / |base|`` where base is not zero.
         unit: days or seconds for dates and timestamps.
@@ -122,8 +125,8 @@ class ColumnComparison(_Record):
     within_tolerance: int = 0
     tolerance: Tolerance | None = None
     match_rate: float | None = None
-    base_nulls: int = 0
-    head_nulls: int = 0
+    base_nulls: int | None = 0
+    head_nulls: int | None = 0
     largest_absolute_change: float | None = None
     largest_relative_change: float | None = None
     unit: str | None = None
@@ -150,10 +153,24 @@ class Segment(_Record):
     table_share: float
 
 
+class FilesRead(_Record):
+    """How much of the data files of two states was read; a file that both have counts twice in ``files`` and ``bytes``."""
+
+    files: int
+    bytes: int
+    files_read: int
+    bytes_read: int
+
+
 class Coverage(_Record):
-    """What the comparison looked at, and what it did not, by column name with the reason."""
+    """What the comparison looked at, and what it did not, by column name with the reason.
+
+    ``files`` is known of tables in the warehouse. ``sample`` is the share of the rows that were compared, None for all of them.
+    """
 
     method: Method
+    files: FilesRead | None = None
+    sample: float | None = None
     key: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     not_compared: dict[str, str] = Field(default_factory=dict)

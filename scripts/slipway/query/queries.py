@@ -19,9 +19,8 @@ from pyiceberg.table import Table
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import find_damaged, whole_scan
 from slipway.environments.profiles import find_project
-from slipway.errors import DamagedTableError, NotFoundError, SlipwayError, UnavailableError, UsageError
+from slipway.errors import NotFoundError, SlipwayError, UnavailableError, UsageError
 from slipway.iceberg.metadata_files import locations_of
-from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.query import sandbox
@@ -55,19 +54,7 @@ def create_view(
         DamagedTableError: its metadata or a manifest is missing or damaged.
         UnavailableError: it cannot be read.
     """
-    identifier, version, tables = TableName.parse(name), cut.tables[name], Tables(published.environment)
-    snapshot = None
-    try:
-        loaded = tables.load_to_read(identifier, version.metadata_location)
-    except DamagedTableError as error:
-        # The metadata file is gone: the table's present metadata may still know the snapshot.
-        now = published.locations.get(identifier) if version.snapshot_id else None
-        if not now or now == version.metadata_location or not isinstance(error.__cause__, FileNotFoundError):
-            raise
-        loaded = tables.load_to_read(identifier, now)
-        snapshot = loaded.snapshot_by_id(int(version.snapshot_id or 0))
-        if snapshot is None:
-            raise
+    loaded, snapshot = published.load(name, cut.tables[name])
     scan = whole_scan(loaded, snapshot)
     opened.append(loaded)
     connection.execute(f"{create} from {scan}")

@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
 from slipway.environments.environment import Environment, catalog_file
-from slipway.errors import DamagedError, NotFoundError, UnavailableError
+from slipway.errors import DamagedError, DamagedTableError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.next_step import is_mixture
 from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Release
+from slipway.records.run_manifest import Change
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
 
@@ -237,7 +241,11 @@ class Published:
             return [error.line()]
 
     def release(self, number: int) -> Cut:
-        """The tables as a release left them.
+        """The tables as a release left them; raises as ``record`` does."""
+        return self.cut_of(self.record(number))
+
+    def record(self, number: int) -> Release:
+        """The record of a release.
 
         Raises:
             NotFoundError: no such release was published.
@@ -246,7 +254,7 @@ class Published:
         releases, damaged = self.records.readable_releases()
         for release in releases:
             if release.number == number:
-                return _cut_of(release)
+                return release
         if number in damaged:
             raise damaged[number]
         if not releases and not damaged:
@@ -259,6 +267,10 @@ class Published:
         )
 
     def as_of(self, moment: datetime) -> Cut:
+        """The tables as the last release at or before a moment left them; raises as ``record_as_of`` does."""
+        return self.cut_of(self.record_as_of(moment))
+
+    def record_as_of(self, moment: datetime) -> Release:
         """The last release that was published at or before a moment.
 
         Raises:
@@ -276,10 +288,22 @@ class Published:
                 f"release {first.number} is the first, published at {_second(first.published_at)}",
                 "Give a later time",
             )
-        return _cut_of(earlier[-1])
+        return earlier[-1]
 
-    def candidate(self, run_id: str) -> Cut:
-        """What a run built, whether it was published or not, and what it read and found unchanged.
+    @staticmethod
+    def cut_of(release: Release) -> Cut:
+        """The tables as a release left them."""
+        return Cut(
+            f"release {release.number} of {release.target}",
+            {
+                name: TableVersion(table.metadata_location, table.snapshot_id)
+                for name, table in release.tables.items()
+            },
+            option=f"--release {release.number}",
+        )
+
+    def candidate(self, run_id: str, *, with_inputs: bool = True) -> Cut:
+        """What a run built, whether it was published or not, and what it found unchanged and, with its inputs, read.
 
         Raises:
             NotFoundError: the run came to no table.
@@ -287,11 +311,15 @@ class Published:
         tables: dict[str, TableVersion] = {}
         manifest = self.records.manifest(run_id)
         if manifest is not None:
-            for read in manifest.inputs:
+            for read in manifest.inputs if with_inputs else ():
                 name = read.table.removeprefix(f"{self.environment.name}.")
                 tables[name] = TableVersion(read.metadata_location, read.snapshot_id)
             for node in manifest.nodes:
-                if node.table and node.metadata_location:
+                if (
+                    node.table
+                    and node.metadata_location
+                    and (with_inputs or node.change is not Change.PINNED)
+                ):
                     tables[node.table] = TableVersion(node.metadata_location, node.candidate_snapshot)
         for staged in self.records.candidate(run_id):
             if staged.retires:
@@ -303,23 +331,50 @@ class Published:
             )
         return Cut(f"run {run_id}", tables, option=f"--run {run_id}")
 
+    def load(self, name: str, version: TableVersion) -> tuple[Table, Snapshot | None]:
+        """A table of a cut, and the snapshot that is meant where that is not the current one of the metadata.
+
+        Raises:
+            DamagedTableError: its metadata file is missing or damaged.
+            UnavailableError: it cannot be read.
+        """
+        identifier, tables = TableName.parse(name), Tables(self.environment)
+        try:
+            return tables.load_to_read(identifier, version.metadata_location), None
+        except DamagedTableError as error:
+            # The metadata file is gone: the table's present metadata may still know the snapshot.
+            now = self.locations.get(identifier) if version.snapshot_id else None
+            if (
+                not now
+                or now == version.metadata_location
+                or not isinstance(error.__cause__, FileNotFoundError)
+            ):
+                raise
+            loaded = tables.load_to_read(identifier, now)
+            snapshot = loaded.snapshot_by_id(int(version.snapshot_id or 0))
+            if snapshot is None:
+                raise
+            return loaded, snapshot
+
+    def has_expired(self, name: str, version: TableVersion) -> bool:
+        """Whether the table's present metadata does not know the snapshot of a version any more.
+
+        Raises:
+            DamagedTableError: the present metadata is missing or damaged.
+            UnavailableError: it cannot be read.
+        """
+        now = self.locations.get(TableName.parse(name))
+        if not now or not version.snapshot_id or now == version.metadata_location:
+            return False
+        loaded = Tables(self.environment).load_to_read(TableName.parse(name), now)
+        return loaded.snapshot_by_id(int(version.snapshot_id)) is None
+
     def _nothing(self, why: str) -> NotFoundError:
         return NotFoundError(
             f"Nothing is published in {self.environment.name} yet",
             why,
             f"Build and publish with slipway run --target {self.environment.name}",
         )
-
-
-def _cut_of(release: Release) -> Cut:
-    return Cut(
-        f"release {release.number} of {release.target}",
-        {
-            name: TableVersion(table.metadata_location, table.snapshot_id)
-            for name, table in release.tables.items()
-        },
-        option=f"--release {release.number}",
-    )
 
 
 def _second(moment: datetime) -> str:

@@ -224,6 +224,7 @@ def connect(
     *,
     once: Mapping[str, str] | None = None,
     with_keys: bool = False,
+    others: Sequence[Environment] = (),
 ) -> duckdb.DuckDBPyConnection:
     """A new in-memory database that can read the environment's tables and spills below a home.
 
@@ -233,12 +234,16 @@ def connect(
         settings: DuckDB's, of the target; its limits among them count.
         once: settings that have to be there when the database is opened.
         with_keys: keys for S3 are needed, also where the warehouse is elsewhere.
+        others: environments whose tables are read on the same connection.
     """
     config: dict[str, Any] = {"temp_directory": str(spill_folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in ONCE}
     connection = duckdb.connect(":memory:", config={**config, **(once or {})})
     prepare(connection)
     Secret(environment, always=with_keys).renew(connection)
+    for number, other in enumerate(others, 1):
+        if other != environment:
+            Secret(other, number=number).renew(connection)
     return connection
 
 
@@ -249,9 +254,14 @@ class Secret:
         environment: whose warehouse.
         landing: also for the landing area, which may be in S3 while the warehouse is not.
         always: wherever both are.
+        number: of an environment besides the first, whose secret is for its warehouse only.
     """
 
-    def __init__(self, environment: Environment, *, landing: bool = False, always: bool = False) -> None:
+    def __init__(
+        self, environment: Environment, *, landing: bool = False, always: bool = False, number: int = 0
+    ) -> None:
+        self._name = f"slipway_warehouse{number or ''}"
+        self._scope = environment.warehouse if number else ""
         self._properties = environment.catalog_properties
         self._needed = always or is_s3(environment.warehouse) or (landing and is_s3(environment.landing))
         self._known: tuple[Keys | None] | None = None
@@ -269,12 +279,14 @@ class Secret:
         with self._lock:
             keys = access.keys()
             if self._known != (keys,):
-                connection.execute(_secret_statement(access, keys))
+                connection.execute(_secret_statement(access, keys, self._name, self._scope))
                 self._known = (keys,)
 
 
-def _secret_statement(access: S3Access, keys: Keys | None) -> str:
+def _secret_statement(access: S3Access, keys: Keys | None, name: str, scope: str) -> str:
     options = {"type": "s3"}
+    if scope:
+        options["scope"] = scope
     if access.region:
         options["region"] = access.region
     if keys:
@@ -285,7 +297,7 @@ def _secret_statement(access: S3Access, keys: Keys | None) -> str:
         scheme, _, host = access.endpoint.rpartition("://")
         options |= {"endpoint": host, "use_ssl": str(scheme != "http").lower(), "url_style": "path"}
     listed = ", ".join(f"{key} {literal(value)}" for key, value in options.items())
-    return f"create or replace secret slipway_warehouse ({listed})"
+    return f"create or replace secret {name} ({listed})"
 
 
 _OWNER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")

@@ -143,6 +143,16 @@ def readable_files(
         ContractError: another tool added such files, or wrote deletes.
     """
     files = live_files(table, row_filter)
+    check_read_by_id(cursor, table, files)
+    return files
+
+
+def check_read_by_id(cursor: duckdb.DuckDBPyConnection, table: Table, files: Sequence[DataFile]) -> None:
+    """Refuse data files whose columns ``files_relation`` would not find; see ``readable_files``, which raises the same.
+
+    Raises:
+        ContractError: another tool added such files.
+    """
     mapped = TableProperties.DEFAULT_NAME_MAPPING in table.properties
     asked = [file for file in files if mapped or _absent(table, file, file.null_value_counts or {})]
     if asked:
@@ -161,7 +171,6 @@ def readable_files(
                     "another tool added them",
                     "Run with --full-refresh",
                 )
-    return files
 
 
 def _absent(table: Table, file: DataFile, there: Container[int]) -> bool:

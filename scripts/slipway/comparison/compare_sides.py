@@ -1,0 +1,186 @@
+"""``slipway diff``: compare whatever names tables, as their models declare it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
+from slipway.comparison.external_files import read_file
+from slipway.comparison.policy import ComparisonPolicy
+from slipway.comparison.references import Named, NamedFile, NamedTables, described_by, pair, resolve
+from slipway.comparison.report import ComparisonReport, make_report
+from slipway.comparison.results import TableComparison, Verdict, judge, not_compared
+from slipway.comparison.shared_files import TableState
+from slipway.engines.duckdb.engine import connect
+from slipway.environments.profiles import Profile, find_project
+from slipway.errors import ContractError, DamagedError, NotFoundError
+from slipway.storage.s3 import is_s3
+
+
+@dataclass(frozen=True)
+class How:
+    """How tables are compared.
+
+    Args:
+        key: columns that identify a row, in place of those that the models declare.
+        sample: the share of the rows that is compared, None for all of them.
+        whole: read also data files that both sides have.
+    """
+
+    key: Sequence[str] = ()
+    sample: float | None = None
+    whole: bool = False
+
+
+def diff(
+    project_dir: Path | None,
+    target: str | None,
+    sides: tuple[str, str],
+    tables: Sequence[str],
+    how: How,
+    *,
+    now: datetime | None = None,
+) -> ComparisonReport:
+    """Compare two sides table by table.
+
+    Args:
+        project_dir: folder of dbt_project.yml, None to look for it.
+        target: the environment of references that name none.
+        sides: references to base and head, as ``references.resolve`` takes them.
+        tables: which tables, or patterns; none for all.
+        how: how.
+        now: the present moment.
+
+    Raises:
+        NotFoundError: a reference or a table names nothing.
+        UsageError: a reference cannot be understood, or one table stands against several.
+        UnavailableError: the catalog or the store cannot be reached.
+    """
+    profile, now = Profile(find_project(project_dir)), now or datetime.now(UTC)
+    base, head = (resolve(profile, target, text, now) for text in sides)
+    pairing = pair(base, head, tables)
+    policies = _policies((base, head))
+    con = _connect(profile, target, (base, head))
+    found = []
+    for name, then, here in pairing.names:
+        policy = policies.get(here or then or name, ComparisonPolicy())
+        if how.key:
+            policy = policy.model_copy(update={"key": tuple(how.key)})
+        one = _Pair(name, (base, head), (then, here))
+        found.append(_compare(con, one, policy, how, now))
+    context = {}
+    if pairing.left_out:
+        few, more = pairing.left_out[:5], len(pairing.left_out) - 5
+        context["not built by the run"] = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+    if how.sample is not None:
+        context["sample"] = f"{100 * how.sample:g} % of the rows: what differs in the others is not found"
+    return make_report(
+        found,
+        title="Difference",
+        base=base.label,
+        head=head.label,
+        context=context,
+    )
+
+
+@dataclass(frozen=True)
+class _Pair:
+    name: str
+    sides: tuple[Named, Named]
+    tables: tuple[str | None, str | None]
+
+
+def _compare(
+    con: duckdb.DuckDBPyConnection, one: _Pair, policy: ComparisonPolicy, how: How, now: datetime
+) -> TableComparison:
+    try:
+        base, head = (_state(side, table) for side, table in zip(one.sides, one.tables, strict=True))
+        if not any(isinstance(side, NamedFile) for side in one.sides):
+            found = compare_states(
+                con,
+                one.name,
+                base,
+                head,
+                policy,
+                whole=how.whole,
+                sample=how.sample,
+                needs_key=bool(how.key),
+                today=now.date(),
+            )
+            why = _expired(one) if found.verdict is Verdict.NOT_COMPARED else ""
+            return judge(not_compared(one.name, why)) if why else found
+        relations = _relations(con, one, (base, head))
+    except (DamagedError, NotFoundError, ContractError) as error:
+        return judge(not_compared(one.name, _expired(one) or error.line()))
+    facts = compare_relations(
+        con,
+        one.name,
+        *relations,
+        policy.key,
+        ignore_columns=LINEAGE,
+        tolerances=policy.tolerances,
+        sample=how.sample,
+        needs_key=bool(how.key),
+        any_types=True,
+    )
+    return judge(facts, policy.expected, today=now.date())
+
+
+def _state(side: Named, table: str | None) -> TableState | None:
+    if isinstance(side, NamedFile) or table is None:
+        return None
+    return TableState(*side.published.load(table, side.cut.tables[table]))
+
+
+def _relations(
+    con: duckdb.DuckDBPyConnection, one: _Pair, states: Sequence[TableState | None]
+) -> tuple[str | None, str | None]:
+    """SQL of both sides, of which at least one is a file: a file is read in the types of the other side."""
+    known = [state.relation if state else None for state in states]
+    types: Mapping[str, str] = {}
+    for relation in known:
+        if relation is not None:
+            types = {row[0]: row[1] for row in con.execute(f"describe from {relation}").fetchall()}
+    for at, side in enumerate(one.sides):
+        if isinstance(side, NamedFile):
+            rows = read_file(con, side.path, types)
+            known[at] = rows.relation
+            types = types or {
+                row[0]: row[1] for row in con.execute(f"describe from {rows.relation}").fetchall()
+            }
+    return known[0], known[1]
+
+
+def _expired(one: _Pair) -> str:
+    """The sentence about a snapshot that is not kept any more; empty when something else is wrong."""
+    for side, table in zip(one.sides, one.tables, strict=True):
+        if isinstance(side, NamedTables) and table is not None:
+            version = side.cut.tables[table]
+            if side.published.has_expired(table, version):
+                return (
+                    f"{table} of {side.cut.label} is not kept any more: snapshot {version.snapshot_id} has expired."
+                    " Compare with a later release."
+                )
+    return ""
+
+
+def _policies(sides: Sequence[Named]) -> dict[str, ComparisonPolicy]:
+    """What models declare, by dbt's manifest of the head or else of the base."""
+    for records, run_id in described_by(sides):
+        described = records.dbt_manifest(run_id)
+        if described is not None:
+            return policies_of(described)
+    return {}
+
+
+def _connect(profile: Profile, target: str | None, sides: Sequence[Named]) -> duckdb.DuckDBPyConnection:
+    """A connection that can read both sides."""
+    environments = [side.published.environment for side in sides if isinstance(side, NamedTables)]
+    own = environments or [profile.environment(target)]
+    with_keys = any(isinstance(side, NamedFile) and is_s3(side.path) for side in sides)
+    return connect(own[0], own[0].home, with_keys=with_keys, others=own[1:])

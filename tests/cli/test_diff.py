@@ -1,0 +1,213 @@
+"""``slipway diff``: what names a side, what is found, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import World
+    from tests.harness.projects import Workshop
+
+WEIGHTS = "serving.depot_weights"
+
+
+def report(world: Workshop, *arguments: str, code: int) -> dict[str, Any]:
+    done = world.slipway("diff", *arguments, "--output", "json")
+    assert done.code == code, done
+    found: dict[str, Any] = json.loads(done.out)
+    assert found["passed"] is (code == 0)
+    return found
+
+
+def table(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in found["tables"] if one["name"] == name)
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["verdict"] for one in found["tables"]}
+
+
+def test_two_releases_differ_in_what_landed_and_what_the_model_gained(world: World) -> None:
+    found = report(world, "1", "release-2", code=1)
+    assert found["base"].startswith("release 1 of dev, ")
+    assert verdicts(found) == {
+        "curated.weights": "different",
+        "quarantine.weights": "identical",
+        "raw.parcels": "different",
+        "reference.depots": "identical",
+        WEIGHTS: "different",
+    }
+    # day-3 has one parcel
+    assert table(found, "raw.parcels")["rows"]["added"] == 1
+    assert table(found, "reference.depots")["coverage"]["method"] == "same_snapshot"
+    assert table(found, WEIGHTS)["schema_changes"]["added"] == {"heaviest": "DECIMAL(9,3)"}
+
+
+def test_a_release_and_itself_are_identical_whatever_it_is_called(world: World) -> None:
+    for one, other in (("2", "2"), ("2", "dev"), ("dev", "@today"), ("release-1", world.runs["first"])):
+        found = report(world, one, other, code=0)
+        assert set(verdicts(found).values()) == {"identical"}
+        assert {one["coverage"]["method"] for one in found["tables"]} == {"same_snapshot"}
+
+
+def test_only_the_tables_that_are_named(world: World) -> None:
+    assert set(verdicts(report(world, "1", "2", "serving.*", code=1))) == {WEIGHTS}
+    assert set(verdicts(report(world, "1", "2", WEIGHTS, "reference.depots", code=1))) == {
+        WEIGHTS,
+        "reference.depots",
+    }
+
+
+def test_a_run_is_compared_in_the_tables_that_it_built(world: World) -> None:
+    found = report(world, "1", world.runs["slice"], code=1)
+    assert found["context"]["not built by the run"] == "raw.parcels"
+    # the slice is the first day: a parcel for each depot, instead of the three and the one of two days
+    assert table(found, "curated.weights")["rows"]["removed"] == 2
+
+
+def test_nothing_in_common_is_never_green(world: World) -> None:
+    found = report(world, "1", world.runs["slice"], "raw.parcels", code=1)
+    assert found["tables"] == []
+    text = world.slipway("diff", "1", world.runs["slice"], "raw.parcels").out
+    assert text.startswith("Difference: failed, nothing was compared")
+
+
+def test_a_file_is_read_in_the_types_of_the_table(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "weights.csv"
+    file.write_text(
+        "Depot,city,parcels,kg,heaviest\nN,Narvik,3,5.75,4.0000\nS,Siena,2.0,12.125,10.125\n",
+        encoding="utf-8",
+    )
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=0)
+    assert verdicts(found) == {WEIGHTS: "identical"}
+    assert (table(found, WEIGHTS)["rows"]["identical"], table(found, WEIGHTS)["coverage"]["key"]) == (
+        2,
+        ["depot"],
+    )
+    assert verdicts(report(world, str(file), "2", WEIGHTS, "--key", "depot", code=0)) == {
+        WEIGHTS: "identical"
+    }
+    # a thousandth more than the type of the column holds is not rounded away
+    file.write_text(file.read_text(encoding="utf-8").replace("5.75", "5.7504"), encoding="utf-8")
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
+    (change,) = (one for one in table(found, WEIGHTS)["columns"] if one["matching"] < one["compared"])
+    assert (change["name"], change["examples"][0]["key"]) == ("kg", {"depot": "N"})
+    assert change["largest_absolute_change"] == pytest.approx(0.0004)
+
+
+def test_a_parquet_file_is_compared_without_regard_to_its_types(world: World, tmp_path: Path) -> None:
+    done = world.slipway(
+        "sql", f"select depot, parcels::double as parcels, kg::double as kg from {WEIGHTS}", "-o", "parquet"
+    )
+    file = tmp_path / "weights.parquet"
+    file.write_bytes(done.stdout)
+    found = report(world, WEIGHTS, str(file), "--key", "depot", code=1)
+    assert table(found, WEIGHTS)["schema_changes"]["type_changed"] == []
+    assert {one["kind"] for one in table(found, WEIGHTS)["differences"]} == {"column_removed"}
+    assert table(found, WEIGHTS)["rows"]["identical"] == 2
+
+
+def test_a_sample_says_that_it_is_one(world: World) -> None:
+    text = world.slipway("diff", "1", "2", "--sample", "50", "curated.weights").out
+    assert "sample 50 % of the rows: what differs in the others is not found" in text
+
+
+NOT_FOUND = [
+    pytest.param(("9", "1"), "dev has no release 9: the last ones are 1, 2. List them with slipway releases.", id="release"),
+    pytest.param(("@2001-01-01", "1"), "dev had no release at 2001-01-01T23:59:59Z: release 1 is the first", id="time"),
+    pytest.param(("1", "2", "serving.weights"), "Perhaps curated.weights or quarantine.weights is meant.", id="table"),
+    pytest.param(("serving.zebras", "1"), "dev has no table serving.zebras: it is not published.", id="one-table"),
+    pytest.param(("zebra", "1"), "zebra names nothing that can be compared: There is no run zebra in dev.", id="run"),
+    pytest.param(("there-is-none.csv", "1"), "There is no file there-is-none.csv", id="file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sides", "message"), NOT_FOUND)
+def test_a_reference_that_names_nothing(world: World, sides: tuple[str, ...], message: str) -> None:
+    assert message in world.refusal("diff", *sides, code=3)
+
+
+UNCLEAR = [
+    pytest.param(("@lately", "1"), "@lately is not a time: after @ comes today, yesterday, a day or a time in ISO 8601.", id="time"),
+    pytest.param(("1", WEIGHTS, "raw.parcels", "raw.parcels"), "it is not clear which one it is compared with", id="several"),
+    pytest.param((WEIGHTS, WEIGHTS, "raw.parcels"), "raw.parcels is named besides. Leave it out.", id="besides"),
+    pytest.param(("", "1"), "A side of the comparison is empty: nothing is named.", id="empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sides", "message"), UNCLEAR)
+def test_a_reference_that_is_not_clear(world: World, sides: tuple[str, ...], message: str) -> None:
+    assert message in world.refusal("diff", *sides, code=2)
+
+
+def reason(found: dict[str, Any], name: str) -> str:
+    notes: list[str] = table(found, name)["coverage"]["notes"]
+    return "; ".join(notes)
+
+
+def test_a_key_that_both_sides_do_not_have(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "weights.csv"
+    file.write_text("city,kg\nNarvik,1\n", encoding="utf-8")
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
+    assert verdicts(found) == {WEIGHTS: "not_compared"}
+    assert "there is no common key, because key column depot cannot be matched on both sides" in reason(
+        found, WEIGHTS
+    )
+    found = report(world, "1", "2", WEIGHTS, "--key", "zebra", code=1)
+    assert reason(found, WEIGHTS) == "neither side has the configured column zebra"
+
+
+def test_a_value_of_another_type_is_named(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "weights.csv"
+    file.write_text("depot,kg\nN,heavy\n", encoding="utf-8")
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
+    assert "1 value of column kg is no DOUBLE, such as 'heavy'" in reason(found, WEIGHTS)
+
+
+def test_repeated_and_missing_keys_are_said(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "weights.csv"
+    file.write_text("depot,parcels\nN,3\nN,3\n,2\n", encoding="utf-8")
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
+    assert "the key (depot) is not unique, 1 repeated in base: compared whole rows" in reason(found, WEIGHTS)
+    file.write_text("depot,parcels\nN,3\n,2\n", encoding="utf-8")
+    found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
+    assert "key column depot has NULLs (1 in base, 0 in head), which match each other" in reason(
+        found, WEIGHTS
+    )
+
+
+def test_a_file_without_rows_against_an_empty_result(world: World, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    for file in (one, other):
+        file.write_text("depot,kg\n", encoding="utf-8")
+    text = world.slipway("diff", str(one), str(other))
+    assert text.code == 1
+    assert text.out.startswith(
+        "Difference: failed, nothing was compared: 1 table without a row on either side"
+    )
+
+
+@pytest.mark.long
+def test_a_snapshot_that_has_expired(workshop: Workshop) -> None:
+    workshop.run()
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    first = workshop.table(WEIGHTS)
+    workshop.run()
+    snapshot = first.current_snapshot()
+    assert snapshot is not None
+    with workshop.catalog() as catalog:
+        table_now = catalog.load_table(WEIGHTS)
+        table_now.manage_snapshots().remove_tag("release-1").commit()
+        table_now.maintenance.expire_snapshots().by_id(snapshot.snapshot_id).commit()
+    Path(first.metadata_location.removeprefix("file://")).unlink()
+    found = report(workshop, "1", "2", code=1)
+    assert verdicts(found)[WEIGHTS] == "not_compared"
+    assert reason(found, WEIGHTS) == (
+        f"{WEIGHTS} of release 1 of dev is not kept any more: snapshot {snapshot.snapshot_id} has expired."
+        " Compare with a later release."
+    )
+    assert verdicts(found)["reference.depots"] == "identical"
