@@ -119,7 +119,7 @@ SYMPTOMS: dict[str, Callable[[Workshop], None]] = {
     "Disk or bucket fill up": nothing,
     "The catalog or the store cannot be reached (exit code 5)": not_recorded,
     "A record is damaged": damaged,
-    "Is an old number still what its code and data make of it?": nothing,
+    "Does the code still give the published number?": nothing,
     "`Unexpected …` (exit code 70)": nothing,
     "What `slipway doctor` finds and repairs": nothing,
 }
