@@ -154,12 +154,17 @@ def _distributions() -> dict[str, list[str]]:
 
 def _is_of_distribution(name: str, path: Path) -> bool:
     """Whether a module lies where a distribution was installed, in a folder of its own on the path."""
+    place = path.resolve()
+    folders = [Path(entry or ".").resolve() for entry in sys.path]
+    # what is installed anywhere is read only for a module that lies where something is
+    if not any(place.is_relative_to(folder) and any(folder.glob("*.dist-info")) for folder in folders):
+        return False
     for found in _distributions().get(name.partition(".")[0], []):
         try:
             root = Path(str(distribution(found).locate_file(""))).resolve()
         except PackageNotFoundError:
             continue
-        if any(root.glob(f"{found.replace('-', '_')}-*.dist-info")) and path.resolve().is_relative_to(root):
+        if any(root.glob(f"{found.replace('-', '_')}-*.dist-info")) and place.is_relative_to(root):
             return True
     return False
 
