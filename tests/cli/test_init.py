@@ -26,10 +26,10 @@ def test_an_empty_folder_runs_at_once(newcomer: Newcomer) -> None:
     folder = newcomer.folder / "bike shop"
     run, query = newcomer.next_commands(printed)
     assert run == "cd 'bike shop' && slipway run"
-    (commit,) = (line.strip() for line in printed.splitlines() if "git add" in line)
+    (commit,) = (line.strip() for line in printed.splitlines() if " add --all" in line)
     people = [f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
     newcomer.exported.update(dict.fromkeys(people, "ada@example.org"))
-    newcomer.types(commit, folder)
+    newcomer.types(commit)
     assert "[WARNING]" not in newcomer.types("dbt --log-format text parse --no-partial-parse", folder).out
     first = newcomer.types(run.partition(" && ")[2], folder)
     assert "Published release 1, 4 tables in dev." in first.out

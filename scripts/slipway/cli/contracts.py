@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,16 +236,30 @@ def _typed_otherwise(
     """By the name of the contract's file, what models with typed rows of a feed say otherwise; nothing where dbt cannot parse the project."""
     from slipway.dbt.invocation import parse
     from slipway.dbt.promised import typed_otherwise
-    from slipway.environments.profiles import Profile
 
     feeds = [one.contract for one in readings if one.contract and one.contract.landing]
     if not feeds or not _calls_typed(project):
         return {}
-    manifest = manifest or parse(project, Profile(project).environment(target).name)
+    if manifest is None and (name := _slipways(project, target)):
+        manifest = parse(project, name)
     found: dict[str, list[str]] = {}
     for contract, line in typed_otherwise(feeds, manifest) if manifest else ():
         found.setdefault(Path(contract.origin).name, []).append(line)
     return found
+
+
+def _slipways(project: Path, target: str | None) -> str | None:
+    """The target, or without one the first of Slipway's, the default before others: a project may have others by default."""
+    from slipway.environments.profiles import Profile
+    from slipway.errors import ConfigError
+
+    profile = Profile(project)
+    if target:
+        return profile.environment(target).name
+    for name in dict.fromkeys([profile.default_target, *profile.targets]):
+        with suppress(ConfigError):
+            return profile.environment(name).name
+    return None
 
 
 def _calls_typed(project: Path) -> bool:

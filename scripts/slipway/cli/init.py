@@ -46,14 +46,14 @@ def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
     adoption = plan(folder, with_example=example)
     if not dry_run:
         apply(adoption)
-    _show(adoption, dry_run=dry_run)
+    _show(adoption, folder, dry_run=dry_run)
     if dry_run:
         output.message("Nothing was written: this is a dry run.")
     else:
         _next(adoption, folder)
 
 
-def _show(adoption: Adoption, *, dry_run: bool) -> None:
+def _show(adoption: Adoption, folder: Path, *, dry_run: bool) -> None:
     from slipway.adoption.adopt import Action, Repository
 
     steps = adoption.steps
@@ -71,19 +71,20 @@ def _show(adoption: Adoption, *, dry_run: bool) -> None:
     for step in steps:
         if step.action is Action.BY_HAND:
             output.result(f"\nTo do by hand in {step.name}, {step.detail}:\n\n{step.shown}")
-    for note in (*adoption.notes, *_of_git(adoption, dry_run=dry_run)):
+    for note in (*adoption.notes, *_of_git(adoption, folder, dry_run=dry_run)):
         output.result(f"\n{note}")
 
 
-def _of_git(adoption: Adoption, *, dry_run: bool) -> Iterator[str]:
+def _of_git(adoption: Adoption, folder: Path, *, dry_run: bool) -> Iterator[str]:
     from slipway.adoption.adopt import Repository
 
-    commit = "git add --all && git commit --message 'Begin with Slipway'"
+    git = "git" if folder.resolve() == Path.cwd() else f"git -C {shlex.quote(str(folder))}"
+    commit = f"{git} add --all && {git} commit --message 'Begin with Slipway'"
     match adoption.repository:
         case Repository.NEW if not dry_run:
             yield f"A run can be replayed if its code is committed. To commit the project:\n  {commit}"
         case Repository.NONE:
-            yield f"The project is in no git repository, so that no run can be replayed. To change that:\n  git init && {commit}"
+            yield f"The project is in no git repository, so that no run can be replayed. To change that:\n  {git} init && {commit}"
         case Repository.NO_GIT:
             yield "git is not installed, so that no run can be replayed. Install it, and commit the project."
 

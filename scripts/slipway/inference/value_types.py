@@ -595,6 +595,6 @@ def _moment(facts: Facts, feed: Conventions) -> Decision | None:
             doubts.append("its times are kept as instants; raw keeps the offsets")
     elif found.logical_type == "timestamp" and not facts.kinds & {"TIMESTAMP"}:
         doubts.append(
-            "its times have no offset: if they are of one time zone, write defaultTimezone, and the new data_type in the model's YAML"
+            "its times have no offset: if they are of one time zone, write logicalTypeOptions: {defaultTimezone: …}, and the new data_type in the model's YAML"
         )
     return Decision(found.logical_type, options=options, doubts=doubts)
