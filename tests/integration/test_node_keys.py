@@ -186,7 +186,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
             "description: said\n",
             "description: said\n    config: {persist_docs: {columns: true}}\n",
         ),
-        {"plain"},
+        set(),
     ),
     "constraint": (
         edit(

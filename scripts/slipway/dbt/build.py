@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from dbt.adapters.contracts.connection import AdapterResponse
 from pyiceberg.table import Table
+from pyiceberg.table.update import TableUpdate
 
 from slipway.counts import plural
 from slipway.dbt import describe
@@ -21,6 +22,7 @@ from slipway.dbt.configuration import (
     predicates_of,
     strategy_of,
 )
+from slipway.dbt.describe import Descriptions
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
 from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
@@ -35,6 +37,7 @@ from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.rewrite import NotCarriedError
 from slipway.engines.duckdb.scan import Views
+from slipway.engines.duckdb.target import description_updates, stay_optional
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
@@ -83,6 +86,7 @@ class Builder:
         checks: QueryChecks,
         nodes: RunNodes,
         increments: ModelIncrements,
+        descriptions: Descriptions,
         lock: threading.RLock,
     ) -> None:
         self._run_id, self._vars = run_id, variables
@@ -90,6 +94,7 @@ class Builder:
         self._intake, self._inputs, self._views = intake, inputs, views
         self._volatility, self._checks = volatility, checks
         self._nodes, self._increments, self._lock = nodes, increments, lock
+        self._descriptions = descriptions
 
     def unchanged(
         self, manifest: DbtManifest, config: Mapping[str, Any], code: Code, *, force: bool
@@ -128,6 +133,8 @@ class Builder:
         if read_state(base).node_key != key:
             renamed = identifier in self._pinned.renamed
             return self._renamed(manifest, unique_id, base, code) if renamed else None
+        if (described := self._described(node, base)) is not None:
+            return self._kept(unique_id, described, Change.SAME_CONTENT, "DESCRIBED", key)
         return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
 
     def known_unchanged(self, manifest: DbtManifest, unique_id: str, before: Node) -> BuildResponse | None:
@@ -145,6 +152,8 @@ class Builder:
             return None
         inputs, key = self._key(manifest, unique_id)
         if identifier in self._candidate.staged or key != before.node_key:
+            return None
+        if before.descriptions != self._descriptions.digest(node_of(manifest, unique_id)):
             return None
         self._note(manifest, unique_id, inputs, key, volatile="")
         self._nodes.update(unique_id, **{name: getattr(before, name) for name in _OF_TABLE})
@@ -208,6 +217,7 @@ class Builder:
         self._candidate.stage(result.staged)
         rebuilt = config.get("rebuild")
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
+        found += _left_optional(node, base, request)
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
         message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}"
         if rebuilt:
@@ -270,7 +280,10 @@ class Builder:
             result = model.stage()
             self._candidate.stage(result.staged)
             left_out = notes(self._inputs, manifest, unique_id, base, model.state.batches)
-            self._nodes.update(unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out])
+            optional = _left_optional(manifest.nodes[unique_id], base, request)
+            self._nodes.update(
+                unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out, *optional]
+            )
 
         self._batched.later(identifier, stage)
         return BuildResponse(
@@ -295,6 +308,7 @@ class Builder:
                 definition_key=definition_key(manifest, unique_id, self._vars),
                 inputs=inputs,
                 volatile=volatile,
+                descriptions=self._descriptions.digest(node_of(manifest, unique_id)),
             )
         )
 
@@ -328,13 +342,26 @@ class Builder:
             manifest, unique_id, self._pinned.renamed, state.inputs, self._vars
         ):
             return None
+        updates = self._description_updates(manifest.nodes[unique_id], base)
+        table = self._confirmed(base, updates, replace(state, batches=known.batches))
+        return self._kept(unique_id, table, Change.SAME_CONTENT, "RENAMED", state.node_key)
+
+    def _described(self, node: DbtNode, base: Table) -> Table | None:
+        """A table that is unchanged but for its descriptions, staged with the new ones and the same snapshot; None if it has them."""
+        updates = self._description_updates(node, base)
+        return self._confirmed(base, updates, read_state(base)) if updates else None
+
+    def _description_updates(self, node: DbtNode, base: Table) -> tuple[TableUpdate, ...]:
+        return description_updates(base.metadata, self._descriptions.columns(node), describe.comment(node))
+
+    def _confirmed(self, base: Table, updates: tuple[TableUpdate, ...], state: TableState) -> Table:
+        """Stage a table with other metadata and the snapshot that it has."""
         transaction = Staging(base)
-        confirm_snapshot(
-            transaction, self._candidate.tag, replace(state, batches=known.batches).table_property
-        )
+        transaction._stage(updates)
+        confirm_snapshot(transaction, self._candidate.tag, state.table_property)
         staged = self._pinned.places.outputs.stage(base, transaction, new=False)
         self._candidate.stage(staged)
-        return self._kept(unique_id, staged.table, Change.SAME_CONTENT, "RENAMED", state.node_key)
+        return staged.table
 
     def _kept(self, unique_id: str, table: Table, change: Change, message: str, key: str) -> BuildResponse:
         """The response for a table that stays as it is, whose figures are noted."""
@@ -393,12 +420,31 @@ class Builder:
             table_properties=describe.table_properties(node, config),
             described=lambda remade: state.after(remade).summary(),
             confirm=lambda content, remade: state.after(remade).table_property(content),
-            column_docs=describe.column_docs(node),
+            column_docs=self._descriptions.columns(node),
             contract=contract_of(node),
             increments=self._increments.of(node.unique_id),
             later=strategy_of(node) if node.config.materialized == "incremental" else "",
             once=is_python(node),
         )
+
+
+def _left_optional(node: DbtNode, base: Table | None, request: WriteRequest) -> list[str]:
+    """A note about columns of which the contract newly says that they are never NULL, and that the Iceberg table leaves optional."""
+    if base is None or request.contract is None or request.strategy == "replace":
+        return []
+    columns = stay_optional(base.metadata, request.contract)
+    again = (
+        ""
+        if node.config.get("full_refresh") is False
+        else f": slipway run --full-refresh --select {node.name} makes it required"
+    )
+    return (
+        [
+            f"{', '.join(columns)} stays optional in the Iceberg table, which has older snapshots with another schema{again}"
+        ]
+        if columns
+        else []
+    )
 
 
 def check_rebuild(node: DbtNode, reason: str) -> None:

@@ -410,6 +410,7 @@ def contract_of(node: DbtNode) -> Contract | None:
         return None
     not_null: list[str] = []
     unique: list[list[str]] = []
+    key: list[str] = []
     checks: list[str] = []
     declared = [
         ([column.name], constraint) for column in node.columns.values() for constraint in column.constraints
@@ -421,6 +422,8 @@ def contract_of(node: DbtNode) -> Contract | None:
             not_null += columns
         if kind in ("unique", "primary_key"):
             unique.append(columns)
+        if kind == "primary_key":
+            key = columns
         elif kind == "check":
             checks.append(str(constraint.expression))
         elif kind in ("foreign_key", "custom"):
@@ -429,7 +432,7 @@ def contract_of(node: DbtNode) -> Contract | None:
                 "it would not be checked",
                 "Use a relationships or a singular test",
             )
-    return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks)
+    return Contract({c.name: c.data_type for c in node.columns.values()}, not_null, unique, checks, key)
 
 
 ON_CODE_CHANGE = "on_code_change"

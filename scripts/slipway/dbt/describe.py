@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.contracts.contract_files import read_contracts
 from slipway.dbt.nodes import DbtManifest, DbtNode, table_of
+from slipway.engines.duckdb.target import COMMENT
 from slipway.environments.profiles import ADAPTER
 from slipway.iceberg.types import duckdb_type, literal, quote
+from slipway.landing.feeds import Feed
 from slipway.names import TableName
 from slipway.releases.publication import figures
 from slipway.runs.run_inputs import RunInputs
@@ -90,19 +97,59 @@ def _when(timestamp_ms: int) -> str:
     return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def column_docs(node: DbtNode) -> dict[str, str]:
-    """Column descriptions, where dbt's ``persist_docs`` asks for them."""
-    if not (node.config.get("persist_docs") or {}).get("columns"):
-        return {}
-    return {column.name: " ".join(column.description.split()) for column in node.columns.values()}
+class Descriptions:
+    """The descriptions that tables get, where dbt's ``persist_docs`` asks for them: those of dbt's YAML, and of contracts for columns that have none there.
+
+    Args:
+        project: folder of dbt_project.yml, whose contracts are read once.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+
+    @cached_property
+    def _of_contracts(self) -> dict[str, dict[str, str]]:
+        """Tables, as ``layer.table`` or by their names alone, to their columns and what contracts say of them."""
+        found: dict[str, dict[str, str]] = {}
+        for contract in read_contracts(self._project):
+            feed = Feed.of(contract)
+            for table in contract.tables:
+                name = f"raw.{feed.name}" if feed else table.physical_name or table.name
+                found[name] = {column.header: column.description or "" for column in table.columns}
+        return found
+
+    def columns(self, node: DbtNode) -> dict[str, str]:
+        """Columns to their descriptions, each on one line; empty for a column without one."""
+        if not (node.config.get("persist_docs") or {}).get("columns"):
+            return {}
+        known = self._of_contracts
+        promised = known.get(f"{node.schema}.{node.alias}") or known.get(node.alias) or {}
+        found = {name.lower(): (name, text) for name, text in promised.items()}
+        for column in node.columns.values():
+            _, text = found.get(column.name.lower(), ("", ""))
+            found[column.name.lower()] = (column.name, column.description or text)
+        return {name: " ".join(text.split()) for name, text in found.values()}
+
+    def digest(self, node: DbtNode) -> str:
+        """A hash of all that ``persist_docs`` asks to be written; empty for nothing."""
+        written = [self.columns(node), comment(node)]
+        return hashlib.sha256(json.dumps(written).encode()).hexdigest()[:16] if any(written) else ""
+
+
+def comment(node: DbtNode) -> str | None:
+    """The property ``comment`` of a table that other engines show: configured, or the description where ``persist_docs`` asks for it; None for none."""
+    given = (node.config.get("table_properties") or {}).get(COMMENT)
+    if given is not None:
+        return str(given)
+    asked = (node.config.get("persist_docs") or {}).get("relation")
+    return " ".join(node.description.split()) or None if asked else None
 
 
 def table_properties(node: DbtNode, config: Mapping[str, Any]) -> dict[str, str]:
-    """``table_properties``, and the description as the property ``comment`` that other engines show."""
+    """``table_properties``, and the description as the property ``comment``."""
     given = {str(key): str(value) for key, value in (config.get("table_properties") or {}).items()}
-    if (node.config.get("persist_docs") or {}).get("relation") and node.description:
-        return {"comment": " ".join(node.description.split()), **given}
-    return given
+    described = comment(node)
+    return given if described is None else {COMMENT: described, **given}
 
 
 def own_columns(

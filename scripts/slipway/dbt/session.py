@@ -21,6 +21,7 @@ from slipway.dbt.build import Builder
 from slipway.dbt.command import Invocation, builds, is_retry
 from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_names
+from slipway.dbt.describe import Descriptions
 from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
@@ -141,6 +142,7 @@ class Session:
             checks=self.checks,
             nodes=self._nodes,
             increments=self.increments,
+            descriptions=Descriptions(project),
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self.tests)

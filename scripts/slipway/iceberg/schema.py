@@ -113,13 +113,67 @@ def documented(schema: Schema, docs: Mapping[str, str]) -> Schema:
         *(
             field.model_copy(update={"doc": lowered.get(field.name.lower(), field.doc)})
             for field in schema.fields
-        )
+        ),
+        identifier_field_ids=schema.identifier_field_ids,
     )
 
 
+def constrained(schema: Schema, never_null: Iterable[str], key: Sequence[str]) -> Schema:
+    """The schema of rows that are all new, with columns that are never NULL as required, and the key as its identifier fields.
+
+    Args:
+        schema: of which nothing is required.
+        never_null: columns without NULL.
+        key: columns that identify a row; they become identifier fields if Iceberg allows all of them as such.
+    """
+    required = {name.lower() for name in never_null}
+    fields = [
+        field.model_copy(update={"required": field.required or field.name.lower() in required})
+        for field in schema.fields
+    ]
+    return Schema(*fields, identifier_field_ids=identifiers(Schema(*fields), key))
+
+
+def relaxed(schema: Schema, may_be_null: Iterable[str]) -> Schema:
+    """The schema in which some columns are optional, which Iceberg allows at any time; none of them is an identifier field then."""
+    optional = {name.lower() for name in may_be_null}
+    fields = [
+        field.model_copy(update={"required": field.required and field.name.lower() not in optional})
+        for field in schema.fields
+    ]
+    still = {field.field_id for field in fields if field.required}
+    ids = schema.identifier_field_ids if still.issuperset(schema.identifier_field_ids) else []
+    return Schema(*fields, identifier_field_ids=ids)
+
+
+def identifiers(schema: Schema, key: Sequence[str]) -> list[int]:
+    """Ids of the columns of a key; empty unless all of them can be identifier fields.
+
+    Source: the Iceberg table specification, "Identifier Field IDs": required fields of primitive types, none of which is a float.
+    """
+    found = [top_level(schema, name) for name in key]
+    allowed = [
+        field.field_id
+        for field in found
+        if field
+        and field.required
+        and field.field_type.is_primitive
+        and not isinstance(field.field_type, ice.FloatType | ice.DoubleType)
+    ]
+    return allowed if len(allowed) == len(key) else []
+
+
 def same_schema(left: Schema, right: Schema) -> bool:
-    """Whether two schemas have the same fields with the same ids, names and types, in the same order."""
-    return left.as_struct() == right.as_struct()
+    """Whether two schemas have the same fields with the same ids, names, types and descriptions, in the same order, and the same identifier fields."""
+    return left.as_struct() == right.as_struct() and set(left.identifier_field_ids) == set(
+        right.identifier_field_ids
+    )
+
+
+def undescribed(schema: Schema) -> Schema:
+    """The schema without descriptions of columns."""
+    fields = (field.model_copy(update={"doc": None}) for field in schema.fields)
+    return Schema(*fields, identifier_field_ids=schema.identifier_field_ids)
 
 
 def fingerprint(schema: Schema) -> str:

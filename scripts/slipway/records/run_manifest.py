@@ -280,6 +280,7 @@ class Node(Record):
 
     ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
     for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
+    ``descriptions`` is a hash of those that ``persist_docs`` asks to be written to the table, empty for none.
     """
 
     unique_id: str
@@ -293,6 +294,7 @@ class Node(Record):
     stale: str = ""
     kept: str = ""
     volatile: str = ""
+    descriptions: str = ""
     base_snapshot: str | None = None
     candidate_snapshot: str | None = None
     metadata_location: str | None = None

@@ -50,6 +50,7 @@ _IGNORED_CONFIG = frozenset(
         "group",
         "meta",
         "packages",
+        "persist_docs",
         "tags",
         "was",
     }
@@ -67,7 +68,6 @@ _LAYOUT = frozenset(
         "on_code_change",
         "on_schema_change",
         "partitioned_by",
-        "persist_docs",
         "slipway_contract",
         "sorted_by",
         "table_properties",
@@ -257,7 +257,6 @@ def _signature(node: Any) -> list[object]:
 def _configuration(node: DbtNode, scope: _Scope, *, whole: bool) -> list[object]:
     """Configuration, columns and constraints; what says nothing about the result only where the code may read it."""
     config = node.config.to_dict(omit_none=True)
-    documented = whole or any((config.get("persist_docs") or {}).values())
     ignored: frozenset[str] = frozenset() if whole else scope.ignored
     if not (scope.engine or whole):
         return [{name: value for name, value in config.items() if name not in ignored}]
@@ -267,7 +266,7 @@ def _configuration(node: DbtNode, scope: _Scope, *, whole: bool) -> list[object]
             column.data_type,
             column.quote,
             _plain_constraints(column.constraints),
-            column.description if documented else "",
+            column.description if whole else "",
         ]
         for column in node.columns.values()
     ]
@@ -277,7 +276,7 @@ def _configuration(node: DbtNode, scope: _Scope, *, whole: bool) -> list[object]
         columns,
         _plain_constraints(getattr(node, "constraints", [])),
         tested.to_dict() if tested else None,
-        [node.description, [column.meta for column in node.columns.values()]] if documented else None,
+        [node.description, [column.meta for column in node.columns.values()]] if whole else None,
     ]
 
 

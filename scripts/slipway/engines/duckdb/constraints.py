@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -33,12 +33,14 @@ class Contract:
         not_null: columns without NULL.
         unique: sets of columns without duplicates (NULLs do not count, as in SQL).
         checks: SQL conditions that no row may break.
+        key: columns of the primary key, which are in ``not_null`` and ``unique`` as well.
     """
 
     columns: dict[str, str | None]
     not_null: Sequence[str] = ()
     unique: Sequence[Sequence[str]] = ()
     checks: Sequence[str] = ()
+    key: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -238,14 +240,22 @@ def _counts(
     return row
 
 
-def check_required(schema: Schema, written: Sequence[WrittenFile]) -> None:
-    """Refuse NULL in columns that another tool made required.
+def check_required(schema: Schema, written: Sequence[WrittenFile], checked: Collection[str] = ()) -> None:
+    """Refuse NULL in columns that are required in a table although no contract says so: another tool made them so.
+
+    Args:
+        schema: of the table.
+        written: the new files.
+        checked: columns that the contract is about, whose violations are listed together.
 
     Raises:
         ContractError: there are some.
     """
+    lowered = {name.lower() for name in checked}
     for column in schema.fields:
-        if column.required and (count := null_count(written, column.name)):
+        if not column.required or column.name.lower() in lowered:
+            continue
+        if count := null_count(written, column.name):
             raise ContractError(
                 f"Column {column.name} is required in the table and NULL in {plural(count, 'row')}",
                 "another tool made it so",

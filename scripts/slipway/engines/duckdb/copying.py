@@ -70,7 +70,7 @@ def data_files(
         ContractError: rows that no partition can be named for, or NULL in a required column.
     """
     schema, spec, order_id = destination.schema, destination.spec, destination.sort_order_id
-    check_required(schema, written)
+    check_required(schema, written, destination.never_null)
     records = [partition or partition_record(file, destination.partition, spec, schema) for file in written]
     nans = nan_counts(cursor, written, schema)
     return [

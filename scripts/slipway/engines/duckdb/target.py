@@ -22,6 +22,8 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 
+from slipway.engines.duckdb import constraints
+from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning, schema
@@ -52,7 +54,10 @@ def new_table(tables: Tables, request: WriteRequest, query: Schema) -> Table:
     partition = partitioning.parse_partitioned_by(request.partitioned_by, query, request.model)
     spec = partitioning.spec_for(partition, query, [])
     properties = {"format-version": str(FORMAT_VERSION), **_properties(request)}
-    described = schema.documented(query, request.column_docs)
+    contract = request.contract or Contract({})
+    described = schema.constrained(
+        schema.documented(query, request.column_docs), contract.not_null, contract.key
+    )
     order = partitioning.order_for(partitioning.parse_sorted_by(request.sorted_by, query, request.model))
     return tables.new(request.identifier, described, spec, order, properties)
 
@@ -66,11 +71,16 @@ def target_updates(
         ConfigError: it cannot be partitioned as asked for.
         ContractError: the schema cannot change as asked for.
     """
+    contract = request.contract or Contract({})
     if full:
         wanted = schema.replaced(base.schema(), query, base.last_column_id, base.schemas)
+        wanted = schema.constrained(wanted, contract.not_null, contract.key)
     else:
+        # what the contract checks need not be looked for where the schema evolves
+        stays = _stay_required(base, contract)
+        before = schema.relaxed(base.schema(), {*no_longer_required(base, contract), *stays})
         wanted = schema.evolved(
-            base.schema(),
+            before,
             query,
             base.last_column_id,
             request.on_schema_change,
@@ -81,16 +91,12 @@ def target_updates(
         _check_partition_names(base, wanted, request.model)
         if request.contract:
             _check_declared(wanted, request.contract.columns, request.model)
+        wanted = schema.constrained(wanted, stays, ())
+        wanted = Schema(*wanted.fields, identifier_field_ids=_identifiers(base, wanted, contract))
     wanted = schema.documented(wanted, request.column_docs)
     updates: list[TableUpdate] = _format_updates(base, request.model, full=full)
     if not schema.same_schema(base.schema(), wanted):
-        numbered = Schema(
-            *wanted.fields,
-            schema_id=1 + max(known.schema_id for known in base.schemas),
-            identifier_field_ids=_identifiers(base.schema(), wanted),
-        )
-        updates.append(AddSchemaUpdate(schema=numbered))  # type: ignore[call-arg]
-        updates.append(SetCurrentSchemaUpdate(schema_id=-1))
+        updates += _schema_updates(base, wanted)
     partition = partitioning.parse_partitioned_by(request.partitioned_by, wanted, request.model)
     spec = partitioning.spec_for(partition, wanted, base.specs().values())
     if not base.spec().compatible_with(spec):
@@ -117,10 +123,91 @@ def _check_declared(wanted: Schema, declared: Iterable[str], model: str) -> None
         )
 
 
-def _identifiers(base: Schema, wanted: Schema) -> list[int]:
-    """The row identifiers that another tool gave the table, while all of them are still columns that are never NULL."""
+def no_longer_required(base: TableMetadata, contract: Contract) -> set[str]:
+    """Columns that are required because a contract said so before, and that the present one lets be NULL; in small letters."""
+    before = constraints.Held.after(base.current_snapshot())
+    return set(before.not_null) - {name.lower() for name in contract.not_null}
+
+
+def stay_optional(base: TableMetadata, contract: Contract) -> list[str]:
+    """Columns of a table that a contract newly says are never NULL, and that an increment leaves optional.
+
+    Iceberg allows such a change only as an incompatible one: readers of older snapshots may find NULL. A write that replaces the table
+    makes them required.
+    """
+    before = constraints.Held.after(base.current_snapshot())
+    columns = schema.by_name(base.schema())
+    return [
+        name
+        for name in contract.not_null
+        if name.lower() not in before.not_null
+        and name.lower() in columns
+        and not columns[name.lower()].required
+    ]
+
+
+def _stay_required(base: TableMetadata, contract: Contract) -> set[str]:
+    """Columns that are required in a table and of which the contract says so, too; in small letters."""
+    declared = {name.lower() for name in contract.not_null}
+    return {field.name.lower() for field in base.schema().fields if field.required} & declared
+
+
+def _identifiers(base: TableMetadata, wanted: Schema, contract: Contract) -> list[int]:
+    """The identifier fields after an increment: the contract's key, else those that another tool gave the table, while they are still required."""
+    if ids := schema.identifiers(wanted, contract.key):
+        return ids
+    before = base.schema()
+    names = [field.name for field in before.fields if field.field_id in before.identifier_field_ids]
+    was_ours = constraints.Held.after(base.current_snapshot()).is_unique(names)
     still = {one.field_id for one in wanted.fields if one.required}
-    return base.identifier_field_ids if still.issuperset(base.identifier_field_ids) else []
+    kept = not was_ours and still.issuperset(before.identifier_field_ids)
+    return list(before.identifier_field_ids) if kept else []
+
+
+COMMENT = "comment"
+"""Property of a table with its description."""
+
+
+def description_updates(
+    base: TableMetadata, docs: Mapping[str, str], comment: str | None
+) -> tuple[TableUpdate, ...]:
+    """The updates that give a table descriptions, and change nothing else; empty if it has them.
+
+    Args:
+        base: the table.
+        docs: descriptions of columns; others keep theirs.
+        comment: of the table; None if it keeps its own.
+    """
+    updates: list[TableUpdate] = []
+    wanted = schema.documented(base.schema(), docs)
+    if not schema.same_schema(base.schema(), wanted):
+        updates += _schema_updates(base, wanted)
+    if comment is not None and base.properties.get(COMMENT) != comment:
+        updates.append(SetPropertiesUpdate(updates={COMMENT: comment}))
+    return tuple(updates)
+
+
+def only_describes(before: TableMetadata, after: TableMetadata) -> bool:
+    """Whether two states of a table differ in nothing but descriptions, as far as schema, layout and properties go."""
+    properties = [
+        {key: value for key, value in one.properties.items() if key != COMMENT} for one in (before, after)
+    ]
+    return (
+        schema.same_schema(schema.undescribed(before.schema()), schema.undescribed(after.schema()))
+        and before.format_version == after.format_version
+        and before.default_spec_id == after.default_spec_id
+        and before.default_sort_order_id == after.default_sort_order_id
+        and properties[0] == properties[1]
+    )
+
+
+def _schema_updates(base: TableMetadata, wanted: Schema) -> list[TableUpdate]:
+    numbered = Schema(
+        *wanted.fields,
+        schema_id=1 + max(known.schema_id for known in base.schemas),
+        identifier_field_ids=wanted.identifier_field_ids,
+    )
+    return [AddSchemaUpdate(schema=numbered), SetCurrentSchemaUpdate(schema_id=-1)]  # type: ignore[call-arg]
 
 
 def _check_partition_sources(base: TableMetadata, wanted: Schema, model: str) -> None:
@@ -353,6 +440,7 @@ class Destination:
         sort_order_id: the Iceberg sort order of these columns.
         layout: size and compression.
         run_id: becomes part of the file names, so that files left behind can be recognised.
+        never_null: columns without NULL by the contract, which is checked once all files are there.
     """
 
     location: str
@@ -364,6 +452,7 @@ class Destination:
     sort_order_id: int
     layout: Layout
     run_id: str
+    never_null: Sequence[str] = ()
 
     @classmethod
     def of(cls, transaction: Transaction, request: WriteRequest) -> Self:
@@ -384,6 +473,7 @@ class Destination:
             sort_order_id=metadata.default_sort_order_id,
             layout=Layout.of(metadata.properties, request.model),
             run_id=request.run_id,
+            never_null=request.contract.not_null if request.contract else (),
         )
 
     @property

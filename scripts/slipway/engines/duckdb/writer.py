@@ -22,7 +22,7 @@ from slipway.engines.duckdb.request import STRATEGIES, Remade, WriteRequest, Wri
 from slipway.engines.duckdb.rewrite import part_of
 from slipway.engines.duckdb.scan import files_digest, files_relation, scan_of, table_digest
 from slipway.engines.duckdb.strategies import Merge, by_delete_insert, by_partition, check_later
-from slipway.engines.duckdb.target import Destination, new_table, target_updates
+from slipway.engines.duckdb.target import Destination, new_table, only_describes, target_updates
 from slipway.errors import ConfigError
 from slipway.iceberg import metadata_files, schema
 from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
@@ -112,7 +112,8 @@ class _Write:
             whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
             same=same,
         )
-        same = same and not updates and metadata_files.can_stay(self.base, full=self.full)
+        described = self.base is not None and only_describes(self.base.metadata, transaction.table_metadata)
+        same = same and described and metadata_files.can_stay(self.base, full=self.full)
         if not same:
             properties = summary_of(request, digest, remade, full=self.full)
             add_snapshot(transaction, added, change.removed, properties, full=self.full)
