@@ -64,7 +64,7 @@ def test_only_the_tables_that_are_named(world: World) -> None:
 
 def test_a_run_is_compared_in_the_tables_that_it_built(world: World) -> None:
     found = report(world, "1", world.runs["slice"], code=1)
-    assert found["context"]["not built by the run"] == "raw.parcels"
+    assert found["remarks"] == ["Not compared, because the run did not build it: raw.parcels"]
     # the slice is the first day: a parcel for each depot, instead of the three and the one of two days
     assert table(found, "curated.weights")["rows"]["removed"] == 2
 
@@ -113,7 +113,7 @@ def test_a_parquet_file_is_compared_without_regard_to_its_types(world: World, tm
 
 def test_a_sample_says_that_it_is_one(world: World) -> None:
     text = world.slipway("diff", "1", "2", "--sample", "50", "curated.weights").out
-    assert "sample 50 % of the rows: what differs in the others is not found" in text
+    assert "A sample of 50 % of the rows was compared: what differs in the others is not found" in text
 
 
 NOT_FOUND = [
@@ -211,3 +211,45 @@ def test_a_snapshot_that_has_expired(workshop: Workshop) -> None:
         " Compare with a later release."
     )
     assert verdicts(found)["reference.depots"] == "identical"
+
+
+def test_the_release_in_which_a_number_changed(world: World) -> None:
+    found = report(world, "--bisect", WEIGHTS, "--where", "depot = 'S'", "--key", "depot", code=1)
+    assert (found["title"], found["head"]) == (f"Change of {WEIGHTS}", "release 2 of dev")
+    assert found["context"]["run"] == world.runs["second"]
+    (change,) = (one for one in table(found, WEIGHTS)["columns"] if one["name"] == "kg")
+    assert (change["examples"][0]["base"], change["examples"][0]["head"]) == ("2.000", "12.125")
+    # nothing of Narvik landed on the third day; the column that the model gained is in no earlier release
+    where = "depot = 'N' and kg > 0"
+    text = world.slipway("diff", "--bisect", "curated.weights", "1", "2", "--where", where)
+    assert (text.code, "No change of curated.weights: passed" in text.out) == (0, True), text
+    assert "Searched 2 releases with 2 states of the table, one after the other; 2 states and" in text.out
+
+
+def test_a_search_without_rows_or_without_sense(world: World) -> None:
+    nothing = world.slipway("diff", "--bisect", WEIGHTS, "--where", "depot = 'Z'")
+    assert (nothing.code, "nothing was compared" in nothing.out) == (1, True), nothing
+    line = world.refusal("diff", "--bisect", WEIGHTS, "--where", "zebra = 1", code=2)
+    assert line.startswith("--where zebra = 1 cannot be evaluated: Referenced column")
+    assert "goes with --bisect only" in world.refusal("diff", "1", "2", "--where", "true", code=2)
+    assert "has two sides: 1 of them is given" in world.refusal("diff", "1", code=2)
+
+
+def test_rows_and_sums_of_each_release(world: World) -> None:
+    lines = json.loads(world.answer("log", WEIGHTS, "-o", "json"))
+    assert [(one["release"], one["rows"], one["sums"]) for one in lines] == [
+        (2, 2, {"parcels": 5, "kg": "17.875", "heaviest": "14.125"}),
+        (1, 2, {"parcels": 4, "kg": "7.750", "heaviest": None}),
+    ]
+    text = world.answer("log", WEIGHTS, "--where", "depot = 'N'")
+    assert text.splitlines()[0].split() == [
+        "release",
+        "published",
+        "(UTC)",
+        "commit",
+        "rows",
+        "parcels",
+        "kg",
+        "heaviest",
+    ]
+    assert text.splitlines()[1].endswith("1        3  5.750     4.000")

@@ -1,19 +1,28 @@
-"""``slipway diff``."""
+"""``slipway diff`` and ``slipway log``: what differs between two sides, in which release it changed, and a table through all of them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli import options, output
+from slipway.cli import figures, options, output
+from slipway.errors import UsageError
+
+if TYPE_CHECKING:
+    from slipway.comparison.report import ComparisonReport
+    from slipway.query.table_history import LogLine
+
+_USAGE = "Write slipway diff 41 42, or slipway diff --bisect serving.orders --where \"day = '2011-08-05'\""
+_MOST = 6  # columns of sums that a screen shows
 
 
 @click.command("diff")
-@click.argument("base")
-@click.argument("head")
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.argument("names", nargs=-1, metavar="BASE HEAD [TABLE]...")
 @click.option(
     "--key",
     multiple=True,
@@ -27,17 +36,23 @@ from slipway.cli import options, output
     help="Compare only a part of the rows, chosen by a hash of their key.",
 )
 @click.option("--whole", is_flag=True, help="Read also data files that both sides have.")
+@click.option("--bisect", metavar="TABLE", help="Find the release in which rows of TABLE changed.")
+@click.option(
+    "--where",
+    metavar="CONDITION",
+    help="With --bisect: which rows, such as \"day = '2024-05-01'\".",
+)
 @options.output_dir("Where diff.json and diff.md go.")
 @options.output("text", "json", "markdown")
 @options.target
 @options.project_dir
 def command(
-    base: str,
-    head: str,
-    tables: tuple[str, ...],
+    names: tuple[str, ...],
     key: tuple[str, ...],
     sample: float | None,
     whole: bool,
+    bisect: str | None,
+    where: str | None,
     output_dir: Path | None,
     output_: str,
     target: str | None,
@@ -49,15 +64,25 @@ def command(
     target, a table (layer.table), or a CSV or Parquet file. prod:41 is a release of another target. TABLE is layer.table or a
     pattern such as 'serving.*'. Data files that both sides have are not read, because their rows are the same.
 
+    With --bisect the releases of one table are searched instead, from BASE to HEAD if these are given.
+
     Exit code 0 when all tables are identical, or every difference is declared; 1 when something differs or was not compared.
     """
-    from slipway.comparison.compare_sides import How, diff
     from slipway.comparison.report import to_dict, to_markdown, to_text
 
     if output_dir:
         options.made(output_dir)
-    how = How(key, sample / 100 if sample and sample < 100 else None, whole)
-    report = diff(project_dir, target, (base, head), tables, how)
+    if bisect is not None:
+        if sample or whole:
+            raise UsageError(
+                "--bisect goes with --where and --key only", "it looks for a change of any row", _USAGE
+            )
+        report = _bisect(names, bisect, where or "", key, target, project_dir)
+    elif where is not None:
+        raise UsageError("--where goes with --bisect only", "whole tables are compared", _USAGE)
+    else:
+        share = sample / 100 if sample and sample < 100 else None
+        report = _diff(names, key, share, whole, target, project_dir)
     described, markdown = to_dict(report), to_markdown(report)
     if output_dir:
         (output_dir / "diff.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
@@ -69,3 +94,96 @@ def command(
         output.result(markdown if output_ == "markdown" else to_text(report))
     if not report.passed:
         raise click.exceptions.Exit(1)
+
+
+def _diff(
+    names: Sequence[str],
+    key: Sequence[str],
+    sample: float | None,
+    whole: bool,
+    target: str | None,
+    project_dir: Path | None,
+) -> ComparisonReport:
+    from slipway.comparison.compare_sides import How, diff
+
+    match names:
+        case (base, head, *tables):
+            return diff(project_dir, target, (base, head), tables, How(key, sample, whole))
+    raise UsageError("A comparison has two sides", f"{len(names)} of them is given", _USAGE)
+
+
+def _bisect(
+    names: Sequence[str],
+    table: str,
+    where: str,
+    key: Sequence[str],
+    target: str | None,
+    project_dir: Path | None,
+) -> ComparisonReport:
+    from slipway.query.table_history import bisect
+
+    match names:
+        case ():
+            return bisect(project_dir, target, table, where, key=key)
+        case (first, last):
+            return bisect(project_dir, target, table, where, (first, last), key)
+    raise UsageError(
+        "A search goes from one release to another", "it is not clear which ones are meant", _USAGE
+    )
+
+
+@click.command("log")
+@click.argument("table")
+@click.option("--where", metavar="CONDITION", help="Only these rows, such as \"depot = 'N'\".")
+@options.limit
+@options.common
+def log(
+    table: str, where: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None
+) -> None:
+    """Show how many rows TABLE has in each release, and the sums of its measures, newest release first.
+
+    Measures are the columns that measures of dbt's semantic models sum, or else all numeric columns but those of the key. = marks
+    a release with the rows of the release before. Each data file is read once, whatever releases it is in.
+    """
+    from slipway.query.table_history import log as log_of
+
+    columns, lines = log_of(project_dir, target, table, where or "", limit)
+    if output_ == "json":
+        output.as_json([_record(line) for line in lines])
+        return
+    shown = columns[:_MOST]
+    output.table(
+        ("release", "published (UTC)", "commit", "rows", *shown, ""),
+        [
+            (
+                line.release.number,
+                figures.moment(line.release.published_at),
+                figures.commit(line.release.code.commit, line.release.code.dirty),
+                "not kept" if line.rows is None else f"{line.rows:,}",
+                *(_sum(line, column) for column in shown),
+                "=" if line.same else "",
+            )
+            for line in lines
+        ],
+        right=("release", "rows", *shown),
+        optional=("commit",),
+    )
+    if len(columns) > _MOST:
+        output.message(f"{', '.join(columns[_MOST:])}: their sums are in --output json.")
+
+
+def _sum(line: LogLine, column: str) -> str:
+    value = line.sums.get(column)
+    return "" if value is None else f"{value:,.15g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _record(line: LogLine) -> dict[str, object]:
+    return {
+        "release": line.release.number,
+        "published_at": line.release.published_at.astimezone(UTC),
+        "run_id": line.release.run_id,
+        "commit": line.release.code.commit,
+        "same": line.same,
+        "rows": line.rows,
+        "sums": line.sums,
+    }

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("slipway.cli.doctor", "Find and repair what a crash left behind."),
     "connect": ("slipway.cli.connect", "Show how to open the tables in other programs."),
     "diff": ("slipway.cli.diff", "Compare releases, runs, targets, tables or files."),
+    "log": ("slipway.cli.diff:log", "Show rows and sums of a table in each release."),
     "canary": ("slipway.cli.comparisons:canary", "Build two versions of the code, and compare the results."),
     "ci": ("slipway.cli.comparisons:ci", "Build and compare what a pull request changes."),
     "site": ("slipway.cli.site", "Build the documentation and lineage site."),

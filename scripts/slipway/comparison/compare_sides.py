@@ -73,19 +73,16 @@ def diff(
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
         found.append(_compare(con, one, policy, how, now))
-    context = {}
+    remarks = []
     if pairing.left_out:
         few, more = pairing.left_out[:5], len(pairing.left_out) - 5
-        context["not built by the run"] = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+        names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+        remarks.append(f"Not compared, because the run did not build it: {names}")
     if how.sample is not None:
-        context["sample"] = f"{100 * how.sample:g} % of the rows: what differs in the others is not found"
-    return make_report(
-        found,
-        title="Difference",
-        base=base.label,
-        head=head.label,
-        context=context,
-    )
+        remarks.append(
+            f"A sample of {100 * how.sample:g} % of the rows was compared: what differs in the others is not found"
+        )
+    return make_report(found, title="Difference", base=base.label, head=head.label, remarks=remarks)
 
 
 @dataclass(frozen=True)

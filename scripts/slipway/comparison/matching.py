@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from slipway.comparison.relations import Column, Pair, Profile, as_text, read_side
 from slipway.comparison.results import (
@@ -21,6 +22,9 @@ _MIN_ROWS = 10
 _MAX_VALUES = 100
 _MIN_LIFT = 2
 _MAX_SEGMENTS = 3
+_MAX_COLUMNS = 500
+"""Of whole rows, each column takes a query of its own; of rows with a key it does not."""
+_MAX_EXAMPLE_COLUMNS = 100
 _TYPES = ("VARCHAR", "BOOLEAN", "DATE", "TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 
 
@@ -43,15 +47,15 @@ def find_segments(
         for column, value in values.items()
         if {column.base_type, column.head_type} <= set(_TYPES)
     }
+    values = dict(islice(values.items(), _MAX_COLUMNS))
     if not values:
         return ()
-    distinct = ", ".join(f"approx_count_distinct({value})" for value in values.values())
-    ((differing, *cardinalities),) = pair.fetch(f"select count(*), {distinct} from {table} where not within")
+    distinct = [f"approx_count_distinct({value})" for value in values.values()]
+    differing, *cardinalities = pair.fetch_row(["count(*)", *distinct], f"{table} where not within")
     few = [column for column, n in zip(values, cardinalities, strict=True) if n <= _MAX_VALUES]
     if differing < _MIN_ROWS or not few:
         return ()
-    modes = ", ".join(f"mode({values[column]})" for column in few)
-    (tops,) = pair.fetch(f"select {modes} from {table} where not within")
+    tops = pair.fetch_row([f"mode({values[column]})" for column in few], f"{table} where not within")
     found = []
     for column, top in zip(few, tops, strict=True):
         segment = _segment(pair, table, column, values[column], top, differing, all_rows)
@@ -96,10 +100,13 @@ def compare_as_multiset(name: str, pair: Pair) -> TableComparison:
         ((added, removed),) = pair.fetch(
             f"select coalesce(sum(greatest(-surplus, 0)), 0), coalesce(sum(greatest(surplus, 0)), 0) from {table}"
         )
-        columns = tuple(_column(pair, table, column, base, head) for column in pair.columns)
-        added_examples = pair.row_examples(table, pair.columns, "v", "surplus < 0") if added else ()
-        removed_examples = pair.row_examples(table, pair.columns, "v", "surplus > 0") if removed else ()
-    notes = ["tolerances need a key and were not applied"] * any(column.tolerance for column in pair.columns)
+        described = pair.columns if len(pair.columns) <= _MAX_COLUMNS else []
+        columns = tuple(_column(pair, table, column, base, head) for column in described)
+        shown = pair.columns[:_MAX_EXAMPLE_COLUMNS]
+        added_examples = pair.row_examples(table, shown, "v", "surplus < 0") if added else ()
+        removed_examples = pair.row_examples(table, shown, "v", "surplus > 0") if removed else ()
+    notes = [f"{len(pair.columns):,} columns: which of them differ takes a key"] * (not described)
+    notes += ["tolerances need a key and were not applied"] * any(column.tolerance for column in pair.columns)
     return TableComparison(
         name=name,
         coverage=_coverage(pair, Method.MULTISET, base, head, notes),
@@ -247,22 +254,27 @@ def _columns(
     *,
     compared: int,
 ) -> tuple[ColumnComparison, ...]:
-    """Statistics of each value column, all from one pass over the differing rows."""
+    """Statistics of each value column from the differing rows; those of columns without a difference need no look at distances."""
+    source = f"{table} where {_BOTH}"
+    unequal_of = pair.fetch_row([f"count(*) filter ({column.differs})" for column in values], source)
+    differing = [column for column, unequal in zip(values, unequal_of, strict=True) if unequal]
     items = [
         item
-        for column in values
+        for column in differing
         for item in (
-            f"count(*) filter ({column.differs})",
             f"count(*) filter ({column.tolerated})",
-            f"max({column.distance}) filter ({column.differs})" if column.has_distance else "null",
-            f"max({column.relative_distance}) filter ({column.differs})" if column.has_distance else "null",
+            f"max({column.distance}) filter ({column.differs})" if column.has_distance else "max(null)",
+            f"max({column.relative_distance}) filter ({column.differs})"
+            if column.has_distance
+            else "max(null)",
         )
     ]
-    (stats,) = pair.fetch(f"select {', '.join(items)} from {table} where {_BOTH}") if items else ((),)
+    stats = iter(pair.fetch_row(items, source))
+    details = {column: (next(stats), next(stats), next(stats)) for column in differing}
     base, head = profiles
     columns = []
-    for position, column in enumerate(values):
-        unequal, tolerated, absolute, relative = stats[4 * position : 4 * position + 4]
+    for column, unequal in zip(values, unequal_of, strict=True):
+        tolerated, absolute, relative = details.get(column, (0, None, None))
         columns.append(
             ColumnComparison(
                 name=column.name,

@@ -38,6 +38,7 @@ class NamedTables:
         single: the only one that is meant, ``layer.table``; None for all of them.
         is_part: other tables may not be there because a run did not build them.
         run_id: the run whose dbt manifest describes them.
+        release: the number of the release, None when they are of none.
     """
 
     label: str
@@ -46,6 +47,7 @@ class NamedTables:
     single: str | None = None
     is_part: bool = False
     run_id: str | None = None
+    release: int | None = None
 
     @property
     def names(self) -> set[str]:
@@ -109,7 +111,7 @@ def _now(published: Published) -> NamedTables:
 def _of_release(published: Published, release: Release) -> NamedTables:
     cut = published.cut_of(release)
     label = f"{cut.label}, {release.published_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return NamedTables(label, published, cut, run_id=release.run_id)
+    return NamedTables(label, published, cut, run_id=release.run_id, release=release.number)
 
 
 def _seen_at(published: Published, text: str, now: datetime) -> NamedTables:

@@ -35,6 +35,7 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _MAX_DIGITS = 38
 _EXACT = Context(prec=400)
 _MAX_TEXT = 200
+_ITEMS = 100
 _PARTS = 10_000
 """A sample is chosen to this part of the rows."""
 
@@ -65,6 +66,11 @@ def common_type(base: str, head: str) -> str | None:
     if {base, head} <= {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
         return "TIMESTAMP_NS"
     return None
+
+
+def is_number(type_: str) -> bool:
+    """Whether a type is of numbers."""
+    return type_ in _FLOATS or is_exact_number(type_)
 
 
 def is_exact_number(type_: str) -> bool:
@@ -309,12 +315,19 @@ class Pair:
         """All rows of a query."""
         return self.con.execute(sql, list(parameters)).fetchall()
 
+    def fetch_row(self, items: Sequence[str], source: str) -> tuple[Any, ...]:
+        """The values of aggregates over a source, in portions: what DuckDB takes to plan them grows with the square of their number."""
+        portions = (items[at : at + _ITEMS] for at in range(0, len(items), _ITEMS))
+        return tuple(
+            value
+            for portion in portions
+            for value in self.fetch(f"select {', '.join(portion)} from {source}")[0]
+        )
+
     def profiles(self) -> tuple[Profile, Profile]:
         """Row and NULL counts of base and head, with the rows that both share."""
-        counted = "".join(f", count(*) - count({quote(column.name)})" for column in self.columns)
-        base, head = (
-            self.fetch(f"select count(*){counted} from {relation}")[0] for _, relation in self.sides
-        )
+        counted = ["count(*)", *(f"count(*) - count({quote(column.name)})" for column in self.columns)]
+        base, head = (self.fetch_row(counted, relation) for _, relation in self.sides)
         rows, nulls = self.shared.rows, [self.shared.nulls(column.name) for column in self.columns]
         return _with_shared(base, rows, nulls), _with_shared(head, rows, nulls)
 

@@ -260,6 +260,7 @@ class ComparisonReport(BaseModel):
         title: what was run, for the heading.
         base: what the base side is (a ref, a release); ``head`` likewise.
         context: further facts such as the slice, by label.
+        remarks: sentences about how it was compared, and what was not.
         passed: whether nothing unexplained was found.
         tables: the judged comparisons, failing ones first, then by name.
     """
@@ -271,6 +272,7 @@ class ComparisonReport(BaseModel):
     base: str
     head: str
     context: dict[str, str] = Field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     passed: bool
     tables: tuple[TableComparison, ...]
 
@@ -282,6 +284,7 @@ def make_report(
     base: str = "base",
     head: str = "head",
     context: Mapping[str, str] | None = None,
+    remarks: Sequence[str] = (),
 ) -> ComparisonReport:
     """The record of a run's judged comparisons."""
     return ComparisonReport(
@@ -289,6 +292,7 @@ def make_report(
         base=base,
         head=head,
         context=dict(context or {}),
+        remarks=tuple(remarks),
         passed=passed(comparisons),
         tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
     )
@@ -437,7 +441,9 @@ def _facts(report: ComparisonReport, style: Style) -> list[str]:
     base, head = ([getattr(table, side) for table in report.tables] for side in ("base", "head"))
     cost = cost_line(_total(base), _total(head))
     # An empty line, or Markdown would run both together.
-    return lines + (["", f"built in {cost}"] if cost else [])
+    for more in [*([f"built in {cost}"] if cost else []), *map(style.words, report.remarks)]:
+        lines += ["", more] if style.markdown or more.startswith("built in") else [more]
+    return lines
 
 
 def _total(sides: Sequence[Side]) -> Side:

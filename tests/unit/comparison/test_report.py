@@ -154,7 +154,16 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
     written = json.dumps(to_dict(made), allow_nan=False)
     assert ComparisonReport.model_validate_json(written) == made
     fields = json.loads(written)
-    assert list(fields) == ["schema_version", "title", "base", "head", "context", "passed", "tables"]
+    assert list(fields) == [
+        "schema_version",
+        "title",
+        "base",
+        "head",
+        "context",
+        "remarks",
+        "passed",
+        "tables",
+    ]
     assert (fields["schema_version"], fields["passed"]) == (1, False)
     assert list(fields["tables"][0]) == [
         "name",

@@ -238,3 +238,35 @@ def test_a_tolerance_that_the_type_cannot_have(
 def test_common_type(base: str, head: str, common: str | None) -> None:
     assert common_type(base, head) == common
     assert common_type(head, base) == common
+
+
+def test_a_time_zone_on_one_side_is_said(con: duckdb.DuckDBPyConnection) -> None:
+    base, head = (
+        typed("timestamp", "'2024-05-01 10:00'", "null")[0],
+        typed("timestamptz", "null", "'2024-05-01 10:00+00'")[1],
+    )
+    found = compare_relations(con, "t", base, head, ["id"])
+    assert found.verdict is Verdict.DIFFERENT
+    assert found.coverage.not_compared == {"x": "TIMESTAMP and TIMESTAMP WITH TIME ZONE have no common type"}
+
+
+def test_a_sample_has_the_same_rows_on_both_sides(con: duckdb.DuckDBPyConnection) -> None:
+    base = "(select i::integer as id, i as x from range(1000) as t(i))"
+    head = "(select i::bigint as id, i as x from range(1000) as t(i))"
+    for key in (["id"], []):
+        found = compare_relations(con, "t", base, head, key, sample=0.3)
+        assert (found.rows.added, found.rows.removed, found.rows.changed) == (0, 0, 0)
+        assert 200 < found.rows.identical < 400
+        assert found.coverage.sample == 0.3
+
+
+@pytest.mark.parametrize("columns", [700, pytest.param(10_000, marks=pytest.mark.long)])
+def test_a_table_of_many_columns(con: duckdb.DuckDBPyConnection, columns: int) -> None:
+    values = ", ".join(f"i + {number} as c{number}" for number in range(columns))
+    base = f"(select i as id, {values} from range(3) as t(i))"
+    head = f"(select * replace (if(id = 1, 0, c5) as c5) from {base})"
+    found = compare_relations(con, "t", base, head, ["id"])
+    assert [column.name for column in found.columns if column.matching < 3] == ["c5"]
+    whole_rows = compare_relations(con, "t", base, head, [])
+    assert counts(whole_rows) == (1, 1, 0, 0, 2)
+    assert whole_rows.coverage.notes == (f"{columns + 1:,} columns: which of them differ takes a key",)

@@ -69,8 +69,7 @@ def digest_of(
     without: Collection[str] = VOLATILE_COLUMNS,
 ) -> Digest:
     """The digest of a relation of a schema, in whatever order its columns are; some are left out."""
-    chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
-    arguments = ", ".join(argument for field in chosen for argument in _hashed(field)) or "0"
+    arguments = _arguments(schema, without)
     zoned = any(isinstance(schema.find_type(number), ice.TimestamptzType) for number in schema.field_ids)
     # as text, a moment in a nested value would be written in the time zone of the profile
     with engine.setting(cursor, "TimeZone", "UTC") if zoned else nullcontext():
@@ -79,6 +78,30 @@ def digest_of(
             f"from (select hash({arguments}) as one from {relation})"
         ).fetchall()
     return Digest(int(row[0]), int(row[1]) % _MODULUS, int(row[2]) % _MODULUS)
+
+
+def digests_by(
+    cursor: duckdb.DuckDBPyConnection,
+    relation: str,
+    schema: Schema,
+    column: str | None,
+    without: Collection[str] = VOLATILE_COLUMNS,
+) -> dict[str, Digest]:
+    """The digests of parts of a relation by the value of a column, which the schema need not have; of all of it by ``""`` without one.
+
+    The time zone of the connection has to be UTC.
+    """
+    by = column or "''"
+    rows = cursor.execute(
+        "select part, count(*), sum(one::hugeint), sum(hash(one)::hugeint) "
+        f"from (select {by} as part, hash({_arguments(schema, without)}) as one from {relation}) group by part"
+    ).fetchall()
+    return {row[0]: Digest(int(row[1]), int(row[2]) % _MODULUS, int(row[3]) % _MODULUS) for row in rows}
+
+
+def _arguments(schema: Schema, without: Collection[str]) -> str:
+    chosen = sorted((field for field in schema.fields if field.name not in without), key=lambda f: f.name)
+    return ", ".join(argument for field in chosen for argument in _hashed(field)) or "0"
 
 
 def _hashed(field: ice.NestedField) -> Iterator[str]:
