@@ -77,6 +77,9 @@ def _rollback(release: Release) -> str:
     retires = f"retires {', '.join(sorted(release.retired))}"
     if release.by_run:
         return retires if release.retired else ""
+    if release.promoted:
+        what = f"{release.promoted.described()}{f', {retires}' if release.retired else ''}"
+        return f"{what}: {release.reason}" if release.reason else what
     what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
     what = retires if release.retirement else what
     return f"{what}: {release.reason}" if release.reason else what
@@ -98,6 +101,7 @@ def _record(release: Release) -> dict[str, Any]:
         "returns_to": release.returns_to,
         "retired": sorted(release.retired),
         "reason": release.reason,
+        "promoted": release.promoted.model_dump() if release.promoted else None,
     }
 
 

@@ -64,7 +64,7 @@ def command(
         return
     shows = "part of release" if proposal.partial else "release"
     output.line(
-        f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}: "
+        f"Release {release.number} in {release.target} shows {shows} {proposal.goal.number}{_promoted(proposal)}: "
         f"{plural(len(proposal.steps), 'table')}."
     )
     if hold:
@@ -82,7 +82,7 @@ def _explain(proposal: Proposal) -> None:
     for note in proposal.notes:
         output.message(note)
     if not proposal.steps:
-        output.line(f"Readers of {name} see release {goal.number} already.")
+        output.line(f"Readers of {name} see release {goal.number}{_promoted(proposal)} already.")
         return
     output.table(
         ("table", "", "rows now", "rows then", "snapshot now", "snapshot then"),
@@ -100,12 +100,19 @@ def _explain(proposal: Proposal) -> None:
         right=("rows now", "rows then", "snapshot now", "snapshot then"),
         optional=("snapshot now", "snapshot then"),
     )
+    if goal.promoted:
+        output.line(f"Release {goal.number} is {goal.promoted.described()}.")
     for exposure in proposal.exposures:
         output.line(exposure.described())
     for lease in proposal.under_way:
         output.message(
             f"{lease.described()} is on these tables, and will be refused if it builds on what is withdrawn"
         )
+
+
+def _promoted(proposal: Proposal) -> str:
+    promoted = proposal.goal.promoted
+    return f", which is {promoted.described()}" if promoted else ""
 
 
 def _what_happens(step: Step) -> str:
@@ -120,6 +127,7 @@ def _record(proposal: Proposal, release: int | None) -> dict[str, Any]:
     return {
         "target": proposal.environment.name,
         "to": proposal.goal.number,
+        "promoted": proposal.goal.promoted.model_dump() if proposal.goal.promoted else None,
         "release": release,
         "tables": [_step(step) for step in proposal.steps],
         "exposures": [exposure.record() for exposure in proposal.exposures],

@@ -70,6 +70,20 @@ def default_base(project: Path) -> tuple[str, str]:
     return resolve(project, "HEAD~1"), "the commit before the last"
 
 
+def why_not_on(project: Path, commit: str, branch: str) -> str:
+    """Why a commit is not on a branch, as this clone knows the branch of the remote, or else its own; empty when it is."""
+    for name in (f"origin/{branch}", branch):
+        if _git(project, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode:
+            continue
+        done = _git(project, "merge-base", "--is-ancestor", commit, name)
+        if done.returncode == 0:
+            return ""
+        if done.returncode == 1:
+            return f"commit {commit[:12]} is not on {name}"
+        return f"this clone does not know commit {commit[:12]}: {reason_of(done.stderr)}"
+    return f"this clone has no branch {branch}"
+
+
 def top_level(project: Path) -> Path | None:
     """Folder of the repository that a project is in, None where there is none."""
     done = _git(project, "rev-parse", "--show-toplevel")

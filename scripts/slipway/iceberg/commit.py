@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
 from slipway.iceberg.catalogs.kinds import can_be_published_on, obstacle, on_top
 from slipway.iceberg.catalogs.next_step import Position
-from slipway.iceberg.snapshots import Moved, StagedTable
+from slipway.iceberg.snapshots import Moved, StagedTable, release_tags
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Move
@@ -84,7 +84,11 @@ def _position(tables: Tables, identifier: TableName, move: Move, location: str |
     base = tables.load(identifier, move.base).metadata if move.base else None
     if base and not obstacle(base, found.metadata):
         return Position.BASE
-    if not (tables.kind.keeps_staged_metadata or now is None or (base and base.snapshot_by_id(now))):
+    # a promotion that was begun again has the same snapshots under another tag
+    tagged = now in {found.metadata.refs[name].snapshot_id for name in release_tags(found.metadata)}
+    if not (
+        tables.kind.keeps_staged_metadata or now is None or tagged or (base and base.snapshot_by_id(now))
+    ):
         _refuse_lost_tag(tables, identifier, move, now, tag)
     return Position.ELSEWHERE
 

@@ -152,12 +152,21 @@ class Tables:
             ConfigError: the catalog could not keep it under its name.
             UnavailableError: the catalog cannot be read.
         """
+        return self.begin(
+            identifier, lambda location: new_table_metadata(schema, spec, order, location, properties)
+        )
+
+    def begin(self, identifier: TableName, described: Callable[[str], TableMetadata]) -> Table:
+        """A table that exists nowhere yet, by what makes its metadata for a location; raises as ``new`` does."""
         with self._reading():
             self.kind.check_name(identifier)
-        location = f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
-        metadata = new_table_metadata(schema, spec, order, location, properties)
+        location = self.location_of(identifier)
         unwritten = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
-        return Table(identifier, metadata, unwritten, self.io(location), self.catalog)
+        return Table(identifier, described(location), unwritten, self.io(location), self.catalog)
+
+    def location_of(self, identifier: TableName) -> str:
+        """The folder that a new table gets."""
+        return f"{self.environment.warehouse}/{_folder(identifier[0])}/{_folder(identifier[1])}"
 
     def stage(self, table: Table, transaction: Staging, *, new: bool) -> StagedTable:
         """Write the metadata file that a transaction leads to, without telling the catalog."""

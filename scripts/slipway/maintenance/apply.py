@@ -72,8 +72,12 @@ def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorte
 def apply_delete(tables: Tables, root: str, step: Delete) -> None:
     """Remove objects, metadata files first: what they lead to is never missing from one that is still there."""
     base = f"{canonical(root)}/"
-    keys = [one.location.removeprefix(base) for one in step.objects]
     store = object_store(root, tables.environment.catalog_properties)
+    written = {one.location.removeprefix(base): one.modified for one in step.objects}
+    folders = sorted({key.partition("/")[0] for key in written})
+    there = {item.key: item.modified for folder in folders for item in store.entries(folder)}
+    # a promotion that was begun again may have written one of them anew, under the same name
+    keys = [key for key, modified in written.items() if there.get(key) == modified]
     for part in _in_order(keys):
         store.delete(part)
 

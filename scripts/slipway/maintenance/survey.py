@@ -15,6 +15,7 @@ from slipway.engines.duckdb.compact import check_compactable
 from slipway.engines.duckdb.scan import live_files
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg import metadata_files
+from slipway.iceberg.carried import FROM
 from slipway.iceberg.catalogs.kinds import can_be_published_on
 from slipway.iceberg.metadata_files import data_files, entries_of, manifests_of, reading, summary_of
 from slipway.iceberg.snapshots import release_tags
@@ -353,8 +354,14 @@ def survey(
 
 
 def layout_of(tables: Tables, history: History, name: str) -> Layout:
-    """The data files of a table that may be put together."""
+    """The data files of a table that may be put together.
+
+    None of one that shows what was promoted: the files of the source are put together there, and the next promotion copies those
+    that the target does not have.
+    """
     table = tables.load(TableName.parse(name), history.tables[name].location)
+    if FROM in summary_of(table.current_snapshot()):
+        return Layout()
     try:
         target = check_compactable(table).target
         files = live_files(table)

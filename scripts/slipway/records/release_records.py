@@ -19,6 +19,19 @@ class Move(Record):
     metadata_location: str | None
 
 
+class PromotedFrom(Record):
+    """The release of another environment that a promotion shows, with the sha256 of its record, and the plan that was carried out."""
+
+    target: str
+    release: int
+    sha256: str
+    plan_id: str
+
+    def described(self) -> str:
+        """The release, for messages."""
+        return f"release {self.release} of {self.target}"
+
+
 class Intent(Record):
     """Written before the first table of a release is moved; whoever finds it can finish or undo the publication."""
 
@@ -31,11 +44,12 @@ class Intent(Record):
     returns_to: int | None = None
     reason: str = ""
     retirement: bool = False
+    promoted: PromotedFrom | None = None
 
     @property
     def by_run(self) -> bool:
-        """Whether a run staged its tables, and not a rollback or a retirement."""
-        return not (self.rolls_back or self.retirement)
+        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion."""
+        return not (self.rolls_back or self.retirement or self.promoted)
 
     @property
     def tag(self) -> str:
@@ -85,7 +99,7 @@ class ReleasedTable(Record):
 
 
 class CandidateTable(Record):
-    """A staged table of a run, rollback or retirement, as it is written down; ``updates`` are Iceberg table updates.
+    """A staged table of a run, rollback, retirement or promotion, as it is written down; ``updates`` are Iceberg table updates.
 
     ``retires``: the catalog is not to name it any more. ``registers``: a table with a history enters the catalog again, or
     under another name.
@@ -119,6 +133,7 @@ class Release(Record):
 
     A rollback is a release, too. ``run_id`` is then the run of the release that it shows again, and ``returns_to`` that
     release, unless only some tables were rolled back. So is a retirement, whose ``run_id`` is that of the release before.
+    ``promoted`` is the release of another environment that it shows; ``run_id`` and ``code`` are then that one's.
     ``retired`` are the tables that it took away, to the metadata files that the catalog named last.
     ``previous`` tells when a record before it is changed or removed.
     """
@@ -137,11 +152,12 @@ class Release(Record):
     retirement: bool = False
     retired: dict[str, str] = Field(default_factory=dict)
     previous: PreviousRelease | None = None
+    promoted: PromotedFrom | None = None
 
     @property
     def by_run(self) -> bool:
-        """Whether a run staged its tables, and not a rollback or a retirement."""
-        return not (self.rolls_back or self.retirement)
+        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion."""
+        return not (self.rolls_back or self.retirement or self.promoted)
 
     def without_model(self, made: Collection[str]) -> list[str]:
         """Tables that runs of slipway wrote and that the project does not make any more.

@@ -30,6 +30,8 @@ from slipway.secrets import one_line
 from slipway.storage.objects import ObjectStore, object_store
 
 ROOT = "_slipway"
+PROMOTIONS = "promotions"
+"""Folder of what came with releases of other environments."""
 SEAL = "checksums.json"
 """Name of the record in a run's folder that has the checksums of the others."""
 RESTORE = "Restore it from a copy; slipway doctor says what else was changed"
@@ -109,11 +111,11 @@ class Records:
         return self._staged(f"{self.folder(run_id)}/candidate")
 
     def write_rollback(self, number: int, table: str, content: str) -> None:
-        """Write down a table that was staged for a rollback or a retirement."""
+        """Write down a table that was staged for a rollback, a retirement or a promotion."""
         self.store.create(f"rollbacks/{number:06d}/{table}.json", content.encode())
 
     def staged_for(self, intent: Intent) -> list[CandidateTable]:
-        """The staged tables that a publication is of: a run's, or those of a rollback or retirement."""
+        """The staged tables that a publication is of: a run's, or those of a rollback, retirement or promotion."""
         if not intent.by_run:
             return self._staged(f"rollbacks/{intent.number:06d}")
         return self.candidate(intent.run_id)
@@ -158,6 +160,18 @@ class Records:
         """
         key, target = f"{self.folder(run_id)}/run_manifest.json", self.environment.name
         return find_record(self.store, RunManifest, key, run_id=run_id, target=target)
+
+    def promoted_manifest(self, run_id: str) -> tuple[RunManifest, bytes] | None:
+        """The manifest of a run of another environment that came with a promotion, and its bytes; None where none did.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        name = f"/runs/{run_id}.json"
+        keys = [item.key for item in self.store.entries(PROMOTIONS) if item.key.endswith(name)]
+        if not keys:
+            return None
+        return read_record(self.store, RunManifest, keys[-1], run_id=run_id), self.store.read(keys[-1])
 
     def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
         """dbt's manifest.json of a run, None when it was not kept.

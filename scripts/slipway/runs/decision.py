@@ -162,16 +162,21 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     """
     if manifest.outcome is not Outcome.STAGED:
         return f"{manifest.outcome}: {manifest.reason}"
+    return why_not_published(manifest, mode, now)
+
+
+def why_not_published(manifest: RunManifest, mode: Mode, now: datetime) -> str:
+    """Why what a run built may not be shown in an environment of a mode, whatever became of it; empty when it may."""
     if failed := [
         node.table or node.unique_id for node in manifest.nodes if node.status is not Status.SUCCESS
     ]:
         return f"{', '.join(failed)} was not built"
     if mode is not Mode.EXPLORATORY and (other := [node for node in manifest.nodes if node.stale]):
         return f"{other[0].table} is stale: {other[0].stale}"
-    if why := _tests(manifest.tests, mode) or _conservation(manifest.conservation):
+    if why := tests_problem(manifest.tests, mode) or _conservation(manifest.conservation):
         return why
-    if mode is not Mode.EXPLORATORY and (stale := [item for item in manifest.freshness if _stale(item, now)]):
-        return "; ".join(_description(item, now) for item in stale)
+    if mode is not Mode.EXPLORATORY and (why := late_sources(manifest, now)):
+        return why
     aside = [item.path for item in manifest.outstanding if item.blocks]
     if mode is not Mode.EXPLORATORY and aside:
         return set_aside_reason(aside)
@@ -180,7 +185,13 @@ def closed_gate(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     return ""
 
 
-def _tests(tests: Tests, mode: Mode) -> str:
+def late_sources(manifest: RunManifest, now: datetime) -> str:
+    """Which sources of a run are older at a moment than they allow; empty for none."""
+    return "; ".join(_description(item, now) for item in manifest.freshness if _stale(item, now))
+
+
+def tests_problem(tests: Tests, mode: Mode) -> str:
+    """Why the tests of a run do not suffice for an environment of a mode; empty when they do."""
     statuses = [test.status for test in tests.results]
     good = (Status.PASS, Status.WARN)
     if failed := [

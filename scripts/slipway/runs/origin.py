@@ -214,6 +214,7 @@ class TableOrigin:
         release: the release that brought the present content.
         released_at: when that was published.
         latest_release: the newest release, which shows the same content.
+        promoted: the release of another environment that it came with; empty for none.
         sources: the table itself and what it comes from, nearest first.
         runs: who made each of them, by run id.
         files: landed files at the end of the chain.
@@ -232,6 +233,7 @@ class TableOrigin:
     release: int | None
     released_at: datetime | None
     latest_release: int | None
+    promoted: str
     sources: list[Source]
     runs: dict[str, MadeBy]
     files: list[SourceFiles]
@@ -259,7 +261,10 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
 
     def manifest_of(run_id: str) -> RunManifest | None:
         try:
-            return published.records.manifest(run_id)
+            if own := published.records.manifest(run_id):
+                return own
+            came = published.records.promoted_manifest(run_id)
+            return came[0] if came else None
         except DamagedError as error:
             notes.append(error.line())
             return None
@@ -280,6 +285,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         release=release.number if release else None,
         released_at=release.published_at if release else None,
         latest_release=releases[-1].number if release else None,
+        promoted=release.promoted.described() if release and release.promoted else "",
         sources=chain,
         runs={run_id: made for run_id in _runs(chain) if (made := _made_by(manifest_of(run_id)))},
         files=[files for source in chain for files in source_files(published, source, _NEWEST_FILES)],

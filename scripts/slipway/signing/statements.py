@@ -35,12 +35,15 @@ class BuildType(StrEnum):
     RUN = "urn:slipway:build:run:v1"
     ROLLBACK = "urn:slipway:build:rollback:v1"
     RETIREMENT = "urn:slipway:build:retirement:v1"
+    PROMOTION = "urn:slipway:build:promotion:v1"
 
     @classmethod
     def of(cls, release: Release) -> BuildType:
         """How a release came to be."""
         if release.by_run:
             return cls.RUN
+        if release.promoted:
+            return cls.PROMOTION
         return cls.RETIREMENT if release.retirement else cls.ROLLBACK
 
 
@@ -120,7 +123,7 @@ class Stated:
         release: the release.
         release_sha256: of the bytes of its record.
         tables: subjects that are tables.
-        run: the manifest of the run that made it; None for a rollback or a retirement.
+        run: the manifest of the run that made it; None for a rollback, a retirement or a promotion.
         records: names of records of the run to the SHA-256 of their bytes.
         folder: of the run, below the records' root.
         returns_to: the release that is shown again, and the SHA-256 of the bytes of its record.
@@ -205,8 +208,10 @@ def _asked(run: RunManifest) -> dict[str, Any]:
 
 
 def _moved(release: Release) -> dict[str, Any]:
-    """What whoever rolled back or retired tables decided."""
+    """What whoever promoted a release, or rolled back or retired tables, decided."""
+    promoted = release.promoted
     return {
+        **({"promoted": promoted.model_dump(exclude={"sha256"})} if promoted else {}),
         "returns_to": release.returns_to,
         "reason": release.reason,
         "tables": sorted(name for name, table in release.tables.items() if table.changed),
@@ -228,6 +233,9 @@ def _dependencies(stated: Stated) -> Iterator[dict[str, Any]]:
     if stated.returns_to:
         number, sha256 = stated.returns_to
         yield {"name": release_name(number), "uri": release_key(number), "digest": {"sha256": sha256}}
+    if promoted := stated.release.promoted:
+        name = f"{promoted.target}/{release_name(promoted.release)}"
+        yield {"name": name, "uri": release_key(promoted.release), "digest": {"sha256": promoted.sha256}}
     if run := stated.run:
         if run.versions.lock_sha256:
             yield {"name": LOCK, "digest": {"sha256": run.versions.lock_sha256}}

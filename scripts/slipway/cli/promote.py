@@ -1,0 +1,206 @@
+"""``slipway promote``, and ``slipway plan`` for the plans that it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slipway.cli import figures, options, output
+from slipway.counts import plural
+
+if TYPE_CHECKING:
+    from slipway.promotion.promote import Proposal
+    from slipway.records.promotion_records import PromotionPlan
+    from slipway.records.release_records import Release
+
+NOT_MET = 1
+
+
+@click.command("promote")
+@click.argument("what", metavar="[RELEASE|PLAN]", required=False)
+@click.option(
+    "--from", "source", help="Environment to promote from. [default: the only one that promotion.yml allows]"
+)
+@click.option("--to", "target", required=True, help="Environment to promote to.")
+@click.option("--plan", "only_plan", is_flag=True, help="Record a plan, and change nothing else.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Take the place of tables that the target built itself; a rollback does not bring them back.",
+)
+@click.option("--reason", default="", help="Why; it is recorded.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for runs on the same tables.",
+)
+@options.output("text", "json")
+@options.project_dir
+def command(
+    *,
+    what: str | None,
+    source: str | None,
+    target: str,
+    only_plan: bool,
+    replace: bool,
+    reason: str,
+    yes: bool,
+    wait: int,
+    output_: str,
+    project_dir: Path | None,
+) -> None:
+    """Promote a release to another environment: copy its data files, and publish all its tables in one step.
+
+    RELEASE is a number, by default that of the last release. What promotion.yml demands is looked up in the records of the
+    runs that made the tables. Files that the target has already are not copied again. With --plan nothing is copied: the
+    plan is recorded and printed. PLAN, its id, carries it out if nothing that it rests on has changed.
+
+    Exit code 1 means that a rule of the policy is not met, 4 that a plan is void or a table has moved. In both cases
+    nothing was published.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.errors import UsageError
+    from slipway.promotion.promote import again, carry_out, check_evidence, keep, propose
+
+    project = find_project(project_dir)
+    if what is None or what.isdecimal():
+        proposal = propose(project, source, target, int(what) if what else None, replace=replace)
+        if proposal.is_needed:
+            keep(proposal)
+    elif only_plan or source or replace:
+        raise UsageError(
+            f"Plan {what} says already what is done",
+            "--plan, --from and --replace belong to a release",
+            "Leave them out",
+        )
+    else:
+        proposal = again(project, target, what)
+    for line in proposal.healed:
+        output.message(line)
+    changes = proposal.is_needed and not only_plan
+    if changes:
+        check_evidence(proposal)
+    if output_ == "text":
+        _explain(proposal)
+    if not changes:
+        _tell(proposal, None, output_, planned=only_plan)
+        if proposal.plan.unmet:
+            raise click.exceptions.Exit(NOT_MET)
+        return
+    options.confirm(yes=yes)
+    release = carry_out(proposal, reason, output.message, wait=wait)
+    output.done(f"Release {release.number} in {release.target} is published")
+    _tell(proposal, release, output_)
+
+
+def _tell(proposal: Proposal, release: Release | None, form: str, *, planned: bool = False) -> None:
+    plan, rests = proposal.plan, proposal.plan.rests_on
+    if form == "json":
+        kept = plan.model_dump(mode="json") if proposal.is_needed else None
+        output.as_json(
+            {
+                "target": rests.target,
+                "from": rests.source,
+                "from_release": rests.source_release,
+                "release": release.number if release else None,
+                "tables": len(rests.tables),
+                "files_copied": plan.files if release else 0,
+                "bytes_copied": plan.bytes if release else 0,
+                "plan": kept,
+            }
+        )
+    elif release:
+        output.line(
+            f"Release {release.number} in {rests.target} shows release {rests.source_release} of {rests.source}: "
+            f"{plural(len(rests.tables), 'table')}, {plural(plan.files, 'file')} copied, {figures.size(plan.bytes)}."
+        )
+    elif planned and proposal.is_needed:
+        if plan.unmet:
+            output.message(
+                f"Plan {plan.plan_id} cannot be carried out: its evidence does not meet promotion.yml."
+            )
+        else:
+            output.message(f"Carry it out with slipway promote {plan.plan_id} --to {rests.target}")
+
+
+def _explain(proposal: Proposal) -> None:
+    plan, rests = proposal.plan, proposal.plan.rests_on
+    if not proposal.is_needed:
+        output.line(f"{rests.target} shows release {rests.source_release} of {rests.source} already.")
+        return
+    _show(plan)
+
+
+def _show(plan: PromotionPlan) -> None:
+    rests = plan.rests_on
+    shows = f"release {rests.target_release}" if rests.target_release else "no release"
+    output.line(
+        f"Plan {plan.plan_id}: release {rests.source_release} of {rests.source} to {rests.target}, which shows {shows}"
+    )
+    output.fields(
+        [
+            ("made", f"{figures.moment(plan.made_at)} UTC by {plan.who}"),
+            ("digest", plan.digest),
+            ("to copy", f"{plural(plan.files, 'file')}, {figures.size(plan.bytes)}"),
+        ]
+    )
+    output.result("")
+    output.table(
+        ("table", "", "rows", "files", "bytes", "snapshot now", "snapshot then"),
+        [
+            (
+                name,
+                table.action,
+                figures.number(table.rows) if table.action != "retired" else None,
+                table.files or None,
+                figures.size(table.bytes) if table.files else None,
+                table.base_snapshot,
+                table.snapshot_id,
+            )
+            for name, table in sorted(rests.tables.items(), key=lambda item: figures.by_layer(item[0]))
+        ],
+        right=("rows", "files", "bytes", "snapshot now", "snapshot then"),
+        optional=("snapshot now", "snapshot then"),
+    )
+    if plan.unchanged:
+        output.line(f"{plural(len(plan.unchanged), 'table')} already shown.")
+    for name, why in sorted(plan.left_out.items()):
+        output.line(f"{name} is not promoted: {why}.")
+    output.result("")
+    output.table(
+        ("evidence", "", "found"),
+        [(one.rule, "met" if one.met else "NOT MET", one.why) for one in plan.evidence],
+    )
+
+
+@click.group("plan")
+def plan() -> None:
+    """Plans of promotions."""
+
+
+@plan.command("show")
+@click.argument("plan_id", metavar="PLAN", default="latest")
+@options.common
+def show(plan_id: str, *, output_: str, target: str | None, project_dir: Path | None) -> None:
+    """Explain a plan that slipway promote made for an environment: its tables, and each rule of the policy.
+
+    PLAN is its id, a unique part of it, or latest. The target is the environment to promote to.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.promotion.promote import planned
+
+    found = planned(find_project(project_dir), target, plan_id)
+    if output_ == "json":
+        output.as_json(_record(found))
+    else:
+        _show(found)
+
+
+def _record(found: PromotionPlan) -> dict[str, Any]:
+    return found.model_dump(mode="json")

@@ -1,0 +1,5 @@
+"""Promotion: a release of one environment becomes a release of another one: the audited data itself, if the policy lets it.
+
+``promotion_policy`` says what promotion.yml demands, ``evidence`` judges it without input or output, ``promote`` plans and carries out.
+Imports ``runs``, ``releases`` and what is below them. Start with ``promote.propose``.
+"""

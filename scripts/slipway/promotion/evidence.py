@@ -1,0 +1,165 @@
+"""Whether a release has the evidence that a policy demands: a finding for each rule, from records alone.
+
+A rule that cannot be evaluated is not met, and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from slipway.counts import plural
+from slipway.environments.environment import Mode
+from slipway.promotion.promotion_policy import Require
+from slipway.records.promotion_records import Finding
+from slipway.records.run_manifest import AHEAD, Conservation, RunManifest
+from slipway.runs.decision import late_sources, tests_problem, why_not_published
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a release that is to be promoted.
+
+    Args:
+        mode: of the environment that it is promoted to.
+        now: an aware datetime.
+        runs: manifests of the runs that vouch for its tables, by run id.
+        vouched: ``layer.table`` of what is moved, to the run that vouches for it; None where no run does.
+        unknown: why manifests of runs are not known, by run id.
+        off_branch: why a commit is not on the branch that is demanded; empty when it is.
+        contracts: why contracts do not keep their promises since the last promotion, a sentence each; None where it is
+            not asked for.
+        unsigned: why no signature that counts stands for the record of the release; empty when one does.
+    """
+
+    mode: Mode
+    now: datetime
+    runs: Mapping[str, RunManifest]
+    vouched: Mapping[str, str | None]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    off_branch: Callable[[str, str], str] = lambda *_: "git was not asked"
+    contracts: Sequence[str] | None = None
+    unsigned: str = ""
+
+
+Rule = Callable[[RunManifest], str]
+"""Why a run does not meet a rule; empty when it does."""
+
+
+def evaluate(require: Require, facts: Facts) -> list[Finding]:
+    """A finding for each rule that is demanded; the gates of the environment's mode always are."""
+    found = [
+        _vouching(facts),
+        _of_runs(
+            f"gates of mode {facts.mode}",
+            facts,
+            lambda run: why_not_published(run, facts.mode, facts.now),
+            "what slipway publish asks for is met",
+        ),
+    ]
+    for name, rule, met in _rules(require, facts):
+        found.append(_of_runs(name, facts, rule, met))
+    if require.signed:
+        why = facts.unsigned or "a key that counts signed the record of the release"
+        found.append(Finding(rule="signed", met=not facts.unsigned, why=why))
+    if require.contracts_compatible:
+        broken = facts.contracts if facts.contracts is not None else ["contracts were not compared"]
+        why = " ".join(broken) or "no contract broke a promise without a new version"
+        found.append(Finding(rule="contracts_compatible", met=not broken, why=why))
+    return found
+
+
+def _rules(require: Require, facts: Facts) -> Iterator[tuple[str, Rule, str]]:
+    """Name, rule and what is said when it is met."""
+    if require.tests_passed:
+        yield "tests_passed", _tests, "every test was executed or carried, and none failed"
+    if require.rows_balance:
+        yield "rows_balance", _balance, "the rows of every feed add up"
+    if require.clean_commit:
+        yield "clean_commit", lambda run: run.code.unknown, "the code is what a commit holds"
+    if branch := require.commit_on:
+        yield (
+            "commit_on",
+            lambda run: facts.off_branch(run.code.commit, branch) if run.code.commit else run.code.unknown,
+            f"the commit is on {branch}",
+        )
+    if (age := require.run_max_age) is not None:
+        yield "run_max_age", lambda run: _too_old(run, age, facts.now), f"no run is older than {_span(age)}"
+    if require.sources_fresh:
+        yield "sources_fresh", lambda run: _freshness(run, facts.now), "no source is older than it allows"
+    if (most := require.quarantine_max_percent) is not None:
+        yield (
+            "quarantine_max_percent",
+            lambda run: _quarantine(run, most),
+            f"no feed has more than {most:g} percent of its rows in quarantine",
+        )
+
+
+def _vouching(facts: Facts) -> Finding:
+    """Whether the records of the runs are there that built or confirmed the tables."""
+    without = sorted(name for name, run_id in facts.vouched.items() if run_id is None)
+    parts = [f"no run vouches for {_some(without)}"] if without else []
+    parts += [f"run {run_id}: {why}" for run_id, why in sorted(facts.unknown.items())]
+    met = f"the records of {plural(len(facts.runs), 'run')} vouch for {plural(len(facts.vouched), 'table')}"
+    return Finding(rule="records", met=not parts, why="; ".join(parts) or met)
+
+
+def _of_runs(name: str, facts: Facts, rule: Rule, met: str) -> Finding:
+    unmet = [f"run {run_id}: {why}" for run_id, run in sorted(facts.runs.items()) if (why := rule(run))]
+    if not facts.runs and facts.vouched:
+        unmet = ["no manifest of a run can be read"]
+    return Finding(rule=name, met=not unmet, why="; ".join(unmet) or met)
+
+
+def _tests(run: RunManifest) -> str:
+    if run.tests.expected == 0:
+        return "it has no tests"
+    return tests_problem(run.tests, Mode.PRODUCTION)
+
+
+def _balance(run: RunManifest) -> str:
+    if run.not_counted:
+        one = run.not_counted[0]
+        return f"the rows of {one.raw} were not counted: {one.reason}"
+    if not run.conservation:
+        return "it counted the rows of no feed"
+    return next((item.problem for item in run.conservation if item.problem), "")
+
+
+def _freshness(run: RunManifest, now: datetime) -> str:
+    if not run.freshness:
+        return "it looked at the freshness of no source"
+    return late_sources(run, now)
+
+
+def _too_old(run: RunManifest, age: timedelta, now: datetime) -> str:
+    began = f"it began at {run.started_at:%Y-%m-%d %H:%M} UTC"
+    if run.started_at > now + AHEAD:
+        return f"{began}, by a clock that was wrong"
+    return f"{began}, which is longer ago than {_span(age)}" if now - run.started_at > age else ""
+
+
+def _quarantine(run: RunManifest, most: float) -> str:
+    if not run.conservation:
+        return "it counted the rows of no feed"
+    over = [item for item in run.conservation if _percent(item) > most]
+    return "; ".join(
+        f"{_percent(item):.3g} percent of the rows of {item.raw} are in {item.quarantine}, and {most:g} are allowed"
+        for item in over
+    )
+
+
+def _percent(item: Conservation) -> float:
+    return 100 * item.quarantined_rows / max(item.landed, 1)
+
+
+def _span(age: timedelta) -> str:
+    hours = int(age.total_seconds() // 3600)
+    return plural(hours // 24, "day") if hours % 24 == 0 and hours else plural(hours, "hour")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

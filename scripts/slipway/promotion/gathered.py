@@ -1,0 +1,174 @@
+"""What the rules of a policy are judged by: the runs that vouch for tables of a release, their commits, and contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from slipway.code import git
+from slipway.contracts.contract_changes import compare_all
+from slipway.contracts.contract_files import FOLDER, is_contract, look_at_content
+from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.records.record_files import REPAIRED
+from slipway.records.release_records import Release, ReleasedTable
+from slipway.records.run_manifest import RunManifest
+from slipway.records.store import Records, check_seal, why_missing
+from slipway.releases.attestation import bundle_of, read_list
+from slipway.signing.signing_keys import trust_of
+from slipway.signing.statements import release_name
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The runs that vouch for the tables of a release.
+
+    Args:
+        project: the repository that knows their commits.
+        runs: their manifests, by run id.
+        contents: the bytes of these, as they are recorded.
+        vouched: ``layer.table`` to the run that vouches for it; None where none does.
+        unknown: why manifests cannot be read, by run id.
+    """
+
+    project: Path = field(default_factory=Path)
+    runs: Mapping[str, RunManifest] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    vouched: Mapping[str, str | None] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    def off_branch(self, commit: str, branch: str) -> str:
+        """Why a commit is not on a branch as this clone knows it; empty when it is."""
+        try:
+            return git.why_not_on(self.project, commit, branch)
+        except SlipwayError as error:
+            return f"whether it is on {branch} is not known: {error.what}"
+
+    def contracts(self, before: Release | None, goal: Release) -> list[str]:
+        """How contracts break what was promised by the release before, without a new version; a sentence each."""
+        if before is None:
+            return []
+        try:
+            base, head = (_contracts(self.project, one) for one in (before, goal))
+        except SlipwayError as error:
+            return [f"The contracts cannot be compared: {error.line()}"]
+        return [line for one in compare_all(base, head, datetime.now(UTC).date()) for line in one.failures]
+
+
+def why_not_signed(records: Records, release: Release, sha256: str) -> str:
+    """Why no signature that counts stands for a release record with this checksum; empty when one does."""
+    try:
+        bundle = bundle_of(records, release.number)
+    except DamagedError as error:
+        return error.line()
+    if not bundle:
+        return f"release {release.number} of {release.target} is not signed"
+    trust = trust_of(records.environment)
+    for one in bundle:
+        if why := one.verify(trust).why_not:
+            return why
+        own = one.subjects.get(release_name(release.number))
+        if own is None or own["digest"].get("sha256") != sha256:
+            return f"its signature is of another record than that of release {release.number}"
+    return ""
+
+
+def signed_checksums(records: Records, release: Release) -> dict[str, dict[str, str]]:
+    """Checksums of data files that were signed with a release, by table and by path below the warehouse; without those that are not known.
+
+    What is taken from them can only refuse a file, so whose signature it is does not matter here.
+    """
+    with suppress(DamagedError):
+        for one in bundle_of(records, release.number) or ():
+            return {
+                name: found
+                for name in release.tables.keys() & one.subjects.keys()
+                if (found := _checksums(records, one.subjects[name]["digest"].get("sha256", "")))
+            }
+    return {}
+
+
+def _checksums(records: Records, sha256: str) -> dict[str, str]:
+    with suppress(DamagedError, FileNotFoundError):
+        return {
+            file.path: f"sha256:{file.sha256}" if file.sha256 else f"etag:{file.etag}"
+            for file in read_list(records, sha256).files
+            if file.sha256 or file.etag
+        }
+    return {}
+
+
+def gather(project: Path, records: Records, goal: Release, tables: Sequence[str]) -> Gathered:
+    """Find the runs that vouch for tables of a release: its own, where it dealt with the very state, else that which wrote it."""
+    found = _Runs(records)
+    vouched: dict[str, str | None] = {}
+    for name in tables:
+        state = goal.tables[name]
+        own = found.manifest(goal.run_id)
+        vouched[name] = goal.run_id if own and _dealt_with(own, name, state) else state.run_id
+        if run_id := vouched[name]:
+            found.manifest(run_id)
+    used = set(vouched.values())
+    return Gathered(
+        project,
+        {run_id: run for run_id, run in found.runs.items() if run_id in used},
+        {run_id: content for run_id, content in found.contents.items() if run_id in used},
+        vouched,
+        {run_id: why for run_id, why in found.unknown.items() if run_id in used},
+    )
+
+
+def _dealt_with(run: RunManifest, name: str, state: ReleasedTable) -> bool:
+    same = {state.snapshot_id, state.content}
+    return any(node.table == name and node.candidate_snapshot in same for node in run.nodes)
+
+
+class _Runs:
+    """Manifests of runs of an environment, or of those that it got its releases from."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.runs: dict[str, RunManifest] = {}
+        self.contents: dict[str, bytes] = {}
+        self.unknown: dict[str, str] = {}
+
+    def manifest(self, run_id: str) -> RunManifest | None:
+        """The manifest of a run, None where it is not known."""
+        if run_id not in self.runs and run_id not in self.unknown:
+            try:
+                self._read(run_id)
+            except DamagedError as error:
+                self.unknown[run_id] = error.line()
+        return self.runs.get(run_id)
+
+    def _read(self, run_id: str) -> None:
+        records = self._records
+        if (manifest := records.manifest(run_id)) is not None:
+            check_seal(records, run_id, f"Promotion of run {run_id}")
+            self.runs[run_id], self.contents[run_id] = manifest, _content(records, run_id)
+        elif came := records.promoted_manifest(run_id):
+            self.runs[run_id], self.contents[run_id] = came
+        else:
+            self.unknown[run_id] = why_missing(records.store, run_id) or "it has no run manifest"
+
+
+def _content(records: Records, run_id: str) -> bytes:
+    """The bytes of a run's manifest, or of the good copy next to it."""
+    try:
+        return records.read(run_id, f"run_manifest.json{REPAIRED}")
+    except NotFoundError:
+        return records.read(run_id, "run_manifest.json")
+
+
+def _contracts(project: Path, release: Release) -> dict[str, dict[str, object]]:
+    if (commit := release.code.commit) is None:
+        raise NotFoundError(
+            f"release {release.number} of {release.target} has no commit", release.code.unknown
+        )
+    contents = git.files_at(project, git.resolve(project, commit), project / FOLDER)
+    readings = {
+        name: look_at_content(Path(name), content) for name, content in contents.items() if is_contract(name)
+    }
+    return {name: found.text.value for name, found in readings.items() if found.text}

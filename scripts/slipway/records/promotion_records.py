@@ -1,0 +1,137 @@
+"""Records of promotions in the environment that is promoted to: the plan, what was copied, and the evidence that came along."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from slipway.records.run_manifest import SCHEMA_VERSION, Record
+
+
+class Finding(Record):
+    """What became of one rule of the policy: whether it is met, and what was found."""
+
+    rule: str
+    met: bool
+    why: str
+
+
+class PlannedTable(Record):
+    """What a promotion does to a table.
+
+    ``snapshot_id`` and ``digest`` are of the state that is promoted, ``base`` is the metadata file that the target's catalog named
+    when the plan was made. ``files`` and ``bytes`` are those that the target does not have.
+    """
+
+    action: Literal["new", "changes", "shown again", "replaced", "retired"]
+    snapshot_id: str | None = None
+    metadata_location: str | None = None
+    digest: str | None = None
+    rows: int | None = None
+    run_id: str | None = None
+    base: str | None = None
+    base_snapshot: str | None = None
+    files: int = 0
+    bytes: int = 0
+
+
+class Rests(Record):
+    """All that a plan rests on: if any of it changes, the plan is void."""
+
+    source: str
+    source_release: int
+    source_sha256: str
+    target: str
+    target_release: int | None
+    target_sha256: str | None
+    policy_sha256: str
+    layers: list[str] | None
+    replaces: bool = False
+    tables: dict[str, PlannedTable]
+
+    @property
+    def digest(self) -> str:
+        """A checksum over all of it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def differences(self, now: Rests) -> Iterator[str]:
+        """What is otherwise by now, a part of a sentence each."""
+        if now.source_sha256 != self.source_sha256:
+            yield f"the record of release {self.source_release} of {self.source} is not what it was"
+        if now.target_release != self.target_release:
+            yield f"{self.target} shows {_release(now.target_release)}, and showed {_release(self.target_release)}"
+        elif now.target_sha256 != self.target_sha256:
+            yield f"the record of {_release(self.target_release)} of {self.target} is not what it was"
+        if now.policy_sha256 != self.policy_sha256:
+            yield "promotion.yml has changed"
+        for name in sorted(self.tables.keys() | now.tables.keys()):
+            before, after = self.tables.get(name), now.tables.get(name)
+            if before != after:
+                yield f"{name}: {_difference(before, after)}"
+
+
+def _release(number: int | None) -> str:
+    return "no release" if number is None else f"release {number}"
+
+
+def _difference(before: PlannedTable | None, after: PlannedTable | None) -> str:
+    if before is None or after is None:
+        return "it is to be moved now" if before is None else "it is not to be moved any more"
+    if before.base != after.base:
+        return f"its current snapshot is now {after.base_snapshot}, and was {before.base_snapshot}"
+    if before.snapshot_id != after.snapshot_id:
+        return f"snapshot {after.snapshot_id} is to be shown, and {before.snapshot_id} was planned"
+    return "what is to be copied has changed"
+
+
+class PromotionPlan(Record):
+    """What a promotion is going to do, and why it may or may not; written once."""
+
+    schema_version: int = SCHEMA_VERSION
+    plan_id: str
+    made_at: datetime
+    who: str
+    digest: str
+    rests_on: Rests
+    evidence: list[Finding]
+    left_out: dict[str, str] = Field(default_factory=dict)
+    unchanged: list[str] = Field(default_factory=list)
+
+    @property
+    def unmet(self) -> list[Finding]:
+        """Rules that are not met."""
+        return [one for one in self.evidence if not one.met]
+
+    @property
+    def files(self) -> int:
+        """Data files to copy."""
+        return sum(table.files for table in self.rests_on.tables.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to copy."""
+        return sum(table.bytes for table in self.rests_on.tables.values())
+
+
+class CopiedFile(Record):
+    """A data file that was copied: its path below the table's folder, bytes, and a checksum (``sha256:``, or S3's ``etag:``)."""
+
+    path: str
+    size_bytes: int
+    checksum: str
+
+
+class Promotion(Record):
+    """What was copied for a release, and the evidence that was found right before it was published."""
+
+    schema_version: int = SCHEMA_VERSION
+    number: int
+    plan_id: str
+    source: str
+    source_release: int
+    evidence: list[Finding]
+    copied: dict[str, list[CopiedFile]]

@@ -1,0 +1,213 @@
+"""``slipway promote`` and ``slipway plan``: from a run in one environment to what readers of another one see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.harness.projects import TABLES, keep, put_back
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.harness.projects import Workshop
+
+POLICY = """
+environments:
+  staging: {from: [dev]}
+  prod:
+    from: [staging]
+    require:
+      tests_passed: true
+      rows_balance: true
+      clean_commit: true
+      commit_on: main
+      run_max_age: 24h
+      contracts_compatible: true
+      quarantine_max_percent: 50
+"""
+PROMOTE = ("promote", "--from", "staging", "--to", "prod")
+
+
+@pytest.fixture(scope="session")
+def staged(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The project at a commit, with a release in staging, and a target prod, both kept in folders."""
+    found = new_workshop(tmp_path_factory.mktemp("staged") / "run")
+    found.keep_locally("staging", "prod", options="?timeout=2")
+    found.write("promotion.yml", POLICY)
+    found.commit()
+    assert found.slipway("run", "--target", "staging").code == 0
+    keep(found.folder)
+    return found
+
+
+@pytest.fixture
+def lab(staged: Workshop) -> Workshop:
+    """The same for a test that may change it."""
+    put_back(staged.folder)
+    return replace(staged, settings=dict(staged.settings))
+
+
+def test_a_release_is_promoted_with_its_evidence(lab: Workshop) -> None:
+    plan = lab.slipway(*PROMOTE, "--plan")
+    assert plan.code == 0, plan
+    assert "NOT MET" not in plan.out
+    assert lab.published("prod") == {}
+    plan_id = plan.err.split("slipway promote ")[1].split()[0]
+    explained = lab.answer("plan", "show", "--target", "prod")
+    assert f"Plan {plan_id}: release 1 of staging to prod, which shows no release" in explained
+    for rule in (
+        "tests_passed",
+        "rows_balance",
+        "clean_commit",
+        "commit_on",
+        "run_max_age",
+        "contracts_compatible",
+    ):
+        assert any(line.split()[:2] == [rule, "met"] for line in explained.splitlines()), rule
+
+    done = lab.answer("promote", plan_id, "--to", "prod")
+    assert f"Release 1 in prod shows release 1 of staging: {len(TABLES)} tables, " in done
+    assert lab.published("prod").keys() == TABLES
+    for name in TABLES:
+        one, other = (lab.table(name, target).scan().to_arrow() for target in ("staging", "prod"))
+        assert one == other
+    (release,) = lab.releases("prod")
+    (source,) = lab.releases("staging")
+    assert release["promoted"]["release"] == 1
+    assert release["promoted"]["plan_id"] == plan_id
+    assert release["code"] == source["code"]
+    again = lab.slipway(*PROMOTE)
+    assert again.code == 0
+    assert "prod shows release 1 of staging already." in again.out
+    assert len(lab.releases("prod")) == 1
+
+
+def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> None:
+    lab.answer(*PROMOTE, "--reason", "first one")
+    assert "release 1 of staging: first one" in lab.answer("releases", "--target", "prod")
+    shown = lab.answer("show", "serving.depot_weights", "--target", "prod")
+    (run,) = lab.manifests("staging")
+    assert "it is of release 1 of staging" in shown
+    assert f"run        {run['run_id']}" in shown
+    assert run["code"]["commit"] in shown
+    assert "of another environment" not in shown
+    assert "no longer known" not in shown
+    assert "tests in the run that wrote it" in shown
+    rows = lab.answer(
+        "sql", "select count(*) as n from serving.depot_weights", "--target", "prod", "--output", "csv"
+    )
+    assert rows.splitlines()[1] == str(
+        lab.table("serving.depot_weights", "staging").scan().to_arrow().num_rows
+    )
+    assert lab.slipway("doctor", "--target", "prod").code == 0
+
+    lab.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    assert lab.slipway("run", "--target", "staging").code == 0
+    lab.answer(*PROMOTE)
+    back = lab.answer("rollback", "--target", "prod", "--yes")
+    assert "Release 1 is release 1 of staging." in back
+    assert "shows release 1, which is release 1 of staging" in back
+    assert lab.slipway("doctor", "--target", "prod").code == 0
+
+
+def test_a_rule_that_is_not_met_is_explained(lab: Workshop) -> None:
+    lab.edit("promotion.yml", "quarantine_max_percent: 50", "quarantine_max_percent: 1")
+    plan = lab.slipway(*PROMOTE, "--plan", "--output", "json")
+    assert plan.code == 1
+    found = json.loads(plan.out)["plan"]
+    (unmet,) = [one for one in found["evidence"] if not one["met"]]
+    assert unmet["rule"] == "quarantine_max_percent"
+    assert (
+        "20 percent of the rows of raw.parcels are in quarantine.weights, and 1 are allowed" in unmet["why"]
+    )
+    refusal = lab.refusal("promote", found["plan_id"], "--to", "prod", code=1)
+    assert "staging release 1 cannot be promoted to prod: quarantine_max_percent:" in refusal
+    assert lab.published("prod") == {}
+    # the policy was changed, so the plan is void, and a new one is carried out
+    lab.edit("promotion.yml", "quarantine_max_percent: 1", "quarantine_max_percent: 50")
+    assert "promotion.yml has changed" in lab.refusal("promote", found["plan_id"], "--to", "prod", code=4)
+    lab.answer(*PROMOTE)
+
+
+def test_a_commit_that_is_not_on_the_branch_is_refused(lab: Workshop) -> None:
+    lab.git("checkout", "--quiet", "-b", "attempt")
+    lab.write("models/serving/extra.sql", "select 1 as n")
+    lab.commit()
+    assert lab.slipway("run", "--target", "staging").code == 0
+    refusal = lab.refusal(*PROMOTE, code=1)
+    assert "commit_on: run" in refusal
+    assert "is not on main" in refusal
+
+
+def test_a_contract_that_broke_its_promise_is_refused(lab: Workshop) -> None:
+    lab.answer(*PROMOTE)
+    contract = next((lab.path / "contracts").glob("*.odcs.yaml")).relative_to(lab.path).as_posix()
+    text = lab.read(contract)
+    lab.write(contract, text.replace("logicalType: number", "logicalType: string"))
+    assert lab.read(contract) != text
+    lab.write("models/serving/extra.sql", "select 1 as n")
+    lab.commit()
+    assert lab.slipway("run", "--target", "staging").code == 0
+    assert "contracts_compatible: " in lab.refusal(*PROMOTE, code=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "environments: {prod: {from: [staging], requires: {}}}",
+            "Unknown key `requires` in promotion.yml (promotion.yml, line 1). Did you mean `require`?",
+            id="rules",
+        ),
+        pytest.param(
+            "environments:\n  prod:\n    from: [staging]\n    require: {test_passed: true}",
+            "Unknown key `test_passed` in promotion.yml (promotion.yml, line 4). Did you mean `tests_passed`?",
+            id="require",
+        ),
+        pytest.param(
+            "environments: {prod: {from: [staging], require: {run_max_age: 3 weeks}}}",
+            "is no age: write hours or days, such as 12h or 3d",
+            id="age",
+        ),
+        pytest.param("environments: {prod: {layers: [raw]}}", "environments.prod.from", id="from"),
+        pytest.param("[]", "promotion.yml", id="list"),
+    ],
+)
+def test_a_policy_that_cannot_be_read_is_refused(lab: Workshop, text: str, message: str) -> None:
+    lab.write("promotion.yml", text)
+    assert message in lab.refusal(*PROMOTE, code=2)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("slipway.storage.transfer:Transfer.copy", id="copy"),
+        pytest.param("slipway.storage.transfer:Transfer.copy#3", id="copies", marks=pytest.mark.long),
+        pytest.param("slipway.promotion.promote:stage_carried", id="stage", marks=pytest.mark.long),
+        pytest.param("slipway.promotion.promote:stage_carried#3", id="stages", marks=pytest.mark.long),
+        pytest.param("slipway.promotion.promote:write_promotion", id="record", marks=pytest.mark.long),
+        pytest.param("slipway.promotion.promote:release", id="release", marks=pytest.mark.long),
+        pytest.param("slipway.releases.publication:publish", id="publish"),
+        pytest.param("slipway.releases.publication:_record", id="published"),
+    ],
+)
+def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: str) -> None:
+    lab.answer(*PROMOTE)
+    was = lab.published("prod")
+    lab.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    assert lab.slipway("run", "--target", "staging").code == 0
+    lab.killed(before, *PROMOTE, program="slipway")
+    now = lab.published("prod")
+    assert (now == was) is not before.endswith("_record")
+    done = lab.slipway(*PROMOTE)
+    assert done.code == 0, done
+    for name in TABLES:
+        assert lab.table(name, "staging").scan().to_arrow() == lab.table(name, "prod").scan().to_arrow()
+    newest = lab.releases("prod")[-1]
+    assert newest["promoted"]["release"] == lab.releases("staging")[-1]["number"]
+    assert lab.slipway("doctor", "--target", "prod", "--fix").code == 0
+    assert lab.slipway("doctor", "--target", "prod").code == 0
