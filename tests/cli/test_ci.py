@@ -212,6 +212,7 @@ def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
     workshop.answer("canary", "--base", "HEAD")  # nor does the clock of a history make two builds differ
 
 
+@pytest.mark.long
 def test_what_partial_releases_left_out_is_built(built: Workshop) -> None:
     built.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
     built.edit(WEIGHT_MODEL, "    sum(kg) as kg", "    sum(kg) as kg,\n    max(kg) as heaviest")

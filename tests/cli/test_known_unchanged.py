@@ -223,7 +223,7 @@ EDITS: dict[str, Callable[[Workshop], Command | None]] = {
 }
 
 
-@pytest.mark.parametrize("edit", some(8, EDITS))
+@pytest.mark.parametrize("edit", some(20, EDITS))
 def test_what_is_left_out_ends_as_what_dbt_compiles(settled: Workshop, edit: str) -> None:
     quick = ended(settled, EDITS[edit](settled), SLIPWAY_COMPILE_ALL="0")
     put_back(settled.folder)
@@ -252,6 +252,7 @@ def test_tests_are_carried_past_runs_of_a_part(settled: Workshop) -> None:
     assert settled.run()["tests"]["carried"] == every["carried"] > 3
 
 
+@pytest.mark.long
 def test_a_test_that_was_forced_is_known_as_what_it_is(settled: Workshop) -> None:
     """A forced run looks at the queries of its tests, too: the next one takes what it says of them as certain."""
     settled.run("--force")

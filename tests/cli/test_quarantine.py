@@ -146,6 +146,7 @@ def test_quarantine_writes_nothing_when_no_bad_row_came(traced: Workshop) -> Non
     assert traced.table("quarantine.weights").current_snapshot() == before
 
 
+@pytest.mark.long
 def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) -> None:
     traced.edit(QUARANTINE, "is null", "is null and kg <> 'heavy'")
     done = traced.slipway("quarantine", "retry", "weights")
@@ -180,6 +181,7 @@ def of_the_contract(workshop: Workshop) -> None:
     workshop.write(QUARANTINE, config + rows.format(f"{LINEAGE}, rule_id, reason", "quarantined"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["replace", pytest.param("full", marks=pytest.mark.long)])
 def test_rows_of_files_that_were_replaced_are_no_loss(workshop: Workshop, mode: str) -> None:
     """A corrected file takes rows away, changes one and brings one; then a file without rows withdraws all of its rows."""

@@ -131,6 +131,7 @@ def test_a_run_publishes_while_maintenance_is_about_to_remove(built: Workshop) -
     is_whole(built, folder)
 
 
+@pytest.mark.long
 def test_maintenance_comes_to_its_end_while_a_run_waits(built: Workshop) -> None:
     folder = old_code(built)
     running = built.start("run", stop_before="slipway.runs.end:_write_records")

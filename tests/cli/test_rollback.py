@@ -248,6 +248,7 @@ def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
         os.close(theirs)
 
 
+@pytest.mark.long
 def test_what_died_before_it_was_recorded_counts(built: Workshop) -> None:
     """The release before what readers see is found by it, and not from the last one that is recorded."""
     first = contents(built)

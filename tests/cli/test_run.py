@@ -176,6 +176,7 @@ def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     assert workshop.table("raw.parcels").scan().to_arrow().num_rows == 6
 
 
+@pytest.mark.long
 def test_rows_are_counted_when_no_model_says_how(workshop: Workshop) -> None:
     """One curated and one quarantine table read the feed; each run counts between these two."""
     quarantine = "models/curated/weights_quarantined.sql"
@@ -350,6 +351,7 @@ def wait_for_log(workshop: Workshop, text: str) -> None:
     raise TimeoutError(text)
 
 
+@pytest.mark.long
 def test_event_times_choose_the_batches(workshop: Workshop) -> None:
     config = "materialized='incremental', incremental_strategy='microbatch', event_time='weighed_on'"
     workshop.write(
@@ -467,6 +469,7 @@ def test_rows_added_is_for_raw_tables(workshop: Workshop) -> None:
     assert "rows_added(curated.weights) is not known: it is made from raw.parcels" in done.out + done.err
 
 
+@pytest.mark.long
 def test_the_reason_of_an_error_is_shown_also_of_a_batch(workshop: Workshop) -> None:
     batched = (
         "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='weighed_at',"

@@ -85,7 +85,7 @@ def rest_by_table(tmp_path: Path, duck: duckdb.DuckDBPyConnection) -> Iterator[P
         pytest.param("on_postgres", marks=pytest.mark.server),
         pytest.param("glue", marks=pytest.mark.server),
         "rest",
-        "rest_by_table",
+        pytest.param("rest_by_table", marks=pytest.mark.long),
     ]
 )
 def anywhere(request: pytest.FixtureRequest) -> Place:
@@ -364,6 +364,7 @@ def test_a_publication_that_died_is_taken_back_when_it_cannot_be_finished(glue: 
     assert len(glue.keys(".withdrawn")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_what_others_committed_on_top_of_a_part_stays(glue: Place) -> None:
     glue.publish(**ONE)

@@ -425,6 +425,7 @@ def test_a_view_is_internal_to_its_run(project: Meters) -> None:
     assert "Traceback" not in result.out
 
 
+@pytest.mark.long
 def test_a_published_table_does_not_turn_into_a_view(built: Meters) -> None:
     """Another run would read the table that is still published, and not know."""
     built.write("models/serving/sites.sql", "{{ config(materialized='view') }}\nselect 1 as n\n")

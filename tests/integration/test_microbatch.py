@@ -185,6 +185,7 @@ def test_a_python_model_is_built_in_batches(project: Meters) -> None:
     assert keys(project) == [1, 3, 4]
 
 
+@pytest.mark.long
 def test_a_key_may_move_to_an_earlier_batch(project: Meters) -> None:
     bare(project)
     model(project, "batch_size='day', on_schema_change='fail', contract={'enforced': true}")

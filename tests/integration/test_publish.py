@@ -128,6 +128,7 @@ def test_a_retry_keeps_a_property_that_was_set_since(built: Meters, catalog: Sql
     assert len(built.releases()) == 2
 
 
+@pytest.mark.long
 def test_a_retry_takes_over_what_was_tested_and_asks_for_the_rest(project: Meters) -> None:
     good = (project.path / "models/serving/sites.sql").read_text(encoding="utf-8")
     project.write("models/serving/sites.sql", FAILING_MODEL)
@@ -159,6 +160,7 @@ def test_there_is_nothing_to_retry_after_a_success(built: Meters) -> None:
     assert len(built.releases()) == 1
 
 
+@pytest.mark.long
 def test_a_retry_after_a_failed_test_publishes_the_whole(project: Meters) -> None:
     test = project.path / "tests/dbt/consumption_is_not_negative.sql"
     good = test.read_text(encoding="utf-8")
@@ -316,6 +318,7 @@ def test_two_runs_at_once_end_as_one_after_the_other(built: Meters) -> None:
     assert "nothing changed" in built.dbt("build")
 
 
+@pytest.mark.long
 def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Meters) -> None:
     project.settings["PYICEBERG_CATALOG__DEV__URI"] = f"sqlite:///{project.database()}?timeout=1"
     project.dbt("build")
@@ -367,6 +370,7 @@ def test_rows_of_another_program_are_noticed(built: Meters, catalog: SqlCatalog)
     assert "it is not known what changed in raw.readings" in notes["curated.consumption"][0]
 
 
+@pytest.mark.long
 def test_an_interrupted_run_publishes_nothing(project: Meters) -> None:
     folder = held(project)
     running = project.start("build", program="dbt")
@@ -380,6 +384,7 @@ def test_an_interrupted_run_publishes_nothing(project: Meters) -> None:
     assert len(project.published()) == 6
 
 
+@pytest.mark.long
 def test_a_run_keeps_its_own_dbt_manifest_when_another_of_the_checkout_wrote_one(built: Meters) -> None:
     folder = held(built)
     run = built.start("build", "--select", "last", program="dbt")

@@ -121,6 +121,7 @@ def test_each_setting_does_what_it_says(project: Meters) -> None:
     assert project.published() == before
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("commands")
 @settings(
     max_examples=2,

@@ -90,6 +90,7 @@ def written(shop: Newcomer, pages: dict[str, Page]) -> Iterator[Newcomer]:
         (shop.folder / name).unlink()
 
 
+@pytest.mark.long
 def test_a_model_and_a_python_model(written: Newcomer, pages: dict[str, Page]) -> None:
     preview = pages["docs/how-to/add-a-model.md"].block("sh", "dbt show").splitlines()[0].strip()
     assert "day_of_week" in written.types(preview).out  # its table does not exist yet

@@ -61,7 +61,7 @@ def refused(trials: Trials, done: Output, was: object, label: str) -> None:
 @pytest.mark.parametrize(
     "steps",
     [
-        pytest.param((0,), id="nothing left"),
+        pytest.param((0,), id="nothing left", marks=pytest.mark.long),
         pytest.param(tuple(range(8192, 409600, 25600)), id="ever more left", marks=pytest.mark.long),
     ],
 )

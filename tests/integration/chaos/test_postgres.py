@@ -47,6 +47,7 @@ def asked(postgres: Postgres, database: str, query: str) -> list[tuple[str, str]
             return list(cursor.fetchall()) if cursor.description else []
 
 
+@pytest.mark.long
 def test_a_run_is_killed_before_its_release_is_recorded(trials: Trials) -> None:
     trials.more(new=True)
     trials.trial("one of the places below", before="slipway.records.store:Records.write_release")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.integration.retail.conftest import Retail
 
 
+@pytest.mark.long
 def test_lines_of_the_bundled_sample_are_where_lineage_says(retail: Retail) -> None:
     bundled = Path(__file__).parents[3] / "seeds" / "landing" / "online_retail"
     check_lines(retail, sorted(bundled.glob("*.csv")))

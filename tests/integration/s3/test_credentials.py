@@ -97,6 +97,7 @@ def rotation(new_lake: Callable[[Path, str], Lake], tmp_path: Path, endpoint: st
     check_signatures(endpoint, "inf")
 
 
+@pytest.mark.long
 def test_keys_that_are_replaced_during_a_run(rotation: Rotation, endpoint: str) -> None:
     workshop = rotation.lake.workshop
     workshop.write("models/serving/late.py", WAITING_MODEL.format(folder=rotation.folder))

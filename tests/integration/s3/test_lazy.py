@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("others", [5, pytest.param(500, marks=pytest.mark.long)])
 def test_other_tables_are_not_opened(
     new_lake: Callable[[Path, str], Lake], tmp_path: Path, endpoint: str, others: int

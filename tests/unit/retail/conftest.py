@@ -113,7 +113,11 @@ def shop(compiled_nodes: dict[str, dict[str, Any]]) -> Shop:
 
 
 @pytest.fixture(
-    scope="session", params=["sample", "first real months", pytest.param("real", marks=pytest.mark.long)]
+    scope="session",
+    params=[
+        "sample",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("first real months", "real")),
+    ],
 )
 def built_shop(
     request: pytest.FixtureRequest, compiled_nodes: dict[str, dict[str, Any]]
