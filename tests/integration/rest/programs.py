@@ -94,14 +94,23 @@ class Served:
             self._process = subprocess.Popen(
                 self._command, env={"PATH": os.defpath, **settings}, stdout=log, stderr=log
             )
-        for _ in range(600):
+        try:
+            self._wait()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait(self) -> None:
+        """A request that is accepted and not answered in time counts as none: the server is still starting."""
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
             try:
                 if requests.get(f"{self.uri}/v1/config", timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 assert self._process.poll() is None, self._log.read_text(encoding="utf-8")[-3000:]
-                time.sleep(0.1)
-        raise TimeoutError(f"no answer from {self._command[0]} within a minute")
+            time.sleep(0.1)
+        raise TimeoutError(f"no answer from {self._command[0]} within two minutes")
 
     def kill(self) -> None:
         self._process.kill()
