@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slipway.alerts.causes import Cause, Event, Observation
-from slipway.contracts.model import Bounds, Contract, Severity
+from slipway.contracts.model import Severity
 from slipway.counts import plural
-from slipway.landing.feeds import Feed
+from slipway.environments.environment import Mode
 from slipway.records.run_manifest import Freshness, Node, Outcome, Outstanding, RunManifest, Status, said
 from slipway.runs.decision import set_aside_reason
 from slipway.secrets import one_line
@@ -18,14 +18,11 @@ _PASSED = (Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.STAGED)
 _NOT_REACHED = (Status.SKIPPED, Status.NOT_RUN, Status.OPEN)
 
 
-def of_run(
-    manifest: RunManifest, contracts: Iterable[Contract], tables: Mapping[str, str] | None = None
-) -> Observation | None:
+def of_run(manifest: RunManifest, tables: Mapping[str, str] | None = None) -> Observation | None:
     """What a run found, and what it looked at; None for one that tells nothing: it was interrupted, or built in a scratch environment.
 
     Args:
         manifest: of the run.
-        contracts: of the project.
         tables: unique ids of dbt's nodes to their tables, for nodes that failed before the run knew theirs.
     """
     if manifest.scratch or manifest.reason == INTERRUPTED or manifest.outcome is Outcome.DISCARDED:
@@ -34,19 +31,13 @@ def of_run(
     show = command("show", manifest.run_id, manifest.target)
     failed = [*_failed(manifest, names, show)]
     rows = {item.quarantine: (item.landed, item.quarantined_rows) for item in manifest.conservation}
-    feeds = [(contract, feed.name) for contract in contracts if (feed := Feed.of(contract))]
-    budgets = [(contract, name, *_landed(manifest, name)) for contract, name in feeds]
     return Observation(
         causes=[
             *failed,
             *(cause for item in manifest.freshness if (cause := late(item, manifest.target))),
             *set_aside(manifest.outstanding, manifest.target),
             *_warned(manifest, show),
-            *(
-                cause
-                for one, name, rows_, size in budgets
-                for cause in _over_budget(one, name, rows_, size, show)
-            ),
+            *_unexpected(manifest, show),
         ],
         events=(Event.FILE_SET_ASIDE,) if _has_landed(manifest) else (),
         keys={
@@ -57,13 +48,8 @@ def of_run(
                 for test in manifest.tests.results
                 if not test.status.left_out
             ),
-            # a run to which nothing was landed says nothing of budgets
-            *(
-                _key(Event.BUDGET, f"{name} {what}")
-                for _, name, rows_, _ in budgets
-                for what in ("rows", "bytes")
-                if rows_
-            ),
+            # a run to which nothing was landed says nothing of them
+            *(_key(Event.BUDGET, f"{item.feed} {item.unit}") for item in manifest.input_volumes),
         },
         quarantined=rows,
         first=command("show", manifest.run_id, manifest.target),
@@ -106,9 +92,11 @@ def _failed(manifest: RunManifest, names: Mapping[str, str], show: str) -> Itera
 def _has_cause_of_its_own(manifest: RunManifest) -> bool:
     """Whether files that are set aside, or late sources, kept the run from being published: these are causes by themselves."""
     aside = [item.path for item in manifest.outstanding if item.blocks]
+    unexpected = [item.problem for item in manifest.input_volumes if item.problem]
     late_ = [item.source for item in manifest.freshness if item.status is Status.ERROR]
     return bool(
         (aside and manifest.reason == set_aside_reason(aside))
+        or (unexpected and manifest.reason == "; ".join(unexpected))
         or (late_ and manifest.reason.startswith(f"{', '.join(late_)} is older than"))
     )
 
@@ -211,31 +199,16 @@ def _warned(manifest: RunManifest, show: str) -> Iterator[Cause]:
             )
 
 
-def _landed(manifest: RunManifest, feed: str) -> tuple[int, int]:
-    """Rows and bytes that a run took from a feed."""
-    files = [one for one in manifest.landed_files if one.feed == feed and one.verdict == "accepted"]
-    return sum(one.rows or 0 for one in files), sum(one.size_bytes for one in files)
-
-
-def _over_budget(contract: Contract, feed: str, rows: int, size: int, show: str) -> Iterator[Cause]:
-    """More or less than a contract expects of one run; a run that read nothing says nothing of that."""
-    settings = contract.settings
-    for what, bounds, found in (
-        ("rows", settings.input_rows_per_run, rows),
-        ("bytes", settings.input_bytes_per_run, size),
-    ):
-        if rows and bounds and (why := _outside(bounds, found)):
+def _unexpected(manifest: RunManifest, show: str) -> Iterator[Cause]:
+    """More or less than a contract expects of one run."""
+    severity = Severity.WARNING if manifest.mode == Mode.EXPLORATORY else Severity.ERROR
+    for item in manifest.input_volumes:
+        if item.problem:
             yield Cause(
                 event=Event.BUDGET,
-                subject=f"{feed} {what}",
-                table=f"raw.{feed}",
-                what=f"A run read {found:,} {what} of {feed}, and its contract expects {why}",
-                severity=Severity.WARNING,
+                subject=f"{item.feed} {item.unit}",
+                table=f"raw.{item.feed}",
+                what=item.problem,
+                severity=severity,
                 first=show,
             )
-
-
-def _outside(bounds: Bounds, found: int) -> str:
-    if bounds.max is not None and found > bounds.max:
-        return f"at most {bounds.max:,}"
-    return f"at least {bounds.min:,}" if bounds.min is not None and found < bounds.min else ""

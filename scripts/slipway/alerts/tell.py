@@ -128,7 +128,7 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
         # a run that finds nothing new needs no lineage, and dbt's manifest is large
         lineage = cache(lambda: lineage_of(records, run_id, contracts))
         unnamed = any(node.table is None and node.status.failed for node in manifest.nodes)
-        observation = of_run(manifest, contracts, lineage().tables if unnamed else {})
+        observation = of_run(manifest, lineage().tables if unnamed else {})
         if observation is None:
             return []
         _, failures = tell(

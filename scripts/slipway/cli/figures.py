@@ -65,11 +65,13 @@ def balance(item: Conservation) -> str:
 
 
 def books(manifest: RunManifest) -> list[str]:
-    """Where the rows of each raw table went, and of which that was not counted."""
+    """Where the rows of each raw table went, of which that was not counted, and feeds that brought more or less than expected."""
+    word = "warning" if manifest.mode == "exploratory" or manifest.scratch else "error"
     return [
         *map(balance, manifest.conservation),
         *(f"error: {item.problem}" for item in manifest.conservation if item.problem),
         *(f"warning: {text}" for item in manifest.conservation for text in item.warnings),
+        *(f"{word}: {item.problem}" for item in manifest.input_volumes if item.problem),
         *(f"rows: {item.raw} is not counted: {item.reason}" for item in manifest.not_counted),
     ]
 

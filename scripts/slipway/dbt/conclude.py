@@ -31,6 +31,7 @@ from slipway.records.run_manifest import (
     Code,
     Freshness,
     InputSnapshot,
+    InputVolume,
     Node,
     Outcome,
     RunManifest,
@@ -96,12 +97,14 @@ def conclude(
     noted = [*taken_over, *node_records(done.results, nodes.known)]
     noted = judged(manifest, noted, nodes.known, candidate, pinned, variables)
     balance = Balance()
+    volumes: list[InputVolume] = []
     if not (pinned.places.is_slice or is_partial()):  # a part of the rows is nothing to conserve
         try:
             columns = {feed.name: feed.columns for feed in intake.landing.feeds.values()}
             balance = conservation(manifest, inputs, views, previous, columns, intake.current)
         except ConfigError as error:
             done = replace(done, success=False, error=done.error or error.line())
+        volumes = _volumes(intake, candidate.staged, taken_over, continues)
     described = RunManifest(
         run_id=request.run_id,
         invocation_id=done.invocation_id,
@@ -126,6 +129,7 @@ def conclude(
         freshness=[] if request.pins is not None else freshness(manifest, intake),
         conservation=balance.counted,
         not_counted=balance.not_counted,
+        input_volumes=volumes,
         release=None,
         outcome=Outcome.FAILED,
         reason="",
@@ -202,6 +206,18 @@ def _taken_over(
     again, names = {result.node.unique_id for result in results}, set(map(str, staged))
     failed = continues.nodes if continues else []
     return [node for node in failed if node.table in names and node.unique_id not in again]
+
+
+def _volumes(
+    intake: Intake,
+    staged: Collection[TableName],
+    taken_over: Sequence[Node],
+    continues: RunManifest | None,
+) -> list[InputVolume]:
+    """How much the run read of feeds; of raw tables that a retry took over, what the run before it had read."""
+    over = {node.table for node in taken_over}
+    earlier = [one for one in (continues.input_volumes if continues else []) if f"raw.{one.feed}" in over]
+    return [*earlier, *intake.volumes([table for table in staged if str(table) not in over])]
 
 
 def test_records(

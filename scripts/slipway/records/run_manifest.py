@@ -399,6 +399,37 @@ class Freshness(Record):
         return Status.WARN if late else Status.PASS
 
 
+class InputVolume(Record):
+    """How much a run read of a feed that raw did not hold before, against the bounds of its contract.
+
+    ``least`` and ``most`` are ``min`` and ``max`` of ``inputRowsPerRun`` or ``inputBytesPerRun`` in the contract's file, None for no bound.
+    Bytes are those of files as they landed.
+    """
+
+    feed: str
+    contract: str
+    unit: Literal["rows", "bytes"]
+    found: int
+    files: int
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def problem(self) -> str:
+        """Which bound is not kept, and what to do; empty for none."""
+        setting = f"input{self.unit.capitalize()}PerRun"
+        if self.most is not None and self.found > self.most:
+            bound = f"at most {self.most:,}"
+        elif self.least is not None and self.found < self.least:
+            bound = f"at least {self.least:,}"
+        else:
+            return ""
+        return (
+            f"Feed {self.feed} brought {plural(self.found, self.unit[:-1])} in {plural(self.files, 'file')}, and {setting} of {self.contract} expects {bound}: "
+            f"ask the producer whether the files are complete and not sent twice, then correct them or change {setting}"
+        )
+
+
 class Limit(Record):
     """How many rows a rule may put into quarantine, and how many it has put there; ``rule`` is ``*`` for all rules together.
 
@@ -517,6 +548,7 @@ class RunManifest(Record):
     freshness: list[Freshness]
     conservation: list[Conservation]
     not_counted: list[NotCounted] = Field(default_factory=list)
+    input_volumes: list[InputVolume] = Field(default_factory=list)
     release: int | None
     outcome: Outcome
     reason: str

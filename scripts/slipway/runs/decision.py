@@ -36,6 +36,7 @@ class RunFacts:
         tests_not_run: tests that the built nodes ask for and that were not executed.
         late_sources: sources that are older than they allow.
         broken: why rows of raw tables do not add up.
+        unexpected: which feeds brought more or less than their contracts expect of a run.
         replaced: which landed files were replaced while they were read, empty for none.
         unknown_code: which of the code that was read no commit holds, empty for none.
         other_code: tables with rows that other code made than the present, and what to do about each.
@@ -57,6 +58,7 @@ class RunFacts:
     tests_not_run: int = 0
     late_sources: Sequence[str] = ()
     broken: Sequence[str] = ()
+    unexpected: Sequence[str] = ()
     replaced: str = ""
     unknown_code: str = ""
     other_code: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class RunFacts:
             tests_not_run=manifest.tests.not_run,
             late_sources=[item.source for item in manifest.freshness if item.status is Status.ERROR],
             broken=[item.problem for item in manifest.conservation if item.problem],
+            unexpected=[item.problem for item in manifest.input_volumes if item.problem],
             unknown_code=manifest.code.unknown,
             other_code={node.table or node.unique_id: node.stale for node in manifest.nodes if node.stale},
             set_aside=[item.path for item in manifest.outstanding if item.blocks],
@@ -102,6 +105,8 @@ def _not_passed(facts: RunFacts) -> Decision | None:
         return Outcome.FAILED, set_aside_reason(facts.set_aside)
     if facts.broken and not facts.scratch:  # there the comparison shows what a change loses
         return Outcome.FAILED, "; ".join(facts.broken)
+    if facts.unexpected and not facts.scratch and facts.environment.mode is not Mode.EXPLORATORY:
+        return Outcome.FAILED, "; ".join(facts.unexpected)
     return None
 
 
@@ -176,6 +181,9 @@ def why_not_published(manifest: RunManifest, mode: Mode, now: datetime) -> str:
     if why := tests_problem(manifest.tests, mode) or _conservation(manifest.conservation):
         return why
     if mode is not Mode.EXPLORATORY and (why := late_sources(manifest, now)):
+        return why
+    volumes = (item.problem for item in manifest.input_volumes)
+    if mode is not Mode.EXPLORATORY and (why := next(filter(None, volumes), "")):
         return why
     aside = [item.path for item in manifest.outstanding if item.blocks]
     if mode is not Mode.EXPLORATORY and aside:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from slipway.contracts.model import FileMode
+from slipway.contracts.contract_files import read_contracts
+from slipway.contracts.model import Bounds, FileMode
 from slipway.engines.duckdb.scan import Views
-from slipway.landing.feeds import read_feeds
+from slipway.landing.feeds import Feed, read_feeds
 from slipway.landing.file_versions import current, newest, version, versions_query
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import contents_key
 from slipway.names import TableName
-from slipway.records.run_manifest import LandedFile, Outstanding
+from slipway.records.run_manifest import InputVolume, LandedFile, Outstanding
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
 
@@ -144,6 +145,56 @@ class Intake:
         if table is None:
             return ()
         return contents_held(table, self.landing, feed, self._views.query, lambda: self._views.scan(table))
+
+    def volumes(self, built: Collection[TableName]) -> list[InputVolume]:
+        """How much this run read of each feed whose contract says how much it expects.
+
+        The first load of a feed is not measured, because it brings a history. Nor is a feed that brought no file: its freshness tells of that.
+
+        Args:
+            built: tables that this run built; of a feed whose raw table is not among them nothing was read but files without rows.
+        """
+        found = []
+        for contract in read_contracts(self._project):
+            feed, settings = Feed.of(contract), contract.settings
+            bounds: dict[Literal["rows", "bytes"], Bounds | None] = {
+                "rows": settings.input_rows_per_run,
+                "bytes": settings.input_bytes_per_run,
+            }
+            if feed is None or not any(bounds.values()):
+                continue
+            if not (files := self._brought(feed.name, is_built=TableName("raw", feed.name) in built)):
+                continue
+            sums = {
+                "rows": sum(one.rows or 0 for one in files),
+                "bytes": sum(one.size_bytes for one in files),
+            }
+            found += [
+                InputVolume(
+                    feed=feed.name,
+                    contract=contract.origin,
+                    unit=unit,
+                    found=sums[unit],
+                    files=len(files),
+                    least=bound.min,
+                    most=bound.max,
+                )
+                for unit, bound in bounds.items()
+                if bound
+            ]
+        return found
+
+    def _brought(self, feed: str, *, is_built: bool) -> list[LandedFile]:
+        """Files of a feed that the run read and whose rows published raw does not hold; none if there is no such table yet."""
+        if self._pinned.base(TableName("raw", feed)) is None:
+            return []
+        empty = [
+            one for one in self.landed if one.feed == feed and one.verdict == "accepted" and not one.rows
+        ]
+        if not is_built:
+            return empty
+        held = self.ingested(feed)
+        return [*empty, *(one for one in self.offer(feed).files if one.sha256 not in held)]
 
     def current(self, identifier: TableName, scan: str) -> str:
         """A condition for what models see of a raw table whose files replace others; empty for any other table.

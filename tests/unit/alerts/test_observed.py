@@ -13,7 +13,6 @@ from slipway.alerts.causes import Affected, Cause, Event
 from slipway.alerts.lineage import Lineage
 from slipway.alerts.observed import of_run
 from slipway.contracts.model import (
-    Bounds,
     Column,
     Contract,
     ContractSettings,
@@ -26,7 +25,7 @@ from slipway.environments.environment import Mode
 from slipway.records.run_manifest import (
     Change,
     Freshness,
-    LandedFile,
+    InputVolume,
     Node,
     Outcome,
     Outstanding,
@@ -63,8 +62,8 @@ def with_tests(*results: TestResult, **more: Any) -> RunManifest:  # noqa: ANN40
     return manifest(tests=NO_TESTS.model_copy(update={"results": list(results)}), **more)
 
 
-def causes(found: RunManifest, *contracts: Contract) -> dict[str, Cause]:
-    observation = of_run(found, contracts)
+def causes(found: RunManifest) -> dict[str, Cause]:
+    observation = of_run(found)
     assert observation is not None
     return {cause.key: cause for cause in observation.causes}
 
@@ -84,7 +83,7 @@ def decided(found: RunManifest, folder: Path) -> RunManifest:
     ],
 )
 def test_a_run_that_says_nothing_of_the_environment_is_not_looked_at(more: dict[str, Any]) -> None:
-    assert of_run(manifest(**more), []) is None
+    assert of_run(manifest(**more)) is None
 
 
 def test_a_model_that_fails_and_the_tests_of_its_table_are_one_cause() -> None:
@@ -100,7 +99,7 @@ def test_a_model_that_fails_and_the_tests_of_its_table_are_one_cause() -> None:
 
 def test_a_table_whose_test_fails_has_not_passed() -> None:
     observation = of_run(
-        with_tests(outcome_of(Status.FAIL, "curated.a"), nodes=[node("curated.a"), node("curated.b")]), []
+        with_tests(outcome_of(Status.FAIL, "curated.a"), nodes=[node("curated.a"), node("curated.b")])
     )
     assert observation
     assert "run_failed:curated.b" in observation.keys
@@ -108,20 +107,20 @@ def test_a_table_whose_test_fails_has_not_passed() -> None:
 
 
 def test_a_table_whose_test_was_left_out_has_not_passed() -> None:
-    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "curated.a"), nodes=[node("curated.a")]), [])
+    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "curated.a"), nodes=[node("curated.a")]))
     assert observation
     assert "run_failed:curated.a" not in observation.keys
 
 
 def test_a_test_that_passes_by_itself_shows_that_its_table_is_right() -> None:
-    observation = of_run(with_tests(outcome_of(Status.PASS, "curated.a")), [])
+    observation = of_run(with_tests(outcome_of(Status.PASS, "curated.a")))
     assert observation
     assert "run_failed:curated.a" in observation.keys
 
 
 def test_a_model_that_failed_before_its_table_was_known_is_the_same_cause_as_later() -> None:
     early = Node(unique_id="model.shop.a", table=None, status=Status.ERROR, change=Change.NONE)
-    observation = of_run(manifest(nodes=[early], outcome=Outcome.FAILED), [], {"model.shop.a": "curated.a"})
+    observation = of_run(manifest(nodes=[early], outcome=Outcome.FAILED), {"model.shop.a": "curated.a"})
     assert observation
     assert [cause.key for cause in observation.causes] == ["run_failed:curated.a"]
 
@@ -129,11 +128,11 @@ def test_a_model_that_failed_before_its_table_was_known_is_the_same_cause_as_lat
 def test_a_run_that_did_not_come_to_land_ends_no_cause_of_a_file() -> None:
     skipped = node("curated.a", "none", "skipped")
     observation = of_run(
-        manifest(nodes=[skipped], outcome=Outcome.FAILED, reason="the catalog does not answer"), []
+        manifest(nodes=[skipped], outcome=Outcome.FAILED, reason="the catalog does not answer")
     )
     assert observation
     assert Event.FILE_SET_ASIDE not in observation.events
-    passed = of_run(manifest(), [])
+    passed = of_run(manifest())
     assert passed
     assert Event.FILE_SET_ASIDE in passed.events
 
@@ -165,36 +164,41 @@ def test_a_late_source_is_the_cause_and_not_the_run_that_it_stops(tmp_path: Path
 def test_a_test_that_warns_is_an_anomaly_until_it_passes() -> None:
     (cause,) = causes(with_tests(outcome_of(Status.WARN, "dev.curated.a"))).values()
     assert (cause.event, cause.table, cause.severity) == (Event.ANOMALY, "curated.a", Severity.WARNING)
-    observation = of_run(with_tests(outcome_of(Status.PASS, "dev.curated.a")), [])
+    observation = of_run(with_tests(outcome_of(Status.PASS, "dev.curated.a")))
     assert observation
     assert cause.key in observation.keys
-    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "dev.curated.a")), [])
+    observation = of_run(with_tests(outcome_of(Status.NOT_RUN, "dev.curated.a")))
     assert observation
     assert cause.key not in observation.keys
 
 
+def volume(found: int = 10, least: int | None = None, most: int | None = None) -> InputVolume:
+    return InputVolume(
+        feed="f", contract="f.odcs.yaml", unit="rows", found=found, files=2, least=least, most=most
+    )
+
+
 @pytest.mark.parametrize(
-    ("bounds", "expected"),
-    [(Bounds(max=9), "at most 9"), (Bounds(min=11), "at least 11"), (Bounds(min=10, max=10), "")],
+    ("mode", "severity"), [("exploratory", Severity.WARNING), ("scheduled", Severity.ERROR)]
 )
 def test_a_run_that_reads_another_number_of_rows_than_the_contract_expects(
-    bounds: Bounds, expected: str
+    mode: str, severity: Severity
 ) -> None:
-    file = LandedFile(
-        feed="f",
-        path="f/a.csv",
-        size_bytes=100,
-        etag="e",
-        sha256="s",
-        rows=10,
-        verdict="accepted",
-        reason="",
-        landed_at=NOON,
-        run_id="r1",
-    )
-    found = causes(manifest(landed_files=[file]), feed("f", input_rows_per_run=bounds))
-    whats = [cause.what for cause in found.values()]
-    assert whats == ([f"A run read 10 rows of f, and its contract expects {expected}"] if expected else [])
+    (cause,) = causes(manifest(mode=mode, input_volumes=[volume(most=9)])).values()
+    assert (cause.key, cause.table, cause.severity) == ("budget:f rows", "raw.f", severity)
+    assert cause.what == volume(most=9).problem
+    kept = of_run(manifest(input_volumes=[volume(least=10, most=10)]))
+    assert kept
+    assert (kept.causes, cause.key in kept.keys) == ([], True)
+    silent = of_run(manifest())  # nothing landed, which says nothing of it
+    assert silent
+    assert cause.key not in silent.keys
+
+
+def test_input_that_keeps_a_run_from_being_published_is_one_cause(tmp_path: Path) -> None:
+    found = decided(manifest(mode="scheduled", input_volumes=[volume(least=11)]), tmp_path)
+    assert found.outcome is Outcome.FAILED
+    assert list(causes(found)) == ["budget:f rows"]
 
 
 DBT: dict[str, Any] = {

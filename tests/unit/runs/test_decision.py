@@ -115,7 +115,7 @@ def test_rows_of_other_code_block_outside_exploration(change: dict[str, object])
     assert decide(replace(facts, environment=PROD, partial=True, staged=1))[0] is Outcome.DISCARDED
 
 
-@pytest.mark.parametrize(
+MODES = pytest.mark.parametrize(
     ("environment", "scratch", "staged", "outcome"),
     [
         (DEV, False, 2, Outcome.PUBLISHED),
@@ -126,6 +126,21 @@ def test_rows_of_other_code_block_outside_exploration(change: dict[str, object])
     ],
     ids=["exploratory", "scheduled", "scheduled and unchanged", "production", "a scratch environment"],
 )
+
+
+@MODES
+def test_unexpected_input_stops_runs_that_others_rely_on(
+    environment: Environment, *, scratch: bool, staged: int, outcome: Outcome
+) -> None:
+    facts = replace(
+        GOOD, environment=environment, scratch=scratch, staged=staged, unexpected=["feed f brought 1 row"]
+    )
+    decided, why = decide(facts)
+    assert decided is outcome
+    assert (why == "feed f brought 1 row") is (outcome is Outcome.FAILED)
+
+
+@MODES
 def test_files_that_are_set_aside_stop_runs_that_others_rely_on(
     environment: Environment, *, scratch: bool, staged: int, outcome: Outcome
 ) -> None:

@@ -15,6 +15,7 @@ from slipway.records.run_manifest import (
     Code,
     Conservation,
     Freshness,
+    InputVolume,
     Limit,
     Outcome,
     Outstanding,
@@ -159,6 +160,14 @@ def test_gates_of_every_mode(changes: Changes, message: str) -> None:
 
 
 STRICT: dict[str, tuple[Changes, str]] = {
+    "unexpected input": (
+        {
+            "input_volumes": [
+                InputVolume(feed="parcels", contract="p.odcs.yaml", unit="bytes", found=9, files=1, most=8)
+            ]
+        },
+        "Feed parcels brought 9 bytes in 1 file, and inputBytesPerRun of p.odcs.yaml expects at most 8",
+    ),
     "set aside": (
         {
             "outstanding": [
