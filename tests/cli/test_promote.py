@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.projects import TABLES, keep, put_back
+
+from slipway.environments.environment import Environment, Mode
+from slipway.iceberg.tables import Tables
+from slipway.maintenance.apply import propose_in
+from slipway.maintenance.steps import Forget
+from slipway.maintenance.survey import read_history
+from slipway.records.store import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +122,50 @@ def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> No
     assert lab.slipway("doctor", "--target", "prod").code == 0
 
 
+def test_policies_and_exposures_of_the_project_come_along(lab: Workshop) -> None:
+    lab.write(
+        "models/serving/_exposures.yml",
+        """
+exposures: [{name: board, type: dashboard, owner: {name: Ada}, depends_on: [ref('depot_weights')]}]
+""",
+    )
+    model = lab.read("models/serving/depot_weights.sql")
+    lab.write("models/serving/depot_weights.sql", f"{{{{ config(meta={{'keep_days': 400}}) }}}}\n{model}")
+    lab.commit()
+    lab.answer(*PROMOTE)
+    lab.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    assert lab.slipway("run", "--target", "staging").code == 0
+    lab.answer(*PROMOTE)
+    back = lab.answer("rollback", "--target", "prod", "--dry-run")
+    assert "read by dashboard board of Ada: serving.depot_weights" in back
+    environment = environment_at(lab.warehouse("prod"), lab.database("prod"))
+    tables, records = Tables(environment), Records(environment)
+    history = read_history(tables, records, {}, datetime.now(UTC), timedelta(days=3))
+    assert history.policies["serving.depot_weights"].days == 400
+    # what is kept of dbt's manifest for it is in use
+    later = datetime.now(UTC) + timedelta(days=1000)
+    found = propose_in(environment, {}, {}, (), timedelta(days=3), later, dry_run=True)
+    removed = [one.location for step in found.plan.steps if isinstance(step, Forget) for one in step.objects]
+    (named,) = {
+        json.loads(path.read_text(encoding="utf-8"))["slipway_rest_sha256"]
+        for path in (lab.warehouse("prod") / "_slipway/promotions/000002/dbt").iterdir()
+    }
+    assert f"dbt_manifests/{named}.json.gz" not in removed
+
+
+def environment_at(warehouse: Path, database: Path) -> Environment:
+    properties = {"type": "sql", "uri": f"sqlite:///{database}", "warehouse": f"file://{warehouse}"}
+    return Environment("prod", Mode.PRODUCTION, f"file://{warehouse}", properties, "", warehouse.parent)
+
+
+@pytest.mark.long
+def test_a_run_in_the_target_comes_to_the_same_rows(lab: Workshop) -> None:
+    """Also in raw: the files that came with it are not ingested again."""
+    lab.answer(*PROMOTE)
+    run = lab.run("--target", "prod")
+    assert {node["change"] for node in run["nodes"]} <= {"unchanged", "same_content"}
+
+
 def test_a_rule_that_is_not_met_is_explained(lab: Workshop) -> None:
     lab.edit("promotion.yml", "quarantine_max_percent: 50", "quarantine_max_percent: 1")
     plan = lab.slipway(*PROMOTE, "--plan", "--output", "json")
@@ -190,9 +242,10 @@ def test_a_policy_that_cannot_be_read_is_refused(lab: Workshop, text: str, messa
         pytest.param("slipway.promotion.promote:stage_carried", id="stage", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:stage_carried#3", id="stages", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:write_promotion", id="record", marks=pytest.mark.long),
-        pytest.param("slipway.promotion.promote:release", id="release", marks=pytest.mark.long),
+        pytest.param("slipway.promotion.promote:release_signed", id="release", marks=pytest.mark.long),
         pytest.param("slipway.releases.publication:publish", id="publish"),
         pytest.param("slipway.releases.publication:_record", id="published"),
+        pytest.param("slipway.releases.attestation:attest", id="recorded", marks=pytest.mark.long),
     ],
 )
 def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: str) -> None:
@@ -202,7 +255,7 @@ def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: s
     assert lab.slipway("run", "--target", "staging").code == 0
     lab.killed(before, *PROMOTE, program="slipway")
     now = lab.published("prod")
-    assert (now == was) is not before.endswith("_record")
+    assert (now == was) is not before.endswith((":_record", ":attest"))
     done = lab.slipway(*PROMOTE)
     assert done.code == 0, done
     for name in TABLES:

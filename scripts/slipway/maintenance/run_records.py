@@ -14,7 +14,7 @@ from slipway.maintenance.retention import History, run_days
 from slipway.maintenance.run_retention import StoredRun, removable
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
-from slipway.records.store import Records, note_removed, removed_runs, stored_run_ids
+from slipway.records.store import PROMOTIONS, Records, note_removed, removed_runs, stored_run_ids
 from slipway.releases.lookup import newest_runs_of_nodes, tables_of
 from slipway.storage.objects import LocalStore, ObjectInfo
 
@@ -132,6 +132,9 @@ def _unnamed(records: Records, history: History, kept: Collection[StoredRun]) ->
         for one in run.objects:
             if one.location.endswith((f"/{_OWN}", f"/{_OWN}{REPAIRED}")):
                 named.add(rest_of(store.read(one.location), f"{store.root}/{one.location}"))
+    for item in store.entries(PROMOTIONS):
+        if "/dbt/" in item.key:
+            named.add(rest_of(store.read(item.key), f"{store.root}/{item.key}"))
     for item in store.entries(DBT_MANIFESTS):
         if item.key not in named and item.modified < before:
             yield Found(item.key, item.size, item.modified)

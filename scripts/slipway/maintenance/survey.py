@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,7 +146,7 @@ def read_history(
     default = parse_retention("vars of dbt_project.yml", variables, Retention())
     releases, locations = records.releases(), managed(tables)
     loaded, damaged = _loaded(tables, locations)
-    policies = _policies(records, default, {release.run_id for release in releases})
+    policies = _policies(records, default, releases)
     longest = max([older_than, default.period, *(policy.period for policy in policies.values())])
     published = {release.run_id for release in releases if release.by_run}
     runs: list[RecordedRun] = []
@@ -204,11 +204,15 @@ def managed(tables: Tables) -> dict[TableName, str]:
     }
 
 
-def _policies(records: Records, default: Retention, released: Collection[str]) -> dict[str, Retention]:
+def _policies(records: Records, default: Retention, releases: Sequence[Release]) -> dict[str, Retention]:
     """Policies in the meta of models, seeds and snapshots, as the last run had them that was published or found nothing new.
 
-    The manifest of a run that waited for approval says for ever that it is staged; the releases say that it is published.
+    The manifest of a run that waited for approval says for ever that it is staged; the releases say that it is published. What is
+    promoted brings its policies along.
     """
+    released = {release.run_id for release in releases}
+    if releases and releases[-1].promoted and (described := records.dbt_manifest(releases[-1].run_id)):
+        return dict(_declared(described, default))
     for run_id in records.run_ids():
         manifest = records.manifest(run_id)
         if manifest is None or not (run_id in released or manifest.outcome.is_current):

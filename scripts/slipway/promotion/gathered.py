@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,9 +29,10 @@ class Gathered:
     Args:
         project: the repository that knows their commits.
         runs: their manifests, by run id.
-        contents: the bytes of these, as they are recorded.
+        contents: the bytes of these, as they are recorded, and those of the release's own run.
         vouched: ``layer.table`` to the run that vouches for it; None where none does.
         unknown: why manifests cannot be read, by run id.
+        described: dbt's manifest of the release's own run, by run id; empty where none was kept.
     """
 
     project: Path = field(default_factory=Path)
@@ -38,6 +40,7 @@ class Gathered:
     contents: dict[str, bytes] = field(default_factory=dict)
     vouched: Mapping[str, str | None] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    described: Mapping[str, bytes] = field(default_factory=dict)
 
     def off_branch(self, commit: str, branch: str) -> str:
         """Why a commit is not on a branch as this clone knows it; empty when it is."""
@@ -114,10 +117,19 @@ def gather(project: Path, records: Records, goal: Release, tables: Sequence[str]
     return Gathered(
         project,
         {run_id: run for run_id, run in found.runs.items() if run_id in used},
-        {run_id: content for run_id, content in found.contents.items() if run_id in used},
+        {run_id: content for run_id, content in found.contents.items() if run_id in {*used, goal.run_id}},
         vouched,
         {run_id: why for run_id, why in found.unknown.items() if run_id in used},
+        _described(records, goal.run_id),
     )
+
+
+def _described(records: Records, run_id: str) -> dict[str, bytes]:
+    """dbt's manifest of a run; one that is damaged is reported by the doctor and keeps nobody from promoting."""
+    with suppress(DamagedError):
+        if (found := records.dbt_manifest(run_id)) is not None:
+            return {run_id: json.dumps(found).encode()}
+    return {}
 
 
 def _dealt_with(run: RunManifest, name: str, state: ReleasedTable) -> bool:

@@ -373,7 +373,8 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
             evidence=proposal.plan.evidence,
             copied=copied,
         )
-        write_promotion(records, done, proposal.gathered.contents)
+        gathered = proposal.gathered
+        write_promotion(records, done, gathered.contents, gathered.described)
         intent = Intent(
             number=number,
             run_id=proposal.goal.run_id,

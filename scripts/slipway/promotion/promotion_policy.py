@@ -23,6 +23,8 @@ _Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 def _age(given: object) -> timedelta:
+    if isinstance(given, timedelta):
+        return given
     match = _AGE.fullmatch(given) if isinstance(given, str) else None
     if match is None:
         raise ValueError("is no age: write hours or days, such as 12h or 3d")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slipway.counts import plural
 from slipway.errors import NotFoundError
 from slipway.records.promotion_records import Promotion, PromotionPlan
-from slipway.records.record_files import find_record, read_record
+from slipway.records.record_files import find_record, keep_dbt_manifest, read_record
 from slipway.records.store import PROMOTIONS, Records
 
 _PLANS = "plans"
@@ -40,9 +42,20 @@ def _plan_key(plan_id: str) -> str:
     return f"{_PLANS}/{plan_id}.json"
 
 
-def write_promotion(records: Records, promotion: Promotion, runs: dict[str, bytes]) -> None:
-    """Write down what is about to be published, with the manifests of the runs that vouch for it."""
+def write_promotion(
+    records: Records, promotion: Promotion, runs: Mapping[str, bytes], described: Mapping[str, bytes]
+) -> None:
+    """Write down what is about to be published.
+
+    Args:
+        records: of the target.
+        promotion: what was copied, and why it may be published.
+        runs: manifests of the runs that vouch for it, by run id.
+        described: dbt's manifests of runs, by run id: they have policies, classifications and exposures of its tables.
+    """
     folder = f"{PROMOTIONS}/{promotion.number:06d}"
+    for run_id, content in described.items():
+        records.store.create(f"{folder}/dbt/{run_id}.json", keep_dbt_manifest(records.store, content))
     for run_id, content in runs.items():
         records.store.create(f"{folder}/runs/{run_id}.json", content)
     records.store.create(f"{folder}/promotion.json", promotion.model_dump_json(indent=1).encode())

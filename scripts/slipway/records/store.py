@@ -174,15 +174,16 @@ class Records:
         return read_record(self.store, RunManifest, keys[-1], run_id=run_id), self.store.read(keys[-1])
 
     def dbt_manifest(self, run_id: str) -> dict[str, Any] | None:
-        """dbt's manifest.json of a run, None when it was not kept.
+        """dbt's manifest.json of a run, None when it was not kept; that of a run of another environment if it came with a promotion.
 
         Raises:
             DamagedError: the file is no manifest of dbt.
         """
-        try:
+        with suppress(FileNotFoundError):
             return read_dbt_manifest(self.store, f"{self.folder(run_id)}/dbt/manifest.json")
-        except FileNotFoundError:
-            return None
+        name = f"/dbt/{run_id}.json"
+        keys = [item.key for item in self.store.entries(PROMOTIONS) if item.key.endswith(name)]
+        return read_dbt_manifest(self.store, keys[-1]) if keys else None
 
     def run_results(self, run_id: str) -> dict[str, Any] | None:
         """dbt's run_results.json of a run, None for a run that did not come to execute nodes.

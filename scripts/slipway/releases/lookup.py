@@ -91,6 +91,8 @@ def newest_runs_of_nodes(
         if not remaining:
             break
         manifest = records.manifest(release.run_id)
+        if manifest is None and (came := records.promoted_manifest(release.run_id)):
+            manifest = came[0]
         found = remaining.intersection(node.unique_id for node in manifest.nodes) if manifest else set()
         if found:
             yield release.run_id, found
