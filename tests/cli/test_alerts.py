@@ -119,3 +119,31 @@ def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: Wo
     assert "1 file of feed parcels has waited for a run for up to 3 hours" in looked.out
     assert empty.workshop.slipway("run").code == 0
     assert empty.slipway("watch").out == "Nothing is wrong in dev.\n"
+
+
+def test_a_run_that_was_killed_is_reported_until_one_succeeds(
+    empty: World, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, got = webhook
+    (empty.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
+    killed = empty.workshop.start("run", kill_before="slipway.runs.end:release", **{VARIABLE: url}).wait()
+    assert (killed.code, got) == (None, [])
+    for _ in range(2):
+        looked = empty.slipway("watch", "-o", "json", **{VARIABLE: url})
+        assert looked.code == 1, looked
+    (log,) = (empty.home / "logs" / "dev").iterdir()
+    assert [one["title"].partition(" ")[0] for one in got] == ["[error]"]
+    assert f"Run {log.stem}, which began" in got[0]["message"]
+    assert "slipway doctor --fix --target dev" in got[0]["message"]
+    assert empty.slipway("doctor", "--fix").code == 0
+    assert empty.slipway("watch", **{VARIABLE: url}).code == 1  # nobody has run since
+    assert empty.workshop.slipway("run", **{VARIABLE: url}).code == 0
+    assert [one["title"].partition(" ")[0] for one in got] == ["[error]", "[over]"]
+    assert empty.slipway("watch", **{VARIABLE: url}).code == 0
+
+
+def test_a_run_that_is_at_work_is_not_taken_for_killed(empty: World) -> None:
+    working = empty.workshop.start("run", stop_before="slipway.runs.end:release")
+    working.stopped()
+    assert empty.slipway("watch").code == 0
+    assert working.resumed().code == 0

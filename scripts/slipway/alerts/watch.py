@@ -22,6 +22,7 @@ from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import started_at
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
+from slipway.runs.history import killed_run
 from slipway.runs.landed_now import FeedNow, status
 
 _AGES = ("freshness", "frequency")
@@ -67,6 +68,7 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
         *set_aside(landed.outstanding, environment.name),
         *late(contracts, landed.feeds, last, lineage.affected, environment.name, now),
         *unfinished(records, Tables(environment)),
+        *killed(records, now),
         *old_hold(records, found.hold_hours, now),
     ]
     observation = Observation(
@@ -253,6 +255,19 @@ def unfinished(records: Records, tables: Tables) -> Iterator[Cause]:
                 what=f"The publication of release {intent.number} was begun and has not ended",
                 first=command("doctor", "--fix", target),
             )
+
+
+def killed(records: Records, now: datetime) -> Iterator[Cause]:
+    """The newest run, if its process ended before it could notify anybody; the next run that succeeds ends this cause."""
+    if run_id := killed_run(records, now):
+        target, began = records.environment.name, started_at(run_id)
+        when = f", which began {_ago(now - began)}," if began else ""
+        yield Cause(
+            event=Event.RUN_FAILED,
+            subject="",
+            what=f"Run {run_id}{when} ended without a run manifest: its process was killed, or could not write",
+            first=command("doctor", "--fix", target),
+        )
 
 
 def old_hold(records: Records, after_hours: float, now: datetime) -> Iterator[Cause]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -16,16 +16,11 @@ from slipway.environments.environment import Environment, catalog_file
 from slipway.errors import DamagedError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.processes import is_held
 from slipway.records.release_records import Intent, Release
-from slipway.records.run_manifest import started_at
 from slipway.records.store import Records, removed_runs
-from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases
 from slipway.releases.published import is_unused, tables_to_read
-
-LONG_AGO = timedelta(hours=24)
-"""A run that began earlier and of which nothing else is known is taken for dead."""
+from slipway.runs import history
 
 
 @dataclass(frozen=True)
@@ -111,19 +106,11 @@ class Examination:
 
     def may_be_alive(self, run_id: str) -> bool:
         """Whether a run holds a live lease or its log, so that it may still be writing its records."""
-        if run_id in self.leases:
-            return self.leases[run_id].standing is Standing.LIVE
-        return any(map(is_held, self.environment.logs.parent.glob(f"*/{run_id}.jsonl")))
+        return history.may_be_alive(self.environment, self.leases, run_id)
 
     def is_gone(self, run_id: str) -> bool:
         """Whether the process of a run is gone, as far as that can be known from here."""
-        if run_id in self.leases:
-            return self.leases[run_id].standing is not Standing.LIVE
-        logs = list(self.environment.logs.parent.glob(f"*/{run_id}.jsonl"))  # perhaps another target's
-        if logs:
-            return not any(map(is_held, logs))
-        began = started_at(run_id)
-        return began is None or self.now - began > LONG_AGO
+        return history.is_gone(self.environment, self.leases, run_id, self.now)
 
 
 @dataclass(frozen=True)

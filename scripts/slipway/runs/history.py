@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.errors import NotFoundError, SlipwayError
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.processes import is_held
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Change, Outcome, RunManifest, Status, started_at
-from slipway.records.store import Records
+from slipway.records.store import Records, seal_of
+from slipway.releases.lease_rules import Standing
+from slipway.releases.leases import Found, Leases
 from slipway.releases.lookup import LATEST, environment_of, find_run
 
 if TYPE_CHECKING:
@@ -23,6 +28,9 @@ INCOMPLETE = "incomplete"
 UNREADABLE = "unreadable"
 KILLED = "killed"
 _MAY_BE_PUBLISHED_LATER = (INCOMPLETE, KILLED, Outcome.STAGED, Outcome.REFUSED)
+LONG_AGO = timedelta(hours=24)
+"""A run that began earlier and of which nothing else is known is taken for dead."""
+_NEWEST = 20
 _SAME = (Change.UNCHANGED, Change.SAME_CONTENT, Change.PINNED)
 
 
@@ -161,6 +169,46 @@ def _line_without_manifest(records: Records, run_id: str, started: datetime) -> 
 
 def _staged(records: Records, run_id: str) -> Iterator[str]:
     return (str(entry.name) for entry in records.candidate(run_id))
+
+
+def may_be_alive(environment: Environment, leases: Mapping[str, Found], run_id: str) -> bool:
+    """Whether a run holds a live lease or its log, so that it may still be writing its records."""
+    if run_id in leases:
+        return leases[run_id].standing is Standing.LIVE
+    return any(map(is_held, _logs_of(environment, run_id)))
+
+
+def is_gone(environment: Environment, leases: Mapping[str, Found], run_id: str, now: datetime) -> bool:
+    """Whether the process of a run is gone, as far as that can be known from here; now is UTC."""
+    if run_id in leases:
+        return leases[run_id].standing is not Standing.LIVE
+    if logs := _logs_of(environment, run_id):
+        return not any(map(is_held, logs))
+    began = started_at(run_id)
+    return began is None or now - began > LONG_AGO
+
+
+def _logs_of(environment: Environment, run_id: str) -> list[Path]:
+    return list(environment.logs.parent.glob(f"*/{run_id}.jsonl"))  # perhaps another target's
+
+
+def killed_run(records: Records, now: datetime) -> str | None:
+    """The newest run, if its process is gone and it wrote no run manifest; runs that may be at work do not count.
+
+    Raises:
+        UnavailableError: the records cannot be read.
+    """
+    leases = {found.lease.run_id: found for found in Leases(records).found()}
+    environment = records.environment
+    logs = {path.stem for path in environment.logs.glob("*.jsonl")}  # one killed early left nothing else
+    for run_id in sorted({*islice(records.run_ids(), _NEWEST), *logs}, reverse=True):
+        with suppress(DamagedError):  # slipway doctor reports it; it has ended
+            if records.manifest(run_id) is None and seal_of(records, run_id) is None:
+                if records.closed(run_id) is None and not is_gone(environment, leases, run_id, now):
+                    continue
+                return run_id
+        return None
+    return None
 
 
 def explain(project_dir: Path | None, target: str | None, what: str) -> RunDetails | TableOrigin:
