@@ -73,7 +73,7 @@ def canary(
     pins = _pins(environment)
     commit, where = (git.resolve(project, base), base) if base else git.default_base(project)
     tell(f"base is {commit[:12]}, {where}")
-    with temporary("canary", keep=keep) as folder:
+    with temporary("canary", environment.home, keep=keep) as folder:
         what = Build(project, environment, folder, pins, variables, select)
         with git.worktree(project, commit, folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")

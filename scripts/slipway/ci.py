@@ -87,7 +87,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
         )
     against = releases[-1]
     described = _released_code(records, releases)
-    with temporary("ci") as folder:
+    with temporary("ci", environment.home) as folder:
         state = folder / "state"
         state.mkdir()
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")

@@ -6,6 +6,7 @@ Source: proc(5), "/proc/pid/stat", "/proc/sys/kernel/random/boot_id" and namespa
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -46,7 +47,12 @@ def started(pid: int | None = None) -> str:
     return "" if fields[_STATE] in _ENDED else fields[_STARTED]
 
 
-_OWNED = re.compile(rf"{PREFIX}(?P<purpose>[a-z]+)-(?P<pid>\d+)-\w+")
+_OWNED = re.compile(rf"{PREFIX}(?P<purpose>[a-z]+)-(?P<pid>\d+)-(?:(?P<mark>[0-9a-f]{{8}})-)?\w+")
+
+
+def mark(home: Path) -> str:
+    """What names of temporary folders say of the environment that they belong to: 8 hexadecimal digits for its home."""
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
 
 
 class OwnFolder:
@@ -54,14 +60,16 @@ class OwnFolder:
 
     Args:
         purpose: lower-case letters; a part of the name.
+        home: of the environment that it belongs to; None if it belongs to none.
         parent: where the folder is made; None for the system's place for temporary files.
 
     Attributes:
         path: of the folder. It is removed with this object, or at the end of the process.
     """
 
-    def __init__(self, purpose: str, parent: Path | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{os.getpid()}-", dir=parent))
+    def __init__(self, purpose: str, home: Path | None = None, parent: Path | None = None) -> None:
+        owner = f"{os.getpid()}-{mark(home)}-" if home else f"{os.getpid()}-"
+        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{owner}", dir=parent))
         lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         _lock(lock)
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)
@@ -76,14 +84,15 @@ def _remove(path: Path, lock: int) -> None:
     os.close(lock)
 
 
-def left_over(parent: Path | None = None) -> Iterator[tuple[str, Path]]:
-    """Folders that processes of this user made and that are gone: purpose and path, in order of their names.
+def left_over(home: Path | None = None) -> Iterator[tuple[str, Path]]:
+    """Folders of one environment, or of none, that processes of this user made and that are gone: purpose and path, in order of their names.
 
     A process in another container has another id, or another process has its id here; while it runs, its folder is locked.
     """
-    for path in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
+    wanted = mark(home) if home else None
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         owner = _OWNED.fullmatch(path.name)
-        if owner is None or is_alive(int(owner["pid"])):
+        if owner is None or owner["mark"] != wanted or is_alive(int(owner["pid"])):
             continue
         with suppress(OSError):  # removed meanwhile
             is_own = S_ISDIR(path.lstat().st_mode) and path.lstat().st_uid == os.getuid()
@@ -91,20 +100,20 @@ def left_over(parent: Path | None = None) -> Iterator[tuple[str, Path]]:
                 yield owner["purpose"], path
 
 
-def remove_left_over(purpose: str) -> None:
+def remove_left_over(purpose: str, home: Path | None = None) -> None:
     """Remove folders of one purpose whose process is gone."""
-    for found, path in left_over():
+    for found, path in left_over(home):
         if found == purpose:
             shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
-def temporary(purpose: str, *, keep: bool = False) -> Iterator[Path]:
+def temporary(purpose: str, home: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
     """A temporary folder that tells whose it is; one that is to be kept does not."""
     if keep:
         yield Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-"))
         return
-    folder = OwnFolder(purpose)
+    folder = OwnFolder(purpose, home)
     try:
         yield folder.path
     finally:

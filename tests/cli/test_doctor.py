@@ -24,6 +24,7 @@ from tests.harness.projects import append, static
 from slipway.doctor import record_checks
 from slipway.doctor.examination import Examination
 from slipway.environments.environment import Environment, Mode, local_catalog
+from slipway.processes import mark
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -189,8 +190,13 @@ def test_what_dead_processes_left(world: World) -> None:
     kept = [temporary / "slipway-canary-0123abcd", temporary / f"slipway-ci-{os.getpid()}-0123abcd"]
     kept += [temporary / f"other-{pid}-0123abcd", world.home / "spill" / f"elsewhere-{pid}-0123abcd"]
     spilled = world.home / "spill" / f"{socket.gethostname()}-{pid}-0123abcd"
-    built = temporary / f"slipway-replay-{pid}-0123abcd"
-    copied = temporary / f"slipway-landing-{pid}-0123abcd"
+    own, other = mark(world.home), mark(world.home / "another")
+    kept += [
+        temporary / f"slipway-replay-{pid}-0123abcd",
+        temporary / f"slipway-replay-{pid}-{other}-0123abcd",
+    ]
+    built = temporary / f"slipway-replay-{pid}-{own}-0123abcd"
+    copied = temporary / f"slipway-landing-{pid}-{own}-0123abcd"
     scratch = world.home / "scratch" / OLD_RUN
     for folder in [*kept, spilled, built, copied, scratch]:
         (folder / "inside").mkdir(parents=True)
@@ -202,7 +208,7 @@ def test_what_dead_processes_left(world: World) -> None:
     young.write_bytes(b"{")
     os.utime(half, (0, 0))
     # its process has an id that is free here, such as one in another container, and runs
-    (locked := temporary / f"slipway-canary-{pid}-4567cdef").mkdir()
+    (locked := temporary / f"slipway-canary-{pid}-{own}-4567cdef").mkdir()
     handle = os.open(locked, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     found = {item["where"]: item["what"] for item in findings(world)}
@@ -213,8 +219,7 @@ def test_what_dead_processes_left(world: World) -> None:
         f"scratch environment {scratch}",
         str(half),
     }
-    of_a_user = "by a process of this user that is gone, perhaps of another project"
-    assert found[str(copied)] == f"it holds copies of landed files {of_a_user}"
+    assert found[str(copied)] == "it holds copies of landed files, and the process that made it is gone"
     assert repaired(world) == ["Remove"] * 5
     os.close(handle)
     assert all(folder.is_dir() for folder in [*kept, locked])

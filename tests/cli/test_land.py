@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.cli.conftest import World
 
+from slipway.processes import mark
+
 HEADER = "parcel,depot,weighed_on,kg"
 
 
@@ -81,12 +83,17 @@ def test_copies_of_a_command_that_was_killed_are_removed_by_the_next_one(
     monkeypatch.setattr("tempfile.tempdir", str(empty.workshop.temporary))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    copies = empty.workshop.temporary / f"slipway-landing-{ended.pid}-0123abcd"
-    others = empty.workshop.temporary / f"slipway-canary-{ended.pid}-0123abcd"
-    for folder in (copies, others):
+    place, own, other = empty.workshop.temporary, mark(empty.home), mark(empty.home / "another")
+    copies = place / f"slipway-landing-{ended.pid}-{own}-0123abcd"
+    others = [
+        place / f"slipway-canary-{ended.pid}-{own}-0123abcd",
+        place / f"slipway-landing-{ended.pid}-{other}-0123abcd",
+    ]
+    for folder in (copies, *others):
         folder.mkdir()
         (folder / "copy").write_text("parcel\n", encoding="utf-8")
     empty.answer("land", "status")
     assert copies.exists()
     empty.answer("land")
-    assert (copies.exists(), others.exists()) == (False, True)
+    assert not copies.exists()
+    assert all(folder.exists() for folder in others)

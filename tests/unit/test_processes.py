@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.processes import OwnFolder, left_over, remove_left_over, temporary
+from slipway.processes import OwnFolder, left_over, mark, remove_left_over, temporary
 
 MAKES = "import os, sys; from slipway.processes import OwnFolder; made = OwnFolder('landing'); print(made.path, flush=True); "
 
@@ -55,6 +55,11 @@ def test_what_others_use_or_made_stays(place: Path, monkeypatch: pytest.MonkeyPa
         patched.setattr("os.getuid", lambda: killed.stat().st_uid + 1)
         assert [*left_over()] == []
     assert [*left_over()] == [("landing", killed)]
+    of_one = killed.rename(
+        place / killed.name.replace(named, f"{named.partition('-')[0]}-{mark(place)}-0123abcd")
+    )
+    assert ([*left_over()], [*left_over(place / "other")]) == ([], [])  # another environment's
+    assert [*left_over(place)] == [("landing", of_one)]
     own.remove()
     assert not own.path.exists()
 

@@ -107,14 +107,15 @@ def judge_again(
         NotFoundError: as ``pair_of``.
         SlipwayError: as ``start.run``.
     """
-    pair = pair_of(environment_of(options.project, options.target), table)
+    environment = environment_of(options.project, options.target)
+    pair = pair_of(environment, table)
     behind = "" if dry_run else "+"
     asked = replace(
         options, select=[f"+{one}{behind}" for one in pair.models], exclude=list(pair.raw), full_refresh=True
     )
     if not dry_run:
         return _judged(pair, run(asked, show))
-    with writing_below(gettempdir()), temporary("retry") as folder:
+    with writing_below(gettempdir()), temporary("retry", environment.home) as folder:
         # from pinned inputs, so that the landing area is not looked at either
         return _judged(pair, run(replace(asked, scratch=folder, pins=dict(pair.published)), show))
 

@@ -100,22 +100,18 @@ def spilled(at: Examination) -> Iterator[Finding]:
 
 _HOLDS: Mapping[str, str] = {
     "canary": "the builds of a canary",
-    "ci": "the builds of slim CI",
-    "home": "nothing, and was made",
+    "ci": "the builds of slipway ci",
     "landing": "copies of landed files",
     "replay": "the builds of a replay",
     "retry": "the builds of slipway quarantine retry --dry-run",
-    "samples": "copies of samples for slipway feed add",
 }
 
 
-def temporary_folders(_: Examination) -> Iterator[Finding]:
-    """Folders for temporary files whose process is gone, such as those of a canary; the next one has git forget work trees in them."""
-    for purpose, path in left_over():
+def temporary_folders(at: Examination) -> Iterator[Finding]:
+    """Folders for temporary files of the environment whose process is gone, such as those of a canary; the next one has git forget work trees in them."""
+    for purpose, path in left_over(at.environment.home):
         held = _HOLDS.get(purpose, "temporary files")
-        yield _left(
-            path, f"it holds {held} by a process of this user that is gone, perhaps of another project"
-        )
+        yield _left(path, f"it holds {held}, and the process that made it is gone")
 
 
 def half_written(at: Examination) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from slipway.inference.value_types import Conventions, Decision, Facts, conventi
 from slipway.landing.content import MalformedError
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileKind
-from slipway.processes import temporary
+from slipway.processes import remove_left_over, temporary
 
 _FEW = 20  # rows from which on it is said that a value is always there
 _NUMBERS_THAT_ARE_TEXT = ("a card number", "an IBAN", "a phone number")
@@ -45,6 +45,7 @@ def infer(name: str, paths: Sequence[Path]) -> InferredFeed:
     Raises:
         ContractError: no sample can be read, or its columns cannot be columns of a table.
     """
+    remove_left_over("samples")
     with temporary("samples") as scratch, duckdb.connect(str(scratch / "samples.duckdb")) as connection:
         connection.execute("set TimeZone = 'UTC'")
         return _infer(name, paths, scratch, connection)

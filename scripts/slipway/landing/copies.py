@@ -1,7 +1,7 @@
 """Copies of landed files in a form that DuckDB reads: UTF-8, not compressed, one kind of line end.
 
 They are kept as long as the process that made them, in a folder of its own, and are never evidence of anything. Those of a process that was killed
-are removed when files are landed again by the same user.
+are removed when the same user lands files in the environment again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class Copies:
 
     Args:
         parent: where the folder is made; None for the system's place for temporary files.
+        home: of the environment that lands the files; None if there is none.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
-        self._parent = parent
+    def __init__(self, parent: Path | None = None, home: Path | None = None) -> None:
+        self._parent, self._home = parent, home
         self._made: dict[str, Path] = {}
 
     @cached_property
@@ -38,7 +39,7 @@ class Copies:
         with writing_below(str(self._parent or tempfile.gettempdir())):
             if self._parent:
                 self._parent.mkdir(parents=True, exist_ok=True)
-            self._own = OwnFolder(PURPOSE, self._parent)
+            self._own = OwnFolder(PURPOSE, self._home, self._parent)
         return self._own.path
 
     def new(self) -> Copy:

@@ -20,7 +20,7 @@ from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
-from slipway.landing.copies import PURPOSE
+from slipway.landing.copies import PURPOSE, Copies
 from slipway.landing.feed_files import FeedFiles, Look
 from slipway.landing.feeds import Feed
 from slipway.landing.layouts import Layout
@@ -79,7 +79,8 @@ class Landing:
         self.feeds = {feed.name: feed for feed in feeds}
         self.area = landing_area(tables.environment.landing, tables.environment.catalog_properties)
         self.ledger = Ledger(tables)
-        self._files = FeedFiles(self.area)
+        self._home = tables.environment.home
+        self._files = FeedFiles(self.area, Copies(home=self._home))
         self._given: dict[str, list[LandedFile]] = {}
         self._marked: dict[str, list[LandedFile]] = {}
         self.empty: set[str] = set()
@@ -117,7 +118,7 @@ class Landing:
         """
         if self.feeds:
             self.area.check()
-        remove_left_over(PURPOSE)
+        remove_left_over(PURPOSE, self._home)
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run

@@ -65,7 +65,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
     if expired:
         lost = [_expired(node, expired) for node in made.values()]
         return _report(manifest, commit, lost, [])
-    with temporary("replay") as folder:
+    with temporary("replay", environment.home) as folder:
         what = Build(
             project,
             environment,

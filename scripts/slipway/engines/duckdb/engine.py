@@ -29,7 +29,7 @@ from duckdb import StatementType
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import literal
-from slipway.processes import OwnFolder, is_alive
+from slipway.processes import OwnFolder, is_alive, remove_left_over
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -108,6 +108,7 @@ def _from_package(name: str) -> list[str]:
 
 @cache
 def _empty_home() -> OwnFolder:
+    remove_left_over("home")
     return OwnFolder("home")
 
 
