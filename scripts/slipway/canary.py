@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from slipway.code import git
 from slipway.code.versions import code_of, install
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.comparison.consequences import other_code
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
@@ -86,6 +87,8 @@ def canary(
             BuiltTable.all_of(now),
             scratch_manifest(folder / side, built.run_id),
             environment,
+            project,
+            edited=other_code(*map(_definitions, (then, now))) if then and now else (),
         )
         context = {"slice": json.dumps(variables.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
@@ -117,6 +120,10 @@ def _histories(records: Records) -> set[str]:
             nodes = described["nodes"].items()
             return {f"{node['schema']}.{node['alias']}" for unique_id, node in nodes if is_history(unique_id)}
     return set()
+
+
+def _definitions(manifest: RunManifest) -> dict[str, str | None]:
+    return {node.table: node.definition_key for node in manifest.nodes if node.table}
 
 
 def _snapshot(manifest: RunManifest, table: str) -> str:

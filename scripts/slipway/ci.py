@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.comparison.consequences import definitions_of, other_code
 from slipway.comparison.report import ComparisonReport, Style, make_report, why_failed
 from slipway.comparison.report import to_markdown as report_to_markdown
 from slipway.dbt.command import target_path
@@ -70,8 +71,16 @@ class CiResult:
         return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
 
 
-def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> CiResult:
+def ci(
+    project: Path, target: str | None, show: Callable[[Progress], None], *, samples: bool = False
+) -> CiResult:
     """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the published tables.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment.
+        show: gets what happens.
+        samples: give examples of rows that differ; a comment in a code review is kept by others than who may see the rows.
 
     Raises:
         NotFoundError: the environment has no release.
@@ -86,7 +95,7 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             "Publish one with slipway run, or build everything with dbt build --target ci",
         )
     against = releases[-1]
-    described = _released_code(records, releases)
+    described, place = _released_code(records, releases), _Place(project, environment, records, samples)
     with temporary("ci", environment.home) as folder:
         state = folder / "state"
         state.mkdir()
@@ -112,10 +121,10 @@ def ci(project: Path, target: str | None, show: Callable[[Progress], None]) -> C
             )
         except NothingSelectedError:
             head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
-            report = _compare(None, against, described, head, environment)
+            report = _compare(None, against, described, head, place)
             return CiResult(None, report, against, **of_other_code)
         head = scratch_manifest(folder / "scratch", done.manifest.run_id)
-        report = _compare(done.manifest, against, described, head, environment)
+        report = _compare(done.manifest, against, described, head, place)
         return CiResult(done.manifest, report, against, **of_other_code)
 
 
@@ -213,12 +222,20 @@ def _of_other_code(result: CiResult) -> list[str]:
     return [*needed, *kept, ""] if kept else needed
 
 
+@dataclass(frozen=True)
+class _Place:
+    project: Path
+    environment: Environment
+    records: Records
+    samples: bool
+
+
 def _compare(
     manifest: RunManifest | None,
     against: Release,
     described: Mapping[str, Any],
     dbt_manifest: bytes,
-    environment: Environment,
+    place: _Place,
 ) -> ComparisonReport | None:
     """What was built, compared with what is published, and what is published of models that are gone."""
     head = BuiltTable.all_of(manifest if manifest and manifest.outcome is Outcome.PUBLISHED else None)
@@ -230,7 +247,13 @@ def _compare(
     }
     if not head and not base:
         return None
-    comparisons = compare_builds(base, head, dbt_manifest, environment)
+    here = {node.table: node.definition_key for node in (manifest.nodes if manifest else ()) if node.table}
+    edited = other_code(
+        definitions_of(place.records, against, base.keys()), {name: here.get(name) for name in head}
+    )
+    comparisons = compare_builds(
+        base, head, dbt_manifest, place.environment, place.project, edited=edited, samples=place.samples
+    )
     return make_report(
         comparisons,
         title="Difference from what is published",

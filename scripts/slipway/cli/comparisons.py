@@ -61,9 +61,12 @@ def canary(
 
 @click.command("ci")
 @options.target
+@click.option(
+    "--samples", is_flag=True, help="Give examples of rows; values that a contract classifies are masked."
+)
 @options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
 @options.project_dir
-def ci(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
+def ci(target: str | None, samples: bool, output_dir: Path, project_dir: Path | None) -> None:
     """Build what a change touches, test it, and compare it with what the target has published.
 
     Selects what a run would build again, and state:modified, with everything downstream; defers everything
@@ -77,7 +80,7 @@ def ci(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
 
     options.made(output_dir)
     with show_progress() as show:
-        result = compare_change(find_project(project_dir), target, show)
+        result = compare_change(find_project(project_dir), target, show, samples=samples)
     text = to_markdown(result)
     parts = {"run": result.run, "comparison": result.report, "against": result.against}
     described = {

@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 from pyiceberg.manifest import DataFile
 
+from slipway.comparison.consequences import parents_of, with_origins
+from slipway.comparison.masking import classified_names, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
 from slipway.comparison.relations import NOTHING_SHARED, Column, Pair, Shared, common_type, count_rows
@@ -336,6 +338,10 @@ def compare_builds(
     head: Mapping[str, BuiltTable],
     dbt_manifest: bytes,
     environment: Environment,
+    project: Path,
+    *,
+    edited: Collection[str] = (),
+    samples: bool = True,
 ) -> list[TableComparison]:
     """Compare every table that either side has.
 
@@ -344,8 +350,12 @@ def compare_builds(
         head: the same after it.
         dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
         environment: gives access to the object store.
+        project: folder of dbt_project.yml; values of columns that its contracts classify are masked.
+        edited: tables whose code is not the same on both sides.
+        samples: give examples of rows that differ.
     """
-    policies, today = policies_of(json.loads(dbt_manifest)), datetime.now(UTC).date()
+    described, today = json.loads(dbt_manifest), datetime.now(UTC).date()
+    policies, classified = policies_of(described), classified_names(project, described)
     connection, tables = connect(environment), Tables(environment)
 
     def state(name: str, table: BuiltTable | None) -> TableState | None:
@@ -363,8 +373,9 @@ def compare_builds(
             for side, table in (("base", then), ("head", now))
             if table is not None
         }
-        found.append(facts.model_copy(update=sides))
-    return found
+        facts = facts.model_copy(update=sides)
+        found.append(masked(facts if samples else without_rows(facts), classified))
+    return with_origins(found, parents_of(described), edited)
 
 
 def scratch_manifest(scratch: Path, run_id: str) -> bytes:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
+from slipway.comparison.consequences import definitions_of, other_code, parents_of, with_origins
 from slipway.comparison.external_files import read_file
+from slipway.comparison.masking import classified_names, masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedFile, NamedTables, described_by, pair, resolve
 from slipway.comparison.report import ComparisonReport, make_report
@@ -64,7 +67,8 @@ def diff(
     profile, now = Profile(find_project(project_dir)), now or datetime.now(UTC)
     base, head = (resolve(profile, target, text, now) for text in sides)
     pairing = pair(base, head, tables)
-    policies = _policies((base, head))
+    described = _described((base, head))
+    policies = policies_of(described) if described else {}
     con = _connect(profile, target, (base, head))
     found = []
     for name, then, here in pairing.names:
@@ -73,6 +77,12 @@ def diff(
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
         found.append(_compare(con, one, policy, how, now))
+    classified = classified_names(profile.project, described)
+    found = [masked(one, classified) for one in found]
+    if described and len(found) > 1:
+        differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
+        edited = other_code(*(_definitions(side, differing) for side in (base, head)))
+        found = with_origins(found, parents_of(described), edited)
     remarks = []
     if pairing.left_out:
         few, more = pairing.left_out[:5], len(pairing.left_out) - 5
@@ -166,13 +176,21 @@ def _expired(one: _Pair) -> str:
     return ""
 
 
-def _policies(sides: Sequence[Named]) -> dict[str, ComparisonPolicy]:
-    """What models declare, by dbt's manifest of the head or else of the base."""
-    for records, run_id in described_by(sides):
-        described = records.dbt_manifest(run_id)
-        if described is not None:
-            return policies_of(described)
-    return {}
+def _described(sides: Sequence[Named]) -> dict[str, Any] | None:
+    """dbt's manifest of the head, or else of the base; None where neither is known."""
+    found = (records.dbt_manifest(run_id) for records, run_id in described_by(sides))
+    return next((one for one in found if one is not None), None)
+
+
+def _definitions(side: Named, tables: Collection[str]) -> dict[str, str | None]:
+    """Tables of a side to the keys of their code."""
+    if isinstance(side, NamedFile):
+        return {}
+    records, run_id = side.published.records, side.run_id
+    if side.record is not None:
+        return definitions_of(records, side.record, tables)
+    manifest = records.manifest(run_id) if run_id else None
+    return {node.table: node.definition_key for node in (manifest.nodes if manifest else ()) if node.table}
 
 
 def _connect(profile: Profile, target: str | None, sides: Sequence[Named]) -> duckdb.DuckDBPyConnection:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from slipway.comparison.effects import find_drifts, find_effects
 from slipway.comparison.relations import Column, Pair, Profile, as_text, read_side
 from slipway.comparison.results import (
     ColumnComparison,
@@ -25,6 +26,8 @@ _MAX_SEGMENTS = 3
 _MAX_COLUMNS = 500
 """Of whole rows, each column takes a query of its own; of rows with a key it does not."""
 _MAX_EXAMPLE_COLUMNS = 100
+_MAX_RANGES = 20
+_ORDERED = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "SMALLINT", "INTEGER", "BIGINT")
 _TYPES = ("VARCHAR", "BOOLEAN", "DATE", "TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 
 
@@ -48,20 +51,68 @@ def find_segments(
         if {column.base_type, column.head_type} <= set(_TYPES)
     }
     values = dict(islice(values.items(), _MAX_COLUMNS))
+    ranges = _ranges(
+        pair,
+        table,
+        {key: f"k{key.index}" for key in keys}
+        | {column: f"coalesce({column.head}, {column.base})" for column in unchanged},
+        all_rows,
+    )
     if not values:
-        return ()
+        return ranges[:_MAX_SEGMENTS]
     distinct = [f"approx_count_distinct({value})" for value in values.values()]
     differing, *cardinalities = pair.fetch_row(["count(*)", *distinct], f"{table} where not within")
     few = [column for column, n in zip(values, cardinalities, strict=True) if n <= _MAX_VALUES]
     if differing < _MIN_ROWS or not few:
-        return ()
+        return ranges[:_MAX_SEGMENTS]
     tops = pair.fetch_row([f"mode({values[column]})" for column in few], f"{table} where not within")
     found = []
     for column, top in zip(few, tops, strict=True):
         segment = _segment(pair, table, column, values[column], top, differing, all_rows)
         if segment is not None:
             found.append(segment)
+    named = {segment.column for segment in found}
+    found += [segment for segment in ranges if segment.column not in named]
     return tuple(sorted(found, key=lambda segment: (segment.table_share, -segment.rows))[:_MAX_SEGMENTS])
+
+
+def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int) -> tuple[Segment, ...]:
+    """Ranges of numbers and times in which more than half of the rows beyond tolerance are, and few rows of the tables."""
+    ordered = [one for one in columns if {one.base_type, one.head_type} <= set(_ORDERED)][:_MAX_RANGES]
+    items = [f"{function}({columns[one]})" for one in ordered for function in ("min", "max", "count")]
+    differing, *found = pair.fetch_row(["count(*)", *items], f"{table} where not within")
+    candidates = [
+        (column, low, high, rows)
+        for column, low, high, rows in zip(ordered, found[::3], found[1::3], found[2::3], strict=True)
+        if low != high and 2 * rows > differing >= _MIN_ROWS
+    ]
+    within = [
+        f"count(*) filter ({quote(column.name)} between ${2 * at + 1} and ${2 * at + 2})"
+        for at, (column, *_) in enumerate(candidates)
+    ]
+    if not within:
+        return ()
+    bounds = [bound for _, low, high, _ in candidates for bound in (low, high)]
+    counted = [
+        pair.fetch(f"select {', '.join(within)} from {relation}", bounds)[0] for _, relation in pair.sides
+    ]
+    segments = []
+    for (column, low, high, rows), before, after in zip(candidates, *counted, strict=True):
+        if _MIN_LIFT * (before + after) * differing > rows * all_rows:
+            continue
+        share = (before + after + 2 * pair.shared.having(column.name, low, high)) / all_rows
+        if rows / differing >= _MIN_LIFT * share:
+            segments.append(
+                Segment(
+                    column=column.name,
+                    value=str(low),
+                    until=str(high),
+                    rows=rows,
+                    of_rows=differing,
+                    table_share=share,
+                )
+            )
+    return tuple(sorted(segments, key=lambda segment: (segment.table_share, -segment.rows)))
 
 
 def _segment(
@@ -74,7 +125,7 @@ def _segment(
     # More than half: then the most frequent value is unique and the answer the same in every run.
     if 2 * rows <= differing:
         return None
-    in_tables = 2 * pair.shared.having(column.name, top) + sum(
+    in_tables = 2 * pair.shared.having(column.name, top, top) + sum(
         pair.fetch(f"select count(*) from {relation} where {quote(column.name)} = $1", [top])[0][0]
         for _, relation in pair.sides
     )
@@ -116,6 +167,8 @@ def compare_as_multiset(name: str, pair: Pair) -> TableComparison:
         columns=columns,
         added_examples=added_examples,
         removed_examples=removed_examples,
+        effects=find_effects(pair, pair.columns) if added or removed else (),
+        drifts=find_drifts(pair, pair.columns) if added or removed else (),
     )
 
 
@@ -183,6 +236,14 @@ def compare_by_key(name: str, pair: Pair, keys: Sequence[Column]) -> TableCompar
             value for value, column in zip(values, columns, strict=True) if column.matching == column.compared
         ]
         segments = find_segments(pair, table, keys, unchanged, all_rows=base.rows + head.rows)
+        differing = rows.added or rows.removed or rows.changed
+        moved = [
+            value
+            for value, column in zip(values, columns, strict=True)
+            if rows.added or rows.removed or column.different
+        ]
+        effects = find_effects(pair, moved) if differing else ()
+        drifts = find_drifts(pair, moved) if differing else ()
         added = pair.row_examples(table, keys, "k", "not in_base") if rows.added else ()
         removed = pair.row_examples(table, keys, "k", "not in_head") if rows.removed else ()
     notes = [
@@ -201,6 +262,8 @@ def compare_by_key(name: str, pair: Pair, keys: Sequence[Column]) -> TableCompar
         added_examples=added,
         removed_examples=removed,
         segments=segments,
+        effects=effects,
+        drifts=drifts,
     )
 
 

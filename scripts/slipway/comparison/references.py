@@ -38,7 +38,7 @@ class NamedTables:
         single: the only one that is meant, ``layer.table``; None for all of them.
         is_part: other tables may not be there because a run did not build them.
         run_id: the run whose dbt manifest describes them.
-        release: the number of the release, None when they are of none.
+        record: of the release, None when they are of none.
     """
 
     label: str
@@ -47,7 +47,7 @@ class NamedTables:
     single: str | None = None
     is_part: bool = False
     run_id: str | None = None
-    release: int | None = None
+    record: Release | None = None
 
     @property
     def names(self) -> set[str]:
@@ -105,13 +105,15 @@ def resolve(profile: Profile, target: str | None, text: str, now: datetime) -> N
 def _now(published: Published) -> NamedTables:
     cut, last = published.now(), published.records.last_release()
     number = f", release {last.number}" if last else ""
-    return NamedTables(f"{cut.label} now{number}", published, cut, run_id=last.run_id if last else None)
+    return NamedTables(
+        f"{cut.label} now{number}", published, cut, run_id=last.run_id if last else None, record=last
+    )
 
 
 def _of_release(published: Published, release: Release) -> NamedTables:
     cut = published.cut_of(release)
     label = f"{cut.label}, {release.published_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return NamedTables(label, published, cut, run_id=release.run_id, release=release.number)
+    return NamedTables(label, published, cut, run_id=release.run_id, record=release)
 
 
 def _seen_at(published: Published, text: str, now: datetime) -> NamedTables:

@@ -17,6 +17,7 @@ from slipway.comparison.results import (
     ColumnComparison,
     Difference,
     DifferenceKind,
+    Effect,
     Method,
     Row,
     Side,
@@ -135,6 +136,8 @@ def _number(value: float, digits: int = 6) -> str:
 
 
 _MAX_DIFFERENCES = 12
+_MAX_EFFECTS = 6
+_LITTLE = 0.1
 _MAX_EXAMPLES = 3
 _MAX_ROW_VALUES = 6
 
@@ -180,10 +183,47 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
     for segment in table.segments:
         share = f"{segment.rows:,} of {plural(segment.of_rows, 'differing row')}"
         value = f"{style.value(segment.column)} = {style.value(segment.value)}"
-        lines.append((0, f"{share} have {value}, which {100 * segment.table_share:.2g} % of all rows have"))
+        if segment.until is not None:
+            value = f"{style.value(segment.column)} from {style.value(segment.value)} to {style.value(segment.until)}"
+        all_rows = f"{100 * segment.table_share:.2g} % of all rows have (lift {segment.lift:.2g})"
+        lines.append((0, f"{share} have {value}, which {all_rows}"))
+    lines += [(0, line) for line in _effects(table, style)]
     lines += [(0, style.words(note)) for note in table.notes]
     cost = cost_line(table.base, table.head)
     return lines + ([(0, f"built in {cost}")] if lines and cost else [])
+
+
+def _effects(table: TableComparison, style: Style) -> Iterator[str]:
+    """Sums before and after, and distributions that moved."""
+    files = table.coverage.files
+    where = " in the data files that differ" if files and files.files_read < files.files else ""
+    if table.effects:
+        sums = [_sums(effect, style) for effect in table.effects[:_MAX_EFFECTS]]
+        yield f"net effect{where}: {', '.join(sums)}"
+    drifts = [drift for drift in table.drifts if drift.stability_index >= _LITTLE]
+    if drifts:
+        moved = [
+            f"{style.value(drift.column)} {drift.stability_index:.2f}" for drift in drifts[:_MAX_EFFECTS]
+        ]
+        yield f"distribution moved{where} (PSI, from 0.25 on much): {', '.join(moved)}"
+
+
+def _sums(effect: Effect, style: Style) -> str:
+    base, head = (
+        "no value" if value is None else _number(value, digits=15) for value in (effect.base, effect.head)
+    )
+    percent = ""
+    if effect.base and effect.head is not None:
+        percent = f" ({100 * (effect.head - effect.base) / abs(effect.base):+.3g} %)"
+    return f"{style.value(effect.column)} {base} → {head}{percent}"
+
+
+def _nulls(column: ColumnComparison, table: TableComparison) -> str:
+    """NULLs before and after, with their share of the rows."""
+    sides = ((column.base_nulls, table.base.rows), (column.head_nulls, table.head.rows))
+    return " → ".join(
+        count(nulls) + (f" ({100 * nulls / rows:.2g} %)" if nulls and rows else "") for nulls, rows in sides
+    )
 
 
 def _difference(table: TableComparison, difference: Difference, style: Style) -> Iterator[tuple[int, str]]:
@@ -192,7 +232,7 @@ def _difference(table: TableComparison, difference: Difference, style: Style) ->
     if difference.kind is DifferenceKind.VALUES_CHANGED and column is not None:
         text += f" ({_match(column)})"
     if column is not None and column.base_nulls != column.head_nulls:
-        text += f", NULLs {count(column.base_nulls)} → {count(column.head_nulls)}"
+        text += f", NULLs {_nulls(column, table)}"
     if difference.explained_by is None:
         yield 0, f"{style.strong('not explained')}: {text}"
     else:
@@ -353,7 +393,7 @@ def to_markdown(report: ComparisonReport) -> str:
     coverage = _folded(f"Coverage: {coverage_line(report)}", [f"- {note}" for note in notes])
     room = _MAX_CHARACTERS - len("\n".join([*lines, *coverage]))
     left_out = 0
-    for table in report.tables:
+    for table in _in_groups(report):
         if found := details(table, style):
             block = _folded(
                 f"What differs in {html.escape(Style(markdown=False).value(table.name))}",
@@ -378,7 +418,7 @@ def to_text(report: ComparisonReport) -> str:
     style = Style(markdown=False)
     lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
     lines += _tables_with_verdicts(report, style)
-    for table in report.tables:
+    for table in _in_groups(report):
         if found := details(table, style):
             lines += [style.value(table.name), *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
     lines += [f"Coverage: {coverage_line(report)}"]
@@ -456,6 +496,32 @@ def _total(sides: Sequence[Side]) -> Side:
     )
 
 
+def groups(tables: Sequence[TableComparison]) -> list[tuple[str, list[TableComparison]]]:
+    """Tables under what brought their differences: edited models first, then what follows from each of them, then the others.
+
+    Where nothing is known of origins there is one group without a title.
+    """
+    if not any(table.edited or table.because_of for table in tables):
+        return [("", list(tables))] if tables else []
+    found: dict[str, list[TableComparison]] = {"edited": []}
+    for table in tables:
+        if table.because_of:
+            title = f"follows from {', '.join(table.because_of)}"
+        elif table.edited:
+            title = "edited"
+        elif table.verdict in (Verdict.IDENTICAL, Verdict.NO_EVIDENCE):
+            title = "no difference"
+        else:
+            title = "not edited: other data"
+        found.setdefault(title, []).append(table)
+    rank = {"edited": 0, "not edited: other data": 1, "no difference": 3}
+    return sorted(((title, one) for title, one in found.items() if one), key=lambda one: rank.get(one[0], 2))
+
+
+def _in_groups(report: ComparisonReport) -> list[TableComparison]:
+    return [table for _, group in groups(report.tables) for table in group]
+
+
 def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
     """The table of tables; in a long run those without any difference are only named."""
     shown = list(report.tables)
@@ -463,8 +529,10 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
         shown = [table for table in shown if table.verdict is not Verdict.IDENTICAL]
     named = [table for table in report.tables if table not in shown]
     lines = []
-    if shown:
-        rows = [summary(table, style) for table in shown[:_MAX_ROWS]]
+    for title, group in groups(shown[:_MAX_ROWS]):
+        rows = [summary(one, style) for one in group]
+        lines += [style.words(title[:1].upper() + title[1:]), ""] if title and style.markdown else []
+        lines += [f"{title[:1].upper()}{title[1:]}"] if title and not style.markdown else []
         lines += [*table(_HEADINGS, rows, _ALIGN, style), ""]
     if len(shown) > _MAX_ROWS:
         lines += [f"{plural(len(shown) - _MAX_ROWS, 'table')} more: see the JSON report.", ""]

@@ -139,18 +139,44 @@ class ColumnComparison(_Record):
 
 
 class Segment(_Record):
-    """A value that most differing rows share although few rows of the table have it.
+    """A value, or a range of values, that most differing rows share although few rows of the table have it.
 
     Args:
+        value: the value, or the lowest one.
+        until: the highest one of a range; None for a single value.
         rows: differing rows with this value; ``of_rows`` all differing rows.
         table_share: fraction of all rows that have the value.
     """
 
     column: str
     value: str | None
+    until: str | None = None
     rows: int
     of_rows: int
     table_share: float
+
+    @property
+    def lift(self) -> float:
+        """How many times as frequent it is among the differing rows as among all rows."""
+        return self.rows / self.of_rows / self.table_share
+
+
+class Effect(_Record):
+    """The sum of a numeric column before and after, over the rows that were read; rows that both sides share do not change it."""
+
+    column: str
+    base: float | None
+    head: float | None
+
+
+class Drift(_Record):
+    """How far the distribution of a column moved, over the rows that were read: the population stability index.
+
+    By convention less than 0.1 is little, more than 0.25 much.
+    """
+
+    column: str
+    stability_index: float
 
 
 class FilesRead(_Record):
@@ -187,7 +213,11 @@ class Difference(_Record):
 
 
 class TableComparison(_Record):
-    """The comparison of one table: facts, then the verdict that ``judge`` reached on them."""
+    """The comparison of one table: facts, then the verdict that ``judge`` reached on them.
+
+    ``edited`` says that its code is not the same on both sides. ``because_of`` are the tables above it that brought the difference,
+    as far as that is known.
+    """
 
     name: str
     coverage: Coverage
@@ -199,9 +229,13 @@ class TableComparison(_Record):
     added_examples: tuple[Row, ...] = ()
     removed_examples: tuple[Row, ...] = ()
     segments: tuple[Segment, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     verdict: Verdict = Verdict.NOT_COMPARED
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+    edited: bool = False
+    because_of: tuple[str, ...] = ()
 
     @property
     def has_rows(self) -> bool:

@@ -6,16 +6,15 @@ need to be read: docs/decisions/0052-comparing-releases.md says why that also fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 import duckdb
 from pyiceberg import types as ice
 from pyiceberg.conversions import from_bytes
-from pyiceberg.expressions import EqualTo
-from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator, _StrictMetricsEvaluator
 from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
@@ -144,23 +143,36 @@ class SharedRows:
             return None
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def having(self, column: str, value: Any) -> int:
-        """Rows with a value in a column; only files that may have both this value and another one are read."""
-        equal = EqualTo(column, value)  # type: ignore[misc,call-arg]
-        may, must = (
-            _InclusiveMetricsEvaluator(self.schema, equal),
-            _StrictMetricsEvaluator(self.schema, equal),
-        )
-        possible = [file for file in self.files if may.eval(file)]
-        mixed = [file for file in possible if not must.eval(file)]
+    def having(self, column: str, low: Any, high: Any) -> int:
+        """Rows with a value in a range, both ends included; only files with bounds inside and outside of it are read."""
+        possible = [file for file in self.files if self._may_have(file, column, low, high)]
+        mixed = [file for file in possible if not self._has_only(file, column, low, high)]
         known = sum(file.record_count for file in possible) - sum(file.record_count for file in mixed)
         if not mixed:
             return known
         relation = files_relation(mixed, self.schema)
         found = self.con.execute(
-            f"select count(*) from {relation} where {quote(column)} = $1", [value]
+            f"select count(*) from {relation} where {quote(column)} between $1 and $2", [low, high]
         ).fetchone()
         return known + (int(found[0]) if found else 0)
+
+    def _may_have(self, file: DataFile, column: str, low: Any, high: Any) -> bool:
+        bounds = self._bounds(file, column)
+        return bounds is None or (bounds[0] <= high and low <= bounds[1])
+
+    def _has_only(self, file: DataFile, column: str, low: Any, high: Any) -> bool:
+        bounds = self._bounds(file, column)
+        return bounds is not None and not bounds[2] and low <= bounds[0] and bounds[1] <= high
+
+    def _bounds(self, file: DataFile, column: str) -> _Range:
+        field = self._fields[column]
+        found = _range(file, field)
+        # as Python's values of DuckDB are
+        convert = _AS_DUCKDB.get(type(field.field_type))
+        try:
+            return (convert(found[0]), convert(found[1]), found[2]) if found and convert else found
+        except OverflowError:  # a time that Python does not have
+            return None
 
     def with_keys(self, keys: Sequence[Column]) -> str | None:
         """SQL of the keys that rows of these files may share with rows of the others, as ``k<n>``; None when none can."""
@@ -173,6 +185,13 @@ class SharedRows:
         return read_side(files_relation(files, self.schema), keys, "head", "1", alias="k")
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AS_DUCKDB: dict[type[ice.IcebergType], Callable[[int], Any]] = {
+    ice.DateType: lambda days: (_EPOCH + timedelta(days=days)).date(),
+    ice.TimestampType: lambda micros: (_EPOCH + timedelta(microseconds=micros)).replace(tzinfo=None),
+    ice.TimestamptzType: lambda micros: _EPOCH + timedelta(microseconds=micros),
+}
+"""Bounds of times, which Iceberg counts from 1970, as values of DuckDB in Python."""
 _Range = tuple[Any, Any, bool] | None
 """Lower and upper bound of the values of a column in a file, and whether there are NULLs; None where that is not known."""
 

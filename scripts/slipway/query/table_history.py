@@ -16,6 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from slipway.comparison.compare import LINEAGE, compare_relations, policies_of
+from slipway.comparison.masking import classified_names, masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedTables, resolve
 from slipway.comparison.relations import is_number
@@ -329,12 +330,14 @@ def bisect(
     with _told(where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, key)
+    described = _described(history.published.records)
+    facts = masked(facts, classified_names(profile.project, described))
     return _report(rows, found, digests, facts)
 
 
 def _number(named: Named) -> int:
-    if isinstance(named, NamedTables) and named.release is not None:
-        return named.release
+    if isinstance(named, NamedTables) and named.record is not None:
+        return named.record.number
     raise UsageError(
         f"{named.label} is no release", "a change is looked for between two of them", "Name releases"
     )
@@ -404,9 +407,13 @@ def _compared(rows: Rows, found: Found, digests: Mapping[int, Digest], key: Sequ
     return judge(facts)
 
 
-def _policy(records: Records, name: str) -> ComparisonPolicy:
+def _described(records: Records) -> dict[str, Any] | None:
     last = records.last_release()
-    described = records.dbt_manifest(last.run_id) if last else None
+    return records.dbt_manifest(last.run_id) if last else None
+
+
+def _policy(records: Records, name: str) -> ComparisonPolicy:
+    described = _described(records)
     return policies_of(described).get(name, ComparisonPolicy()) if described else ComparisonPolicy()
 
 
@@ -515,8 +522,7 @@ def log(
 
 
 def _measures(rows: Rows, records: Records) -> list[str]:
-    last = records.last_release()
-    described = (records.dbt_manifest(last.run_id) if last else None) or {}
+    described = _described(records) or {}
     numeric = [one.name for one in rows.columns.fields if is_number(duckdb_type(one.field_type))]
     found = [
         measure.get("expr") or measure["name"]

@@ -86,7 +86,7 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
             name: node.model_copy(update={"digest": held.get(name, node.digest)})
             for name, node in made.items()
         }
-        compared = _compare(environment, folder, again, as_held, done)
+        compared = _compare(project, environment, folder, again, as_held, done)
         judged = [
             judge_replay(node, done.get(name), compared.get(name), held.get(name))
             for name, node in sorted(made.items())
@@ -181,6 +181,7 @@ def _held(tables: Tables, environment: Environment, made: Mapping[str, Node]) ->
 
 
 def _compare(
+    project: Path,
     environment: Environment,
     folder: Path,
     again: RunManifest,
@@ -196,6 +197,7 @@ def _compare(
         {name: BuiltTable.of(done[name]) for name in other},
         scratch_manifest(folder / _SIDE, again.run_id),
         environment,
+        project,
     )
     return {comparison.name: comparison for comparison in found}
 

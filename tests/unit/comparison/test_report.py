@@ -99,11 +99,11 @@ curated.lines   identical        1,200 → 1,200      0        0                
 serving.prices
   expected (a new shop): 1 row added
     id 1201
-  not explained: 12 of 1,200 values of price differ (98.75 % match, largest change 3.5 (25 %)), NULLs 1 → 2
+  not explained: 12 of 1,200 values of price differ (98.75 % match, largest change 3.5 (25 %)), NULLs 1 (0.083 %) → 2 (0.17 %)
     id 7: 14.0 → 17.5
     id 8: 1.0 → NULL
   price: 3 within tolerance, largest change 3.5 (25 %)
-  11 of 13 differing rows have city = York, which 5 % of all rows have
+  11 of 13 differing rows have city = York, which 5 % of all rows have (lift 17)
 
 Coverage: 2 of 3 tables compared (2 by key)
   curated.broken: no such table
@@ -176,9 +176,13 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "added_examples",
         "removed_examples",
         "segments",
+        "effects",
+        "drifts",
         "verdict",
         "differences",
         "notes",
+        "edited",
+        "because_of",
     ]
     assert fields["tables"][0]["verdict"] == "different"
     assert fields["tables"][0]["differences"][0] == {

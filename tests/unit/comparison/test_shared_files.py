@@ -70,10 +70,11 @@ def compare(
 
 
 def figures(found: TableComparison) -> dict[str, Any]:
-    """Everything but how much was read."""
+    """Everything but how much was read; of sums only by how much they moved."""
     described = found.model_dump(mode="json")
     described["coverage"].pop("files")
-    return described
+    moved = {one["column"]: (one["head"] or 0) - (one["base"] or 0) for one in described.pop("effects")}
+    return described | {"moved": {column: by for column, by in moved.items() if by}}
 
 
 class Files(TableState):

@@ -1,0 +1,108 @@
+"""Which tables differ because their own code changed, and which because of tables that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from slipway.comparison.results import TableComparison, Verdict
+from slipway.errors import DamagedError
+from slipway.records.release_records import Release
+from slipway.records.store import Records
+
+
+def with_origins(
+    comparisons: Sequence[TableComparison],
+    parents: Mapping[str, Collection[str]],
+    edited: Collection[str],
+) -> list[TableComparison]:
+    """Say of each table that differs whether its code changed, or else which tables above it brought the difference.
+
+    Args:
+        comparisons: of all tables.
+        parents: ``layer.table`` to the tables that its model reads.
+        edited: tables whose code is not the same on both sides; new ones count as edited, too.
+    """
+    changed = {*edited, *(one.name for one in comparisons if not one.base.exists)}
+    differing = {
+        one.name for one in comparisons if one.verdict not in (Verdict.IDENTICAL, Verdict.NO_EVIDENCE)
+    }
+    known: dict[str, tuple[str, ...]] = {}
+
+    def origins(name: str) -> tuple[str, ...]:
+        """The nearest tables above one that differ, and are edited or read none that differs."""
+        if name not in known:
+            known[name] = ()  # a circle, which dbt refuses, would end here
+            found: set[str] = set()
+            for parent in sorted(set(parents.get(name, ())) & differing):
+                above = () if parent in changed else origins(parent)
+                found |= set(above or (parent,))
+            known[name] = tuple(sorted(found))
+        return known[name]
+
+    return [
+        one.model_copy(
+            update={
+                "edited": one.name in changed,
+                "because_of": () if one.name in changed else origins(one.name),
+            }
+        )
+        if one.name in differing
+        else one
+        for one in comparisons
+    ]
+
+
+def other_code(base: Mapping[str, str | None], head: Mapping[str, str | None]) -> set[str]:
+    """Tables whose code differs, by the keys of their definitions; where one is not known, nothing is said."""
+    return {name for name, key in head.items() if key and base.get(name) and base[name] != key}
+
+
+def definitions_of(
+    records: Records, release: Release, tables: Collection[str] | None = None
+) -> dict[str, str | None]:
+    """Tables of a release to the key of the code that made them, None where the record of their run does not say it.
+
+    Raises:
+        UnavailableError: the records cannot be read.
+    """
+    made = {name: table.run_id for name, table in release.tables.items() if tables is None or name in tables}
+    found: dict[str, str | None] = dict.fromkeys(made)
+    for run_id in {run_id for run_id in made.values() if run_id}:
+        with suppress(DamagedError):  # the rows can be compared all the same
+            manifest = records.manifest(run_id)
+            found |= {
+                node.table: node.definition_key
+                for node in (manifest.nodes if manifest else ())
+                if node.table and made.get(node.table) == run_id
+            }
+    return found
+
+
+def parents_of(dbt_manifest: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Tables to the tables that their models read, also through views and ephemeral models."""
+    nodes: Mapping[str, Any] = dbt_manifest["nodes"]
+    names = {
+        unique_id: f"{node['schema']}.{node['alias']}"
+        for unique_id, node in nodes.items()
+        if node["resource_type"] in ("model", "seed", "snapshot")
+    }
+    tables = {
+        unique_id
+        for unique_id in names
+        if (nodes[unique_id].get("config") or {}).get("materialized") not in ("view", "ephemeral")
+    }
+    known: dict[str, set[str]] = {}
+
+    def read(unique_id: str) -> set[str]:
+        if unique_id not in known:
+            known[unique_id] = set()
+            for parent in (nodes[unique_id].get("depends_on") or {}).get("nodes") or ():
+                if parent in tables:
+                    known[unique_id].add(names[parent])
+                elif parent in names:
+                    known[unique_id] |= read(parent)
+        return known[unique_id]
+
+    return {names[unique_id]: read(unique_id) for unique_id in tables}

@@ -1,0 +1,125 @@
+"""What differences amount to: sums of numeric columns before and after, and how far distributions moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from slipway.comparison.relations import Column, Pair, is_number
+from slipway.comparison.results import Drift, Effect
+from slipway.iceberg.types import quote
+from slipway.monitors.formulas import stability_index
+
+_MAX_COLUMNS = 30
+_LEAST_ROWS = 50
+"""Of each side: the shares of fewer rows move by chance."""
+_DECILES = ", ".join(str(number / 10) for number in range(1, 10))
+_MAX_VALUES = 50
+_EXACT = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+
+
+def find_effects(pair: Pair, columns: Sequence[Column]) -> tuple[Effect, ...]:
+    """Sums of numeric columns over the rows of both relations, for those whose sum moved.
+
+    Args:
+        pair: the relations. What both share besides is the same on both sides, so that the change is that of the whole tables.
+        columns: which columns.
+    """
+    numeric = [one for one in columns if is_number(one.base_type) and is_number(one.head_type)]
+    numeric = numeric[:_MAX_COLUMNS]
+    base, head = (
+        pair.fetch_row([_sum(column, side) for column in numeric], relation) for side, relation in pair.sides
+    )
+    return tuple(
+        Effect(column=column.name, base=before, head=after)
+        for column, before, after in zip(numeric, base, head, strict=True)
+        if before != after
+    )
+
+
+def _sum(column: Column, side: str) -> str:
+    value = quote(column.name)
+    if (column.base_type if side == "base" else column.head_type) in _EXACT:
+        return f"cast(sum({value}) as double)"
+    return f"fsum(cast({value} as double)) filter (isfinite(cast({value} as double)))"
+
+
+def find_drifts(pair: Pair, columns: Sequence[Column]) -> tuple[Drift, ...]:
+    """The population stability index of columns over the rows of both relations, largest first; NULL is a bin of its own.
+
+    Numbers and times are divided at the deciles of base, other columns by their values where these are few.
+
+    Args:
+        pair: the relations.
+        columns: which columns.
+    """
+    columns = list(columns[:_MAX_COLUMNS])
+    if (
+        not columns
+        or min(pair.fetch_row(["count(*)"], relation)[0] for _, relation in pair.sides) < _LEAST_ROWS
+    ):
+        return ()
+    edges = _edges(pair, columns)
+    sides = [list(_bins(pair, relation, columns, edges)) for _, relation in pair.sides]
+    found = [
+        Drift(column=column.name, stability_index=_index(then, now))
+        for column, then, now in zip(columns, *sides, strict=True)
+        if then is not None and now is not None
+    ]
+    return tuple(sorted(found, key=lambda drift: -drift.stability_index))
+
+
+def _value(column: Column) -> str | None:
+    """SQL of a column as a number, None where it has no order that counts."""
+    if is_number(column.base_type) and is_number(column.head_type):
+        return f"cast({quote(column.name)} as double)"
+    if column.base_type in _TIMES and column.head_type in _TIMES:
+        return f"cast(epoch({quote(column.name)}) as double)"
+    return None
+
+
+def _edges(pair: Pair, columns: Sequence[Column]) -> list[list[float] | None]:
+    """Upper edges of bins, the last of which has none; None for a column that is divided by its values."""
+    items = [
+        f"quantile_disc({value}, [{_DECILES}]) filter (isfinite({value}))"
+        if (value := _value(column))
+        else "null"
+        for column in columns
+    ]
+    found = pair.fetch(f"select {', '.join(items)}, count(*) from {pair.base}")[0]
+    return [
+        None if _value(column) is None else sorted(set(edges or ()))
+        for column, edges in zip(columns, found, strict=False)
+    ]
+
+
+def _bins(
+    pair: Pair, relation: str, columns: Sequence[Column], edges: Sequence[list[float] | None]
+) -> Iterator[dict[Any, int] | None]:
+    """Rows by bin for each column; None where there are too many values to tell."""
+    rows, *few = pair.fetch_row(
+        ["count(*)", *(f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in columns)],
+        relation,
+    )
+    for column, upper, is_few in zip(columns, edges, few, strict=True):
+        name = quote(column.name)
+        if upper is None:
+            if not is_few:
+                yield None
+                continue
+            counted = pair.fetch(f"select cast({name} as varchar), count(*) from {relation} group by 1")
+            yield dict(counted)
+            continue
+        value = _value(column)
+        below = pair.fetch_row(
+            [*(f"count(*) filter ({value} <= {edge!r})" for edge in upper), f"count({value})"], relation
+        )
+        bins: dict[Any, int] = {at: high - low for at, (low, high) in enumerate(pairwise((0, *below)))}
+        yield bins | {None: rows - below[-1]}
+
+
+def _index(then: dict[Any, int], now: dict[Any, int]) -> float:
+    values = sorted(then.keys() | now.keys(), key=str)
+    return stability_index([then.get(value, 0) for value in values], [now.get(value, 0) for value in values])

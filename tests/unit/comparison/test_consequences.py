@@ -1,0 +1,82 @@
+"""Edited tables, and those that differ because of them."""
+
+from __future__ import annotations
+
+from slipway.comparison.consequences import other_code, parents_of, with_origins
+from slipway.comparison.report import groups, make_report, to_text
+from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, Verdict, judge
+
+
+def compared(name: str, *, differs: bool = True, new: bool = False) -> TableComparison:
+    return judge(
+        TableComparison(
+            name=name,
+            coverage=Coverage(method=Method.KEY),
+            base=Side(exists=not new, rows=5),
+            head=Side(rows=5),
+            rows=RowCounts(added=int(differs), identical=5),
+        )
+    )
+
+
+PARENTS = {
+    "curated.lines": {"raw.shop"},
+    "serving.daily": {"curated.lines"},
+    "serving.monthly": {"serving.daily", "reference.rates"},
+    "serving.other": {"curated.quiet"},
+}
+
+
+def test_differences_are_followed_to_the_tables_that_brought_them() -> None:
+    tables = [
+        compared("raw.shop", differs=False),
+        compared("curated.lines"),
+        compared("serving.daily"),
+        compared("serving.monthly"),
+        compared("reference.rates"),
+        compared("serving.other"),
+        compared("serving.new", new=True),
+    ]
+    found = {one.name: one for one in with_origins(tables, PARENTS, {"curated.lines"})}
+    assert [name for name, one in found.items() if one.edited] == ["curated.lines", "serving.new"]
+    assert found["serving.daily"].because_of == ("curated.lines",)
+    assert found["serving.monthly"].because_of == ("curated.lines", "reference.rates")
+    assert found["serving.other"].because_of == ()
+    assert found["raw.shop"].verdict is Verdict.IDENTICAL
+    assert [title for title, _ in groups(list(found.values()))] == [
+        "edited",
+        "not edited: other data",
+        "follows from curated.lines",
+        "follows from curated.lines, reference.rates",
+        "no difference",
+    ]
+
+
+def test_an_edited_table_below_another_is_an_origin_of_its_own() -> None:
+    tables = [compared("curated.lines"), compared("serving.daily"), compared("serving.monthly")]
+    found = with_origins(tables, PARENTS, {"curated.lines", "serving.daily"})
+    assert [one.because_of for one in found] == [(), (), ("serving.daily",)]
+    text = to_text(make_report(found))
+    assert text.index("Edited\n") < text.index("curated.lines") < text.index("Follows from serving.daily\n")
+
+
+def test_code_of_which_nothing_is_known_is_not_said_to_differ() -> None:
+    assert other_code({"a": "1", "b": "1", "c": None}, {"a": "2", "b": "1", "c": "2", "d": "1"}) == {"a"}
+
+
+def test_views_lead_to_the_tables_that_they_read() -> None:
+    def node(name: str, materialized: str, *parents: str) -> dict[str, object]:
+        schema, alias = name.split(".")
+        config = {"materialized": materialized}
+        depends_on = {"nodes": list(parents)}
+        return {
+            "resource_type": "model", "schema": schema, "alias": alias, "config": config, "depends_on": depends_on
+        }  # fmt: skip
+
+    nodes = {
+        "m.a": node("raw.a", "incremental", "source.x.y"),
+        "m.v": node("curated.v", "view", "m.a"),
+        "m.e": node("curated.e", "ephemeral", "m.v"),
+        "m.b": node("serving.b", "table", "m.e"),
+    }
+    assert parents_of({"nodes": nodes}) == {"raw.a": set(), "serving.b": {"raw.a"}}

@@ -1,0 +1,68 @@
+"""Values of rows that a report must not show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway.comparison.masking import classified_names, masked, without_rows
+from slipway.comparison.report import make_report, to_markdown, to_text
+from slipway.comparison.results import ColumnComparison, Coverage, Example, Method, Segment, TableComparison
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: people
+version: 1.0.0
+status: active
+schema:
+  - name: people
+    physicalName: serving.people
+    properties:
+      - {name: mail, logicalType: string, physicalType: VARCHAR, classification: confidential}
+      - {name: town, logicalType: string, physicalType: VARCHAR, classification: public}
+"""
+FOUND = TableComparison(
+    name="serving.people",
+    coverage=Coverage(method=Method.KEY, key=("mail",)),
+    columns=(
+        ColumnComparison(
+            name="Phone",
+            type="VARCHAR",
+            compared=2,
+            matching=1,
+            examples=(Example(key={"mail": "ada@a.example", "town": "York"}, base="0123", head=None),),
+        ),
+    ),
+    added_examples=({"mail": "bob@a.example", "town": "Bath"},),
+    removed_examples=({"mail": None, "town": "Bath"},),
+    segments=(Segment(column="mail", value="ada@a.example", rows=9, of_rows=10, table_share=0.1),),
+)
+
+
+def test_names_come_from_contracts_and_from_the_yaml_of_models(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "people.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
+    columns = {"Phone": {"config": {"meta": {"classification": "restricted"}}}, "age": {"meta": {}}}
+    assert classified_names(tmp_path, {"nodes": {"model.a.people": {"columns": columns}}}) == {
+        "mail",
+        "phone",
+    }
+    assert classified_names(tmp_path, None) == {"mail"}
+
+
+def test_classified_values_are_in_no_report() -> None:
+    found = masked(FOUND, {"mail", "phone"})
+    (example,) = found.columns[0].examples
+    assert (example.key, example.base, example.head) == ({"mail": "***", "town": "York"}, "***", None)
+    assert found.added_examples == ({"mail": "***", "town": "Bath"},)
+    assert found.removed_examples == ({"mail": None, "town": "Bath"},)
+    report = make_report([found])
+    for text in (to_text(report), to_markdown(report), report.model_dump_json()):
+        assert "a.example" not in text
+        assert "0123" not in text
+
+
+def test_without_rows_there_are_only_numbers() -> None:
+    found = without_rows(FOUND)
+    assert (found.columns[0].examples, found.added_examples, found.removed_examples) == ((), (), ())
+    assert found.columns[0].matching == 1
