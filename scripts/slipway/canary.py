@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway.code import git
-from slipway.code.versions import code_of, install
+from slipway.code.versions import code_of, install, who
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import other_code
 from slipway.comparison.report import ComparisonReport, make_report
@@ -31,7 +31,17 @@ from slipway.errors import NotFoundError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
-from slipway.records.run_manifest import NOTHING_SELECTED, Change, Outcome, RunManifest, Status, said
+from slipway.records.code_comparisons import keep_comparison
+from slipway.records.promotion_records import CodeComparison
+from slipway.records.run_manifest import (
+    NOTHING_SELECTED,
+    Change,
+    Outcome,
+    RunManifest,
+    Status,
+    new_run_id,
+    said,
+)
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history
@@ -97,6 +107,50 @@ def canary(
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
         report = make_report(comparisons, title="Canary", base=commit[:12], head=name, context=context)
         return report, folder if keep else None
+
+
+def recordable(project: Path) -> str:
+    """The commit whose verdict can be recorded.
+
+    Raises:
+        SlipwayError: the work tree is none, so that nobody could find out what was compared.
+    """
+    code = code_of(project)
+    if code.commit is None or (why := code.unknown):
+        raise SlipwayError(
+            "The verdict of a canary is recorded only for a clean work tree at a commit",
+            code.unknown if code.commit is None else why,
+            "Commit the change first, or leave --record out",
+        )
+    return code.commit
+
+
+def keep_verdict(project: Path, target: str | None, commit: str, report: ComparisonReport) -> None:
+    """Record how a commit compares with its base, as evidence for promotions.
+
+    Raises:
+        SlipwayError: the code is not what it was when the canary began.
+        UnavailableError: the target cannot be written.
+    """
+    if (now := recordable(project)) != commit:
+        raise SlipwayError(
+            "The verdict of the canary was not recorded",
+            f"the work tree was at commit {commit[:12]} when it began, and is at {now[:12]}",
+            "Run it again",
+        )
+    moment = datetime.now(UTC)
+    records = Records(Profile(project).environment(target))
+    comparison = CodeComparison(
+        comparison_id=new_run_id(moment),
+        made_at=moment,
+        who=who(),
+        commit=commit,
+        base=report.base,
+        passed=report.passed,
+        covers=report.context.get("slice", "the whole input"),
+        verdicts={table.name: table.verdict.words for table in report.tables},
+    )
+    keep_comparison(records, comparison)
 
 
 def _pins(environment: Environment) -> dict[str, str]:

@@ -264,3 +264,23 @@ def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: s
     assert newest["promoted"]["release"] == lab.releases("staging")[-1]["number"]
     assert lab.slipway("doctor", "--target", "prod", "--fix").code == 0
     assert lab.slipway("doctor", "--target", "prod").code == 0
+
+
+def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
+    lab.edit("promotion.yml", "run_max_age: 24h", "run_max_age: 24h\n      comparison_max_age: 1d")
+    commit = lab.git("rev-parse", "HEAD")
+    canary = ("canary", "--base", "HEAD", "--target", "staging", "--record")
+    assert "only for a clean work tree" in lab.refusal(*canary, code=1)
+    lab.git("stash", "--quiet")
+    assert f"Recorded the verdict for commit {commit[:12]}" in lab.slipway(*canary).err
+    lab.git("stash", "pop", "--quiet")
+    (path,) = (lab.warehouse("staging") / "_slipway/comparisons" / commit).iterdir()
+    lab.answer(*PROMOTE, "--plan")
+    kept = path.read_bytes()
+    path.unlink()
+    assert f"no canary of commit {commit[:12]} is recorded" in lab.refusal(*PROMOTE, code=1)
+    # where it is promoted to it counts as well
+    there = lab.warehouse("prod") / "_slipway/comparisons" / commit / path.name
+    there.parent.mkdir(parents=True)
+    there.write_bytes(kept)
+    lab.answer(*PROMOTE)

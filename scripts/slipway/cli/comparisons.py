@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.variables
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
+@click.option("--record", is_flag=True, help="Record the verdict in the target, as evidence for promotions.")
 @options.output_dir("Where canary.json and canary.md go.")
 @options.output("text", "json", "markdown")
 @options.project_dir
@@ -30,6 +31,7 @@ def canary(
     vars_: str | None,
     select: tuple[str, ...],
     keep: bool,
+    record: bool,
     output_dir: Path | None,
     output_: str,
     project_dir: Path | None,
@@ -39,12 +41,14 @@ def canary(
     Exit code 1 when anything differs that the models do not declare as expected.
     """
     from slipway.canary import canary as compare_versions
+    from slipway.canary import keep_verdict, recordable
     from slipway.comparison.report import to_dict, to_markdown, to_text
     from slipway.environments.profiles import find_project
 
     project, variables = find_project(project_dir), options.parse_vars(vars_)
     if output_dir:
         options.made(output_dir)
+    commit = recordable(project) if record else ""
     report, kept = compare_versions(project, target, base, variables, select, output.message, keep=keep)
     described, markdown = to_dict(report), to_markdown(report)
     if output_dir:
@@ -54,6 +58,9 @@ def canary(
         output.as_json(described)
     else:
         output.result(markdown if output_ == "markdown" else to_text(report))
+    if record:
+        keep_verdict(project, target, commit, report)
+        output.message(f"Recorded the verdict for commit {commit[:12]}.")
     if kept:
         output.message(f"Kept the scratch environments in {kept}.")
     _end(passed=report.passed)

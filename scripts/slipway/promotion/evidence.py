@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from slipway.counts import plural
 from slipway.environments.environment import Mode
 from slipway.promotion.promotion_policy import Require
-from slipway.records.promotion_records import Finding
+from slipway.records.promotion_records import CodeComparison, Finding
 from slipway.records.run_manifest import AHEAD, Conservation, RunManifest
 from slipway.runs.decision import late_sources, tests_problem, why_not_published
 
 _NAMED = 3
+_FAILING = ("different", "not compared")
+"""Verdicts of a comparison that fail it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Facts:
         vouched: ``layer.table`` of what is moved, to the run that vouches for it; None where no run does.
         unknown: why manifests of runs are not known, by run id.
         off_branch: why a commit is not on the branch that is demanded; empty when it is.
+        compared: the newest canary of each commit that has one.
         contracts: why contracts do not keep their promises since the last promotion, a sentence each; None where it is
             not asked for.
         unsigned: why no signature that counts stands for the record of the release; empty when one does.
@@ -41,6 +44,7 @@ class Facts:
     vouched: Mapping[str, str | None]
     unknown: Mapping[str, str] = field(default_factory=dict)
     off_branch: Callable[[str, str], str] = lambda *_: "git was not asked"
+    compared: Mapping[str, CodeComparison] = field(default_factory=dict)
     contracts: Sequence[str] | None = None
     unsigned: str = ""
 
@@ -88,6 +92,12 @@ def _rules(require: Require, facts: Facts) -> Iterator[tuple[str, Rule, str]]:
         )
     if (age := require.run_max_age) is not None:
         yield "run_max_age", lambda run: _too_old(run, age, facts.now), f"no run is older than {_span(age)}"
+    if (span := require.comparison_max_age) is not None:
+        yield (
+            "comparison_max_age",
+            lambda run: _comparison(run, facts.compared, span, facts.now),
+            f"a canary of the commit passed, and is not older than {_span(span)}",
+        )
     if require.sources_fresh:
         yield "sources_fresh", lambda run: _freshness(run, facts.now), "no source is older than it allows"
     if (most := require.quarantine_max_percent) is not None:
@@ -140,6 +150,22 @@ def _too_old(run: RunManifest, age: timedelta, now: datetime) -> str:
     if run.started_at > now + AHEAD:
         return f"{began}, by a clock that was wrong"
     return f"{began}, which is longer ago than {_span(age)}" if now - run.started_at > age else ""
+
+
+def _comparison(
+    run: RunManifest, compared: Mapping[str, CodeComparison], span: timedelta, now: datetime
+) -> str:
+    if (commit := run.code.commit) is None:
+        return run.code.unknown
+    if (found := compared.get(commit)) is None:
+        return f"no canary of commit {commit[:12]} is recorded: slipway canary --record makes one"
+    when = f"the last canary of commit {commit[:12]} was made at {found.made_at:%Y-%m-%d %H:%M} UTC"
+    if not found.passed:
+        worst = sorted(name for name, verdict in found.verdicts.items() if verdict in _FAILING)
+        return f"{when} and did not pass: {_some(worst) or 'it compared nothing'}"
+    if found.made_at > now + AHEAD:
+        return f"{when}, by a clock that was wrong"
+    return f"{when}, which is longer ago than {_span(span)}" if now - found.made_at > span else ""
 
 
 def _quarantine(run: RunManifest, most: float) -> str:

@@ -13,6 +13,8 @@ from slipway.code import git
 from slipway.contracts.contract_changes import compare_all
 from slipway.contracts.contract_files import FOLDER, is_contract, look_at_content
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.records.code_comparisons import newest_comparison
+from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
@@ -48,6 +50,19 @@ class Gathered:
             return git.why_not_on(self.project, commit, branch)
         except SlipwayError as error:
             return f"whether it is on {branch} is not known: {error.what}"
+
+    def compared(self, *records: Records) -> dict[str, CodeComparison]:
+        """The newest canary of each commit of the runs that is recorded in one of several environments.
+
+        Raises:
+            DamagedError: a record of one cannot be read.
+        """
+        found: dict[str, CodeComparison] = {}
+        for commit in {run.code.commit for run in self.runs.values() if run.code.commit}:
+            known = [one for each in records if (one := newest_comparison(each, commit))]
+            if known:
+                found[commit] = max(known, key=lambda one: one.made_at)
+        return found
 
     def contracts(self, before: Release | None, goal: Release) -> list[str]:
         """How contracts break what was promised by the release before, without a new version; a sentence each."""

@@ -329,6 +329,9 @@ class _Planning:
                 vouched=gathered.vouched,
                 unknown=gathered.unknown,
                 off_branch=gathered.off_branch,
+                compared=gathered.compared(self.published.records, self.records)
+                if require.comparison_max_age is not None
+                else {},
                 contracts=gathered.contracts(before, goal) if require.contracts_compatible else None,
                 unsigned=why_not_signed(self.published.records, goal, sha256) if require.signed else "",
             ),

@@ -46,6 +46,7 @@ class Require(BaseModel):
         run_max_age: how long ago the runs may have begun.
         sources_fresh: no source is older than it allows, at this moment.
         contracts_compatible: since the last promotion no contract broke a promise without a new version.
+        comparison_max_age: how long ago a canary of the commit was recorded that passed.
         signed: the release is signed by a key of keys.yml that counts in the environment that it is promoted from.
         quarantine_max_percent: how many of the rows of a feed may be in quarantine.
     """
@@ -59,6 +60,7 @@ class Require(BaseModel):
     run_max_age: Age | None = None
     sources_fresh: bool = False
     contracts_compatible: bool = False
+    comparison_max_age: Age | None = None
     signed: bool = False
     quarantine_max_percent: float | None = Field(None, ge=0, le=100)
 

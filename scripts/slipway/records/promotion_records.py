@@ -20,6 +20,20 @@ class Finding(Record):
     why: str
 
 
+class CodeComparison(Record):
+    """A comparison of what two commits build; ``verdicts`` are by ``layer.table``, ``covers`` says on which part of the input."""
+
+    schema_version: int = SCHEMA_VERSION
+    comparison_id: str
+    made_at: datetime
+    who: str
+    commit: str
+    base: str
+    passed: bool
+    covers: str
+    verdicts: dict[str, str]
+
+
 class PlannedTable(Record):
     """What a promotion does to a table.
 

@@ -11,7 +11,7 @@ from tests.harness.records import COMMIT, NO_COMMIT, NOW, manifest, node
 from slipway.environments.environment import Mode
 from slipway.promotion.evidence import Facts, evaluate
 from slipway.promotion.promotion_policy import Require
-from slipway.records.promotion_records import Finding
+from slipway.records.promotion_records import CodeComparison, Finding
 from slipway.records.run_manifest import Conservation, Freshness, NotCounted, Status, TestResult, Tests
 
 EVERYTHING: dict[str, Any] = {
@@ -20,6 +20,7 @@ EVERYTHING: dict[str, Any] = {
     "clean_commit": True,
     "commit_on": "main",
     "run_max_age": "3d",
+    "comparison_max_age": "2d",
     "sources_fresh": True,
     "contracts_compatible": True,
     "signed": True,
@@ -65,6 +66,18 @@ def fresh(hours: float) -> Freshness:
     )
 
 
+def canary(**more: Any) -> CodeComparison:  # noqa: ANN401
+    given = {
+        "comparison_id": "c",
+        "made_at": NOW - timedelta(hours=40),
+        "who": "ada",
+        "commit": COMMIT.commit,
+    }
+    return CodeComparison(
+        **{**given, "base": "b", "passed": True, "covers": "", "verdicts": {"a.b": "identical"}, **more}
+    )
+
+
 GOOD: dict[str, Any] = {
     "tests": ended(Status.PASS, Status.PASS, carried=1),
     "conservation": [books()],
@@ -85,6 +98,7 @@ def findings(
         "runs": {"r1": made},
         "vouched": {"serving.orders": "r1"},
         "off_branch": lambda *_: "",
+        "compared": {COMMIT.commit: canary()},
         "contracts": [],
     }
     found = evaluate(
@@ -187,6 +201,34 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
             {"off_branch": lambda commit, branch: f"{commit[:6]} is not on {branch}"},
             "c0ffee is not on main",
             id="branch",
+        ),
+        pytest.param(
+            "comparison_max_age",
+            {"compared": {}},
+            "no canary of commit c0ffee000000 is recorded",
+            id="not-compared",
+        ),
+        pytest.param(
+            "comparison_max_age",
+            {
+                "compared": {
+                    COMMIT.commit: canary(passed=False, verdicts={"a.b": "identical", "a.c": "different"})
+                }
+            },
+            "and did not pass: a.c",
+            id="differs",
+        ),
+        pytest.param(
+            "comparison_max_age",
+            {"compared": {COMMIT.commit: canary(passed=False, verdicts={})}},
+            "and did not pass: it compared nothing",
+            id="compared-nothing",
+        ),
+        pytest.param(
+            "comparison_max_age",
+            {"compared": {COMMIT.commit: canary(made_at=NOW - timedelta(hours=49))}},
+            "which is longer ago than 2 days",
+            id="compared-long-ago",
         ),
         pytest.param("contracts_compatible", {"contracts": ["It breaks."]}, "It breaks.", id="contracts"),
         pytest.param(

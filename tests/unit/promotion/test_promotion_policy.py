@@ -28,7 +28,7 @@ environments:
     from: [staging, dev]
     layers: [serving]
     require: {tests_passed: true, rows_balance: true, clean_commit: true, commit_on: main, run_max_age: 36h,
-              sources_fresh: true, contracts_compatible: true, signed: true, quarantine_max_percent: 0.5}
+              sources_fresh: true, comparison_max_age: 2d, contracts_compatible: true, signed: true, quarantine_max_percent: 0.5}
 """
     )
     rules = found.environments["prod"]
@@ -42,6 +42,7 @@ environments:
         commit_on="main",
         run_max_age=timedelta(hours=36),
         sources_fresh=True,
+        comparison_max_age=timedelta(days=2),
         contracts_compatible=True,
         signed=True,
         quarantine_max_percent=0.5,
