@@ -12,7 +12,12 @@ import click
 from slipway.cli import figures, options, output
 
 if TYPE_CHECKING:
+    from slipway.comparison.report import ComparisonReport
     from slipway.replay.replay_verdict import ReplayReport
+
+
+FORMS = ("text", "json", "markdown", "html")
+"""Of a report of a comparison."""
 
 
 @click.command("canary")
@@ -22,8 +27,8 @@ if TYPE_CHECKING:
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
 @click.option("--record", is_flag=True, help="Record the verdict in the target, as evidence for promotions.")
-@options.output_dir("Where canary.json and canary.md go.")
-@options.output("text", "json", "markdown")
+@options.output_dir("Where canary.json, canary.md and canary.html go.")
+@options.output(*FORMS)
 @options.project_dir
 def canary(
     target: str | None,
@@ -42,7 +47,6 @@ def canary(
     """
     from slipway.canary import canary as compare_versions
     from slipway.canary import keep_verdict, recordable
-    from slipway.comparison.report import to_dict, to_markdown, to_text
     from slipway.environments.profiles import find_project
 
     project, variables = find_project(project_dir), options.parse_vars(vars_)
@@ -50,14 +54,7 @@ def canary(
         options.made(output_dir)
     commit = recordable(project) if record else ""
     report, kept = compare_versions(project, target, base, variables, select, output.message, keep=keep)
-    described, markdown = to_dict(report), to_markdown(report)
-    if output_dir:
-        _write(output_dir, "canary", described, markdown)
-        output.message(f"Wrote {output_dir / 'canary'}.json and .md.")
-    if output_ == "json":
-        output.as_json(described)
-    else:
-        output.result(markdown if output_ == "markdown" else to_text(report))
+    print_report(report, "canary", output_, output_dir)
     if record:
         keep_verdict(project, target, commit, report)
         output.message(f"Recorded the verdict for commit {commit[:12]}.")
@@ -120,6 +117,24 @@ def replay(run: str, output_: str, target: str | None, project_dir: Path | None)
     else:
         _show(report)
     _end(passed=report.passed)
+
+
+def print_report(report: ComparisonReport, name: str, form: str, output_dir: Path | None) -> None:
+    """Print a report of a comparison in one of ``FORMS``, and write the files that are asked for."""
+    from slipway.comparison.html_report import to_html
+    from slipway.comparison.report import to_dict, to_markdown, to_text
+
+    described, markdown = to_dict(report), to_markdown(report)
+    if output_dir:
+        _write(output_dir, name, described, markdown)
+        (output_dir / f"{name}.html").write_text(to_html(report), encoding="utf-8")
+        output.message(f"Wrote {output_dir / name}.json, .md and .html.")
+    if form == "json":
+        output.as_json(described)
+    elif form == "html":
+        output.result(to_html(report))
+    else:
+        output.result(markdown if form == "markdown" else to_text(report))
 
 
 def _write(output_dir: Path, name: str, described: dict[str, Any], markdown: str) -> None:

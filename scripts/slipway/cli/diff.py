@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slipway.cli import figures, options, output
+from slipway.cli.comparisons import FORMS, print_report
 from slipway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ _MOST = 6  # columns of sums that a screen shows
     metavar="CONDITION",
     help="With --bisect: which rows, such as \"day = '2024-05-01'\".",
 )
-@options.output_dir("Where diff.json and diff.md go.")
-@options.output("text", "json", "markdown")
+@options.output_dir("Where diff.json, diff.md and diff.html go.")
+@options.output(*FORMS)
 @options.target
 @options.project_dir
 def command(
@@ -68,8 +68,6 @@ def command(
 
     Exit code 0 when all tables are identical, or every difference is declared; 1 when something differs or was not compared.
     """
-    from slipway.comparison.report import to_dict, to_markdown, to_text
-
     if output_dir:
         options.made(output_dir)
     if bisect is not None:
@@ -83,15 +81,7 @@ def command(
     else:
         share = sample / 100 if sample and sample < 100 else None
         report = _diff(names, key, share, whole, target, project_dir)
-    described, markdown = to_dict(report), to_markdown(report)
-    if output_dir:
-        (output_dir / "diff.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
-        (output_dir / "diff.md").write_text(markdown, encoding="utf-8")
-        output.message(f"Wrote {output_dir / 'diff'}.json and .md.")
-    if output_ == "json":
-        output.as_json(described)
-    else:
-        output.result(markdown if output_ == "markdown" else to_text(report))
+    print_report(report, "diff", output_, output_dir)
     if not report.passed:
         raise click.exceptions.Exit(1)
 

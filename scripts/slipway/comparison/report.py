@@ -274,7 +274,7 @@ _ORDER = (
     Verdict.WITHIN_TOLERANCE,
     Verdict.IDENTICAL,
 )
-_HEADINGS = (
+HEADINGS = (
     "table",
     "verdict",
     "rows base → head",
@@ -284,7 +284,7 @@ _HEADINGS = (
     "identical",
     "worst column",
 )
-_ALIGN = "llrrrrrl"
+ALIGN = "llrrrrrl"
 # Up to here every table has a line; in longer runs those without a difference are named together.
 _SMALL_RUN = 10
 # What fits a pull request's comment (65,536 characters on GitHub); the JSON report has everything.
@@ -533,7 +533,7 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
         rows = [summary(one, style) for one in group]
         lines += [style.words(title[:1].upper() + title[1:]), ""] if title and style.markdown else []
         lines += [f"{title[:1].upper()}{title[1:]}"] if title and not style.markdown else []
-        lines += [*table(_HEADINGS, rows, _ALIGN, style), ""]
+        lines += [*table(HEADINGS, rows, ALIGN, style), ""]
     if len(shown) > _MAX_ROWS:
         lines += [f"{plural(len(shown) - _MAX_ROWS, 'table')} more: see the JSON report.", ""]
     if named:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from slipway.comparison.html_report import to_html
 from slipway.comparison.policy import ExpectedChange
 from slipway.comparison.report import (
     ComparisonReport,
@@ -370,3 +372,46 @@ def test_no_text_is_read_as_markdown(text: str, value: bool) -> None:
         assert "://" not in written
         assert "www." not in written
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)
+
+
+class Page(HTMLParser):
+    """The text of a page, its elements, and what they load."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.elements, self.loaded = "", set[str](), list[str]()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.loaded += [
+            str(value) for name, value in attrs if name in ("src", "href", "action") or name.startswith("on")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_has_every_table_and_loads_nothing() -> None:
+    page = Page(to_html(report(IDENTICAL, CHANGED, not_compared("curated.broken", "no such table"))))
+    for shown in (
+        "curated.lines",
+        "What differs in serving.prices",
+        "id 7: 14.0 → 17.5",
+        "no such table",
+        "one week",
+    ):
+        assert shown in page.text
+    assert page.loaded == []
+    assert not page.elements & {"script", "link", "img", "iframe", "form"}
+
+
+@given(st.lists(st.one_of(HOSTILE, st.text(max_size=5)), max_size=8).map("".join))
+def test_no_text_becomes_an_element_of_the_page(text: str) -> None:
+    table = CHANGED.model_copy(update={"name": f"serving.{text}", "added_examples": ({"id": text},)})
+    plain, hostile = (
+        Page(to_html(make_report([judge(one)], title=title, base=title, context={"slice": title})))
+        for one, title in ((CHANGED, "x"), (table, f"<script>{text}"))
+    )
+    assert hostile.elements == plain.elements
+    assert hostile.loaded == []

@@ -1,0 +1,48 @@
+"""The comparisons of one run as one HTML file: it loads nothing, runs no script, and all text in it is escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from slipway.comparison.report import (
+    ALIGN,
+    HEADINGS,
+    ComparisonReport,
+    Style,
+    coverage_line,
+    coverage_notes,
+    details,
+    groups,
+    headline,
+    summary,
+)
+
+_TEMPLATE = Path(__file__).with_name("report.html")
+
+
+def to_html(report: ComparisonReport) -> str:
+    """The report as a page of its own, with every table."""
+    style = Style(markdown=False)
+    facts = {"base": report.base, "head": report.head, **report.context}
+    return _template().render(
+        report=report,
+        headline=headline(report),
+        facts={label: style.words(value) for label, value in facts.items()},
+        headings=HEADINGS,
+        align=ALIGN,
+        groups=[
+            (title, [(table, summary(table, style), details(table, style)) for table in tables])
+            for title, tables in groups(report.tables)
+        ],
+        coverage=coverage_line(report),
+        notes=coverage_notes(report, style),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
