@@ -171,6 +171,38 @@ def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Works
     assert "warning: All rules together put 1 row" in traced.answer("books")
 
 
+def test_the_contract_limits_how_many_rows_a_rule_may_put_into_quarantine(traced: Workshop) -> None:
+    path = "contracts/parcels.odcs.yaml"
+    traced.edit(QUARANTINE, "conserves={'raw'", "conserves={'limits': {'*': {'mustBeLessThan': 99}}, 'raw'")
+    rules = [item["rule"] for item in answer(traced, "quarantine", "list")]
+    before = traced.read(path)
+    custom = """
+customProperties:
+  - property: quarantineLimits
+    value: {{"{}": {{{}}}}}
+"""
+    traced.write(path, before + custom.format("kg_no_number", "mustBeLessThan: 1"))
+    lint = traced.slipway("contracts", "lint")
+    assert lint.code == 2
+    assert "quarantineLimits has a limit of kg_no_number: the contract has no such rule" in lint.out
+    traced.write(path, before + custom.format("*", "unit: percent"))
+    assert (
+        "needs exactly one of mustBeLessThan and mustBeLessOrEqualTo"
+        in traced.slipway("contracts", "lint").out
+    )
+
+    traced.write(path, before + custom.format("*", "mustBeLessThan: 20, unit: percent"))
+    run = traced.run(code=1)
+    assert run["reason"].startswith(
+        "All rules together put 1 row into quarantine, 20 percent of 5, and less than 20 percent"
+    )
+    assert run["reason"].endswith("or raise the limit in parcels.odcs.yaml")
+    assert [limit["contract"] for limit in run["conservation"][0]["limits"]] == ["", "parcels.odcs.yaml"]
+    traced.write(path, before + custom.format("*", "mustBeLessThan: 20, unit: percent, severity: warning"))
+    assert "warning: All rules together put 1 row" in traced.answer("run")
+    assert rules == [item["rule"] for item in answer(traced, "quarantine", "list")]
+
+
 def of_the_contract(workshop: Workshop) -> None:
     """Make the curated table and its quarantine table of the feed's contract."""
     rows = "select parcel, depot, weighed_on, kg, {} from ({{{{ {}('parcels', ref('parcels_raw')) }}}})"

@@ -81,6 +81,11 @@ def test_a_contract_types_rows_and_sets_bad_ones_aside(project: Meters) -> None:
     again = project.dbt(*selection)
     assert "typed_readings" in again
     assert "unchanged" in again.lower()
+    described = CONTRACT.replace("version: 1.0.0", "version: 1.0.1\ndescription: {purpose: Billing}")
+    limit = "customProperties: [{property: quarantineLimits, value: {kwh_negative: {mustBeLessThan: 99}}}]\n"
+    project.write("contracts/readings.odcs.yaml", described + limit)
+    project.dbt(*selection)
+    assert set(project.changes().values()) == {"unchanged"}  # it changes no row
     project.write("contracts/readings.odcs.yaml", CONTRACT.replace("minimum: 0", "minimum: -5"))
     project.dbt(*selection)
     assert len(project.rows("quarantine.bad_readings")) == len(rules) - 1

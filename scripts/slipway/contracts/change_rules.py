@@ -851,6 +851,7 @@ RULES: Mapping[str, Keys] = {
                 is_whole=_constraint,
             ),
             "schemaContract": Part("schema contract"),
+            "quarantineLimits": _constraint,
             "consumers": Values((NOBODY, "One more reader is known."), (NOBODY, "One reader less is known.")),
             "guesses": _free,
         },

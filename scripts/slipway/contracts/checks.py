@@ -18,6 +18,7 @@ from slipway.contracts.model import (
     FileSettings,
     Metric,
     Operator,
+    QuarantineLimit,
     Rule,
     Severity,
     Table,
@@ -180,6 +181,40 @@ def checks_of(contract: Contract) -> list[Check]:
             Check(UNKNOWN, f"len({unknown}) > 0", "it has values in columns that the contract does not name"),
         )
     return checks
+
+
+def limits_of(contract: Contract) -> list[tuple[str, QuarantineLimit]]:
+    """How many rows each rule of a feed may put into quarantine: the id of the rule, or ``*`` for all together, and a limit.
+
+    They are ``quarantineLimits``, and rules of ``quality`` that count exactly the rows that a declared rule of their property puts there: ``nullValues``
+    and ``missingValues`` of a required property, ``invalidValues`` with the values of ``enum`` or with the ``pattern`` of the property.
+    """
+    table, found = contract.tables[0], list(contract.settings.quarantine_limits.items())
+    for rule in table.rules:
+        if rule.column is None or isinstance(rule.value, tuple) or rule.is_of_rows:
+            continue
+        if (check := _counted_by(rule, table.column(rule.column))) is None:
+            continue
+        value, bounds = float(rule.value), {"unit": rule.unit, "severity": str(rule.severity)}
+        if rule.operator is Operator.LESS:
+            found.append((check, QuarantineLimit.model_validate({"mustBeLessThan": value, **bounds})))
+        elif rule.operator is Operator.AT_MOST:
+            found.append((check, QuarantineLimit.model_validate({"mustBeLessOrEqualTo": value, **bounds})))
+    return found
+
+
+def _counted_by(rule: Rule, column: Column) -> str | None:
+    """The id of the declared rule of a property that breaks on exactly the rows that a metric counts."""
+    is_needed = column.required or column.primary_key
+    if rule.metric in (Metric.NULLS, Metric.MISSING):
+        more = {value for value in rule.missing_values if value is not None}
+        return _id(column, "missing") if is_needed and not more else None
+    if rule.metric is not Metric.INVALID:
+        return None
+    if rule.pattern is None and rule.valid_values is not None and column.enum is not None:
+        return _id(column, "not_allowed") if set(rule.valid_values) == set(column.enum) else None
+    same = rule.valid_values is None and rule.pattern == column.options.pattern
+    return _id(column, "other_pattern") if same and rule.pattern is not None else None
 
 
 def _unless_released(check: Check, released: Sequence[ReleasedRows]) -> Check:

@@ -132,6 +132,15 @@ class Bounds(_Settings):
     max: int | None = Field(None, ge=0)
 
 
+class QuarantineLimit(_Settings):
+    """How many rows a rule of a feed may put into quarantine: one of the two operators, in rows or in percent of the rows that landed."""
+
+    must_be_less_than: float | None = None
+    must_be_less_or_equal_to: float | None = None
+    unit: Literal["rows", "percent"] = "rows"
+    severity: Literal["error", "warning"] = "error"
+
+
 class ContractSettings(_Settings):
     """Custom properties of a contract.
 
@@ -142,6 +151,7 @@ class ContractSettings(_Settings):
         consumers: who reads the data: names of exposures, programs or teams.
         guesses: what a program found out about the rows, and nobody has confirmed yet.
         schema_contract: of a feed: what is done where its files are not as the contract says.
+        quarantine_limits: of a feed: by the id of a rule, or ``*`` for all rules together, how many rows it may put into quarantine.
     """
 
     input_rows_per_run: Bounds | None = None
@@ -150,6 +160,7 @@ class ContractSettings(_Settings):
     consumers: _Texts = ()
     guesses: _Texts = ()
     schema_contract: SchemaContract = SchemaContract()
+    quarantine_limits: dict[str, QuarantineLimit] = {}
 
 
 class TableSettings(_Settings):

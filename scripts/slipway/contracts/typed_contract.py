@@ -69,6 +69,7 @@ class TypedContract:
         settings = self._custom(ContractSettings, (), document)
         self._check_other_custom((), document)
         self._check_evolution(settings.get("schemaContract"))
+        self._check_limits(settings.get("quarantineLimits") or {})
         tables = [
             self._table(("schema", index), table) for index, table in enumerate(document.get("schema") or [])
         ]
@@ -135,6 +136,30 @@ class TypedContract:
                 self._say(at.get(top, path), _sentence(one, f"`{inside}` " if inside else ""))
             return {}
         return given
+
+    def _check_limits(self, limits: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse ``quarantineLimits`` of a product, and limits that do not have exactly one operator."""
+        if not limits:
+            return
+        path = next(
+            ("customProperties", index, "value")
+            for index, item in enumerate(self._document["customProperties"])
+            if item["property"] == "quarantineLimits"
+        )
+        if not any(one["server"] == LANDING for one in self._document.get("servers") or []):
+            self._say(
+                path,
+                "is about rows of a feed, and the contract has no server named `landing`",
+                "Write it in the contract of the feed",
+            )
+        for rule, limit in limits.items():
+            given = [key for key in ("mustBeLessThan", "mustBeLessOrEqualTo") if limit.get(key) is not None]
+            if len(given) != 1:
+                self._say(
+                    (*path, rule),
+                    "needs exactly one of mustBeLessThan and mustBeLessOrEqualTo",
+                    "Write for example `{mustBeLessThan: 5, unit: percent}`",
+                )
 
     def _check_evolution(self, given: Any) -> None:  # noqa: ANN401 - YAML
         """Refuse what ``schemaContract`` says that has no meaning."""

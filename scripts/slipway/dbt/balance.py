@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyiceberg.table import Table
@@ -53,6 +53,7 @@ def conservation(
     previous: RunManifest | None,
     columns: Mapping[str, Sequence[str]],
     current: Current,
+    limits: Mapping[str, Sequence[Limit]],
 ) -> Balance:
     """Rows landed = rows curated + rows quarantined + rows deduplicated, for every feed.
 
@@ -63,13 +64,14 @@ def conservation(
         previous: the run before; what it counted on the same snapshots is not counted again.
         columns: feed to the columns of its contract. Raw may have more, of which typed rows know nothing.
         current: the condition for the rows of a raw table that models read, given the table in FROM; empty for all of them.
+        limits: feed to the limits of its contract, which hold in addition to those of ``conserves``.
 
     Raises:
         ConfigError: ``deduplicated_by`` names a column that the raw table does not have.
         DamagedTableError: a table cannot be read.
     """
     found = Balance()
-    for raw, divided in divisions(manifest).items():
+    for raw, divided in divisions(manifest, limits).items():
         for one in [divided] if isinstance(divided, str) else divided:
             answer = (
                 one
@@ -83,11 +85,13 @@ def conservation(
     return found
 
 
-def divisions(manifest: DbtManifest) -> dict[TableName, list[Division] | str]:
+def divisions(
+    manifest: DbtManifest, limits: Mapping[str, Sequence[Limit]]
+) -> dict[TableName, list[Division] | str]:
     """How the rows of each raw table are divided, or why that is not known.
 
     A quarantine model says so in its config, ``conserves: {raw: …, curated: …}``. Where none does, a feed whose raw table is read by one
-    quarantine table and by one other table is divided between these two.
+    quarantine table and by one other table is divided between these two. ``limits`` are those of contracts, by feed.
     """
     found: dict[TableName, list[Division] | str] = {}
     for node in manifest.nodes.values():
@@ -108,7 +112,14 @@ def divisions(manifest: DbtManifest) -> dict[TableName, list[Division] | str]:
             known.append(one)
     for raw, node in _raw_nodes(manifest):
         found.setdefault(raw, _derived(manifest, raw, node))
-    return found
+    return {
+        raw: one if isinstance(one, str) else [_limited(part, limits) for part in one]
+        for raw, one in found.items()
+    }
+
+
+def _limited(one: Division, limits: Mapping[str, Sequence[Limit]]) -> Division:
+    return replace(one, limits=[*one.limits, *limits.get(one.raw.name, ())])
 
 
 def _raw_nodes(manifest: DbtManifest) -> Iterator[tuple[TableName, DbtNode]]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, type_sql, typed_sql
+from slipway.contracts.checks import (
+    broken_rules_sql,
+    checks_of,
+    limits_of,
+    quarantined_sql,
+    type_sql,
+    typed_sql,
+)
 from slipway.contracts.contract_files import Reading, first_error, look_at_all, read_contracts
 from slipway.contracts.model import Contract, Severity
 from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
 from slipway.contracts.released_rows import check_released, read_released
-from slipway.errors import NotFoundError, UsageError
+from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
+from slipway.records.run_manifest import Limit
 
 _KINDS = ("model", "seed", "snapshot")
 _TYPED = "macro.dbt_slipway.typed"
@@ -173,14 +182,52 @@ def contract_query(project: Path, form: str, name: str, relation: str, severity:
     return make(feeds[name], relation, read_released(project, name))
 
 
+def quarantine_limits(project: Path) -> dict[str, list[Limit]]:
+    """How many rows rules may put into quarantine, as contracts say, by feed."""
+    found: dict[str, list[Limit]] = {}
+    for name, contract in _feeds(read_contracts(project)).items():
+        for rule, limit in limits_of(contract):
+            less = limit.must_be_less_than is not None
+            value = limit.must_be_less_than if less else limit.must_be_less_or_equal_to
+            found.setdefault(name, []).append(
+                Limit(
+                    rule=rule,
+                    operator="mustBeLessThan" if less else "mustBeLessOrEqualTo",
+                    value=value or 0,
+                    unit=limit.unit,
+                    severity=limit.severity,
+                    contract=contract.origin,
+                )
+            )
+    return found
+
+
 def contract_digests(project: Path) -> dict[str, str]:
-    """What the SQL of contracts depends on, by the names that macros call them by."""
+    """Digests of contracts as a whole, with their released rows, by the names that macros call them by."""
     contracts = read_contracts(project)
     by_id = {contract.id: contract.digest for contract in contracts}
     return by_id | {
         name: " ".join([contract.digest, *(one.model_dump_json() for one in read_released(project, name))])
         for name, contract in _feeds(contracts).items()
     }
+
+
+def typed_digests(project: Path, names: Collection[str]) -> dict[str, str]:
+    """What typed and quarantined rows of feeds depend on: their query. What else a contract says, such as limits and descriptions, changes no row.
+
+    Args:
+        project: folder of dbt_project.yml.
+        names: of feeds; what is no feed is left out.
+    """
+    found = {}
+    for name, contract in _feeds(read_contracts(project)).items():
+        if name in names:
+            try:
+                sql = typed_sql(contract, "raw", read_released(project, name))
+            except ConfigError:  # there is no such query, which the model says when it is compiled
+                sql = contract.digest
+            found[name] = hashlib.sha256(sql.encode()).hexdigest()[:16]
+    return found
 
 
 def _feeds(contracts: Sequence[Contract]) -> dict[str, Contract]:

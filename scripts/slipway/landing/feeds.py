@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from slipway.contracts.checks import LINEAGE
+from slipway.contracts.checks import LINEAGE, checks_of
 from slipway.contracts.contract_files import Reading, read_contracts
 from slipway.contracts.model import EXTRA, Contract, Evolution, FileMode, FileSettings, OnRejected
 from slipway.contracts.problems import Problem
+from slipway.contracts.problems import nearest as closest
 from slipway.errors import ConfigError
 from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.names import Kind, nearest, shown, twins, why_not
@@ -90,6 +91,7 @@ class Feed:
         )
         if problem := feed._problem():
             raise ConfigError(f"{contract.origin}: {problem}", fix="See docs/reference/landing.md")
+        _check_limits(contract)
         return feed
 
     @property
@@ -137,6 +139,25 @@ class Feed:
             for pattern in self.ignored
             for name in (below, below.rsplit("/", 1)[-1])
         )
+
+
+def _check_limits(contract: Contract) -> None:
+    """Refuse limits of rules that a feed does not have.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if not (limits := contract.settings.quarantine_limits):
+        return
+    known = ["*", *(check.id for check in checks_of(contract))]
+    for rule in limits:
+        if rule not in known:
+            near = closest(rule, known)
+            raise ConfigError(
+                f"{contract.origin}: quarantineLimits has a limit of {rule}",
+                "the contract has no such rule",
+                f"Did you mean {near}?" if near else f"Use one of {', '.join(known)}",
+            )
 
 
 def _format(kind: FileKind, files: FileSettings) -> FileFormat:

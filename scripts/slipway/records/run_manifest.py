@@ -433,6 +433,7 @@ class InputVolume(Record):
 class Limit(Record):
     """How many rows a rule may put into quarantine, and how many it has put there; ``rule`` is ``*`` for all rules together.
 
+    ``contract`` is the file of the feed's contract that says so; empty for ``conserves`` of the quarantine model.
     The words are those of the Open Data Contract Standard. Percent are of the rows that landed.
     """
 
@@ -441,6 +442,7 @@ class Limit(Record):
     value: float
     unit: Literal["rows", "percent"] = "rows"
     severity: Literal["error", "warning"] = "error"
+    contract: str = ""
     rows: int = 0
     landed: int = 0
 
@@ -456,7 +458,7 @@ class Limit(Record):
         unit = " percent" if self.unit == "percent" else ""
         return (
             f"{which} {plural(self.rows, 'row')} into quarantine{share}, and {bound} {self.value:g}{unit} are allowed: look at them with "
-            "slipway quarantine show, have the files or the rule corrected, or raise the limit in conserves"
+            f"slipway quarantine show, have the files or the rule corrected, or raise the limit in {self.contract or 'conserves'}"
         )
 
 

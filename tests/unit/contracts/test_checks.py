@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.contracts.checks import broken_rules_sql, checks_of, quarantined_sql, typed_sql
+from slipway.contracts.checks import broken_rules_sql, checks_of, limits_of, quarantined_sql, typed_sql
 from slipway.contracts.contract_files import read_contract
 from slipway.contracts.model import Contract, Severity
 from slipway.contracts.released_rows import ReleasedRows
@@ -473,3 +473,49 @@ def test_released_rows_break_no_rule_that_they_were_released_for(
             assert after[line] == rule
         else:
             assert after[line] != rule
+
+
+LIMIT = {"mustBeLessThan": 5, "unit": "percent"}
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "limited"),
+    [
+        ({"required": True}, {"metric": "nullValues", **LIMIT}, "a_missing"),
+        ({"primaryKey": True}, {"metric": "missingValues", **LIMIT}, "a_missing"),
+        ({}, {"metric": "nullValues", **LIMIT}, None),
+        ({"required": True}, {"metric": "missingValues", "arguments": {"missingValues": ["-"]}, **LIMIT}, None),
+        ({"required": True}, {"metric": "duplicateValues", **LIMIT}, None),
+        ({"required": True}, {"metric": "nullValues", "mustBe": 0}, None),
+        ({"enum": [{"value": "x"}, {"value": "y"}]}, {"metric": "invalidValues", "arguments": {"validValues": ["y", "x"]}, **LIMIT}, "a_not_allowed"),
+        ({"enum": [{"value": "x"}]}, {"metric": "invalidValues", "arguments": {"validValues": ["y"]}, **LIMIT}, None),
+        ({"logicalTypeOptions": {"pattern": "x+"}}, {"metric": "invalidValues", "arguments": {"pattern": "x+"}, **LIMIT}, "a_other_pattern"),
+        ({"logicalTypeOptions": {"pattern": "x+"}}, {"metric": "invalidValues", "arguments": {"pattern": "y"}, **LIMIT}, None),
+    ],
+)  # fmt: skip
+def test_a_rule_that_counts_the_rows_of_a_declared_rule_is_a_limit_of_it(
+    connection: duckdb.DuckDBPyConnection,
+    column: dict[str, Any],
+    rule: dict[str, Any],
+    limited: str | None,
+) -> None:
+    found = contract({"name": "a", "logicalType": "string", **column, "quality": [rule]})
+    limits = limits_of(found)
+    assert [name for name, _ in limits] == ([limited] if limited else [])
+    if limited:
+        assert limits[0][1].model_dump(exclude_none=True) == {
+            "must_be_less_than": 5.0,
+            "unit": "percent",
+            "severity": "error",
+        }
+        # the metric counts what the rule sets aside
+        land(connection, found, [["x"], ["y"], ["xx"], [None], [" "], ["z"]])
+        aside = connection.execute(
+            f"select count(*) from ({quarantined_sql(found, 'raw')}) where rule_id = '{limited}'"
+        ).fetchall()
+        connection.execute("create or replace table t as select nullif(trim(a), '') as a from raw")
+        counted = {"mustBeLessOrEqualTo": 0, "unit": "rows"}
+        same = {key: value for key, value in rule.items() if key not in LIMIT} | counted
+        table = contract({"name": "a", "logicalType": "string", "quality": [same]}).tables[0]
+        broken = connection.execute(broken_rules_sql(table, "t", Severity.ERROR, "f.odcs.yaml")).fetchall()
+        assert [row[1] for row in broken] == [row[0] for row in aside]

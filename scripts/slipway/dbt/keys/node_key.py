@@ -33,7 +33,7 @@ from slipway.dbt.keys.jinja_code import (
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
-from slipway.dbt.promised import contract_digests
+from slipway.dbt.promised import contract_digests, typed_digests
 from slipway.engines.duckdb.engine import ONCE
 from slipway.environments.profiles import ADAPTER
 
@@ -210,11 +210,15 @@ def _code(
 
 
 def _contracts(reached: Collection[str], sources: Sequence[str]) -> dict[str, str]:
-    """Digests of the contracts that macros compile; of all where their names are not known."""
-    known = contract_digests(Path(FACTORY.adapters[ADAPTER].config.project_root))  # type: ignore[attr-defined]
+    """Digests of what macros compile of contracts; of all contracts where their names are not known."""
+    project = Path(FACTORY.adapters[ADAPTER].config.project_root)  # type: ignore[attr-defined]
+    known = contract_digests(project)
     if any(name.endswith("test_meets_contract") for name in reached):
         return known
-    return {**jinja_code.named("typed", known, sources), **jinja_code.named("quarantined", known, sources)}
+    named = {
+        name for function in ("typed", "quarantined") for name in jinja_code.named(function, known, sources)
+    }
+    return typed_digests(project, named)
 
 
 def _started_with(manifest: DbtManifest) -> Iterator[str]:
