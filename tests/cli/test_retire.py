@@ -61,6 +61,8 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     assert "has no table serving.old" in workshop.refusal("sql", "from serving.old", code=3)
     assert workshop.answer("sql", "from serving.old", "--release", "1", "--output", "csv") == "n\n7\n"
     assert "no model" not in workshop.slipway("run").err
+    assert "release 2: it is not signed" in workshop.slipway("doctor").out
+    assert workshop.slipway("doctor", "--fix").code == 0
     assert workshop.slipway("doctor").code == 0
     workshop.answer("maintain", "--older-than", "1h")
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from slipway.cli import figures, options, output
+from slipway.errors import SlipwayError
 from slipway.names import TableName
 from slipway.secrets import MASK
+from slipway.verification.links import State
 
 if TYPE_CHECKING:
     from slipway.query.connections import Connection
@@ -25,12 +27,14 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 @click.argument("table", required=False)
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys.")
 @click.option("--release", "number", type=click.IntRange(min=1), help="The tables as a release left them.")
+@click.option("--verified", is_flag=True, help="Refuse when the release does not verify.")
 @options.common
 def command(
     *,
     table: str | None,
     show_secrets: bool,
     number: int | None,
+    verified: bool,
     output_: str,
     target: str | None,
     project_dir: Path | None,
@@ -39,10 +43,13 @@ def command(
 
     With --output json: the properties for pyiceberg's load_catalog, its name among them; with TABLE they are below catalog,
     next to the table's metadata_location. With --release: views for
-    DuckDB of all tables as they were at that release, and the snapshot of each for other engines.
+    DuckDB of all tables as they were at that release, and the snapshot of each for other engines. With --verified: only if
+    slipway verify finds nothing wrong with the release, or with TABLE in the last one.
     """
     from slipway.query.connections import connection
 
+    if verified:
+        _refuse_unverified(project_dir, target, table, number)
     wanted = output_ == "text" or number is not None or table is not None
     found = connection(
         project_dir, target, show_secrets=show_secrets, with_tables=wanted, release=number, table=table
@@ -60,6 +67,23 @@ def command(
         _explain(found, exact=show_secrets)
     if found.masks_secrets:
         output.message("Secrets are masked. Print them with --show-secrets.")
+
+
+def _refuse_unverified(
+    project_dir: Path | None, target: str | None, table: str | None, number: int | None
+) -> None:
+    from slipway.verification.walk import verify
+
+    found = verify(project_dir, target, str(number) if number is not None else table)
+    if found.is_verified:
+        output.message(found.summary)
+        return
+    wrong = next(link for link in found.links if link.state is not State.VERIFIED)
+    raise SlipwayError(
+        found.summary,
+        f"{wrong.kind} of {wrong.what}: {wrong.note}",
+        f"slipway verify {number or table or found.release} lists all links",
+    )
 
 
 def _explain(found: Connection, *, exact: bool) -> None:

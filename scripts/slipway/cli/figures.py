@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 _LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
 
 
+def signature(said: str) -> str:
+    """Who signed, or in short why nobody did."""
+    return said.partition(":")[0]
+
+
 def number(value: int | None) -> str:
     """A count with separators, empty when it is not known."""
     return "" if value is None else f"{value:,}"

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove orphan files."),
     "releases": ("slipway.cli.releases", "List releases."),
     "show": ("slipway.cli.runs:show", "Explain a run or a table."),
+    "verify": ("slipway.cli.verify", "Verify what is signed of a release, back to landed files and commit."),
     "books": ("slipway.cli.quarantine:books", "Show where the rows of each feed are."),
     "quarantine": ("slipway.cli.quarantine", "Look at rows in quarantine, and try them again."),
     "trace": ("slipway.cli.trace_screen", "Follow a row back to its file, or a line forward."),

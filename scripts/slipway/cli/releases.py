@@ -23,22 +23,26 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List releases, newest first, and show what readers may rely on while one is published.
 
-    A release is a consistent cut: read it with slipway sql --release. * marks a work tree with uncommitted changes.
+    A release is a consistent cut: read it with slipway sql --release. What its signature covers is checked by slipway verify. * marks a work tree with uncommitted changes.
     """
+    from slipway.releases.lookup import environment_of
+    from slipway.releases.signatures import signature_of
     from slipway.runs.history import list_releases, unfinished
 
     releases, damaged = list_releases(project_dir, target, limit)
     for line in [*damaged, *unfinished(project_dir, target)]:
         output.message(line)
+    environment = environment_of(project_dir, target)
+    signed = {release.number: signature_of(environment, release.number) for release in releases}
     if output_ == "json":
-        output.as_json([_record(release) for release in releases])
+        output.as_json([{**_record(release), "signed": signed[release.number]} for release in releases])
         return
     if not releases:
         if not damaged:
             output.message("There is no release yet. Publish one with slipway run.")
         return
     output.table(
-        ("release", "published (UTC)", "run", "commit", "changed tables", "note"),
+        ("release", "published (UTC)", "run", "commit", "changed tables", "signed by", "note"),
         [
             (
                 release.number,
@@ -46,12 +50,13 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 release.run_id,
                 figures.commit(release.code.commit, release.code.dirty),
                 _names(_changed(release), len(release.tables)),
+                figures.signature(signed[release.number]),
                 _note(release),
             )
             for release in releases
         ],
         right=("release",),
-        optional=("published (UTC)",),
+        optional=("published (UTC)", "signed by"),
     )
     for guarantee in sorted({release.guarantee for release in releases}):
         output.message(f"The catalog guarantees: {guarantee}")

@@ -45,6 +45,7 @@ def report(done: Run, target: str | None = None, program: str = "slipway") -> st
         f"  run        {manifest.run_id}",
         f"  records    {done.folder}",
         f"  warehouse  {done.environment.warehouse}",
+        *_signed_by(done),
         "",
         *_next_steps(manifest, f" --target {target}" if target else "", program),
     ]
@@ -145,6 +146,20 @@ def _headline(manifest: RunManifest) -> str:
     return f"Not published ({manifest.outcome}){where}: {manifest.reason.rstrip('.')}."
 
 
+def _signed_by(done: Run) -> Iterator[str]:
+    """Who signed the release, or why nobody did."""
+    release = done.manifest.release
+    if release is None or done.manifest.scratch:
+        return
+    from slipway.releases.attestation import signing_for
+    from slipway.releases.signatures import signature_of
+
+    said = signature_of(done.environment, release)
+    if said == "not signed":
+        said = f"no: {signing_for(done.environment).why_not}"
+    yield f"  signed by  {said}"
+
+
 def _next_steps(manifest: RunManifest, target: str, program: str) -> list[str]:
     look = f"Look closer:  {program} show {manifest.run_id}{target}"
     if manifest.outcome is Outcome.FAILED:
@@ -182,7 +197,8 @@ def show(details: RunDetails) -> None:
     if manifest.release is not None:
         released = f", release {manifest.release}"
     output.line(f"run {manifest.run_id}: {manifest.outcome}{released}")
-    output.fields([("why", manifest.reason), *_circumstances(manifest), records])
+    signed = [("signed by", details.signature)] if details.signature else []
+    output.fields([("why", manifest.reason), *_circumstances(manifest), records, *signed])
     _landed(manifest)
     if manifest.inputs:
         output.line("\npinned inputs:")

@@ -55,6 +55,7 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
         is_latest = origin.release == origin.latest_release
         same = "" if is_latest else f", the same up to release {origin.latest_release}"
         yield "release", f"{origin.release}, published {figures.moment(origin.released_at)} UTC{same}"
+        yield "signed by", origin.signature
     if origin.promoted:
         yield "promoted", f"it is of {origin.promoted}"
     if made := origin.runs.get(source.run_id or ""):

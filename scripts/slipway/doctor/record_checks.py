@@ -41,10 +41,10 @@ from slipway.records.record_files import REPAIRED, parse_record
 from slipway.records.release_records import CandidateTable, Intent, Move, Release, ReleasedTable
 from slipway.records.run_manifest import Code, Outcome, RunManifest
 from slipway.records.store import RESTORE, SEAL, Records, broken, made_anew, removed_runs, seal_of
-from slipway.releases.attestation import signed_numbers
 from slipway.releases.holds import Holds
 from slipway.releases.lease_rules import Standing
 from slipway.releases.publication import released_table
+from slipway.releases.signatures import signed_numbers
 from slipway.signing.signing_keys import has_key
 
 LOG = "log.jsonl"

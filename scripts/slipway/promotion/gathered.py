@@ -19,7 +19,7 @@ from slipway.records.record_files import REPAIRED
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records, check_seal, why_missing
-from slipway.releases.attestation import bundle_of, read_list
+from slipway.releases.signatures import bundle_of, read_list
 from slipway.signing.signing_keys import trust_of
 from slipway.signing.statements import release_name
 

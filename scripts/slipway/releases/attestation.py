@@ -26,16 +26,15 @@ from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables, uri
 from slipway.names import TableName
-from slipway.records.record_files import find_record
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import SEAL, Records
 from slipway.releases.publication import figures, release
+from slipway.releases.signatures import bundle_of, read_list, signed_numbers
 from slipway.settings import Settings
-from slipway.signing.envelopes import SignedStatement, read_bundle, sign
+from slipway.signing.envelopes import sign
 from slipway.signing.signing_keys import Signing, Trust, signing_of, trust_of, with_own
 from slipway.signing.statements import (
-    BUNDLE,
     DataFile,
     FileList,
     Stated,
@@ -98,61 +97,6 @@ def attest(
             why,
             "Nothing needs to be built again; slipway doctor --fix signs it",
         ) from error
-
-
-def bundle_of(records: Records, number: int) -> list[SignedStatement] | None:
-    """The signed statements about a release, None where there are none; their signatures are not checked yet.
-
-    Raises:
-        DamagedError: they cannot be read.
-    """
-    key = bundle_key(number)
-    try:
-        content = records.store.read(key)
-    except FileNotFoundError:
-        return None
-    return read_bundle(content, f"{records.store.root}/{key}")
-
-
-def signed_numbers(records: Records) -> set[int]:
-    """Numbers of the releases about which there are signed statements."""
-    keys = (item.key.rpartition("/")[2] for item in records.store.entries("releases"))
-    return {int(key.partition(".")[0]) for key in keys if key.endswith(BUNDLE)}
-
-
-def signed_by(records: Records, number: int, trust: Trust) -> str:
-    """Who signed a release, as a person reads it; or that it is not signed, or why its signature does not count."""
-    try:
-        bundle = bundle_of(records, number)
-    except DamagedError as error:
-        return f"broken: {error.why}"
-    if not bundle:
-        return "not signed"
-    verdicts = [one.verify(trust) for one in bundle]
-    for verdict in verdicts:
-        if verdict.why_not:
-            return f"{'broken' if verdict.is_broken else 'not verified'}: {verdict.why_not}"
-    return ", ".join(dict.fromkeys(one.name for verdict in verdicts for one in verdict.signed_by))
-
-
-def read_list(records: Records, sha256: str) -> FileList:
-    """A list of files by the checksum of its bytes.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        DamagedError: it has another content.
-    """
-    key = list_key(sha256)
-    content = records.store.read(key)
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise DamagedError(
-            f"{records.store.root}/{key} cannot be used",
-            "it does not have the content that its name tells",
-            "Restore it from a copy",
-        )
-    found = find_record(records.store, FileList, key)
-    assert found is not None
-    return found
 
 
 def relative(location: str, warehouse: str) -> str:

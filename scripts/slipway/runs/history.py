@@ -19,6 +19,7 @@ from slipway.records.store import Records, seal_of
 from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases
 from slipway.releases.lookup import LATEST, environment_of, find_run
+from slipway.releases.signatures import signature_of
 
 if TYPE_CHECKING:
     from slipway.runs.origin import TableOrigin
@@ -63,13 +64,14 @@ class RunLine:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """One run: its manifest, or what it left behind when it has none; and the release it became."""
+    """One run: its manifest, or what it left behind when it has none; the release it became, and who signed that."""
 
     run_id: str
     location: str
     manifest: RunManifest | None
     release: int | None
     staged: list[str] = field(default_factory=list)
+    signature: str = ""
 
 
 def list_runs(project_dir: Path | None, target: str | None, limit: int) -> list[RunLine]:
@@ -120,7 +122,9 @@ def run_details(project_dir: Path | None, target: str | None, text: str) -> RunD
             ),
             None,
         )
-    return RunDetails(found.run_id, found.records.location(found.run_id), manifest, release, staged)
+    environment = found.records.environment
+    signed = signature_of(environment, release) if release and not environment.is_scratch else ""
+    return RunDetails(found.run_id, found.records.location(found.run_id), manifest, release, staged, signed)
 
 
 def _line(records: Records, run_id: str) -> RunLine:

@@ -24,6 +24,7 @@ from slipway.records.release_records import Release
 from slipway.records.run_manifest import RunManifest, TestResult
 from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published
+from slipway.releases.signatures import signature_of
 from slipway.releases.table_state import INPUTS, read_state
 
 LANDING = "landing."
@@ -224,6 +225,7 @@ class TableOrigin:
         stale: why rows of it are not what the code makes that last ran; empty if all are.
         kept: the declared reason why such rows stay.
         notes: records that cannot be read, so that what they tell is left out.
+        signature: who signed the release that brought the present content; empty if there is none.
     """
 
     table: str
@@ -243,6 +245,7 @@ class TableOrigin:
     stale: str
     kept: str
     notes: list[str]
+    signature: str = ""
 
 
 def table_origin(project_dir: Path | None, target: str | None, table: str) -> TableOrigin:
@@ -303,6 +306,7 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         stale=state.stale,
         kept=state.kept,
         notes=list(dict.fromkeys(notes)),
+        signature=signature_of(published.environment, release.number) if release else "",
     )
 
 

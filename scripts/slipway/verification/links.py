@@ -1,0 +1,92 @@
+"""Links of the chain of evidence, and what was found of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slipway.counts import plural
+
+
+class State(StrEnum):
+    """What was found of a link: it holds, it cannot be shown, or it does not hold."""
+
+    VERIFIED = "verified"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+class Kind(StrEnum):
+    """What a link is about, in the order of the chain."""
+
+    CATALOG = "catalog"
+    SIGNATURE = "signature"
+    RECORD = "release record"
+    BEFORE = "release before"
+    TABLE = "table"
+    FILES = "data files"
+    ROWS = "rows"
+    RUN = "run"
+    TESTS = "tests"
+    COMMIT = "commit"
+    LOCK = "lock file"
+    INPUT = "input"
+    LANDED = "landed files"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link.
+
+    Args:
+        kind: what it is about.
+        what: of which release, table or run.
+        state: whether it holds.
+        note: what was found, or why it does not hold.
+    """
+
+    kind: Kind
+    what: str
+    state: State
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The chain of a release or table.
+
+    Args:
+        target: the environment.
+        release: the release that was verified.
+        tables: its tables that were.
+        content: whether files and rows were read.
+        links: in the order of the chain.
+    """
+
+    target: str
+    release: int
+    tables: Sequence[str]
+    content: bool
+    links: Sequence[Link]
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every link holds; a chain without links is none."""
+        return bool(self.links) and all(link.state is State.VERIFIED for link in self.links)
+
+    @property
+    def summary(self) -> str:
+        """What was found, as a sentence."""
+        what = f"Release {self.release} of {self.target}"
+        if len(self.tables) == 1:
+            what = f"{self.tables[0]} in release {self.release} of {self.target}"
+        states = [link.state for link in self.links]
+        if self.is_verified:
+            how = "" if self.content else "; --content reads files and rows, too"
+            return f"{what} is verified: {plural(len(states), 'link')}{how}."
+        missing, broken = states.count(State.MISSING), states.count(State.BROKEN)
+        counts = [f"{count} {word}" for count, word in ((broken, "broken"), (missing, "missing")) if count]
+        return (
+            f"{what} is not verified: {' and '.join(counts) or 'nothing'} of {plural(len(states), 'link')}."
+        )
