@@ -21,6 +21,7 @@ def traced(workshop: Workshop) -> Workshop:
     workshop.edit(CURATED, "as kg\n", f"as kg,\n        {LINEAGE}\n")
     workshop.edit(QUARANTINE, "as rule_id", f"as rule_id, {LINEAGE}")
     workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, ", "{name: kg, classification: confidential, ")
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: depot, ", "{name: depot, classification: internal, ")
     workshop.run()
     return workshop
 
@@ -92,7 +93,7 @@ def test_columns_that_a_contract_classifies_are_named_where_a_query_shows_them(t
         ("select parcel, kg from curated.weights", "kg"),
         ("select KG from raw.parcels", "kg"),
         ("select kg from serving.depot_weights", "kg"),  # made from it
-        ("select parcel from curated.weights", ""),
+        ("select parcel, depot from curated.weights", ""),  # depot is internal
         ("select kg as weight from curated.weights", ""),
         ("select 1 as kg, * from reference.depots", ""),  # no contract is of this table
     ):

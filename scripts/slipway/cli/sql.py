@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "csv", "json", "parquet")
 _COMMENT = re.compile(r"--(\s|.*\n)")
+_FEW = 8  # columns that a line names
 TEXT_ROWS = 10_000  # more than that is not read on a screen, and alignment needs all rows at once
 
 
@@ -95,7 +96,8 @@ def command(
         output.message(result.cut.warning)
     write(result, output_, limit=TEXT_ROWS)
     if result.classified:
-        named = ", ".join(f"{name} ({given})" for name, given in result.classified.items())
+        listed = [f"{name} ({given})" for name, given in result.classified.items()]
+        named = ", ".join(listed[:_FEW]) + (f" and {len(listed) - _FEW} more" if len(listed) > _FEW else "")
         output.message(f"A contract classifies these columns, which are shown: {named}.")
 
 

@@ -13,7 +13,8 @@ from slipway.errors import SlipwayError
 from slipway.landing.feeds import Feed
 from slipway.records.store import Records
 
-_PUBLIC = "public"
+_OPEN = ("public", "internal")
+"""Whoever may query tables may see these."""
 
 
 def classified_result(
@@ -49,7 +50,9 @@ def _classified(contract: Contract, wanted: dict[str, str]) -> dict[str, str]:
         for table in contract.tables
         for column in table.columns
         for name in (column.name, column.header)
-        if column.classification and column.classification.casefold() != _PUBLIC and name.casefold() in wanted
+        if column.classification
+        and column.classification.casefold() not in _OPEN
+        and name.casefold() in wanted
     }
 
 
