@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
+MODEL = "models/serving/depot_weights.sql"
 CONTRACT = "contracts/parcels.odcs.yaml"
 BOUNDS = """
 customProperties:
@@ -55,3 +56,19 @@ def test_a_scheduled_run_that_reads_more_than_expected_is_not_published(workshop
     assert workshop.published("ci") == before
     workshop.edit(CONTRACT, "max: 3", "max: 4")
     assert workshop.run("--target", "ci")["outcome"] == "published"
+
+
+def test_a_retry_tells_what_the_run_before_it_read(workshop: Workshop) -> None:
+    workshop.write(CONTRACT, workshop.read(CONTRACT) + BOUNDS)
+    workshop.run()
+    good = workshop.read(MODEL)
+    workshop.write(MODEL, "select error('broken') as depot")
+    workshop.land("few.csv", ["p91,north,2024-05-09,1.5"])
+    workshop.dbt("build", code=1)
+    assert volumes(workshop.manifests()[-1])["rows"] == 1
+    workshop.write(MODEL, good)
+    # raw, which the retry takes over, does not hold it
+    workshop.land("later.csv", ["p92,north,2024-05-09,1.5", "p93,north,2024-05-09,1.5"])
+    assert f"warning: {FEW}" in workshop.dbt("retry")
+    assert volumes(workshop.manifests()[-1])["rows"] == 1
+    assert volumes(workshop.run())["rows"] == 2

@@ -239,6 +239,28 @@ def test_a_run_that_is_killed_is_healed_by_the_next(workshop: Workshop, server: 
     assert static(server.tables["curated", "weights"]).scan().to_arrow().num_rows == 5
 
 
+def test_a_new_description_needs_no_snapshot(workshop: Workshop, server: RestServer) -> None:
+    """The server gets a schema and a property for a table that keeps its snapshot."""
+    use(workshop, server.uri)
+    workshop.run()
+    place = ("serving", "depot_weights")
+    before = static(server.tables[place])
+    workshop.edit(
+        "models/_models.yml",
+        "  - name: depot_weights\n    columns:\n      - name: depot\n",
+        "  - name: depot_weights\n    description: One row per depot\n    config: {persist_docs: {relation: true, columns: true}}\n"
+        "    columns:\n      - name: depot\n        description: Where parcels are weighed\n",
+    )
+    for outcome in ("published", "unchanged"):
+        assert workshop.run()["outcome"] == outcome
+        now = static(server.tables[place])
+        assert now.schema().find_field("depot").doc == "Where parcels are weighed"
+        assert now.properties["comment"] == "One row per depot"
+        assert now.metadata.current_snapshot_id == before.metadata.current_snapshot_id
+    workshop.answer("rollback", "--reason", "a mistake", "--yes")
+    assert static(server.tables[place]).schema().find_field("depot").doc is None
+
+
 def test_a_server_that_is_gone_is_reported_in_one_line(workshop: Workshop) -> None:
     use(workshop, "http://127.0.0.1:9")
     message = workshop.refusal("run", code=5)
