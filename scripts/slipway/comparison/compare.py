@@ -15,6 +15,7 @@ from pyiceberg.manifest import DataFile
 from slipway.comparison.consequences import parents_of, with_origins
 from slipway.comparison.masking import classified_names, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
+from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
 from slipway.comparison.relations import NOTHING_SHARED, Column, Pair, Shared, common_type, count_rows
 from slipway.comparison.results import (
@@ -358,6 +359,8 @@ def compare_builds(
     policies, classified = policies_of(described), classified_names(project, described)
     connection, tables = connect(environment), Tables(environment)
 
+    states: dict[str, tuple[TableState | None, TableState | None]] = {}
+
     def state(name: str, table: BuiltTable | None) -> TableState | None:
         if table is None:
             return None
@@ -367,7 +370,8 @@ def compare_builds(
     for name in sorted(base.keys() | head.keys()):
         policy = policies.get(name, ComparisonPolicy())
         then, now = base.get(name), head.get(name)
-        facts = compare_states(connection, name, state(name, then), state(name, now), policy, today=today)
+        states[name] = state(name, then), state(name, now)
+        facts = compare_states(connection, name, *states[name], policy, today=today)
         sides: dict[str, Side] = {
             side: getattr(facts, side).model_copy(update={"seconds": table.seconds, "bytes": table.bytes})
             for side, table in (("base", then), ("head", now))
@@ -375,6 +379,7 @@ def compare_builds(
         }
         facts = facts.model_copy(update=sides)
         found.append(masked(facts if samples else without_rows(facts), classified))
+    found = with_moves(connection, found, quarantines_of(described), states)
     return with_origins(found, parents_of(described), edited)
 
 

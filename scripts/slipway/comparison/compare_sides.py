@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ from slipway.comparison.compare import LINEAGE, compare_relations, compare_state
 from slipway.comparison.consequences import definitions_of, other_code, parents_of, with_origins
 from slipway.comparison.external_files import read_file
 from slipway.comparison.masking import classified_names, masked
+from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
-from slipway.comparison.references import Named, NamedFile, NamedTables, described_by, pair, resolve
+from slipway.comparison.references import Named, NamedFile, NamedTables, Pairing, described_by, pair, resolve
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import TableComparison, Verdict, judge, not_compared
 from slipway.comparison.shared_files import TableState
@@ -82,6 +83,7 @@ def diff(
     if described and len(found) > 1:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         edited = other_code(*(_definitions(side, differing) for side in (base, head)))
+        found = with_moves(con, found, quarantines_of(described), _States(pairing, (base, head)))
         found = with_origins(found, parents_of(described), edited)
     remarks = []
     if pairing.left_out:
@@ -174,6 +176,24 @@ def _expired(one: _Pair) -> str:
                     " Compare with a later release."
                 )
     return ""
+
+
+class _States(Mapping[str, tuple[TableState | None, TableState | None]]):
+    """The states of tables that were compared, loaded when they are asked for."""
+
+    def __init__(self, pairing: Pairing, sides: tuple[Named, Named]) -> None:
+        self._tables = {name: tables for name, *tables in pairing.names}
+        self._sides = sides
+
+    def __getitem__(self, name: str) -> tuple[TableState | None, TableState | None]:
+        base, head = map(_state, self._sides, self._tables[name])
+        return base, head
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 def _described(sides: Sequence[Named]) -> dict[str, Any] | None:

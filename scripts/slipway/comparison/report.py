@@ -19,6 +19,7 @@ from slipway.comparison.results import (
     DifferenceKind,
     Effect,
     Method,
+    Move,
     Row,
     Side,
     TableComparison,
@@ -187,6 +188,7 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
             value = f"{style.value(segment.column)} from {style.value(segment.value)} to {style.value(segment.until)}"
         all_rows = f"{100 * segment.table_share:.2g} % of all rows have (lift {segment.lift:.2g})"
         lines.append((0, f"{share} have {value}, which {all_rows}"))
+    lines += [(0, _moved(move, style)) for move in table.moves]
     lines += [(0, line) for line in _effects(table, style)]
     lines += [(0, style.words(note)) for note in table.notes]
     cost = cost_line(table.base, table.head)
@@ -206,6 +208,15 @@ def _effects(table: TableComparison, style: Style) -> Iterator[str]:
             f"{style.value(drift.column)} {drift.stability_index:.2f}" for drift in drifts[:_MAX_EFFECTS]
         ]
         yield f"distribution moved{where} (PSI, from 0.25 on much): {', '.join(moved)}"
+
+
+def _moved(move: Move, style: Style) -> str:
+    ways = [
+        f"{plural(rows, 'row')} moved {way} {style.value(move.curated)}"
+        for rows, way in ((move.to_quarantine, "here from"), (move.back, "from here to"))
+        if rows
+    ]
+    return f"rule {style.value(move.rule)}: {', '.join(ways)}"
 
 
 def _sums(effect: Effect, style: Style) -> str:

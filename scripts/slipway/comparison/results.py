@@ -169,6 +169,15 @@ class Effect(_Record):
     head: float | None
 
 
+class Move(_Record):
+    """Rows of landed files that one side has in a curated table and the other side in quarantine, by the rule that they break."""
+
+    curated: str
+    rule: str
+    to_quarantine: int
+    back: int
+
+
 class Drift(_Record):
     """How far the distribution of a column moved, over the rows that were read: the population stability index.
 
@@ -231,6 +240,7 @@ class TableComparison(_Record):
     segments: tuple[Segment, ...] = ()
     effects: tuple[Effect, ...] = ()
     drifts: tuple[Drift, ...] = ()
+    moves: tuple[Move, ...] = ()
     verdict: Verdict = Verdict.NOT_COMPARED
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()

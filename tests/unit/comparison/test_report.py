@@ -180,6 +180,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "segments",
         "effects",
         "drifts",
+        "moves",
         "verdict",
         "differences",
         "notes",
