@@ -61,6 +61,7 @@ def canary(
     tell: Callable[[str], None],
     *,
     keep: bool,
+    show_classified: bool = False,
 ) -> tuple[ComparisonReport, Path | None]:
     """Build both versions and compare every table.
 
@@ -72,6 +73,7 @@ def canary(
         select: dbt selectors for both.
         tell: gets lines for the person who watches.
         keep: leave the scratch environments behind.
+        show_classified: show values of columns that a contract classifies.
 
     Returns:
         The comparison, and the folder that was kept, if it was.
@@ -99,6 +101,7 @@ def canary(
             environment,
             project,
             edited=other_code(*map(_definitions, (then, now))) if then and now else (),
+            show_classified=show_classified,
         )
         context = {"slice": json.dumps(variables.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}

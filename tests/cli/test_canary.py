@@ -76,6 +76,7 @@ def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> 
     found = table(report, "serving.depot_weights")
     assert found["rows"] == {"added": 0, "removed": 0, "changed": 1, "within_tolerance": 0, "identical": 1}
     assert (found["base"]["rows"], found["head"]["rows"]) == (2, 2)
+    assert (found["edited"], found["because_of"]) == (True, [])
     assert (found["coverage"]["method"], found["coverage"]["key"]) == ("key", ["depot"])
     column = next(item for item in found["columns"] if item["name"] == "kg")
     assert (column["compared"], column["matching"]) == (2, 1)

@@ -27,6 +27,7 @@ FORMS = ("text", "json", "markdown", "html")
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
 @click.option("--record", is_flag=True, help="Record the verdict in the target, as evidence for promotions.")
+@options.show_classified
 @options.output_dir("Where canary.json, canary.md and canary.html go.")
 @options.output(*FORMS)
 @options.project_dir
@@ -37,6 +38,7 @@ def canary(
     select: tuple[str, ...],
     keep: bool,
     record: bool,
+    show_classified: bool,
     output_dir: Path | None,
     output_: str,
     project_dir: Path | None,
@@ -53,7 +55,16 @@ def canary(
     if output_dir:
         options.made(output_dir)
     commit = recordable(project) if record else ""
-    report, kept = compare_versions(project, target, base, variables, select, output.message, keep=keep)
+    report, kept = compare_versions(
+        project,
+        target,
+        base,
+        variables,
+        select,
+        output.message,
+        keep=keep,
+        show_classified=show_classified,
+    )
     print_report(report, "canary", output_, output_dir)
     if record:
         keep_verdict(project, target, commit, report)

@@ -14,8 +14,9 @@ from slipway.cli.comparisons import FORMS, print_report
 from slipway.errors import UsageError
 
 if TYPE_CHECKING:
+    from slipway.comparison.compare_sides import How
     from slipway.comparison.report import ComparisonReport
-    from slipway.query.table_history import LogLine
+    from slipway.query.table_history import LogLine, Search
 
 _USAGE = "Write slipway diff 41 42, or slipway diff --bisect serving.orders --where \"day = '2011-08-05'\""
 _MOST = 6  # columns of sums that a screen shows
@@ -42,6 +43,7 @@ _MOST = 6  # columns of sums that a screen shows
     metavar="CONDITION",
     help="With --bisect: which rows, such as \"day = '2024-05-01'\".",
 )
+@options.show_classified
 @options.output_dir("Where diff.json, diff.md and diff.html go.")
 @options.output(*FORMS)
 @options.target
@@ -53,6 +55,7 @@ def command(
     whole: bool,
     bisect: str | None,
     where: str | None,
+    show_classified: bool,
     output_dir: Path | None,
     output_: str,
     target: str | None,
@@ -68,6 +71,9 @@ def command(
 
     Exit code 0 when all tables are identical, or every difference is declared; 1 when something differs or was not compared.
     """
+    from slipway.comparison.compare_sides import How
+    from slipway.query.table_history import Search
+
     if output_dir:
         options.made(output_dir)
     if bisect is not None:
@@ -75,48 +81,38 @@ def command(
             raise UsageError(
                 "--bisect goes with --where and --key only", "it looks for a change of any row", _USAGE
             )
-        report = _bisect(names, bisect, where or "", key, target, project_dir)
+        search = Search(bisect, where or "", key, show_classified=show_classified)
+        report = _bisect(names, search, target, project_dir)
     elif where is not None:
         raise UsageError("--where goes with --bisect only", "whole tables are compared", _USAGE)
     else:
         share = sample / 100 if sample and sample < 100 else None
-        report = _diff(names, key, share, whole, target, project_dir)
+        how = How(key, share, whole=whole, show_classified=show_classified)
+        report = _diff(names, how, target, project_dir)
     print_report(report, "diff", output_, output_dir)
     if not report.passed:
         raise click.exceptions.Exit(1)
 
 
-def _diff(
-    names: Sequence[str],
-    key: Sequence[str],
-    sample: float | None,
-    whole: bool,
-    target: str | None,
-    project_dir: Path | None,
-) -> ComparisonReport:
-    from slipway.comparison.compare_sides import How, diff
+def _diff(names: Sequence[str], how: How, target: str | None, project_dir: Path | None) -> ComparisonReport:
+    from slipway.comparison.compare_sides import diff
 
     match names:
         case (base, head, *tables):
-            return diff(project_dir, target, (base, head), tables, How(key, sample, whole))
+            return diff(project_dir, target, (base, head), tables, how)
     raise UsageError("A comparison has two sides", f"{len(names)} of them is given", _USAGE)
 
 
 def _bisect(
-    names: Sequence[str],
-    table: str,
-    where: str,
-    key: Sequence[str],
-    target: str | None,
-    project_dir: Path | None,
+    names: Sequence[str], search: Search, target: str | None, project_dir: Path | None
 ) -> ComparisonReport:
     from slipway.query.table_history import bisect
 
     match names:
         case ():
-            return bisect(project_dir, target, table, where, key=key)
+            return bisect(project_dir, target, search)
         case (first, last):
-            return bisect(project_dir, target, table, where, (first, last), key)
+            return bisect(project_dir, target, search, (first, last))
     raise UsageError(
         "A search goes from one release to another", "it is not clear which ones are meant", _USAGE
     )

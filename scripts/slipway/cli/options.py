@@ -138,6 +138,11 @@ def common(function: F) -> F:
     return output("text", "json")(target(project_dir(function)))
 
 
+show_classified = click.option(
+    "--show-classified", is_flag=True, help="Show values of columns that a contract classifies."
+)
+
+
 def parse_vars(text: str | None) -> dict[str, Any]:
     """``--vars`` as a mapping.
 

@@ -57,6 +57,7 @@ def compare_relations(
     sample: float | None = None,
     needs_key: bool = False,
     any_types: bool = False,
+    identifiers: Collection[str] = (),
 ) -> TableComparison:
     """Compare two relations and judge the result without any expected change.
 
@@ -76,6 +77,7 @@ def compare_relations(
         sample: compare this share of the rows, chosen by a hash of their key, or of the whole row where there is none.
         needs_key: do not compare whole rows when a side lacks a column of the key.
         any_types: another type is no difference where values of both compare without loss, as of files.
+        identifiers: columns, in small letters, whose sums mean nothing.
 
     Whatever keeps the tables from being compared, a query that DuckDB refuses included, becomes the verdict
     ``not_compared`` with the reason, so that one table never hides the results of the others.
@@ -85,7 +87,15 @@ def compare_relations(
             facts = _one_sided(con, name, base, head)
         else:
             wanted = _Wanted(
-                key, ignore_columns, tolerances or {}, examples, shared, sample, needs_key, any_types
+                key,
+                ignore_columns,
+                tolerances or {},
+                examples,
+                shared,
+                sample,
+                needs_key,
+                any_types,
+                identifiers,
             )
             facts = _two_sided(con, name, (base, head), wanted)
     except duckdb.InterruptException:
@@ -119,6 +129,7 @@ class _Wanted:
     sample: float | None
     needs_key: bool
     any_types: bool
+    identifiers: Collection[str]
 
 
 def _two_sided(
@@ -137,7 +148,7 @@ def _two_sided(
     refusals = [refusal for column in columns if (refusal := column.refusal())]
     if refusals:
         return not_compared(name, "; ".join(refusals))
-    pair = Pair(con, *relations, columns, wanted.examples, wanted.shared)
+    pair = Pair(con, *relations, columns, wanted.examples, wanted.shared, frozenset(wanted.identifiers))
     keys, note = _usable_key(pair, key)
     if wanted.needs_key and _lacking(pair, key):
         return not_compared(name, f"there is no common key, because {_lacking(pair, key)}")
@@ -281,6 +292,7 @@ def _compare_states(
         shared=found.shared if found else NOTHING_SHARED,
         sample=sample,
         needs_key=needs_key,
+        identifiers=policy.identifiers,
     )
     if base is None or head is None:
         return facts
@@ -343,6 +355,7 @@ def compare_builds(
     *,
     edited: Collection[str] = (),
     samples: bool = True,
+    show_classified: bool = False,
 ) -> list[TableComparison]:
     """Compare every table that either side has.
 
@@ -354,9 +367,11 @@ def compare_builds(
         project: folder of dbt_project.yml; values of columns that its contracts classify are masked.
         edited: tables whose code is not the same on both sides.
         samples: give examples of rows that differ.
+        show_classified: show values of columns that a contract classifies.
     """
     described, today = json.loads(dbt_manifest), datetime.now(UTC).date()
-    policies, classified = policies_of(described), classified_names(project, described)
+    policies = policies_of(described)
+    classified = set() if show_classified else classified_names(project, described)
     connection, tables = connect(environment), Tables(environment)
 
     states: dict[str, tuple[TableState | None, TableState | None]] = {}
@@ -400,9 +415,11 @@ def policies_of(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
     nodes: Sequence[Mapping[str, Any]] = [
         node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")
     ]
-    return {
+    found = {
         f"{node['schema']}.{node['alias']}": parse_policy(
             node["name"], node["config"], constraints=node.get("constraints") or [], columns=node["columns"]
         )
         for node in nodes
     }
+    keys = frozenset(column.casefold() for policy in found.values() for column in policy.key)
+    return {name: policy.model_copy(update={"identifiers": keys}) for name, policy in found.items()}

@@ -13,7 +13,7 @@ import duckdb
 from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
 from slipway.comparison.consequences import definitions_of, other_code, parents_of, with_origins
 from slipway.comparison.external_files import read_file
-from slipway.comparison.masking import classified_names, masked
+from slipway.comparison.masking import MASKED, classified_names, masked
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedFile, NamedTables, Pairing, described_by, pair, resolve
@@ -34,11 +34,13 @@ class How:
         key: columns that identify a row, in place of those that the models declare.
         sample: the share of the rows that is compared, None for all of them.
         whole: read also data files that both sides have.
+        show_classified: show values of columns that a contract classifies.
     """
 
     key: Sequence[str] = ()
     sample: float | None = None
     whole: bool = False
+    show_classified: bool = False
 
 
 def diff(
@@ -78,18 +80,20 @@ def diff(
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
         found.append(_compare(con, one, policy, how, now))
-    classified = classified_names(profile.project, described)
-    found = [masked(one, classified) for one in found]
+    remarks = []
+    if not how.show_classified:
+        names = classified_names(profile.project, described)
+        shown, found = found, [masked(one, names) for one in found]
+        remarks += [MASKED] if shown != found else []
     if described and len(found) > 1:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         edited = other_code(*(_definitions(side, differing) for side in (base, head)))
         found = with_moves(con, found, quarantines_of(described), _States(pairing, (base, head)))
         found = with_origins(found, parents_of(described), edited)
-    remarks = []
     if pairing.left_out:
         few, more = pairing.left_out[:5], len(pairing.left_out) - 5
-        names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
-        remarks.append(f"Not compared, because the run did not build it: {names}")
+        listed = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+        remarks.append(f"Not compared, because the run did not build it: {listed}")
     if how.sample is not None:
         remarks.append(
             f"A sample of {100 * how.sample:g} % of the rows was compared: what differs in the others is not found"
@@ -136,6 +140,7 @@ def _compare(
         sample=how.sample,
         needs_key=bool(how.key),
         any_types=True,
+        identifiers=policy.identifiers,
     )
     return judge(facts, policy.expected, today=now.date())
 

@@ -27,7 +27,13 @@ def find_effects(pair: Pair, columns: Sequence[Column]) -> tuple[Effect, ...]:
         pair: the relations. What both share besides is the same on both sides, so that the change is that of the whole tables.
         columns: which columns.
     """
-    numeric = [one for one in columns if is_number(one.base_type) and is_number(one.head_type)]
+    numeric = [
+        one
+        for one in columns
+        if is_number(one.base_type)
+        and is_number(one.head_type)
+        and one.name.casefold() not in pair.identifiers
+    ]
     numeric = numeric[:_MAX_COLUMNS]
     base, head = (
         pair.fetch_row([_sum(column, side) for column in numeric], relation) for side, relation in pair.sides

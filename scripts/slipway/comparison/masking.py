@@ -11,6 +11,8 @@ from slipway.contracts.contract_files import look_at_all
 from slipway.secrets import MASK
 
 _PUBLIC = "public"
+MASKED = f"Values that a contract classifies are shown as {MASK}; --show-classified shows them"
+"""A remark on a report."""
 
 
 def classified_names(project: Path, dbt_manifest: Mapping[str, Any] | None) -> set[str]:

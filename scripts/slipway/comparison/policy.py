@@ -71,6 +71,7 @@ class ComparisonPolicy(BaseModel):
         key: columns that identify a row; empty means that whole rows are compared as a multiset.
         tolerances: by column name.
         expected: declared changes.
+        identifiers: columns that are in the key of some model, in small letters: their sums mean nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +79,7 @@ class ComparisonPolicy(BaseModel):
     key: tuple[str, ...] = ()
     tolerances: dict[str, Tolerance] = Field(default_factory=dict)
     expected: tuple[ExpectedChange, ...] = ()
+    identifiers: frozenset[str] = frozenset()
 
 
 def parse_policy(

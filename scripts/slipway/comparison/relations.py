@@ -297,6 +297,7 @@ class Pair:
         columns: the columns to compare, in the order of their index.
         examples: how many examples to fetch of each kind.
         shared: rows that both sides have and that are in neither relation.
+        identifiers: columns, in small letters, whose sums mean nothing.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -305,6 +306,7 @@ class Pair:
     columns: list[Column]
     examples: int
     shared: Shared
+    identifiers: frozenset[str] = frozenset()
 
     @property
     def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:

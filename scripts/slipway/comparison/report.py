@@ -167,11 +167,22 @@ def summary(table: TableComparison, style: Style) -> list[str]:
     ]
 
 
-def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
-    """Lines with their depth: every difference with its explanation and examples; empty when there is none."""
+def details(table: TableComparison, style: Style, *, brief: bool = False) -> list[tuple[int, str]]:
+    """Lines with their depth: every difference with its explanation and examples; empty when there is none.
+
+    Args:
+        table: the comparison.
+        style: how they are written.
+        brief: only count the differences, as of a table that differs because of another one.
+    """
     if table.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARED, Verdict.NO_EVIDENCE) and not table.notes:
         return []
     lines: list[tuple[int, str]] = []
+    if brief:
+        declared = sum(difference.explained_by is not None for difference in table.differences)
+        counted = f"{plural(len(table.differences), 'difference')}, {declared} declared"
+        effects = [*(_moved(move, style) for move in table.moves), *_effects(table, style)]
+        return [(0, line) for line in (counted, *effects, *map(style.words, table.notes))]
     for difference in table.differences[:_MAX_DIFFERENCES]:
         lines += _difference(table, difference, style)
     if len(table.differences) > _MAX_DIFFERENCES:
@@ -198,10 +209,12 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
 def _effects(table: TableComparison, style: Style) -> Iterator[str]:
     """Sums before and after, and distributions that moved."""
     files = table.coverage.files
-    where = " in the data files that differ" if files and files.files_read < files.files else ""
+    in_part = files is not None and files.files_read < files.files
+    where = " in the data files that differ" if in_part else ""
     if table.effects:
-        sums = [_sums(effect, style) for effect in table.effects[:_MAX_EFFECTS]]
-        yield f"net effect{where}: {', '.join(sums)}"
+        show = _change if in_part else _sums
+        sums = [show(effect, style) for effect in table.effects[:_MAX_EFFECTS]]
+        yield f"net effect: {', '.join(sums)}"
     drifts = [drift for drift in table.drifts if drift.stability_index >= _LITTLE]
     if drifts:
         moved = [
@@ -217,6 +230,13 @@ def _moved(move: Move, style: Style) -> str:
         if rows
     ]
     return f"rule {style.value(move.rule)}: {', '.join(ways)}"
+
+
+def _change(effect: Effect, style: Style) -> str:
+    """By how much a sum moved, where the whole sums are not known."""
+    change = (effect.head or 0) - (effect.base or 0)
+    sign = "+" if change > 0 else ""
+    return f"{style.value(effect.column)} {sign}{_number(change, digits=12)}"
 
 
 def _sums(effect: Effect, style: Style) -> str:
@@ -430,7 +450,7 @@ def to_text(report: ComparisonReport) -> str:
     lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
     lines += _tables_with_verdicts(report, style)
     for table in _in_groups(report):
-        if found := details(table, style):
+        if found := details(table, style, brief=bool(table.because_of)):
             lines += [style.value(table.name), *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
     lines += [f"Coverage: {coverage_line(report)}"]
     return "\n".join([*lines, *(f"  {line}" for line in coverage_notes(report, style)), ""])

@@ -293,24 +293,36 @@ def _common(history: History) -> Schema:
     return Schema(*(column for column in history.newest.schema.fields if fits(column)))
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is looked for.
+
+    Args:
+        table: ``layer.table``.
+        where: which rows, as a condition in SQL; empty for all of them.
+        key: columns that identify a row, in place of those that the model declares.
+        show_classified: show values of columns that a contract classifies.
+    """
+
+    table: str
+    where: str = ""
+    key: Sequence[str] = ()
+    show_classified: bool = False
+
+
 def bisect(
     project_dir: Path | None,
     target: str | None,
-    table: str,
-    where: str,
+    search: Search,
     between: tuple[str, str] | None = None,
-    key: Sequence[str] = (),
 ) -> ComparisonReport:
     """Find the release in which rows of a table changed, and compare them before and after it.
 
     Args:
         project_dir: folder of dbt_project.yml, None to look for it.
         target: the environment.
-        table: ``layer.table``.
-        where: which rows, as a condition in SQL; empty for all of them.
+        search: what is looked for.
         between: the first and last release that are looked at, as ``references.resolve`` takes them; None for all.
-
-        key: columns that identify a row, in place of those that the model declares.
 
     Raises:
         NotFoundError: no release has the table.
@@ -318,8 +330,8 @@ def bisect(
     """
     profile, now = Profile(find_project(project_dir)), datetime.now(UTC)
     numbers = [_number(resolve(profile, target, text, now)) for text in between or ()]
-    history = _limited(history_of(Published(profile.environment(target)), table), numbers)
-    rows = Rows(history, where)
+    history = _limited(history_of(Published(profile.environment(target)), search.table), numbers)
+    rows = Rows(history, search.where)
     digests: dict[int, Digest] = {}
 
     def digest(at: int) -> Digest:
@@ -327,11 +339,12 @@ def bisect(
             digests[at] = rows.digest(history.periods[at].state)
         return digests[at]
 
-    with _told(where):
+    with _told(search.where):
         found = find_changes(digest, len(history.periods))
-        facts = _compared(rows, found, digests, key)
-    described = _described(history.published.records)
-    facts = masked(facts, classified_names(profile.project, described))
+        facts = _compared(rows, found, digests, search.key)
+    if not search.show_classified:
+        described = _described(history.published.records)
+        facts = masked(facts, classified_names(profile.project, described))
     return _report(rows, found, digests, facts)
 
 

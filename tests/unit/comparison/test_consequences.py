@@ -60,6 +60,13 @@ def test_an_edited_table_below_another_is_an_origin_of_its_own() -> None:
     assert text.index("Edited\n") < text.index("curated.lines") < text.index("Follows from serving.daily\n")
 
 
+def test_the_text_is_brief_about_what_follows_from_another_table() -> None:
+    found = with_origins([compared("curated.lines"), compared("serving.daily")], PARENTS, {"curated.lines"})
+    text = to_text(make_report(found))
+    assert "curated.lines\n  not explained: 1 row added\n" in text
+    assert "serving.daily\n  1 difference, 0 declared\n" in text
+
+
 def test_code_of_which_nothing_is_known_is_not_said_to_differ() -> None:
     assert other_code({"a": "1", "b": "1", "c": None}, {"a": "2", "b": "1", "c": "2", "d": "1"}) == {"a"}
 

@@ -32,6 +32,12 @@ def test_sums_of_columns_that_differ(con: duckdb.DuckDBPyConnection) -> None:
     assert compare_relations(con, "t", BASE, BASE, ["id"]).effects == ()
 
 
+def test_a_column_of_some_key_has_no_sum(con: duckdb.DuckDBPyConnection) -> None:
+    head = f"(select * replace (if(id = 8, 0, kind)::integer as kind) from {BASE})"
+    assert [one.column for one in compare_relations(con, "t", BASE, head, ["id"]).effects] == ["kind"]
+    assert compare_relations(con, "t", BASE, head, ["id"], identifiers={"kind"}).effects == ()
+
+
 def test_sums_of_rows_that_come_and_go(con: duckdb.DuckDBPyConnection) -> None:
     head = f"(from {BASE} where id > 0 union all select 2000, date '2024-01-01', 3, 1)"
     for key in (["id"], []):
