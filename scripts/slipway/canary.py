@@ -24,6 +24,7 @@ from slipway.code import git
 from slipway.code.versions import code_of, install, who
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import other_code
+from slipway.comparison.masking import MASKED, has_masked
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
@@ -105,10 +106,13 @@ def canary(
         )
         context = {"slice": json.dumps(variables.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
-        context |= _not_rebuilt(then, now) if then and now else {}
+        remarks = _not_rebuilt(then, now) if then and now else []
+        remarks += [MASKED] if any(map(has_masked, comparisons)) else []
         code = code_of(project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
-        report = make_report(comparisons, title="Canary", base=commit[:12], head=name, context=context)
+        report = make_report(
+            comparisons, title="Canary", base=commit[:12], head=name, context=context, remarks=remarks
+        )
         return report, folder if keep else None
 
 
@@ -188,15 +192,18 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
     return f"snapshot {found[0]}" if found else "no snapshot"
 
 
-def _not_rebuilt(base: RunManifest, head: RunManifest) -> dict[str, str]:
+def _not_rebuilt(base: RunManifest, head: RunManifest) -> list[str]:
     """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
-    before = {node.unique_id: node.definition_key for node in base.nodes if node.change is Change.PINNED}
-    touched = sorted(
-        node.table or node.unique_id
-        for node in head.nodes
-        if node.change is Change.PINNED and before.get(node.unique_id) != node.definition_key
+    before, after = (
+        {
+            node.table or node.unique_id: node.definition_key
+            for node in manifest.nodes
+            if node.change is Change.PINNED
+        }
+        for manifest in (base, head)
     )
-    return {"not rebuilt": f"{', '.join(touched)}: pinned, although its code differs"} if touched else {}
+    touched = sorted(other_code(before, after))
+    return [f"Not rebuilt, although its code differs: {', '.join(touched)}, an input"] if touched else []
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Worksh
         (published.path / "models/raw/parcels_raw.sql").read_text() + "\nlimit 1\n",
     )
     report = canary(published, code=0)
-    assert report["context"]["not rebuilt"] == "raw.parcels: pinned, although its code differs"
+    assert report["remarks"] == ["Not rebuilt, although its code differs: raw.parcels, an input"]
 
 
 @pytest.mark.long

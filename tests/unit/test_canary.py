@@ -124,10 +124,10 @@ def test_a_version_without_a_project_starts_nothing(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     ("definition", "expected"),
-    [("a", {}), ("b", {"not rebuilt": "raw.x: pinned, although its code differs"})],
+    [("a", []), ("b", ["Not rebuilt, although its code differs: raw.x, an input"]), (None, [])],
 )
 def test_an_input_differs_by_its_code_and_not_by_what_it_was_made_from(
-    definition: str, expected: dict[str, str]
+    definition: str | None, expected: list[str]
 ) -> None:
     """Snapshot ids of what it was made from are those of the two scratch environments, and never the same."""
     base, head = (

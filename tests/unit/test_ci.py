@@ -132,6 +132,9 @@ class Recorded:
         known = self.runs.get(run_id.replace("-", "_"))
         return SimpleNamespace(nodes=[node(f"serving.{n}") for n in known[1]]) if known else None
 
+    def promoted_manifest(self, _: str) -> None:
+        """Nothing came from another environment."""
+
 
 RELEASES: list[Release] = [release(1), release(2), release(3)]
 

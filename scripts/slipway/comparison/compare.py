@@ -30,7 +30,7 @@ from slipway.comparison.results import (
     judge,
     not_compared,
 )
-from slipway.comparison.shared_files import Differing, TableState, differing, known_same
+from slipway.comparison.shared_files import Differing, TableState, differing, known_same, size_of
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
@@ -302,7 +302,13 @@ def _compare_states(
 
 
 def _same(name: str, method: Method, base: TableState, head: TableState) -> TableComparison:
-    rows, files = head.rows, _files_read([*base.files, *head.files], [])
+    rows, sizes = head.rows, [size_of(state) for state in (base, head)]
+    files = FilesRead(
+        files=sum(number for number, _ in sizes),
+        bytes=sum(size for _, size in sizes),
+        files_read=0,
+        bytes_read=0,
+    )
     return TableComparison(
         name=name,
         coverage=Coverage(

@@ -72,6 +72,8 @@ def definitions_of(
     for run_id in {run_id for run_id in made.values() if run_id}:
         with suppress(DamagedError):  # the rows can be compared all the same
             manifest = records.manifest(run_id)
+            if manifest is None and (came := records.promoted_manifest(run_id)):
+                manifest = came[0]
             found |= {
                 node.table: node.definition_key
                 for node in (manifest.nodes if manifest else ())

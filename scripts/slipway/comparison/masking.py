@@ -64,6 +64,14 @@ def masked(table: TableComparison, names: Collection[str]) -> TableComparison:
     )
 
 
+def has_masked(table: TableComparison) -> bool:
+    """Whether values of rows are masked."""
+    rows = [*table.added_examples, *table.removed_examples]
+    examples = [one for column in table.columns for one in column.examples]
+    rows += [one.key for one in examples] + [{"base": one.base, "head": one.head} for one in examples]
+    return any(MASK in row.values() for row in rows)
+
+
 def without_rows(table: TableComparison) -> TableComparison:
     """The comparison without examples of rows."""
     columns = tuple(column.model_copy(update={"examples": ()}) for column in table.columns)

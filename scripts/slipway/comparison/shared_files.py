@@ -92,6 +92,17 @@ class TableState:
         return sum(file.record_count for file in self.files if file.content == DataFileContent.DATA)
 
 
+def size_of(state: TableState) -> tuple[int, int]:
+    """How many data files a state has, and their bytes, as its metadata says; raises as ``TableState.files`` does."""
+    if state.shown is None:
+        return 0, 0
+    summary = summary_of(state.shown)
+    try:
+        return int(summary["total-data-files"]), int(summary["total-files-size"])
+    except (KeyError, ValueError):
+        return len(state.files), sum(file.file_size_in_bytes for file in state.files)
+
+
 def known_same(base: TableState, head: TableState) -> Method | None:
     """How two states are known to have the same rows in the same columns; None where that is not known without reading them."""
     then, now = base.shown, head.shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slipway.comparison.masking import classified_names, masked, without_rows
+from slipway.comparison.masking import classified_names, has_masked, masked, without_rows
 from slipway.comparison.report import make_report, to_markdown, to_text
 from slipway.comparison.results import ColumnComparison, Coverage, Example, Method, Segment, TableComparison
 
@@ -56,6 +56,7 @@ def test_classified_values_are_in_no_report() -> None:
     assert (example.key, example.base, example.head) == ({"mail": "***", "town": "York"}, "***", None)
     assert found.added_examples == ({"mail": "***", "town": "Bath"},)
     assert found.removed_examples == ({"mail": None, "town": "Bath"},)
+    assert (has_masked(FOUND), has_masked(found)) == (False, True)
     report = make_report([found])
     for text in (to_text(report), to_markdown(report), report.model_dump_json()):
         assert "a.example" not in text

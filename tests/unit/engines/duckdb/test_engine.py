@@ -7,7 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.engine import EXTENSIONS, load_extensions
+from slipway.environments.environment import Environment, Mode
 
 
 @pytest.mark.parametrize("home", [None, "", "/nowhere"])
@@ -31,3 +33,31 @@ def test_a_home_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest.Monkey
     with duckdb.connect() as connection:
         load_extensions(connection)
     assert list(tmp_path.glob(".duckdb/extensions/*/*/iceberg.duckdb_extension"))
+
+
+def test_another_environment_has_a_secret_for_its_own_warehouse(tmp_path: Path) -> None:
+    own, other = (
+        Environment(
+            name=name,
+            mode=Mode.SCHEDULED,
+            warehouse=f"s3://{name}/lake",
+            catalog_properties={
+                "s3.region": region,
+                "s3.access-key-id": f"AKIA{name}",
+                "s3.secret-access-key": "example",
+            },
+            landing="",
+            home=tmp_path,
+        )
+        for name, region in (("staging", "eu-west-1"), ("prod", "eu-north-1"))
+    )
+    with engine.connect(own, others=[other]) as connection:
+        for path, region in (
+            ("s3://prod/lake/x.parquet", "eu-north-1"),
+            ("s3://staging/lake/x.parquet", "eu-west-1"),
+        ):
+            (name,) = connection.execute(f"select name from which_secret('{path}', 's3')").fetchone() or ("",)
+            (shown,) = connection.execute(
+                f"select secret_string from duckdb_secrets() where name = '{name}'"
+            ).fetchone() or ("",)
+            assert f"region={region}" in shown
