@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
+
+import duckdb
 
 if TYPE_CHECKING:
     from tests.harness.projects import Meters
@@ -125,3 +129,76 @@ def test_a_feed_without_a_contract_cannot_be_typed(project: Meters) -> None:
     project.write("models/curated/typed_readings.sql", "select * from ({{ typed('meters') }})\n")
     output = project.refused("build", "-s", "typed_readings")
     assert "No feed meters: contracts/ describes readings. Add its contract." in output
+
+
+ORDERS = """
+apiVersion: v3.2.0
+kind: DataContract
+id: {name}
+version: 1.0.0
+servers:
+  - {{server: landing, type: local, path: "{name}/*.{format}", format: {format}}}
+schema:
+  - name: {name}
+    properties:
+      - {{name: id, logicalType: integer, required: true}}
+      - name: buyer
+        logicalType: object
+        properties:
+          - {{name: name, logicalType: string}}
+          - {{name: limit, logicalType: number, physicalType: "decimal(38, 9)"}}
+      - {{name: days, logicalType: array, items: {{logicalType: date}}}}
+      - {{name: weights, logicalType: map, map: {{key: {{logicalType: string}}, value: {{logicalType: integer}}}}}}
+"""
+SOURCES = """
+sources:
+  - name: more
+    schema: landing
+    database: dev
+    tables: [{name: lines}, {name: columns}]
+"""
+
+
+def test_nested_values_of_json_lines_and_parquet_are_typed(project: Meters) -> None:
+    """Every digit that is in the file is in the table."""
+    limit = "12345678901234567890123456789.123456789"
+    project.land(
+        "a.jsonl",
+        f'{{"id": 1, "buyer": {{"name": "Ada", "limit": {limit}}}, "days": ["2024-05-01", null], "weights": {{"a/b": 2}}}}\n'
+        '{"id": 2, "buyer": null, "days": [], "weights": {}}\n'
+        '{"id": 3, "buyer": {"limit": "much"}, "days": null, "weights": null}\n',
+        "lines",
+    )
+    path = project.landing / "columns" / "a.parquet"
+    path.parent.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select 1 as id, {{'name': 'Ada', 'limit': {limit}::decimal(38, 9)}} as buyer, "
+            "[date '2024-05-01', null] as days, map {'a/b': 2} as weights "
+            f"union all select 2, null, [], map {{}}) to '{path}' (format parquet)"
+        )
+    project.write("models/raw/_more.yml", SOURCES)
+    for name, kind in (("lines", "jsonl"), ("columns", "parquet")):
+        text = ORDERS.format(name=name, format=kind)
+        project.write(f"contracts/{name}.odcs.yaml", text.replace("format: jsonl", "format: json"))
+        project.write(f"models/raw/{name}.sql", f"select * from {{{{ source('more', '{name}') }}}}\n")
+        project.write(
+            f"models/curated/typed_{name}.sql",
+            f"select id, buyer, days, weights from ({{{{ typed('{name}') }}}}) where rule_id is null and {{{{ slice_predicate() }}}}\n",
+        )
+        project.write(
+            f"models/quarantine/bad_{name}.sql",
+            f"{{{{ config(schema='quarantine') }}}}\nselect * from ({{{{ quarantined('{name}') }}}})\n",
+        )
+    project.dbt("build", "-s", "lines+", "columns+")
+    day = date(2024, 5, 1)
+    expected = [
+        (1, {"name": "Ada", "limit": Decimal(limit)}, [day, None], [("a/b", 2)]),
+        (2, None, [], []),
+    ]
+    assert project.rows("curated.typed_lines") == expected
+    assert project.rows("curated.typed_columns") == expected
+    assert project.rows("quarantine.bad_lines", "rule_id", "buyer", "_source_line") == [
+        ("buyer_not_object", '{"limit": "much"}', 3)
+    ]
+    assert project.rows("quarantine.bad_columns") == []

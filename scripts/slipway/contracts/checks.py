@@ -23,6 +23,7 @@ from slipway.contracts.model import (
     Severity,
     Table,
 )
+from slipway.contracts.nested_values import NESTED, nested_sql, nested_type
 from slipway.contracts.products import plain_type
 from slipway.contracts.released_rows import ReleasedRows, excused
 from slipway.errors import ConfigError
@@ -404,6 +405,8 @@ def _named_type(column: Column) -> str:
         return f"a number with at most {whole} digits before the point and {scale} after it"
     if column.logical_type == "integer":
         return f"a whole number that fits {_type_of(column, '')}"
+    if column.logical_type in NESTED:
+        return f"JSON for the {column.logical_type} that the contract describes"
     return {"number": "a number", "boolean": "true or false"}.get(
         str(column.logical_type), f"of type {column.logical_type}"
     )
@@ -516,6 +519,8 @@ def _source(column: Column) -> str:
 def _type_of(column: Column, origin: str) -> str:
     """The engine's type of a column."""
     plain = plain_type(column.physical_type or "")
+    if column.logical_type in NESTED:
+        return nested_type(column, lambda one: _type_of(one, origin), origin)
     if column.logical_type in (None, "string"):
         return "varchar"
     if plain and plain not in _TEXTS:
@@ -540,6 +545,8 @@ def _type_of(column: Column, origin: str) -> str:
 
 def _typed(column: Column, text: str, files: FileSettings, origin: str) -> str:
     kind = column.logical_type
+    if kind in NESTED:
+        return nested_sql(column, text, lambda one, value: _typed(one, value, FileSettings(), origin), origin)
     target = _type_of(column, origin)
     if kind in (None, "string"):
         return text
@@ -554,7 +561,7 @@ def _typed(column: Column, text: str, files: FileSettings, origin: str) -> str:
         return _moment(column, text, target, origin)
     raise ConfigError(
         f"{origin}: {column.name} of the logical type {kind} cannot be typed",
-        "only single values are read from text",
+        "it is not read from text",
         "Leave its logicalType out, and read it in the model",
     )
 

@@ -317,6 +317,62 @@ class Options(_Part):
     default_timezone: str | None = None
 
 
+class InnerOptions(Options):
+    """``logicalTypeOptions`` of any value; those of lists and objects are known, so that they can be refused."""
+
+    min_items: int | None = None
+    max_items: int | None = None
+    unique_items: bool | None = None
+    min_properties: int | None = None
+    max_properties: int | None = None
+    required: tuple[str, ...] | None = None
+
+
+class Inner(_Part):
+    """A value inside of an object, array or map.
+
+    Args:
+        name: of the property; empty for items and values.
+        options: as those of a column, and those of arrays and objects.
+        other: what is said of it besides, which only columns are checked for.
+    """
+
+    name: str = ""
+    physical_name: str | None = None
+    logical_type: str | None = None
+    physical_type: str | None = None
+    options: InnerOptions = Field(InnerOptions(), alias="logicalTypeOptions")
+    required: bool = False
+    properties: tuple[Inner, ...] = ()
+    items: Inner | None = None
+    map: MapParts | None = None
+    enum: object = None
+    unique: bool = False
+    primary_key: bool = False
+    quality: object = None
+    custom_properties: object = None
+
+    @property
+    def header(self) -> str:
+        """The key that it has in files."""
+        return self.physical_name or self.name
+
+    def unchecked(self) -> str:
+        """The first thing that is said of it and is not checked inside of another value; empty for none."""
+        given = self.options.model_dump(exclude_none=True, by_alias=True)
+        said = [key for key in given if key not in ("format", "timezone", "defaultTimezone")]
+        for name in ("enum", "unique", "primary_key", "quality", "custom_properties"):
+            said += [to_camel(name)] if getattr(self, name) else []
+        return said[0] if said else ""
+
+
+class MapParts(_Part):
+    """Keys and values of a map."""
+
+    key: Inner
+    value: Inner
+
+
 class Column(_Part):
     """A property of a contract.
 
@@ -328,6 +384,9 @@ class Column(_Part):
         primary_key_position: from 1; None for what is no part of the key.
         enum: the values that are allowed.
         settings: custom properties.
+        properties: of an object.
+        items: of an array.
+        map: keys and values of a map.
     """
 
     name: str
@@ -335,7 +394,10 @@ class Column(_Part):
     description: str | None = None
     logical_type: str | None = None
     physical_type: str | None = None
-    options: Options = Field(Options(), alias="logicalTypeOptions")
+    properties: tuple[Inner, ...] = ()
+    items: Inner | None = None
+    map: MapParts | None = None
+    options: InnerOptions = Field(InnerOptions(), alias="logicalTypeOptions")
     required: bool = False
     unique: bool = False
     primary_key: bool = False

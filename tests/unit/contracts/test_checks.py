@@ -261,7 +261,11 @@ def test_equal_rows_have_one_key(connection: duckdb.DuckDBPyConnection) -> None:
             {"name": "n", "logicalType": "number"},
             r"does not say how exact it is\. Write `physicalType: decimal",
         ),
-        ({"name": "n", "logicalType": "array"}, "only single values are read from text"),
+        ({"name": "n", "logicalType": "array"}, "the contract does not say what is in it"),
+        (
+            {"name": "n", "logicalType": "vector", "logicalTypeOptions": {"dimensions": 2}},
+            "n of the logical type vector cannot be typed: it is not read from text",
+        ),
         (
             {"name": "n", "logicalType": "date", "logicalTypeOptions": {"format": "QQ"}},
             "`QQ` in it is not known",
