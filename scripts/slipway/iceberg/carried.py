@@ -147,7 +147,9 @@ def carry(
     """
     _check_format(identifier, source)
     why = _other_history(source, base) if base else ""
-    if base is None or (why and replace and tables.kind.keeps_staged_metadata):
+    # what was promoted from a table that was dropped gives way to the one that was made since, as it did there
+    gives_way = replace or (base is not None and base.properties.get(ORIGIN, _uuid(source)) != _uuid(source))
+    if base is None or (why and gives_way and tables.kind.keeps_staged_metadata):
         location = tables.location_of(identifier)
         added = [_at(file, f"{location}/{path}") for path, file in _files(identifier, source).items()]
         places = _places(source, location, added)
@@ -363,12 +365,16 @@ def _other_history(source: Table, base: Table) -> str:
     origin = base.properties.get(ORIGIN)
     if origin is None:
         return "it was built there and never promoted"
-    if origin != str(source.metadata.table_uuid):
+    if origin != _uuid(source):
         return "it was promoted from another table of this name, which was dropped since"
     for what, ours, theirs in _by_id(source.metadata, base.metadata):
         if differing := sorted(ours.keys() & theirs.keys() - _equal(ours, theirs)):
             return f"its {what} {differing[0]} is not what it is where it was promoted from"
     return ""
+
+
+def _uuid(table: Table) -> str:
+    return str(table.metadata.table_uuid)
 
 
 def _not_over(tables: Tables, identifier: TableName, why: str) -> SlipwayError:
