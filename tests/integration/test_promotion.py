@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +32,8 @@ from slipway.errors import (
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
-from slipway.promotion.promote import carry_out
-from slipway.records.release_records import Hold
+from slipway.promotion.promote import Proposal, carry_out
+from slipway.records.release_records import Hold, Release
 from slipway.releases.holds import Holds
 from slipway.releases.publication import heal
 from slipway.releases.roll_back import propose as propose_rollback
@@ -393,6 +395,30 @@ def test_what_moves_while_files_are_copied_is_refused(stand: Stand) -> None:
     with pytest.raises(ConflictError, match=r"serving.orders moved: its current snapshot is now \d+"):
         carry_out(proposal, "", intrude)
     assert len(stand.rows("serving.orders")) == 12
+    assert not stand.records("prod").open_keys()
+
+
+def test_of_two_promotions_at_once_one_is_refused(stand: Stand) -> None:
+    stand.publish(ORDERS, LINES)
+    stand.promote()
+    stand.publish(appended(100))
+    proposals = [stand.proposal(), stand.proposal()]
+    start = threading.Barrier(2)
+
+    def begin(proposal: Proposal) -> Release | ConflictError:
+        start.wait()
+        try:
+            return carry_out(proposal, "", lambda _: None)
+        except ConflictError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(begin, proposals))
+    assert sorted(type(end).__name__ for end in ends) in (["ConflictError", "Release"], ["ConflictError"] * 2)
+    if not any(isinstance(end, Release) for end in ends):  # each gave way to the other
+        stand.promote()
+    shows_the_same(stand)
+    assert len(stand.records("prod").releases()) == 2
     assert not stand.records("prod").open_keys()
 
 

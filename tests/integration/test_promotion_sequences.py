@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _folders = itertools.count(1)
 _values = itertools.count(1)
-PARTS = ([], ["day"], ["bucket(3, id)"], ["day", "truncate(10, id)"])
+PARTS: tuple[list[str], ...] = ([], ["day"], ["bucket(3, id)"], ["day", "truncate(10, id)"])
 
 
 class Story:

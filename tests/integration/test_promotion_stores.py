@@ -90,6 +90,17 @@ def test_s3_copies_by_itself(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> N
     assert [f"serving/orders/{path}" for path in stand.copied(done.number)] == list(added)
 
 
+def test_large_objects_are_copied_in_parts(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 copies at most 5 GiB by one request; here it is a few bytes."""
+    stand.publish(LINES)
+    monkeypatch.setattr(transfer, "_LARGEST_AT_ONCE", 100)
+    monkeypatch.setattr(transfer, "_PART", 5 << 20)
+    stand.promote()
+    shows_the_same(stand)
+    (tag,) = objects(stand, "prod").values()
+    assert tag.strip('"').endswith("-1")
+
+
 def test_keys_that_may_not_read_the_source_have_files_streamed(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
