@@ -73,6 +73,13 @@ def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) 
     tables = {item["name"]: item for item in written["comparison"]["tables"]}
     assert (tables["curated.weights"]["base"]["rows"], tables["curated.weights"]["head"]["rows"]) == (4, 3)
     assert tables["serving.depot_weights"]["rows"]["changed"] == 1
+    assert tables["curated.weights"]["edited"]
+    assert tables["serving.depot_weights"]["because_of"] == ["curated.weights"]
+    # no value of a row is in a comment that others keep
+    examples = [one[key] for one in tables.values() for key in ("added_examples", "removed_examples")]
+    examples += [column["examples"] for one in tables.values() for column in one["columns"]]
+    assert not any(examples)
+    assert "p4" not in done.out
     # what it reads and did not build is what was published
     locations = published.published()
     read = {item["table"]: item["metadata_location"] for item in written["run"]["inputs"]}

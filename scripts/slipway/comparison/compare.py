@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from slipway.engines.duckdb.engine import connect
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
 from slipway.iceberg.tables import Tables
+from slipway.iceberg.types import quote
 from slipway.names import TableName
 from slipway.records.record_files import read_dbt_manifest
 from slipway.records.run_manifest import Node, RunManifest
@@ -281,12 +285,11 @@ def _compare_states(
         if method := known_same(base, head):
             return _same(name, method, base, head)
         found = differing(con, base, head)
-    facts = compare_relations(
+    compare = partial(
+        compare_relations,
         con,
         name,
-        found.base if found else base.relation if base else None,
-        found.head if found else head.relation if head else None,
-        policy.key,
+        key=policy.key,
         ignore_columns=LINEAGE,
         tolerances=policy.tolerances,
         shared=found.shared if found else NOTHING_SHARED,
@@ -295,10 +298,37 @@ def _compare_states(
         identifiers=policy.identifiers,
     )
     if base is None or head is None:
-        return facts
-    read = found.shared.others if found else [*base.files, *head.files]
-    files = _files_read([*base.files, *head.files], read)
+        return compare(base=base.relation if base else None, head=head.relation if head else None)
+    relations = (found.base, found.head) if found else (base.relation, head.relation)
+    files = _files_read(
+        [*base.files, *head.files], found.shared.others if found else [*base.files, *head.files]
+    )
+    try:
+        with ExitStack() as stack:
+            if files.bytes_read <= _READ_ONCE:
+                then, now = (stack.enter_context(_held(con, one)) for one in relations)
+                relations = (then, now)
+            facts = compare(base=relations[0], head=relations[1])
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
+        facts = not_compared(name, first_line(error))
     return facts.model_copy(update={"coverage": facts.coverage.model_copy(update={"files": files})})
+
+
+_READ_ONCE = 64 << 20
+"""Bytes of data files up to which rows are read once and held: a comparison looks at them a dozen times."""
+
+
+@contextmanager
+def _held(con: duckdb.DuckDBPyConnection, relation: str) -> Iterator[str]:
+    """A temporary table with all rows of a relation."""
+    name = quote(f"slipway_rows_{uuid.uuid4().hex}")
+    con.execute(f"create temporary table {name} as from {relation}")
+    try:
+        yield name
+    finally:
+        con.execute(f"drop table {name}")
 
 
 def _same(name: str, method: Method, base: TableState, head: TableState) -> TableComparison:

@@ -104,26 +104,37 @@ def _edges(pair: Pair, columns: Sequence[Column]) -> list[list[float] | None]:
 def _bins(
     pair: Pair, relation: str, columns: Sequence[Column], edges: Sequence[list[float] | None]
 ) -> Iterator[dict[Any, int] | None]:
-    """Rows by bin for each column; None where there are too many values to tell."""
+    """Rows by bin for each column; None where there are too many values to tell. Each side is read twice, whatever the number of columns."""
     rows, *few = pair.fetch_row(
         ["count(*)", *(f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in columns)],
         relation,
     )
-    for column, upper, is_few in zip(columns, edges, few, strict=True):
-        name = quote(column.name)
-        if upper is None:
-            if not is_few:
-                yield None
-                continue
-            counted = pair.fetch(f"select cast({name} as varchar), count(*) from {relation} group by 1")
-            yield dict(counted)
-            continue
+    items = [
+        item
+        for column, upper, is_few in zip(columns, edges, few, strict=True)
+        for item in _counted(column, upper, is_few=is_few)
+    ]
+    found = iter(pair.fetch_row(items, relation))
+    for upper, is_few in zip(edges, few, strict=True):
+        if upper is not None:
+            below = [next(found) for _ in range(len(upper) + 1)]
+            bins: dict[Any, int] = {at: high - low for at, (low, high) in enumerate(pairwise((0, *below)))}
+            yield bins | {None: rows - below[-1]}
+        elif is_few:
+            values = next(found) or {}
+            yield values | {None: rows - sum(values.values())}
+        else:
+            yield None
+
+
+def _counted(column: Column, upper: list[float] | None, *, is_few: bool) -> Iterator[str]:
+    """SQL of what is counted of a column: rows up to each edge and rows with a value, or rows by value."""
+    if upper is not None:
         value = _value(column)
-        below = pair.fetch_row(
-            [*(f"count(*) filter ({value} <= {edge!r})" for edge in upper), f"count({value})"], relation
-        )
-        bins: dict[Any, int] = {at: high - low for at, (low, high) in enumerate(pairwise((0, *below)))}
-        yield bins | {None: rows - below[-1]}
+        yield from (f"count(*) filter ({value} <= {edge!r})" for edge in upper)
+        yield f"count({value})"
+    elif is_few:
+        yield f"histogram(cast({quote(column.name)} as varchar))"
 
 
 def _index(then: dict[Any, int], now: dict[Any, int]) -> float:

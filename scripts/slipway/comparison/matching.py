@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from slipway.comparison.effects import find_drifts, find_effects
 from slipway.comparison.relations import Column, Pair, Profile, as_text, read_side
@@ -76,6 +77,19 @@ def find_segments(
     return tuple(sorted(found, key=lambda segment: (segment.table_share, -segment.rows))[:_MAX_SEGMENTS])
 
 
+def _share(
+    pair: Pair, column: Column, bounds: tuple[Any, Any], found: int, share: float, all_rows: int
+) -> float | None:
+    """The share of all rows with a value in a range, of which some were found in the relations; None where that takes too much reading.
+
+    Rows that both sides share are read for it only if the value is rare enough in the relations.
+    """
+    in_relations = all_rows - 2 * pair.shared.rows
+    is_rare = bool(in_relations) and share >= _MIN_LIFT * found / in_relations
+    shared = pair.shared.having(column.name, *bounds, read=is_rare)
+    return None if shared is None else (found + 2 * shared) / all_rows
+
+
 def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int) -> tuple[Segment, ...]:
     """Ranges of numbers and times in which more than half of the rows beyond tolerance are, and few rows of the tables."""
     ordered = [one for one in columns if {one.base_type, one.head_type} <= set(_ORDERED)][:_MAX_RANGES]
@@ -98,10 +112,8 @@ def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int
     ]
     segments = []
     for (column, low, high, rows), before, after in zip(candidates, *counted, strict=True):
-        if _MIN_LIFT * (before + after) * differing > rows * all_rows:
-            continue
-        share = (before + after + 2 * pair.shared.having(column.name, low, high)) / all_rows
-        if rows / differing >= _MIN_LIFT * share:
+        share = _share(pair, column, (low, high), before + after, rows / differing, all_rows)
+        if share is not None and rows / differing >= _MIN_LIFT * share:
             segments.append(
                 Segment(
                     column=column.name,
@@ -125,12 +137,12 @@ def _segment(
     # More than half: then the most frequent value is unique and the answer the same in every run.
     if 2 * rows <= differing:
         return None
-    in_tables = 2 * pair.shared.having(column.name, top, top) + sum(
+    in_relations = sum(
         pair.fetch(f"select count(*) from {relation} where {quote(column.name)} = $1", [top])[0][0]
         for _, relation in pair.sides
     )
-    share = in_tables / all_rows
-    if rows / differing < _MIN_LIFT * share:
+    share = _share(pair, column, (top, top), in_relations, rows / differing, all_rows)
+    if share is None or rows / differing < _MIN_LIFT * share:
         return None
     return Segment(column=column.name, value=text, rows=rows, of_rows=differing, table_share=share)
 

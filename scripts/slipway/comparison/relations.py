@@ -259,8 +259,8 @@ class Shared(Protocol):
     def nulls(self, column: str) -> int | None:
         """NULLs of a column, None where they are not counted."""
 
-    def having(self, column: str, low: object, high: object) -> int:
-        """Rows with a value in a column that is in a range, both ends included."""
+    def having(self, column: str, low: object, high: object, *, read: bool) -> int | None:
+        """Rows with a value in a column that is in a range, both ends included; None where they would have to be read for that, and are not."""
 
     def with_keys(self, keys: Sequence[Column]) -> str | None:
         """SQL of the keys that may be those of compared rows, too, as ``k<n>``; None when there are none."""
@@ -278,7 +278,7 @@ class NothingShared:
         """None of them."""
         return 0
 
-    def having(self, column: str, low: object, high: object) -> int:  # noqa: ARG002
+    def having(self, column: str, low: object, high: object, *, read: bool) -> int:  # noqa: ARG002
         """None of them."""
         return 0
 

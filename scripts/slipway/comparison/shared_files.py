@@ -154,13 +154,18 @@ class SharedRows:
             return None
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def having(self, column: str, low: Any, high: Any) -> int:
-        """Rows with a value in a range, both ends included; only files with bounds inside and outside of it are read."""
+    def having(self, column: str, low: Any, high: Any, *, read: bool) -> int | None:
+        """Rows with a value in a range, both ends included.
+
+        Only files with bounds inside and outside of it have to be read; if they are not, the answer is None.
+        """
         possible = [file for file in self.files if self._may_have(file, column, low, high)]
         mixed = [file for file in possible if not self._has_only(file, column, low, high)]
         known = sum(file.record_count for file in possible) - sum(file.record_count for file in mixed)
         if not mixed:
             return known
+        if not read:
+            return None
         relation = files_relation(mixed, self.schema)
         found = self.con.execute(
             f"select count(*) from {relation} where {quote(column)} between $1 and $2", [low, high]

@@ -85,3 +85,14 @@ def test_a_range_of_time_that_has_the_changes(con: duckdb.DuckDBPyConnection) ->
         "40 of 40 differing rows have day from 2024-02-01 to 2024-02-05, which 5 % of all rows have (lift 20)"
         in to_text(make_report([found]))
     )
+
+
+def test_few_values_are_bins_and_nulls_are_one_more(con: duckdb.DuckDBPyConnection) -> None:
+    base = "(select i as id, if(i < 60, 'a', 'b') as word, 'x' || i as many from range(100) as t(i))"
+    head = "(select i as id, if(i < 60, 'a', null) as word, 'y' || i as many from range(100) as t(i))"
+    (drift,) = compare_relations(con, "t", base, head, ["id"]).drifts
+    # a, b and NULL; each of the hundred texts is another value, of which there are too many to tell
+    assert (drift.column, drift.stability_index) == (
+        "word",
+        pytest.approx(stability_index([60, 40, 0], [60, 0, 40])),
+    )
