@@ -165,7 +165,7 @@ def test_a_value_of_another_type_is_named(world: World, tmp_path: Path) -> None:
     file = tmp_path / "weights.csv"
     file.write_text("depot,kg\nN,heavy\n", encoding="utf-8")
     found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)
-    assert "1 value of column kg is no DOUBLE, such as 'heavy'" in reason(found, WEIGHTS)
+    assert "1 value of column kg is no number, such as 'heavy'" in reason(found, WEIGHTS)
 
 
 def test_repeated_and_missing_keys_are_said(world: World, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,14 +78,17 @@ def _csv(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str]) ->
         f"read_csv({literal(exact(path))}, header = true, all_varchar = true, allow_quoted_nulls = false,"
         " sample_size = -1)"
     )
-    spelled = _spelled(_names(con, scan), types)
+    texts = quote(f"slipway_file_{uuid.uuid4().hex}")
+    con.execute(f"create temporary table {texts} as from {scan}")  # each column is looked at twice
+    spelled = _spelled(_names(con, texts), types)
     items = []
     for name, called in spelled.items():
-        type_ = _type_of_texts(con, scan, name, types.get(called, "VARCHAR"))
+        wanted = types.get(called, "VARCHAR")
+        type_ = _type_of_texts(con, texts, name, wanted)
         value = quote(name) if type_ == "VARCHAR" else f"cast(trim({quote(name)}) as {type_})"
-        _check(con, path, scan, name, type_)
+        _check(con, path, texts, name, type_, "number" if is_exact_number(wanted) else wanted)
         items.append(f"{value} as {quote(called)}")
-    return FileRows(f"(select {', '.join(items)} from {scan})", list(spelled.values()))
+    return FileRows(f"(select {', '.join(items)} from {texts})", list(spelled.values()))
 
 
 def _names(con: duckdb.DuckDBPyConnection, scan: str) -> list[str]:
@@ -124,7 +128,8 @@ def _type_of_texts(con: duckdb.DuckDBPyConnection, scan: str, name: str, wanted:
     return decimal if fits else "DOUBLE"
 
 
-def _check(con: duckdb.DuckDBPyConnection, path: str, scan: str, name: str, type_: str) -> None:
+def _check(con: duckdb.DuckDBPyConnection, path: str, scan: str, name: str, type_: str, called: str) -> None:
+    """Refuse a column with a value that is not of its type, which has a name in messages."""
     if type_ == "VARCHAR":
         return
     wrong = f"{quote(name)} is not null and try_cast(trim({quote(name)}) as {type_}) is null"
@@ -132,6 +137,6 @@ def _check(con: duckdb.DuckDBPyConnection, path: str, scan: str, name: str, type
     if found and found[0]:
         raise ContractError(
             f"{path} cannot be compared",
-            f"{plural(found[0], 'value')} of column {name} {'is' if found[0] == 1 else 'are'} no {type_}, such as {found[1][:60]!r}",
+            f"{plural(found[0], 'value')} of column {name} {'is' if found[0] == 1 else 'are'} no {called}, such as {found[1][:60]!r}",
             "Correct the file, or leave the column out",
         )
