@@ -8,6 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from tests.harness.projects import TABLES, keep, put_back
 
 from slipway.environments.environment import Environment, Mode
@@ -46,6 +53,7 @@ def staged(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.Te
     found = new_workshop(tmp_path_factory.mktemp("staged") / "run")
     found.keep_locally("staging", "prod", options="?timeout=2")
     found.write("promotion.yml", POLICY)
+    found.write("requirements.lock", "dbt-core==1.11.16\n")
     found.commit()
     assert found.slipway("run", "--target", "staging").code == 0
     keep(found.folder)
@@ -284,3 +292,29 @@ def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
     there.parent.mkdir(parents=True)
     there.write_bytes(kept)
     lab.answer(*PROMOTE)
+
+
+def test_what_came_with_a_signed_promotion_is_verified(lab: Workshop) -> None:
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    lab.settings["SLIPWAY_SIGNING_KEY"] = private
+    lab.write("keys.yml", json.dumps({"keys": [{"name": "ci", "public_key": public}]}))
+    lab.write("promotion.yml", "environments: {prod: {from: [staging], require: {signed: true}}}")
+    lab.commit()
+    lab.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    assert lab.slipway("run", "--target", "staging", "--force").code == 0
+    lab.answer(*PROMOTE)
+
+    def states() -> dict[tuple[str, str], str]:
+        done = lab.slipway("verify", "--target", "prod", "--content", "--output", "json")
+        return {(link["kind"], link["what"]): link["state"] for link in json.loads(done.out)["links"]}
+
+    run_id = lab.manifests("staging")[-1]["run_id"]
+    found = states()
+    # which files landed is known where they did
+    assert {kind for (kind, _), state in found.items() if state != "verified"} == {"landed files"}
+    assert found["run", run_id] == found["tests", run_id] == "verified"
+    (path,) = (lab.warehouse("prod") / "_slipway/promotions").rglob(f"runs/{run_id}.json")
+    path.write_bytes(path.read_bytes().replace(b'"pass"', b'"warn"', 1))
+    assert states()["run", run_id] == "broken"

@@ -31,7 +31,7 @@ class Gathered:
     Args:
         project: the repository that knows their commits.
         runs: their manifests, by run id.
-        contents: the bytes of these, as they are recorded, and those of the release's own run.
+        contents: the bytes of these, as they are recorded, and of those of the release's own run and of the runs that wrote the tables.
         vouched: ``layer.table`` to the run that vouches for it; None where none does.
         unknown: why manifests cannot be read, by run id.
         described: dbt's manifest of the release's own run, by run id; empty where none was kept.
@@ -126,13 +126,14 @@ def gather(project: Path, records: Records, goal: Release, tables: Sequence[str]
         state = goal.tables[name]
         own = found.manifest(goal.run_id)
         vouched[name] = goal.run_id if own and _dealt_with(own, name, state) else state.run_id
-        if run_id := vouched[name]:
+        for run_id in filter(None, {vouched[name], state.run_id}):
             found.manifest(run_id)
     used = set(vouched.values())
+    come_along = {*used, goal.run_id, *(goal.tables[name].run_id for name in tables)}
     return Gathered(
         project,
         {run_id: run for run_id, run in found.runs.items() if run_id in used},
-        {run_id: content for run_id, content in found.contents.items() if run_id in {*used, goal.run_id}},
+        {run_id: content for run_id, content in found.contents.items() if run_id in come_along},
         vouched,
         {run_id: why for run_id, why in found.unknown.items() if run_id in used},
         _described(records, goal.run_id),

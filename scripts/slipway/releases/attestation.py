@@ -28,7 +28,7 @@ from slipway.iceberg.tables import Tables, uri
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
-from slipway.records.store import SEAL, Records
+from slipway.records.store import PROMOTIONS, SEAL, Records
 from slipway.releases.publication import figures, release
 from slipway.releases.signatures import bundle_of, read_list, signed_numbers
 from slipway.settings import Settings
@@ -119,6 +119,11 @@ def _stated(
         if (run := records.manifest(run_id)) is None:
             raise NotFoundError(f"Run {run_id} has no run manifest", "it never came to its end", "Run again")
         sums = {name: _sha256(records.read(run_id, name)) for name in (MANIFEST, SEAL)}
+    folder = records.folder(run_id)
+    if published.promoted:  # the evidence that came along
+        folder = f"{PROMOTIONS}/{published.number:06d}"
+        keys = [item.key for item in store.entries(folder)]
+        sums = {key.removeprefix(f"{folder}/"): _sha256(store.read(key)) for key in keys}
     again = published.returns_to
     return Stated(
         release=published,
@@ -126,7 +131,7 @@ def _stated(
         tables=list(_subjects(tables, records, published, earlier)),
         run=run,
         records=sums,
-        folder=records.folder(run_id),
+        folder=folder,
         builder=Settings.read().builder or f"urn:slipway:host:{host()}",
         version=__version__,
         returns_to=(again, _sha256(store.read(release_key(again)))) if again else None,

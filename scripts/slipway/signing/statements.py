@@ -125,7 +125,7 @@ class Stated:
         tables: subjects that are tables.
         run: the manifest of the run that made it; None for a rollback, a retirement or a promotion.
         records: names of records of the run to the SHA-256 of their bytes.
-        folder: of the run, below the records' root.
+        folder: of the run or the promotion, below the records' root.
         returns_to: the release that is shown again, and the SHA-256 of the bytes of its record.
         builder: URI of who ran slipway.
         version: of slipway.

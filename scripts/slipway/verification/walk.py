@@ -26,10 +26,10 @@ from slipway.iceberg.snapshots import REWRITES, current_content, snapshot_with
 from slipway.landing.area import LandingArea, landing_area
 from slipway.landing.ledger import Ledger
 from slipway.names import TableName
-from slipway.records.record_files import REPAIRED
+from slipway.records.record_files import REPAIRED, read_record
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import LandedFile, RunManifest
-from slipway.records.store import Records, broken, why_missing
+from slipway.records.store import PROMOTIONS, Records, broken, why_missing
 from slipway.releases.attestation import checksum, relative
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of
@@ -439,7 +439,7 @@ class Walk:
             return
         release = next((one for one in self._releases if one.by_run and one.run_id == run_id), None)
         if release is None:
-            self._add(Kind.RUN, run_id, State.MISSING, "no release was made by it")
+            self._promoted_run(run_id)
             return
         bundle = self._bundle(release)
         if not bundle:
@@ -451,6 +451,32 @@ class Walk:
             return
         self._tests(run_id, manifest, bundle[TEST_RESULT])
         self._code(manifest)
+
+    def _promoted_run(self, run_id: str) -> None:
+        """A run of another environment, whose manifest came with a promotion and is signed with it."""
+        for release in reversed(self._releases):
+            key = f"{PROMOTIONS}/{release.number:06d}/runs/{run_id}.json"
+            if release.promoted is None or not self._records.has(key):
+                continue
+            if not (bundle := self._bundle(release)):
+                why = f"no signature of release {release.number} that counts"
+                self._add(Kind.RUN, run_id, State.MISSING, why)
+                return
+            details = bundle[PROVENANCE].predicate["runDetails"]
+            signed = {item["uri"]: _sha256_of(item) for item in details["byproducts"]}
+            if why := self._differs(key, signed.get(key, "")):
+                self._add(Kind.RUN, run_id, State.BROKEN, why)
+                return
+            manifest = read_record(self._store, RunManifest, key, run_id=run_id)
+            came = f"it came with {release.promoted.described()}"
+            self._add(Kind.RUN, run_id, State.VERIFIED, f"by {manifest.who}; {came}")
+            said = test_result(manifest)
+            state = State.BROKEN if said["failedTests"] else State.VERIFIED
+            note = f"{len(said['passedTests'])} passed, {len(said['failedTests'])} failed; {came}"
+            self._add(Kind.TESTS, run_id, state, note)
+            self._code(manifest)
+            return
+        self._add(Kind.RUN, run_id, State.MISSING, "no release was made by it")
 
     def _manifest(self, run_id: str, provenance: SignedStatement) -> RunManifest | None:
         """The run manifest, if all records of the run are what was signed."""
