@@ -32,6 +32,7 @@ from slipway.errors import (
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
+from slipway.maintenance.steps import Delete
 from slipway.promotion.promote import Proposal, carry_out
 from slipway.records.release_records import Hold, Release
 from slipway.releases.holds import Holds
@@ -647,6 +648,23 @@ def test_files_of_a_promotion_that_died_are_orphans(stand: Stand, monkeypatch: p
     assert len(stand.all_files()) == 1
     assert len(stand.rows("serving.orders")) == 10
     stand.promote()
+    shows_the_same(stand)
+
+
+def test_maintenance_leaves_what_a_promotion_wrote_anew_since_it_looked(stand: Stand) -> None:
+    stand.publish(ORDERS)
+    stand.promote()
+    stand.publish(appended(100))
+    proposal = stand.proposal()
+    (file,) = proposal.carried[0].files
+    orphan = Path(file.target.removeprefix("file://"))
+    orphan.write_bytes(b"left by a promotion that died")
+    later = datetime.now(UTC) + timedelta(days=4)
+    found = propose_in(stand.environment("prod"), {}, {}, (), timedelta(days=3), later, dry_run=False)
+    assert [step.size for step in found.plan.steps if isinstance(step, Delete)] == [29]
+    done = carry_out(proposal, "", lambda _: None)
+    maintain(found, lambda _: None)
+    assert done.tables["serving.orders"].rows == 11
     shows_the_same(stand)
 
 

@@ -226,3 +226,31 @@ def test_a_rest_catalog(
         stand.publish({**MORE, "partitioned_by": []})
         stand.promote()
         shows_the_same(stand)
+
+
+@pytest.fixture
+def no_databases(stand: Stand) -> Iterator[None]:
+    """Afterwards Glue has none, as the tests before found it."""
+    yield
+    endpoint = stand.environment("staging").catalog_properties["s3.endpoint"]
+    glue = boto3.session.Session(region_name="us-east-1").client("glue", endpoint_url=endpoint)
+    for database in glue.get_databases()["DatabaseList"]:
+        glue.delete_database(Name=database["Name"])
+
+
+@pytest.mark.usefixtures("no_databases")
+def test_glue(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = stand.environment("prod").catalog_properties["s3.endpoint"]
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__TYPE", "glue")
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__GLUE__ENDPOINT", endpoint)
+    monkeypatch.delenv("PYICEBERG_CATALOG__PROD__URI")
+    stand.publish(ORDERS, LINES)
+    stand.promote()
+    shows_the_same(stand)
+    more = {"sql": "select 100 as id, 1 as day, 'x' as note", "on_schema_change": "append_new_columns"}
+    stand.publish({**MORE, **more}, retire=["raw.lines"])
+    stand.promote()
+    shows_the_same(stand)
+    stand.promote(1)
+    assert len(stand.rows("serving.orders")) == 10
+    assert not stand.records("prod").open_keys()
