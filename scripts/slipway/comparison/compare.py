@@ -266,7 +266,9 @@ def compare_states(
         UnavailableError: the store cannot be reached.
     """
     try:
-        facts = _compare_states(con, name, (base, head), policy, (whole, sample, needs_key))
+        facts = _compare_states(
+            con, name, base, head, policy, whole=whole, sample=sample, needs_key=needs_key
+        )
     except (DamagedError, NotFoundError) as error:
         facts = not_compared(name, error.line())
     return judge(facts, policy.expected, today=today)
@@ -275,11 +277,14 @@ def compare_states(
 def _compare_states(
     con: duckdb.DuckDBPyConnection,
     name: str,
-    states: tuple[TableState | None, TableState | None],
+    base: TableState | None,
+    head: TableState | None,
     policy: ComparisonPolicy,
-    how: tuple[bool, float | None, bool],
+    *,
+    whole: bool,
+    sample: float | None,
+    needs_key: bool,
 ) -> TableComparison:
-    (base, head), (whole, sample, needs_key) = states, how
     found: Differing | None = None
     if base is not None and head is not None and not whole:
         if method := known_same(base, head):
