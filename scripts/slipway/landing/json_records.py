@@ -2,14 +2,17 @@
 
 DuckDB 1.5.5 gives a number back as it would write it itself: ``1.50`` as ``1.5``, and of more than 17 digits others. So
 numbers, lists and objects that are values of a record are put between quotes here; then what DuckDB reads is what the
-file says. Source of the format: jsonlines.org and RFC 8259.
+file says. Between quotes DuckDB takes everything, so whether they are JSON is checked here, too. Source of the format: jsonlines.org and RFC 8259.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +30,14 @@ _FIRST = np.zeros(256, np.bool_)
 _FIRST[list(b"-0123456789")] = True
 _BLANK = np.zeros(256, np.bool_)
 _BLANK[list(b" \t\r\n")] = True
+_NUMBERS = re.compile(rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\n)*+")
+"""Numbers of RFC 8259, section 6, each with a line end."""
+_NO_NUMBER = (
+    "is not JSON: a value begins as a number does and is none, as 01 or 1-2: the producer has to correct it"
+)
+_NO_NESTED = (
+    "is not JSON: a list or an object in it is not written as JSON demands: the producer has to correct it"
+)
 _DIVIDES, _OF_NUMBER = 1, 2
 _KINDS = bytearray(256)
 for _sign in b'"{}[],:\n':
@@ -90,6 +101,8 @@ class JsonRecords:
         """Count in whole lines."""
         signs = np.frombuffer(block, np.uint8)
         if (flat := _flat(block, signs)) is not None:
+            if self._has_no_number(signs, flat.starts, flat.stops):
+                return
             self._records += flat.records
             self._lines += flat.lines
             self._sink(_with_quoted(signs, flat.starts, flat.stops))
@@ -106,8 +119,39 @@ class JsonRecords:
         depth = np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
         if self._check(block, signs, ends, outside, depth):
             return
+        starts, stops = _values(signs, outside & (marks == 0) & (depth == 1))
+        nested = _nested(opens, closes, depth)
+        if self._has_no_number(signs, starts, stops) or self._has_no_nested(block, *nested):
+            return
         self._lines += len(ends)
-        self._sink(_as_text(signs, outside & (marks == 0), opens, closes, depth))
+        self._sink(_as_text(signs, (starts, stops), nested, closes, depth))
+
+    def _has_no_number(self, signs: Signs, starts: Positions, stops: Positions) -> bool:
+        """Whether one of the texts is no number of JSON."""
+        lengths = stops - starts + 1
+        text = np.full(lengths.sum(), _LF[0], np.uint8)
+        kept = np.ones(len(text), np.bool_)
+        kept[np.cumsum(lengths) - 1] = False
+        text[kept] = signs[_inner(starts, stops)]
+        whole = text.tobytes()
+        found = _NUMBERS.match(whole)
+        end = found.end() if found else 0
+        if end == len(whole):
+            return False
+        self._fail_at(signs, int(starts[whole.count(_LF, 0, end)]), _NO_NUMBER)
+        return True
+
+    def _has_no_nested(self, block: bytes, starts: Positions, stops: Positions) -> bool:
+        """Whether one of the texts, each of which ends with the bracket that belongs to its first one, is not JSON."""
+        pairs = list(zip(starts.tolist(), stops.tolist(), strict=True))
+        if _is_json(b"[" + b",".join(block[start:stop] for start, stop in pairs) + b"]"):
+            return False
+        wrong = next(start for start, stop in pairs if not _is_json(block[start:stop]))
+        self._fail_at(np.frombuffer(block, np.uint8), wrong, _NO_NESTED)
+        return True
+
+    def _fail_at(self, signs: Signs, where: int, what: str) -> None:
+        self._fail(self._lines + 1 + int(np.count_nonzero(signs[:where] == _LF[0])), what)
 
     def _check(
         self, block: bytes, signs: Signs, ends: NDArray[np.intp], outside: Marks, depth: Signs
@@ -192,19 +236,54 @@ def _flat_numbers(
         stops[blank] -= 1
     is_number = _FIRST[signs[starts]]
     starts, stops = starts[is_number], stops[is_number]
+    return (starts, stops) if (kinds[_inner(starts, stops)] == _OF_NUMBER).all() else None
+
+
+def _inner(starts: Positions, stops: Positions) -> Positions:
+    """Every position from each start to its stop."""
     lengths = stops - starts
-    inner = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    return (starts, stops) if (kinds[inner] == _OF_NUMBER).all() else None
+    found: Positions = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return found
 
 
-def _numbers(signs: Signs, where: Marks) -> tuple[Positions, Positions]:
-    """Where numbers begin and end, among the places where they count."""
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+# texts are only looked at: numbers of any length are no numbers here, and NaN and Infinity are not of JSON
+_DECODER = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=_refuse)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _DECODER.decode(text.decode("utf-8", "surrogatepass"))
+    except RecursionError:  # DuckDB's parser reads any depth
+        found = duckdb.execute("select json_valid(?)", [text.decode("utf-8", "replace")]).fetchall()
+        return bool(found[0][0])
+    except ValueError:
+        return False
+    return True
+
+
+def _values(signs: Signs, where: Marks) -> tuple[Positions, Positions]:
+    """Where numbers that are values begin and end, among the places where they count: keys are none."""
     found = np.flatnonzero(_NUMBER[signs] & where)
     apart = np.diff(found) > 1
     starts = found[np.concatenate(([True], apart))] if len(found) else found
     stops = found[np.concatenate((apart, [True]))] + 1 if len(found) else found
     is_number = _FIRST[signs[starts]]  # the e of true is none
-    return starts[is_number], stops[is_number]
+    starts, stops = starts[is_number], stops[is_number]
+    before = starts - 1  # a bracket at least is there
+    while len(blank := np.flatnonzero(_BLANK[signs[before]])):
+        before[blank] -= 1
+    is_value = signs[before] == ord(":")
+    return starts[is_value], stops[is_value]
+
+
+def _nested(opens: Marks, closes: Marks, depth: Signs) -> tuple[Positions, Positions]:
+    """Where lists and objects that are values of a record begin and end."""
+    starts = np.flatnonzero(opens & (depth == 2) & np.concatenate(([True], depth[:-1] == 1)))
+    return starts, np.flatnonzero(closes & (depth == 1)) + 1
 
 
 def _with_quoted(signs: Signs, starts: Positions, stops: Positions) -> bytes:
@@ -219,14 +298,17 @@ def _with_quoted(signs: Signs, starts: Positions, stops: Positions) -> bytes:
     return text.tobytes()
 
 
-def _as_text(signs: Signs, outside: Marks, opens: Marks, closes: Marks, depth: Signs) -> bytes:
+def _as_text(
+    signs: Signs,
+    numbers: tuple[Positions, Positions],
+    nested: tuple[Positions, Positions],
+    closes: Marks,
+    depth: Signs,
+) -> bytes:
     """Records in which each value is a string, a truth value or null."""
-    starts, stops = _numbers(signs, outside & (depth == 1))
-    inner_starts = np.flatnonzero(opens & (depth == 2) & np.concatenate(([True], depth[:-1] == 1)))
-    inner_stops = np.flatnonzero(closes & (depth == 1)) + 1
     inner = (depth >= 2) | (closes & (depth == 1))
     protected = np.flatnonzero(inner & ((signs == _QUOTE) | (signs == _ESCAPE)))
-    around = np.concatenate([starts, stops, inner_starts, inner_stops])
+    around = np.concatenate([*numbers, *nested])
     where = np.concatenate([around, protected])
     if not len(where):
         return signs.tobytes()

@@ -75,3 +75,63 @@ def test_the_line_is_named_whatever_the_blocks(body: str, problem: str) -> None:
 
 def test_nothing_is_no_record() -> None:
     assert read(b"")[0] == read(b"\n \r\n")[0] == 0
+
+
+def is_json(text: bytes) -> bool:
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        json.loads(text.decode(), parse_constant=refuse)
+    except (ValueError, UnicodeDecodeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"a": 01}',
+        '{"a": 1-2}',
+        '{"a": 1.}',
+        '{"a": -}',
+        '{"a": 1e}',
+        '{"a": [01]}',
+        '{"a": [1,]}',
+        '{"a": [1}}',
+        '{"a": {1: 2}}',
+        '{"a": [NaN]}',
+        "{\"a\": ['x']}",
+        '{"a": [1], "b": 01}',
+    ],
+)
+def test_values_that_are_no_json_are_refused_with_their_line(record: str) -> None:
+    body = f'{{"a": 1}}\n{{"a": [1]}}\n{record}\n{{"a": 2}}\n'.encode()
+    found, _ = read(body)
+    assert isinstance(found, str), found
+    assert found.startswith("line 3 is not JSON"), found
+
+
+def test_a_value_may_be_nested_to_any_depth() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    assert read(f'{{"a": {deep}}}\n'.encode())[0] == 1
+    assert isinstance(read(f'{{"a": {deep[:-2]}}}]}}\n'.encode())[0], str)
+
+
+def test_a_number_may_have_any_length() -> None:
+    assert read(f'{{"a": {"9" * 5000}, "b": [{"9" * 5000}]}}\n'.encode())[0] == 1
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(RECORDS, st.integers(0, 200), st.sampled_from(list(b'{}[]:,"0123456789-+.eE aN\\\t')))
+def test_what_is_no_json_stays_none(records: list[dict[str, Any]], at: int, sign: int) -> None:
+    """DuckDB, which reads what the sink gets, refuses what is no JSON; so that must not become JSON on the way."""
+    body = bytearray("\n".join(map(json.dumps, records)).encode())
+    if body:
+        body[at % len(body)] = sign
+    found, text = read(bytes(body))
+    if isinstance(found, int):
+        lines = [line for line in bytes(body).split(b"\n") if line.strip()]
+        assert [is_json(line) for line in lines] == [
+            is_json(line) for line in text.split(b"\n") if line.strip()
+        ]
