@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
 from moto.core.exceptions import JsonRESTError
 from moto.glue.responses import GlueResponse
+from moto.kms.utils import ECDSAPrivateKey
 from moto.server import ThreadedMotoServer
 
 PASSWORD = "not-to-be-seen-anywhere"
@@ -125,9 +129,10 @@ def free_port() -> int:
 
 
 def aws() -> ThreadedMotoServer:
-    """S3, Glue and IAM on this machine; started."""
+    """S3, Glue, IAM and KMS on this machine; started."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell every request
     setattr(GlueResponse, "update_table", _update_table)  # noqa: B010 - mypy refuses a method to be replaced
+    setattr(ECDSAPrivateKey, "sign", _sign_digest)  # noqa: B010 - same
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     return server
@@ -144,3 +149,10 @@ def _update_table(self: GlueResponse) -> Any:  # noqa: ANN401 - moto has no type
     if wanted is not None and wanted != held:
         raise JsonRESTError("ConcurrentModificationException", f"version {wanted} is not {held}")
     return _any_version(self)
+
+
+def _sign_digest(self: ECDSAPrivateKey, message: bytes, signing_algorithm: str) -> bytes:
+    """As AWS does it for MessageType DIGEST, which every client here sends: what arrives is signed as a digest. moto hashes it again."""
+    assert signing_algorithm == "ECDSA_SHA_256"
+    signature: bytes = self.private_key.sign(message, ec.ECDSA(Prehashed(SHA256())))
+    return signature

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.errors import DamagedError, UnavailableError, first_line
 from slipway.secrets import hide
+from slipway.signing.signers import load_signers
 from slipway.signing.signing_keys import KEYS_FILE, KnownKey, Trust
 from slipway.signing.statements import STATEMENT_TYPE
 
@@ -90,6 +91,7 @@ def sign(statements: Iterable[Mapping[str, Any]], signer: Signer) -> bytes:
     Raises:
         UnavailableError: the key cannot be used.
     """
+    load_signers()
     from securesystemslib.dsse import Envelope
 
     lines = []
@@ -121,6 +123,7 @@ def read_bundle(content: bytes, name: str) -> list[SignedStatement]:
 
 
 def _read(line: bytes, name: str) -> SignedStatement:
+    load_signers()
     from securesystemslib.dsse import Envelope
 
     try:

@@ -22,6 +22,7 @@ from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.secrets import hide, remember
 from slipway.settings import Settings, variable
+from slipway.signing.signers import load_signers, set_region
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -33,6 +34,8 @@ GENERATED = "generated key of this user"
 _SETTING = variable("signing_key")
 _PEM = "-----BEGIN "
 _OFF = "none"
+_TRIAL = b"slipway"
+"""What a key service signs before a release is published, because afterwards is too late to learn that its key is another one."""
 
 
 class _Entry(BaseModel):
@@ -133,6 +136,7 @@ def signing_of(environment: Environment) -> Signing:
     if given.startswith(_PEM):
         _remember(given)
         return _named(_signer(_loaded(given.encode(), _SETTING)), trust)
+    load_signers()
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
     if given.partition(":")[0] in SIGNER_FOR_URI_SCHEME:
@@ -177,6 +181,8 @@ def _named(signer: Signer, trust: Trust) -> Signing:
 
 
 def _of_service(address: str, trust: Trust) -> Signing:
+    load_signers()
+    from securesystemslib.exceptions import UnverifiedSignatureError
     from securesystemslib.signer import Signer
 
     known = next((one for one in trust.keys.values() if one.uri == address), None)
@@ -187,13 +193,23 @@ def _of_service(address: str, trust: Trust) -> Signing:
             f"Add the key with its uri to {KEYS_FILE}",
         )
     try:
+        set_region(address)
         signer = Signer.from_priv_key_uri(address, known.key)
+        trial = signer.sign(_TRIAL)
     except Exception as error:  # whatever the service's client raises
         raise UnavailableError(
             f"The key service of {_SETTING} cannot be used",
             hide(first_line(error)),
             "Check the address, the credentials, and that the client of the service is installed",
         ) from error
+    try:
+        known.key.verify_signature(trial, _TRIAL)
+    except UnverifiedSignatureError:
+        raise ConfigError(
+            f"Releases cannot be signed by {known.name}",
+            f"what the key service of {_SETTING} signs does not fit its public_key in {KEYS_FILE}",
+            f"Correct public_key or uri in {KEYS_FILE}",
+        ) from None
     return _named(signer, trust)
 
 
@@ -226,6 +242,7 @@ def _listed(environment: Environment) -> list[tuple[str, KnownKey]]:
 
 
 def _parsed(entry: _Entry, path: Path) -> Key:
+    load_signers()
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey
 
@@ -268,6 +285,7 @@ def _state_file() -> Path | None:
 
 def _generate(path: Path) -> bytes:
     """Make a key that only its owner reads; of two processes that make one at once, the first one's counts."""
+    load_signers()
     from securesystemslib.signer import CryptoSigner
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -299,6 +317,7 @@ def _loaded(content: bytes, where: str) -> PrivateKeyTypes:
 
 
 def _signer(private: PrivateKeyTypes) -> Signer:
+    load_signers()
     from securesystemslib.signer import CryptoSigner
 
     try:
