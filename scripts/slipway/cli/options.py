@@ -51,6 +51,15 @@ variables = click.option(
     "--vars", "vars_", metavar="YAML", help="dbt variables, for example '{slice: {from: …}}'."
 )
 
+wait = click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for runs on the same tables.",
+)
+
 
 class Selectors(click.Option):
     """An option that takes every word up to the next option, as dbt's own does: ``--select a b``."""

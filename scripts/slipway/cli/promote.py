@@ -32,14 +32,7 @@ NOT_MET = 1
 )
 @click.option("--reason", default="", help="Why; it is recorded.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option(
-    "--wait",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for runs on the same tables.",
-)
+@options.wait
 @options.output("text", "json")
 @options.project_dir
 def command(

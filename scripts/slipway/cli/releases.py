@@ -113,14 +113,7 @@ def _record(release: Release) -> dict[str, Any]:
 @click.command("publish")
 @click.argument("run")
 @options.target
-@click.option(
-    "--wait",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for runs on the same tables.",
-)
+@options.wait
 @options.output("text", "json")
 @options.project_dir
 def publish(run: str, target: str | None, wait: int, output_: str, project_dir: Path | None) -> None:
