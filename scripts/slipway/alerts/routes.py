@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from slipway.alerts.causes import Entry, Event
+from slipway.contracts.described_file import parse_described
 from slipway.contracts.model import Severity
-from slipway.contracts.problems import Problem, nearest, words
-from slipway.contracts.yaml_text import NotYamlError, YamlText
+from slipway.contracts.problems import Problem
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError
 from slipway.secrets import remember
@@ -134,42 +133,26 @@ def read_routes(project: Path) -> Routes | None:
 
 def parse_routes(text: str) -> Routes:
     """The same from its text."""
-    try:
-        given = YamlText(text)
-    except NotYamlError as error:
-        at = f", line {error.line}" if error.line else ""
-        raise ConfigError(
-            f"{FILE}{at} cannot be read", error.problem, "Write a mapping with routes"
-        ) from None
-    problems = list(given.problems)
-    found = None
-    try:
-        found = Routes.model_validate(given.value)
-    except ValidationError as error:
-        # a key that is misspelt says more than that the right one is missing
-        in_order = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        problems += [_problem(dict(one)) for one in in_order]
-    problems += map(partial(_place_of_secret, found), found.routes) if found else []
-    problems = [one for one in problems if one.what]
-    if problems or found is None:
-        first = problems[0]
-        line = first.line or given.line(first.path)
-        raise Problem(first.path, first.what, first.fix, FILE, line, words(first.path, given.value)).error
-    return found
+    return parse_described(text, Routes, FILE, "Write a mapping with routes", _secrets_written_out)
 
 
-def _place_of_secret(found: Routes, name: str) -> Problem:
-    path, url = ("routes", name, "url"), found.routes[name].url
+def _secrets_written_out(found: Routes) -> Iterator[Problem]:
+    return filter(None, (_secret_written_out(name, route.url) for name, route in found.routes.items()))
+
+
+def _secret_written_out(name: str, url: str) -> Problem | None:
+    path = ("routes", name, "url")
     if not _REFERENCE.search(url):
         return Problem(
             path,
             "is written out, and addresses hold secrets",
             "Put it into an environment variable, and write url: ${NAME_OF_THE_VARIABLE}",
         )
-    what = _written_out(url)
+    if not (what := _written_out(url)):
+        return None
     return Problem(
         path,
-        what and f"has {what} written out beside a reference",
+        f"has {what} written out next to a reference",
         "Put the whole address into one environment variable, or this part into one of its own",
     )
 
@@ -194,25 +177,3 @@ def _written_out(url: str) -> str:
     if any(_KEY_LIKE.search(part) for other in others for part in unquote(other).split(_GIVEN)):
         return "what looks like a key"
     return ""
-
-
-def _problem(error: Mapping[str, Any]) -> Problem:
-    """What pydantic found, in words; a name that is not known comes with the nearest one that is."""
-    path = tuple(error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = Route.model_fields if len(path) > 1 else Routes.model_fields
-        return Problem(path, f"Unknown key `{path[-1]}` in {FILE}", _instead(str(path[-1]), list(known)))
-    if error["type"] == "enum":
-        kind = Severity if "severity" in path else Event
-        return Problem(
-            path, f"Unknown value `{error['input']}` in {FILE}", _instead(str(error["input"]), list(kind))
-        )
-    return Problem(path, str(error["msg"])[:1].lower() + str(error["msg"])[1:], "Correct it")
-
-
-def _instead(name: str, known: list[str]) -> str:
-    near = nearest(name.replace("_", ""), [one.replace("_", "") for one in known])
-    for one in known:
-        if near and one.replace("_", "") == near:
-            return f"Did you mean `{one}`?"
-    return f"Known are {', '.join(map(str, known))}"

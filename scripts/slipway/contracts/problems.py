@@ -64,10 +64,13 @@ def words(path: Iterable[str | int], document: Any) -> str:  # noqa: ANN401 - YA
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like a name; empty where none is."""
-    by_lower = {one.lower(): one for one in known}
-    plain = name.lower().replace("_", "").replace("-", "").replace(" ", "")
-    near = get_close_matches(plain, by_lower, 1, 0.7)
-    return by_lower[near[0]] if near else ""
+    by_plain = {_plain(one): one for one in known}
+    near = get_close_matches(_plain(name), by_plain, 1, 0.7)
+    return by_plain[near[0]] if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
 def unknown(path: Path, name: str, place: str, known: Iterable[str], noun: str = "key") -> Problem:

@@ -76,7 +76,7 @@ def test_mistakes_are_refused(text: str, message: str) -> None:
 )
 def test_a_secret_beside_a_reference_is_refused_and_not_repeated(url: str, what: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"routes.a.url .*line 3.*{what}.* written out beside a ref"
+        ConfigError, match=rf"routes.a.url .*line 3.*{what}.* written out next to a ref"
     ) as error:
         parse_routes(f"routes:\n  a:\n    url: {url}")
     assert not any(part in error.value.line() for part in ("hunter2", "2024@", "abc", "Zk3vQ9"))
@@ -111,7 +111,7 @@ def test_hosts_people_and_channels_may_stand_beside_a_reference(url: str) -> Non
     ),
 )
 def test_a_key_is_found_wherever_it_stands(key: str, form: str) -> None:
-    with pytest.raises(ConfigError, match="beside a reference"):
+    with pytest.raises(ConfigError, match="next to a reference"):
         parse_routes(f"routes:\n  a:\n    url: {form.format(key)}")
 
 
