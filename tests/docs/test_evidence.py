@@ -102,5 +102,12 @@ def test_the_keys_of_the_page_are_read(pages: dict[str, Page], tmp_path: Path) -
     text = pages[PAGE].block("yaml", "public_key")
     (tmp_path / KEYS_FILE).write_text(text, encoding="utf-8")
     environment = Environment("prod", Mode.PRODUCTION, "", {}, "", tmp_path, project=tmp_path)
-    found = {key.name: key.refusal for key in trust_of(environment).keys.values()}
-    assert found == {"release-ci": "", "laptop-of-ada": "it was revoked on 2026-11-30"}
+    keys = trust_of(environment).keys.values()
+    assert {key.name: key.refusal for key in keys} == {
+        "release-ci": "",
+        "token-of-ada": "",
+        "laptop-of-ada": "it was revoked on 2026-11-30",
+    }
+    assert {key.owner: sorted(key.roles) for key in keys if key.owner} == {
+        "ada@example.org": ["data-owner", "release-manager"]
+    }

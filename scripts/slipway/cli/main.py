@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("slipway.cli.releases:publish", "Publish a staged run."),
     "promote": ("slipway.cli.promote", "Promote a release to another environment."),
     "plan": ("slipway.cli.promote:plan", "Explain the plan of a promotion."),
+    "approve": ("slipway.cli.promote:approve", "Approve the plan of a promotion."),
     "sql": ("slipway.cli.sql", "Query the published tables."),
     "runs": ("slipway.cli.runs", "List runs."),
     "replay": ("slipway.cli.comparisons:replay", "Build an earlier run again, and compare the results."),

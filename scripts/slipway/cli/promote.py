@@ -1,4 +1,4 @@
-"""``slipway promote``, and ``slipway plan`` for the plans that it makes."""
+"""``slipway promote``, ``slipway plan`` for the plans that it makes, and ``slipway approve``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from slipway.promotion.promote import Proposal
     from slipway.records.promotion_records import PromotionPlan
     from slipway.records.release_records import Release
+    from slipway.signing.approval_rules import Judgement
 
 NOT_MET = 1
 
@@ -54,12 +55,19 @@ def command(
     runs that made the tables. Files that the target has already are not copied again. With --plan nothing is copied: the
     plan is recorded and printed. PLAN, its id, carries it out if nothing that it rests on has changed.
 
-    Exit code 1 means that a rule of the policy is not met, 4 that a plan is void or a table has moved. In both cases
-    nothing was published.
+    Exit code 1 means that a rule of the policy is not met or approvals are missing, 4 that a plan is void or a table has
+    moved. In all these cases nothing was published.
     """
     from slipway.environments.profiles import find_project
     from slipway.errors import UsageError
-    from slipway.promotion.promote import again, carry_out, check_evidence, keep, propose
+    from slipway.promotion.promote import (
+        again,
+        carry_out,
+        check_approvals,
+        check_evidence,
+        keep,
+        propose,
+    )
 
     project = find_project(project_dir)
     if what is None or what.isdecimal():
@@ -79,6 +87,7 @@ def command(
     changes = proposal.is_needed and not only_plan
     if changes:
         check_evidence(proposal)
+        check_approvals(proposal)
     if output_ == "text":
         _explain(proposal)
     if not changes:
@@ -119,6 +128,10 @@ def _tell(proposal: Proposal, release: Release | None, form: str, *, planned: bo
                 f"Plan {plan.plan_id} cannot be carried out: its evidence does not meet promotion.yml."
             )
         else:
+            for demand in plan.demands:
+                output.message(f"{demand.described()} must approve it.")
+            if plan.demands:
+                output.message(f"Approve it with slipway approve {plan.plan_id} --target {rests.target}")
             output.message(f"Carry it out with slipway promote {plan.plan_id} --to {rests.target}")
 
 
@@ -181,19 +194,119 @@ def plan() -> None:
 @click.argument("plan_id", metavar="PLAN", default="latest")
 @options.common
 def show(plan_id: str, *, output_: str, target: str | None, project_dir: Path | None) -> None:
-    """Explain a plan that slipway promote made for an environment: its tables, and each rule of the policy.
+    """Explain a plan that slipway promote made for an environment: its tables, each rule of the policy, and its approvals.
 
-    PLAN is its id, a unique part of it, or latest. The target is the environment to promote to.
+    PLAN is its id, a unique part of it, or latest. The target is the environment to promote to. Of approvals it says which
+    are there, which of them count, and which are missing.
     """
     from slipway.environments.profiles import find_project
-    from slipway.promotion.promote import planned
+    from slipway.promotion.approving import explain
 
-    found = planned(find_project(project_dir), target, plan_id)
+    found = explain(find_project(project_dir), target, plan_id)
     if output_ == "json":
-        output.as_json(_record(found))
+        output.as_json(
+            {
+                **found.plan.model_dump(mode="json"),
+                **_approvals(found.judgement),
+                "void": found.void,
+                "release": found.release,
+            }
+        )
+        return
+    _show(found.plan)
+    _show_approvals(found.judgement)
+    if found.release:
+        output.line(f"\nIt was carried out as release {found.release}.")
+    elif found.void:
+        output.line(f"\nIt is void: {found.void}.")
+
+
+def _show_approvals(judgement: Judgement) -> None:
+    if not (judgement.demands or judgement.approvals):
+        return
+    output.result("")
+    output.table(
+        ("approval", "", "found"),
+        [
+            (
+                demand.described(),
+                "met" if len(people) >= demand.count else "NOT MET",
+                ", ".join([*people, *([f"tables {', '.join(demand.tables)}"] if demand.tables else [])]),
+            )
+            for demand, people in judgement.demands
+        ],
+    )
+    for why in judgement.unknown:
+        output.line(f"{why[0].upper()}{why[1:]}.")
+    for one in judgement.approvals:
+        who = f"{one.owner} ({one.name})" if one.owner else one.name
+        at = f" at {one.approved_at[:16].replace('T', ' ')} UTC" if one.approved_at else ""
+        output.line(f"{who}{at}: {'counts' if one.counts else f'does not count: {one.why_not}'}.")
+
+
+def _approvals(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "approvals": [
+            {
+                "key": one.key,
+                "name": one.name,
+                "owner": one.owner,
+                "roles": sorted(one.roles),
+                "approved_at": one.approved_at,
+                "counts": one.counts,
+                "why_not": one.why_not,
+            }
+            for one in judgement.approvals
+        ],
+        "approved": not judgement.missing,
+        "missing": judgement.missing,
+    }
+
+
+@click.command("approve")
+@click.argument("plan_id", metavar="PLAN")
+@click.option("--withdraw", is_flag=True, help="Withdraw the approval by this key, for good.")
+@click.option("--reason", default="", help="Why; it is recorded and signed.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.common
+def approve(
+    plan_id: str,
+    *,
+    withdraw: bool,
+    reason: str,
+    yes: bool,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
+) -> None:
+    """Approve a plan of slipway promote: show it, and sign it with the key of SLIPWAY_SIGNING_KEY.
+
+    PLAN is its id or a unique part of it, and the target is the environment to promote to. keys.yml has to name the key with
+    its owner. Who published the release or made the plan cannot approve it. An approval is of one plan as it is recorded: if
+    anything that the plan rests on changes, plan and approvals are void.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.promotion.approving import check_approver, explain, give
+    from slipway.promotion.approving import withdraw as take_back
+
+    project = find_project(project_dir)
+    if withdraw:
+        plan, is_new = take_back(project, target, plan_id, reason)
+        done = "is withdrawn" if is_new else "was withdrawn before"
     else:
-        _show(found)
-
-
-def _record(found: PromotionPlan) -> dict[str, Any]:
-    return found.model_dump(mode="json")
+        proposal, approver = check_approver(project, target, plan_id)
+        plan = proposal.plan
+        if output_ == "text":
+            _show(plan)
+            output.result("")
+        options.confirm(yes=yes)
+        is_new = give(proposal, approver, reason)
+        done = "is given" if is_new else "was given before"
+    judgement = explain(project, target, plan.plan_id).judgement
+    if output_ == "json":
+        output.as_json({"plan_id": plan.plan_id, "changed": is_new, **_approvals(judgement)})
+        return
+    output.line(f"The approval of plan {plan.plan_id} {done}.")
+    _show_approvals(judgement)
+    if not judgement.missing:
+        output.message(f"Carry it out with slipway promote {plan.plan_id} --to {plan.rests_on.target}")

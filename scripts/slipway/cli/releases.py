@@ -23,8 +23,9 @@ _NAMED = 3  # changed tables that are named; the rest is counted
 def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List releases, newest first, and show what readers may rely on while one is published.
 
-    A release is a consistent cut: read it with slipway sql --release. What its signature covers is checked by slipway verify. * marks a work tree with uncommitted changes.
+    A release is a consistent cut: read it with slipway sql --release. What its signature covers is checked by slipway verify. A promotion has the people who approved it. * marks a work tree with uncommitted changes.
     """
+    from slipway.releases.approvals import approved_by
     from slipway.releases.lookup import environment_of
     from slipway.releases.signatures import signature_of
     from slipway.runs.history import list_releases, unfinished
@@ -34,8 +35,18 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         output.message(line)
     environment = environment_of(project_dir, target)
     signed = {release.number: signature_of(environment, release.number) for release in releases}
+    approved = {one.number: approved_by(environment, one.number) for one in releases if one.promoted}
     if output_ == "json":
-        output.as_json([{**_record(release), "signed": signed[release.number]} for release in releases])
+        output.as_json(
+            [
+                {
+                    **_record(release),
+                    "signed": signed[release.number],
+                    "approved_by": approved.get(release.number, ""),
+                }
+                for release in releases
+            ]
+        )
         return
     if not releases:
         if not damaged:
@@ -51,7 +62,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 figures.commit(release.code.commit, release.code.dirty),
                 _names(_changed(release), len(release.tables)),
                 figures.signature(signed[release.number]),
-                _note(release),
+                _note(release, figures.signature(approved.get(release.number, ""))),
             )
             for release in releases
         ],
@@ -72,9 +83,15 @@ def _names(tables: list[str], of: int) -> str:
     return ", ".join(sorted(tables, key=figures.by_layer))
 
 
-def _note(release: Release) -> str:
+def _note(release: Release, approved: str) -> str:
     stale = [name for name, table in release.tables.items() if table.stale]
-    parts = [_rollback(release), f"stale: {_names(stale, len(release.tables))}" if stale else ""]
+    # of approvals that do not count the beginning of the reason is shown
+    approval = f"approval {approved}" if approved in ("broken", "not verified") else f"approved by {approved}"
+    parts = [
+        _rollback(release),
+        approval if approved else "",
+        f"stale: {_names(stale, len(release.tables))}" if stale else "",
+    ]
     return "; ".join(part for part in parts if part)
 
 

@@ -58,6 +58,8 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
         yield "signed by", origin.signature
     if origin.promoted:
         yield "promoted", f"it is of {origin.promoted}"
+        if origin.approved_by:
+            yield "approved", f"by {origin.approved_by}"
     if made := origin.runs.get(source.run_id or ""):
         yield "run", made.run_id
         yield "by", f"{made.who} on {made.host}: {' '.join(made.command)}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from slipway.comparison.results import Example, Row, TableComparison
 from slipway.contracts.contract_files import look_at_all
+from slipway.contracts.model import Contract
 from slipway.secrets import MASK
 
 _PUBLIC = "public"
@@ -25,19 +27,32 @@ def classified_names(project: Path, dbt_manifest: Mapping[str, Any] | None) -> s
         project: folder of dbt_project.yml.
         dbt_manifest: dbt's manifest, None where it is not known.
     """
-    found: dict[str, Any] = {}
-    for reading in look_at_all(project):
-        for table in reading.contract.tables if reading.contract else ():
-            for column in table.columns:
-                if column.classification:
-                    found |= dict.fromkeys((column.name, column.header), column.classification)
-    described = (dbt_manifest or {}).get("nodes") or {}
-    for node in described.values():
+    contracts = [reading.contract for reading in look_at_all(project) if reading.contract]
+    found = classifications(contracts, dbt_manifest)
+    return {name for name, given in found.items() if given != {_PUBLIC}}
+
+
+def classifications(
+    contracts: Iterable[Contract], dbt_manifest: Mapping[str, Any] | None
+) -> dict[str, set[str]]:
+    """How contracts, and ``meta`` of models, classify columns: names of columns to all classifications that are given to one of this name, in small letters."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for contract in contracts:
+        for column in (column for table in contract.tables for column in table.columns):
+            if column.classification:
+                for name in (column.name, column.header):
+                    found[name.casefold()].add(column.classification.casefold())
+    for node in ((dbt_manifest or {}).get("nodes") or {}).values():
         for name, column in (node.get("columns") or {}).items():
-            meta = {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
-            if meta.get("classification"):
-                found.setdefault(name, meta["classification"])
-    return {name.casefold() for name, given in found.items() if str(given).casefold() != _PUBLIC}
+            if given := classification_of(column):
+                found[name.casefold()].add(given)
+    return found
+
+
+def classification_of(described: Mapping[str, Any]) -> str:
+    """How ``meta`` of a model or a column in dbt's manifest classifies it, in small letters; empty where it does not."""
+    meta = {**(described.get("meta") or {}), **((described.get("config") or {}).get("meta") or {})}
+    return str(meta.get("classification") or "").casefold()
 
 
 def masked(table: TableComparison, names: Collection[str]) -> TableComparison:

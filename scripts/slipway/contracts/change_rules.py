@@ -404,14 +404,15 @@ def _optional(step: Step) -> Verdict | None:
     return NARROWER, "Every file has to have it."
 
 
-_SECRECY = {"public": 0, "internal": 1, "confidential": 2, "restricted": 3}
+SECRECY = {"public": 0, "internal": 1, "confidential": 2, "restricted": 3}
+"""The usual classifications, each stricter than those before."""
 
 
 def _classification(step: Step) -> Verdict | None:
     before, after = step.values
     if _equal(before, after):
         return None
-    ranks = [_SECRECY.get(str(one).lower()) for one in (before, after)]
+    ranks = [SECRECY.get(str(one).lower()) for one in (before, after)]
     if ranks[0] is not None and ranks[1] is not None:
         if ranks[0] < ranks[1]:
             return WIDER, "Readers may need another permission."

@@ -91,12 +91,16 @@ def _rules(require: Require, facts: Facts) -> Iterator[tuple[str, Rule, str]]:
             f"the commit is on {branch}",
         )
     if (age := require.run_max_age) is not None:
-        yield "run_max_age", lambda run: _too_old(run, age, facts.now), f"no run is older than {_span(age)}"
+        yield (
+            "run_max_age",
+            lambda run: _too_old(run, age, facts.now),
+            f"no run is older than {described_age(age)}",
+        )
     if (span := require.comparison_max_age) is not None:
         yield (
             "comparison_max_age",
             lambda run: _comparison(run, facts.compared, span, facts.now),
-            f"a canary of the commit passed, and is not older than {_span(span)}",
+            f"a canary of the commit passed, and is not older than {described_age(span)}",
         )
     if require.sources_fresh:
         yield "sources_fresh", lambda run: _freshness(run, facts.now), "no source is older than it allows"
@@ -149,7 +153,7 @@ def _too_old(run: RunManifest, age: timedelta, now: datetime) -> str:
     began = f"it began at {run.started_at:%Y-%m-%d %H:%M} UTC"
     if run.started_at > now + AHEAD:
         return f"{began}, by a clock that was wrong"
-    return f"{began}, which is longer ago than {_span(age)}" if now - run.started_at > age else ""
+    return f"{began}, which is longer ago than {described_age(age)}" if now - run.started_at > age else ""
 
 
 def _comparison(
@@ -165,7 +169,7 @@ def _comparison(
         return f"{when} and did not pass: {_some(worst) or 'it compared nothing'}"
     if found.made_at > now + AHEAD:
         return f"{when}, by a clock that was wrong"
-    return f"{when}, which is longer ago than {_span(span)}" if now - found.made_at > span else ""
+    return f"{when}, which is longer ago than {described_age(span)}" if now - found.made_at > span else ""
 
 
 def _quarantine(run: RunManifest, most: float) -> str:
@@ -182,7 +186,8 @@ def _percent(item: Conservation) -> float:
     return 100 * item.quarantined_rows / max(item.landed, 1)
 
 
-def _span(age: timedelta) -> str:
+def described_age(age: timedelta) -> str:
+    """An age in days, or hours."""
     hours = int(age.total_seconds() // 3600)
     return plural(hours // 24, "day") if hours % 24 == 0 and hours else plural(hours, "hour")
 

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pyiceberg.schema import Schema
+
 from slipway.code import git
+from slipway.comparison.masking import classification_of, classifications
 from slipway.contracts.contract_changes import compare_all
-from slipway.contracts.contract_files import FOLDER, is_contract, look_at_content
+from slipway.contracts.contract_files import FOLDER, Reading, is_contract, look_at_content
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.promotion.demands import Classified
 from slipway.records.code_comparisons import newest_comparison
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records, check_seal, why_missing
+from slipway.releases.lookup import is_table
 from slipway.releases.signatures import bundle_of, read_list
 from slipway.signing.signing_keys import trust_of
 from slipway.signing.statements import release_name
@@ -63,6 +68,41 @@ class Gathered:
             if known:
                 found[commit] = max(known, key=lambda one: one.made_at)
         return found
+
+    def classified(self, goal: Release, tables: Mapping[str, Schema]) -> Classified | None:
+        """Classifications of data in tables, by what contracts and dbt's YAML say at the commit of the release.
+
+        A column counts by its name, because models pass columns on under their names.
+
+        Args:
+            goal: the release.
+            tables: ``layer.table`` to its columns.
+
+        Returns:
+            None where it is not known what the commit says.
+        """
+        described = self.described.get(goal.run_id)
+        if goal.code.unknown or described is None:
+            return None
+        try:
+            readings = _readings(self.project, goal)
+        except SlipwayError:
+            return None
+        if any(one.contract is None for one in readings.values()):
+            return None
+        dbt_manifest = json.loads(described)
+        by_name = classifications((one.contract for one in readings.values() if one.contract), dbt_manifest)
+        by_table = {
+            f"{node['schema']}.{node['alias']}": given
+            for node in dbt_manifest["nodes"].values()
+            if is_table(node) and (given := classification_of(node))
+        }
+        found = {}
+        for table, schema in tables.items():
+            names = {part.casefold() for name in schema.column_names for part in name.split(".")}
+            found[table] = {given for name in names for given in by_name.get(name, ())}
+            found[table] |= {by_table[table]} if table in by_table else set()
+        return Classified(found, {*by_table.values(), *(one for given in by_name.values() for one in given)})
 
     def contracts(self, before: Release | None, goal: Release) -> list[str]:
         """How contracts break what was promised by the release before, without a new version; a sentence each."""
@@ -191,12 +231,17 @@ def _content(records: Records, run_id: str) -> bytes:
 
 
 def _contracts(project: Path, release: Release) -> dict[str, dict[str, object]]:
+    readings = _readings(project, release)
+    return {name: found.text.value for name, found in readings.items() if found.text}
+
+
+def _readings(project: Path, release: Release) -> dict[str, Reading]:
+    """The contracts at the commit of a release, by the names of their files."""
     if (commit := release.code.commit) is None:
         raise NotFoundError(
             f"release {release.number} of {release.target} has no commit", release.code.unknown
         )
     contents = git.files_at(project, git.resolve(project, commit), project / FOLDER)
-    readings = {
+    return {
         name: look_at_content(Path(name), content) for name, content in contents.items() if is_contract(name)
     }
-    return {name: found.text.value for name, found in readings.items() if found.text}

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from slipway.environments.profiles import Profile
 from slipway.errors import (
     ConfigError,
     ConflictError,
+    DamagedError,
     DamagedTableError,
     NotFoundError,
     SlipwayError,
@@ -32,12 +33,24 @@ from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables, retired
 from slipway.names import TableName
 from slipway.processes import too_late
-from slipway.promotion.evidence import Facts, evaluate
+from slipway.promotion.demands import demands
+from slipway.promotion.evidence import Facts, described_age, evaluate
 from slipway.promotion.gathered import Gathered, gather, signed_checksums, why_not_signed
-from slipway.promotion.promotion_policy import Policy, Rules, read_policy
-from slipway.promotion.recorded import read_plan, write_plan, write_promotion
+from slipway.promotion.promotion_policy import FILE, Policy, Rules, read_policy
+from slipway.promotion.recorded import (
+    approved_before,
+    judged_approvals,
+    read_plan,
+    statements_of,
+    write_plan,
+    write_promotion,
+)
+from slipway.records.code_comparisons import COMPARISONS
 from slipway.records.promotion_records import (
+    ApprovalRecord,
+    CodeComparison,
     CopiedFile,
+    Demand,
     Finding,
     PlannedTable,
     Promotion,
@@ -45,14 +58,17 @@ from slipway.records.promotion_records import (
     Rests,
 )
 from slipway.records.release_records import Intent, PromotedFrom, Release, ReleasedTable
-from slipway.records.run_manifest import new_run_id
+from slipway.records.run_manifest import AHEAD, new_run_id
 from slipway.records.store import Records
-from slipway.releases.attestation import relative, release_signed
+from slipway.releases.approvals import RELEASED, PlanFiles, promoter
+from slipway.releases.attestation import relative, release_signed, signing_for
 from slipway.releases.candidates import check_case, record_of
 from slipway.releases.holds import Holds
 from slipway.releases.leases import Leases
 from slipway.releases.publication import settled, shown
 from slipway.releases.published import Published, check_catalog
+from slipway.signing.approval_rules import Judgement, check_people
+from slipway.signing.signing_keys import Signing, trust_of
 from slipway.storage.objects import canonical, object_store
 from slipway.storage.transfer import Transfer
 
@@ -72,6 +88,8 @@ class Proposal:
         carried: the tables whose state changes.
         retires: tables that the target's catalog is not to name any more, to their metadata files.
         gathered: the runs that vouch for them.
+        compared: the newest canary of each commit that has one.
+        plan_max_age: how old the plan may be when it is approved or carried out; None for any age.
         healed: publications of dead processes that were recorded, finished or undone first, a line each.
     """
 
@@ -82,6 +100,8 @@ class Proposal:
     carried: Sequence[Carry] = ()
     retires: Mapping[TableName, str] = field(default_factory=dict)
     gathered: Gathered = field(default_factory=Gathered)
+    compared: Mapping[str, CodeComparison] = field(default_factory=dict)
+    plan_max_age: timedelta | None = None
     healed: Sequence[str] = ()
 
     @property
@@ -114,8 +134,15 @@ def propose(
 
 
 def keep(proposal: Proposal) -> None:
-    """Record the plan in the target."""
-    write_plan(Records(proposal.target), proposal.plan)
+    """Record the plan in the target, signed if it has to be approved.
+
+    Raises:
+        ConfigError: the key that is set cannot be used.
+        UnavailableError: the key or the store cannot be used.
+    """
+    needed = bool(proposal.plan.demands)
+    signing = signing_for(proposal.target) if needed else Signing(None)
+    write_plan(Records(proposal.target), proposal.plan, signing)
 
 
 def planned(project: Path, target: str | None, plan_id: str) -> PromotionPlan:
@@ -128,7 +155,7 @@ def again(project: Path, target: str | None, plan_id: str) -> Proposal:
 
     Raises:
         NotFoundError: there is no such plan.
-        ConflictError: something that it rests on has changed, so it is void.
+        ConflictError: something that it rests on has changed, so it is void; or it is too old.
     """
     plan = planned(project, target, plan_id)
     rests = plan.rests_on
@@ -140,10 +167,15 @@ def again(project: Path, target: str | None, plan_id: str) -> Proposal:
             shown,
             f"Make a new one with slipway promote --to {rests.target} --plan",
         )
+    age = datetime.now(UTC) - plan.made_at
+    if now.plan_max_age is not None and not -AHEAD < age <= now.plan_max_age:
+        raise ConflictError(
+            f"Plan {plan.plan_id} has expired",
+            f"it was made at {plan.made_at:%Y-%m-%d %H:%M} UTC, and promotion.yml allows {described_age(now.plan_max_age)}",
+            f"Make a new one with slipway promote --to {rests.target} --plan",
+        )
     kept = now.plan.model_copy(update={"plan_id": plan.plan_id, "made_at": plan.made_at, "who": plan.who})
-    return Proposal(
-        kept, now.source, now.target, now.goal, now.carried, now.retires, now.gathered, now.healed
-    )
+    return replace(now, plan=kept)
 
 
 def check_evidence(proposal: Proposal) -> None:
@@ -158,6 +190,32 @@ def check_evidence(proposal: Proposal) -> None:
             "; ".join(f"{one.rule}: {one.why}" for one in unmet),
             f"slipway plan show {proposal.plan.plan_id} --target {proposal.target.name} explains it",
         )
+
+
+def check_approvals(proposal: Proposal) -> Judgement:
+    """Refuse a promotion that not enough people have approved, as everything is at this moment.
+
+    Raises:
+        SlipwayError: approvals are missing, or it is not known whom they must not be from.
+        ConfigError: keys.yml or the key that is set cannot be used.
+    """
+    plan, target = proposal.plan, proposal.target
+    if not plan.demands:
+        return Judgement((), ())
+    records, trust = Records(target), trust_of(target)
+    who_promotes = promoter(signing_for(target), trust)
+    found = judged_approvals(plan, Records(proposal.source), records, who_promotes)
+    if not found.missing:
+        return found
+    whys = list(found.missing)
+    whys += [f"that of {one.name} does not count: {one.why_not}" for one in found.approvals if not one.counts]
+    whys += [f"approvals of plan {other} are not of this one" for other in approved_before(plan, records)]
+    raise SlipwayError(
+        f"Plan {plan.plan_id} is not approved",
+        "; ".join(whys),
+        f"Have it approved with slipway approve {plan.plan_id} --target {target.name}, then carry it out with "
+        f"slipway promote {plan.plan_id} --to {target.name}",
+    )
 
 
 class _Planning:
@@ -234,6 +292,7 @@ class _Planning:
         gathered = gather(
             self.project, self.published.records, goal, [str(one.identifier) for one in carried]
         )
+        compared = self._compared(gathered)
         moment = datetime.now(UTC)
         plan = PromotionPlan(
             plan_id=new_run_id(moment),
@@ -241,11 +300,52 @@ class _Planning:
             who=who(),
             digest=rests.digest,
             rests_on=rests,
-            evidence=self._evidence(gathered, goal, rests.source_sha256, releases, moment) if tables else [],
+            evidence=self._evidence(gathered, compared, goal, rests.source_sha256, releases, moment)
+            if tables
+            else [],
+            demands=self._demands(gathered, goal, carried, retires) if tables else [],
             left_out=left_out,
             unchanged=unchanged,
         )
-        return Proposal(plan, self.source, self.target, goal, carried, retires, gathered, healed)
+        limit = self.rules.approvals.plan_max_age if self.rules.approvals else None
+        return Proposal(
+            plan, self.source, self.target, goal, carried, retires, gathered, compared, limit, healed
+        )
+
+    def _demands(
+        self,
+        gathered: Gathered,
+        goal: Release,
+        carried: Sequence[Carry],
+        retires: Mapping[TableName, str],
+    ) -> list[Demand]:
+        """The approvals that a plan needs.
+
+        Raises:
+            ConfigError: there are not so many people, or nothing has a classification that is named.
+        """
+        if (approvals := self.rules.approvals) is None:
+            return []
+        schemas = {str(one.identifier): one.source.schema() for one in carried}
+        schemas |= {str(name): self.tables.load(name, at).schema() for name, at in retires.items()}
+        found = demands(
+            approvals, schemas, gathered.classified(goal, schemas) if approvals.classified else None
+        )
+        check_people(found, trust_of(self.target).holders, self.target.name, FILE)
+        return found
+
+    def _compared(self, gathered: Gathered) -> dict[str, CodeComparison]:
+        """Canaries of the commits of the runs; a record that is damaged keeps only those from promoting who ask for one.
+
+        Raises:
+            DamagedError: a record of one cannot be read, and the policy asks for it.
+        """
+        try:
+            return gathered.compared(self.published.records, self.records)
+        except DamagedError:
+            if self.rules.require.comparison_max_age is not None:
+                raise
+            return {}
 
     def _goal(self, number: int | None) -> Release:
         """The release to promote: one whose tables are all recorded.
@@ -316,7 +416,13 @@ class _Planning:
                 yield identifier
 
     def _evidence(
-        self, gathered: Gathered, goal: Release, sha256: str, releases: Sequence[Release], moment: datetime
+        self,
+        gathered: Gathered,
+        compared: Mapping[str, CodeComparison],
+        goal: Release,
+        sha256: str,
+        releases: Sequence[Release],
+        moment: datetime,
     ) -> list[Finding]:
         require = self.rules.require
         before = next((one for one in reversed(releases) if one.promoted), None)
@@ -329,9 +435,7 @@ class _Planning:
                 vouched=gathered.vouched,
                 unknown=gathered.unknown,
                 off_branch=gathered.off_branch,
-                compared=gathered.compared(self.published.records, self.records)
-                if require.comparison_max_age is not None
-                else {},
+                compared=compared,
                 contracts=gathered.contracts(before, goal) if require.contracts_compatible else None,
                 unsigned=why_not_signed(self.published.records, goal, sha256) if require.signed else "",
             ),
@@ -348,12 +452,13 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
         wait: seconds to wait for runs on the same tables.
 
     Raises:
-        SlipwayError: a rule of the policy is not met, or the target is on hold; nothing was published.
+        SlipwayError: a rule of the policy is not met, approvals are missing, or the target is on hold; nothing was published.
         ConflictError: a table moved since the proposal was made, or something else is at work on the same tables.
         DamagedError: a file is missing or is not what it was; nothing was published.
         UnavailableError: a store or the catalog cannot be read or written.
     """
     check_evidence(proposal)
+    check_approvals(proposal)
     records, tables = Records(proposal.target), Tables(proposal.target)
     what = f"Promotion to {proposal.target.name}"
     Holds(records).refuse(what)
@@ -368,16 +473,7 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
         for item in staged:
             records.write_rollback(number, str(item.identifier), record_of(item, number))
         rests = proposal.plan.rests_on
-        done = Promotion(
-            number=number,
-            plan_id=proposal.plan.plan_id,
-            source=rests.source,
-            source_release=rests.source_release,
-            evidence=proposal.plan.evidence,
-            copied=copied,
-        )
-        gathered = proposal.gathered
-        write_promotion(records, done, gathered.contents, gathered.described)
+        _write_down(proposal, records, number, copied)
         intent = Intent(
             number=number,
             run_id=proposal.goal.run_id,
@@ -394,6 +490,50 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
             return release_signed(tables, records, staged, intent)
     finally:
         lease.release()
+
+
+def _write_down(
+    proposal: Proposal, records: Records, number: int, copied: Mapping[str, list[CopiedFile]]
+) -> None:
+    """Write down what is about to be published, and why it may be: approvals are looked at once more, because copying may take hours.
+
+    Raises:
+        SlipwayError: approvals are missing by now.
+    """
+    plan, gathered = proposal.plan, proposal.gathered
+    rests, found = plan.rests_on, list(plan.evidence)
+    judged = check_approvals(proposal)
+    evidence = PlanFiles(records, plan.plan_id).contents(plan)
+    if plan.demands:
+        why = f"approved by {', '.join(judged.people)}"
+        found.append(Finding(rule="approvals", met=True, why=why))
+    if released := statements_of(Records(proposal.source), rests.source_release):
+        evidence[RELEASED] = released
+    for commit, one in proposal.compared.items():
+        evidence[f"{COMPARISONS}/{commit}.json"] = one.model_dump_json(indent=1).encode()
+    done = Promotion(
+        number=number,
+        plan_id=plan.plan_id,
+        source=rests.source,
+        source_release=rests.source_release,
+        evidence=found,
+        judged_at=datetime.now(UTC),
+        policy_sha256=rests.policy_sha256,
+        demands=plan.demands,
+        approvals=[
+            ApprovalRecord(
+                key=one.key,
+                name=one.name,
+                owner=one.owner,
+                roles=sorted(one.roles),
+                approved_at=one.approved_at,
+                why_not=one.why_not,
+            )
+            for one in judged.approvals
+        ],
+        copied=dict(copied),
+    )
+    write_promotion(records, done, gathered.contents, gathered.described, evidence)
 
 
 def _refuse_moved(proposal: Proposal, records: Records) -> None:

@@ -65,6 +65,32 @@ class Require(BaseModel):
     quarantine_max_percent: float | None = Field(None, ge=0, le=100)
 
 
+class People(BaseModel):
+    """How many people have to approve a plan.
+
+    Args:
+        count: how many.
+        roles: one of them each person needs in keys.yml; any person may approve where it is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: Annotated[int, Field(strict=True, ge=1)]
+    roles: tuple[_Text, ...] | None = Field(None, min_length=1)
+
+
+class Approvals(People):
+    """Who has to approve a plan.
+
+    Args:
+        classified: who has to for tables with data of a classification, such as ``restricted``.
+        plan_max_age: how old a plan may be that is approved or carried out.
+    """
+
+    classified: dict[_Text, People] = Field(default_factory=dict)
+    plan_max_age: Age | None = None
+
+
 class Rules(BaseModel):
     """What may be promoted to one environment.
 
@@ -72,6 +98,7 @@ class Rules(BaseModel):
         sources: the environments that releases may come from.
         layers: the schemas that are promoted; all of a release where it is left out.
         require: the evidence that is demanded.
+        approvals: who has to approve a plan; nobody where it is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
@@ -79,6 +106,7 @@ class Rules(BaseModel):
     sources: tuple[_Text, ...] = Field(alias="from", min_length=1)
     layers: tuple[_Text, ...] | None = Field(None, min_length=1)
     require: Require = Field(default_factory=Require)
+    approvals: Approvals | None = None
 
     def moves(self, layer: str) -> bool:
         """Whether tables of a layer are promoted."""
@@ -179,5 +207,7 @@ def _problem(error: Mapping[str, Any]) -> Problem:
 def _known(path: tuple[str | int, ...]) -> list[str]:
     if len(path) == 1:
         return ["environments"]
-    model = Rules if len(path) == 3 else Require
+    model: type[BaseModel] = Rules
+    if len(path) > 3:
+        model = Require if path[2] == "require" else People if "classified" in path[3:-1] else Approvals
     return [field.alias or name for name, field in model.model_fields.items()]

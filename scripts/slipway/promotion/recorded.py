@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from slipway.counts import plural
-from slipway.errors import NotFoundError
+from slipway.errors import DamagedError, NotFoundError
 from slipway.records.promotion_records import Promotion, PromotionPlan
 from slipway.records.record_files import find_record, keep_dbt_manifest, read_record
 from slipway.records.store import PROMOTIONS, Records
+from slipway.releases.approvals import PLANS, PlanFiles, plan_key
+from slipway.signing.approval_rules import Author, Judgement, judge
+from slipway.signing.signing_keys import Signing, trust_of
+from slipway.signing.statements import bundle_key
 
-_PLANS = "plans"
 
-
-def write_plan(records: Records, plan: PromotionPlan) -> None:
-    """Keep a plan."""
-    records.store.create(_plan_key(plan.plan_id), plan.model_dump_json(indent=1).encode())
+def write_plan(records: Records, plan: PromotionPlan, signing: Signing) -> None:
+    """Keep a plan, signed by whoever made it if it has to be approved."""
+    records.store.create(plan_key(plan.plan_id), plan.model_dump_json(indent=1).encode())
+    if plan.demands:
+        PlanFiles(records, plan.plan_id).sign_plan(plan, signing)
 
 
 def read_plan(records: Records, text: str) -> PromotionPlan:
@@ -25,7 +30,8 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
         NotFoundError: none or several.
         DamagedError: its record cannot be read.
     """
-    ids = [item.key.rpartition("/")[2].removesuffix(".json") for item in records.store.entries(_PLANS)]
+    keys = [item.key.removeprefix(f"{PLANS}/") for item in records.store.entries(PLANS)]
+    ids = [key.removesuffix(".json") for key in keys if key.endswith(".json") and "/" not in key]
     found = ids[-1:] if text == "latest" else [one for one in ids if text and text in one]
     if len(found) != 1:
         name, why = (
@@ -35,15 +41,63 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
         raise NotFoundError(
             f"There is no plan {text} in {name}", why, f"Make one with slipway promote --to {name} --plan"
         )
-    return read_record(records.store, PromotionPlan, _plan_key(found[0]), plan_id=found[0])
+    return read_record(records.store, PromotionPlan, plan_key(found[0]), plan_id=found[0])
 
 
-def _plan_key(plan_id: str) -> str:
-    return f"{_PLANS}/{plan_id}.json"
+def authors(plan: PromotionPlan, source: Records, records: Records) -> list[Author]:
+    """Who published the release of a plan, and who made the plan.
+
+    Args:
+        plan: a plan that is recorded.
+        source: records of the environment to promote from.
+        records: of the target.
+    """
+    released = statements_of(source, plan.rests_on.source_release)
+    return PlanFiles(records, plan.plan_id).authors(plan.rests_on, trust_of(records.environment), released)
+
+
+def judged_approvals(plan: PromotionPlan, source: Records, records: Records, *more: Author) -> Judgement:
+    """The approvals of a plan at this moment; ``more`` is who promotes.
+
+    Raises:
+        ConfigError: keys.yml cannot be understood.
+    """
+    if not plan.demands:
+        return judge((), (), ())
+    given = PlanFiles(records, plan.plan_id).approvals(trust_of(records.environment))
+    return judge(plan.demands, given, [*authors(plan, source, records), *more])
+
+
+def approved_before(plan: PromotionPlan, records: Records) -> list[str]:
+    """Other plans for the same release that somebody approved: their approvals are not of this one."""
+    found = []
+    for item in records.store.entries(PLANS):
+        plan_id, _, rest = item.key.removeprefix(f"{PLANS}/").partition("/")
+        if rest.startswith("approvals/") and plan_id != plan.plan_id and plan_id not in found:
+            with suppress(DamagedError, NotFoundError):
+                rests = read_plan(records, plan_id).rests_on
+                if (rests.source, rests.source_release) == (
+                    plan.rests_on.source,
+                    plan.rests_on.source_release,
+                ):
+                    found.append(plan_id)
+    return found
+
+
+def statements_of(records: Records, number: int) -> bytes | None:
+    """The signed statements about a release as they are, None where there are none."""
+    try:
+        return records.store.read(bundle_key(number))
+    except FileNotFoundError:
+        return None
 
 
 def write_promotion(
-    records: Records, promotion: Promotion, runs: Mapping[str, bytes], described: Mapping[str, bytes]
+    records: Records,
+    promotion: Promotion,
+    runs: Mapping[str, bytes],
+    described: Mapping[str, bytes],
+    evidence: Mapping[str, bytes],
 ) -> None:
     """Write down what is about to be published.
 
@@ -52,10 +106,13 @@ def write_promotion(
         promotion: what was copied, and why it may be published.
         runs: manifests of the runs that vouch for it, by run id.
         described: dbt's manifests of runs, by run id: they have policies, classifications and exposures of its tables.
+        evidence: what else it may be published for, such as approvals, by name.
     """
     folder = f"{PROMOTIONS}/{promotion.number:06d}"
     for run_id, content in described.items():
         records.store.create(f"{folder}/dbt/{run_id}.json", keep_dbt_manifest(records.store, content))
+    for name, content in evidence.items():
+        records.store.create(f"{folder}/{name}", content)
     for run_id, content in runs.items():
         records.store.create(f"{folder}/runs/{run_id}.json", content)
     records.store.create(f"{folder}/promotion.json", promotion.model_dump_json(indent=1).encode())

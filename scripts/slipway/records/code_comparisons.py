@@ -6,12 +6,13 @@ from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import read_record
 from slipway.records.store import Records
 
-_FOLDER = "comparisons"
+COMPARISONS = "comparisons"
+"""Folder of the verdicts, in an environment and in what came with a promotion."""
 
 
 def keep_comparison(records: Records, comparison: CodeComparison) -> None:
     """Write a comparison down, once."""
-    key = f"{_FOLDER}/{comparison.commit}/{comparison.comparison_id}.json"
+    key = f"{COMPARISONS}/{comparison.commit}/{comparison.comparison_id}.json"
     records.store.create(key, comparison.model_dump_json(indent=1).encode())
 
 
@@ -21,5 +22,5 @@ def newest_comparison(records: Records, commit: str) -> CodeComparison | None:
     Raises:
         DamagedError: it cannot be read.
     """
-    keys = sorted(item.key for item in records.store.entries(f"{_FOLDER}/{commit}"))
+    keys = sorted(item.key for item in records.store.entries(f"{COMPARISONS}/{commit}"))
     return read_record(records.store, CodeComparison, keys[-1], commit=commit) if keys else None

@@ -102,8 +102,40 @@ def _difference(before: PlannedTable | None, after: PlannedTable | None) -> str:
     return "what is to be copied has changed"
 
 
+class Demand(Record):
+    """How many people have to approve a plan: ``count`` with one of the ``roles``, whatever role if there are none.
+
+    ``classification`` says of which data this is demanded, and ``tables`` those of the plan that have it; both are empty where it is demanded of every plan.
+    """
+
+    count: int
+    roles: list[str] = Field(default_factory=list)
+    classification: str = ""
+    tables: list[str] = Field(default_factory=list)
+
+    def described(self) -> str:
+        """Who has to approve, as a part of a sentence."""
+        who = "1 person" if self.count == 1 else f"{self.count:,} people"
+        role = f" with the role {' or '.join(self.roles)}" if self.roles else ""
+        return f"{who}{role}{f' for {self.classification} data' if self.classification else ''}"
+
+
+class ApprovalRecord(Record):
+    """An approval as it was judged right before a publication; ``why_not`` is empty where it counted."""
+
+    key: str
+    name: str
+    owner: str
+    roles: list[str]
+    approved_at: str
+    why_not: str = ""
+
+
 class PromotionPlan(Record):
-    """What a promotion is going to do, and why it may or may not; written once."""
+    """What a promotion is going to do, and why it may or may not; written once.
+
+    ``demands`` are the approvals that it needs.
+    """
 
     schema_version: int = SCHEMA_VERSION
     plan_id: str
@@ -112,6 +144,7 @@ class PromotionPlan(Record):
     digest: str
     rests_on: Rests
     evidence: list[Finding]
+    demands: list[Demand] = Field(default_factory=list)
     left_out: dict[str, str] = Field(default_factory=dict)
     unchanged: list[str] = Field(default_factory=list)
 
@@ -140,7 +173,10 @@ class CopiedFile(Record):
 
 
 class Promotion(Record):
-    """What was copied for a release, and the evidence that was found right before it was published."""
+    """What was copied for a release, and the evidence and approvals that were found right before it was published.
+
+    ``judged_at`` and ``policy_sha256`` say when and by which promotion.yml; promotions of earlier versions do not have them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     number: int
@@ -148,4 +184,8 @@ class Promotion(Record):
     source: str
     source_release: int
     evidence: list[Finding]
+    judged_at: datetime | None = None
+    policy_sha256: str = ""
+    demands: list[Demand] = Field(default_factory=list)
+    approvals: list[ApprovalRecord] = Field(default_factory=list)
     copied: dict[str, list[CopiedFile]]

@@ -22,6 +22,7 @@ from slipway.iceberg.snapshots import current_content, snapshot_with
 from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import RunManifest, TestResult
+from slipway.releases.approvals import approved_by
 from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published
 from slipway.releases.signatures import signature_of
@@ -226,6 +227,7 @@ class TableOrigin:
         kept: the declared reason why such rows stay.
         notes: records that cannot be read, so that what they tell is left out.
         signature: who signed the release that brought the present content; empty if there is none.
+        approved_by: who approved its promotion, or why that does not count; empty where nobody had to.
     """
 
     table: str
@@ -246,6 +248,7 @@ class TableOrigin:
     kept: str
     notes: list[str]
     signature: str = ""
+    approved_by: str = ""
 
 
 def table_origin(project_dir: Path | None, target: str | None, table: str) -> TableOrigin:
@@ -307,6 +310,9 @@ def table_origin(project_dir: Path | None, target: str | None, table: str) -> Ta
         kept=state.kept,
         notes=list(dict.fromkeys(notes)),
         signature=signature_of(published.environment, release.number) if release else "",
+        approved_by=approved_by(published.environment, release.number)
+        if release and release.promoted
+        else "",
     )
 
 

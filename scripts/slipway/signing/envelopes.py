@@ -67,16 +67,26 @@ class SignedStatement:
         """Ids of the keys that it is signed with."""
         return list(self.envelope.signatures)
 
-    def verify(self, trust: Trust) -> Verdict:
-        """Check the signatures: each key that is known has to fit, and one of them has to count."""
+    def known_signers(self, trust: Trust) -> list[KnownKey]:
+        """The keys that it is signed with and that are known, whether they count or not; their signatures are not checked."""
+        return [trust.keys[keyid] for keyid in self.key_ids if keyid in trust.keys]
+
+    def forged(self, trust: Trust) -> str:
+        """Which signature does not fit what is signed, as a part of a sentence; empty where all by known keys do."""
         from securesystemslib.exceptions import UnverifiedSignatureError
 
-        known = [trust.keys[keyid] for keyid in self.key_ids if keyid in trust.keys]
-        for one in known:
+        for one in self.known_signers(trust):
             try:
                 one.key.verify_signature(self.envelope.signatures[one.key.keyid], self.envelope.pae())
             except UnverifiedSignatureError:
-                return Verdict((), f"the signature by {one.name} does not fit what is signed", is_broken=True)
+                return f"the signature by {one.name} does not fit what is signed"
+        return ""
+
+    def verify(self, trust: Trust) -> Verdict:
+        """Check the signatures: each key that is known has to fit, and one of them has to count."""
+        known = self.known_signers(trust)
+        if why := self.forged(trust):
+            return Verdict((), why, is_broken=True)
         if counting := [one for one in known if not one.refusal]:
             return Verdict(counting)
         for one in known:

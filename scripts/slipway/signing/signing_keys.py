@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,13 +39,15 @@ _TRIAL = b"slipway"
 
 
 class _Entry(BaseModel):
-    """A key of the file, in PEM; ``uri`` says where the private key is when a service signs."""
+    """A key of the file, in PEM; ``uri`` says where the private key is when a service signs, ``owner`` which person has it."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1)
     public_key: str
     uri: str | None = None
+    owner: str = Field("", pattern=r"\S")
+    roles: list[Annotated[str, Field(pattern=r"\S")]] = Field(default_factory=list)
     targets: list[str] | None = None
     revoked: date | None = None
 
@@ -66,6 +68,8 @@ class KnownKey:
         refusal: why its signatures do not count; empty where they do.
         is_revoked: whether that is because it was revoked.
         uri: where the private key is, if a service signs.
+        owner: the person who has it; empty for one that is no person's, such as that of continuous integration.
+        roles: what this person may approve as.
     """
 
     name: str
@@ -73,6 +77,8 @@ class KnownKey:
     refusal: str = ""
     is_revoked: bool = False
     uri: str | None = None
+    owner: str = ""
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,11 @@ class Trust:
 
     keys: Mapping[str, KnownKey] = field(default_factory=dict)
     source: str = KEYS_FILE
+
+    @property
+    def holders(self) -> list[tuple[str, frozenset[str]]]:
+        """Owner and roles of each key whose signatures count."""
+        return [(one.owner, one.roles) for one in self.keys.values() if not one.refusal]
 
     def named(self, keyid: str) -> str:
         """A key's name, or its id where it has none."""
@@ -175,7 +186,7 @@ def _named(signer: Signer, trust: Trust) -> Signing:
     known = trust.keys.get(keyid)
     if known and known.refusal:
         raise ConfigError(
-            f"Releases cannot be signed by {known.name}", known.refusal, f"Use another key in {_SETTING}"
+            f"Nothing can be signed by {known.name}", known.refusal, f"Use another key in {_SETTING}"
         )
     return Signing(signer, trust.named(keyid))
 
@@ -206,7 +217,7 @@ def _of_service(address: str, trust: Trust) -> Signing:
         known.key.verify_signature(trial, _TRIAL)
     except UnverifiedSignatureError:
         raise ConfigError(
-            f"Releases cannot be signed by {known.name}",
+            f"Nothing can be signed by {known.name}",
             f"what the key service of {_SETTING} signs does not fit its public_key in {KEYS_FILE}",
             f"Correct public_key or uri in {KEYS_FILE}",
         ) from None
@@ -237,7 +248,17 @@ def _listed(environment: Environment) -> list[tuple[str, KnownKey]]:
             refusal = f"{KEYS_FILE} allows it in {', '.join(entry.targets) or 'no target'}, not in {environment.name}"
         if entry.revoked:
             refusal = f"it was revoked on {entry.revoked}"
-        found[key.keyid] = KnownKey(entry.name, key, refusal, entry.revoked is not None, entry.uri)
+        if entry.roles and not entry.owner:
+            raise _wrong(path, f"{entry.name} has roles and no owner, and only a person has a role")
+        found[key.keyid] = KnownKey(
+            entry.name,
+            key,
+            refusal,
+            entry.revoked is not None,
+            entry.uri,
+            " ".join(entry.owner.split()),
+            frozenset(entry.roles),
+        )
     return list(found.items())
 
 

@@ -50,6 +50,15 @@ def test_names_come_from_contracts_and_from_the_yaml_of_models(tmp_path: Path) -
     assert classified_names(tmp_path, None) == {"mail"}
 
 
+def test_the_stricter_of_two_classifications_of_a_name_counts(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    for name, given in (("a", "public"), ("b", "confidential"), ("c", "public")):
+        text = CONTRACT.replace("classification: confidential", f"classification: {given}")
+        text = text.replace("id: people", f"id: {name}")
+        (tmp_path / "contracts" / f"{name}.odcs.yaml").write_text(text, encoding="utf-8")
+    assert classified_names(tmp_path, None) == {"mail"}
+
+
 def test_classified_values_are_in_no_report() -> None:
     found = masked(FOUND, {"mail", "phone"})
     (example,) = found.columns[0].examples

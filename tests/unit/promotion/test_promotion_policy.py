@@ -9,7 +9,16 @@ import pytest
 from tests.harness.records import environment
 
 from slipway.errors import ConfigError
-from slipway.promotion.promotion_policy import Policy, Require, parse_policy, read_policy
+from slipway.promotion.demands import Classified, demands
+from slipway.promotion.promotion_policy import (
+    Approvals,
+    People,
+    Policy,
+    Require,
+    parse_policy,
+    read_policy,
+)
+from slipway.records.promotion_records import Demand
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +56,78 @@ environments:
         signed=True,
         quarantine_max_percent=0.5,
     )
+
+
+def test_approvals_can_be_demanded() -> None:
+    found = parse_policy(
+        """
+environments:
+  prod:
+    from: [staging]
+    approvals:
+      count: 1
+      roles: [release-manager]
+      plan_max_age: 2d
+      classified:
+        restricted: {count: 2, roles: [data-owner, privacy]}
+        confidential: {count: 1}
+"""
+    ).environments["prod"]
+    assert found.approvals == Approvals(
+        count=1,
+        roles=("release-manager",),
+        plan_max_age=timedelta(days=2),
+        classified={
+            "restricted": People(count=2, roles=("data-owner", "privacy")),
+            "confidential": People(count=1),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("approvals", "message"),
+    [
+        pytest.param("{count: 0}", r"approvals\.count .*greater than or equal to 1", id="zero"),
+        pytest.param("{count: -1}", r"approvals\.count .*greater than or equal to 1", id="negative"),
+        pytest.param("{count: true}", r"approvals\.count .*valid integer", id="boolean"),
+        pytest.param("{count: '2'}", r"approvals\.count .*valid integer", id="text"),
+        pytest.param("{roles: [a]}", r"approvals\.count", id="no-count"),
+        pytest.param("{count: 1, roles: []}", r"approvals\.roles", id="no-role"),
+        pytest.param("{counts: 1}", r"Unknown key `counts` .* Did you mean `count`\?", id="key"),
+        pytest.param(
+            "{count: 1, classified: {restricted: {count: 1, role: [a]}}}",
+            r"Unknown key `role` .* Did you mean `roles`\?",
+            id="inner-key",
+        ),
+        pytest.param(
+            "{count: 1, classified: {restricted: {count: 0}}}",
+            r"approvals\.classified\.restricted\.count",
+            id="inner-zero",
+        ),
+    ],
+)
+def test_approvals_that_cannot_be_meant_are_refused(approvals: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_policy(f"environments: {{prod: {{from: [staging], approvals: {approvals}}}}}")
+
+
+def test_a_classification_that_nothing_has_is_refused() -> None:
+    given = Approvals(count=1, classified={"Restrictd": People(count=1), "secret": People(count=2)})
+    classified = Classified({"serving.a": {"restricted", "secret"}}, {"restricted", "secret"})
+    with pytest.raises(ConfigError, match=r"names the classification Restrictd: .*Did you mean restricted\?"):
+        demands(given, ["serving.a"], classified)
+
+
+def test_what_is_demanded_depends_on_the_classification_of_what_is_moved() -> None:
+    given = Approvals(count=1, classified={"Restricted": People(count=2, roles=("owner",))})
+    classified = Classified({"serving.a": {"restricted"}, "serving.b": {"internal"}}, {"restricted"})
+    base = Demand(count=1)
+    of_restricted = Demand(count=2, roles=["owner"], classification="Restricted", tables=["serving.a"])
+    assert demands(None, ["serving.a"], classified) == []
+    assert demands(given, ["serving.b"], classified) == [base]
+    assert demands(given, ["serving.b", "serving.a"], classified) == [base, of_restricted]
+    unknown = of_restricted.model_copy(update={"tables": ["serving.a", "serving.b"]})
+    assert demands(given, ["serving.b", "serving.a"], None) == [base, unknown]
 
 
 def test_another_text_is_another_policy() -> None:

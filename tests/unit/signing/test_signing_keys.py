@@ -178,7 +178,7 @@ def test_nobody_signs_with_a_revoked_key(environment: Environment, monkeypatch: 
     signer = CryptoSigner.generate_ed25519()
     monkeypatch.setenv("SLIPWAY_SIGNING_KEY", signer.private_bytes.decode())
     write_keys(environment, entry("ada", signer, "revoked: 2026-03-04"))
-    with pytest.raises(ConfigError, match="Releases cannot be signed by ada: it was revoked on 2026-03-04"):
+    with pytest.raises(ConfigError, match="Nothing can be signed by ada: it was revoked on 2026-03-04"):
         signing_of(environment)
 
 
@@ -213,3 +213,16 @@ def test_an_empty_file_names_no_key(environment: Environment) -> None:
     assert environment.project
     (environment.project / KEYS_FILE).touch()
     assert not trust_of(environment).keys
+
+
+def test_a_key_has_an_owner_with_roles(environment: Environment) -> None:
+    signer = CryptoSigner.generate_ed25519()
+    write_keys(environment, entry("ada", signer, "owner: '  Ada  L. '", "roles: [data-owner, boss]"))
+    (found,) = trust_of(environment).keys.values()
+    assert (found.owner, sorted(found.roles)) == ("Ada L.", ["boss", "data-owner"])
+    write_keys(environment, entry("ci", signer, "roles: [boss]"))
+    with pytest.raises(ConfigError, match="ci has roles and no owner, and only a person has a role"):
+        trust_of(environment)
+    write_keys(environment, entry("ci", signer, "owner: ' '"))
+    with pytest.raises(ConfigError, match="owner"):
+        trust_of(environment)

@@ -1,0 +1,374 @@
+"""Approvals of promotions: whose count, what they are of, and that nothing is published without them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.harness.keys import MadeKey, keys_yml
+from tests.harness.promotions import Stand
+
+from slipway.errors import ConfigError, ConflictError, DamagedError, NotFoundError, SlipwayError
+from slipway.promotion import promote
+from slipway.promotion.approving import Explained, check_approver, explain, give, withdraw
+from slipway.promotion.promote import carry_out, keep
+from slipway.promotion.recorded import read_promotion
+from slipway.releases.approvals import approved_by
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+CI = MadeKey("ci")
+ADA = MadeKey("ada-laptop", "ada@example.org", ["release-manager"])
+ADA_TOKEN = MadeKey("ada-token", " Ada@Example.org", ["release-manager", "data-owner"])
+BOB = MadeKey("bob", "bob@example.org", ["data-owner"])
+EVE = MadeKey("eve", "eve@example.org")
+EVERYBODY = (CI, ADA, ADA_TOKEN, BOB, EVE)
+POLICY = """
+environments:
+  prod: {{from: [staging], approvals: {approvals}}}
+"""
+ORDERS = {"table": "serving.orders", "sql": "select i as id from range(3) t(i)"}
+
+
+class Office(Stand):
+    """A stand whose people have keys."""
+
+    monkeypatch: pytest.MonkeyPatch
+
+    @contextmanager
+    def by(self, key: MadeKey | None) -> Iterator[None]:
+        """Whose key signs."""
+        with self.monkeypatch.context() as patched:
+            patched.setenv("SLIPWAY_SIGNING_KEY", key.private if key else "none")
+            yield
+
+    def policy(self, approvals: str) -> None:
+        self.write("promotion.yml", POLICY.format(approvals=approvals))
+
+    def plan(self, by: MadeKey | None = CI) -> str:
+        with self.by(by):
+            proposal = self.proposal()
+            keep(proposal)
+        return proposal.plan.plan_id
+
+    def approve(self, plan_id: str, by: MadeKey | None, reason: str = "") -> bool:
+        with self.by(by):
+            return give(*check_approver(self.project, "prod", plan_id), reason)
+
+    def withdraw(self, plan_id: str, by: MadeKey) -> bool:
+        with self.by(by):
+            return withdraw(self.project, "prod", plan_id, "")[1]
+
+    def carry_out(self, plan_id: str, by: MadeKey | None = CI) -> int:
+        with self.by(by):
+            return self.carried_out(plan_id).number
+
+    def explained(self, plan_id: str) -> Explained:
+        return explain(self.project, "prod", plan_id)
+
+    def why(self, plan_id: str) -> dict[str, str]:
+        """Why an approval does not count, by name of its key."""
+        return {one.name: one.why_not for one in self.explained(plan_id).judgement.approvals}
+
+    def files(self, plan_id: str) -> Path:  # type: ignore[override]
+        return self.folder / "prod/_slipway/plans" / plan_id
+
+
+@pytest.fixture
+def office(tmp_path: Path, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> Office:
+    made = Office(tmp_path, duck)
+    made.monkeypatch = monkeypatch
+    for name, value in made.settings().items():
+        monkeypatch.setenv(name, value)
+    made.write("keys.yml", keys_yml(*EVERYBODY))
+    made.policy("{count: 1}")
+    with made.by(CI):
+        made.publish(ORDERS)
+    return made
+
+
+def test_nothing_is_published_until_enough_people_approved(office: Office) -> None:
+    office.policy("{count: 2, roles: [release-manager, data-owner]}")
+    plan_id = office.plan()
+    with pytest.raises(
+        SlipwayError,
+        match=rf"Plan {plan_id} is not approved: 2 people with the role release-manager or data-owner must approve, and nobody did",
+    ):
+        office.carry_out(plan_id)
+    assert office.approve(plan_id, ADA)
+    with pytest.raises(SlipwayError, match=r"must approve, and [Aa]da@[Ee]xample\.org did"):
+        office.carry_out(plan_id)
+    assert office.shown() == {}
+    # again, and with another key of the same person
+    assert not office.approve(plan_id, ADA)
+    assert office.approve(plan_id, ADA_TOKEN)
+    with pytest.raises(SlipwayError, match=r"must approve, and [Aa]da@[Ee]xample\.org did"):
+        office.carry_out(plan_id)
+    assert office.approve(plan_id, BOB, "figures compared")
+    assert office.explained(plan_id).judgement.missing == []
+    number = office.carry_out(plan_id)
+    assert office.shown().keys() == {"serving.orders"}
+    record = read_promotion(office.records("prod"), number)
+    assert record
+    assert sorted(one.name for one in record.approvals) == ["ada-laptop", "ada-token", "bob"]
+    assert ("approvals", True) in [(one.rule, one.met) for one in record.evidence]
+    people = approved_by(office.environment("prod"), number).casefold()
+    assert sorted(people.split(", ")) == ["ada@example.org", "bob@example.org"]
+    assert office.explained(plan_id).release == number
+    with pytest.raises(SlipwayError, match=f"the plan was carried out as release {number} of prod"):
+        office.withdraw(plan_id, ADA)
+
+
+@pytest.mark.parametrize(
+    ("publishes", "plans", "promotes", "did"),
+    [
+        pytest.param(ADA_TOKEN, CI, CI, "published release 2 of staging", id="publisher"),
+        pytest.param(CI, ADA_TOKEN, CI, "made the plan", id="planner"),
+        pytest.param(CI, CI, ADA_TOKEN, "promotes it", id="promoter"),
+    ],
+)
+def test_an_author_does_not_count(
+    office: Office, publishes: MadeKey, plans: MadeKey, promotes: MadeKey, did: str
+) -> None:
+    with office.by(publishes):
+        office.publish(ORDERS)
+    plan_id = office.plan(plans)
+    if promotes is CI:
+        with pytest.raises(SlipwayError, match=rf"ada@example.org cannot approve plan .*: Ada@.* {did}"):
+            office.approve(plan_id, ADA)
+        office.approve(plan_id, BOB)
+        office.carry_out(plan_id, promotes)
+    else:
+        office.approve(plan_id, ADA)
+        with pytest.raises(SlipwayError, match=f"that of ada-laptop does not count: ada@example.org {did}"):
+            office.carry_out(plan_id, promotes)
+        office.carry_out(plan_id)
+
+
+@pytest.mark.parametrize(
+    ("publishes", "plans", "promotes", "message"),
+    [
+        pytest.param(None, CI, CI, "who published release 2 of staging: it is not signed", id="publisher"),
+        pytest.param(CI, None, CI, "who made the plan: it is not signed", id="planner"),
+        pytest.param(CI, CI, None, "who promotes it: SLIPWAY_SIGNING_KEY is none", id="promoter"),
+        pytest.param(
+            CI, CI, MadeKey("x"), "who promotes it: keys.yml does not have the key", id="unknown-promoter"
+        ),
+        pytest.param(
+            MadeKey("y"),
+            CI,
+            CI,
+            "who published release 2 of staging: it is signed with a key that keys.yml does not have",
+            id="unknown-publisher",
+        ),
+    ],
+)
+def test_without_knowing_the_authors_nothing_is_published(
+    office: Office,
+    publishes: MadeKey | None,
+    plans: MadeKey | None,
+    promotes: MadeKey | None,
+    message: str,
+) -> None:
+    with office.by(publishes):
+        office.publish(ORDERS)
+    plan_id = office.plan(plans)
+    office.approve(plan_id, ADA)
+    with pytest.raises(SlipwayError, match=f"it is not known {message}"):
+        office.carry_out(plan_id, promotes)
+    assert office.shown() == {}
+
+
+def test_a_key_that_is_revoked_later_does_not_count(office: Office) -> None:
+    plan_id = office.plan()
+    office.approve(plan_id, BOB)
+    revoked = MadeKey("bob", BOB.owner, BOB.roles, {"revoked": "2026-05-04"}, BOB.key)
+    office.write("keys.yml", keys_yml(CI, ADA, revoked))
+    with pytest.raises(SlipwayError, match="it is signed by bob: it was revoked on 2026-05-04"):
+        office.carry_out(plan_id)
+    # one that goes between looking and publishing does not, either
+    office.write("keys.yml", keys_yml(*EVERYBODY))
+    with office.by(CI):
+        proposal = promote.again(office.project, "prod", plan_id)
+        copy = promote._copy
+
+        def revoke_meanwhile(*given: object) -> object:
+            office.write("keys.yml", keys_yml(CI, ADA, revoked))
+            return copy(*given)  # type: ignore[arg-type]
+
+        office.monkeypatch.setattr(promote, "_copy", revoke_meanwhile)
+        with pytest.raises(SlipwayError, match="it was revoked"):
+            carry_out(proposal, "", lambda _: None)
+    assert office.shown() == {}
+
+
+def test_a_withdrawn_approval_does_not_count(office: Office) -> None:
+    plan_id = office.plan()
+    with pytest.raises(NotFoundError, match="bob has not approved plan"):
+        office.withdraw(plan_id, BOB)
+    office.approve(plan_id, BOB)
+    assert office.withdraw(plan_id, BOB)
+    assert not office.withdraw(plan_id, BOB)
+    assert office.why(plan_id)["bob"].startswith("it was withdrawn at 20")
+    with pytest.raises(SlipwayError, match="that of bob does not count: it was withdrawn"):
+        office.carry_out(plan_id)
+    with pytest.raises(SlipwayError, match="the approval by this key was withdrawn"):
+        office.approve(plan_id, BOB)
+    # a withdrawal that is damaged is one
+    (path,) = (office.files(plan_id) / "withdrawals").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "its withdrawal cannot be verified" in office.why(plan_id)["bob"]
+
+
+def test_an_approval_is_of_one_plan_as_it_was(office: Office) -> None:
+    office.policy("{count: 2}")
+    yesterday = office.plan()
+    office.approve(yesterday, BOB)
+    today = office.plan()
+    assert office.explained(today).judgement.approvals == []
+    with pytest.raises(SlipwayError, match=f"approvals of plan {yesterday} are not of this one"):
+        office.carry_out(today)
+    # copied beside another plan
+    shutil.copytree(office.files(yesterday) / "approvals", office.files(today) / "approvals")
+    assert office.why(today) == {"bob": f"it is of plan-{yesterday}, and not of this plan"}
+    # under the name of another key
+    (path,) = (office.files(yesterday) / "approvals").iterdir()
+    stolen = path.with_name(f"{'0' * 64}.intoto.jsonl")
+    shutil.copy(path, stolen)
+    assert office.why(yesterday) == {
+        "key 000000000000": "it is not signed with the key that its name tells",
+        "bob": "",
+    }
+    # the plan is another one than was approved
+    record = office.files(yesterday).with_suffix(".json")
+    record.write_text(record.read_text(encoding="utf-8").replace('"who"', ' "who"', 1), encoding="utf-8")
+    assert office.why(yesterday)["bob"] == "the plan is not what was signed"
+
+
+def test_every_changed_byte_of_an_approval_is_found(office: Office) -> None:
+    plan_id = office.plan()
+    office.approve(plan_id, BOB)
+    (path,) = (office.files(plan_id) / "approvals").iterdir()
+    content = path.read_bytes()
+    for at in range(0, len(content), max(1, len(content) // 25)):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        judged = office.explained(plan_id).judgement
+        assert judged.missing, at
+        assert judged.approvals[0].is_broken, at
+    with office.by(BOB), pytest.raises(DamagedError, match=r"The approval of plan .* by bob does not count"):
+        give(*check_approver(office.project, "prod", plan_id), "")
+    path.write_bytes(content)
+    office.carry_out(plan_id)
+
+
+def test_a_plan_that_is_void_or_too_old_is_not_approved(office: Office) -> None:
+    plan_id = office.plan()
+    with pytest.raises(NotFoundError, match="There is no plan 1999 in prod"):
+        office.approve("1999", BOB)
+    office.policy("{count: 1, plan_max_age: 0h}")
+    plan_of_today = office.plan()
+    with pytest.raises(ConflictError, match=f"Plan {plan_of_today} has expired: it was made at"):
+        office.approve(plan_of_today, BOB)
+    with pytest.raises(ConflictError, match=f"Plan {plan_id} is void: promotion.yml has changed"):
+        office.approve(plan_id, BOB)
+    assert office.explained(plan_id).void == "promotion.yml has changed"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        pytest.param(None, "Nothing can be approved without a key: SLIPWAY_SIGNING_KEY is none", id="none"),
+        pytest.param(
+            MadeKey("stranger"),
+            "Only a person can approve a plan: keys.yml does not have the key",
+            id="unknown",
+        ),
+        pytest.param(CI, "keys.yml names no owner of the key ci", id="nobody"),
+    ],
+)
+def test_only_a_named_person_approves(office: Office, key: MadeKey | None, message: str) -> None:
+    plan_id = office.plan()
+    with pytest.raises(ConfigError, match=message):
+        office.approve(plan_id, key)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        pytest.param({"revoked": "2026-05-04"}, "it was revoked on 2026-05-04", id="revoked"),
+        pytest.param(
+            {"targets": ["staging"]}, "keys.yml allows it in staging, not in prod", id="another-target"
+        ),
+    ],
+)
+def test_a_key_that_does_not_count_in_the_target_approves_nothing(
+    office: Office, more: dict[str, object], message: str
+) -> None:
+    plan_id = office.plan()
+    office.write("keys.yml", keys_yml(CI, ADA, MadeKey("bob", BOB.owner, BOB.roles, more, BOB.key)))
+    with pytest.raises(ConfigError, match=f"Nothing can be signed by bob: {message}"):
+        office.approve(plan_id, BOB)
+
+
+def test_a_person_without_the_role_is_told(office: Office) -> None:
+    office.policy("{count: 1, roles: [data-owner]}")
+    plan_id = office.plan()
+    with pytest.raises(
+        SlipwayError, match="it needs the role data-owner, and ada-laptop has release-manager"
+    ):
+        office.approve(plan_id, ADA)
+
+
+def test_more_people_than_there_are_cannot_be_demanded(office: Office) -> None:
+    office.policy("{count: 3, roles: [release-manager, data-owner]}")
+    with pytest.raises(
+        ConfigError,
+        match=r"promotion.yml demands for prod that 3 people with the role .* approve: keys.yml names .*bob@",
+    ):
+        office.plan()
+    office.policy("{count: 1, roles: [boss]}")
+    with pytest.raises(ConfigError, match=r"keys\.yml names nobody who could"):
+        office.plan()
+
+
+def test_what_is_not_known_to_be_public_needs_the_approvals_of_every_classification(office: Office) -> None:
+    """There is no commit here that would say how the data is classified."""
+    office.policy("{count: 1, classified: {restricted: {count: 1, roles: [data-owner]}}}")
+    plan_id = office.plan()
+    office.approve(plan_id, EVE)
+    assert office.explained(plan_id).judgement.missing == [
+        "1 person with the role data-owner for restricted data must approve, and nobody did"
+    ]
+    office.approve(plan_id, BOB)
+    office.carry_out(plan_id)
+
+
+def test_two_approve_at_once(office: Office) -> None:
+    office.policy("{count: 2}")
+    plan_id = office.plan()
+    given = []
+    for key in (ADA, BOB, ADA, BOB):
+        with office.by(key):
+            given.append(check_approver(office.project, "prod", plan_id))
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda one: give(one[0], one[1], ""), given))
+    assert sorted(made) == [False, False, True, True]
+    office.carry_out(plan_id)
+
+
+def test_a_plan_without_demands_needs_no_approval(office: Office) -> None:
+    office.write("promotion.yml", "environments: {prod: {from: [staging]}}")
+    plan_id = office.plan(None)
+    with pytest.raises(SlipwayError, match=f"Plan {plan_id} needs no approval"):
+        office.approve(plan_id, BOB)
+    number = office.carry_out(plan_id, None)
+    assert approved_by(office.environment("prod"), number) == ""
