@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from slipway.contracts.problems import Problem, unknown, words
-from slipway.contracts.yaml_text import NotYamlError, YamlText
+from slipway.contracts.described_file import parse_described
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError
 
@@ -174,40 +172,5 @@ def read_policy(project: Path) -> Policy:
 
 def parse_policy(text: str) -> Policy:
     """The same from its text."""
-    try:
-        given = YamlText(text)
-    except NotYamlError as error:
-        at = f", line {error.line}" if error.line else ""
-        raise ConfigError(
-            f"{FILE}{at} cannot be read", error.problem, "Write a mapping with environments"
-        ) from None
-    problems = list(given.problems)
-    try:
-        found = Policy.model_validate(given.value)
-    except ValidationError as error:
-        # a key that is misspelt says more than that the right one is missing
-        in_order = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        problems += [_problem(dict(one)) for one in in_order]
-    if problems:
-        first = problems[0]
-        line = first.line or given.line(first.path)
-        raise Problem(first.path, first.what, first.fix, FILE, line, words(first.path, given.value)).error
+    found = parse_described(text, Policy, FILE, "Write a mapping with environments")
     return found.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()})
-
-
-def _problem(error: Mapping[str, Any]) -> Problem:
-    """What pydantic found, in words; a name that is not known comes with the nearest one that is."""
-    path = tuple(error["loc"])
-    if error["type"] == "extra_forbidden":
-        return unknown(path, str(path[-1]), FILE, _known(path))
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return Problem(path, message[:1].lower() + message[1:], "Correct it")
-
-
-def _known(path: tuple[str | int, ...]) -> list[str]:
-    if len(path) == 1:
-        return ["environments"]
-    model: type[BaseModel] = Rules
-    if len(path) > 3:
-        model = Require if path[2] == "require" else People if "classified" in path[3:-1] else Approvals
-    return [field.alias or name for name, field in model.model_fields.items()]

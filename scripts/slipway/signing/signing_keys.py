@@ -15,9 +15,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.contracts.described_file import parse_described
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.secrets import hide, remember
@@ -229,15 +229,14 @@ def _listed(environment: Environment) -> list[tuple[str, KnownKey]]:
         return []
     path = environment.project / KEYS_FILE
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entries = _File.model_validate(loaded if loaded is not None else {"keys": []}).keys
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return []
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _wrong(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise _wrong(path, first_line(error)) from None
+    if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
+        return []
+    entries = parse_described(text, _File, KEYS_FILE, "Write keys: [] where there are none yet").keys
     found: dict[str, KnownKey] = {}
     for entry in entries:
         key = _parsed(entry, path)

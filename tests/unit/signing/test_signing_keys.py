@@ -185,11 +185,15 @@ def test_nobody_signs_with_a_revoked_key(environment: Environment, monkeypatch: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("keys: [{name: ada}]", r"keys.0.public_key: Field required"),
-        ("keys: [{name: ada, public_key: x, colour: red}]", r"keys.0.colour: Extra inputs"),
+        ("keys: [{name: ada}]", r"keys.ada.public_key .*line 1.*: field required"),
+        (
+            "keys: [{name: ada, public_key: x, colour: red}]",
+            r"Unknown key `colour` .*line 1.*Known are name, owner",
+        ),
         ("keys: [{name: ada, public_key: x}]", r"the public_key of ada cannot be used"),
-        ("keys: {", r"keys.yml cannot be used"),
-        ("- a", r"keys.yml cannot be used"),
+        ("keys: {", r"keys.yml, line \d cannot be read: it is not YAML"),
+        ("- a", r"keys.yml cannot be read: it is a list"),
+        ("keys: []\nkeys: []", r"line 2.*: the key is there twice"),
     ],
     ids=["missing", "unknown", "no key", "no YAML", "list"],
 )
