@@ -195,7 +195,7 @@ def test_nobody_signs_with_a_revoked_key(environment: Environment, monkeypatch: 
         ("- a", r"keys.yml cannot be read: it is a list"),
         ("keys: []\nkeys: []", r"line 2.*: the key is there twice"),
     ],
-    ids=["missing", "unknown", "no key", "no YAML", "list"],
+    ids=["missing", "unknown", "no key", "no YAML", "list", "twice"],
 )
 def test_a_file_that_cannot_be_understood_is_refused(
     text: str, message: str, environment: Environment
