@@ -110,7 +110,9 @@ def _spelled(names: Sequence[str], types: Mapping[str, str]) -> dict[str, str]:
 def _type_of_texts(con: duckdb.DuckDBPyConnection, scan: str, name: str, wanted: str) -> str:
     """The type in which texts are compared with values of a type, without loss."""
     if wanted == "DATE":
-        return "TIMESTAMP"
+        moment = f"try_cast(trim({quote(name)}) as timestamp)"
+        has_time = con.execute(f"select bool_or({moment} <> cast({moment} as date)) from {scan}").fetchone()
+        return "TIMESTAMP" if has_time and has_time[0] else "DATE"
     if not is_exact_number(wanted):
         return wanted
     value = f"trim({quote(name)})"

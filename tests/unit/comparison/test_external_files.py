@@ -60,6 +60,12 @@ def test_a_time_of_day_is_not_cut_off_and_empty_is_null(
     assert [row[0].hour for row in rows] == [10, 0]
 
 
+def test_days_are_dates_and_shown_without_a_time(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    rows, types = read(con, tmp_path, "day\n2024-05-01\n2024-05-02 00:00:00\n")
+    assert types == {"day": "DATE"}
+    assert [str(row[0]) for row in rows] == ["2024-05-01", "2024-05-02"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
