@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from slipway.environments.profiles import Profile
-from slipway.errors import NotFoundError, UsageError
+from slipway.errors import DamagedError, NotFoundError, UsageError
 from slipway.names import TableName
 from slipway.records.release_records import Release
+from slipway.records.run_manifest import Outcome
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
 from slipway.releases.lookup import find_run
@@ -105,9 +107,20 @@ def resolve(profile: Profile, target: str | None, text: str, now: datetime) -> N
 def _now(published: Published) -> NamedTables:
     cut, last = published.now(), published.records.last_release()
     number = f", release {last.number}" if last else ""
-    return NamedTables(
-        f"{cut.label} now{number}", published, cut, run_id=last.run_id if last else None, record=last
-    )
+    run_id = _describing(published.records, last) if last else None
+    return NamedTables(f"{cut.label} now{number}", published, cut, run_id=run_id, record=last)
+
+
+def _describing(records: Records, last: Release) -> str:
+    """The newest run whose code makes what readers see: one that changed no table is no release, but may declare something else."""
+    for run_id in records.run_ids():
+        if run_id <= last.run_id:
+            break
+        with suppress(DamagedError):  # an earlier description serves as well
+            manifest = records.manifest(run_id)
+            if manifest and manifest.outcome is Outcome.UNCHANGED and records.dbt_manifest(run_id):
+                return run_id
+    return last.run_id
 
 
 def _of_release(published: Published, release: Release) -> NamedTables:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.harness.records import environment, manifest, release
 
-from slipway.comparison.references import NamedFile, NamedTables, _moment, pair
+from slipway.comparison.references import NamedFile, NamedTables, _describing, _moment, pair
 from slipway.errors import NotFoundError, UsageError
+from slipway.records.run_manifest import Outcome
+from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
 
 NOW = datetime(2026, 3, 1, 5, 30, tzinfo=UTC)
@@ -85,3 +89,19 @@ def test_it_has_to_be_clear_which_table_is_meant() -> None:
         pair(FILE, RELEASE, ["serving.x"])
     with pytest.raises(NotFoundError, match=r"Neither release 1 nor release 2 has a table serving\.x"):
         pair(RELEASE, LATER, ["serving.x"])
+
+
+def test_what_is_shown_now_is_described_by_the_newest_run_that_changed_no_table(tmp_path: Path) -> None:
+    """What a model declares about its comparison makes no release."""
+    records = Records(environment(tmp_path))
+    runs = [f"2024050{day}T120000Z-{day:08}" for day in range(1, 5)]
+    outcomes = (Outcome.UNCHANGED, Outcome.PUBLISHED, Outcome.UNCHANGED, Outcome.FAILED)
+    for run_id, outcome in zip(runs, outcomes, strict=True):
+        records.write(run_id, "run_manifest.json", manifest(run_id=run_id, outcome=outcome).model_dump_json())
+    assert _describing(records, release(1, run_id=runs[1])) == runs[1]  # no later one kept dbt's manifest
+    for run_id in runs:
+        records.write_dbt_manifest(run_id, b'{"metadata": {}, "nodes": {}, "exposures": {}}')
+    assert _describing(records, release(1, run_id=runs[1])) == runs[2]
+    assert _describing(records, release(1, run_id=runs[3])) == runs[3]
+    (Path(records.location(runs[2]).removeprefix("file://")) / "run_manifest.json").write_text("{", "utf-8")
+    assert _describing(records, release(1, run_id=runs[1])) == runs[1]
