@@ -19,7 +19,7 @@ from slipway.comparison.consequences import parents_of, with_origins
 from slipway.comparison.masking import classified_names, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
-from slipway.comparison.policy import ComparisonPolicy, Tolerance, parse_policy
+from slipway.comparison.policy import ComparisonPolicy, Tolerance, keys_of_tests, parse_policy
 from slipway.comparison.relations import NOTHING_SHARED, Column, Pair, Shared, common_type, count_rows
 from slipway.comparison.results import (
     Coverage,
@@ -456,9 +456,14 @@ def policies_of(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
     nodes: Sequence[Mapping[str, Any]] = [
         node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")
     ]
+    tested = keys_of_tests(manifest)
     found = {
         f"{node['schema']}.{node['alias']}": parse_policy(
-            node["name"], node["config"], constraints=node.get("constraints") or [], columns=node["columns"]
+            node["name"],
+            node["config"],
+            constraints=node.get("constraints") or [],
+            columns=node["columns"],
+            tested=tested.get(node.get("unique_id", ""), ()),
         )
         for node in nodes
     }

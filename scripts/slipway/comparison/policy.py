@@ -88,6 +88,7 @@ def parse_policy(
     *,
     constraints: Sequence[Mapping[str, Any]] = (),
     columns: Mapping[str, Mapping[str, Any]] | None = None,
+    tested: Sequence[Sequence[str]] = (),
 ) -> ComparisonPolicy:
     """Read a model's ``compare_*`` settings.
 
@@ -96,6 +97,7 @@ def parse_policy(
         config: the node's config as dbt's manifest has it; other keys are left as they are.
         constraints: the node's model-level constraints, for the default key.
         columns: the node's columns by name, for column-level constraints.
+        tested: columns that data tests say are unique together, the best key first, for where no constraint names one.
 
     Raises:
         ConfigError: a ``compare_*`` key is unknown or a value cannot be understood; all findings in one line.
@@ -105,7 +107,7 @@ def parse_policy(
         for name in sorted(config)
         if name.startswith("compare_") and name not in KEYS
     ]
-    key = _key(config, constraints, columns or {}, findings)
+    key = _key(config, constraints, columns or {}, tested, findings)
     tolerances = _tolerances(config.get("compare_tolerance"), findings)
     expected = _expected(config.get("compare_expected"), findings)
     if findings:
@@ -121,6 +123,7 @@ def _key(
     config: Mapping[str, Any],
     constraints: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Mapping[str, Any]],
+    tested: Sequence[Sequence[str]],
     findings: list[str],
 ) -> tuple[str, ...]:
     declared = config.get("compare_key")
@@ -137,11 +140,36 @@ def _key(
         names = _names(constraint.get("columns"))
         if constraint.get("type") == "primary_key" and names:
             return names
-    return tuple(
+    constrained = tuple(
         name
         for name, column in columns.items()
         if any(constraint.get("type") == "primary_key" for constraint in column.get("constraints") or ())
     )
+    return constrained or (tuple(tested[0]) if tested else ())
+
+
+def keys_of_tests(manifest: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    """Nodes to the columns that their data tests say are unique, those of one column first, then in the order of the node's columns.
+
+    Counted are dbt's ``unique`` and ``unique_combination_of_columns`` of any package, if they look at all rows.
+
+    Args:
+        manifest: dbt's.
+    """
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for test in manifest["nodes"].values():
+        described, node = test.get("test_metadata") or {}, test.get("attached_node")
+        if test["resource_type"] != "test" or not node or (test.get("config") or {}).get("where"):
+            continue
+        given = described.get("kwargs") or {}
+        argument = {"unique": "column_name", "unique_combination_of_columns": "combination_of_columns"}
+        names = _names(given.get(argument.get(described.get("name", ""), "")))
+        if names and all(_PLAIN_NAME.fullmatch(name) for name in names):
+            found.setdefault(node, []).append(names)
+    for node, keys in found.items():
+        order = list((manifest["nodes"].get(node) or {}).get("columns") or ())
+        keys.sort(key=lambda names: (len(names), order.index(names[0]) if names[0] in order else len(order)))
+    return found
 
 
 def _names(value: object) -> tuple[str, ...] | None:

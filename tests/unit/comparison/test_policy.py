@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.comparison.policy import ExpectedChange, Tolerance, parse_policy
+from slipway.comparison.policy import ExpectedChange, Tolerance, keys_of_tests, parse_policy
 from slipway.errors import ConfigError
 
 
@@ -78,6 +78,34 @@ def test_default_key(
 ) -> None:
     policy = parse_policy("model", config, constraints=constraints, columns=columns)
     assert policy.key == key
+    # what data tests say comes last
+    tested = parse_policy("model", config, constraints=constraints, columns=columns, tested=[("z",)])
+    assert tested.key == (key or (() if "compare_key" in config else ("z",)))
+
+
+def data_test(name: str, column: object, node: str = "model.p.m", **config: object) -> dict[str, Any]:
+    argument = "column_name" if name == "unique" else "combination_of_columns"
+    described = {"name": name, "kwargs": {argument: column}}
+    return {"resource_type": "test", "test_metadata": described, "attached_node": node, "config": config}
+
+
+def test_columns_that_tests_say_are_unique() -> None:
+    tests = [
+        data_test("unique_combination_of_columns", ["a", "b"]),
+        data_test("unique", "c"),
+        data_test("unique", "b"),
+        data_test("unique", "a", where="a > 1"),  # of a part of the rows
+        data_test("unique", "lower(a)"),
+        data_test("not_null", "a"),
+        data_test("unique", "x", node="model.p.other"),
+        {"resource_type": "test", "attached_node": None, "config": {}},  # a singular test
+    ]
+    model = {"resource_type": "model", "columns": {"a": {}, "b": {}, "c": {}}}
+    nodes = {"model.p.m": model} | {f"test.p.{at}": test for at, test in enumerate(tests)}
+    assert keys_of_tests({"nodes": nodes}) == {
+        "model.p.m": [("b",), ("c",), ("a", "b")],
+        "model.p.other": [("x",)],
+    }
 
 
 @pytest.mark.parametrize(
