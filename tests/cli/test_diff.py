@@ -55,7 +55,9 @@ def test_a_release_and_itself_are_identical_whatever_it_is_called(world: World) 
 
 
 def test_only_the_tables_that_are_named(world: World) -> None:
-    assert set(verdicts(report(world, "1", "2", "serving.*", code=1))) == {WEIGHTS}
+    found = report(world, "1", "2", "serving.*", code=1)
+    assert set(verdicts(found)) == {WEIGHTS}
+    assert table(found, WEIGHTS)["edited"]  # said of a single table, too
     assert set(verdicts(report(world, "1", "2", WEIGHTS, "reference.depots", code=1))) == {
         WEIGHTS,
         "reference.depots",

@@ -85,7 +85,7 @@ def diff(
         names = classified_names(profile.project, described)
         shown, found = found, [masked(one, names) for one in found]
         remarks += [MASKED] if shown != found else []
-    if described and len(found) > 1:
+    if described:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         edited = other_code(*(_definitions(side, differing) for side in (base, head)))
         found = with_moves(con, found, quarantines_of(described), _States(pairing, (base, head)))
