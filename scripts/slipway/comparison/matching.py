@@ -74,7 +74,8 @@ def find_segments(
             found.append(segment)
     named = {segment.column for segment in found}
     found += [segment for segment in ranges if segment.column not in named]
-    return tuple(sorted(found, key=lambda segment: (segment.table_share, -segment.rows))[:_MAX_SEGMENTS])
+    # the one that most differing rows have says most; of equals, the one that is rarest in the tables
+    return tuple(sorted(found, key=lambda segment: (-segment.rows, segment.table_share))[:_MAX_SEGMENTS])
 
 
 def _share(
@@ -124,7 +125,7 @@ def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int
                     table_share=share,
                 )
             )
-    return tuple(sorted(segments, key=lambda segment: (segment.table_share, -segment.rows)))
+    return tuple(sorted(segments, key=lambda segment: (-segment.rows, segment.table_share)))
 
 
 def _segment(

@@ -252,3 +252,26 @@ def test_changes_that_concentrate_are_named(
     single = [segment for segment in found.segments if segment.until is None]
     assert [(found.column, found.value, found.rows, found.of_rows) for found in single] == segments
     assert [segment.table_share for segment in single] == [0.1] * len(segments)
+
+
+def test_what_most_differing_rows_have_comes_first_and_then_what_is_rarer(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    base = """(
+        select i as id, if(i < 100, 'France', 'EIRE') as country, if(i < 60, 'Brest', 'Cork') as city, i >= 200 as late, 1 as x
+        from range(1000) r(i)
+    )"""
+    found = compare_relations(
+        con, "t", base, f"(select * replace (if(id < 100, 2, 1) as x) from {base})", ["id"]
+    )
+    single = [segment for segment in found.segments if segment.until is None]
+    # all hundred are French and not late; 60 of them are of Brest, which no other row is
+    assert [(one.column, one.value, one.rows) for one in single] == [
+        ("country", "France", 100),
+        ("late", "false", 100),
+    ]
+    assert [(one.column, one.rows) for one in found.segments] == [
+        ("country", 100),
+        ("id", 100),
+        ("late", 100),
+    ]
