@@ -167,22 +167,11 @@ def summary(table: TableComparison, style: Style) -> list[str]:
     ]
 
 
-def details(table: TableComparison, style: Style, *, brief: bool = False) -> list[tuple[int, str]]:
-    """Lines with their depth: every difference with its explanation and examples; empty when there is none.
-
-    Args:
-        table: the comparison.
-        style: how they are written.
-        brief: only count the differences, as of a table that differs because of another one.
-    """
+def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
+    """Lines with their depth: every difference with its explanation and examples; empty when there is none."""
     if table.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARED, Verdict.NO_EVIDENCE) and not table.notes:
         return []
     lines: list[tuple[int, str]] = []
-    if brief:
-        declared = sum(difference.explained_by is not None for difference in table.differences)
-        counted = f"{plural(len(table.differences), 'difference')}, {declared} declared"
-        effects = [*(_moved(move, style) for move in table.moves), *_effects(table, style)]
-        return [(0, line) for line in (counted, *effects, *map(style.words, table.notes))]
     for difference in table.differences[:_MAX_DIFFERENCES]:
         lines += _difference(table, difference, style)
     if len(table.differences) > _MAX_DIFFERENCES:
@@ -191,7 +180,9 @@ def details(table: TableComparison, style: Style, *, brief: bool = False) -> lis
     for column in table.columns:
         if column.within_tolerance:
             amount = f"{count(column.within_tolerance)} within tolerance"
-            lines.append((0, f"{style.value(column.name)}: {amount}, {largest_change(column)}"))
+            # the largest change of all values is one beyond it, if there is one
+            largest = "" if column.different else largest_change(column)
+            lines.append((0, f"{style.value(column.name)}: {amount}{f', {largest}' if largest else ''}"))
     for segment in table.segments:
         share = f"{segment.rows:,} of {plural(segment.of_rows, 'differing row')}"
         value = f"{style.value(segment.column)} = {style.value(segment.value)}"
@@ -204,6 +195,21 @@ def details(table: TableComparison, style: Style, *, brief: bool = False) -> lis
     lines += [(0, style.words(note)) for note in table.notes]
     cost = cost_line(table.base, table.head)
     return lines + ([(0, f"built in {cost}")] if lines and cost else [])
+
+
+def _in_a_line(table: TableComparison, style: Style) -> str:
+    """What differs in a table that follows from another one: how many differences, and by how much sums moved."""
+    declared = sum(difference.explained_by is not None for difference in table.differences)
+    parts = [f"{plural(len(table.differences), 'difference')}, {declared} declared"]
+    parts += [_moved(move, style) for move in table.moves]
+    if table.effects:
+        parts.append(f"net effect: {', '.join(_moved_by(effect, style) for effect in table.effects[:3])}")
+    return "; ".join([*parts, *map(style.words, table.notes)])
+
+
+def _moved_by(effect: Effect, style: Style) -> str:
+    percent = _percent(effect)
+    return f"{style.value(effect.column)} {percent}" if percent else _change(effect, style)
 
 
 def _effects(table: TableComparison, style: Style) -> Iterator[str]:
@@ -243,10 +249,15 @@ def _sums(effect: Effect, style: Style) -> str:
     base, head = (
         "no value" if value is None else _number(value, digits=15) for value in (effect.base, effect.head)
     )
-    percent = ""
-    if effect.base and effect.head is not None:
-        percent = f" ({100 * (effect.head - effect.base) / abs(effect.base):+.3g} %)"
-    return f"{style.value(effect.column)} {base} → {head}{percent}"
+    percent = _percent(effect)
+    return f"{style.value(effect.column)} {base} → {head}{f' ({percent})' if percent else ''}"
+
+
+def _percent(effect: Effect) -> str:
+    """By how much a sum moved relative to what it was; empty where that says nothing."""
+    if not effect.base or effect.head is None:
+        return ""
+    return f"{100 * (effect.head - effect.base) / abs(effect.base):+.3g} %"
 
 
 def _nulls(column: ColumnComparison, table: TableComparison) -> str:
@@ -318,6 +329,10 @@ HEADINGS = (
 ALIGN = "llrrrrrl"
 # Up to here every table has a line; in longer runs those without a difference are named together.
 _SMALL_RUN = 10
+# Lines of a terminal, with a few for the command above and the prompt below; in text more tables than this have no line of their own.
+_SCREEN = 50
+_MAX_TEXT_ROWS = 20
+_MAX_TEXT_NOTES = 5
 # What fits a pull request's comment (65,536 characters on GitHub); the JSON report has everything.
 _MAX_ROWS = 50
 _MAX_NOTES = 20
@@ -445,15 +460,48 @@ def _folded(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def to_text(report: ComparisonReport) -> str:
-    """The same for a terminal or a log."""
+    """The same on one screen of a terminal; what does not fit is left out, and said to be."""
     style = Style(markdown=False)
     lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
     lines += _tables_with_verdicts(report, style)
+    notes = coverage_notes(report, style)
+    coverage = [f"Coverage: {coverage_line(report)}", *(f"  {note}" for note in notes[:_MAX_TEXT_NOTES])]
+    differing, left_out = _on_a_screen(report, _SCREEN - len(lines) - len(coverage) - 1)
+    if len(notes) > _MAX_TEXT_NOTES:
+        left_out.append(plural(len(notes) - _MAX_TEXT_NOTES, "note"))
+    if left_out:
+        coverage.append(f"Left out here: {', '.join(left_out)}. --output html and json have everything.")
+    return "\n".join([*lines, *differing, *coverage, ""])
+
+
+def _on_a_screen(report: ComparisonReport, room: int) -> tuple[list[str], list[str]]:
+    """What differs in each table, in as many lines as there is room for, and what is left out."""
+    style = Style(markdown=False)
+    own: list[tuple[str, list[tuple[int, str]]]] = []
+    follow = []
     for table in _in_groups(report):
-        if found := details(table, style, brief=bool(table.because_of)):
-            lines += [style.value(table.name), *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
-    lines += [f"Coverage: {coverage_line(report)}"]
-    return "\n".join([*lines, *(f"  {line}" for line in coverage_notes(report, style)), ""])
+        if found := details(table, style):
+            name = style.value(table.name)
+            if table.because_of:
+                follow.append(f"{name}: {_in_a_line(table, style)}")
+            else:
+                own.append((name, found))
+    left_out = ["rows and columns of tables that follow"] * bool(follow)
+    shown = own
+    needed = sum(len(found) + 2 for _, found in shown) + len(follow) + bool(follow)
+    if needed > room:
+        shown = [(name, [line for line in found if not line[0]]) for name, found in own]
+        left_out += ["examples of rows"] * (shown != own)
+    fitting, blocks = room - (min(len(follow), 5) + 1 if follow else 0), list[str]()
+    for at, (name, found) in enumerate(shown):
+        if at and len(blocks) + len(found) + 2 > fitting:
+            left_out.append(f"what differs in {plural(len(shown) - at, 'table')} more")
+            break
+        blocks += [name, *(f"{'  ' * (depth + 1)}{line}" for depth, line in found), ""]
+    kept = follow[: max(room - len(blocks) - 1, 5)]
+    if len(kept) < len(follow):
+        left_out.append(f"{plural(len(follow) - len(kept), 'table')} more that follow")
+    return [*blocks, *kept, *[""] * bool(kept)], left_out
 
 
 _METHODS = {
@@ -560,13 +608,14 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
         shown = [table for table in shown if table.verdict is not Verdict.IDENTICAL]
     named = [table for table in report.tables if table not in shown]
     lines = []
-    for title, group in groups(shown[:_MAX_ROWS]):
+    most = _MAX_ROWS if style.markdown else _MAX_TEXT_ROWS
+    for title, group in groups(shown[:most]):
         rows = [summary(one, style) for one in group]
         lines += [style.words(title[:1].upper() + title[1:]), ""] if title and style.markdown else []
         lines += [f"{title[:1].upper()}{title[1:]}"] if title and not style.markdown else []
         lines += [*table(HEADINGS, rows, ALIGN, style), ""]
-    if len(shown) > _MAX_ROWS:
-        lines += [f"{plural(len(shown) - _MAX_ROWS, 'table')} more: see the JSON report.", ""]
+    if len(shown) > most:
+        lines += [f"{plural(len(shown) - most, 'table')} more: see the JSON report.", ""]
     if named:
         lines += [f"identical: {', '.join(style.value(table.name) for table in named)}", ""]
     return lines

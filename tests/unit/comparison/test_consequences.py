@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from slipway.comparison.consequences import other_code, parents_of, with_origins
 from slipway.comparison.report import groups, make_report, to_text
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, Verdict, judge
@@ -64,7 +68,21 @@ def test_the_text_is_brief_about_what_follows_from_another_table() -> None:
     found = with_origins([compared("curated.lines"), compared("serving.daily")], PARENTS, {"curated.lines"})
     text = to_text(make_report(found))
     assert "curated.lines\n  not explained: 1 row added\n" in text
-    assert "serving.daily\n  1 difference, 0 declared\n" in text
+    assert "\nserving.daily: 1 difference, 0 declared\n" in text
+
+
+@pytest.mark.parametrize(("own", "follow"), [(1, 0), (1, 13), (3, 40), (30, 0), (30, 30)])
+def test_the_text_fits_a_screen_and_says_what_it_leaves_out(own: int, follow: int) -> None:
+    edited = [compared(f"curated.m{number}") for number in range(own)]
+    parents = {f"serving.t{number}": {"curated.m0"} for number in range(follow)}
+    found = with_origins([*edited, *map(compared, parents)], parents, {one.name for one in edited})
+    text = to_text(make_report(found))
+    assert len(text.splitlines()) <= 50
+    assert "curated.m0\n  not explained: 1 row added\n" in text  # the first edited model is never left out
+    assert ("Left out here: " in text) is (own + follow > 1)
+    named = sum(f"{one.name}:" in text or f"\n{one.name}\n" in text for one in found)
+    said = [int(number) for number in re.findall(r"(\d+) tables? more(?!: see)", text)]
+    assert named + sum(said) == len(found)
 
 
 def test_code_of_which_nothing_is_known_is_not_said_to_differ() -> None:

@@ -104,7 +104,7 @@ serving.prices
   not explained: 12 of 1,200 values of price differ (98.75 % match, largest change 3.5 (25 %)), NULLs 1 (0.083 %) → 2 (0.17 %)
     id 7: 14.0 → 17.5
     id 8: 1.0 → NULL
-  price: 3 within tolerance, largest change 3.5 (25 %)
+  price: 3 within tolerance
   11 of 13 differing rows have city = York, which 5 % of all rows have (lift 17)
 
 Coverage: 2 of 3 tables compared (2 by key)
