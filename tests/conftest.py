@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from tests.harness.command_server import read_services_once, verify_extensions_once
 from tests.harness.commands import ROOT, Commands
 from tests.harness.projects import Workshop, copy_of, keep, parsed, put_back
+from tests.harness.same_sooner import shorten_pyiceberg
 
 # The same examples every time, and no test that fails because the machine is busy.
 settings.register_profile(
@@ -46,6 +47,7 @@ def waits_once() -> None:
     """Tests that open databases or parse projects in this process need not wait for the same again either."""
     verify_extensions_once()
     read_services_once()
+    shorten_pyiceberg()
     enable_test_caching()
 
 

@@ -114,7 +114,16 @@ def preload() -> None:
         importlib.import_module(name)
     verify_extensions_once()
     read_services_once()
+    take_shorter_ways()
     warm_up()
+
+
+def take_shorter_ways() -> None:
+    """Have dbt and pyiceberg come to the same sooner; the module is then forgotten, or it would be of the code of every run."""
+    ways = importlib.import_module("same_sooner")
+    ways.shorten_dbt()
+    ways.shorten_pyiceberg()
+    del sys.modules["same_sooner"]
 
 
 def verify_extensions_once() -> None:
