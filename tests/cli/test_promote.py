@@ -8,13 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from tests.harness.keys import MadeKey, keys_yml
 from tests.harness.projects import TABLES, keep, put_back
 
 from slipway.environments.environment import Environment, Mode
@@ -28,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.harness.projects import Workshop
+    from tests.harness.keys import MadeKey, keys_yml
+from tests.harness.projects import Workshop
 
 POLICY = """
 environments:
@@ -295,26 +290,32 @@ def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
 
 
 def test_what_came_with_a_signed_promotion_is_verified(lab: Workshop) -> None:
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    lab.settings["SLIPWAY_SIGNING_KEY"] = private
-    lab.write("keys.yml", json.dumps({"keys": [{"name": "ci", "public_key": public}]}))
+    key = MadeKey("ci")
+    lab.settings["SLIPWAY_SIGNING_KEY"] = key.private
+    lab.write("keys.yml", keys_yml(key))
     lab.write("promotion.yml", "environments: {prod: {from: [staging], require: {signed: true}}}")
     lab.commit()
     lab.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
     assert lab.slipway("run", "--target", "staging", "--force").code == 0
     lab.answer(*PROMOTE)
 
-    def states() -> dict[tuple[str, str], str]:
+    def links() -> dict[tuple[str, str], tuple[str, str]]:
         done = lab.slipway("verify", "--target", "prod", "--content", "--output", "json")
-        return {(link["kind"], link["what"]): link["state"] for link in json.loads(done.out)["links"]}
+        found = json.loads(done.out)["links"]
+        return {(link["kind"], link["what"]): (link["state"], link["note"]) for link in found}
 
     run_id = lab.manifests("staging")[-1]["run_id"]
-    found = states()
-    # which files landed is known where they did
-    assert {kind for (kind, _), state in found.items() if state != "verified"} == {"landed files"}
-    assert found["run", run_id] == found["tests", run_id] == "verified"
+    found = links()
+    assert {state for state, _ in found.values()} == {"verified"}, found
+    assert {"run", "tests", "evidence"} <= {kind for kind, _ in found}
+    assert found["landed files", "raw.parcels"][1].endswith(", which landed in staging")
     (path,) = (lab.warehouse("prod") / "_slipway/promotions").rglob(f"runs/{run_id}.json")
     path.write_bytes(path.read_bytes().replace(b'"pass"', b'"warn"', 1))
-    assert states()["run", run_id] == "broken"
+    # which files landed is known where they did
+    lab.warehouse("staging").rename(lab.warehouse("staging").with_name("away"))
+    lab.database("staging").rename(lab.database("staging").with_name("away.db"))
+    found = links()
+    assert found["run", run_id][0] == found["evidence", "release 1"][0] == "broken"
+    state, note = found["landed files", "raw.parcels"]
+    assert state == "missing"
+    assert "; where they landed cannot be looked at: " in note

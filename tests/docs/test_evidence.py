@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
+from tests.harness.keys import keys_yml
+from tests.harness.office import ADA, BOB, CI, EVERYBODY, ORDERS, Office
 
+from slipway.engines.duckdb.engine import prepare
 from slipway.environments.environment import Environment, Mode
 from slipway.signing.signing_keys import KEYS_FILE, trust_of
 
@@ -37,12 +41,16 @@ def stranger(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.
 
 
 def verify(stranger: Workshop, page: Page) -> subprocess.CompletedProcess[str]:
-    """Exactly the commands of the section, as one script."""
-    commands = "".join(block.text for block in page.section("Verify without Slipway").blocks)
+    return run_section(stranger.folder, page, "Verify without Slipway")
+
+
+def run_section(folder: Path, page: Page, section: str) -> subprocess.CompletedProcess[str]:
+    """Exactly the commands of a section, as one script."""
+    commands = "".join(block.text for block in page.section(section).blocks)
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", commands],
-        cwd=stranger.folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(stranger.folder)},
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -96,6 +104,53 @@ def test_the_commands_find_a_changed_byte(pattern: str, stranger: Workshop, page
         assert verify(stranger, pages[PAGE]).returncode != 0
     finally:
         path.write_bytes(before)
+
+
+@pytest.fixture
+def promoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A promotion that two people approved, seen from a folder in which the warehouse is below ``.slipway``."""
+    if TOOLS and not os.environ.get("SLIPWAY_REQUIRE_SERVERS"):
+        pytest.skip(f"not installed: {', '.join(TOOLS)}")
+    connection = duckdb.connect()
+    prepare(connection)
+    office = Office(tmp_path, connection)
+    office.monkeypatch = monkeypatch
+    for name, value in office.settings().items():
+        monkeypatch.setenv(name, value)
+    office.write("keys.yml", keys_yml(*EVERYBODY))
+    office.policy("{count: 2}")
+    with office.by(CI):
+        office.publish(ORDERS)
+    plan_id = office.plan()
+    (tmp_path / "approvers").mkdir()
+    for key in (ADA, BOB):
+        office.approve(plan_id, key)
+        public = tmp_path / "approvers" / f"{key.keyid}.pub"
+        public.write_text(key.entry()["public_key"], encoding="utf-8")
+    office.carry_out(plan_id)
+    (tmp_path / ".slipway" / "prod").mkdir(parents=True)
+    (tmp_path / ".slipway" / "prod" / "warehouse").symlink_to(tmp_path / "prod")
+    yield tmp_path
+    connection.close()
+
+
+def test_the_commands_of_the_page_verify_approvals(promoted: Path, pages: dict[str, Page]) -> None:
+    section = "Verify a promotion without Slipway"
+    done = run_section(promoted, pages[PAGE], section)
+    assert done.returncode == 0, done
+    assert done.stdout.count("Signature Verified Successfully") == 2
+    for name in ("promotion.json", "plan.json", f"approvals/{ADA.keyid}.intoto.jsonl"):
+        assert f"promotions/000001/{name}: OK" in done.stdout
+    assert '"verificationResult": "PASSED"' in done.stdout
+    assert '"owner": "bob@example.org"' in done.stdout
+    folder = promoted / "prod/_slipway/promotions/000001"
+    for name in ("plan.json", "promotion.json", f"approvals/{BOB.keyid}.intoto.jsonl"):
+        before = (folder / name).read_bytes()
+        changed = bytearray(before)
+        changed[len(changed) // 3] ^= 1
+        (folder / name).write_bytes(bytes(changed))
+        assert run_section(promoted, pages[PAGE], section).returncode != 0, name
+        (folder / name).write_bytes(before)
 
 
 def test_the_keys_of_the_page_are_read(pages: dict[str, Page], tmp_path: Path) -> None:

@@ -2,83 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.keys import MadeKey, keys_yml
-from tests.harness.promotions import Stand
+from tests.harness.office import ADA, ADA_TOKEN, BOB, CI, EVE, EVERYBODY, ORDERS, Office
+from tests.harness.records import COMMIT
 
 from slipway.errors import ConfigError, ConflictError, DamagedError, NotFoundError, SlipwayError
 from slipway.promotion import promote
-from slipway.promotion.approving import Explained, check_approver, explain, give, withdraw
-from slipway.promotion.promote import carry_out, keep
+from slipway.promotion.approving import check_approver, give
+from slipway.promotion.promote import carry_out
 from slipway.promotion.recorded import read_promotion
+from slipway.records.code_comparisons import keep_comparison
+from slipway.records.promotion_records import CodeComparison
 from slipway.releases.approvals import approved_by
+from slipway.releases.signatures import bundle_of
+from slipway.signing.statements import COMPARISON, PROVENANCE
+from slipway.verification.links import Kind
+from slipway.verification.walk import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
-
-CI = MadeKey("ci")
-ADA = MadeKey("ada-laptop", "ada@example.org", ["release-manager"])
-ADA_TOKEN = MadeKey("ada-token", " Ada@Example.org", ["release-manager", "data-owner"])
-BOB = MadeKey("bob", "bob@example.org", ["data-owner"])
-EVE = MadeKey("eve", "eve@example.org")
-EVERYBODY = (CI, ADA, ADA_TOKEN, BOB, EVE)
-POLICY = """
-environments:
-  prod: {{from: [staging], approvals: {approvals}}}
-"""
-ORDERS = {"table": "serving.orders", "sql": "select i as id from range(3) t(i)"}
-
-
-class Office(Stand):
-    """A stand whose people have keys."""
-
-    monkeypatch: pytest.MonkeyPatch
-
-    @contextmanager
-    def by(self, key: MadeKey | None) -> Iterator[None]:
-        """Whose key signs."""
-        with self.monkeypatch.context() as patched:
-            patched.setenv("SLIPWAY_SIGNING_KEY", key.private if key else "none")
-            yield
-
-    def policy(self, approvals: str) -> None:
-        self.write("promotion.yml", POLICY.format(approvals=approvals))
-
-    def plan(self, by: MadeKey | None = CI) -> str:
-        with self.by(by):
-            proposal = self.proposal()
-            keep(proposal)
-        return proposal.plan.plan_id
-
-    def approve(self, plan_id: str, by: MadeKey | None, reason: str = "") -> bool:
-        with self.by(by):
-            return give(*check_approver(self.project, "prod", plan_id), reason)
-
-    def withdraw(self, plan_id: str, by: MadeKey) -> bool:
-        with self.by(by):
-            return withdraw(self.project, "prod", plan_id, "")[1]
-
-    def carry_out(self, plan_id: str, by: MadeKey | None = CI) -> int:
-        with self.by(by):
-            return self.carried_out(plan_id).number
-
-    def explained(self, plan_id: str) -> Explained:
-        return explain(self.project, "prod", plan_id)
-
-    def why(self, plan_id: str) -> dict[str, str]:
-        """Why an approval does not count, by name of its key."""
-        return {one.name: one.why_not for one in self.explained(plan_id).judgement.approvals}
-
-    def files(self, plan_id: str) -> Path:  # type: ignore[override]
-        return self.folder / "prod/_slipway/plans" / plan_id
 
 
 @pytest.fixture
@@ -372,3 +323,134 @@ def test_a_plan_without_demands_needs_no_approval(office: Office) -> None:
         office.approve(plan_id, BOB)
     number = office.carry_out(plan_id, None)
     assert approved_by(office.environment("prod"), number) == ""
+
+
+# ---------------------------------------------------------------------------------------------- afterwards
+
+
+@pytest.fixture
+def promoted(office: Office) -> Office:
+    """A promotion that Bob approved, of a commit of which a canary is recorded."""
+    canary = CodeComparison(
+        comparison_id="20260503T000000Z-1",
+        made_at=datetime.now(UTC),
+        who="ada",
+        commit=str(COMMIT.commit),
+        base="b" * 40,
+        passed=True,
+        covers="everything",
+        verdicts={"serving.orders": "identical"},
+    )
+    keep_comparison(office.records("staging"), canary)
+    plan_id = office.plan()
+    office.approve(plan_id, BOB)
+    office.carry_out(plan_id)
+    return office
+
+
+def links(office: Office) -> dict[str, tuple[str, str]]:
+    """State and note of what a verification says of the approvals and the evidence of release 1."""
+    found = verify(office.project, "prod", "1").links
+    return {
+        link.kind: (link.state, link.note)
+        for link in found
+        if link.kind in (Kind.APPROVALS, Kind.EVIDENCE, Kind.SIGNATURE)
+    }
+
+
+def test_a_verification_summary_is_signed(promoted: Office) -> None:
+    bundle = bundle_of(promoted.records("prod"), 1)
+    assert bundle
+    kinds = [one.predicate_type for one in bundle]
+    assert kinds == [PROVENANCE, "https://slsa.dev/verification_summary/v1", COMPARISON]
+    said = bundle[1].predicate
+    policy = (promoted.project / "promotion.yml").read_bytes()
+    assert said["policy"]["digest"] == {"sha256": hashlib.sha256(policy).hexdigest()}
+    assert said["verificationResult"] == "PASSED"
+    assert said["resourceUri"] == "urn:slipway:release:prod:1"
+    assert "Bob" not in str(said["verifiedLevels"])
+    assert {one["rule"] for one in said["urn:slipway:evidence:v1"]} >= {"records", "approvals"}
+    root = promoted.folder / "prod/_slipway"
+    inputs = {one["uri"]: one["digest"]["sha256"] for one in said["inputAttestations"]}
+    folder = "promotions/000001"
+    assert inputs.keys() == {
+        f"{folder}/approvals/{BOB.keyid}.intoto.jsonl",
+        f"{folder}/plan.intoto.jsonl",
+        f"{folder}/released.intoto.jsonl",
+    }
+    for uri, sha256 in inputs.items():
+        assert hashlib.sha256((root / uri).read_bytes()).hexdigest() == sha256
+    (told,) = bundle[2].predicate["comparisons"]
+    assert (told["commit"], told["passed"]) == (COMMIT.commit, True)
+    assert told["verdicts"] == {"serving.orders": "identical"}
+    byproducts = {one["name"] for one in bundle[0].predicate["runDetails"]["byproducts"]}
+    assert byproducts >= {"promotion.json", "plan.json", f"comparisons/{COMMIT.commit}.json"}
+
+
+def test_approvals_and_evidence_are_verified(promoted: Office) -> None:
+    found = links(promoted)
+    assert {state for state, _ in found.values()} == {"verified"}
+    assert found["approvals"] == ("verified", "by bob@example.org")
+    assert found["evidence"][1].startswith("3 findings, all met, by promotion.yml")
+
+
+@pytest.mark.parametrize(
+    ("name", "approvals"),
+    [
+        pytest.param("approvals/*", "broken", id="approval"),
+        pytest.param("released.intoto.jsonl", "missing", id="release"),
+        pytest.param("plan.intoto.jsonl", "missing", id="who-planned"),
+        pytest.param("comparisons/*", "verified", id="comparison"),
+    ],
+)
+def test_a_changed_byte_of_the_evidence_is_found(promoted: Office, name: str, approvals: str) -> None:
+    (path,) = (promoted.folder / "prod/_slipway/promotions/000001").glob(name)
+    content = path.read_bytes()
+    for at in range(0, len(content), max(1, len(content) // 5)):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        found = links(promoted)
+        assert found["evidence"][0] == "broken", at
+        assert found["approvals"][0] == approvals, at
+    path.unlink()
+    found = links(promoted)
+    assert found["evidence"] == (
+        "broken",
+        f"promotions/000001/{path.relative_to(path.parents[1 if '/' in name else 0])} is not there",
+    )
+    assert found["approvals"][0] == ("verified" if approvals == "verified" else "missing")
+
+
+def test_an_approval_by_a_key_that_was_revoked_since_is_broken(promoted: Office) -> None:
+    revoked = MadeKey("bob", BOB.owner, BOB.roles, {"revoked": "2026-05-04"}, BOB.key)
+    promoted.write("keys.yml", keys_yml(CI, ADA, revoked))
+    state, note = links(promoted)["approvals"]
+    assert state == "broken"
+    assert "that of bob: it is signed by bob: it was revoked on 2026-05-04" in note
+    assert approved_by(promoted.environment("prod"), 1).startswith("broken: 1 person must approve")
+    # of a key that is not named any more nothing is known
+    promoted.write("keys.yml", keys_yml(CI, ADA))
+    assert links(promoted)["approvals"][0] == "missing"
+
+
+def test_an_approval_that_is_given_afterwards_does_not_count(promoted: Office) -> None:
+    root = promoted.folder / "prod/_slipway/promotions/000001/approvals"
+    content = (root / f"{BOB.keyid}.intoto.jsonl").read_bytes()
+    (root / f"{BOB.keyid}.intoto.jsonl").unlink()
+    (root / f"{ADA.keyid}.intoto.jsonl").write_bytes(content)
+    state, note = links(promoted)["approvals"]
+    assert state == "broken"
+    assert "it is not signed with the key that its name tells" in note
+
+
+def test_a_promotion_without_a_summary_is_not_verified(promoted: Office) -> None:
+    """As an earlier version signed it."""
+    path = promoted.folder / "prod/_slipway/releases/000001.intoto.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    state, note = links(promoted)["evidence"]
+    assert state == "missing"
+    assert "without a verification summary" in note
+    path.unlink()
+    found = links(promoted)
+    assert found["signature"][0] == found["evidence"][0] == "missing"

@@ -13,8 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from slipway.contracts.described_file import parse_described
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError
+from slipway.signing.statements import POLICY_FILE
 
-FILE = "promotion.yml"
+FILE = POLICY_FILE
 _AGE = re.compile(r"(\d{1,5})([hd])")
 _UNITS = {"h": "hours", "d": "days"}
 _Text = Annotated[str, StringConstraints(min_length=1)]

@@ -26,6 +26,9 @@ from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables, uri
 from slipway.names import TableName
+from slipway.records.code_comparisons import COMPARISONS
+from slipway.records.promotion_records import CodeComparison, Promotion
+from slipway.records.record_files import find_record, read_record
 from slipway.records.release_records import Intent, Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import PROMOTIONS, SEAL, Records
@@ -120,10 +123,14 @@ def _stated(
             raise NotFoundError(f"Run {run_id} has no run manifest", "it never came to its end", "Run again")
         sums = {name: _sha256(records.read(run_id, name)) for name in (MANIFEST, SEAL)}
     folder = records.folder(run_id)
+    promotion, comparisons = None, []
     if published.promoted:  # the evidence that came along
         folder = f"{PROMOTIONS}/{published.number:06d}"
         keys = [item.key for item in store.entries(folder)]
         sums = {key.removeprefix(f"{folder}/"): _sha256(store.read(key)) for key in keys}
+        promotion = find_record(store, Promotion, f"{folder}/promotion.json", number=published.number)
+        compared = [key for key in keys if key.startswith(f"{folder}/{COMPARISONS}/")]
+        comparisons = [read_record(store, CodeComparison, key) for key in compared]
     again = published.returns_to
     return Stated(
         release=published,
@@ -136,6 +143,8 @@ def _stated(
         version=__version__,
         returns_to=(again, _sha256(store.read(release_key(again)))) if again else None,
         afterwards=afterwards,
+        promotion=promotion,
+        comparisons=comparisons,
     )
 
 

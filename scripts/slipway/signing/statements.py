@@ -1,6 +1,7 @@
-"""What is stated of a release: in-toto statements about its tables, with the provenance of SLSA and the results of its tests.
+"""What is stated of a release: in-toto statements about its tables, with the provenance of SLSA, the results of its tests, and why it was promoted.
 
-Sources: in-toto Attestation Framework, "Statement" v1 and "ResourceDescriptor" v1; SLSA, "Build: Provenance" v1; in-toto attestation predicates, "Test result" v0.1.
+Sources: in-toto Attestation Framework, "Statement" v1 and "ResourceDescriptor" v1; SLSA, "Build: Provenance" v1 and "Verification Summary Attestation" v1; in-toto
+attestation predicates, "Test result" v0.1.
 Fields of our own have snake case, so that they are told from those of the specifications; readers of these may ignore them.
 """
 
@@ -11,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import Field
 
+from slipway.records.promotion_records import CodeComparison, Promotion
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import SCHEMA_VERSION, Record, RunManifest, Status, TestResult
 from slipway.secrets import hide, hide_in
@@ -21,10 +24,18 @@ from slipway.secrets import hide, hide_in
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+SUMMARY = "https://slsa.dev/verification_summary/v1"
+COMPARISON = "urn:slipway:comparison:v1"
+EVIDENCE = "urn:slipway:evidence:v1"
+"""The field of a verification summary that has what was found of each rule: SLSA has URIs name fields of others."""
+_LEVEL, _FAILED = "SLIPWAY_PROMOTION", "FAILED"
+_SLSA = "1.0"
 CODE, LOCK, IMAGE = "code", "requirements.lock", "image"
 """Names of what a run was made with, among its dependencies."""
 BUNDLE = ".intoto.jsonl"
 """Ends the name of the signed statements about a release."""
+POLICY_FILE = "promotion.yml"
+"""The policy that a promotion is judged by."""
 LANDED = "landing/"
 """Begins the name of a landed file among the dependencies of a run."""
 
@@ -130,6 +141,8 @@ class Stated:
         builder: URI of who ran slipway.
         version: of slipway.
         afterwards: whether it is signed later than it was published.
+        promotion: what was found right before it was promoted.
+        comparisons: of the commits that it was made from, those that were known then.
     """
 
     release: Release
@@ -142,6 +155,8 @@ class Stated:
     version: str
     returns_to: tuple[int, str] | None = None
     afterwards: bool = False
+    promotion: Promotion | None = None
+    comparisons: Sequence[CodeComparison] = ()
     subjects: list[Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,11 +170,45 @@ class Stated:
 
 
 def statements(stated: Stated) -> list[dict[str, Any]]:
-    """Everything that is stated of a release: how it came to be and, of a run, how its tests ended."""
+    """Everything that is stated of a release: how it came to be, how the tests of a run ended, and what a promotion was allowed for."""
     found = [_statement(stated, PROVENANCE, _provenance(stated))]
     if stated.run is not None:
         found.append(_statement(stated, TEST_RESULT, test_result(stated.run)))
+    if stated.promotion is not None and stated.promotion.judged_at is not None:
+        found.append(_statement(stated, SUMMARY, _summary(stated, stated.promotion)))
+    if stated.comparisons:
+        told = [one.model_dump(mode="json", exclude={"schema_version"}) for one in stated.comparisons]
+        found.append(_statement(stated, COMPARISON, {"comparisons": told}))
     return found
+
+
+def _summary(stated: Stated, promotion: Promotion) -> dict[str, Any]:
+    """A verification summary: by which policy a promotion was judged, what was found, and which signed statements were looked at."""
+    assert promotion.judged_at is not None
+    release = stated.release
+    return {
+        "verifier": {"id": stated.builder, "version": _versions(stated)},
+        "timeVerified": _time(promotion.judged_at),
+        "resourceUri": f"urn:slipway:release:{quote(release.target, safe='')}:{release.number}",
+        "policy": {"uri": POLICY_FILE, "digest": {"sha256": promotion.policy_sha256}},
+        "inputAttestations": [
+            {"uri": f"{stated.folder}/{name}", "digest": {"sha256": sha256}}
+            for name, sha256 in sorted(stated.records.items())
+            if name.endswith(BUNDLE)
+        ],
+        "slsaVersion": _SLSA,
+        **judged(promotion),
+    }
+
+
+def judged(promotion: Promotion) -> dict[str, Any]:
+    """The part of a verification summary that says how a promotion was judged."""
+    passed = all(one.met for one in promotion.evidence)
+    return {
+        "verificationResult": "PASSED" if passed else _FAILED,
+        "verifiedLevels": [_LEVEL if passed else _FAILED],
+        EVIDENCE: [one.model_dump() for one in promotion.evidence],
+    }
 
 
 def _statement(stated: Stated, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:

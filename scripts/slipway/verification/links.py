@@ -24,6 +24,8 @@ class Kind(StrEnum):
     SIGNATURE = "signature"
     RECORD = "release record"
     BEFORE = "release before"
+    APPROVALS = "approvals"
+    EVIDENCE = "evidence"
     TABLE = "table"
     FILES = "data files"
     ROWS = "rows"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from pyiceberg.table import Table
@@ -19,17 +20,21 @@ from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import Digest, digest_of
 from slipway.engines.duckdb.scan import scanning, whole_scan
-from slipway.errors import DamagedError, NotFoundError, UnavailableError
+from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
+from slipway.errors import DamagedError, NotFoundError, SlipwayError, UnavailableError
 from slipway.iceberg.metadata_files import files_of, summary_of
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import REWRITES, current_content, snapshot_with
 from slipway.landing.area import LandingArea, landing_area
 from slipway.landing.ledger import Ledger
 from slipway.names import TableName
-from slipway.records.record_files import REPAIRED, read_record
+from slipway.records.promotion_records import Promotion
+from slipway.records.record_files import REPAIRED, find_record, read_record
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import LandedFile, RunManifest
 from slipway.records.store import PROMOTIONS, Records, broken, why_missing
+from slipway.releases.approvals import promotion_judgement
 from slipway.releases.attestation import checksum, relative
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of
@@ -43,9 +48,11 @@ from slipway.signing.signing_keys import Trust, trust_of
 from slipway.signing.statements import (
     LOCK,
     PROVENANCE,
+    SUMMARY,
     TEST_RESULT,
     DataFile,
     FileList,
+    judged,
     release_key,
     release_name,
     test_result,
@@ -84,6 +91,25 @@ def verify(
     order = list(Kind)
     links = sorted(walk.links, key=lambda link: order.index(link.kind))
     return Verification(environment.name, release.number, tables, content, links)
+
+
+@dataclass
+class _Traced:
+    """What was found of landed files.
+
+    Args:
+        unknown: checksums of those that no ledger has so far.
+        missing: paths of those that are gone.
+        wrong: those that are not what they were.
+        places: other environments in which some of them landed.
+        unreachable: why these cannot be looked at.
+    """
+
+    unknown: set[str]
+    missing: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    unreachable: str = ""
 
 
 @dataclass
@@ -161,6 +187,7 @@ class Walk:
     def walk(self, release: Release, tables: Sequence[str]) -> None:
         """Follow the chain from some tables of a release."""
         self._bundle(release)
+        self._evidence(release)
         if release is self._releases[-1]:
             for name in tables:
                 self._catalog(release, name)
@@ -232,6 +259,67 @@ class Walk:
         if sha256 in found:
             return ""
         return f"{key} is not what was signed" if found else f"{key} is not there"
+
+    # ---------------------------------------------------------------------------------- why it was promoted
+
+    def _evidence(self, release: Release) -> None:
+        """What a promotion was allowed for: the records that it kept, the summary that was signed, and the approvals."""
+        what = f"release {release.number}"
+        if release.promoted is None or not self._first("evidence", what):
+            return
+        if not (bundle := self._bundle(release)):
+            self._add(Kind.EVIDENCE, what, State.MISSING, "no signature that counts")
+            return
+        details: Mapping[str, Any] = bundle[PROVENANCE].predicate["runDetails"]
+        signed = {item["uri"]: _sha256_of(item) for item in details["byproducts"]}
+        if whys := [why for key, sha256 in signed.items() if (why := self._differs(key, sha256))]:
+            self._add(Kind.EVIDENCE, what, State.BROKEN, _some(whys))
+        try:
+            promotion = find_record(
+                self._store,
+                Promotion,
+                f"{PROMOTIONS}/{release.number:06d}/promotion.json",
+                number=release.number,
+            )
+            if promotion is None:
+                self._add(Kind.EVIDENCE, what, State.MISSING, "nothing was recorded of the promotion")
+                return
+            if not whys:
+                self._summary(what, promotion, bundle.get(SUMMARY))
+            self._approvals(what, promotion)
+        except DamagedError as error:
+            self._add(Kind.EVIDENCE, what, State.BROKEN, error.why)
+
+    def _summary(self, what: str, promotion: Promotion, summary: SignedStatement | None) -> None:
+        """Whether the verification summary says of a promotion what was recorded of it, and that it passed."""
+        if summary is None:
+            why = "it was promoted without a verification summary, by an earlier version of slipway"
+            self._add(Kind.EVIDENCE, what, State.MISSING, why)
+            return
+        said, wanted = summary.predicate, judged(promotion)
+        same = {name: said.get(name) for name in wanted} == hide_in(wanted)
+        if not same or said.get("policy", {}).get("digest") != {"sha256": promotion.policy_sha256}:
+            why = "the verification summary says something else than what was recorded"
+            self._add(Kind.EVIDENCE, what, State.BROKEN, why)
+        elif said["verificationResult"] != "PASSED":
+            self._add(Kind.EVIDENCE, what, State.BROKEN, "the policy was not met")
+        else:
+            by = f"promotion.yml with SHA-256 {promotion.policy_sha256[:12]}"
+            note = f"{plural(len(promotion.evidence), 'finding')}, all met, by {by}"
+            self._add(Kind.EVIDENCE, what, State.VERIFIED, note)
+
+    def _approvals(self, what: str, promotion: Promotion) -> None:
+        """Whether enough people approved a promotion, by the keys that count now."""
+        if not promotion.demands:
+            return
+        found = promotion_judgement(self._records, promotion, self.trust)
+        if not found.missing:
+            self._add(Kind.APPROVALS, what, State.VERIFIED, f"by {', '.join(found.people)}")
+            return
+        not_counting = [f"that of {one.name}: {one.why_not}" for one in found.approvals if not one.counts]
+        is_broken = any(one.is_broken for one in found.approvals)
+        state = State.BROKEN if is_broken else State.MISSING
+        self._add(Kind.APPROVALS, what, state, _some([*found.missing, *not_counting]))
 
     # ---------------------------------------------------------------------------------- tables
 
@@ -458,6 +546,7 @@ class Walk:
             key = f"{PROMOTIONS}/{release.number:06d}/runs/{run_id}.json"
             if release.promoted is None or not self._records.has(key):
                 continue
+            self._evidence(release)
             if not (bundle := self._bundle(release)):
                 why = f"no signature of release {release.number} that counts"
                 self._add(Kind.RUN, run_id, State.MISSING, why)
@@ -579,27 +668,64 @@ class Walk:
             why = error.why if isinstance(error, DamagedError) else "its rows cannot be read"
             self._add(Kind.LANDED, name, State.BROKEN, why)
             return
+        traced = _Traced(set(sums))
+        self._trace(self.published, self._ledger, feeds, traced)
+        if traced.unknown:
+            try:
+                for place in self._sources(name, content):
+                    self._trace(place, Ledger(place.tables), feeds, traced)
+            except SlipwayError as error:
+                traced.unreachable = f"; where they landed cannot be looked at: {error.line()}"
+        self._tell_of(name, traced, len(sums))
+
+    def _trace(self, place: Published, ledger: Ledger, feeds: Sequence[str], traced: _Traced) -> None:
+        """Look in one environment for the files that are not known yet."""
         found = {
             sha256: entry
             for feed in feeds
-            for sha256, entry in self._ledger.accepted(feed, sums).made().items()
+            for sha256, entry in ledger.accepted(feed, traced.unknown).made().items()
         }
-        unknown = len(sums - found.keys())
-        missing, wrong = self._look_at(found.values())
-        if wrong:
-            self._add(Kind.LANDED, name, State.BROKEN, _some(wrong))
-        if missing:
-            self._add(Kind.LANDED, name, State.MISSING, f"not in the landing area any more: {_some(missing)}")
-        if unknown:
-            why = f"the ledger does not have {plural(unknown, 'file')} that its rows are from"
-            self._add(Kind.LANDED, name, State.MISSING, why)
-        if not (wrong or missing or unknown):
-            how = "checksums" if self.content else "sizes"
-            self._add(Kind.LANDED, name, State.VERIFIED, f"{how} of {plural(len(sums), 'file')}")
+        missing, wrong = self._look_at(place.environment, found.values())
+        traced.unknown -= found.keys()
+        traced.missing += missing
+        traced.wrong += wrong
+        if found and place is not self.published:
+            traced.places.append(place.environment.name)
 
-    def _look_at(self, entries: Collection[LandedFile]) -> tuple[list[str], list[str]]:
-        """Landed files that are not there any more, and those that are not what they were."""
-        environment = self.published.environment
+    def _tell_of(self, name: str, traced: _Traced, files: int) -> None:
+        if traced.wrong:
+            self._add(Kind.LANDED, name, State.BROKEN, _some(traced.wrong))
+        if traced.missing:
+            why = f"not in the landing area any more: {_some(traced.missing)}"
+            self._add(Kind.LANDED, name, State.MISSING, why)
+        if unknown := len(traced.unknown):
+            why = f"the ledger does not have {plural(unknown, 'file')} that its rows are from{traced.unreachable}"
+            self._add(Kind.LANDED, name, State.MISSING, why)
+        if not (traced.wrong or traced.missing or traced.unknown):
+            how = "checksums" if self.content else "sizes"
+            where = f", which landed in {', '.join(traced.places)}" if traced.places else ""
+            self._add(Kind.LANDED, name, State.VERIFIED, f"{how} of {plural(files, 'file')}{where}")
+
+    def _sources(self, name: str, content: str | None) -> Iterator[Published]:
+        """Environments that a state of a table was promoted from, the nearest first.
+
+        Raises:
+            SlipwayError: what another one published cannot be read.
+        """
+        project, releases = self.published.environment.project, self._releases
+        seen = {self.published.environment.name}
+        while project is not None and (came := _came_from(releases, name, content)):
+            if came in seen:
+                return
+            seen.add(came)
+            here = Published(Profile(project).environment(came))
+            releases = here.records.releases()
+            yield here
+
+    def _look_at(
+        self, environment: Environment, entries: Collection[LandedFile]
+    ) -> tuple[list[str], list[str]]:
+        """Landed files of an environment that are not there any more, and those that are not what they were."""
         area = landing_area(environment.landing, environment.catalog_properties)
         missing, wrong = [], []
         for feed in sorted({entry.feed for entry in entries}):
@@ -613,6 +739,18 @@ class Walk:
                 ):
                     wrong.append(f"{path} is not what landed")
         return missing, wrong
+
+
+def _came_from(releases: Sequence[Release], name: str, content: str | None) -> str:
+    """The environment that a state of a table was promoted from; empty where it was not."""
+    return next(
+        (
+            one.promoted.target
+            for one in releases
+            if one.promoted and name in one.tables and one.tables[name].content == content
+        ),
+        "",
+    )
 
 
 def _misplaced(release: Release, bundle: Bundle) -> str:
