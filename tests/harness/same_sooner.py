@@ -3,11 +3,14 @@
 Most of the processor time of a command in a small project is dbt's own: for each node and each call of a macro it makes a Jinja context with all
 macros of dbt and of its adapter, it writes every event through a parser of JSON, and it converts all macros twice for manifest.json.
 pyiceberg copies the whole metadata of a table each time that a transaction looks at it, some twenty times for each append.
+
+The ordinary suite takes these ways. With LIBRARIES_AS_THEY_ARE, which ``scripts/test --long`` sets, no test does.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 def shorten_dbt() -> None:
     """Have dbt take these ways in this process."""
+    if "LIBRARIES_AS_THEY_ARE" in os.environ:
+        return
     from dbt.context.macros import MacroNamespaceBuilder
     from dbt.context.manifest import ManifestContext
     from dbt.contracts.graph.nodes import Documentation, Macro
@@ -35,6 +40,8 @@ def shorten_dbt() -> None:
 
 def shorten_pyiceberg() -> None:
     """Have pyiceberg take this way in this process."""
+    if "LIBRARIES_AS_THEY_ARE" in os.environ:
+        return
     from pyiceberg.table import Transaction
 
     Transaction.table_metadata = property(table_metadata)  # type: ignore[method-assign, assignment]
