@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from tests.harness.office import ADA, ADA_TOKEN, BOB, CI, EVE, EVERYBODY, ORDERS
 from tests.harness.records import COMMIT
 
 from slipway.errors import ConfigError, ConflictError, DamagedError, NotFoundError, SlipwayError
+from slipway.maintenance.apply import maintain, propose_in
 from slipway.promotion import promote
 from slipway.promotion.approving import check_approver, give
 from slipway.promotion.promote import carry_out
@@ -454,3 +456,32 @@ def test_a_promotion_without_a_summary_is_not_verified(promoted: Office) -> None
     path.unlink()
     found = links(promoted)
     assert found["signature"][0] == found["evidence"][0] == "missing"
+
+
+def test_old_plans_are_removed_and_what_was_carried_out_stays_verified(promoted: Office) -> None:
+    (carried_out,) = [path.stem for path in promoted.files("").glob("*.json")]
+    with promoted.by(CI):
+        promoted.publish({**ORDERS, "sql": "select 9 as id"})
+    waiting = promoted.plan()
+    promoted.approve(waiting, BOB)
+    time.sleep(1.1)  # ids have the second
+    newest = promoted.plan()
+    environment = promoted.environment("prod")
+
+    def maintained(days: int) -> None:
+        later = datetime.now(UTC) + timedelta(days=days)
+        maintain(propose_in(environment, {}, {}, (), timedelta(days=3), later, dry_run=False), lambda _: None)
+
+    maintained(80)
+    assert {path.stem for path in promoted.files("").glob("*.json")} == {carried_out, waiting, newest}
+    # one that an earlier version carried out has no copy
+    copy = promoted.folder / "prod/_slipway/promotions/000001/plan.json"
+    copy.rename(copy.with_suffix(".away"))
+    maintained(100)
+    assert {path.stem for path in promoted.files("").glob("*.json")} == {carried_out, newest}
+    copy.with_suffix(".away").rename(copy)
+    maintained(100)
+    assert {path.name for path in promoted.files("").iterdir()} == {newest, f"{newest}.json"}
+    assert {state for state, _ in links(promoted).values()} == {"verified"}
+    promoted.approve(newest, BOB)
+    promoted.carry_out(newest)

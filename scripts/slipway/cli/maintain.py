@@ -122,11 +122,9 @@ def _described(step: Step) -> tuple[str, str, str]:
         return "expire", plural(len(step.snapshots), "snapshot"), ""
     if isinstance(step, Forget):
         if not step.runs:
-            return (
-                "remove",
-                f"{plural(len(step.objects), 'manifest')} of dbt",
-                figures.size(step.size),
-            )
+            of_plans = step.table.endswith("/plans")
+            what = "records of plans" if of_plans else f"{plural(len(step.objects), 'manifest')} of dbt"
+            return "remove", what, figures.size(step.size)
         span = " to ".join(dict.fromkeys(run_date(run_id) for run_id in (step.runs[0], step.runs[-1])))
         return (
             "remove",

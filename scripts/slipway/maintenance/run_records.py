@@ -1,4 +1,4 @@
-"""Records of runs that have no use any more: found with what needs them, written down as removed, and removed."""
+"""Records of runs and plans that have no use any more: found with what needs them, written down as removed, and removed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 
 from slipway.errors import DamagedError
 from slipway.maintenance.retention import History, run_days
-from slipway.maintenance.run_retention import StoredRun, removable
+from slipway.maintenance.run_retention import StoredRun, removable, removable_plans
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
 from slipway.records.store import PROMOTIONS, Records, note_removed, removed_runs, stored_run_ids
+from slipway.releases.approvals import PLANS, PlanFiles
 from slipway.releases.lookup import newest_runs_of_nodes, tables_of
 from slipway.storage.objects import LocalStore, ObjectInfo
 
 RUNS = "_slipway/runs"
+OF_PLANS = f"_slipway/{PLANS}"
 _MANIFESTS = f"_slipway/{DBT_MANIFESTS}"
 _SETTLED = {"run_manifest.json", "closed.json"}
 _OWN = "dbt/manifest.json"
@@ -27,7 +29,7 @@ _OWN = "dbt/manifest.json"
 def find_forgettable(
     records: Records, history: History, variables: Mapping[str, Any]
 ) -> tuple[list[Forget], list[Left]]:
-    """Records of runs, and stored manifests of dbt, that nothing needs any more.
+    """Records of runs and of plans of promotions, and stored manifests of dbt, that nothing needs any more.
 
     Returns:
         The steps, and why there are none where that is so.
@@ -47,10 +49,12 @@ def find_forgettable(
         rest = [run for run in stored if run.run_id not in removed]
         old = removable(history, rest, days, _needed(records, history))
         gone = sorted([*begun, *old], key=lambda run: run.run_id)
+        plans = removable_plans(history, _plans(records), days, _kept_plans(records, history))
+        steps = [Forget(OF_PLANS, (), tuple(plans))] if plans else []
         if not gone:
-            return [], []
+            return steps, []
         names = tuple(run.run_id for run in gone)
-        steps = [Forget(RUNS, names, tuple(one for run in gone for one in run.objects))]
+        steps.append(Forget(RUNS, names, tuple(one for run in gone for one in run.objects)))
         if unnamed := list(_unnamed(records, history, [run for run in stored if run.run_id not in names])):
             steps.append(Forget(_MANIFESTS, (), tuple(unnamed)))
     except DamagedError as error:
@@ -62,7 +66,10 @@ def apply_forget(records: Records, step: Forget, name: str, history: History) ->
     """Remove records: runs are written down as removed before, and a stored manifest stays if a run wrote it again."""
     store = records.store
     keys = [one.location for one in step.objects]
-    if not step.runs:
+    if step.table == OF_PLANS:
+        # without its record a plan is none, whatever is left of it
+        keys.sort(key=lambda key: not key.endswith(".json"))
+    elif not step.runs:
         before = _unused_since(records, history)
         keys = [
             item.key for item in store.entries(DBT_MANIFESTS) if item.key in keys and item.modified < before
@@ -72,7 +79,9 @@ def apply_forget(records: Records, step: Forget, name: str, history: History) ->
     store.delete(keys)
     if isinstance(store, LocalStore):
         _remove_empty(
-            Path(store.root.removeprefix("file://")), [records.folder(run_id) for run_id in step.runs]
+            Path(store.root.removeprefix("file://")),
+            [records.folder(run_id) for run_id in step.runs]
+            or list({"/".join(key.split("/")[:2]) for key in keys if key.count("/") > 1}),
         )
 
 
@@ -93,6 +102,26 @@ def _stored(records: Records) -> list[StoredRun]:
         )
         for run_id, found in objects.items()
     ]
+
+
+def _plans(records: Records) -> dict[str, list[Found]]:
+    """Each plan's record and what is signed of it, by its id; also of one whose record is gone already."""
+    found: dict[str, list[Found]] = defaultdict(list)
+    for item in records.store.entries(PLANS):
+        plan_id = item.key.removeprefix(f"{PLANS}/").partition("/")[0]
+        found[plan_id.removesuffix(REPAIRED).removesuffix(".json")].append(
+            Found(item.key, item.size, item.modified)
+        )
+    return found
+
+
+def _kept_plans(records: Records, history: History) -> set[str]:
+    """Plans of promotions that have no copy of them, because an earlier version made them."""
+    return {
+        one.promoted.plan_id
+        for one in history.releases
+        if one.promoted and not records.has(PlanFiles(records, one.promoted.plan_id, one.number).plan_key)
+    }
 
 
 def _needed(records: Records, history: History) -> set[str]:

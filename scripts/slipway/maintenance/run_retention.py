@@ -1,10 +1,10 @@
-"""Which runs' records are kept, and which have no use any more: replays and rollbacks decide, then age."""
+"""Which runs' and plans' records are kept, and which have no use any more: replays and rollbacks decide, then age."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from slipway.maintenance.protection import window
 from slipway.maintenance.retention import History
@@ -38,8 +38,7 @@ def removable(
         days: how long they are kept at least; the longest ``keep_days`` counts where it is longer.
         needed: runs that are kept, in addition to those that the history tells of.
     """
-    policies = (history.default, *history.policies.values())
-    since = history.now - max([timedelta(days=days), history.older_than, *(one.period for one in policies)])
+    since = _kept_since(history, days)
     newest = max((run.run_id for run in stored), default="")
     spared = {*needed, *_needed(history), newest}
     return sorted(
@@ -54,6 +53,35 @@ def removable(
         ),
         key=lambda run: run.run_id,
     )
+
+
+def removable_plans(
+    history: History, stored: Mapping[str, Sequence[Found]], days: int, needed: Collection[str]
+) -> list[Found]:
+    """Records of plans of promotions that are as old as those of runs that are removed; the newest plan stays.
+
+    Args:
+        history: the environment.
+        stored: each plan's record and what is signed of it, by its id.
+        days: how long they are kept at least.
+        needed: plans that are kept.
+    """
+    since, newest = _kept_since(history, days), max(stored, default="")
+    return [
+        one
+        for plan_id, objects in sorted(stored.items())
+        if plan_id not in needed
+        and plan_id != newest
+        and (made := started_at(plan_id)) is not None
+        and made < since
+        and all(each.modified < history.now - history.older_than for each in objects)
+        for one in objects
+    ]
+
+
+def _kept_since(history: History, days: int) -> datetime:
+    policies = (history.default, *history.policies.values())
+    return history.now - max([timedelta(days=days), history.older_than, *(one.period for one in policies)])
 
 
 def _needed(history: History) -> Iterator[str]:

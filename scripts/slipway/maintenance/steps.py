@@ -81,7 +81,7 @@ class Forget:
 
     Args:
         table: the folder that they are in, below the warehouse.
-        runs: the runs of which they are all records; empty for stored manifests of dbt.
+        runs: the runs of which they are all records; empty for stored manifests of dbt and for plans of promotions.
         objects: what is removed, by its key below the records' root.
     """
 
