@@ -18,6 +18,7 @@ checked as (
     select * from {{ ref('invoice_lines_checked') }}
     where
         rule_id is not null
+        and {{ within_retention('online_retail', online_retail) }}
         {%- if is_incremental() %}
             and {{ rows_added(online_retail) }}
         {%- endif %}

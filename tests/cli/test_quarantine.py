@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,96 @@ def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> 
     refused_run = workshop.slipway("run")
     assert (refused_run.code, refused_run.out) == (2, ""), refused_run
     assert "contracts/parcels.released.yaml cannot be read" in refused_run.err
+
+
+@pytest.mark.parametrize("kind", ["table", "incremental"])
+def test_rows_leave_quarantine_when_their_retention_is_over(workshop: Workshop, kind: str) -> None:
+    """Rows of the first files expire, an equal row of a younger file stays, and no rebuild brings one back unasked."""
+    contract = "contracts/parcels.odcs.yaml"
+    decimal = '{name: kg, logicalType: number, physicalType: "decimal(9, 3)"'
+    workshop.edit(contract, "{name: kg, logicalType: number", decimal)
+    of_the_contract(workshop)
+    if kind == "incremental":
+        added = " where {{ rows_added(ref('parcels_raw')) }}\n"
+        options = (
+            "materialized='incremental', unique_key=['_source_file', '_source_line'], schema='quarantine'"
+        )
+        workshop.edit(QUARANTINE, "schema='quarantine'", options)
+        text = (workshop.path / QUARANTINE).read_text(encoding="utf-8")
+        workshop.write(QUARANTINE, text.rstrip() + "{% if is_incremental() %}" + added + "{% endif %}")
+    terms = "customProperties: [{property: quarantineRetention, value: {value: 30, unit: d}}]\n"
+    workshop.write(contract, (workshop.path / contract).read_text(encoding="utf-8") + terms)
+    workshop.land("day-0.csv", ("p7,N,2024-05-01,thin",))
+    workshop.commit()
+    workshop.run()
+    assert expiry_of(workshop) == (6, 4, 2, 0, 0)
+    workshop.land("day-3.csv", ("p3,N,2024-05-01,heavy", "p8,N,2024-05-03,light"))
+    workshop.run()
+    ages = workshop.table("raw.parcels").scan().to_arrow()["_landed_at"].to_pylist()
+    assert expiry_of(workshop) == (8, 4, 4, 0, 0)
+
+    between = (max(ages) + timedelta(days=30)).isoformat()
+    run = workshop.run("--vars", json.dumps({"as_of": between}))
+    assert expiry_of(workshop) == (8, 4, 2, 0, 2)
+    changes = {node["table"]: node["change"] for node in run["nodes"]}
+    assert (changes["curated.weights"], changes["quarantine.weights"]) == ("unchanged", "built")
+    (one,) = run["conservation"]
+    assert (one["newly_expired"], one["retention_seconds"]) == (2, 30 * 86_400)
+    assert "2 expired (landed before" in workshop.answer("books")
+    names = workshop.table("quarantine.weights").scan().to_arrow()["parcel"].to_pylist()
+    assert sorted(names) == ["p3", "p8"]
+    assert workshop.run("--vars", json.dumps({"as_of": between}))["outcome"] == "unchanged"
+
+    # a rebuild from raw does not bring the row back, and neither does a replay
+    workshop.run("--full-refresh", "--exclude", "parcels_raw", "--vars", json.dumps({"as_of": between}))
+    assert expiry_of(workshop) == (8, 4, 2, 0, 2)
+    report = answer(workshop, "replay", run["run_id"])
+    assert (report["passed"], "quarantine.weights" in {one["table"] for one in report["tables"]}) == (
+        True,
+        True,
+    )
+
+    forgotten = workshop.run(code=1)
+    assert (
+        "had expired would come back: in the run before, rows expired that landed before"
+        in forgotten["reason"]
+    )
+    asked = workshop.run("--vars", json.dumps({"as_of": "2000-01-01"}))
+    assert expiry_of(workshop)[-2:] == (0, 0)
+    assert asked["conservation"][0]["returns_from"] is not None
+    workshop.run("--vars", json.dumps({"as_of": "2999-01-01"}))
+    assert expiry_of(workshop) == (8, 4, 0, 0, 4)
+
+
+def expiry_of(workshop: Workshop) -> tuple[int, ...]:
+    """Rows that are landed, curated, quarantined, deduplicated and expired."""
+    found = answer(workshop, "books", "parcels")
+    assert found["balances"]
+    (total,) = found["totals"]
+    names = ("curated_rows", "quarantined_rows", "deduplicated", "expired")
+    rows = tuple(total[name] for name in names)
+    assert sum(rows) == total["landed"]
+    entries = [one for one in found["entries"] if one["release"]]
+    assert sum(one["expired"] for one in entries) == total["expired"]
+    assert sum(one["deduplicated"] for one in entries) == total["deduplicated"]
+    return total["landed"], *rows
+
+
+def test_a_quarantine_model_that_does_not_let_rows_go_is_refused(traced: Workshop) -> None:
+    terms = "customProperties: [{property: quarantineRetention, value: {value: 30, unit: d}}]\n"
+    contract = traced.path / "contracts/parcels.odcs.yaml"
+    contract.write_text(contract.read_text(encoding="utf-8") + terms, encoding="utf-8")
+    decimal = '{name: kg, classification: confidential, logicalType: number, physicalType: "decimal(9, 3)"'
+    traced.edit(
+        "contracts/parcels.odcs.yaml", "{name: kg, classification: confidential, logicalType: number", decimal
+    )
+    traced.run()
+    run = traced.run("--vars", "as_of: 2999-01-01", "--force", code=1)
+    assert (
+        "1 row of quarantine.weights is past the quarantineRetention of the feed's contract" in run["reason"]
+    )
+    traced.edit(QUARANTINE, LINEAGE, "_source_file")
+    assert "cannot be told from lost ones" in traced.run(code=1)["reason"]
 
 
 def test_rows_of_a_model_with_conditions_of_its_own_cannot_be_released(traced: Workshop) -> None:

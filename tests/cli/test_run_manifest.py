@@ -300,6 +300,12 @@ def test_rows_are_conserved(recorded: Recorded) -> None:
         "unaccounted": 0,
         "doubled": 0,
         "superseded": 0,
+        "expired": 0,
+        "newly_expired": 0,
+        "retention_seconds": None,
+        "expired_before": None,
+        "overdue": 0,
+        "returns_from": None,
         "limits": [],
     }
     for run in (recorded.third, recorded.fourth):

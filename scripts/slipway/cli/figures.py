@@ -62,10 +62,15 @@ def change(node: Node) -> str:
 def balance(item: Conservation) -> str:
     """Where the rows of a raw table went."""
     rules = ", ".join(f"{rule} {count:,}" for rule, count in item.by_rule.items())
+    expired = (
+        f" + {item.expired:,} expired (landed before {moment(item.expired_before)})"
+        if item.expired_before
+        else ""
+    )
     superseded = f", and {item.superseded:,} that newer files replaced" if item.superseded else ""
     return (
         f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
-        f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated{superseded}"
+        f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated{expired}{superseded}"
     )
 
 

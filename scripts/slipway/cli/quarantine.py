@@ -35,8 +35,9 @@ _ENTRY = (
     "curated",
     "quarantined",
     "deduplicated",
+    "expired",
 )
-_COUNTS = ("files", "landed", "curated", "quarantined", "deduplicated")
+_COUNTS = ("files", "landed", "curated", "quarantined", "deduplicated", "expired")
 
 
 @click.group("quarantine")
@@ -277,7 +278,7 @@ def release(
 def books(feed: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Show where the rows of each feed are: in total as published, and what each of the last runs changed.
 
-    Rows landed = rows curated + rows quarantined + rows deduplicated, as every run counts them. Exit code 1: a total does not add up.
+    Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, as every run counts them. Exit code 1: a total does not add up.
     """
     from slipway.runs.account import books_of
 
@@ -319,13 +320,19 @@ def _show_books(found: Books) -> None:
                     one.raw,
                     *(
                         f"{value:+,}" if value else "0"
-                        for value in (one.landed, one.curated, one.quarantined, one.deduplicated)
+                        for value in (
+                            one.landed,
+                            one.curated,
+                            one.quarantined,
+                            one.deduplicated,
+                            one.expired,
+                        )
                     ),
                 )
                 for one in found.entries
             ],
             right=("release", *_COUNTS),
-            optional=("started (UTC)", "files", "release"),
+            optional=("started (UTC)", "files", "release", "expired"),
         )
     for line in found.damaged:
         output.message(line)

@@ -239,6 +239,7 @@ _free = _always(NOBODY, "It is for people and other programs, and no promise abo
 _layout = _always(NOBODY, "It is about how data is stored, not what it says.")
 _other = _always(BOTH, "The data means something else than before.")
 _reading = _always(NARROWER, "Files have to be written in another way.")
+_retention = _always(NOBODY, "It is about refused rows, and raw keeps them all.")
 _place = _always(WIDER, "Readers find the data elsewhere, or not at all.")
 
 
@@ -853,6 +854,7 @@ RULES: Mapping[str, Keys] = {
             ),
             "schemaContract": Part("schema contract"),
             "quarantineLimits": _constraint,
+            "quarantineRetention": _retention,
             "consumers": Values((NOBODY, "One more reader is known."), (NOBODY, "One reader less is known.")),
             "guesses": _free,
         },

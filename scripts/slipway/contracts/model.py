@@ -141,6 +141,20 @@ class QuarantineLimit(_Settings):
     severity: Literal["error", "warning"] = "error"
 
 
+class QuarantineRetention(_Settings):
+    """How long rows of a feed stay in quarantine after they landed.
+
+    Args:
+        value: in ``unit``.
+        unit: as service levels have it, such as ``d`` for days.
+        duration: value and unit together.
+    """
+
+    value: float = Field(gt=0)
+    unit: str
+    duration: timedelta | None = None
+
+
 class ContractSettings(_Settings):
     """Custom properties of a contract.
 
@@ -152,6 +166,7 @@ class ContractSettings(_Settings):
         guesses: what a program found out about the rows, and nobody has confirmed yet.
         schema_contract: of a feed: what is done where its files are not as the contract says.
         quarantine_limits: of a feed: by the id of a rule, or ``*`` for all rules together, how many rows it may put into quarantine.
+        quarantine_retention: of a feed: how long rows stay in quarantine; without it, for ever.
     """
 
     input_rows_per_run: Bounds | None = None
@@ -161,6 +176,7 @@ class ContractSettings(_Settings):
     guesses: _Texts = ()
     schema_contract: SchemaContract = SchemaContract()
     quarantine_limits: dict[str, QuarantineLimit] = {}
+    quarantine_retention: QuarantineRetention | None = None
 
 
 class TableSettings(_Settings):

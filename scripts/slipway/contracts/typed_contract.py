@@ -46,6 +46,8 @@ _UNITS: Mapping[str, timedelta] = {
     **dict.fromkeys(("mo", "month", "months"), timedelta(days=30)),
     **dict.fromkeys(("y", "yr", "year", "years"), timedelta(days=365)),
 }
+_LONGEST = timedelta(days=365_000)
+"""More than any table is kept, and short enough to be counted back from any time."""
 _NOT_RE2 = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
 DATES = ("generalAvailability", "endOfSupport", "endOfLife")
 """Service levels that are days."""
@@ -70,6 +72,7 @@ class TypedContract:
         self._check_other_custom((), document)
         self._check_evolution(settings.get("schemaContract"))
         self._check_limits(settings.get("quarantineLimits") or {})
+        settings = self._with_retention(settings)
         tables = [
             self._table(("schema", index), table) for index, table in enumerate(document.get("schema") or [])
         ]
@@ -141,17 +144,7 @@ class TypedContract:
         """Refuse ``quarantineLimits`` of a product, and limits that do not have exactly one operator."""
         if not limits:
             return
-        path = next(
-            ("customProperties", index, "value")
-            for index, item in enumerate(self._document["customProperties"])
-            if item["property"] == "quarantineLimits"
-        )
-        if not any(one["server"] == LANDING for one in self._document.get("servers") or []):
-            self._say(
-                path,
-                "is about rows of a feed, and the contract has no server named `landing`",
-                "Write it in the contract of the feed",
-            )
+        path = self._of_a_feed("quarantineLimits")
         for rule, limit in limits.items():
             given = [key for key in ("mustBeLessThan", "mustBeLessOrEqualTo") if limit.get(key) is not None]
             if len(given) != 1:
@@ -160,6 +153,33 @@ class TypedContract:
                     "needs exactly one of mustBeLessThan and mustBeLessOrEqualTo",
                     "Write for example `{mustBeLessThan: 5, unit: percent}`",
                 )
+
+    def _with_retention(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings with the length of time of ``quarantineRetention``; refuses that of a product, and an unknown unit."""
+        if not (given := settings.get("quarantineRetention")):
+            return settings
+        path = self._of_a_feed("quarantineRetention")
+        duration = length_of_time(given["value"], given["unit"])
+        if duration is None or "duration" in given:
+            fix = "Write for example `{value: 90, unit: d}`, with d for days, h for hours, mo for months or y for years"
+            self._say(path, f"has the unit {given['unit']}" if duration is None else "has a duration", fix)
+            return settings
+        return {**settings, "quarantineRetention": {**given, "duration": min(duration, _LONGEST)}}
+
+    def _of_a_feed(self, name: str) -> Path:
+        """Where a custom property stands that only the contract of a feed may have."""
+        path: Path = next(
+            ("customProperties", index, "value")
+            for index, item in enumerate(self._document["customProperties"])
+            if item["property"] == name
+        )
+        if not any(one["server"] == LANDING for one in self._document.get("servers") or []):
+            self._say(
+                path,
+                "is about rows of a feed, and the contract has no server named `landing`",
+                "Write it in the contract of the feed",
+            )
+        return path
 
     def _check_evolution(self, given: Any) -> None:  # noqa: ANN401 - YAML
         """Refuse what ``schemaContract`` says that has no meaning."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pyiceberg.table import Table
 
+from slipway.contracts.quarantine_retention import Retention
 from slipway.dbt.configuration import OPERATORS
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode, is_inlined, table_of
 from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError
 from slipway.iceberg.snapshots import current_content
-from slipway.landing.books import Counted, count, feed_columns
+from slipway.landing.books import Counted, count, feed_columns, has_places
 from slipway.names import TableName
 from slipway.records.run_manifest import Conservation, Limit, NotCounted, RunManifest
 from slipway.releases.publication import figures
@@ -54,8 +56,10 @@ def conservation(
     columns: Mapping[str, Sequence[str]],
     current: Current,
     limits: Mapping[str, Sequence[Limit]],
+    retentions: Mapping[str, Retention],
+    looked_at: Collection[str],
 ) -> Balance:
-    """Rows landed = rows curated + rows quarantined + rows deduplicated, for every feed.
+    """Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, for every feed.
 
     Args:
         manifest: dbt's manifest.
@@ -65,9 +69,12 @@ def conservation(
         columns: feed to the columns of its contract. Raw may have more, of which typed rows know nothing.
         current: the condition for the rows of a raw table that models read, given the table in FROM; empty for all of them.
         limits: feed to the limits of its contract, which hold in addition to those of ``conserves``.
+        retentions: feed to how long its rows stay in quarantine.
+        looked_at: tables that the run brought up to date; a quarantine table that is none of them lets no row go.
 
     Raises:
-        ConfigError: ``deduplicated_by`` names a column that the raw table does not have.
+        ConfigError: ``deduplicated_by`` names a column that the raw table does not have, or rows that have expired cannot be told from lost ones, or
+            would come back unasked.
         DamagedTableError: a table cannot be read.
     """
     found = Balance()
@@ -76,7 +83,17 @@ def conservation(
             answer = (
                 one
                 if isinstance(one, str)
-                else _counted(manifest, one, inputs, views, previous, columns.get(raw[1], ()), current)
+                else _counted(
+                    manifest,
+                    one,
+                    inputs,
+                    views,
+                    previous,
+                    columns.get(raw[1], ()),
+                    current,
+                    retentions.get(raw[1]),
+                    looked_at,
+                )
             )
             if isinstance(answer, Conservation):
                 found.counted.append(answer)
@@ -161,6 +178,8 @@ def _counted(
     previous: RunManifest | None,
     columns: Sequence[str],
     current: Current,
+    retention: Retention | None,
+    looked_at: Collection[str],
 ) -> Conservation | str:
     names = (division.raw, division.curated, division.quarantine)
     raw, curated, bad = (inputs.own(name) for name in names)
@@ -181,17 +200,28 @@ def _counted(
             f"conserves of {division.quarantine} names it in deduplicated_by",
             f"Name columns of {division.raw} as they came in files",
         )
-    if known := _counted_before(names, (raw, curated, bad), key, previous):
-        return known.model_copy(update={"limits": _measured(division.limits, known.by_rule, known.landed)})
+    source = views.scan(raw)
+    condition = current(division.raw, source)
+    shown = f"(select * from {source} where {condition})" if condition else source
+    before = _earlier(names, previous)
+    expiry = _Expiry.of(division, (raw, curated, bad), retention, shown, views)
+    if str(division.quarantine) not in looked_at and before:
+        expiry = replace(expiry, cutoff=before.expired_before)
+    known = _counted_before(names, (raw, curated, bad), key, previous)
+    if known and (known.expired_before, known.retention_seconds) == (expiry.cutoff, expiry.seconds):
+        measured = _measured(division.limits, known.by_rule, known.landed)
+        return known.model_copy(update={"limits": measured, "newly_expired": 0, "returns_from": None})
+    returns_from = _check_returning(division, expiry, before)
     landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
-    source, superseded = views.scan(raw), 0
-    if condition := current(division.raw, source):
+    superseded = 0
+    if condition:
         past = f"count(*) filter (where _source_line > 0 and not ({condition}))"
         ((landed, superseded),) = views.query(
             f"select count(*) filter (where {condition}), {past} from {source}"
         )
-        source = f"(select * from {source} where {condition})"
-    rows = count(raw, source, (curated, bad), key, taken + refused, views) if key else Counted("numbers", 0)
+    rows = Counted("numbers", 0)
+    if key:
+        rows = count(raw, shown, (curated, bad), key, taken + refused, views, expiry.rows(shown))
     by_rule = _rows_by_rule(bad, views)
     return Conservation(
         raw=str(division.raw),
@@ -201,14 +231,92 @@ def _counted(
         superseded=superseded,
         curated_rows=taken,
         quarantined_rows=refused,
-        deduplicated=landed - taken - refused,
+        deduplicated=landed - taken - refused - rows.expired,
         by_rule=by_rule,
         counted=rows.how,
         key=key,
         unaccounted=rows.unaccounted,
         doubled=rows.doubled,
+        expired=rows.expired,
+        newly_expired=rows.expired - (before.expired if before else 0),
+        retention_seconds=expiry.seconds,
+        expired_before=expiry.cutoff,
+        overdue=expiry.overdue(bad, views) if str(division.quarantine) in looked_at else 0,
+        returns_from=returns_from,
         limits=_measured(division.limits, by_rule, landed),
     )
+
+
+@dataclass(frozen=True)
+class _Expiry:
+    """Which rows of a feed have expired: those that break a rule and landed before ``cutoff``; none without it."""
+
+    retention: Retention | None = None
+    cutoff: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, division: Division, tables: Sequence[Table], retention: Retention | None, raw: str, views: Views
+    ) -> _Expiry:
+        """Raises ConfigError if the tables do not say file and line of their rows, and when these landed."""
+        if retention is None:
+            return cls()
+        if not has_places(tables) or "_landed_at" not in tables[-1].schema().column_names:
+            raise ConfigError(
+                f"Rows of {division.raw} that have expired cannot be told from lost ones",
+                f"quarantineRetention of {retention.contract.origin} needs _file_sha256 and _source_line in {division.curated} and {division.quarantine}, and "
+                "_landed_at in the latter",
+                "Add these columns to the models, or remove quarantineRetention",
+            )
+        ((cutoff,),) = views.query(f"select epoch_us({retention.cutoff_sql(raw)})")
+        return cls(retention, None if cutoff is None else _EPOCH + timedelta(microseconds=cutoff))
+
+    def rows(self, raw: str) -> str:
+        """The rows in FROM, those that are still in quarantine included; empty where there are none."""
+        if self.retention is None or self.cutoff is None:
+            return ""
+        return f"(select * from ({self.retention.broken_sql(raw)}) where {self._past})"
+
+    def overdue(self, quarantine: Table, views: Views) -> int:
+        """How many rows of a quarantine table should have gone."""
+        if self.cutoff is None:
+            return 0
+        ((rows,),) = views.query(f"select count(*) from {views.scan(quarantine)} where {self._past}")
+        return int(rows)
+
+    @property
+    def seconds(self) -> float | None:
+        """The retention."""
+        return self.retention.duration.total_seconds() if self.retention else None
+
+    @property
+    def _past(self) -> str:
+        return f"_landed_at < timestamptz '{self.cutoff}'"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _check_returning(division: Division, expiry: _Expiry, before: Conservation | None) -> datetime | None:
+    """The time before which rows had expired in the run before, if it is later than now's and the run was told so; None if it is not later.
+
+    Raises:
+        ConfigError: it is later, and nobody asked for that.
+    """
+    cutoff, retention = expiry.cutoff, expiry.retention
+    if before is None or retention is None or before.retention_seconds != expiry.seconds:
+        return None
+    earlier = before.expired_before
+    if earlier is None or cutoff is None or cutoff >= earlier:
+        return None
+    if retention.as_of is None:
+        raise ConfigError(
+            f"Rows of {division.quarantine} that had expired would come back",
+            f"in the run before, rows expired that landed before {earlier:%Y-%m-%d %H:%M:%S} UTC; without as_of it is the newest row of {division.raw} from which "
+            f"the retention counts back, to {cutoff:%Y-%m-%d %H:%M:%S} UTC",
+            "Give an as_of to every run, by --vars or in dbt_project.yml",
+        )
+    return earlier
 
 
 def _measured(limits: Sequence[Limit], by_rule: Mapping[str, int], landed: int) -> list[Limit]:
@@ -237,15 +345,15 @@ def _counted_before(
         was_read_by(previous, str(name), table) for name, table in zip(names, tables, strict=True)
     ):
         return None
+    found = _earlier(names, previous)
+    return found if found and found.key == key and found.counted else None
+
+
+def _earlier(names: Sequence[TableName], previous: RunManifest | None) -> Conservation | None:
+    """What the run before counted of the same tables, with whatever rows they had."""
     asked = tuple(map(str, names))
-    return next(
-        (
-            item
-            for item in previous.conservation
-            if (item.raw, item.curated, item.quarantine) == asked and item.key == key and item.counted
-        ),
-        None,
-    )
+    found = previous.conservation if previous else []
+    return next((item for item in found if (item.raw, item.curated, item.quarantine) == asked), None)
 
 
 def _rows_by_rule(table: Table, views: Views) -> dict[str, int]:

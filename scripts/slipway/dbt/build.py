@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -31,7 +32,7 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation
 from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
-from slipway.dbt.volatility import Volatility, volatile_node
+from slipway.dbt.volatility import Volatility, volatile_node, with_inlined
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
@@ -40,6 +41,7 @@ from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import description_updates, stay_optional
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, SlipwayError
+from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
 from slipway.names import TableName
@@ -52,6 +54,10 @@ from slipway.runs.replayable import is_history
 from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import RunNodes
+
+EXPIRED_BEFORE = "slipway.expired-before"
+"""Key in a snapshot's summary: the time before which rows had expired when a quarantine table was written."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -95,6 +101,17 @@ class Builder:
         self._volatility, self._checks = volatility, checks
         self._nodes, self._increments, self._lock = nodes, increments, lock
         self._descriptions = descriptions
+        self._cutoffs: dict[str, str] = {}
+
+    def note_cutoff(self, unique_id: str, cutoff: str) -> None:
+        """Note what the query of a node says of rows that have expired.
+
+        Args:
+            unique_id: the node.
+            cutoff: an expression for the time before which rows have expired; empty where none of them expires.
+        """
+        with self._lock:
+            self._cutoffs[unique_id] = cutoff
 
     def unchanged(
         self, manifest: DbtManifest, config: Mapping[str, Any], code: Code, *, force: bool
@@ -197,7 +214,11 @@ class Builder:
         state = self._state(manifest, node, base, code)
         self._checks.check(cursor, manifest, node, str(config["sql"]), always=hooked)
         request = self._request(node, identifier, state, config)
-        if reason := self._withdrawn(manifest, node, base, request.strategy):
+        if cutoff := self._cutoff(cursor, manifest, node):
+            request = replace(request, snapshot_properties={EXPIRED_BEFORE: cutoff.isoformat()})
+        if reason := self._withdrawn(manifest, node, base, request.strategy) or self._expired(
+            node, base, request.strategy, cutoff
+        ):
             check_rebuild(node, reason)
             return reason
         if config.get("batch"):
@@ -401,6 +422,38 @@ class Builder:
                 f"slipway run --select {node.name} --full-refresh, or use another strategy",
             )
         return f"files of {table} were replaced" if table else ""
+
+    def _cutoff(
+        self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode
+    ) -> datetime | None:
+        """The time before which rows of a quarantine model have expired, None where none of them expires."""
+        with self._lock:
+            cutoffs = {self._cutoffs.get(one, "") for one in with_inlined(manifest, node.unique_id)} - {""}
+        if not cutoffs:
+            return None
+        found = cursor.execute(f"select epoch_us(greatest({', '.join(sorted(cutoffs))}))").fetchone()
+        return _EPOCH + timedelta(microseconds=found[0]) if found and found[0] is not None else None
+
+    def _expired(self, node: DbtNode, base: Table | None, strategy: str, cutoff: datetime | None) -> str:
+        """Why an incremental quarantine model has to be built anew: rows of its table are past their retention, or rows that had expired are not.
+
+        Raises:
+            ConfigError: it is built in batches, of which none would take the rows away, or the table does not say when rows landed.
+        """
+        incremental = strategy != "replace" and node.config.materialized == "incremental"
+        if base is None or cutoff is None or not incremental:
+            return ""
+        what = f"{node.name} cannot let rows go that are past quarantineRetention"
+        if strategy_of(node) == "microbatch":
+            raise ConfigError(what, "it is built in batches", "Use another strategy")
+        if "_landed_at" not in base.schema().column_names:
+            fix = f"Add it, and run slipway run --select {node.name} --full-refresh"
+            raise ConfigError(what, "its table has no column _landed_at", fix)
+        summary = summary_of(base.current_snapshot())
+        if (known := summary.get(EXPIRED_BEFORE)) and datetime.fromisoformat(known) > cutoff:
+            return "rows that had expired are within their retention again"
+        past = f"select 1 from {self._views.scan(base)} where _landed_at < timestamptz '{cutoff}' limit 1"
+        return "rows are past their retention" if self._views.query(past) else ""
 
     def _request(
         self, node: DbtNode, identifier: TableName, state: TableState, config: Mapping[str, Any]

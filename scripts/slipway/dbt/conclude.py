@@ -21,7 +21,7 @@ from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.event_stream import with_reason
 from slipway.dbt.microbatch import check_batched
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, table_of
-from slipway.dbt.promised import quarantine_limits
+from slipway.dbt.promised import quarantine_limits, retentions
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.scan import Views
@@ -103,7 +103,15 @@ def conclude(
         try:
             columns = {feed.name: feed.columns for feed in intake.landing.feeds.values()}
             balance = conservation(
-                manifest, inputs, views, previous, columns, intake.current, quarantine_limits(project)
+                manifest,
+                inputs,
+                views,
+                previous,
+                columns,
+                intake.current,
+                quarantine_limits(project),
+                retentions(project, variables),
+                {str(node.table) for node in nodes.known.values()},
             )
         except ConfigError as error:
             done = replace(done, success=False, error=done.error or error.line())

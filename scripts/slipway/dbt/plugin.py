@@ -10,7 +10,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from slipway.dbt.command import Invocation, flag
 from slipway.dbt.hooks import carried_result, carried_unit_test, problems_of
 from slipway.dbt.monitored import Question, findings_query
 from slipway.dbt.nodes import DbtManifest, DbtNode
+from slipway.dbt.promised import Question as ContractQuestion
 from slipway.dbt.promised import contract_query
 from slipway.dbt.session import Session
 from slipway.engines.duckdb import engine
@@ -37,6 +38,15 @@ from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id, shortened
 from slipway.runs.end import closing_lines
 from slipway.secrets import one_line
+
+
+def newest_landed(relation: str) -> datetime | None:
+    """When the newest row of a raw table landed; None of one without rows, and of the rows of a unit test, which stand in its query."""
+    try:
+        found = thread_cursor().execute(f"select epoch_us(max(_landed_at)) from {relation}").fetchone()
+    except duckdb.Error:
+        return None
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=found[0]) if found and found[0] else None
 
 
 class Plugin(BasePlugin):
@@ -228,13 +238,10 @@ class Plugin(BasePlugin):
 
     def op_contract_query(self, relation: Any, config: dict[str, Any]) -> None:
         """Compile a contract: typed or quarantined rows of a feed, or the rules of a table that do not hold."""
-        config["sql"] = contract_query(
-            command.project_dir(),
-            config["form"],
-            config["name"],
-            config["relation"],
-            config.get("severity", "error"),
-        )
+        asked = ContractQuestion(config["form"], config["name"], config["relation"], config["severity"])
+        session = self.session
+        config["sql"], cutoff = contract_query(command.project_dir(), asked, session.variables, newest_landed)
+        session.builder.note_cutoff(config["unique_id"], cutoff)
 
     def op_monitor(self, relation: Any, config: dict[str, Any]) -> None:
         """Judge a monitor, and say what it found."""

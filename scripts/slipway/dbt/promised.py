@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from slipway.contracts.model import Contract, Severity
 from slipway.contracts.nested_values import NESTED
 from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
+from slipway.contracts.quarantine_retention import AS_OF, Retention, retention_of
 from slipway.contracts.released_rows import check_released, read_released
 from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
@@ -150,29 +153,54 @@ def promised_models(manifest: Any) -> list[PromisedModel]:
     ]
 
 
-def contract_query(project: Path, form: str, name: str, relation: str, severity: str = "error") -> str:
+@dataclass(frozen=True)
+class Question:
+    """What a macro asks of contracts.
+
+    Args:
+        form: ``typed`` or ``quarantined`` rows of a feed, the condition for those ``retained``, or ``broken`` rules of a table.
+        name: of the feed, or ``layer.table``, or the contract's id.
+        relation: the table in SQL.
+        severity: of the rules that ``broken`` looks at.
+    """
+
+    form: str
+    name: str
+    relation: str
+    severity: str = "error"
+
+
+def contract_query(
+    project: Path,
+    asked: Question,
+    variables: Mapping[str, Any],
+    newest: Callable[[str], datetime | None],
+) -> tuple[str, str]:
     """SQL of a contract for a macro.
 
     Args:
         project: folder of dbt_project.yml.
-        form: ``typed`` or ``quarantined`` rows of a feed, or ``broken`` rules of a table.
-        name: of the feed, or ``layer.table``, or the contract's id.
-        relation: the table in SQL.
-        severity: of the rules that ``broken`` looks at.
+        asked: by the macro.
+        variables: dbt's vars as the run has them.
+        newest: when the newest row of a table in SQL landed; None where that is not known before the query runs.
+
+    Returns:
+        The SQL, and an expression for the time before which rows have expired; empty where none of them expires.
 
     Raises:
         NotFoundError: no contract describes it.
         ConfigError: the contract does not say enough.
     """
+    name, relation = asked.name, asked.relation
     contracts = read_contracts(project)
-    if form == "broken":
+    if asked.form == "broken":
         for contract in contracts:
             for table in contract.tables:
                 if (
                     name in (contract.id, table.physical_name, table.name)
                     or name.partition(".")[2] == table.name
                 ):
-                    return broken_rules_sql(table, relation, Severity(severity), contract.origin)
+                    return broken_rules_sql(table, relation, Severity(asked.severity), contract.origin), ""
         raise NotFoundError(
             f"No contract of {name}", "none in contracts/ describes it", "slipway contracts export writes one"
         )
@@ -180,8 +208,31 @@ def contract_query(project: Path, form: str, name: str, relation: str, severity:
     if name not in feeds:
         known = ", ".join(sorted(feeds)) or "no feed"
         raise NotFoundError(f"No feed {name}", f"contracts/ describes {known}", "Add its contract")
-    make = typed_sql if form == "typed" else quarantined_sql
-    return make(feeds[name], relation, read_released(project, name))
+    contract, released = feeds[name], read_released(project, name)
+    if asked.form == "typed":
+        return typed_sql(contract, relation, released), ""
+    retention = retention_of(contract, variables, released)
+    if retention and retention.as_of is None:  # a query that reads raw twice cannot be built in increments
+        retention = replace(retention, as_of=newest(relation))
+    cutoff = retention.cutoff_sql(relation) if retention else ""
+    kept = retention.kept_sql(relation) if retention else "true"
+    if asked.form == "retained":
+        return kept, cutoff
+    rows = quarantined_sql(contract, relation, released)
+    return (f"select * from (\n{rows}\n) where {kept}" if retention else rows), cutoff
+
+
+def retentions(project: Path, variables: Mapping[str, Any]) -> dict[str, Retention]:
+    """How long rows of feeds stay in quarantine, by feed; without those that stay for ever.
+
+    Raises:
+        ConfigError: a contract cannot be read, or the var ``as_of`` is no time.
+    """
+    found = {
+        name: retention_of(contract, variables, read_released(project, name))
+        for name, contract in _feeds(read_contracts(project)).items()
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def quarantine_limits(project: Path) -> dict[str, list[Limit]]:
@@ -230,6 +281,21 @@ def typed_digests(project: Path, names: Collection[str]) -> dict[str, str]:
                 sql = contract.digest
             found[name] = hashlib.sha256(sql.encode()).hexdigest()[:16]
     return found
+
+
+def retention_digests(project: Path, names: Collection[str], variables: Mapping[str, Any]) -> dict[str, str]:
+    """What the rows that are left of feeds in quarantine depend on besides their query: how long they stay, and the var ``as_of``.
+
+    Args:
+        project: folder of dbt_project.yml.
+        names: of feeds.
+        variables: dbt's vars; without ``as_of`` where it does not count.
+    """
+    return {
+        name: f"{given.duration} {variables.get(AS_OF, '')}"
+        for name, contract in _feeds(read_contracts(project)).items()
+        if name in names and (given := contract.settings.quarantine_retention)
+    }
 
 
 def _feeds(contracts: Sequence[Contract]) -> dict[str, Contract]:

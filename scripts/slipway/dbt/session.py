@@ -70,6 +70,7 @@ class Session:
         request: what the caller asked for.
         manifest: dbt's, as of the last time that a hook ran.
         environment: the target's.
+        variables: dbt's vars as the run has them.
         scratch: the folder that it builds in, None for the environment's own tables.
         records: where its records go.
         pinned: what was published when it first asked.
@@ -102,8 +103,8 @@ class Session:
         self.environment = environment = profile.environment(target)
         check_vars(request.vars)
         self._project = project
-        self._vars: dict[str, Any] = {**profile.vars, **request.vars}
-        self._slice = requested_slice(request.vars, self._vars)
+        self.variables: dict[str, Any] = {**profile.vars, **request.vars}
+        self._slice = requested_slice(request.vars, self.variables)
         self.secret = Secret(environment, landing=True)
         self.scratch = Path(request.scratch) if request.scratch else None
         if self._slice is not None:
@@ -131,7 +132,7 @@ class Session:
         self._nodes, self.tests = RunNodes(), CarriedTests(self._earlier)
         self.builder = Builder(
             run_id,
-            self._vars,
+            self.variables,
             pinned=pinned,
             candidate=self.candidate,
             batched=self._batched,
@@ -145,7 +146,7 @@ class Session:
             descriptions=Descriptions(project),
             lock=lock,
         )
-        self.carry_over = hooks.CarryOver(self._vars, self.inputs, self.volatility, self.tests)
+        self.carry_over = hooks.CarryOver(self.variables, self.inputs, self.volatility, self.tests)
         self.monitoring = Monitoring(project, run_id, self.inputs, pinned, self.volatility, self.tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)
@@ -176,7 +177,7 @@ class Session:
         check_names(manifest, self.environment)
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
         check_contracts(self._project, manifest)
-        profile_days(self._vars)
+        profile_days(self.variables)
         if not self.scratch:
             holds.refuse(f"A run in {self.environment.name}")
         engine()  # before threads ask for it all at once
@@ -225,12 +226,12 @@ class Session:
 
     def conclude(self, done: Invocation) -> RunManifest:
         """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
-        days = profile_days(self._vars)
+        days = profile_days(self.variables)
         manifest = conclude(
             done,
             request=self.request,
             project=self._project,
-            variables=self._vars,
+            variables=self.variables,
             asked_slice=self._slice,
             scratch=self.scratch,
             code=self.code,

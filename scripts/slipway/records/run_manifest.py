@@ -463,12 +463,16 @@ class Limit(Record):
 
 
 class Conservation(Record):
-    """Rows landed = rows curated + rows quarantined + rows deduplicated.
+    """Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired.
 
     Where files replace earlier ones, ``landed`` are the current rows; ``superseded`` are those of files that newer ones replaced.
     ``counted`` is ``rows`` where each row was followed by file and line, ``numbers`` where a table lacks these columns, and empty
     where nothing but the three totals is known. ``unaccounted`` are rows in no place that repeat no other in the columns of ``key``,
     ``doubled`` rows in more places than one, or from nowhere.
+
+    Of a feed with ``quarantineRetention``, which is ``retention_seconds``, ``expired`` are rows that break a rule, landed before ``expired_before``, and are in neither table any more;
+    ``newly_expired`` of them had not when the rows were counted before. ``overdue`` are rows in quarantine that landed before that time. ``returns_from``
+    is the time before which rows had expired in the run before, if it was a later one.
     """
 
     raw: str
@@ -484,12 +488,24 @@ class Conservation(Record):
     unaccounted: int = 0
     doubled: int = 0
     superseded: int = 0
+    expired: int = 0
+    newly_expired: int = 0
+    retention_seconds: float | None = None
+    expired_before: datetime | None = None
+    overdue: int = 0
+    returns_from: datetime | None = None
     limits: list[Limit] = Field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
-        """Limits that are exceeded, which does not keep a run from being published."""
-        return [one.problem for one in self.limits if one.severity == "warning" and one.problem]
+        """Limits that are exceeded, and rows that have come back, which does not keep a run from being published."""
+        found = [one.problem for one in self.limits if one.severity == "warning" and one.problem]
+        if self.returns_from and self.expired_before:
+            found.append(
+                f"rows of {self.quarantine} that had expired are there again: they go when they landed before {self.expired_before:%Y-%m-%d %H:%M}, and "
+                f"in the run before it was {self.returns_from:%Y-%m-%d %H:%M}, so give a later as_of unless that is meant"
+            )
+        return found
 
     @property
     def problem(self) -> str:
@@ -505,8 +521,13 @@ class Conservation(Record):
                 "let each row go to one of them"
             )
         placed = self.curated_rows + self.quarantined_rows
-        if self.deduplicated < 0 or self.landed != placed + self.deduplicated:
+        if self.deduplicated < 0 or self.landed != placed + self.deduplicated + self.expired:
             return f"more rows came out of {self.raw} than landed there"
+        if self.overdue:
+            return (
+                f"{plural(self.overdue, 'row')} of {self.quarantine} {'is' if self.overdue == 1 else 'are'} past the quarantineRetention of the feed's "
+                "contract: have its model take them from quarantined(feed), or add the condition within_retention(feed)"
+            )
         if self.unaccounted:
             return (
                 f"{plural(self.unaccounted, 'row')} of {self.raw} {'is' if self.unaccounted == 1 else 'are'} neither in {self.curated} "

@@ -28,6 +28,7 @@ class Entry:
     curated: int
     quarantined: int
     deduplicated: int
+    expired: int
     problem: str
 
 
@@ -115,7 +116,8 @@ def _entries(manifest: RunManifest, release: int | None) -> Iterator[Entry]:
             landed=landed,
             curated=curated,
             quarantined=quarantined,
-            deduplicated=landed - curated - quarantined,
+            deduplicated=landed - curated - quarantined - item.newly_expired,
+            expired=item.newly_expired,
             problem=item.problem,
         )
 

@@ -245,6 +245,7 @@ def _of_feeds(here: Mapping[str, str], manifest: RunManifest) -> Iterator[Gauge]
                 ("curated", item.curated_rows),
                 ("quarantined", item.quarantined_rows),
                 ("deduplicated", item.deduplicated),
+                ("expired", item.expired),
             )
         ],
     )

@@ -110,10 +110,10 @@ class Story:
         # the table of raw has the columns of the contract, of which one may be new
         names = ", ".join(f'null::varchar as "{name}"' for name in (*now.names, EXTRA))
         raw = f"(select * from raw union all by name select {names} where false)"
-        ((unaccounted, doubled),) = self.area.connection.execute(
+        ((unaccounted, doubled, expired),) = self.area.connection.execute(
             rows_query(with_extra(raw, now.names), ["curated", "quarantine"], now.names)
         ).fetchall()
-        assert (unaccounted, doubled) == (0, 0)
+        assert (unaccounted, doubled, expired) == (0, 0, 0)
         for row in self.sql("select * from typed"):
             self.check_row(now, row)
 

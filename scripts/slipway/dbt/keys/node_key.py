@@ -33,7 +33,7 @@ from slipway.dbt.keys.jinja_code import (
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
-from slipway.dbt.promised import contract_digests, typed_digests
+from slipway.dbt.promised import contract_digests, retention_digests, typed_digests
 from slipway.engines.duckdb.engine import ONCE
 from slipway.environments.profiles import ADAPTER
 
@@ -75,7 +75,9 @@ _LAYOUT = frozenset(
 )
 
 _BUSINESS_TIME = "as_of"
-_OF_CONTRACTS = {f"macro.{MACHINERY}.{name}" for name in ("typed", "quarantined", "test_meets_contract")}
+_RETAINING = ("quarantined", "within_retention")
+"""Macros whose rows leave when their retention is over."""
+_OF_CONTRACTS = {f"macro.{MACHINERY}.{name}" for name in ("typed", *_RETAINING, "test_meets_contract")}
 """Macros whose SQL is compiled from contracts."""
 
 
@@ -198,7 +200,7 @@ def _code(
         ]
     )
     if compiled:
-        yield _hash(["contracts", _contracts(compiled, [code, *jinja, *own.values()])])
+        yield _hash(["contracts", _contracts(compiled, [code, *jinja, *own.values()], variables)])
     for name, sql in {**how, **macros}.items():
         yield _hash([name, exact(sql)])
     if node.resource_type in ("model", "snapshot", "test"):
@@ -209,16 +211,19 @@ def _code(
             yield from _code(manifest, dependency, variables, scope)
 
 
-def _contracts(reached: Collection[str], sources: Sequence[str]) -> dict[str, str]:
+def _contracts(
+    reached: Collection[str], sources: Sequence[str], variables: Mapping[str, Any]
+) -> dict[str, str]:
     """Digests of what macros compile of contracts; of all contracts where their names are not known."""
     project = Path(FACTORY.adapters[ADAPTER].config.project_root)  # type: ignore[attr-defined]
     known = contract_digests(project)
     if any(name.endswith("test_meets_contract") for name in reached):
         return known
-    named = {
-        name for function in ("typed", "quarantined") for name in jinja_code.named(function, known, sources)
+    leaving = {name for function in _RETAINING for name in jinja_code.named(function, known, sources)}
+    kept = retention_digests(project, leaving, variables)
+    return typed_digests(project, leaving | set(jinja_code.named("typed", known, sources))) | {
+        f"retention of {name}": digest for name, digest in kept.items()
     }
-    return typed_digests(project, named)
 
 
 def _started_with(manifest: DbtManifest) -> Iterator[str]:

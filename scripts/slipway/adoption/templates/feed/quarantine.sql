@@ -30,7 +30,7 @@ refused as (
         reason,
         _row_key
     from typed
-    where rule_id is not null
+    where rule_id is not null and {{ within_retention('<< feed >>') }}
 
 )
 <%- else -%>

@@ -12,7 +12,7 @@
 
 {% macro _slipway_contract_query(form, name, relation, severity='error') %}
     {%- if not execute -%} {{ return('select 1 as nothing') }} {%- endif -%}
-    {%- set answer = {'form': form, 'name': name, 'relation': relation | string, 'severity': severity} -%}
+    {%- set answer = {'form': form, 'name': name, 'relation': relation | string, 'severity': severity, 'unique_id': model.unique_id} -%}
     {%- do _slipway('contract_query', relation, answer) -%}
     {{ return(answer['sql']) }}
 {% endmacro %}
