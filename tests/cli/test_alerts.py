@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -119,6 +120,35 @@ def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: Wo
     assert "1 file of feed parcels has waited for a run for up to 3 hours" in looked.out
     assert empty.workshop.slipway("run").code == 0
     assert empty.slipway("watch").out == "Nothing is wrong in dev.\n"
+
+
+def test_files_that_a_rollback_withdraws_wait_from_then_on(empty: World) -> None:
+    """The next run reads them again; that they landed long ago does not make them late. A file that no run has read waits since it arrived."""
+    workshop = empty.workshop
+    assert workshop.slipway("run").code == 0
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,1",))
+    assert workshop.slipway("run").code == 0
+    workshop.answer("rollback", "--yes")
+    (rollback, *_) = json.loads(workshop.answer("releases", "-o", "json"))
+
+    def feed() -> dict[str, Any]:
+        (found,) = json.loads(workshop.answer("land", "status", "-o", "json"))["feeds"]
+        return dict(found)
+
+    (withdrawn,) = feed()["withdrawn"]
+    assert (withdrawn, feed()["waiting"]) == ("parcels/day-3.csv", ["parcels/day-3.csv"])
+    waits_since, rolled_back_at = map(
+        datetime.fromisoformat, (feed()["waits_since"], rollback["published_at"])
+    )
+    assert waits_since == rolled_back_at
+    assert "1 accepted and not in raw yet (1 withdrawn by a rollback)" in workshop.answer("land", "status")
+
+    workshop.land("day-4.csv", ("p7,S,2024-05-04,1",))
+    later = empty.folder / "landing" / "parcels" / "day-4.csv"
+    os.utime(later, (later.stat().st_mtime - 3600,) * 2)
+    assert datetime.fromisoformat(feed()["waits_since"]) < rolled_back_at
+    assert workshop.slipway("run").code == 0
+    assert (feed()["withdrawn"], feed()["waits_since"]) == ([], None)
 
 
 def test_a_run_that_was_killed_is_reported_until_one_succeeds(

@@ -94,7 +94,7 @@ def late(
     """Feeds and published tables that do not keep the service levels of their contracts.
 
     A feed is late when its last accepted file is older than ``freshness``, or its last file, accepted or not looked at yet, older than ``frequency``
-    and ``latency`` together, or when a file waits longer than ``latency`` for a run, or without a latency longer than the other two allow. A table is
+    and ``latency`` together, or when a file waits longer than ``latency`` for a run, from its arrival or from the rollback that withdrew it, or without a latency longer than the other two allow. A table is
     late when the run that made its rows began longer ago than ``freshness`` or ``frequency``, or when a file that it is made from waits longer than
     ``latency``.
 
@@ -175,7 +175,12 @@ def _late_feed(
 
 def _waiting(feed: FeedNow, of: str = "") -> str:
     count = len(feed.unseen) + len(feed.waiting)
-    return f"{plural(count, 'file')}{of} {'has' if count == 1 else 'have'} waited"
+    again = f", {len(feed.withdrawn):,} of them withdrawn by a rollback," if feed.withdrawn else ""
+    return f"{plural(count, 'file')}{of}{again} {'has' if count == 1 else 'have'} waited"
+
+
+def _since(feed: FeedNow) -> str:
+    return "arrived, or was withdrawn by a rollback," if feed.withdrawn else "arrived"
 
 
 def _longest_wait(levels: Mapping[str, timedelta]) -> tuple[str, timedelta] | None:
@@ -212,7 +217,7 @@ def _late_tables(
                 event=Event.FRESHNESS,
                 subject=f"{contract.id} {_LATENCY}",
                 table=table,
-                what=f"A file of feed {feed.feed} arrived {_ago(now - feed.waits_since)} and is not in {table}, "
+                what=f"A file of feed {feed.feed} {_since(feed)} {_ago(now - feed.waits_since)} and is not in {table}, "
                 f"whose contract promises latency within {_words(levels[_LATENCY])}",
                 first=command("runs", "", target),
             )

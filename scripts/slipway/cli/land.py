@@ -95,7 +95,8 @@ def _lines(found: LandedNow, *, has_looked: bool) -> list[str]:
     for feed in found.feeds:
         parts = [plural(feed.files, "file")]
         parts += [f"{len(feed.unseen):,} not looked at yet"] if feed.unseen else []
-        parts += [f"{len(feed.waiting):,} accepted and not in raw yet"] if feed.waiting else []
+        again = f" ({len(feed.withdrawn):,} withdrawn by a rollback)" if feed.withdrawn else ""
+        parts += [f"{len(feed.waiting):,} accepted and not in raw yet{again}"] if feed.waiting else []
         lines.append(f"{feed.feed}: {', '.join(parts)}")
     lines += outstanding_lines(found.outstanding)
     if found.fails_runs:

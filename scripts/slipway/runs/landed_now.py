@@ -37,9 +37,11 @@ class FeedNow:
         files: how many are in its folder.
         unseen: paths that nobody has looked at as they are now.
         waiting: accepted files whose rows the next run adds to raw.
-        waits_since: when the oldest of both arrived, UTC; None where there is none.
+        waits_since: when the oldest of both began to wait, UTC; None where there is none. A file waits from its arrival, or from the rollback that
+            took its rows from readers.
         last_landed_at: when the last file arrived that was accepted, UTC.
         last_arrived_at: the same, also of files that nobody has looked at; by their time in the store, unless that is in the future.
+        withdrawn: those of ``waiting`` whose rows readers saw until a rollback.
     """
 
     feed: str
@@ -49,6 +51,7 @@ class FeedNow:
     waits_since: datetime | None = None
     last_landed_at: datetime | None = None
     last_arrived_at: datetime | None = None
+    withdrawn: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,8 @@ class _At:
     ) -> None:
         self.environment, self._connection = environment, connection
         self._tables = Tables(environment)
-        self._locations = visible_tables(self._tables, Records(environment)).locations
+        self._records = Records(environment)
+        self._locations = visible_tables(self._tables, self._records).locations
         self.landing = Landing(self._tables, read_feeds(project), among)
         self.ingested = lru_cache(self._ingested)
 
@@ -225,21 +229,51 @@ class _At:
     def _feed(self, feed: str, unseen: Collection[str], waiting: Sequence[LandedFile]) -> FeedNow:
         arrived = [one.info.modified for one in self.landing.listing()[feed] if one.info.key in unseen]
         last, now = self.landing.ledger.last_landed_at(feed), datetime.now(UTC)
+        rolled_back_at, before = self._rolled_back(feed) if waiting else (None, ())
+        withdrawn = [entry for entry in waiting if entry.sha256 in before]
+        since = [
+            *arrived,
+            *(
+                max(entry.landed_at, rolled_back_at)
+                if entry in withdrawn and rolled_back_at
+                else entry.landed_at
+                for entry in waiting
+            ),
+        ]
         return FeedNow(
             feed,
             len(self.landing.there(feed)),
             [*unseen],
             [one.path for one in waiting],
-            waits_since=min([*arrived, *(entry.landed_at for entry in waiting)], default=None),
+            waits_since=min(since, default=None),
             last_landed_at=last,
             last_arrived_at=max([at for at in (last, *arrived) if at and at <= now], default=None),
+            withdrawn=[entry.path for entry in withdrawn],
         )
 
+    def _rolled_back(self, feed: str) -> tuple[datetime | None, Collection[str]]:
+        """When a rollback moved the raw table of a feed to where it is, and what it held before; None if no rollback did."""
+        name = str(TableName("raw", feed))
+        releases = self._records.readable_releases()[0]
+        shown = [release.tables.get(name) for release in releases]
+        for at in range(len(releases) - 1, 0, -1):
+            now, before = shown[at], shown[at - 1]
+            if now is None:
+                break
+            if before is None or before.content == now.content:
+                continue
+            if not releases[at].rolls_back:
+                break
+            return releases[at].published_at, self._held(feed, before.metadata_location)
+        return None, ()
+
     def _ingested(self, feed: str) -> Collection[str]:
-        name = TableName("raw", feed)
-        if (location := self._locations.get(name)) is None:
-            return ()
-        table = self._tables.load(name, location)
+        location = self._locations.get(TableName("raw", feed))
+        return () if location is None else self._held(feed, location)
+
+    def _held(self, feed: str, location: str) -> Collection[str]:
+        """What a raw table holds, as a metadata file of it describes."""
+        table = self._tables.load(TableName("raw", feed), location)
 
         def query(sql: str) -> list[tuple[Any, ...]]:
             with scanning(self._connection, table):
