@@ -102,6 +102,30 @@ def test_a_model_that_cannot_be_built_is_told_by_its_table(
     assert [one["title"].partition("]")[0] for one in got] == ["[error", "[over"]
 
 
+def test_people_are_notified_of_what_plain_dbt_finds(
+    empty: World, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, got = webhook
+    (empty.path / "alerts.yml").write_text(ROUTES, encoding="utf-8")
+    model = empty.path / "models" / "serving" / "depot_weights.sql"
+    right = model.read_text(encoding="utf-8")
+    model.write_text("select no_such_column from {{ ref('weights') }}\n", encoding="utf-8")
+    empty.workshop.dbt("build", code=1, ALERTS_TEST_URL=url)
+    (message,) = got
+    assert (message["title"].partition("]")[0], "no_such_column" in message["message"]) == ("[error", True)
+    empty.workshop.dbt("build", code=1, ALERTS_TEST_URL="json://127.0.0.1:1/")
+    assert len(got) == 1  # it is the same cause
+    model.write_text(right, encoding="utf-8")
+    late = empty.workshop.dbt("build", ALERTS_TEST_URL="json://127.0.0.1:1/")
+    assert "alerts: " in late  # it ends well, and says that the message was not delivered
+    empty.workshop.dbt("test", ALERTS_TEST_URL=url)
+    empty.workshop.dbt("build", ALERTS_TEST_URL=url)
+    assert [one["title"].partition("]")[0] for one in got] == ["[error", "[over"]
+
+    (empty.path / "alerts.yml").write_text(ROUTES.replace("targets", "target"), encoding="utf-8")
+    assert "Unknown key `target` in alerts.yml" in empty.workshop.dbt("build", code=2, ALERTS_TEST_URL=url)
+
+
 def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: World) -> None:
     contract = empty.path / "contracts" / "parcels.odcs.yaml"
     text = contract.read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ from dbt.adapters.factory import FACTORY
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.exceptions import DbtRuntimeError
 
+from slipway.alerts.routes import FILE
 from slipway.dbt import command, describe, frames, invocation, known_unchanged, query_checks, seeds
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
@@ -119,7 +120,7 @@ class Plugin(BasePlugin):
             raise
 
     def op_finish(self, relation: Any, config: dict[str, Any]) -> None:
-        """on-run-end of plain dbt: publish what passed, write the records."""
+        """on-run-end of plain dbt: publish what passed, write the records, notify people."""
         session = self.session
         if session.request.managed:
             return
@@ -130,6 +131,11 @@ class Plugin(BasePlugin):
                 config["messages"] = closing_lines(session.conclude(done))
         finally:
             session.leave()
+            project = command.project_dir()
+            if session.begun and not session.scratch and (project / FILE).is_file():
+                from slipway.alerts.tell import after_run
+
+                config["messages"] += after_run(project, session.records, session.request.run_id)
 
     def op_list(self, relation: Any, config: dict[str, Any]) -> None:
         """Tables that exist in a schema, for dbt's relation cache."""

@@ -14,6 +14,7 @@ import duckdb
 from dbt.events.types import JinjaLogInfo
 from dbt_common.events.functions import fire_event
 
+from slipway.alerts.routes import read_routes
 from slipway.code.versions import code_of, versions_of
 from slipway.counts import plural
 from slipway.dbt import hooks
@@ -179,6 +180,7 @@ class Session:
         check_contracts(self._project, manifest)
         profile_days(self.variables)
         if not self.scratch:
+            read_routes(self._project)  # with a mistake in it, nobody would hear of a failure
             holds.refuse(f"A run in {self.environment.name}")
         engine()  # before threads ask for it all at once
         lines = list(pinned.heal())
