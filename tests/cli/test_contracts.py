@@ -42,6 +42,68 @@ def test_problems_are_listed_with_their_places(empty: World) -> None:
     ]
 
 
+def test_data_outside_of_the_regions_of_a_contract_is_a_problem(empty: World) -> None:
+    """The warehouse of every contract and the landing area of a feed are looked at, as far as they are on S3."""
+    contract = empty.path / FEED
+    text = contract.read_text(encoding="utf-8")
+    regions = "customProperties:\n  - {property: regions, value: [eu-west-2, eu-central-1]}\n"
+    contract.write_text(text + regions, encoding="utf-8")
+    assert empty.slipway("contracts", "lint").code == 0  # a local folder is in no region
+    places = {"SLIPWAY_WAREHOUSE": "s3://lake/warehouse", "AWS_REGION": "us-east-1"}
+    line = text.count("\n") + 2
+    said = (
+        f"customProperties.regions.value (parcels.odcs.yaml, line {line}): allows eu-west-2, eu-central-1, and {{}} of target dev, {{}}, is in us-east-1. "
+        "Keep the data in a region that is allowed, or have the owner of the contract allow this one."
+    )
+    done = empty.slipway("contracts", "lint", **places)
+    assert (done.code, done.out.splitlines()) == (2, [said.format("the warehouse", "s3://lake/warehouse")])
+    both = empty.slipway("contracts", "lint", **places, SLIPWAY_LANDING="s3://drop/in")
+    assert both.out.splitlines()[1:] == [said.format("the landing area", "s3://drop/in")]
+    assert empty.slipway("contracts", "lint", **(places | {"AWS_REGION": "EU-West-2"})).code == 0
+    unknown = empty.slipway("contracts", "lint", SLIPWAY_WAREHOUSE="s3://lake/warehouse")
+    assert unknown.code == 0
+    assert unknown.out == (
+        "parcels.odcs.yaml: regions cannot be checked: target dev does not say in which region the warehouse is; set AWS_REGION, or s3.region of its catalog\n"
+    )
+
+
+EXPOSURES = """
+exposures:
+  - name: wall
+    label: Weights on the wall
+    type: dashboard
+    owner: {name: Depot North}
+    depends_on: [ref('shown')]
+  - name: sheet
+    type: analysis
+    owner: {name: Ada}
+    depends_on: [ref('weights')]
+"""
+
+
+def test_exposures_that_read_a_product_are_to_be_among_its_consumers(workshop: Workshop) -> None:
+    workshop.edit(
+        "models/_models.yml",
+        "\n  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
+        PROMISED,
+    )
+    workshop.write("models/_exposures.yml", EXPOSURES)
+    view = "{{ config(materialized='ephemeral') }}\nselect * from {{ ref('depot_weights') }}\n"
+    workshop.write("models/serving/shown.sql", view)
+    workshop.answer("contracts", "export", "depot_weights", "--output-dir", str(workshop.path / "contracts"))
+    contract = "contracts/serving.depot_weights.odcs.yaml"
+    done = workshop.slipway("contracts", "lint")
+    assert (done.code, done.out) == (
+        0,
+        "serving.depot_weights.odcs.yaml: exposure wall (models/_exposures.yml) reads it, and is not among its consumers: add wall to the custom property consumers\n",
+    )
+    for name in ("wall", "weights on the wall", "depot north"):
+        text = (workshop.path / contract).read_text(encoding="utf-8")
+        workshop.write(contract, text + f"customProperties: [{{property: consumers, value: [{name}]}}]\n")
+        assert workshop.answer("contracts", "lint") == ""
+        workshop.write(contract, text)
+
+
 PROMISED = """
   - name: depot_weights
     config: {contract: {enforced: true}}

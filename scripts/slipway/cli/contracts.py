@@ -30,8 +30,9 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
     """Check contracts: all of the project, or these files.
 
     Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML.
-    The code is 2 when something is wrong. Listed besides, without another code, are guesses that nobody has reviewed yet, and columns of models with
-    typed rows of a feed whose YAML says another type. dbt parses the project where models are compared.
+    On S3, the region of the target has to be among the regions that a contract allows. The code is 2 when something is wrong. Listed besides, without
+    another code, are guesses that nobody has reviewed yet, columns of models with typed rows of a feed whose YAML says another type, and exposures
+    that read a product and are not among its consumers. dbt parses the project where models are compared.
     """
     from slipway.contracts.contract_files import FOLDER, look_at, look_at_all, passed_over
     from slipway.contracts.products import is_product
@@ -47,16 +48,22 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
         manifest = _manifest(project, target)
         readings = compared(readings, manifest)
     otherwise = _typed_otherwise(project, target, readings, manifest)
+    readings, remarks = _remarks(project, target, readings, manifest)
     for path in () if files else passed_over(project):
         output.message(f"{FOLDER}/{path.name} is not read: the name of a contract ends in .odcs.yaml.")
     problems = sum(len(reading.problems) for reading in readings)
     if output_ == "json":
-        output.as_json([_record(reading, otherwise.get(reading.path.name, [])) for reading in readings])
+        output.as_json(
+            [
+                _record(reading, otherwise.get(reading.path.name, []), remarks.get(reading.path.name, []))
+                for reading in readings
+            ]
+        )
     else:
         for reading in readings:
             for problem in reading.problems:
                 output.line(problem.error.line())
-        for origin, lines in otherwise.items():
+        for origin, lines in (*otherwise.items(), *remarks.items()):
             for line in lines:
                 output.line(f"{origin}: {line}")
         found = list(guesses.listed([reading.contract for reading in readings if reading.contract]))
@@ -248,6 +255,32 @@ def _typed_otherwise(
     return found
 
 
+def _remarks(
+    project: Path,
+    target: str | None,
+    readings: list[Reading],
+    manifest: Any,  # noqa: ANN401 - dbt's manifest
+) -> tuple[list[Reading], dict[str, list[str]]]:
+    """The readings with problems of regions; and by the name of the file what else there is to say about regions and consumers."""
+    from slipway.contracts.regions import Kept, with_regions
+    from slipway.dbt.promised import unnamed_readers
+    from slipway.environments.profiles import Profile
+
+    found: dict[str, list[str]] = {}
+    contracts = [reading.contract for reading in readings if reading.contract]
+    for contract, line in unnamed_readers(contracts, manifest) if manifest else ():
+        found.setdefault(Path(contract.origin).name, []).append(line)
+    if (name := _slipways(project, target)) and any(one.settings.regions for one in contracts):
+        environment = Profile(project).environment(name)
+        properties = environment.catalog_properties
+        region = properties.get("s3.region") or properties.get("client.region")
+        kept = Kept(name, environment.warehouse, environment.landing, region)
+        readings, unknown = with_regions(readings, kept)
+        for origin, line in unknown.items():
+            found.setdefault(origin, []).append(line)
+    return readings, found
+
+
 def _slipways(project: Path, target: str | None) -> str | None:
     """The target, or without one the first of Slipway's, the default before others: a project may have others by default."""
     from slipway.environments.profiles import Profile
@@ -284,7 +317,7 @@ def _manifest(project: Path, target: str | None) -> Any:  # noqa: ANN401 - dbt's
     return manifest
 
 
-def _record(reading: Reading, otherwise: Sequence[str]) -> dict[str, Any]:
+def _record(reading: Reading, otherwise: Sequence[str], remarks: Sequence[str]) -> dict[str, Any]:
     from slipway.contracts.products import is_product
 
     contract = reading.contract
@@ -293,6 +326,7 @@ def _record(reading: Reading, otherwise: Sequence[str]) -> dict[str, Any]:
         "contract": contract.id if contract else None,
         "guesses": [{"about": about, "text": text} for about, text in contract.guesses] if contract else [],
         "models": list(otherwise),
+        "remarks": list(remarks),
         "describes": None if contract is None else "product" if is_product(contract) else "feed",
         "problems": [
             {"line": problem.line, "place": problem.place, "message": problem.error.line()}

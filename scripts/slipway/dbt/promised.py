@@ -25,6 +25,7 @@ from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
 from slipway.contracts.quarantine_retention import AS_OF, Retention, retention_of
 from slipway.contracts.released_rows import check_released, read_released
+from slipway.dbt.nodes import is_inlined
 from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
 from slipway.records.run_manifest import Limit
@@ -101,6 +102,46 @@ def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[tu
                 if column.name in required and not (given.required or given.primary_key):
                     said = "has the constraint not_null, which this contract does not require: a row without it would fail the run"
                     yield feeds[name], f"{here} {said}; remove the constraint, or write required: true"
+
+
+def unnamed_readers(contracts: Sequence[Contract], manifest: Any) -> Iterator[tuple[Contract, str]]:
+    """Contracts of products, and the exposures that read one of their tables and are not among ``consumers``, a sentence each with what to write.
+
+    An exposure is named by its name, its label, or the name or address of its owner.
+    """
+    tables = {
+        f"{node.schema}.{node.alias}": node.unique_id
+        for node in manifest.nodes.values()
+        if node.resource_type in _KINDS
+    }
+    exposures = sorted(manifest.exposures.values(), key=lambda one: str(one.name))
+    reads = {exposure.name: set(_tables_read(manifest, exposure.depends_on.nodes)) for exposure in exposures}
+    for contract in contracts:
+        if not is_product(contract):
+            continue
+        named = {one.casefold() for one in contract.settings.consumers}
+        own = {
+            tables.get(one.physical_name or one.name) or tables.get(contract.id) for one in contract.tables
+        }
+        for exposure in exposures:
+            names = (exposure.name, exposure.label, exposure.owner.name, exposure.owner.email)
+            if not reads[exposure.name] & own or named & {str(name).casefold() for name in names if name}:
+                continue
+            file = exposure.original_file_path
+            yield (
+                contract,
+                f"exposure {exposure.name} ({file}) reads it, and is not among its consumers: add {exposure.name} to the custom property consumers",
+            )
+
+
+def _tables_read(manifest: Any, names: Collection[str]) -> Iterator[str]:
+    """Unique ids of the tables among some nodes, and of those that ephemeral models and views among them read."""
+    for name in names:
+        node = manifest.nodes.get(name)
+        if node is not None and is_inlined(node):
+            yield from _tables_read(manifest, node.depends_on_nodes)
+        elif node is not None:
+            yield name
 
 
 def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:
