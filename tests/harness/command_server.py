@@ -90,9 +90,16 @@ def preload() -> None:
         "dbt.task.docs.generate",
         "dbt_common.clients.agate_helper",
         "babel.dates",
+        "cryptography.hazmat.backends.openssl",
+        "cryptography.hazmat.primitives.asymmetric.padding",
+        "cryptography.hazmat.primitives.serialization",
+        "cryptography.x509",
+        "encodings.ascii",
+        "encodings.utf_8_sig",
         "multiprocessing.dummy",
         "open_data_contract_standard",
         "pandas",
+        "pyarrow.acero",
         "pyarrow.parquet",
         "pyiceberg.catalog.sql",
         "pyiceberg.io.pyarrow",
@@ -194,8 +201,11 @@ def do_once() -> None:
     """The rest of what dbt and botocore work out in every process anew, although it comes to the same."""
     import boto3
     import parsedatetime  # type: ignore[import-untyped]
+    from dbt.adapters.contracts.connection import AdapterResponse
     from dbt.adapters.duckdb.relation import DuckDBRelation
+    from dbt.artifacts.schemas.results import TimingInfo
     from dbt.task.run import get_hook
+    from dbt.task.test import TestResultData
     from dbt_common.behavior_flags import BehaviorFlagRendered
     from dbt_common.clients.agate_helper import build_type_tester
 
@@ -209,6 +219,11 @@ def do_once() -> None:
         boto3.client(service, "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
     DuckDBRelation.create(database="a", schema="b", identifier="c").to_dict()
     get_hook("select 1", 0)
+    AdapterResponse("OK").to_dict()
+    TimingInfo("compile").to_dict()
+    data = {"failures": 0, "should_warn": False, "should_error": False, "adapter_response": {}}
+    TestResultData.validate(data)
+    TestResultData.from_dict(data)
 
 
 def answer(connection: socket.socket) -> None:
