@@ -39,13 +39,13 @@ def test_the_page_names_folders_that_are_there() -> None:
 
 
 def test_a_wheel_takes_the_example_along() -> None:
-    """What ``slipway init --example`` brings is what the page deletes, apart from pytest's tests; and what goes with it."""
+    """What ``slipway init --example`` brings is what the page deletes, apart from pytest's tests and the notebook; and what goes with it."""
     described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     brought = described["tool"]["slipway"]["example"]
     left = {
         name for name in example_folders() if not any(f"{name}/".startswith(f"{one}/") for one in brought)
     }
-    assert left == {"tests/docs/retail", "tests/integration/retail", "tests/unit/retail"}
+    assert left == {"notebooks", "tests/docs/retail", "tests/integration/retail", "tests/unit/retail"}
     assert {name for name in brought if not of_example(name)} == {"dbt_project.yml", "macros", "tests/dbt"}
 
 

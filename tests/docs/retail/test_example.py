@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from tests.docs.conftest import committed_copy, reader
 from tests.docs.console import commands, compare, matches
 from tests.harness.projects import write
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from tests.harness.newcomer import Newcomer
 
 ROOT = Path(__file__).parents[3]
+MIGRATION = "docs/how-to/migrate-a-notebook.md"
 # tests/cli/test_scripts.py starts these from a fresh clone, and the second cannot start itself
 SCRIPTS = ("./scripts/run", "./scripts/test", "source .venv/bin/activate")
 
@@ -48,6 +52,84 @@ def test_pages_show_what_is_printed(pages: dict[str, Page], begun: tuple[Newcome
     assert command == "./scripts/run"
     assert matches(shown, first.out), first.out
     compare(shop, pages["docs/explanation/lineage.md"].block("console", "slipway show"))
+
+
+# the lines of the sample that only the notebook counts, by day (all of the United Kingdom): what they add to gross revenue, orders, units
+NOTEBOOK_ONLY = {
+    "2025-02-09": (6.7 * 0.85, 0, 6.7),  # other lines of this invoice are right
+    "2025-02-27": (12 * 2.55555 + 4 * 0.55, 1, 16),
+    "2025-03-11": (3.75, 0, 1),  # no invoice number
+    "2025-03-30": (6 * 1.25, 1, 6),
+}
+
+
+@pytest.fixture(scope="session")
+def migrating(begun: tuple[Newcomer, Output], pages: dict[str, Page]) -> Newcomer:
+    """Someone who has run the notebook from a clean kernel, as the page on migrations says."""
+    begun[0].types(pages[MIGRATION].block("sh", "jupyter execute"))
+    return begun[0]
+
+
+def test_a_notebook_and_the_table_that_replaces_it(migrating: Newcomer, pages: dict[str, Page]) -> None:
+    """They differ in what the notebook rounds, and in the lines that break a rule; the page shows it."""
+    page = pages[MIGRATION]
+    compare(migrating, page.block("console", "slipway diff"))
+    compare(migrating, page.block("console", "slipway sql"))
+    columns = "gross_revenue, orders, units"
+    printed = migrating.types(
+        f'slipway sql -o json "select revenue_date, country, {columns} from serving.daily_revenue"'
+    )
+    table = {(row["revenue_date"], row["country"]): row for row in json.loads(printed.out)}
+    with (migrating.folder / "notebooks/daily_revenue.csv").open(encoding="utf-8") as file:
+        saved = {(row["revenue_date"], row["country"]): row for row in csv.DictReader(file)}
+    assert saved.keys() == table.keys()
+    for (day, country), row in saved.items():
+        extra = NOTEBOOK_ONLY.get(day, (0, 0, 0)) if country == "United Kingdom" else (0, 0, 0)
+        for column, more in zip(columns.split(", "), extra, strict=True):
+            rounding = 0.0051 if column == "gross_revenue" else 1e-9
+            expected = float(table[day, country][column]) + more
+            assert float(row[column]) == pytest.approx(expected, abs=rounding), (day, country)
+
+
+@pytest.mark.long
+def test_a_migration_week_by_week(migrating: Newcomer, pages: dict[str, Page]) -> None:
+    """The page from top to bottom; what it has its reader add to the entry of the model is added."""
+    path = migrating.folder / "models/serving/_serving__models.yml"
+    before = path.read_text(encoding="utf-8")
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    passed = []
+    try:
+        for block in pages[MIGRATION].blocks:
+            if block.language == "yaml":
+                described = yaml.safe_load(path.read_text(encoding="utf-8"))
+                add(
+                    described["models"],
+                    yaml.safe_load(block.text.replace("2027-03-31", f"{tomorrow}"))["models"],
+                )
+                path.write_text(yaml.safe_dump(described), encoding="utf-8")
+            elif block.language == "sh":
+                for line in block.text.splitlines():
+                    printed = migrating.types(line).out
+                    passed += [printed.partition("\n")[0]] * line.startswith("slipway diff")
+    finally:
+        path.write_text(before, encoding="utf-8")
+        for name in [name for name in migrating.exported if "STAGING" in name]:
+            del migrating.exported[name]
+    assert passed == [
+        "Difference: passed, 1 table (1 explained)",
+        "Difference: passed, 7 tables (7 identical)",
+    ]
+
+
+def add(described: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
+    """Add keys to the entries that have a name."""
+    for one in more:
+        (entry,) = (entry for entry in described if entry["name"] == one["name"])
+        for key, value in one.items():
+            if isinstance(value, dict):
+                entry[key] = {**entry.get(key, {}), **value}
+            elif isinstance(value, list):
+                entry[key] = [*entry.get(key, []), *value]
 
 
 @pytest.mark.long
