@@ -226,12 +226,13 @@ def _show_approvals(judgement: Judgement) -> None:
         return
     output.result("")
     output.table(
-        ("approval", "", "found"),
+        ("approval", "", "by", "of tables"),
         [
             (
                 demand.described(),
                 "met" if len(people) >= demand.count else "NOT MET",
-                ", ".join([*people, *([f"tables {', '.join(demand.tables)}"] if demand.tables else [])]),
+                ", ".join(people),
+                ", ".join(demand.tables),
             )
             for demand, people in judgement.demands
         ],
