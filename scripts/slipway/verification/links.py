@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from slipway.counts import plural
+
+_NAMED = 3
 
 
 class State(StrEnum):
@@ -92,3 +94,29 @@ class Verification:
         return (
             f"{what} is not verified: {' and '.join(counts) or 'nothing'} of {plural(len(states), 'link')}."
         )
+
+
+@dataclass
+class Findings:
+    """The links that were found so far, each of them once."""
+
+    links: list[Link] = field(default_factory=list)
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, kind: Kind, what: str, state: State, note: str = "") -> None:
+        """Note what was found of a link."""
+        link = Link(kind, what, state, note)
+        if link not in self.links:
+            self.links.append(link)
+
+    def is_new(self, kind: str, what: str) -> bool:
+        """Whether something is looked at for the first time; from then on it is not."""
+        is_new = (kind, what) not in self._seen
+        self._seen.add((kind, what))
+        return is_new
+
+
+def first_of(texts: Sequence[str]) -> str:
+    """The first three texts, and how many more there are."""
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return f"{', '.join(texts[:_NAMED])}{more}"

@@ -1,0 +1,180 @@
+"""The landed files that rows of raw tables name, against the ledger and the landing area of the environment where they landed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.counts import plural
+from slipway.engines.duckdb.scan import scanning, whole_scan
+from slipway.environments.environment import Environment
+from slipway.environments.profiles import Profile
+from slipway.errors import DamagedError, SlipwayError
+from slipway.iceberg.snapshots import current_content, snapshot_with
+from slipway.landing.area import LandingArea, landing_area
+from slipway.landing.ledger import Ledger
+from slipway.records.release_records import Release
+from slipway.records.run_manifest import LandedFile
+from slipway.releases.published import Published
+from slipway.verification.links import Findings, Kind, State, first_of
+
+
+@dataclass
+class _Traced:
+    """What was found of landed files.
+
+    Args:
+        unknown: checksums of those that no ledger has so far.
+        missing: paths of those that are gone.
+        wrong: those that are not what they were.
+        places: other environments in which some of them landed.
+        unreachable: why these cannot be looked at.
+    """
+
+    unknown: set[str]
+    missing: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    unreachable: str = ""
+
+
+class TracedFiles:
+    """Looks for the files that raw tables were made from.
+
+    Args:
+        published: the environment.
+        releases: of it, oldest first.
+        findings: get what was found.
+        content: whether files are read.
+        connect: a connection that reads the tables.
+    """
+
+    def __init__(
+        self,
+        published: Published,
+        releases: Sequence[Release],
+        findings: Findings,
+        *,
+        content: bool,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+    ) -> None:
+        self._published, self._releases, self._findings = published, releases, findings
+        self._content, self._connect = content, connect
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._published.tables)
+
+    def verify(self, name: str, table: Table, feeds: Sequence[str]) -> None:
+        """The landed files that the rows of a raw table name, against the ledger and the landing area."""
+        content = current_content(table)
+        snapshot = snapshot_with(table, content) if content else None
+        connection = self._connect()
+        try:
+            with scanning(connection, table):
+                scan = whole_scan(table, snapshot)
+                query = f"select distinct _file_sha256 from {scan} where _file_sha256 is not null"
+                sums = {str(row[0]) for row in connection.execute(query).fetchall()}
+        except duckdb.BinderException:
+            self._findings.add(Kind.LANDED, name, State.MISSING, "its rows do not name their files")
+            return
+        except (DamagedError, duckdb.Error) as error:
+            why = error.why if isinstance(error, DamagedError) else "its rows cannot be read"
+            self._findings.add(Kind.LANDED, name, State.BROKEN, why)
+            return
+        traced = _Traced(set(sums))
+        self._trace(self._published, self._ledger, feeds, traced)
+        if traced.unknown:
+            try:
+                for place in self._sources(name, content):
+                    self._trace(place, Ledger(place.tables), feeds, traced)
+            except SlipwayError as error:
+                traced.unreachable = f"; where they landed cannot be looked at: {error.line()}"
+        self._note(name, traced, len(sums))
+
+    def _trace(self, place: Published, ledger: Ledger, feeds: Sequence[str], traced: _Traced) -> None:
+        """Look in one environment for the files that are not known yet."""
+        found = {
+            sha256: entry
+            for feed in feeds
+            for sha256, entry in ledger.accepted(feed, traced.unknown).made().items()
+        }
+        missing, wrong = self._look_at(place.environment, found.values())
+        traced.unknown -= found.keys()
+        traced.missing += missing
+        traced.wrong += wrong
+        if found and place is not self._published:
+            traced.places.append(place.environment.name)
+
+    def _note(self, name: str, traced: _Traced, files: int) -> None:
+        if traced.wrong:
+            self._findings.add(Kind.LANDED, name, State.BROKEN, first_of(traced.wrong))
+        if traced.missing:
+            why = f"not in the landing area any more: {first_of(traced.missing)}"
+            self._findings.add(Kind.LANDED, name, State.MISSING, why)
+        if unknown := len(traced.unknown):
+            why = f"the ledger does not have {plural(unknown, 'file')} that its rows are from{traced.unreachable}"
+            self._findings.add(Kind.LANDED, name, State.MISSING, why)
+        if not (traced.wrong or traced.missing or traced.unknown):
+            how = "checksums" if self._content else "sizes"
+            where = f", which landed in {', '.join(traced.places)}" if traced.places else ""
+            self._findings.add(Kind.LANDED, name, State.VERIFIED, f"{how} of {plural(files, 'file')}{where}")
+
+    def _sources(self, name: str, content: str | None) -> Iterator[Published]:
+        """Environments that a state of a table was promoted from, the nearest first.
+
+        Raises:
+            SlipwayError: what another one published cannot be read.
+        """
+        project, releases = self._published.environment.project, self._releases
+        seen = {self._published.environment.name}
+        while project is not None and (came := _came_from(releases, name, content)):
+            if came in seen:
+                return
+            seen.add(came)
+            here = Published(Profile(project).environment(came))
+            releases = here.records.releases()
+            yield here
+
+    def _look_at(
+        self, environment: Environment, entries: Collection[LandedFile]
+    ) -> tuple[list[str], list[str]]:
+        """Landed files of an environment that are not there any more, and those that are not what they were."""
+        area = landing_area(environment.landing, environment.catalog_properties)
+        missing, wrong = [], []
+        for feed in sorted({entry.feed for entry in entries}):
+            of_feed = {entry.path: entry for entry in entries if entry.feed == feed}
+            there = {one.info.key: one.info for one in area.among(feed, of_feed.keys()) if not one.obstacle}
+            for path, entry in sorted(of_feed.items()):
+                if path not in there:
+                    missing.append(path)
+                elif there[path].size != entry.size_bytes or (
+                    self._content and _sum(area, path) != entry.sha256
+                ):
+                    wrong.append(f"{path} is not what landed")
+        return missing, wrong
+
+
+def _came_from(releases: Sequence[Release], name: str, content: str | None) -> str:
+    """The environment that a state of a table was promoted from; empty where it was not."""
+    return next(
+        (
+            one.promoted.target
+            for one in releases
+            if one.promoted and name in one.tables and one.tables[name].content == content
+        ),
+        "",
+    )
+
+
+def _sum(area: LandingArea, path: str) -> str:
+    found = hashlib.sha256()
+    with area.open(path) as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
