@@ -191,26 +191,18 @@ def _counted(
             return f"{name} was not built from all rows that {division.raw} has"
     if batched := [name for name in names[1:] if _is_batched(manifest, name)]:
         return f"{batched[0]} is built in batches, which need not be of all rows"
-    named = {name.lower() for name in columns}
-    of_feed = feed_columns(raw)
-    key = list(division.key) or [name for name in of_feed if name.lower() in named] or of_feed
-    if absent := sorted(set(key) - set(raw.schema().column_names)):
-        raise ConfigError(
-            f"{division.raw} has no column {absent[0]}",
-            f"conserves of {division.quarantine} names it in deduplicated_by",
-            f"Name columns of {division.raw} as they came in files",
-        )
+    key = _key(division, raw, columns)
+    before, known = _earlier(names, previous), _counted_before(names, (raw, curated, bad), key, previous)
+    if known and retention is None and known.retention_seconds is None:  # nothing is read for it
+        return _again(known, division)
     source = views.scan(raw)
     condition = current(division.raw, source)
     shown = f"(select * from {source} where {condition})" if condition else source
-    before = _earlier(names, previous)
     expiry = _Expiry.of(division, (raw, curated, bad), retention, shown, views)
     if str(division.quarantine) not in looked_at and before:
         expiry = replace(expiry, cutoff=before.expired_before)
-    known = _counted_before(names, (raw, curated, bad), key, previous)
     if known and (known.expired_before, known.retention_seconds) == (expiry.cutoff, expiry.seconds):
-        measured = _measured(division.limits, known.by_rule, known.landed)
-        return known.model_copy(update={"limits": measured, "newly_expired": 0, "returns_from": None})
+        return _again(known, division)
     returns_from = _check_returning(division, expiry, before)
     landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
     superseded = 0
@@ -245,6 +237,26 @@ def _counted(
         returns_from=returns_from,
         limits=_measured(division.limits, by_rule, landed),
     )
+
+
+def _key(division: Division, raw: Table, columns: Sequence[str]) -> list[str]:
+    """The columns of raw by whose values equal rows are told: those that are declared, else those of the feed."""
+    named = {name.lower() for name in columns}
+    of_feed = feed_columns(raw)
+    key = list(division.key) or [name for name in of_feed if name.lower() in named] or of_feed
+    if absent := sorted(set(key) - set(raw.schema().column_names)):
+        raise ConfigError(
+            f"{division.raw} has no column {absent[0]}",
+            f"conserves of {division.quarantine} names it in deduplicated_by",
+            f"Name columns of {division.raw} as they came in files",
+        )
+    return key
+
+
+def _again(known: Conservation, division: Division) -> Conservation:
+    """What was counted of the same tables before, by the limits of now."""
+    measured = _measured(division.limits, known.by_rule, known.landed)
+    return known.model_copy(update={"limits": measured, "newly_expired": 0, "returns_from": None})
 
 
 @dataclass(frozen=True)
