@@ -28,8 +28,19 @@ settings.load_profile("slipway")
 
 # A runner that was started in the background ignores Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+_SETTINGS = "_hypothesis_internal_use_settings"  # where Hypothesis keeps what a test was decorated with
 DAY_1 = ("p1,N,2024-05-01,1.5", "p2,S,2024-05-01,2", "p3,S,2024-05-01,heavy")
 DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Draw half as many examples in the ordinary suite: its time is spent on processors, and the long suite draws all of them."""
+    if "not long" not in config.getoption("markexpr"):
+        return
+    tests = {item.obj for item in items if isinstance(item, pytest.Function) and hasattr(item.obj, _SETTINGS)}
+    for test in tests:
+        given = getattr(test, _SETTINGS)
+        setattr(test, _SETTINGS, settings(given, max_examples=max(given.max_examples // 2, 5)))
 
 
 def some(every: int, cases: Iterable[Any]) -> list[Any]:

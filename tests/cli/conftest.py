@@ -29,6 +29,7 @@ import pytest
 from tests.harness.commands import Output
 from tests.harness.projects import Workshop
 
+from slipway import secrets
 from slipway.cli.main import main
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class World(Workshop):
             for name, value in wanted.items():
                 patch.setenv(name, value)
             patch.chdir(self.folder)
+            patch.setattr(secrets, "_known", {})  # what another test has masked in this process
             patch.setattr(sys, "argv", ["slipway", *argv])
             patch.setattr(sys, "stdin", io.StringIO(stdin))
             patch.setattr(sys, "stdout", out)

@@ -85,6 +85,7 @@ def refusal_of_test(world: World) -> str:
     return world.refusal("alerts", "test", "pager", code=3)
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_built_is_told_by_its_table(
     empty: World, webhook: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -126,6 +127,7 @@ def test_people_are_notified_of_what_plain_dbt_finds(
     assert "Unknown key `target` in alerts.yml" in empty.workshop.dbt("build", code=2, ALERTS_TEST_URL=url)
 
 
+@pytest.mark.long
 def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: World) -> None:
     contract = empty.path / "contracts" / "parcels.odcs.yaml"
     text = contract.read_text(encoding="utf-8")
@@ -146,6 +148,7 @@ def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: Wo
     assert empty.slipway("watch").out == "Nothing is wrong in dev.\n"
 
 
+@pytest.mark.long
 def test_files_that_a_rollback_withdraws_wait_from_then_on(empty: World) -> None:
     """The next run reads them again; that they landed long ago does not make them late. A file that no run has read waits since it arrived."""
     workshop = empty.workshop

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -21,6 +23,7 @@ def volumes(run: dict[str, Any]) -> dict[str, int]:
     return {one["unit"]: one["found"] for one in run["input_volumes"]}
 
 
+@pytest.mark.long
 def test_a_run_that_reads_less_than_expected_warns_and_is_published(workshop: Workshop) -> None:
     workshop.write(CONTRACT, workshop.read(CONTRACT) + BOUNDS)
     first = workshop.run()
@@ -58,6 +61,7 @@ def test_a_scheduled_run_that_reads_more_than_expected_is_not_published(workshop
     assert workshop.run("--target", "ci")["outcome"] == "published"
 
 
+@pytest.mark.long
 def test_a_retry_tells_what_the_run_before_it_read(workshop: Workshop) -> None:
     workshop.write(CONTRACT, workshop.read(CONTRACT) + BOUNDS)
     workshop.run()

@@ -223,7 +223,7 @@ EDITS: dict[str, Callable[[Workshop], Command | None]] = {
 }
 
 
-@pytest.mark.parametrize("edit", some(20, EDITS))
+@pytest.mark.parametrize("edit", some(60, EDITS))
 def test_what_is_left_out_ends_as_what_dbt_compiles(settled: Workshop, edit: str) -> None:
     quick = ended(settled, EDITS[edit](settled), SLIPWAY_COMPILE_ALL="0")
     put_back(settled.folder)
@@ -245,6 +245,7 @@ def test_only_what_is_not_certain_is_compiled(settled: Workshop) -> None:
     }
 
 
+@pytest.mark.long
 def test_tests_are_carried_past_runs_of_a_part(settled: Workshop) -> None:
     every = settled.run()["tests"]
     settled.run("--select", "by_env")

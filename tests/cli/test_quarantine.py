@@ -301,7 +301,7 @@ def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> 
     assert "contracts/parcels.released.yaml cannot be read" in refused_run.err
 
 
-@pytest.mark.parametrize("kind", ["table", "incremental"])
+@pytest.mark.parametrize("kind", [pytest.param("table", marks=pytest.mark.long), "incremental"])
 def test_rows_leave_quarantine_when_their_retention_is_over(workshop: Workshop, kind: str) -> None:
     """Rows of the first files expire, an equal row of a younger file stays, and no rebuild brings one back unasked."""
     contract = "contracts/parcels.odcs.yaml"
@@ -374,6 +374,7 @@ def expiry_of(workshop: Workshop) -> tuple[int, ...]:
     return total["landed"], *rows
 
 
+@pytest.mark.long
 def test_a_quarantine_model_that_does_not_let_rows_go_is_refused(traced: Workshop) -> None:
     terms = "customProperties: [{property: quarantineRetention, value: {value: 30, unit: d}}]\n"
     contract = traced.path / "contracts/parcels.odcs.yaml"

@@ -75,6 +75,7 @@ def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     assert rows(workshop, "serving.old") == [{"n": 8}]
 
 
+@pytest.mark.long
 def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
     workshop.write("models/serving/log.sql", LOG.format(more=""))
     workshop.run()

@@ -339,6 +339,7 @@ def test_a_commit_of_another_program_is_found(built: Workshop) -> None:
     assert any(kind == "catalog" and "another program committed to it" in note for kind, _, note in found)
 
 
+@pytest.mark.long
 def test_a_compacted_table_is_verified_by_its_rows(built: Workshop) -> None:
     for number in range(3, 7):
         built.land(f"day-{number}.csv", (f"q{number},N,2024-05-0{number},1",))

@@ -26,7 +26,11 @@ PREFIXES = {
     "DBT_ENV_SECRET"
 }  # what names of dbt's secrets begin with: their values are masked, and set nothing
 # written by one process for another, or by GitHub for itself; not read from a person
-NOT_SETTINGS = {"SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE", "SLIPWAY_CHAOS_SEEDS", "SLIPWAY_STORM_SEEDS"}
+# names in examples, of tests, and of a level in verification summaries
+NOT_SETTINGS = {
+    *("SLIPWAY_CATALOG_URI", "SLIPWAY_CI_ROLE", "SLIPWAY_CHAOS_SEEDS", "SLIPWAY_STORM_SEEDS"),
+    "SLIPWAY_PROMOTION",
+}
 
 
 def read_by_python() -> set[str]:

@@ -45,7 +45,7 @@ def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Meters) -> Non
     ours = {name for name in manifest["macros"] if name.startswith("macro.dbt_slipway.")}
     public = {
         *("declare_increments", "last_landed_at", "partitions_changed", "rows_added", "slice_predicate"),
-        *("quarantined", "typed", "test_meets_contract"),
+        *("quarantined", "typed", "within_retention", "test_meets_contract"),
         *("test_freshness_sla", "test_latency_sla", "test_volume_in_range", "test_null_rate"),
         *("test_distribution_drift", "test_relationships_with_tolerance"),
     }

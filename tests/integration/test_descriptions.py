@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from slipway.iceberg.schema import top_level
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def test_a_new_description_is_published_without_building_anything(built: Meters)
     assert docs(built)["read_on"] == "The day"
 
 
+@pytest.mark.long
 def test_an_incremental_table_says_which_columns_stay_optional(built: Meters) -> None:
     built.edit(
         MODELS,

@@ -101,6 +101,7 @@ def test_a_version_that_is_set_aside_replaces_nothing(project: Meters) -> None:
     assert total(project) == 1
 
 
+@pytest.mark.long
 def test_a_rollback_takes_the_version_back_and_the_next_run_brings_it_again(project: Meters) -> None:
     begin(project, "replace")
     land(project, may="m1,2024-05-01,1,")

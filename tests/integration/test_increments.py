@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.integration.test_materializations import bare
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def model(dbt, session):
 """
 
 
+@pytest.mark.long
 def test_what_dbt_is_asked_is_answered_from_the_catalog(built: Meters) -> None:
     built.write("models/serving/asks.sql", ASKS)
     built.write("models/curated/other.sql", "select 2 as k")

@@ -292,6 +292,7 @@ def test_a_snapshot_with_a_date_for_current_rows(project: Meters) -> None:
     assert len(versions(project)) == 3
 
 
+@pytest.mark.long
 def test_python_models_may_return_any_frame(project: Meters) -> None:
     bare(project)
     seed(project, "1,a,1.5", "2,b,")

@@ -174,6 +174,7 @@ def test_folders_and_buckets_are_promoted_to_each_other(
     assert stand.rows("serving.orders", "dev") == stand.rows("serving.orders", "staging")
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_catalog_on_postgresql(
     stand: Stand, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -341,6 +341,7 @@ def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Meters) -> Non
     assert project.manifests()[-1]["outcome"] == "refused"
 
 
+@pytest.mark.long
 def test_rows_that_were_withdrawn_come_again(built: Meters, catalog: SqlCatalog) -> None:
     first = {name: built.content(name) for name in built.published()}
     built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")

@@ -239,6 +239,7 @@ def test_a_run_that_is_killed_is_healed_by_the_next(workshop: Workshop, server: 
     assert static(server.tables["curated", "weights"]).scan().to_arrow().num_rows == 5
 
 
+@pytest.mark.long
 def test_a_new_description_needs_no_snapshot(workshop: Workshop, server: RestServer) -> None:
     """The server gets a schema and a property for a table that keeps its snapshot."""
     use(workshop, server.uri)

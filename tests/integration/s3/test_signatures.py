@@ -71,6 +71,7 @@ def test_files_are_signed_by_the_tags_of_the_store(lake: Lake) -> None:
     assert "is not what was signed" in broken[0]["note"]
 
 
+@pytest.mark.long
 def test_a_key_of_aws_kms_signs(lake: Lake) -> None:
     """The private key never leaves the service; whoever verifies needs the public key only."""
     workshop = lake.workshop

@@ -21,6 +21,7 @@ def measured(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     return {line["case"]: line for line in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.long
 def test_peak_of_one_case_is_bounded(tmp_path: Path) -> None:
     found = measured(tmp_path, "--rows", "200000", "--memory-limit", "200MB", "--cases", "whole")
     assert found["whole"]["peak_rss_mb"] < 900

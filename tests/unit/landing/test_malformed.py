@@ -283,6 +283,7 @@ def test_what_is_no_file_is_set_aside(tmp_path: Path) -> None:
         area.close()
 
 
+@pytest.mark.long
 def test_five_thousand_columns(tmp_path: Path) -> None:
     area = Area(tmp_path)
     try:

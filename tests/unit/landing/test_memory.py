@@ -27,7 +27,7 @@ OBJECTS = b"".join(
         pytest.param(lambda text: gzip.compress(text, 1), FileFormat(), id="gzip"),
         pytest.param(lambda text: text.decode().encode("utf-16"), FileFormat(encoding="utf-16"), id="utf-16"),
         pytest.param(lambda text: text, FileFormat(footer_lines=1), id="footer"),
-        pytest.param(lambda text: text, FileFormat(kind=FileKind.JSON), id="json"),
+        pytest.param(lambda text: text, FileFormat(kind=FileKind.JSON), id="json", marks=pytest.mark.long),
     ],
 )
 def test_memory_does_not_grow_with_the_file(

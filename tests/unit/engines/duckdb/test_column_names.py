@@ -144,6 +144,7 @@ def test_one_row_of_nulls(lake: Lake) -> None:
     lake.check([(None, None)])
 
 
+@pytest.mark.long
 def test_two_thousand_columns_take_no_square_of_the_work(lake: Lake) -> None:
     def calls(count: int) -> int:
         """Functions that Python calls for a write, which unlike time are the same on every machine."""
