@@ -389,7 +389,7 @@ def test_a_quarantine_model_that_does_not_let_rows_go_is_refused(traced: Worksho
         "1 row of quarantine.weights is past the quarantineRetention of the feed's contract" in run["reason"]
     )
     traced.edit(QUARANTINE, LINEAGE, "_source_file")
-    assert "cannot be told from lost ones" in traced.run(code=1)["reason"]
+    assert "cannot be distinguished from lost ones" in traced.run(code=1)["reason"]
 
 
 def test_rows_of_a_model_with_conditions_of_its_own_cannot_be_released(traced: Workshop) -> None:

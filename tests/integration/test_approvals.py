@@ -188,7 +188,7 @@ def test_an_approval_is_of_one_plan_as_it_was(office: Office) -> None:
     assert office.explained(today).judgement.approvals == []
     with pytest.raises(SlipwayError, match=f"approvals of plan {yesterday} are not of this one"):
         office.carry_out(today)
-    # copied beside another plan
+    # copied next to another plan
     shutil.copytree(office.files(yesterday) / "approvals", office.files(today) / "approvals")
     assert office.why(today) == {"bob": f"it is of plan-{yesterday}, and not of this plan"}
     # under the name of another key
@@ -382,9 +382,9 @@ def test_a_verification_summary_is_signed(promoted: Office) -> None:
     }
     for uri, sha256 in inputs.items():
         assert hashlib.sha256((root / uri).read_bytes()).hexdigest() == sha256
-    (told,) = bundle[2].predicate["comparisons"]
-    assert (told["commit"], told["passed"]) == (COMMIT.commit, True)
-    assert told["verdicts"] == {"serving.orders": "identical"}
+    (listed,) = bundle[2].predicate["comparisons"]
+    assert (listed["commit"], listed["passed"]) == (COMMIT.commit, True)
+    assert listed["verdicts"] == {"serving.orders": "identical"}
     byproducts = {one["name"] for one in bundle[0].predicate["runDetails"]["byproducts"]}
     assert byproducts >= {"promotion.json", "plan.json", f"comparisons/{COMMIT.commit}.json"}
 

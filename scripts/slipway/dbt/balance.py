@@ -73,7 +73,7 @@ def conservation(
         looked_at: tables that the run brought up to date; a quarantine table that is none of them lets no row go.
 
     Raises:
-        ConfigError: ``deduplicated_by`` names a column that the raw table does not have, or rows that have expired cannot be told from lost ones, or
+        ConfigError: ``deduplicated_by`` names a column that the raw table does not have, or rows that have expired cannot be distinguished from lost ones, or
             would come back unasked.
         DamagedTableError: a table cannot be read.
     """
@@ -240,7 +240,7 @@ def _counted(
 
 
 def _key(division: Division, raw: Table, columns: Sequence[str]) -> list[str]:
-    """The columns of raw by whose values equal rows are told: those that are declared, else those of the feed."""
+    """The columns of raw whose values decide which rows are equal: those that are declared, else those of the feed."""
     named = {name.lower() for name in columns}
     of_feed = feed_columns(raw)
     key = list(division.key) or [name for name in of_feed if name.lower() in named] or of_feed
@@ -254,7 +254,7 @@ def _key(division: Division, raw: Table, columns: Sequence[str]) -> list[str]:
 
 
 def _again(known: Conservation, division: Division) -> Conservation:
-    """What was counted of the same tables before, by the limits of now."""
+    """The count of the same tables by an earlier run, judged by the present limits."""
     measured = _measured(division.limits, known.by_rule, known.landed)
     return known.model_copy(update={"limits": measured, "newly_expired": 0, "returns_from": None})
 
@@ -275,7 +275,7 @@ class _Expiry:
             return cls()
         if not has_places(tables) or "_landed_at" not in tables[-1].schema().column_names:
             raise ConfigError(
-                f"Rows of {division.raw} that have expired cannot be told from lost ones",
+                f"Rows of {division.raw} that have expired cannot be distinguished from lost ones",
                 f"quarantineRetention of {retention.contract.origin} needs _file_sha256 and _source_line in {division.curated} and {division.quarantine}, and "
                 "_landed_at in the latter",
                 "Add these columns to the models, or remove quarantineRetention",
@@ -310,7 +310,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _check_returning(division: Division, expiry: _Expiry, before: Conservation | None) -> datetime | None:
-    """The time before which rows had expired in the run before, if it is later than now's and the run was told so; None if it is not later.
+    """The time before which rows had expired in the run before, if it is later than the present one and an as_of asks for that; None if it is not later.
 
     Raises:
         ConfigError: it is later, and nobody asked for that.

@@ -1,4 +1,4 @@
-"""Approvals of plans as files: one DSSE envelope for each key, beside the plan, and beside the promotion that carried it out.
+"""Approvals of plans as files: one DSSE envelope for each key, next to the plan, and next to the promotion that carried it out.
 
 Each holds an in-toto statement about the record of the plan, so it is of no other plan, and of no plan that was changed. The plan is signed by whoever made it in
 the same way. Nothing is ever written over: an approval is withdrawn by a second file.

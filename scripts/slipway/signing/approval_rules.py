@@ -1,7 +1,7 @@
 """Whether a plan has the approvals that it needs: enough people, each counted once, and none of them an author.
 
 Who publishes the release, makes the plan or promotes it is an author. Of a key without an owner it is known that it is no person's who approves; of a key that
-keys.yml does not name nothing is known, so that nobody can be told from it, and the plan does not have its approvals.
+keys.yml does not name nothing is known: any approver might have it, so the plan does not count as approved.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Approval:
 
     @property
     def person(self) -> str:
-        """By what a person is told from others: the owner, whatever the case and the spaces."""
+        """What distinguishes a person from others: the owner, whatever the case and the spaces."""
         return person(self.owner)
 
 
@@ -92,7 +92,7 @@ class Judgement:
 
 
 def person(owner: str) -> str:
-    """By what the owner of a key is told from others."""
+    """What distinguishes the owner of a key from others."""
     return " ".join(owner.split()).casefold()
 
 

@@ -177,8 +177,8 @@ def statements(stated: Stated) -> list[dict[str, Any]]:
     if stated.promotion is not None and stated.promotion.judged_at is not None:
         found.append(_statement(stated, SUMMARY, _summary(stated, stated.promotion)))
     if stated.comparisons:
-        told = [one.model_dump(mode="json", exclude={"schema_version"}) for one in stated.comparisons]
-        found.append(_statement(stated, COMPARISON, {"comparisons": told}))
+        listed = [one.model_dump(mode="json", exclude={"schema_version"}) for one in stated.comparisons]
+        found.append(_statement(stated, COMPARISON, {"comparisons": listed}))
     return found
 
 
