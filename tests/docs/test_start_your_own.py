@@ -61,6 +61,18 @@ def test_nothing_else_names_the_example(files: list[str]) -> None:
     assert naming == []
 
 
+def test_no_page_that_stays_links_to_the_example(files: list[str]) -> None:
+    kept = [name for name in files if not of_example(name)]
+    linked = [
+        (page, target)
+        for page in kept
+        if page.endswith(".md")
+        for target in re.findall(r"\]\(([^)#:\s]+)", (ROOT / page).read_text(encoding="utf-8"))
+        if of_example(os.path.normpath(Path(page).parent / target))
+    ]
+    assert linked == []
+
+
 def test_the_example_does_not_import_the_package(files: list[str]) -> None:
     """Its functions are a project's own: they would be the same without Slipway."""
     own = [
