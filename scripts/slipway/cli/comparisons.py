@@ -47,8 +47,8 @@ def canary(
 
     Exit code 1 when anything differs that the models do not declare as expected.
     """
-    from slipway.canary import canary as compare_versions
-    from slipway.canary import keep_verdict, recordable
+    from slipway.canary.compare_versions import canary as compare_versions
+    from slipway.canary.compare_versions import keep_verdict, recordable
     from slipway.environments.profiles import find_project
 
     project, variables = find_project(project_dir), options.parse_vars(vars_)

@@ -1,4 +1,4 @@
 """Replay: a run built again from what it recorded.
 
-Imports ``comparison``, the module of canaries and what is below them. Start with ``rebuild``.
+Imports ``comparison``, ``canary`` and what is below them. Start with ``rebuild``.
 """

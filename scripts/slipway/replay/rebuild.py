@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import __version__
-from slipway.canary import Build, build
+from slipway.canary.builds import Build, build
 from slipway.code import git
 from slipway.code.versions import versions_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.harness.records import environment, manifest, node
 
-from slipway import canary
-from slipway.canary import Build, _not_rebuilt, build
+from slipway.canary import builds
+from slipway.canary.builds import Build, build
+from slipway.canary.compare_versions import _not_rebuilt
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, TestResult, Tests
 
@@ -35,7 +36,7 @@ def built(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: tuple[str, 
         return processes[-1]
 
     processes: list[subprocess.Popen[bytes]] = []
-    monkeypatch.setattr(canary, "_start", start)
+    monkeypatch.setattr(builds, "_start", start)
     try:
         return build(Build(folder, environment(folder), folder, {}), dict.fromkeys(versions, folder))
     finally:
