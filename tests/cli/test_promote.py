@@ -97,6 +97,24 @@ def test_a_release_is_promoted_with_its_evidence(lab: Workshop) -> None:
     assert len(lab.releases("prod")) == 1
 
 
+def test_a_run_after_a_promotion_builds_only_what_reads_the_name_of_the_target(lab: Workshop) -> None:
+    lab.write("models/curated/places.sql", "select '{{ target.name }}' as place\n")
+    lab.commit()
+    lab.run("--target", "staging")
+    lab.answer(*PROMOTE)
+    shown = lab.published("prod")
+    found = lab.run("--target", "prod")
+    changes = {node["table"]: (node["change"], node["notes"]) for node in found["nodes"]}
+    change, (note,) = changes.pop("curated.places")
+    assert change == "built"
+    assert note == (
+        "built again after the promotion of release 2 of staging: its code or variables are others, "
+        "or what its code reads of target or of environment variables"
+    )
+    assert changes == dict.fromkeys(TABLES, ("unchanged", []))
+    assert lab.published("prod") == shown  # a production target stages only
+
+
 def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> None:
     lab.answer(*PROMOTE, "--reason", "first one")
     assert "release 1 of staging: first one" in lab.answer("releases", "--target", "prod")

@@ -15,6 +15,7 @@ from pyiceberg.table.update import TableUpdate
 
 from slipway.counts import plural
 from slipway.dbt import describe
+from slipway.dbt.after_promotion import why_built_again
 from slipway.dbt.configuration import (
     check_incremental,
     contract_of,
@@ -238,7 +239,7 @@ class Builder:
         self._candidate.stage(result.staged)
         rebuilt = config.get("rebuild")
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
-        found += _left_optional(node, base, request)
+        found += [*why_built_again(base, state), *_left_optional(node, base, request)]
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
         message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}"
         if rebuilt:
@@ -301,10 +302,8 @@ class Builder:
             result = model.stage()
             self._candidate.stage(result.staged)
             left_out = notes(self._inputs, manifest, unique_id, base, model.state.batches)
-            optional = _left_optional(manifest.nodes[unique_id], base, request)
-            self._nodes.update(
-                unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out, *optional]
-            )
+            more = [*why_built_again(base, state), *_left_optional(manifest.nodes[unique_id], base, request)]
+            self._nodes.update(unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out, *more])
 
         self._batched.later(identifier, stage)
         return BuildResponse(

@@ -195,7 +195,8 @@ def _code(
             if jinja_code.graph(sources)
             else None,
             used,
-            jinja_code.target(_target(), sources),
+            # Slipway's own macros ask it for the name of the environment, which says where tables are and not what is in them
+            jinja_code.target(_target(), [*jinja, *own.values()]),
             *_signature(node),
         ]
     )
