@@ -115,6 +115,19 @@ def test_a_run_after_a_promotion_builds_only_what_reads_the_name_of_the_target(l
     assert lab.published("prod") == shown  # a production target stages only
 
 
+def test_two_plans_at_once_are_two_plans(lab: Workshop) -> None:
+    started = [lab.start(*PROMOTE, "--plan", "--output", "json") for _ in range(2)]
+    done = [one.wait() for one in started]
+    assert [one.code for one in done] == [0, 0], done
+    plans = {found["plan_id"]: found for one in done if (found := json.loads(one.out)["plan"])}
+    assert len(plans) == 2
+    for plan_id, plan in plans.items():
+        shown = json.loads(lab.answer("plan", "show", plan_id, "--target", "prod", "--output", "json"))
+        assert {name: shown[name] for name in plan} == plan
+    last = max(plans.values(), key=lambda plan: plan["made_at"])
+    assert f"Plan {last['plan_id']}:" in lab.answer("plan", "show", "--target", "prod")
+
+
 def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> None:
     lab.answer(*PROMOTE, "--reason", "first one")
     assert "release 1 of staging: first one" in lab.answer("releases", "--target", "prod")

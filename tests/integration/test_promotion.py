@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
 from slipway.maintenance.steps import Delete
-from slipway.promotion.promote import Proposal, carry_out
+from slipway.promotion.promote import Proposal, carry_out, keep, planned
 from slipway.records.release_records import Hold, Release
 from slipway.releases.holds import Holds
 from slipway.releases.publication import heal
@@ -498,6 +499,28 @@ def test_a_plan_is_carried_out_as_it_was_made(stand: Stand) -> None:
     shows_the_same(stand)
     with pytest.raises(NotFoundError, match="There is no plan 1999"):
         planned(stand.project, "prod", "1999")
+
+
+def test_of_plans_of_one_second_the_last_is_known_and_none_is_written_over(stand: Stand) -> None:
+    """Ids begin with the second."""
+    stand.publish(ORDERS)
+    first = stand.proposal()
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    second, third = (
+        replace(
+            first,
+            plan=first.plan.model_copy(
+                update={"plan_id": f"20300101T000000Z-{end}", "made_at": moment + timedelta(milliseconds=at)}
+            ),
+        )
+        for end, at in (("ffffffff", 1), ("00000000", 2))
+    )
+    keep(second)
+    keep(third)
+    assert planned(stand.project, "prod", "latest") == third.plan
+    with pytest.raises(ConflictError, match="There is a plan 20300101T000000Z-00000000 in prod already"):
+        keep(replace(first, plan=first.plan.model_copy(update={"plan_id": third.plan.plan_id})))
+    assert planned(stand.project, "prod", third.plan.plan_id) == third.plan
 
 
 @pytest.mark.parametrize("what", ["target", "policy", "record"])

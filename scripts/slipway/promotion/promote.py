@@ -137,6 +137,7 @@ def keep(proposal: Proposal) -> None:
     """Record the plan in the target, signed if it has to be approved.
 
     Raises:
+        ConflictError: there is a plan with its id already.
         ConfigError: the key that is set cannot be used.
         UnavailableError: the key or the store cannot be used.
     """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from slipway.counts import plural
-from slipway.errors import DamagedError, NotFoundError
+from slipway.errors import ConflictError, DamagedError, NotFoundError
 from slipway.records.promotion_records import Promotion, PromotionPlan
 from slipway.records.record_files import find_record, keep_dbt_manifest, read_record
+from slipway.records.run_manifest import started_at
 from slipway.records.store import PROMOTIONS, Records
 from slipway.releases.approvals import PLANS, PlanFiles, plan_key
 from slipway.signing.approval_rules import Author, Judgement, judge
@@ -17,8 +19,19 @@ from slipway.signing.statements import bundle_key
 
 
 def write_plan(records: Records, plan: PromotionPlan, signing: Signing) -> None:
-    """Keep a plan, signed by whoever made it if it has to be approved."""
-    records.store.create(plan_key(plan.plan_id), plan.model_dump_json(indent=1).encode())
+    """Keep a plan, signed by whoever made it if it has to be approved.
+
+    Raises:
+        ConflictError: there is a plan with this id already; it stays as it is.
+    """
+    try:
+        records.store.create(plan_key(plan.plan_id), plan.model_dump_json(indent=1).encode())
+    except FileExistsError:
+        raise ConflictError(
+            f"There is a plan {plan.plan_id} in {records.environment.name} already",
+            "two plans of the same second got the same id, and a plan is never written over",
+            "Make the plan again",
+        ) from None
     if plan.demands:
         PlanFiles(records, plan.plan_id).sign_plan(plan, signing)
 
@@ -32,7 +45,9 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
     """
     keys = [item.key.removeprefix(f"{PLANS}/") for item in records.store.entries(PLANS)]
     ids = [key.removesuffix(".json") for key in keys if key.endswith(".json") and "/" not in key]
-    found = ids[-1:] if text == "latest" else [one for one in ids if text and text in one]
+    found = (
+        [_latest(records, ids)] if text == "latest" and ids else [one for one in ids if text and text in one]
+    )
     if len(found) != 1:
         name, why = (
             records.environment.name,
@@ -42,6 +57,18 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
             f"There is no plan {text} in {name}", why, f"Make one with slipway promote --to {name} --plan"
         )
     return read_record(records.store, PromotionPlan, plan_key(found[0]), plan_id=found[0])
+
+
+def _latest(records: Records, ids: Sequence[str]) -> str:
+    """The plan that was made last: ids begin with a second, so of those that share it the records tell."""
+    second = max(started_at(one) or datetime.min.replace(tzinfo=UTC) for one in ids)
+    last = [one for one in ids if started_at(one) == second] or list(ids)
+    if len(last) == 1:
+        return last[0]
+    made = {
+        one: read_record(records.store, PromotionPlan, plan_key(one), plan_id=one).made_at for one in last
+    }
+    return max(last, key=lambda one: (made[one], one))
 
 
 def authors(plan: PromotionPlan, source: Records, records: Records) -> list[Author]:
