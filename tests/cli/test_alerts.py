@@ -103,6 +103,7 @@ def test_a_model_that_cannot_be_built_is_told_by_its_table(
     assert [one["title"].partition("]")[0] for one in got] == ["[error", "[over"]
 
 
+@pytest.mark.long
 def test_people_are_notified_of_what_plain_dbt_finds(
     empty: World, webhook: tuple[str, list[dict[str, Any]]]
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_declared_change_passes(published: Workshop) -> None:
     assert "heavier" in done.out
 
 
+@pytest.mark.long
 def test_a_new_model_is_built_and_undeclared(published: Workshop) -> None:
     published.write("models/serving/cities.sql", "select city from {{ ref('depots') }}")
     _, written = ci(published, code=1)
@@ -125,6 +126,7 @@ def test_a_failing_test_is_named(published: Workshop) -> None:
     assert "  - `depots_are_light`: Got 1 result" in done.out
 
 
+@pytest.mark.long
 def test_a_new_test_that_passes_is_all_there_is_to_run(published: Workshop) -> None:
     published.write(
         "tests/dbt/depots_have_parcels.sql", "select * from {{ ref('depot_weights') }} where parcels = 0"

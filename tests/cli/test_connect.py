@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import duckdb
+import pytest
 from pyiceberg.catalog import load_catalog
 
 from slipway.engines.duckdb.engine import load_extensions
@@ -30,6 +31,7 @@ REMOTE = {
 }
 
 
+@pytest.mark.long
 def test_json_is_what_load_catalog_takes(world: World) -> None:
     properties = json.loads(world.answer("connect", "--output", "json"))
     assert properties["name"] == "dev"

@@ -16,6 +16,7 @@ BOTH = """select (select count(*) from curated.weights)::int as rows,
     (select sum(parcels) from serving.depot_weights)::int as counted"""
 
 
+@pytest.mark.long
 def test_an_earlier_release_is_read_as_it_stood(world: World) -> None:
     releases = ("1", "2")
     read = [json.loads(world.answer("sql", BOTH, "--release", number, "-o", "json")) for number in releases]

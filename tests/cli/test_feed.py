@@ -21,6 +21,7 @@ BAKERY = Path(__file__).parent / "bakery"
 HEADER = 'order,Größe (cm),a,a,,"say ""x""",reason,preis'
 
 
+@pytest.mark.long
 def test_files_with_odd_names_are_a_feed_at_once(commands: Commands, tmp_path: Path) -> None:
     newcomer = Newcomer(commands, tmp_path)
     folder = Path(shutil.copytree(BAKERY, newcomer.folder / "bakery"))

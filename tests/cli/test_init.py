@@ -49,6 +49,7 @@ def test_an_empty_folder_runs_at_once(newcomer: Newcomer) -> None:
     assert re.search(r"^\.github/workflows/slipway\.yml +it is not there", checked.out, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_a_project_of_other_origin_adopts_slipway(newcomer: Newcomer) -> None:
     """Seeds, views, an incremental model, a Python model, dispatched macros and all kinds of tests; none of it is changed."""
     folder = Path(shutil.copytree(BAKERY, newcomer.folder / "bakery"))

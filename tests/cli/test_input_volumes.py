@@ -42,6 +42,7 @@ def test_a_run_that_reads_less_than_expected_warns_and_is_published(workshop: Wo
     assert volumes(again) == {}
 
 
+@pytest.mark.long
 def test_a_scheduled_run_that_reads_more_than_expected_is_not_published(workshop: Workshop) -> None:
     workshop.write(CONTRACT, workshop.read(CONTRACT) + BOUNDS)
     workshop.run("--target", "ci")

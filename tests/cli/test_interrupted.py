@@ -30,9 +30,8 @@ def days(workshop: Workshop, table: str, column: str) -> int:
     return len(counts) if column == "rows" else int(counts[0][column])
 
 
-@pytest.mark.parametrize(
-    ("seed", "signals"), [(0, 1), *(pytest.param(seed, 10, marks=pytest.mark.long) for seed in range(4))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("seed", "signals"), [(0, 1), *((seed, 10) for seed in range(4))])
 def test_signals_at_any_moment(workshop: Workshop, seed: int, signals: int) -> None:
     chance = random.Random(seed)
     landed(workshop, 1)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import some
 from tests.harness.projects import keep, put_back
 
 if TYPE_CHECKING:
@@ -223,7 +222,8 @@ EDITS: dict[str, Callable[[Workshop], Command | None]] = {
 }
 
 
-@pytest.mark.parametrize("edit", some(60, EDITS))
+@pytest.mark.long
+@pytest.mark.parametrize("edit", EDITS)
 def test_what_is_left_out_ends_as_what_dbt_compiles(settled: Workshop, edit: str) -> None:
     quick = ended(settled, EDITS[edit](settled), SLIPWAY_COMPILE_ALL="0")
     put_back(settled.folder)

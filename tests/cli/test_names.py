@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -43,6 +45,7 @@ def test_names_are_refused_together_before_anything_is_written(workshop: Worksho
     assert "12 names of the project cannot be used" in workshop.dbt("build", code=2)
 
 
+@pytest.mark.long
 def test_what_is_allowed_works_in_every_command(workshop: Workshop) -> None:
     """A layer with the name of the target, reserved words, hyphens, digits in front, and the longest name."""
     long = "t" * (128 - len("dev."))

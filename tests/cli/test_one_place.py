@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from tests.conftest import some
 from tests.harness.projects import Workshop
 
 CHECKED = """
@@ -115,7 +114,8 @@ def place_of(row: dict[str, object]) -> tuple[str, int]:
     return str(row["_file_sha256"]), int(str(row["_source_line"]))
 
 
-@pytest.mark.parametrize("seed", some(4, range(4)))
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
 def test_each_row_is_in_one_place(workshop: Workshop, seed: int) -> None:
     history = History(workshop, seed)
     steps: list[Callable[[], None]] = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -21,6 +23,7 @@ def counts(workshop: Workshop, table: str) -> dict[str, int]:
     return {row["depot"]: row["parcels"] for row in read}
 
 
+@pytest.mark.long
 def test_totals_of_a_part(built: Workshop) -> None:
     built.write("models/serving/totals.sql", TOTALS)
     built.write("models/serving/newest.sql", TOTALS.replace("unique_key='depot'", ALLOWED))

@@ -156,6 +156,7 @@ def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> No
     assert lab.slipway("doctor", "--target", "prod").code == 0
 
 
+@pytest.mark.long
 def test_policies_and_exposures_of_the_project_come_along(lab: Workshop) -> None:
     lab.write(
         "models/serving/_exposures.yml",
@@ -271,13 +272,13 @@ def test_a_policy_that_cannot_be_read_is_refused(lab: Workshop, text: str, messa
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param("slipway.storage.transfer:Transfer.copy", id="copy"),
+        pytest.param("slipway.storage.transfer:Transfer.copy", id="copy", marks=pytest.mark.long),
         pytest.param("slipway.storage.transfer:Transfer.copy#3", id="copies", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:stage_carried", id="stage", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:stage_carried#3", id="stages", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:write_promotion", id="record", marks=pytest.mark.long),
         pytest.param("slipway.promotion.promote:release_signed", id="release", marks=pytest.mark.long),
-        pytest.param("slipway.releases.publication:publish", id="publish"),
+        pytest.param("slipway.releases.publication:publish", id="publish", marks=pytest.mark.long),
         pytest.param("slipway.releases.publication:_record", id="published"),
         pytest.param("slipway.releases.attestation:attest", id="recorded", marks=pytest.mark.long),
     ],

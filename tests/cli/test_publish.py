@@ -39,6 +39,7 @@ def in_production(workshop: Workshop) -> Workshop:
     return workshop
 
 
+@pytest.mark.long
 def test_a_run_in_production_waits_for_its_publication(prod: Workshop) -> None:
     done = prod.slipway("run", "--target", "prod")
     assert done.code == 0, done
@@ -118,6 +119,7 @@ def test_a_slice_of_production_may_come_from_a_dirty_tree(prod: Workshop) -> Non
     assert prod.locations("prod") == before
 
 
+@pytest.mark.long
 def test_a_gated_target_publishes_by_itself(prod: Workshop) -> None:
     run = prod.run("--target", "staging")
     assert (run["outcome"], run["mode"], run["release"]) == ("published", "scheduled", 1)
@@ -142,6 +144,7 @@ def refused(workshop: Workshop, run: str, target: str, code: int) -> str:
     return message
 
 
+@pytest.mark.long
 def test_publishing_twice_is_refused(prod: Workshop) -> None:
     run = prod.run("--target", "prod")["run_id"]
     prod.answer("publish", run, "--target", "prod")

@@ -79,6 +79,7 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert "There is no feed letters" in traced.refusal("books", "letters", code=3)
 
 
+@pytest.mark.long
 def test_a_dry_run_does_not_look_at_the_landing_area(traced: Workshop) -> None:
     traced.land("day-3.csv", ("p6,N,2024-05-03,6",))
     before = traced.answer("land", "status")
@@ -88,6 +89,7 @@ def test_a_dry_run_does_not_look_at_the_landing_area(traced: Workshop) -> None:
     assert traced.answer("land", "status") == before
 
 
+@pytest.mark.long
 def test_columns_that_a_contract_classifies_are_named_where_a_query_shows_them(traced: Workshop) -> None:
     named = "A contract classifies these columns, which are shown: {} (confidential).\n"
     for query, shown in (
@@ -139,6 +141,7 @@ def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> 
     assert "it has no column city, so these may be more rows" in traced.answer(*both)
 
 
+@pytest.mark.long
 def test_quarantine_writes_nothing_when_no_bad_row_came(traced: Workshop) -> None:
     before = traced.table("quarantine.weights").current_snapshot()
     assert traced.run()["outcome"] == "unchanged"
@@ -173,6 +176,7 @@ def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Works
     assert "warning: All rules together put 1 row" in traced.answer("books")
 
 
+@pytest.mark.long
 def test_the_contract_limits_how_many_rows_a_rule_may_put_into_quarantine(traced: Workshop) -> None:
     path = "contracts/parcels.odcs.yaml"
     traced.edit(QUARANTINE, "conserves={'raw'", "conserves={'limits': {'*': {'mustBeLessThan': 99}}, 'raw'")
@@ -251,6 +255,7 @@ def books_of(workshop: Workshop) -> tuple[int, ...]:
     return tuple(total[name] for name in names)
 
 
+@pytest.mark.long
 def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> None:
     weight = 'logicalType: number, physicalType: "decimal(9, 3)", logicalTypeOptions: {maximum: 1.9}'
     workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, logicalType: number", f"{{name: kg, {weight}")
@@ -301,7 +306,8 @@ def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> 
     assert "contracts/parcels.released.yaml cannot be read" in refused_run.err
 
 
-@pytest.mark.parametrize("kind", [pytest.param("table", marks=pytest.mark.long), "incremental"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["table", "incremental"])
 def test_rows_leave_quarantine_when_their_retention_is_over(workshop: Workshop, kind: str) -> None:
     """Rows of the first files expire, an equal row of a younger file stays, and no rebuild brings one back unasked."""
     contract = "contracts/parcels.odcs.yaml"

@@ -121,6 +121,7 @@ def is_whole(built: Workshop, folder: Path) -> None:
     assert f"retention removed the records of run {OLD}" in built.slipway("show", OLD).err
 
 
+@pytest.mark.long
 def test_a_run_publishes_while_maintenance_is_about_to_remove(built: Workshop) -> None:
     folder = old_code(built)
     maintaining = built.start("maintain", stop_before="slipway.maintenance.run_records:note_removed")

@@ -29,6 +29,7 @@ def drop(workshop: Workshop, name: str, *, purge: bool = False) -> None:
         (catalog.purge_table if purge else catalog.drop_table)(name)
 
 
+@pytest.mark.long
 def test_a_table_is_retired_and_comes_back(workshop: Workshop) -> None:
     workshop.write(OLD, "select 7 as n")
     workshop.run()

@@ -203,6 +203,7 @@ def test_tables_of_other_programs_stay_as_they_are(built: Workshop) -> None:
     catalog.engine.dispose()
 
 
+@pytest.mark.long
 def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
     assert "no release yet" in workshop.refusal("rollback", code=3)
     workshop.run()

@@ -70,6 +70,7 @@ def test_force_builds_what_is_unchanged_and_tests_it(built: Workshop) -> None:
     assert snapshots(built) == before
 
 
+@pytest.mark.long
 def test_a_full_refresh_loses_no_row(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.run()
@@ -81,6 +82,7 @@ def test_a_full_refresh_loses_no_row(built: Workshop) -> None:
     assert sorted(rows.column("parcel").to_pylist()) == ["p1", "p2", "p3", "p4", "p5", "p6"]
 
 
+@pytest.mark.long
 def test_files_that_are_set_aside_do_not_stop_a_run(workshop: Workshop) -> None:
     workshop.land("broken.csv", ("p9,N",), header="parcel,depot")
     done = workshop.slipway("run")

@@ -98,6 +98,7 @@ def test_plain_dbt_builds_a_slice_and_says_where(published: Workshop) -> None:
     assert parcels(message[1]) == "p1 p2"
 
 
+@pytest.mark.long
 def test_the_scratch_environment_is_named_and_can_be_removed(published: Workshop) -> None:
     answer = published.answer("run", "--vars", "{slice: {from: 2024-05-01, to: 2024-05-02}}")
     message = re.search(r"in a scratch environment: (\S+)\n", answer)

@@ -302,6 +302,7 @@ def test_a_key_that_cannot_be_used_keeps_a_run_from_publishing(built: Workshop) 
     assert built.state() == before
 
 
+@pytest.mark.long
 def test_without_a_signature_nothing_is_verified(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     shown = built.answer("run", SLIPWAY_SIGNING_KEY="none")

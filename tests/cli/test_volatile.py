@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -87,6 +89,7 @@ def found(manifest: dict[str, Any], path: str, field: str) -> dict[str, str]:
     return {one["unique_id"].split(".")[2]: one[field] for one in items if one[field]}
 
 
+@pytest.mark.long
 def test_tests_are_carried_past_runs_of_a_part(workshop: Workshop) -> None:
     every = workshop.run()["tests"]
     assert (every["executed"], every["carried"]) == (every["expected"], 0)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 from tests.harness.newcomer import Newcomer
 
@@ -39,6 +40,7 @@ def daily_weights(workshop: Workshop) -> dict[tuple[str, str], str]:
     return {(str(row["weighed_on"]), row["depot"]): str(row["kg"]) for row in rows}
 
 
+@pytest.mark.long
 def test_a_feed_and_models_of_ones_own(workshop: Workshop, pages: dict[str, Page]) -> None:
     own_project(workshop, pages)
     first = workshop.run()
@@ -73,6 +75,7 @@ def test_a_feed_and_models_of_ones_own(workshop: Workshop, pages: dict[str, Page
     assert counted == {"raw.parcels": 7, "curated.weights": 3, "serving.daily_weights": 1}
 
 
+@pytest.mark.long
 def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]) -> None:
     """Good rows, the last of each parcel, and rows with the rule that they break; a slice cuts both."""
     own_project(workshop, pages)

@@ -128,8 +128,7 @@ SYMPTOMS: dict[str, Callable[[Workshop], None]] = {
 LONG = {
     name: [pytest.mark.long]
     for name in SYMPTOMS
-    if name
-    not in ("A wrong number is published", "A run was killed, or its machine died", "A record is damaged")
+    if name not in ("A run was killed, or its machine died", "A record is damaged")
 }
 
 

@@ -56,6 +56,7 @@ def templates() -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_what_a_rebuilt_model_says(pages: dict[str, Page]) -> None:
     shown = pages["docs/how-to/incremental-models.md"].block("text", "REBUILT").strip()
     known = [text for text in templates() if len(text) > 12]

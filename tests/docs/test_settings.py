@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -33,6 +34,7 @@ NOT_SETTINGS = {
 }
 
 
+@functools.cache
 def read_by_python() -> set[str]:
     """Names that the packages take from the environment: first arguments that look like one, and subscripts."""
     found = set()
@@ -40,7 +42,7 @@ def read_by_python() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 named = node.args[:1]
-            elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+            elif isinstance(node, ast.Subscript) and getattr(node.value, "attr", None) == "environ":
                 named = [node.slice]
             else:
                 continue

@@ -120,6 +120,7 @@ def written(built: Meters) -> Meters:
     return built
 
 
+@pytest.mark.long
 def test_each_ingredient_runs_its_unit_test_again(written: Meters) -> None:
     project = written
     assert units(project, carried=True) == set()

@@ -82,8 +82,8 @@ def rest_by_table(tmp_path: Path, duck: duckdb.DuckDBPyConnection) -> Iterator[P
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("on_postgres", marks=pytest.mark.server),
-        pytest.param("glue", marks=pytest.mark.server),
+        pytest.param("on_postgres", marks=[pytest.mark.server, pytest.mark.long]),
+        pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long]),
         "rest",
         pytest.param("rest_by_table", marks=pytest.mark.long),
     ]
@@ -97,7 +97,7 @@ def anywhere(request: pytest.FixtureRequest) -> Place:
     params=[
         "sqlite",
         pytest.param("on_postgres", marks=[pytest.mark.server, pytest.mark.long]),
-        pytest.param("glue", marks=pytest.mark.server),
+        pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long]),
         "rest",
         pytest.param("rest_by_table", marks=pytest.mark.long),
     ]
@@ -108,6 +108,17 @@ def of_each_kind(request: pytest.FixtureRequest) -> Place:
     return found
 
 
+@pytest.mark.parametrize(
+    "anywhere",
+    [
+        "sqlite",
+        pytest.param("on_postgres", marks=pytest.mark.server),
+        pytest.param("glue", marks=pytest.mark.server),
+        "rest",
+        pytest.param("rest_by_table", marks=pytest.mark.long),
+    ],
+    indirect=True,
+)
 def test_releases_are_published_and_recorded(anywhere: Place) -> None:
     first = anywhere.publish(raw_a=1, raw_b=1, serving_c=1)
     assert anywhere.numbers() == {"raw_a": 1, "raw_b": 1, "serving_c": 1}
@@ -189,6 +200,7 @@ def test_a_foreign_commit_to_a_branch_refuses_all_of_it(sqlite: Place) -> None:
     assert sqlite.catalog().load_table(sqlite.id("raw.a")).metadata.refs["trial"].snapshot_id == foreign
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_what_was_put_on_top_of_a_foreign_commit_is_taken_back_from_it(glue: Place) -> None:
     glue.publish(**ONE)
@@ -350,7 +362,8 @@ def test_a_publication_that_died_is_finished(glue: Place, moved: int) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("moved", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.long
+@pytest.mark.parametrize("moved", [1, 2])
 def test_a_publication_that_died_is_taken_back_when_it_cannot_be_finished(glue: Place, moved: int) -> None:
     glue.publish(**ONE)
     publish = glue.stage(**TWO)
@@ -559,7 +572,9 @@ def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(of_each_k
     assert of_each_kind.heal() == []
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize(
+    "at", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("where", ["rest", pytest.param("glue", marks=pytest.mark.server)])
 def test_a_rename_that_is_stopped_is_finished(where: str, at: int, request: pytest.FixtureRequest) -> None:
     found: Place = request.getfixturevalue(where)

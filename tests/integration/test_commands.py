@@ -173,6 +173,7 @@ def test_seed_alone_and_changed(project: Meters) -> None:
     ]
 
 
+@pytest.mark.long
 def test_an_empty_seed_is_an_empty_table(project: Meters) -> None:
     project.write("seeds/reference/meters.csv", "meter,site\n")
     project.write("models/serving/sites.sql", "select * from {{ ref('meters') }}\n")
@@ -236,6 +237,7 @@ def test_a_test_keeps_its_failures_where_its_config_says(built: Meters) -> None:
     assert set(built.published()) == ALL
 
 
+@pytest.mark.long
 def test_unit_tests_run_before_anything_is_there(project: Meters) -> None:
     project.write(
         "models/_unit_tests.yml",

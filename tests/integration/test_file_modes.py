@@ -75,6 +75,7 @@ def test_a_file_of_the_same_name_replaces_the_earlier_one(project: Meters) -> No
     assert total(project) == 19
 
 
+@pytest.mark.long
 def test_each_file_may_be_the_whole(project: Meters) -> None:
     begin(project, "full")
     land(project, a="m1,2024-05-01,1, m2,2024-05-01,2,")
@@ -92,6 +93,7 @@ def test_each_file_may_be_the_whole(project: Meters) -> None:
     assert values(project) == [1, 2, 4, 8]
 
 
+@pytest.mark.long
 def test_a_version_that_is_set_aside_replaces_nothing(project: Meters) -> None:
     begin(project, "replace")
     land(project, may="m1,2024-05-01,1,")
@@ -115,6 +117,7 @@ def test_a_rollback_takes_the_version_back_and_the_next_run_brings_it_again(proj
     assert total(project) == 0
 
 
+@pytest.mark.long
 def test_a_model_with_a_condition_of_its_own_is_built_anew(project: Meters) -> None:
     begin(project, "replace")
     project.edit(
@@ -129,7 +132,8 @@ def test_a_model_with_a_condition_of_its_own_is_built_anew(project: Meters) -> N
     assert total(project) == 4
 
 
-@pytest.mark.parametrize("mode", ["append", pytest.param("replace", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["append", "replace"])
 def test_in_append_nothing_is_replaced(project: Meters, mode: str) -> None:
     begin(project, mode)
     land(project, may="m1,2024-05-01,1,")

@@ -31,6 +31,7 @@ select read_on, count(*) as meters from {{ ref('selected') }}
 """
 
 
+@pytest.mark.long
 def test_a_correction_takes_a_row_from_its_old_day(project: Meters) -> None:
     feed = (project.path / "models/raw/_raw__sources.yml").read_text(encoding="utf-8")
     contracts = {path.name: path.read_text(encoding="utf-8") for path in project.path.glob("contracts/*")}

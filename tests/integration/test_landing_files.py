@@ -62,6 +62,7 @@ def test_a_repaired_file_joins_later(project: Meters) -> None:
     assert project.verdicts()["day-3.csv"] == ("accepted", 1)
 
 
+@pytest.mark.long
 def test_a_file_that_changes_after_it_was_taken_is_a_new_file(built: Meters) -> None:
     path = built.readings("day-2.csv", "m1,2024-05-02,9,")
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
@@ -117,6 +118,7 @@ def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said
     ]
 
 
+@pytest.mark.long
 def test_a_new_column_is_taken_or_refused_and_never_lost(built: Meters) -> None:
     """The contract gains a column that the table does not have: with ``select *`` it comes to raw, whatever ``on_schema_change`` says."""
     contract = built.path / "contracts" / "readings.odcs.yaml"

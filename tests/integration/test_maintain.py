@@ -201,7 +201,7 @@ def test_doctor_finds_nothing_in_what_was_put_together(anywhere: Place, tmp_path
     assert "is of no release: another program committed" in found.what
 
 
-@catalogs("sqlite", "s3")
+@catalogs("sqlite")
 def test_what_expires_and_what_goes(anywhere: Place) -> None:
     releases = history(anywhere)
     stray = f"{now(anywhere).metadata.location}/data/stray.parquet"

@@ -325,6 +325,7 @@ def test_python_models_may_return_any_frame(project: Meters) -> None:
     assert project.rows("serving.arrow", "k", "part") == [(1, "x"), (2, "y")]
 
 
+@pytest.mark.long
 def test_a_python_model_that_fails_says_why(project: Meters) -> None:
     bare(project)
     project.write("python_models/serving/broken.py", "def model(dbt, session):\n    return {}['missing']\n")
@@ -383,6 +384,7 @@ def test_a_broken_contract_stops_the_run(project: Meters) -> None:
         assert project.rows("serving.thing", "k", "part") == [(1, "a")]
 
 
+@pytest.mark.long
 def test_a_contract_of_a_python_model(project: Meters) -> None:
     bare(project)
     project.write(
@@ -411,6 +413,7 @@ def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: M
     assert "check v > 0: 1 row" in project.refused("build")
 
 
+@pytest.mark.long
 def test_a_view_is_internal_to_its_run(project: Meters) -> None:
     project.write(
         "models/curated/inner.sql", "{{ config(materialized='view') }}\nselect * from {{ ref('meters') }}\n"

@@ -220,6 +220,7 @@ def test_a_key_may_move_to_an_earlier_batch(project: Meters) -> None:
     assert keys(project) == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
     bare(project)
     rows = ("1,2024-03-30 10:00:00", "2,2024-03-31 00:00:00", "3,", "4,2024-04-01 23:30:00")
@@ -246,6 +247,7 @@ def test_rows_that_no_batch_takes_are_reported(project: Meters) -> None:
     assert keys(project) == [1, 2]
 
 
+@pytest.mark.long
 def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Meters) -> None:
     bare(project)
     events(project, "1,2024-03-30 10:00:00", "2,2024-03-31 10:00:00", "3,2024-04-02 10:00:00")

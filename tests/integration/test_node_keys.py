@@ -278,6 +278,7 @@ def test_a_model_that_reads_the_graph_depends_on_the_configuration_of_all(
     assert {node for node, key in after.items() if before[node] != key} == {"with_meta", "with_graph"}
 
 
+@pytest.mark.long
 def test_environment_and_settings_of_the_profile(
     keyed: tuple[Keyed, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
     [
         pytest.param("with space", id="space", marks=pytest.mark.long),
         pytest.param("żółw 日本 🐢", id="unicode", marks=pytest.mark.long),
-        pytest.param("it's 100% [x] {y} $HOME", id="punctuation"),
+        pytest.param("it's 100% [x] {y} $HOME", id="punctuation", marks=pytest.mark.long),
     ],
 )
 def test_folders_may_have_any_name(project: Meters, tmp_path: Path, folder: str) -> None:

@@ -75,6 +75,7 @@ def site(postgres: Postgres, workshop: Workshop) -> Site:
     return Site(workshop, postgres, database)
 
 
+@pytest.mark.long
 def test_runs_publish_and_are_unchanged(site: Site, tmp_path: Path) -> None:
     first = site.workshop.run()
     assert (first["outcome"], first["release"]) == ("published", 1)

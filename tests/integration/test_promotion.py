@@ -200,6 +200,7 @@ def test_tables_without_rows_travel(stand: Stand) -> None:
     assert stand.rows("serving.orders") == []
 
 
+@pytest.mark.long
 def test_a_hundred_tables_are_one_publication(stand: Stand) -> None:
     requests = [{"table": f"serving.t{number}", "sql": f"select {number} as n"} for number in range(100)]
     stand.publish(*requests)

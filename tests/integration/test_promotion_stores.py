@@ -101,6 +101,7 @@ def test_large_objects_are_copied_in_parts(stand: Stand, monkeypatch: pytest.Mon
     assert tag.strip('"').endswith("-1")
 
 
+@pytest.mark.long
 def test_keys_that_may_not_read_the_source_have_files_streamed(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +195,7 @@ def test_a_catalog_on_postgresql(
     shows_the_same(stand)
 
 
-@pytest.mark.parametrize("several", [True, False])
+@pytest.mark.parametrize("several", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_rest_catalog(
     several: bool, tmp_path: Path, duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +240,7 @@ def no_databases(stand: Stand) -> Iterator[None]:
         glue.delete_database(Name=database["Name"])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_databases")
 def test_glue(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = stand.environment("prod").catalog_properties["s3.endpoint"]

@@ -98,6 +98,7 @@ def test_a_failing_model_publishes_nothing_and_a_retry_publishes_all(project: Me
     assert "nothing changed" in unchanged
 
 
+@pytest.mark.long
 def test_a_retry_is_refused_when_a_table_was_published_since(built: Meters) -> None:
     good = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
     built.write("models/serving/sites.sql", FAILING_MODEL)
@@ -114,6 +115,7 @@ def test_a_retry_is_refused_when_a_table_was_published_since(built: Meters) -> N
     assert built.state() == before
 
 
+@pytest.mark.long
 def test_a_retry_keeps_a_property_that_was_set_since(built: Meters, catalog: SqlCatalog) -> None:
     good = (built.path / "models/serving/sites.sql").read_text(encoding="utf-8")
     built.write("models/serving/sites.sql", FAILING_MODEL)
@@ -173,7 +175,8 @@ def test_a_retry_after_a_failed_test_publishes_the_whole(project: Meters) -> Non
     assert project.content("raw.readings") != []
 
 
-@pytest.mark.parametrize("option", ["--empty", pytest.param("--sample", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("option", ["--empty", "--sample"])
 def test_partial_builds_are_never_published(project: Meters, option: str) -> None:
     project.write(
         "models/curated/_event_time.yml", "models: [{name: sites, config: {event_time: read_on}}]\n"

@@ -80,7 +80,7 @@ VIEW = {"HEAD": 1, "GET": 3}
 @pytest.mark.parametrize(
     ("strategy", "read"),
     [
-        pytest.param("replace", 1, id="replace: metadata"),
+        pytest.param("replace", 1, id="replace: metadata", marks=pytest.mark.long),
         pytest.param("append", 2, id="append: metadata and manifest list", marks=pytest.mark.long),
     ],
 )

@@ -225,6 +225,7 @@ def use(workshop: Workshop, uri: str) -> None:
     workshop.settings |= target("staging", f"file://{workshop.home}/warehouse", type="rest", uri=uri)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_is_healed_by_the_next(workshop: Workshop, server: RestServer) -> None:
     use(workshop, server.uri)
     assert workshop.run()["outcome"] == "published"

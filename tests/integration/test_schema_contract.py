@@ -53,6 +53,7 @@ def conserved(manifest: dict[str, Any]) -> dict[str, int]:
     return numbers
 
 
+@pytest.mark.long
 def test_each_setting_does_what_it_says(project: Meters) -> None:
     prepare(project)
     project.write(CONTRACT, contract_text(["id", "kg"], {}))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import duckdb
+import pytest
 
 if TYPE_CHECKING:
     from tests.harness.projects import Meters
@@ -159,6 +160,7 @@ sources:
 """
 
 
+@pytest.mark.long
 def test_nested_values_of_json_lines_and_parquet_are_typed(project: Meters) -> None:
     """Every digit that is in the file is in the table."""
     limit = "12345678901234567890123456789.123456789"

@@ -30,6 +30,7 @@ MIGRATION = "docs/how-to/migrate-a-notebook.md"
 SCRIPTS = ("./scripts/run", "./scripts/test", "source .venv/bin/activate")
 
 
+@pytest.mark.long
 def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Newcomer) -> None:
     lines = [
         line

@@ -85,6 +85,7 @@ def test_a_disk_that_is_full(new_trials: Callable[[int], Trials], steps: tuple[i
     assert failed
 
 
+@pytest.mark.long
 def test_a_catalog_that_cannot_be_written(new_trials: Callable[[int], Trials]) -> None:
     """By a trigger: the rights of a file mean nothing to root."""
     trials = new_trials(0)

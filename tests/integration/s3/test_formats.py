@@ -76,7 +76,7 @@ FILES: dict[str, tuple[str, str, bytes, dict[str, object]]] = {
     "jsonl.zst": ("json", "a.jsonl.zst", zstd(json_lines()), {}),
     "xlsx": ("xlsx", "a.xlsx", workbook(), {}),
 }  # fmt: skip
-ORDINARY = ("csv.gz", "parquet")
+ORDINARY = ("parquet",)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_any_instant(new_trials: Callable[[int], tuple[Trials, Glue]], seed: int
 @pytest.mark.parametrize(
     ("command", "when", "calls"),
     [
-        pytest.param("run", "before", (2,), id="the second table"),
+        pytest.param("run", "before", (2,), id="the second table", marks=pytest.mark.long),
         *(
             pytest.param(command, when, range(1, 5), id=f"{command}-{when}", marks=pytest.mark.long)
             for command in ("run", "rollback")

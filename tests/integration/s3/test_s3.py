@@ -129,6 +129,7 @@ def test_connect_gives_what_pyiceberg_needs(recorded: Recorded, monkeypatch: pyt
     catalog.close()
 
 
+@pytest.mark.long
 def test_what_connect_prints_runs_as_it_stands(recorded: Recorded, tmp_path: Path) -> None:
     text = recorded.lake.workshop.answer("connect", "curated.weights")
     settings = recorded.lake.workshop.settings
@@ -154,6 +155,7 @@ def test_a_slice_is_built_on_this_machine_from_the_bucket(recorded: Recorded) ->
     assert nodes(run)["curated.weights"]["rows_after"] == 2
 
 
+@pytest.mark.long
 def test_slim_ci_reads_the_bucket_and_leaves_it_alone(recorded: Recorded, tmp_path: Path) -> None:
     before, workshop = recorded.lake.sizes(), recorded.lake.workshop
     workshop.write(

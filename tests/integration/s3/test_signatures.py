@@ -34,6 +34,7 @@ def write_key(workshop: Workshop, public: str, *more: str) -> None:
     workshop.commit()
 
 
+@pytest.mark.long
 def test_files_are_signed_by_the_tags_of_the_store(lake: Lake) -> None:
     workshop = lake.workshop
     key = workshop.folder / "key.pem"

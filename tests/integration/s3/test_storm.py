@@ -112,7 +112,7 @@ def one(new_trials: Callable[[int], Trials]) -> Trials:
     "kind",
     [
         pytest.param(Mishap.CUT, id="broken off", marks=pytest.mark.long),
-        pytest.param(Mishap.LOST, id="done without an answer"),
+        pytest.param(Mishap.LOST, id="done without an answer", marks=pytest.mark.long),
     ],
 )
 def test_each_request_goes_wrong_once(one: Trials, proxy: Proxy, kind: Mishap) -> None:

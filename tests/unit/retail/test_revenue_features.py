@@ -2,6 +2,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def features(shop: "Shop", days: list[Day]) -> list[tuple[object, ...]]:
     return shop.query(f"select * from ({shop.sql('revenue_features')}) order by revenue_date")
 
 
+@pytest.mark.long
 @settings(
     max_examples=25,
     deadline=None,
