@@ -25,6 +25,7 @@ def started(workshop: Workshop, *argv: str, **streams: str) -> tuple[int | None,
     return done.code, done.out, done.err
 
 
+@pytest.mark.long
 def test_a_report_that_cannot_be_written(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     code, _, err = started(built, "run", output=FULL)
@@ -41,6 +42,7 @@ def test_a_report_that_cannot_be_written(built: Workshop) -> None:
     assert "Release 3 shows release 1; what comes after it failed" in err
 
 
+@pytest.mark.long
 def test_stderr_that_cannot_be_written_stops_nothing(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     code, out, _ = started(built, "run", "--output", "json", errors=FULL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
@@ -29,6 +31,7 @@ unit_tests:
 """
 
 
+@pytest.mark.long
 def test_a_unit_test_on_a_table_that_is_not_there_yet(workshop: Workshop) -> None:
     """Nor on a column that it does not have yet: the test runs before the model does."""
     workshop.write("models/serving/latest.sql", LATEST)

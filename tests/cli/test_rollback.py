@@ -135,6 +135,7 @@ def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, l
     assert rows == {name: rows for name, (_, rows) in visible[2].items() if name.startswith("serving.")}
 
 
+@pytest.mark.long
 def test_a_hold_refuses_runs_until_it_is_lifted(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.run()

@@ -377,6 +377,7 @@ def test_event_times_choose_the_batches(workshop: Workshop) -> None:
         assert (done.code, expected in done.err) == (2, True), done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", some(2, ["after it was read", "before it is read"]))
 def test_a_file_that_is_replaced_during_a_run_waits_and_the_others_go_on(built: Workshop, when: str) -> None:
     built.land("day-3.csv", ("p6,S,2024-05-03,10.125",))

@@ -36,6 +36,7 @@ def commits(manifest: dict[str, Any]) -> list[str]:
     return [one["commit"] for one in daily(manifest)["made_by"]]
 
 
+@pytest.mark.long
 def test_a_gated_target_refuses_rows_of_other_code(workshop: Workshop) -> None:
     """The first day weighs 3.5 in two parcels, the second 4.25 in two; the new code takes 0.25 off each."""
     workshop.write(DAILY, CODE)

@@ -98,6 +98,7 @@ def test_the_curated_models_of_a_feed(workshop: Workshop, pages: dict[str, Page]
     assert (counted["curated.weighed_parcels"], counted["quarantine.rejected_parcels"]) == (1, 0)
 
 
+@pytest.mark.long
 def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str, Page]) -> None:
     """The page's file, its commands in a new project, and what they print."""
     page = pages["docs/how-to/add-a-feed.md"]

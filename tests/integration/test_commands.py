@@ -91,6 +91,7 @@ def test_commands_that_only_read_leave_everything_as_it_is(built: Meters) -> Non
     assert len(built.manifests()) == 1
 
 
+@pytest.mark.long
 def test_source_freshness_comes_from_the_ledger(project: Meters) -> None:
     before_anything = project.start("source", "freshness", program="dbt").wait()
     assert before_anything.code == 1

@@ -32,6 +32,7 @@ def docs(project: Meters) -> dict[str, str | None]:
     return {field.name: field.doc for field in project.table(DAILY).schema().fields}
 
 
+@pytest.mark.long
 def test_a_new_description_is_published_without_building_anything(built: Meters) -> None:
     built.write("contracts/daily.odcs.yaml", PRODUCT)
     built.edit(

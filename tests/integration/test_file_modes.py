@@ -45,6 +45,7 @@ def values(project: Meters) -> list[int]:
     return sorted(int(float(row[0])) for row in project.rows("raw.readings", "kwh") if row[0] is not None)
 
 
+@pytest.mark.long
 def test_a_file_of_the_same_name_replaces_the_earlier_one(project: Meters) -> None:
     begin(project, "replace")
     land(project, may="m1,2024-05-01,1, m2,2024-05-01,2,", june="m1,2024-06-01,4,")
@@ -93,7 +94,6 @@ def test_each_file_may_be_the_whole(project: Meters) -> None:
     assert values(project) == [1, 2, 4, 8]
 
 
-@pytest.mark.long
 def test_a_version_that_is_set_aside_replaces_nothing(project: Meters) -> None:
     begin(project, "replace")
     land(project, may="m1,2024-05-01,1,")

@@ -159,6 +159,7 @@ def test_an_object_that_is_not_what_it_was_is_refused(stand: Stand, what: str) -
     assert stand.shown() == {}
 
 
+@pytest.mark.long
 def test_folders_and_buckets_are_promoted_to_each_other(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

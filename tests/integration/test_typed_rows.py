@@ -55,6 +55,7 @@ models:
 """
 
 
+@pytest.mark.long
 def test_a_contract_types_rows_and_sets_bad_ones_aside(project: Meters) -> None:
     project.write("contracts/readings.odcs.yaml", CONTRACT)
     project.write("contracts/typed_readings.odcs.yaml", PRODUCT)
@@ -160,7 +161,6 @@ sources:
 """
 
 
-@pytest.mark.long
 def test_nested_values_of_json_lines_and_parquet_are_typed(project: Meters) -> None:
     """Every digit that is in the file is in the table."""
     limit = "12345678901234567890123456789.123456789"

@@ -188,6 +188,7 @@ def test_configuration_rebuilds_its_model(built: Meters) -> None:
     assert built.changes()["serving.sites"] in ("same_content", "unchanged")
 
 
+@pytest.mark.long
 def test_what_has_no_version_is_read_by_every_run(built: Meters) -> None:
     """Files and databases outside the catalog: it is unknown whether they have changed."""
     lines, other = built.path.parent / "lines.csv", built.path.parent / "other.duckdb"

@@ -29,7 +29,7 @@ def one(new_trials: Callable[[int], Trials]) -> Trials:
 @pytest.mark.parametrize(
     ("when", "point"),
     some(
-        2,
+        4,
         [
             pytest.param("after", LANDING["the ledger"][0], id="landed"),
             pytest.param("after", STAGING["a number"][0], id="numbered"),

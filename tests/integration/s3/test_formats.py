@@ -76,12 +76,10 @@ FILES: dict[str, tuple[str, str, bytes, dict[str, object]]] = {
     "jsonl.zst": ("json", "a.jsonl.zst", zstd(json_lines()), {}),
     "xlsx": ("xlsx", "a.xlsx", workbook(), {}),
 }  # fmt: skip
-ORDINARY = ("parquet",)
 
 
-@pytest.mark.parametrize(
-    "kind", [name if name in ORDINARY else pytest.param(name, marks=pytest.mark.long) for name in FILES]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", FILES)
 def test_files_of_every_kind_land_from_a_store(lake: Lake, kind: str) -> None:
     form, name, content, settings = FILES[kind]
     lake.workshop.edit(

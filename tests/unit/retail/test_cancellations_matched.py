@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def events(draw: st.DrawFn) -> list[Event]:
     ]
 
 
+@pytest.mark.long
 @settings(
     max_examples=60,
     deadline=None,
