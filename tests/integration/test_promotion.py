@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from pyiceberg.table.snapshots import Operation
 from tests.harness.promotions import POLICY, Stand
 
+from slipway.dbt.inputs import partitions_changed, rows_added
 from slipway.errors import (
     ConfigError,
     ConflictError,
@@ -31,9 +33,11 @@ from slipway.errors import (
     UnavailableError,
 )
 from slipway.iceberg.metadata_files import summary_of
+from slipway.iceberg.snapshots import current_content
 from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
-from slipway.maintenance.steps import Delete
+from slipway.maintenance.steps import Compact, Delete
+from slipway.monitors.volumes import days_of_snapshots
 from slipway.promotion.promote import Proposal, carry_out, keep, planned
 from slipway.records.release_records import Hold, Release
 from slipway.releases.holds import Holds
@@ -43,6 +47,7 @@ from slipway.releases.roll_back import roll_back
 
 if TYPE_CHECKING:
     import duckdb
+    from pyiceberg.table import Table
 
 ORDERS = {"table": "serving.orders", "sql": "select i as id, i % 3 as day from range(10) t(i)"}
 LINES = {"table": "raw.lines", "sql": "select 'a' as line"}
@@ -738,3 +743,48 @@ def test_a_catalog_that_is_gone_is_told(stand: Stand) -> None:
     shutil.move(stand.folder / "prod.db", stand.folder / "elsewhere.db")
     with pytest.raises(DamagedError, match="The catalog of prod is gone"):
         stand.proposal()
+
+
+def test_a_target_knows_what_came_in_by_a_promotion_of_several_runs(stand: Stand) -> None:
+    """Models that are built in the target read promoted tables in increments: of each row they have to learn."""
+
+    def publish(value: int, strategy: str = "append") -> Release:
+        sql = f"select {value} as k, 'text' as _run_id"
+        return stand.publish({"table": "raw.b", "sql": sql, "strategy": strategy, "partitioned_by": ["k"]})
+
+    def promoted(release: Release) -> tuple[str | None, Table]:
+        before = current_content(stand.table("raw.b")) if stand.shown() else None
+        stand.promote(release.number)
+        return before, stand.table("raw.b")
+
+    promoted(publish(1, "replace"))
+    before, table = promoted(publish(2))
+    (run,) = [summary_of(one)["slipway.run-id"] for one in table.snapshots()][1:]
+    assert rows_added(table, before) == f"_run_id in ('{run}')"
+    assert partitions_changed(table, before, "k") == '("k" in (2))'
+    assert days_of_snapshots(table) == {datetime.now(UTC).date(): 2}
+
+    publish(3)
+    before, table = promoted(publish(4))
+    assert (rows_added(table, before), partitions_changed(table, before, "k")) == ("true", "true")
+
+    publish(5)
+    environment, now = stand.environment("staging"), datetime.now(UTC)
+    for value in (6, 6, 6, 6, 6, 6, 6):
+        publish(value)
+    assert any(
+        isinstance(one, Compact)
+        for one in maintain(
+            propose_in(environment, {}, {}, (), timedelta(), now, dry_run=False), lambda _: None
+        ).plan.steps
+    )
+    before, table = promoted(publish(7, "append"))
+    assert (rows_added(table, before), partitions_changed(table, before, "k")) == ("true", "true")
+
+    publish(8, "replace")
+    before, table = promoted(publish(9))
+    current = table.current_snapshot()
+    assert current is not None
+    assert current.summary is not None
+    assert current.summary.operation is Operation.OVERWRITE
+    assert (rows_added(table, before), partitions_changed(table, before, "k")) == ("true", "true")

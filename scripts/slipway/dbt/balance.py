@@ -25,6 +25,7 @@ from slipway.runs.pinned_tables import LANDING
 from slipway.runs.run_inputs import RunInputs
 
 Current = Callable[[TableName, str], str]
+Published = Callable[[TableName], Table | None]
 QUARANTINE = "quarantine"
 """The layer of tables with rows that a curated model refuses."""
 
@@ -58,6 +59,7 @@ def conservation(
     limits: Mapping[str, Sequence[Limit]],
     retentions: Mapping[str, Retention],
     looked_at: Collection[str],
+    published: Published,
 ) -> Balance:
     """Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, for every feed.
 
@@ -71,6 +73,7 @@ def conservation(
         limits: feed to the limits of its contract, which hold in addition to those of ``conserves``.
         retentions: feed to how long its rows stay in quarantine.
         looked_at: tables that the run brought up to date; a quarantine table that is none of them lets no row go.
+        published: a table as it was when the run began.
 
     Raises:
         ConfigError: ``deduplicated_by`` names a column that the raw table does not have, or rows that have expired cannot be distinguished from lost ones, or
@@ -93,6 +96,7 @@ def conservation(
                     current,
                     retentions.get(raw[1]),
                     looked_at,
+                    published,
                 )
             )
             if isinstance(answer, Conservation):
@@ -180,6 +184,7 @@ def _counted(
     current: Current,
     retention: Retention | None,
     looked_at: Collection[str],
+    published: Published,
 ) -> Conservation | str:
     names = (division.raw, division.curated, division.quarantine)
     raw, curated, bad = (inputs.own(name) for name in names)
@@ -197,13 +202,14 @@ def _counted(
         return _again(known, division)
     source = views.scan(raw)
     condition = current(division.raw, source)
-    shown = f"(select * from {source} where {condition})" if condition else source
+    shown = _where(source, condition)
     expiry = _Expiry.of(division, (raw, curated, bad), retention, shown, views)
-    if str(division.quarantine) not in looked_at and before:
-        expiry = replace(expiry, cutoff=before.expired_before)
+    if str(division.quarantine) not in looked_at:
+        expiry = replace(expiry, cutoff=read_state(bad).expired_before)
     if known and (known.expired_before, known.retention_seconds) == (expiry.cutoff, expiry.seconds):
         return _again(known, division)
-    returns_from = _check_returning(division, expiry, before)
+    base = _Base(division, published, previous)
+    returns_from = _check_returning(division, expiry, base.cutoff, before)
     landed, taken, refused = (figures(table)["rows"] or 0 for table in (raw, curated, bad))
     superseded = 0
     if condition:
@@ -230,7 +236,7 @@ def _counted(
         unaccounted=rows.unaccounted,
         doubled=rows.doubled,
         expired=rows.expired,
-        newly_expired=rows.expired - (before.expired if before else 0),
+        newly_expired=rows.expired - base.expired(expiry, key, before, current, views),
         retention_seconds=expiry.seconds,
         expired_before=expiry.cutoff,
         overdue=expiry.overdue(bad, views) if str(division.quarantine) in looked_at else 0,
@@ -309,26 +315,76 @@ class _Expiry:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _check_returning(division: Division, expiry: _Expiry, before: Conservation | None) -> datetime | None:
-    """The time before which rows had expired in the run before, if it is later than the present one and an as_of asks for that; None if it is not later.
+def _check_returning(
+    division: Division, expiry: _Expiry, earlier: datetime | None, before: Conservation | None
+) -> datetime | None:
+    """The time before which rows had expired in the published table, if it is later than the present one and an as_of asks for that.
+
+    Args:
+        division: the tables.
+        expiry: of the run.
+        earlier: the time that the published quarantine table states.
+        before: what the run before counted; a rollback or a promotion may have brought another table since.
+
+    Returns:
+        The time; None if it is not later, or if the contract had another retention then.
 
     Raises:
         ConfigError: it is later, and nobody asked for that.
     """
     cutoff, retention = expiry.cutoff, expiry.retention
-    if before is None or retention is None or before.retention_seconds != expiry.seconds:
+    if retention is None or earlier is None or cutoff is None or cutoff >= earlier:
         return None
-    earlier = before.expired_before
-    if earlier is None or cutoff is None or cutoff >= earlier:
+    if before and before.expired_before == earlier and before.retention_seconds != expiry.seconds:
         return None
     if retention.as_of is None:
         raise ConfigError(
             f"Rows of {division.quarantine} that had expired would come back",
-            f"in the run before, rows expired that landed before {earlier:%Y-%m-%d %H:%M:%S} UTC; without as_of it is the newest row of {division.raw} from which "
+            f"when it was built, rows had expired that landed before {earlier:%Y-%m-%d %H:%M:%S} UTC; without as_of it is the newest row of {division.raw} from which "
             f"the retention counts back, to {cutoff:%Y-%m-%d %H:%M:%S} UTC",
             "Give an as_of to every run, by --vars or in dbt_project.yml",
         )
     return earlier
+
+
+def _where(source: str, condition: str) -> str:
+    return f"(select * from {source} where {condition})" if condition else source
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The tables of a feed as they were when the run began, which need not be those of the run before: a rollback or a promotion may have brought others."""
+
+    division: Division
+    published: Published
+    previous: RunManifest | None
+
+    @property
+    def cutoff(self) -> datetime | None:
+        """The time before which rows had expired when the quarantine table was built."""
+        return read_state(self.published(self.division.quarantine)).expired_before
+
+    def expired(
+        self,
+        expiry: _Expiry,
+        key: Sequence[str],
+        before: Conservation | None,
+        current: Current,
+        views: Views,
+    ) -> int:
+        """How many rows had expired: as the run before counted, if its tables are there, else counted by the present rules."""
+        names = (self.division.raw, self.division.curated, self.division.quarantine)
+        tables = [table for name in names if (table := self.published(name)) is not None]
+        if len(tables) < len(names):
+            return 0
+        raw, *outputs = tables
+        if self.previous and before and was_read_by(self.previous, str(names[-1]), outputs[-1]):
+            return before.expired
+        source = views.scan(raw)
+        shown = _where(source, current(self.division.raw, source))
+        placed = sum(figures(table)["rows"] or 0 for table in outputs)
+        past = replace(expiry, cutoff=self.cutoff).rows(shown)
+        return count(raw, shown, outputs, key, placed, views, past).expired if past else 0
 
 
 def _measured(limits: Sequence[Limit], by_rule: Mapping[str, int], landed: int) -> list[Limit]:

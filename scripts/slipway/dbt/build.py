@@ -42,7 +42,6 @@ from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import description_updates, stay_optional
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, SlipwayError
-from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
 from slipway.names import TableName
@@ -56,8 +55,6 @@ from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import RunNodes
 
-EXPIRED_BEFORE = "slipway.expired-before"
-"""Key in a snapshot's summary: the time before which rows had expired when a quarantine table was written."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -214,11 +211,10 @@ class Builder:
         base = self._pinned.base(identifier)
         state = self._state(manifest, node, base, code)
         self._checks.check(cursor, manifest, node, str(config["sql"]), always=hooked)
+        state = replace(state, expired_before=self._cutoff(cursor, manifest, node))
         request = self._request(node, identifier, state, config)
-        if cutoff := self._cutoff(cursor, manifest, node):
-            request = replace(request, snapshot_properties={EXPIRED_BEFORE: cutoff.isoformat()})
         if reason := self._withdrawn(manifest, node, base, request.strategy) or self._expired(
-            node, base, request.strategy, cutoff
+            node, base, request.strategy, state.expired_before
         ):
             check_rebuild(node, reason)
             return reason
@@ -363,7 +359,8 @@ class Builder:
         ):
             return None
         updates = self._description_updates(manifest.nodes[unique_id], base)
-        table = self._confirmed(base, updates, replace(state, batches=known.batches))
+        state = replace(state, batches=known.batches, expired_before=known.expired_before)
+        table = self._confirmed(base, updates, state)
         return self._kept(unique_id, table, Change.SAME_CONTENT, "RENAMED", state.node_key)
 
     def _described(self, node: DbtNode, base: Table) -> Table | None:
@@ -440,17 +437,17 @@ class Builder:
             ConfigError: it is built in batches, of which none would take the rows away, or the table does not say when rows landed.
         """
         incremental = strategy != "replace" and node.config.materialized == "incremental"
-        if base is None or cutoff is None or not incremental:
+        known = read_state(base).expired_before
+        if base is None or not incremental or (cutoff is None and known is None):
             return ""
         what = f"{node.name} cannot let rows go that are past quarantineRetention"
         if strategy_of(node) == "microbatch":
             raise ConfigError(what, "it is built in batches", "Use another strategy")
+        if known and (cutoff is None or known > cutoff):
+            return "rows that had expired are within their retention again"
         if "_landed_at" not in base.schema().column_names:
             fix = f"Add it, and run slipway run --select {node.name} --full-refresh"
             raise ConfigError(what, "its table has no column _landed_at", fix)
-        summary = summary_of(base.current_snapshot())
-        if (known := summary.get(EXPIRED_BEFORE)) and datetime.fromisoformat(known) > cutoff:
-            return "rows that had expired are within their retention again"
         past = f"select 1 from {self._views.scan(base)} where _landed_at < timestamptz '{cutoff}' limit 1"
         return "rows are past their retention" if self._views.query(past) else ""
 

@@ -112,6 +112,7 @@ def conclude(
                 quarantine_limits(project),
                 retentions(project, variables),
                 {str(node.table) for node in nodes.known.values()},
+                pinned.base,
             )
         except ConfigError as error:
             done = replace(done, success=False, error=done.error or error.line())

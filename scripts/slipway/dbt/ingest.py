@@ -10,6 +10,7 @@ import duckdb
 
 from slipway.counts import plural
 from slipway.dbt.command import flag, is_partial
+from slipway.dbt.inputs import has_withdrawn
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.engines.duckdb.writer import columns_of, write
@@ -106,9 +107,12 @@ def write_landed(
     if request.on_schema_change in ("ignore", "sync_all_columns"):
         # raw takes every column that lands, and keeps each that has landed
         request = replace(request, on_schema_change="append_new_columns")
-    if intake.landing.withdraws(feed):
+    now = intake.landing.withdraws(feed)
+    if now:
         properties = {**request.snapshot_properties, WITHDRAWS: "true"}
         request = replace(request, snapshot_properties=properties)
+    if now or (base is not None and has_withdrawn(base)):
+        request = replace(request, table_properties={**request.table_properties, WITHDRAWS: "true"})
     try:
         result = write(cursor, outputs, base, request)
     except (duckdb.Error, SlipwayError):

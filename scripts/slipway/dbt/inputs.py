@@ -21,9 +21,9 @@ from slipway.dbt.nodes import DbtManifest, Relation, find, table_of
 from slipway.dbt.renames import former_name
 from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
-from slipway.iceberg.metadata_files import entries_of, manifests_of
+from slipway.iceberg.metadata_files import entries_of, manifests_of, summary_of
 from slipway.iceberg.schema import top_level
-from slipway.iceberg.snapshots import WITHDRAWS, content_of
+from slipway.iceberg.snapshots import COMBINES, WITHDRAWS, changes, content_of, withdraws
 from slipway.iceberg.tables import ancestors
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
@@ -161,7 +161,7 @@ def increment(
         ConfigError: the input has no such column.
     """
     snapshots = since(table, consumed)
-    if column is not None and table is not None and any(map(_withdraws, table.snapshots())):
+    if column is not None and table is not None and has_withdrawn(table):
         snapshots = None  # the rows alone do not say what an earlier snapshot showed of a partition
     values: set[object] | None = None
     if column is None:
@@ -181,10 +181,7 @@ def increment(
 
 
 def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | None:
-    """Snapshots that changed a table after the consumed one, None when that is not known, as of what is no Iceberg table.
-
-    A compaction changes nothing, whichever it is of.
-    """
+    """Snapshots that changed a table after the consumed one, None when that is not known, as of what is no Iceberg table."""
     if table is None:
         return None
     if (current := table.current_snapshot()) is None:
@@ -195,8 +192,14 @@ def since(table: Table | None, consumed: str | None) -> Sequence[Snapshot] | Non
     contents = [content_of(snapshot) for snapshot in line]
     if consumed not in contents:
         return None
-    found = [snapshot for snapshot in line[: contents.index(consumed)] if not _is_compaction(snapshot)]
-    return None if any(map(_withdraws, found)) else found
+    known = contents.index(consumed) + 1
+    found = [snapshot for snapshot, parent in changes(line[:known]) if parent is not None]
+    return None if any(withdraws(one) or COMBINES in summary_of(one) for one in found) else found
+
+
+def has_withdrawn(table: Table) -> bool:
+    """Whether a table has, or had in a snapshot that is still there, rows that are not current any more."""
+    return WITHDRAWS in table.properties or any(map(withdraws, table.snapshots()))
 
 
 def check_raw(table: Table | None, name: str) -> None:
@@ -305,15 +308,6 @@ def _field(table: Table, column: str) -> NestedField:
 
 def _is_append(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
-
-
-def _withdraws(snapshot: Snapshot) -> bool:
-    """Whether rows that an append left where they are are not current since then."""
-    return snapshot.summary is not None and WITHDRAWS in snapshot.summary.additional_properties
-
-
-def _is_compaction(snapshot: Snapshot) -> bool:
-    return content_of(snapshot) != str(snapshot.snapshot_id)
 
 
 def _position(table: Table, column: str) -> int | None:

@@ -25,7 +25,13 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.metadata import TableMetadata, TableMetadataV2
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
-from pyiceberg.table.snapshots import Snapshot, SnapshotSummaryCollector, Summary, update_snapshot_summaries
+from pyiceberg.table.snapshots import (
+    Operation,
+    Snapshot,
+    SnapshotSummaryCollector,
+    Summary,
+    update_snapshot_summaries,
+)
 from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import (
     AddPartitionSpecUpdate,
@@ -38,16 +44,18 @@ from pyiceberg.utils.properties import property_as_int
 from slipway.errors import SlipwayError
 from slipway.iceberg.metadata_files import damaged, files_of, summary_of
 from slipway.iceberg.snapshots import (
+    COMBINES,
     Append,
     Overwrite,
     ReplaceAll,
     StagedTable,
     Staging,
     content_of,
+    current_content,
     set_ref,
     updates_to,
 )
-from slipway.iceberg.tables import FORMAT_VERSION, Tables
+from slipway.iceberg.tables import FORMAT_VERSION, Tables, ancestors
 from slipway.names import TableName
 from slipway.storage.objects import canonical
 
@@ -209,9 +217,12 @@ def _add_snapshot(
     transaction: Staging, what: Carry, snapshot: Snapshot | None, summary: Mapping[str, str]
 ) -> None:
     own = {key: value for key, value in summary_of(snapshot).items() if key.startswith(_OWN)}
+    if what.base is not None and not what.replaces and not _follows(what.source, what.base):
+        own[COMBINES] = "true"
     kind: type[_Carried]
     if not what.kept and transaction.table_metadata.current_snapshot_id is not None:
         kind = _CarriedReplacement
+        own["slipway.strategy"] = "replace"
     else:
         kind = _CarriedOverwrite if what.removed else _CarriedAppend
     producer = kind(transaction, transaction._table.io, {**own, **summary})
@@ -222,6 +233,14 @@ def _add_snapshot(
     for file in what.added:
         producer.append_data_file(file)
     producer.commit()
+
+
+def _follows(source: Table, base: Table) -> bool:
+    """Whether one snapshot of the source leads from what the other table shows to what the source shows."""
+    current = source.current_snapshot()
+    line = ancestors(source, current.snapshot_id if current else None)
+    contents = list(dict.fromkeys(map(content_of, line)))
+    return len(contents) > 1 and contents[1] == current_content(base)
 
 
 class _Carried(Append):
@@ -284,6 +303,8 @@ class _CarriedOverwrite(_Carried, Overwrite):
 
 class _CarriedReplacement(_Carried, ReplaceAll):
     """Nothing of what was there stays, and no manifest of it is read."""
+
+    _operation_kind = Operation.OVERWRITE
 
     def _before(self, metadata: TableMetadata) -> Snapshot | None:  # noqa: ARG002 - there is none
         return None

@@ -170,12 +170,41 @@ REWRITES = "slipway.rewrites"
 """Key in a snapshot's summary: the snapshot whose rows it holds in other files."""
 
 WITHDRAWS = "slipway.withdraws"
-"""Key in the summary of a snapshot that only adds rows, since which other rows of the table are not current any more."""
+"""Key in the summary of a snapshot that only adds rows, since which other rows of the table are not current any more.
+
+It is a property of the table as well, because the snapshot expires, and these rows stay.
+"""
+
+COMBINES = "slipway.combines"
+"""Key in the summary of a promoted snapshot: where it comes from, several snapshots made the changes that are one here."""
 
 
 def content_of(snapshot: Snapshot) -> str:
     """The id of the snapshot that brought these rows: its own, unless it is a compaction of another one."""
     return summary_of(snapshot).get(REWRITES, str(snapshot.snapshot_id))
+
+
+def withdraws(snapshot: Snapshot) -> bool:
+    """Whether rows that a snapshot left where they are are not current since then."""
+    return WITHDRAWS in summary_of(snapshot)
+
+
+def changes(line: Sequence[Snapshot]) -> list[tuple[Snapshot, Snapshot | None]]:
+    """The snapshots that brought other content than their parent, each with it; None where that is not known any more.
+
+    A compaction brings none. But a promotion may leave out what it is a compaction of: then it brings that.
+
+    Args:
+        line: a snapshot and its ancestors, newest first.
+    """
+    pairs = zip(line, [*line[1:], None], strict=False)
+    return [(one, parent) for one, parent in pairs if content_of(one) != _content_before(one, parent)]
+
+
+def _content_before(snapshot: Snapshot, parent: Snapshot | None) -> str | None:
+    if parent is not None:
+        return content_of(parent)
+    return summary_of(snapshot).get(REWRITES)  # a compaction, as far as is known
 
 
 def current_content(table: Table | None) -> str | None:

@@ -15,7 +15,7 @@ from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType
 
 from slipway.iceberg.metadata_files import files_of, summary_of
-from slipway.iceberg.snapshots import content_of
+from slipway.iceberg.snapshots import changes
 from slipway.iceberg.tables import ancestors
 
 _FIRST_DAY = date(1970, 1, 1)
@@ -125,7 +125,4 @@ def days_of_snapshots(
 def _line(table: Table) -> Iterator[tuple[Snapshot, Snapshot | None]]:
     """The current snapshot and those that it came from, newest first, each with its parent, without compactions."""
     current = table.current_snapshot()
-    line = ancestors(table, current.snapshot_id if current else None)
-    for snapshot, parent in zip(line, [*line[1:], None], strict=False):
-        if content_of(snapshot) == str(snapshot.snapshot_id):
-            yield snapshot, parent
+    yield from changes(ancestors(table, current.snapshot_id if current else None))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from pyiceberg.table import Table
@@ -67,6 +68,7 @@ def _named(one: Definition) -> str:
 NODE_KEY = "slipway.node-key"
 INPUTS = "slipway.inputs"
 DEFINITIONS = "slipway.definitions"
+EXPIRED_BEFORE = "slipway.expired-before"
 STATE = "slipway.state"
 
 
@@ -81,6 +83,7 @@ class TableState:
     ``batches`` are the windows of event time that a microbatch model built with this key. ``definition`` is the code that
     last ran, ``made_by`` what made the rows that are there, and ``kept`` the declared reason why rows of other code stay.
     ``windows`` are those in which all rows of a microbatch model were made by one definition, whatever the inputs were.
+    ``expired_before`` is the cutoff with which a quarantine table was built; None where no row expires.
     """
 
     node_key: str = ""
@@ -90,6 +93,7 @@ class TableState:
     made_by: tuple[Definition, ...] = (UNRECORDED,)
     kept: str = ""
     windows: Spans = field(default_factory=dict)
+    expired_before: datetime | None = None
 
     def after(self, remade: Remade) -> TableState:
         """The state after a write, of one whose ``made_by`` is what made the rows before it."""
@@ -110,11 +114,12 @@ class TableState:
 
     def summary(self) -> dict[str, str]:
         """Properties for the snapshot's summary."""
-        return {
+        stated = {
             NODE_KEY: self.node_key,
             INPUTS: json.dumps(self.inputs, sort_keys=True),
             DEFINITIONS: json.dumps(self._definitions(), sort_keys=True),
         }
+        return stated | ({EXPIRED_BEFORE: self.expired_before.isoformat()} if self.expired_before else {})
 
     def table_property(self, snapshot_id: int) -> dict[str, str]:
         """The table property that confirms this state for a snapshot that is already there."""
@@ -123,6 +128,7 @@ class TableState:
             "node_key": self.node_key,
             "inputs": self.inputs,
             "definitions": self._definitions(),
+            "expired_before": self.expired_before.isoformat() if self.expired_before else None,
         }
         if self.batches:
             value["batches"] = self.batches
@@ -146,12 +152,21 @@ def read_state(table: Table | None) -> TableState:
     summary = summary_of(current)
     if confirmed.get("snapshot") == content_of(current):
         batches = tuple((start, end) for start, end in confirmed.get("batches", ()))
-        state = TableState(confirmed["node_key"], confirmed["inputs"], batches)
+        cutoff = _moment(confirmed.get("expired_before", summary.get(EXPIRED_BEFORE)))
+        state = TableState(confirmed["node_key"], confirmed["inputs"], batches, expired_before=cutoff)
         return _with_definitions(state, confirmed.get("definitions"))
-    state = TableState(summary.get(NODE_KEY, ""), json.loads(summary.get(INPUTS, "{}")))
+    state = TableState(
+        summary.get(NODE_KEY, ""),
+        json.loads(summary.get(INPUTS, "{}")),
+        expired_before=_moment(summary.get(EXPIRED_BEFORE)),
+    )
     if summary.get("total-records") == "0":
         return replace(state, made_by=())
     return _with_definitions(state, json.loads(summary.get(DEFINITIONS, "null")))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _with_definitions(state: TableState, stated: Mapping[str, Any] | None) -> TableState:
