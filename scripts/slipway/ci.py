@@ -13,8 +13,9 @@ from typing import Any
 
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import definitions_of, other_code
-from slipway.comparison.report import ComparisonReport, Style, make_report, why_failed
+from slipway.comparison.report import ComparisonReport, make_report, why_failed
 from slipway.comparison.report import to_markdown as report_to_markdown
+from slipway.comparison.style import Style
 from slipway.dbt.command import target_path
 from slipway.dbt.invocation import parse
 from slipway.dbt.stale import Changed, changed

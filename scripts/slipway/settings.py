@@ -30,7 +30,7 @@ class Settings:
         builder: URI of who runs slipway, for the provenance of releases.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
-        pins: JSON file of the tables that such a build reads.
+        pins: JSON file of the tables that such a build reads; it builds also what comes after tests that fail.
     """
 
     home: str | None = None

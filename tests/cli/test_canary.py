@@ -89,6 +89,74 @@ def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> 
     assert f"raw.parcels at snapshot {raw.snapshot_id}" in report["context"]["inputs"]
 
 
+ALWAYS_FAILS = "tests/dbt/no_depot_has_parcels.sql"
+
+
+def failing(report: dict[str, Any]) -> dict[str, str]:
+    return {test["name"]: test["fails_on"] for test in report["tests"]["failing"]}
+
+
+def test_failing_tests_do_not_end_the_comparison(published: Workshop) -> None:
+    published.write(ALWAYS_FAILS, "select * from {{ ref('depot_weights') }} where parcels > 0")
+    published.commit()
+    # dbt builds no depot_weights after this test of weights has failed
+    published.edit(
+        "models/curated/weights.sql",
+        "try_cast(kg as decimal(9, 3)) as kg",
+        "-try_cast(kg as decimal(9, 3)) as kg",
+    )
+    report = canary(published, "--base", "HEAD", *FIRST_DAY, code=1)
+    assert failing(report) == {"weights_are_positive": "head", "no_depot_has_parcels": "both"}
+    # two on weights, one on depot_weights, and two in files
+    assert [
+        (report["tests"][side]["executed"], report["tests"][side]["failed"]) for side in ("base", "head")
+    ] == [(5, 1), (5, 2)]
+    weights = table(report, "serving.depot_weights")
+    assert weights["rows"]["changed"] == 2
+    assert weights["because_of"] == ["curated.weights"]
+
+
+@pytest.mark.long
+def test_a_test_that_fails_on_both_sides_or_on_base_is_no_fault_of_the_change(published: Workshop) -> None:
+    published.write(ALWAYS_FAILS, "select * from {{ ref('depot_weights') }} where parcels > 0")
+    published.write("tests/dbt/no_weights.sql", "select * from {{ ref('weights') }}")
+    published.commit()
+    published.remove("tests/dbt/no_weights.sql")
+    done = published.slipway("canary", "--base", "HEAD", *FIRST_DAY)
+    assert done.code == 0, done
+    assert "1 data test fails on both sides: no_depot_has_parcels" in done.out
+    assert "1 data test fails on base only: no_weights" in done.out
+    assert "Canary: passed" in done.out
+
+
+@pytest.mark.long
+def test_a_unit_test_that_fails_on_head_only(published: Workshop) -> None:
+    """dbt would not build the model of a unit test that fails, nor run other tests of it."""
+    published.write(
+        "models/_unit_tests.yml",
+        """
+unit_tests:
+  - name: sums_parcels
+    model: depot_weights
+    given:
+      - input: ref('weights')
+        rows: [{depot: N, kg: 2}, {depot: N, kg: 3}]
+      - input: ref('depots')
+        rows: [{depot: N, city: Narvik}]
+    expect:
+      rows: [{depot: N, kg: 5}]
+""",
+    )
+    published.commit()
+    published.edit(WEIGHT_MODEL, "sum(kg) as kg", "max(kg) as kg")
+    report = canary(published, "--base", "HEAD", *FIRST_DAY, code=1)
+    assert failing(report) == {"sums_parcels": "head"}
+    assert report["tests"]["head"]["not_run"] == 0
+    assert report["tests"]["head"]["executed"] == report["tests"]["base"]["executed"] == 5
+    done = published.slipway("canary", "--base", "HEAD", *FIRST_DAY, "--output", "markdown")
+    assert "1 unit test fails on head only: sums\\_parcels" in done.out
+
+
 @pytest.mark.long
 def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None:
     published.commit()

@@ -13,8 +13,9 @@ from slipway.code import git
 from slipway.code.versions import code_of, who
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import other_code
+from slipway.comparison.failing_tests import compare_tests
 from slipway.comparison.masking import MASKED, has_masked
-from slipway.comparison.report import ComparisonReport, make_report
+from slipway.comparison.report import ComparisonReport, make_report, why_failed
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError, SlipwayError
@@ -57,7 +58,7 @@ def canary(
 
     Raises:
         NotFoundError: nothing is published to build from, there is no such base, or no git repository.
-        SlipwayError: a version does not build; its own message is passed on.
+        SlipwayError: the tables of a version cannot be built; its own message is passed on.
     """
     environment = Profile(project).environment(target)
     pins = _pins(environment)
@@ -87,7 +88,13 @@ def canary(
         code = code_of(project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
         report = make_report(
-            comparisons, title="Canary", base=commit[:12], head=name, context=context, remarks=remarks
+            comparisons,
+            title="Canary",
+            base=commit[:12],
+            head=name,
+            context=context,
+            remarks=remarks,
+            tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
         )
         return report, folder if keep else None
 
@@ -132,6 +139,7 @@ def keep_verdict(project: Path, target: str | None, commit: str, report: Compari
         passed=report.passed,
         covers=report.context.get("slice", "the whole input"),
         verdicts={table.name: table.verdict.words for table in report.tables},
+        why_failed=why_failed(report),
     )
     keep_comparison(records, comparison)
 

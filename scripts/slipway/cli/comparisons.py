@@ -43,9 +43,9 @@ def canary(
     output_: str,
     project_dir: Path | None,
 ) -> None:
-    """Build two versions of the code on the same pinned inputs and slice, and compare every table by key.
+    """Build two versions of the code on the same pinned inputs and slice, test them, and compare every table by key.
 
-    Exit code 1 when anything differs that the models do not declare as expected.
+    Exit code 1 when anything differs that the models do not declare as expected, or when a test fails on head only.
     """
     from slipway.canary.compare_versions import canary as compare_versions
     from slipway.canary.compare_versions import keep_verdict, recordable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from slipway.comparison.report import Style
+from slipway.comparison.style import Style
 from slipway.counts import plural
 
 if TYPE_CHECKING:

@@ -98,6 +98,7 @@ def command(
         command=["slipway", *sys.argv[1:]],
         scratch=Path(given.scratch) if given.scratch else None,
         pins=_pins(given.pins),
+        despite_tests=given.pins is not None,
     )
     with show_progress() as show:
         done = run(request, show)

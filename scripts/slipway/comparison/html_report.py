@@ -11,14 +11,15 @@ from slipway.comparison.report import (
     ALIGN,
     HEADINGS,
     ComparisonReport,
-    Style,
     coverage_line,
     coverage_notes,
     details,
     groups,
     headline,
     summary,
+    tests_of,
 )
+from slipway.comparison.style import Style
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -31,6 +32,7 @@ def to_html(report: ComparisonReport) -> str:
         report=report,
         headline=headline(report),
         facts={label: style.words(value) for label, value in facts.items()},
+        tests=tests_of(report, style),
         headings=HEADINGS,
         align=ALIGN,
         groups=[

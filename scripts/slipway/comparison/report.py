@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.comparison.failing_tests import ComparedTests, lines_of_tests
 from slipway.comparison.results import (
     ColumnComparison,
     Difference,
@@ -28,54 +26,10 @@ from slipway.comparison.results import (
     is_evidence,
     passed,
 )
+from slipway.comparison.style import Style, table_lines
 from slipway.counts import plural, size
-from slipway.secrets import visible
 
-_MAX_VALUE = 60
-_MAX_WORDS = 300
 _EXPONENT_FROM = 1e15
-_NOTIFYING = re.compile(r"([@#])(?=\w)")
-_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
-
-
-@dataclass(frozen=True)
-class Style:
-    """How text of a table or of a person goes into a report: as Markdown, or as it is."""
-
-    markdown: bool
-
-    def value(self, text: str | None) -> str:
-        """A value or an identifier, on one line and cut to 60 characters."""
-        if text is None:
-            return "NULL"
-        shown = "".join(" " if unicodedata.category(sign) in {"Cc", "Zl", "Zp"} else sign for sign in text)
-        shown = visible(shown)
-        if len(shown) > _MAX_VALUE:
-            shown = shown[: _MAX_VALUE - 1] + "…"
-        if not shown.strip():
-            return f"'{shown}'"
-        if not self.markdown:
-            return shown
-        # a code span ends at a run of as many backticks as began it
-        fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-        space = " " if shown[0] == "`" or shown[-1] == "`" else ""
-        # A table cell ends at a bare pipe even inside a code span.
-        return f"{fence}{space}{shown}{space}{fence}".replace("|", "\\|")
-
-    def words(self, text: str) -> str:
-        """A sentence, on one line and cut to 300 characters, in which nothing is read as Markdown."""
-        text = visible(" ".join(text.split()))
-        if len(text) > _MAX_WORDS:
-            text = text[: _MAX_WORDS - 1] + "…"
-        if not self.markdown:
-            return text
-        text = _MARKDOWN_SIGNS.sub(r"\\\1", text)
-        # GitHub makes mentions, references and links of plain text, too, and of what is escaped
-        return _NOTIFYING.sub("\\1\u2060", text.replace("://", ":\\/\\/").replace("www.", "www\\."))
-
-    def strong(self, text: str) -> str:
-        """An emphasised word."""
-        return f"**{text}**" if self.markdown else text
 
 
 def count(number: int | None) -> str:
@@ -107,28 +61,6 @@ def cost_line(base: Side, head: Side) -> str:
     seconds = [None if side.seconds is None else f"{side.seconds:,.1f} s" for side in (base, head)]
     sizes = [None if side.bytes is None else size(side.bytes) for side in (base, head)]
     return ", ".join(" → ".join(one or "-" for one in known) for known in (seconds, sizes) if any(known))
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], align: str, style: Style) -> list[str]:
-    """A table's lines: Markdown, or columns filled up with spaces.
-
-    Args:
-        headings: one per column.
-        rows: cells as text.
-        align: ``l`` or ``r`` per column.
-        style: which of both.
-    """
-    if style.markdown:
-        rule = [":---" if side == "l" else "---:" for side in align]
-        return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
-    widths = [max(len(row[position]) for row in (headings, *rows)) for position in range(len(headings))]
-    return [
-        "  ".join(
-            cell.ljust(width) if side == "l" else cell.rjust(width)
-            for cell, width, side in zip(cells, widths, align, strict=True)
-        ).rstrip()
-        for cells in (headings, *rows)
-    ]
 
 
 def _number(value: float, digits: int = 6) -> str:
@@ -347,7 +279,8 @@ class ComparisonReport(BaseModel):
         base: what the base side is (a ref, a release); ``head`` likewise.
         context: further facts such as the slice, by label.
         remarks: sentences about how it was compared, and what was not.
-        passed: whether nothing unexplained was found.
+        passed: whether nothing unexplained was found, and no test fails on head only.
+        tests: what became of the tests of both sides; None where none were run for the comparison.
         tables: the judged comparisons, failing ones first, then by name.
     """
 
@@ -360,6 +293,7 @@ class ComparisonReport(BaseModel):
     context: dict[str, str] = Field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     passed: bool
+    tests: ComparedTests | None = None
     tables: tuple[TableComparison, ...]
 
 
@@ -371,6 +305,7 @@ def make_report(
     head: str = "head",
     context: Mapping[str, str] | None = None,
     remarks: Sequence[str] = (),
+    tests: ComparedTests | None = None,
 ) -> ComparisonReport:
     """The record of a run's judged comparisons."""
     return ComparisonReport(
@@ -379,7 +314,8 @@ def make_report(
         head=head,
         context=dict(context or {}),
         remarks=tuple(remarks),
-        passed=passed(comparisons),
+        passed=passed(comparisons) and not (tests and tests.why_failed),
+        tests=tests,
         tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
     )
 
@@ -415,6 +351,8 @@ def why_failed(report: ComparisonReport) -> str:
         )
     if missing:
         reasons.append(f"{plural(missing, 'table')} could not be compared")
+    if report.tests and (why := report.tests.why_failed):
+        reasons.append(why)
     return ", ".join(reasons)
 
 
@@ -431,7 +369,15 @@ def nothing_compared(report: ComparisonReport) -> str:
 def to_markdown(report: ComparisonReport) -> str:
     """One screen for a pull request: the tables, and below them what differs, folded."""
     style = Style(markdown=True)
-    lines = [f"### {style.words(report.title)}: {headline(report)}", "", *_facts(report, style), ""]
+    lines = [
+        f"### {style.words(report.title)}: {style.words(headline(report))}",
+        "",
+        *_facts(report, style),
+        "",
+    ]
+    lines += (
+        [*(f"{'  ' * depth}- {line}" for depth, line in tests_of(report, style)), ""] if report.tests else []
+    )
     lines += _tables_with_verdicts(report, style)
     notes = coverage_notes(report, style) or ["no column was left out"]
     if len(notes) > _MAX_NOTES:
@@ -455,6 +401,11 @@ def to_markdown(report: ComparisonReport) -> str:
     return "\n".join([*lines, *coverage])
 
 
+def tests_of(report: ComparisonReport, style: Style) -> list[tuple[int, str]]:
+    """Lines about the tests of both sides, with their depth; empty where none were run."""
+    return lines_of_tests(report.tests, style) if report.tests else []
+
+
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
     return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
@@ -463,6 +414,9 @@ def to_text(report: ComparisonReport) -> str:
     """The same on one screen of a terminal; what does not fit is left out, and said to be."""
     style = Style(markdown=False)
     lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
+    lines += (
+        [*(f"{'  ' * depth}{line}" for depth, line in tests_of(report, style)), ""] if report.tests else []
+    )
     lines += _tables_with_verdicts(report, style)
     notes = coverage_notes(report, style)
     coverage = [f"Coverage: {coverage_line(report)}", *(f"  {note}" for note in notes[:_MAX_TEXT_NOTES])]
@@ -613,7 +567,7 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
         rows = [summary(one, style) for one in group]
         lines += [style.words(title[:1].upper() + title[1:]), ""] if title and style.markdown else []
         lines += [f"{title[:1].upper()}{title[1:]}"] if title and not style.markdown else []
-        lines += [*table(HEADINGS, rows, ALIGN, style), ""]
+        lines += [*table_lines(HEADINGS, rows, ALIGN, style), ""]
     if len(shown) > most:
         lines += [f"{plural(len(shown) - most, 'table')} more: see the JSON report.", ""]
     if named:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -53,6 +54,8 @@ def invoke(
     project: Path,
     request: RunRequest | None,
     on_event: Callable[[Any], None] | None = None,
+    *,
+    despite_tests: bool = False,
 ) -> Invocation:
     """Run one dbt command quietly.
 
@@ -61,13 +64,14 @@ def invoke(
         project: folder of dbt_project.yml.
         request: what the run is for; None for commands that build nothing.
         on_event: gets every dbt event.
+        despite_tests: build also what comes after tests that fail.
     """
     from dbt.cli.main import dbtRunner
 
     full = _quietly(arguments, project)
     current.request, current.session, current.refusal = request, None, None
     try:
-        with queries_end() as interrupted:
+        with queries_end() as interrupted, _despite_tests(wanted=despite_tests):
             done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
     finally:
         current.request = None
@@ -83,6 +87,17 @@ def invoke(
         execution=done.result if results else None,
         reasons=getattr(on_event, "reasons", {}),
     )
+
+
+@contextmanager
+def _despite_tests(*, wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    from slipway.dbt.build_task import whatever_tests_say
+
+    with whatever_tests_say():
+        yield
 
 
 def parse(project: Path, target: str) -> Manifest | None:

@@ -51,6 +51,7 @@ class RunOptions:
         state: folder with dbt's manifest to compare with; sets ``--defer --state``.
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
+        despite_tests: build also what comes after tests that fail, which a comparison needs.
     """
 
     project: Path
@@ -68,6 +69,7 @@ class RunOptions:
     state: Path | None = None
     command: Sequence[str] = ()
     wait: float | None = None
+    despite_tests: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     events = EventStream(request.run_id, log, show)
     events.write(f"dbt is started: {why}", "Started")
     with report_log_failure_once(show):
-        done = invocation.invoke(_arguments(options), options.project, request, events)
+        done = invocation.invoke(
+            _arguments(options), options.project, request, events, despite_tests=options.despite_tests
+        )
     session = invocation.session()
     try:
         return _ended(session, done, events, request, show)

@@ -166,7 +166,7 @@ def _comparison(
     when = f"the last canary of commit {commit[:12]} was made at {found.made_at:%Y-%m-%d %H:%M} UTC"
     if not found.passed:
         worst = sorted(name for name, verdict in found.verdicts.items() if verdict in _FAILING)
-        return f"{when} and did not pass: {_some(worst) or 'it compared nothing'}"
+        return f"{when} and did not pass: {found.why_failed or _some(worst) or 'it compared nothing'}"
     if found.made_at > now + AHEAD:
         return f"{when}, by a clock that was wrong"
     return f"{when}, which is longer ago than {described_age(span)}" if now - found.made_at > span else ""

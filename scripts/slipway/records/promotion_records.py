@@ -21,7 +21,10 @@ class Finding(Record):
 
 
 class CodeComparison(Record):
-    """A comparison of what two commits build; ``verdicts`` are by ``layer.table``, ``covers`` says on which part of the input."""
+    """A comparison of what two commits build; ``verdicts`` are by ``layer.table``, ``covers`` says on which part of the input.
+
+    ``why_failed`` is empty where it passed, and in records of earlier versions.
+    """
 
     schema_version: int = SCHEMA_VERSION
     comparison_id: str
@@ -32,6 +35,7 @@ class CodeComparison(Record):
     passed: bool
     covers: str
     verdicts: dict[str, str]
+    why_failed: str = ""
 
 
 class PlannedTable(Record):

@@ -27,7 +27,7 @@ def version(tmp_path: Path) -> Path:
 def built(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: tuple[str, str, float]) -> Any:  # noqa: ANN401
     """What ``build`` makes of processes that print two texts and end after so many seconds."""
 
-    def start(what: Build, side: str, _: Path) -> subprocess.Popen[bytes]:
+    def start(what: Build, side: str, *_: object) -> subprocess.Popen[bytes]:
         out, err, seconds = versions[side]
         (what.folder / side).mkdir()
         (what.folder / side / "run.json").write_text(out, encoding="utf-8")
@@ -90,9 +90,16 @@ FAILED_TEST = Tests(
             "head does not build: 1 of 1 nodes failed: the scales are broken",
         ),
         (
-            printed(manifest(outcome=Outcome.FAILED, reason="1 of 1 nodes failed", tests=FAILED_TEST)),
+            printed(
+                manifest(
+                    node("serving.a", status="error", message="the scales are broken"),
+                    outcome=Outcome.FAILED,
+                    reason="2 of 2 nodes failed",
+                    tests=FAILED_TEST,
+                )
+            ),
             "",
-            "head does not build: 1 of 1 nodes failed: Got 2 results",
+            "head does not build: 2 of 2 nodes failed: the scales are broken",
         ),
         (
             printed(manifest(outcome=Outcome.FAILED, reason="interrupted")),
@@ -101,7 +108,7 @@ FAILED_TEST = Tests(
         ),
         ('{"run_id": "r"}', "", r"head cannot be compared: its run manifest has another form \(\w+: "),
     ],
-    ids=["refused", "silent", "a model fails", "a test fails", "interrupted", "of another slipway"],
+    ids=["refused", "silent", "a model fails", "a test fails, too", "interrupted", "of another slipway"],
 )
 def test_a_version_that_does_not_build_says_why(
     version: Path, monkeypatch: pytest.MonkeyPatch, out: str, err: str, message: str

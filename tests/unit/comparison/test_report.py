@@ -13,7 +13,6 @@ from slipway.comparison.html_report import to_html
 from slipway.comparison.policy import ExpectedChange
 from slipway.comparison.report import (
     ComparisonReport,
-    Style,
     largest_change,
     make_report,
     match_rate,
@@ -34,6 +33,7 @@ from slipway.comparison.results import (
     judge,
     not_compared,
 )
+from slipway.comparison.style import Style
 
 GITHUB_COMMENT = 65_536
 
@@ -164,6 +164,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "context",
         "remarks",
         "passed",
+        "tests",
         "tables",
     ]
     assert (fields["schema_version"], fields["passed"]) == (1, False)
