@@ -157,6 +157,88 @@ unit_tests:
     assert "1 unit test fails on head only: sums\\_parcels" in done.out
 
 
+def test_with_what_is_published(published: Workshop) -> None:
+    published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) * case when depot = 'S' then 2 else 1 end as kg")
+    report = canary(published, "--base", "published", code=1)
+    assert report["base"] == "release 1 of dev"
+    assert verdicts(report) == {
+        "curated.weights": "identical",
+        "quarantine.weights": "identical",
+        "reference.depots": "identical",
+        "serving.depot_weights": "different",
+    }
+    found = table(report, "serving.depot_weights")
+    assert (found["edited"], found["rows"]["changed"]) == (True, 1)
+    # nothing is built for base, whose tests passed before it was published
+    assert report["tests"]["base"] is None
+    assert report["tests"]["head"]["executed"] == 4
+
+
+def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
+    """What differs would be the other rows, and not the change."""
+    built.commit()
+    built.land("day-3.csv", ("p6,S,2024-05-03,10",))
+    before = built.table("raw.parcels").current_snapshot()
+    built.run("--select", "parcels_raw")
+    assert before is not None
+    message = built.refusal("canary", "--base", "published", code=1)
+    assert message.startswith(
+        "What dev shows cannot be the base: curated.weights was built from raw.parcels at snapshot"
+    )
+    assert (
+        f"at snapshot {before.snapshot_id}, which is not the published one any more; and so it is for 2 more tables"
+        in message
+    )
+    # this one was built from a file of the project
+    assert verdicts(canary(built, "--base", "published", "--select", "depots", code=0)) == {
+        "reference.depots": "identical"
+    }
+    assert "cannot be the base" in built.refusal(
+        "canary", "--base", "published", "--select", "weights", code=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (FIRST_DAY, 2, "A slice cannot be compared with what is published"),
+        (
+            ("--vars", "{as_of: 2024-05-01}"),
+            1,
+            'built it with no --vars, and this canary has --vars \'{"as_of": "2024-05-01"}\'',
+        ),
+    ],
+    ids=["a slice", "other variables"],
+)
+def test_what_is_published_is_no_base_for(
+    published: Workshop, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    assert message in published.refusal("canary", "--base", "published", *arguments, code=code)
+
+
+@pytest.mark.long
+def test_with_what_is_published_and_compacted_and_of_a_removed_model(built: Workshop) -> None:
+    built.commit()
+    small_files = "alias='parcels', table_properties={'write.target-file-size-bytes': '4000'}"
+    built.edit("models/raw/parcels_raw.sql", "alias='parcels'", small_files)
+    built.land("day-3.csv", ("p6,S,2024-05-03,10",))
+    built.run()
+    of_run = built.locations()["raw.parcels"]
+    built.slipway("maintain")
+    assert built.locations()["raw.parcels"] != of_run
+    assert set(verdicts(canary(built, "--base", "published", code=0)).values()) == {"identical"}
+    built.remove(WEIGHT_MODEL)
+    built.edit(
+        "models/_models.yml",
+        "  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
+        "",
+    )
+    report = canary(built, "--base", "published", code=1)
+    assert table(report, "serving.depot_weights")["differences"][0]["kind"] == "table_removed"
+    # a selection says nothing about the other tables
+    canary(built, "--base", "published", "--select", "weights", code=0)
+
+
 @pytest.mark.long
 def test_the_same_code_is_identical(published: Workshop, tmp_path: Path) -> None:
     published.commit()
@@ -268,6 +350,9 @@ def test_the_scratch_environments_may_be_kept(published: Workshop) -> None:
 
 def test_nothing_is_published(workshop: Workshop) -> None:
     assert workshop.refusal("canary", code=3).startswith("No input is published in dev")
+    assert workshop.refusal("canary", "--base", "published", code=3).startswith(
+        "dev has no release to compare with"
+    )
     assert not list(workshop.temporary.iterdir())
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from slipway.canary.builds import Build, build
+from slipway.canary.published_base import PUBLISHED, PublishedBase, published_base
 from slipway.code import git
 from slipway.code.versions import code_of, who
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import other_code
-from slipway.comparison.failing_tests import compare_tests
+from slipway.comparison.failing_tests import ComparedTests, compare_tests
 from slipway.comparison.masking import MASKED, has_masked
 from slipway.comparison.report import ComparisonReport, make_report, why_failed
 from slipway.environments.environment import Environment
@@ -46,7 +47,7 @@ def canary(
     Args:
         project: folder of dbt_project.yml, the head version.
         target: whose published inputs are read.
-        base: git ref of the other version, None for the default.
+        base: git ref of the other version, ``published`` for what the target shows, None for the default.
         variables: dbt variables for both, with the slice.
         select: dbt selectors for both.
         tell: gets lines for the person who watches.
@@ -58,45 +59,117 @@ def canary(
 
     Raises:
         NotFoundError: nothing is published to build from, there is no such base, or no git repository.
-        SlipwayError: the tables of a version cannot be built; its own message is passed on.
+        SlipwayError: the tables of a version cannot be built; its own message is passed on. Or what is published was not built
+            from the same.
     """
-    environment = Profile(project).environment(target)
-    pins = _pins(environment)
-    commit, where = (git.resolve(project, base), base) if base else git.default_base(project)
-    tell(f"base is {commit[:12]}, {where}")
+    profile = Profile(project)
+    environment = profile.environment(target)
     with temporary("canary", environment.home, keep=keep) as folder:
-        what = Build(project, environment, folder, pins, variables, select)
-        with git.worktree(project, commit, folder / "code") as base_project:
+        given = _Canary(project, environment, folder, variables, select, show_classified=show_classified)
+        if base == PUBLISHED:
+            report = given.with_published(published_base(profile, target, variables), tell)
+        else:
+            report = given.with_commit(base, tell)
+        return report, folder if keep else None
+
+
+class _Canary:
+    """What both kinds of base have in common; the arguments are those of ``canary``, with the folder to build in."""
+
+    def __init__(
+        self,
+        project: Path,
+        environment: Environment,
+        folder: Path,
+        variables: dict[str, Any],
+        select: Sequence[str],
+        *,
+        show_classified: bool,
+    ) -> None:
+        self._project, self._environment, self._folder = project, environment, folder
+        self._variables, self._select, self._show_classified = variables, select, show_classified
+
+    def with_commit(self, base: str | None, tell: Callable[[str], None]) -> ComparisonReport:
+        """Build base and head, and compare them."""
+        project = self._project
+        pins = _pins(self._environment)
+        commit, where = (git.resolve(project, base), base) if base else git.default_base(project)
+        tell(f"base is {commit[:12]}, {where}")
+        with git.worktree(project, commit, self._folder / "code") as base_project:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
-            manifests = build(what, {"base": base_project, "head": project})
+            manifests = build(self._build(pins), {"base": base_project, "head": project})
         then, now = manifests.get("base"), manifests.get("head")
-        # what is selected may be in only one of them
-        side, built = ("head", now) if now else ("base", manifests["base"])
-        comparisons = compare_builds(
+        return self._report(
             BuiltTable.all_of(then),
-            BuiltTable.all_of(now),
-            scratch_manifest(folder / side, built.run_id),
-            environment,
-            project,
+            # what is selected may be in only one of them
+            ("head", now) if now else ("base", manifests["base"]),
+            pins,
             edited=other_code(*map(_definitions, (then, now))) if then and now else (),
-            show_classified=show_classified,
-        )
-        context = {"slice": json.dumps(variables.get("slice") or "the whole input", default=str)}
-        context |= {"inputs": ", ".join(f"{name} at {_snapshot(built, name)}" for name in sorted(pins))}
-        remarks = _not_rebuilt(then, now) if then and now else []
-        remarks += [MASKED] if any(map(has_masked, comparisons)) else []
-        code = code_of(project)
-        name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
-        report = make_report(
-            comparisons,
-            title="Canary",
-            base=commit[:12],
-            head=name,
-            context=context,
-            remarks=remarks,
+            label=commit[:12],
+            remarks=_not_rebuilt(then, now) if then and now else [],
             tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
         )
-        return report, folder if keep else None
+
+    def with_published(self, base: PublishedBase, tell: Callable[[str], None]) -> ComparisonReport:
+        """Build head, and compare it with what is published."""
+        pins = _pins(self._environment, base.locations)
+        if not self._select:
+            base.check(base.modelled() - pins.keys())
+        tell(f"base is {base.label}")
+        tell(f"building head on the same {len(pins)} pinned inputs")
+        head = build(self._build(pins), {"head": self._project})["head"]
+        built = BuiltTable.all_of(head)
+        tables = base.tables(built.keys(), pins.keys(), whole=not self._select)
+        both = built.keys() & tables.keys()
+        base.check(both)
+        return self._report(
+            tables,
+            ("head", head),
+            pins,
+            edited=other_code(base.definitions(both), _definitions(head)),
+            label=base.label,
+            remarks=[*base.remarks(both), *_pinned_code(base, head)],
+            tests=compare_tests(None, head.tests),
+        )
+
+    def _build(self, pins: Mapping[str, str]) -> Build:
+        return Build(self._project, self._environment, self._folder, pins, self._variables, self._select)
+
+    def _report(
+        self,
+        base: Mapping[str, BuiltTable],
+        built: tuple[str, RunManifest],
+        pins: Mapping[str, str],
+        *,
+        edited: Collection[str],
+        label: str,
+        remarks: Sequence[str],
+        tests: ComparedTests,
+    ) -> ComparisonReport:
+        side, manifest = built
+        comparisons = compare_builds(
+            base,
+            BuiltTable.all_of(manifest if side == "head" else None),
+            scratch_manifest(self._folder / side, manifest.run_id),
+            self._environment,
+            self._project,
+            edited=edited,
+            show_classified=self._show_classified,
+        )
+        context = {"slice": json.dumps(self._variables.get("slice") or "the whole input", default=str)}
+        context |= {"inputs": ", ".join(f"{name} at {_snapshot(manifest, name)}" for name in sorted(pins))}
+        masked = [MASKED] if any(map(has_masked, comparisons)) else []
+        code = code_of(self._project)
+        name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
+        return make_report(
+            comparisons,
+            title="Canary",
+            base=label,
+            head=name,
+            context=context,
+            remarks=[*remarks, *masked],
+            tests=tests,
+        )
 
 
 def recordable(project: Path) -> str:
@@ -144,10 +217,12 @@ def keep_verdict(project: Path, target: str | None, commit: str, report: Compari
     keep_comparison(records, comparison)
 
 
-def _pins(environment: Environment) -> dict[str, str]:
+def _pins(environment: Environment, shown: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Published inputs of both sides, ``layer.table`` to metadata file; ``shown`` is what is published, if that is known already."""
     records = Records(environment)
-    visible = visible_tables(Tables(environment), records).locations
-    shown = {str(identifier): location for identifier, location in visible.items()}
+    if shown is None:
+        visible = visible_tables(Tables(environment), records).locations
+        shown = {str(identifier): location for identifier, location in visible.items()}
     found = {name: location for name, location in shown.items() if TableName.parse(name).layer == "raw"}
     if not found:
         raise NotFoundError(
@@ -178,13 +253,20 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
 
 def _not_rebuilt(base: RunManifest, head: RunManifest) -> list[str]:
     """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
-    before, after = (
-        {
-            node.table or node.unique_id: node.definition_key
-            for node in manifest.nodes
-            if node.change is Change.PINNED
-        }
-        for manifest in (base, head)
-    )
-    touched = sorted(other_code(before, after))
+    return _untouched(_pinned(base), _pinned(head))
+
+
+def _pinned_code(base: PublishedBase, head: RunManifest) -> list[str]:
+    """The same where base is what is published."""
+    pinned = _pinned(head)
+    return _untouched(base.definitions(pinned.keys()), pinned)
+
+
+def _pinned(manifest: RunManifest) -> dict[str, str | None]:
+    nodes = (node for node in manifest.nodes if node.change is Change.PINNED)
+    return {node.table or node.unique_id: node.definition_key for node in nodes}
+
+
+def _untouched(base: Mapping[str, str | None], head: Mapping[str, str | None]) -> list[str]:
+    touched = sorted(other_code(base, head))
     return [f"Not rebuilt, although its code differs: {', '.join(touched)}, an input"] if touched else []

@@ -22,7 +22,11 @@ FORMS = ("text", "json", "markdown", "html")
 
 @click.command("canary")
 @options.target
-@click.option("--base", metavar="REF", help="Git ref to compare with. [default: where this branch left main]")
+@click.option(
+    "--base",
+    metavar="REF",
+    help="Git ref to compare with, or published: what the target shows. [default: where this branch left main]",
+)
 @options.variables
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
