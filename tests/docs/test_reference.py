@@ -137,6 +137,8 @@ def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError
         run_manifest.Code,
         run_manifest.Versions,
         run_manifest.InputSnapshot,
+        run_manifest.Sample,
+        run_manifest.SampledInput,
         run_manifest.LandedFile,
         run_manifest.Node,
         run_manifest.Definition,

@@ -26,6 +26,7 @@ from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
 _PINS, _PRINTED, _LOG = "pins.json", "run.json", "run.log"
+_BUILT = (Status.SUCCESS, Status.NO_OP)
 _GRACE = 10.0  # seconds that an interrupted build has to end by itself
 
 
@@ -160,16 +161,29 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
         first = error.errors()[0]
         why = f"its run manifest has another form ({'.'.join(map(str, first['loc']))}: {first['msg']})"
         raise SlipwayError(f"{side} cannot be compared", why, "Name a later version") from None
+    if _has_empty_sample(manifest):
+        raise SlipwayError(
+            "Nothing was compared",
+            f"in {side} no row is in {manifest.sample.words if manifest.sample else 'it'}",
+            "Ask for a larger share, or for other dates or values",
+        )
     if not _is_built(manifest):
         raise SlipwayError(f"{side} does not build", _reason(manifest), "Run it on its own with slipway run")
     return manifest
+
+
+def _has_empty_sample(manifest: RunManifest) -> bool:
+    """Whether a version was built from a sample that has no row, whatever its tests make of that."""
+    sample = manifest.sample
+    built = all(node.status in _BUILT for node in manifest.nodes)
+    return built and sample is not None and not sample.rows and any(one.key for one in sample.inputs)
 
 
 def _is_built(manifest: RunManifest) -> bool:
     """Whether every table of a version is there, whatever its tests say."""
     if manifest.outcome is Outcome.PUBLISHED:
         return True
-    built = all(node.status in (Status.SUCCESS, Status.NO_OP) for node in manifest.nodes)
+    built = all(node.status in _BUILT for node in manifest.nodes)
     return built and manifest.outcome is Outcome.FAILED and manifest.tests.failed > 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from slipway.canary.builds import Build, build
 from slipway.canary.published_base import PUBLISHED, PublishedBase, published_base
+from slipway.canary.samples import same_sample, sample_remarks, with_sample
 from slipway.code import git
 from slipway.code.versions import code_of, who
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
@@ -25,7 +26,7 @@ from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.code_comparisons import keep_comparison
 from slipway.records.promotion_records import CodeComparison
-from slipway.records.run_manifest import Change, RunManifest, new_run_id
+from slipway.records.run_manifest import Change, RunManifest, Sample, new_run_id
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history
@@ -40,6 +41,7 @@ def canary(
     tell: Callable[[str], None],
     *,
     keep: bool,
+    sample: str | None = None,
     show_classified: bool = False,
 ) -> tuple[ComparisonReport, Path | None]:
     """Build both versions and compare every table.
@@ -52,6 +54,7 @@ def canary(
         select: dbt selectors for both.
         tell: gets lines for the person who watches.
         keep: leave the scratch environments behind.
+        sample: the share of the keys that both are built from, as ``5%``; None for all of them.
         show_classified: show values of columns that a contract classifies.
 
     Returns:
@@ -64,6 +67,7 @@ def canary(
     """
     profile = Profile(project)
     environment = profile.environment(target)
+    variables = with_sample(variables, profile.vars, sample)
     with temporary("canary", environment.home, keep=keep) as folder:
         given = _Canary(project, environment, folder, variables, select, show_classified=show_classified)
         if base == PUBLISHED:
@@ -99,15 +103,19 @@ class _Canary:
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
             manifests = build(self._build(pins), {"base": base_project, "head": project})
         then, now = manifests.get("base"), manifests.get("head")
+        # what is selected may be in only one of them
+        built = ("head", now) if now else ("base", manifests["base"])
+        sample = same_sample(then, now)
+        remarks = list(sample_remarks(sample, built[1], self._environment)) if sample else []
         return self._report(
             BuiltTable.all_of(then),
-            # what is selected may be in only one of them
-            ("head", now) if now else ("base", manifests["base"]),
+            built,
             pins,
             edited=other_code(*map(_definitions, (then, now))) if then and now else (),
             label=commit[:12],
-            remarks=_not_rebuilt(then, now) if then and now else [],
+            remarks=[*remarks, *(_not_rebuilt(then, now) if then and now else [])],
             tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
+            sample=sample,
         )
 
     def with_published(self, base: PublishedBase, tell: Callable[[str], None]) -> ComparisonReport:
@@ -145,6 +153,7 @@ class _Canary:
         label: str,
         remarks: Sequence[str],
         tests: ComparedTests,
+        sample: Sample | None = None,
     ) -> ComparisonReport:
         side, manifest = built
         comparisons = compare_builds(
@@ -168,6 +177,7 @@ class _Canary:
             head=name,
             context=context,
             remarks=[*remarks, *masked],
+            sample=sample,
             tests=tests,
         )
 

@@ -28,6 +28,11 @@ FORMS = ("text", "json", "markdown", "html")
     help="Git ref to compare with, or published: what the target shows. [default: where this branch left main]",
 )
 @options.variables
+@click.option(
+    "--sample",
+    metavar="SHARE",
+    help="Build both versions from a share of the keys, such as 5%, chosen by a hash of each model's sample_key.",
+)
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
 @click.option("--record", is_flag=True, help="Record the verdict in the target, as evidence for promotions.")
@@ -39,6 +44,7 @@ def canary(
     target: str | None,
     base: str | None,
     vars_: str | None,
+    sample: str | None,
     select: tuple[str, ...],
     keep: bool,
     record: bool,
@@ -67,6 +73,7 @@ def canary(
         select,
         output.message,
         keep=keep,
+        sample=sample,
         show_classified=show_classified,
     )
     print_report(report, "canary", output_, output_dir)

@@ -28,6 +28,7 @@ from slipway.comparison.results import (
 )
 from slipway.comparison.style import Style, table_lines
 from slipway.counts import plural, size
+from slipway.records.run_manifest import Sample
 
 _EXPONENT_FROM = 1e15
 
@@ -279,6 +280,7 @@ class ComparisonReport(BaseModel):
         base: what the base side is (a ref, a release); ``head`` likewise.
         context: further facts such as the slice, by label.
         remarks: sentences about how it was compared, and what was not.
+        sample: the part of the inputs that both sides were built from; None for all of it.
         passed: whether nothing unexplained was found, and no test fails on head only.
         tests: what became of the tests of both sides; None where none were run for the comparison.
         tables: the judged comparisons, failing ones first, then by name.
@@ -292,6 +294,7 @@ class ComparisonReport(BaseModel):
     head: str
     context: dict[str, str] = Field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    sample: Sample | None = None
     passed: bool
     tests: ComparedTests | None = None
     tables: tuple[TableComparison, ...]
@@ -305,6 +308,7 @@ def make_report(
     head: str = "head",
     context: Mapping[str, str] | None = None,
     remarks: Sequence[str] = (),
+    sample: Sample | None = None,
     tests: ComparedTests | None = None,
 ) -> ComparisonReport:
     """The record of a run's judged comparisons."""
@@ -314,6 +318,7 @@ def make_report(
         head=head,
         context=dict(context or {}),
         remarks=tuple(remarks),
+        sample=sample,
         passed=passed(comparisons) and not (tests and tests.why_failed),
         tests=tests,
         tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
@@ -326,12 +331,13 @@ def to_dict(report: ComparisonReport) -> dict[str, Any]:
 
 
 def headline(report: ComparisonReport) -> str:
-    """The outcome in one line, why it is red if it is, and the number of tables for each verdict."""
+    """The outcome in one line, of which part of the inputs, why it is red if it is, and the number of tables for each verdict."""
+    part = f" on {report.sample.words}" if report.sample else ""
     if why := nothing_compared(report):
-        return f"failed, {why}"
+        return f"failed{part}, {why}"
     verdicts = Counter(table.verdict for table in report.tables)
     counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
-    outcome = "passed, " if report.passed else f"failed, {why_failed(report)}; "
+    outcome = f"passed{part}, " if report.passed else f"failed{part}, {why_failed(report)}; "
     return f"{outcome}{plural(len(report.tables), 'table')} ({', '.join(counts)})"
 
 

@@ -20,8 +20,9 @@ from slipway.dbt.code_read import basis_of, code_read, own_files
 from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.event_stream import with_reason
 from slipway.dbt.microbatch import check_batched
-from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_inlined, node_of, table_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
 from slipway.dbt.promised import quarantine_limits, retentions
+from slipway.dbt.slices import empty_slice, sample_taken
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.scan import Views
@@ -56,7 +57,6 @@ from slipway.storage.objects import writing_below
 _FAILED = frozenset({Status.ERROR, Status.FAIL, Status.RUNTIME_ERROR, Status.PARTIAL_SUCCESS})
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
-_BOUNDARY_MACRO = "slice_predicate"
 
 
 def conclude(
@@ -65,7 +65,6 @@ def conclude(
     request: RunRequest,
     project: Path,
     variables: Mapping[str, Any],
-    asked_slice: object,
     scratch: Path | None,
     code: Code,
     previous: RunManifest | None,
@@ -142,6 +141,7 @@ def conclude(
         conservation=balance.counted,
         not_counted=balance.not_counted,
         input_volumes=volumes,
+        sample=sample_taken(variables, nodes.known, manifest),
         release=None,
         outcome=Outcome.FAILED,
         reason="",
@@ -157,7 +157,7 @@ def conclude(
             nodes=len(done.results),
             failed=_failed(done.results),
             skipped=any(str(result.status) == Status.SKIPPED for result in done.results),
-            empty_slice=empty_slice(asked_slice, nodes.known, manifest),
+            empty_slice=empty_slice(variables, nodes.known, manifest),
             staged=len(candidate.staged),
             partial=is_partial(),
             replaced=_replaced(intake) if candidate.staged else "",
@@ -358,37 +358,6 @@ def as_of(
         return previous.as_of
     rows = views.query(f'select max("{column}")::varchar from {views.scan(table)}')
     return str(rows[0][0]) if rows and rows[0][0] is not None else None
-
-
-def empty_slice(asked: object, nodes: Mapping[str, Node], manifest: DbtManifest) -> str:
-    """Why a slice is refused that no input row belongs to; empty otherwise.
-
-    Args:
-        asked: the slice, None for the whole input.
-        nodes: of the run, by unique id.
-        manifest: dbt's manifest.
-    """
-    if not asked:
-        return ""
-    built = [
-        node
-        for unique_id, node in nodes.items()
-        if node.change is Change.BUILT and _BOUNDARY_MACRO in set(_macro_names(manifest, unique_id))
-    ]
-    if not built or any(node.rows_after for node in built):
-        return ""
-    tables = ", ".join(sorted(node.table or node.unique_id for node in built))
-    return f"the slice {json.dumps(asked, default=str)} holds no row: {tables} would be empty; choose other dates or values"
-
-
-def _macro_names(manifest: DbtManifest, unique_id: str) -> Iterator[str]:
-    """Names of the macros that a node calls by itself or through ephemeral models."""
-    node = node_of(manifest, unique_id)
-    yield from (macro.rsplit(".", 1)[-1] for macro in node.depends_on_macros)
-    for dependency in node.depends_on_nodes:
-        other = find(manifest, dependency)
-        if other is not None and is_inlined(other):
-            yield from _macro_names(manifest, dependency)
 
 
 def _replaced(intake: Intake) -> str:

@@ -141,6 +141,7 @@ OWN_KEYS = (
     "on_partial_groups",
     "partitioned_by",
     "predicates",
+    "sample_key",
     "slipway_contract",
     "sorted_by",
     "table_properties",
@@ -165,7 +166,7 @@ _OTHER_ADAPTERS = {
     "full-refresh": "full_refresh",
 }
 _SCHEMA_CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
-_LISTS = ("unique_key", "partitioned_by", "sorted_by")
+_LISTS = ("unique_key", "partitioned_by", "sorted_by", "sample_key")
 _TABLES = ("model", "seed", "snapshot")
 _NAMED = 3  # nodes that a message names, of all that have a setting from dbt_project.yml
 _ALIKE = 0.82  # a key of a macro of the project's own is rarely so close to one of ours

@@ -32,11 +32,13 @@ from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts, left_out
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import rename
+from slipway.dbt.slices import check_sample
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import Secret
 from slipway.engines.duckdb.scan import Views
 from slipway.environments.environment import check_vars, requested_slice
 from slipway.environments.profiles import Profile
+from slipway.environments.sample_shares import requested_sample
 from slipway.errors import NotFoundError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -105,15 +107,16 @@ class Session:
         check_vars(request.vars)
         self._project = project
         self.variables: dict[str, Any] = {**profile.vars, **request.vars}
-        self._slice = requested_slice(request.vars, self.variables)
+        asked_slice = requested_slice(request.vars, self.variables)
+        requested_sample(self.variables)  # refuses one that cannot be understood
         self.secret = Secret(environment, landing=True)
         self.scratch = Path(request.scratch) if request.scratch else None
-        if self._slice is not None:
+        if asked_slice is not None:
             self.scratch = self.scratch or environment.home / "scratch" / request.run_id
         inputs = outputs = Tables(environment, self.secret.renew)
         if self.scratch:
             outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
-        places = Places(profile, inputs, outputs, self._slice is not None, request.pins)
+        places = Places(profile, inputs, outputs, asked_slice is not None, request.pins)
         self.records = Records(outputs.environment)
         self._views = views = Views(connection, self._current)
         lock, run_id = threading.RLock(), request.run_id
@@ -177,6 +180,7 @@ class Session:
         assert manifest is not None  # dbt's hooks run when the project is parsed
         check_names(manifest, self.environment)
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
+        check_sample(manifest, self.variables)
         check_contracts(self._project, manifest)
         profile_days(self.variables)
         if not self.scratch:
@@ -234,7 +238,6 @@ class Session:
             request=self.request,
             project=self._project,
             variables=self.variables,
-            asked_slice=self._slice,
             scratch=self.scratch,
             code=self.code,
             previous=self._earlier.newest,

@@ -544,6 +544,29 @@ class NotCounted(Record):
     reason: str
 
 
+class SampledInput(Record):
+    """How models took an input of a run with a sample: rows whose ``key`` is in the share, or the whole table where ``key`` is empty."""
+
+    table: str
+    key: list[str]
+    models: list[str]
+
+
+class Sample(Record):
+    """The part of its inputs that a run built from; ``rows`` are in the tables that take rows of a sample from an input."""
+
+    share: str
+    rows: int
+    inputs: list[SampledInput]
+
+    @property
+    def words(self) -> str:
+        """The share with the keys, as part of a sentence."""
+        keys = {" and ".join(one.key): None for one in self.inputs if one.key}
+        by = f" by {', '.join(keys)}" if keys else ", which no selected model takes"
+        return f"a sample of {self.share}{by}"
+
+
 class RunManifest(Record):
     """Everything about one run; times are UTC."""
 
@@ -572,6 +595,7 @@ class RunManifest(Record):
     conservation: list[Conservation]
     not_counted: list[NotCounted] = Field(default_factory=list)
     input_volumes: list[InputVolume] = Field(default_factory=list)
+    sample: Sample | None = None
     release: int | None
     outcome: Outcome
     reason: str

@@ -51,6 +51,7 @@ _IGNORED_CONFIG = frozenset(
         "meta",
         "packages",
         "persist_docs",
+        "sample_key",
         "tags",
         "was",
     }

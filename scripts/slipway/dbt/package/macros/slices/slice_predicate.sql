@@ -5,6 +5,7 @@
 
     Dimensions are declared once, in the var slice_dimensions: name to {column, kind}. The one of kind `range` is
     limited by `from` (inclusive) and `to` (exclusive), dates as 2011-08-01; one of kind `list` takes a value or a list.
+    `sample: 5%` is a dimension of every project: rows whose `sample_key`, which the model's config declares, is in that share.
     Refuses an unknown dimension, one without a value, what is no date, and a range that holds nothing.
 #}
 {% macro slice_predicate() %}
@@ -22,16 +23,16 @@
     {%- endfor -%}
     {%- set conditions = [] -%}
     {%- for name, value in slice.items() -%}
-        {%- if name not in known -%}
-            {%- do exceptions.raise_compiler_error("slice has unknown dimension " ~ name ~ ". Use one of " ~ known | join(', ') ~ ".") -%}
-        {%- endif -%}
-        {%- set column = known[name] -%}
-        {%- if name == 'from' -%}
-            {%- do conditions.append(column ~ " >= " ~ _slipway_slice_date(name, value)) -%}
+        {%- if name == 'sample' and name not in known -%}
+            {%- do conditions.append(_slipway_sample_predicate(value)) -%}
+        {%- elif name not in known -%}
+            {%- do exceptions.raise_compiler_error("slice has unknown dimension " ~ name ~ ". Use one of " ~ (known | list + ['sample']) | join(', ') ~ ".") -%}
+        {%- elif name == 'from' -%}
+            {%- do conditions.append(known[name] ~ " >= " ~ _slipway_slice_date(name, value)) -%}
         {%- elif name == 'to' -%}
-            {%- do conditions.append(column ~ " < " ~ _slipway_slice_date(name, value)) -%}
+            {%- do conditions.append(known[name] ~ " < " ~ _slipway_slice_date(name, value)) -%}
         {%- else -%}
-            {%- do conditions.append(column ~ " in (" ~ _slipway_slice_values(name, value) ~ ")") -%}
+            {%- do conditions.append(known[name] ~ " in (" ~ _slipway_slice_values(name, value) ~ ")") -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if 'from' in slice and 'to' in slice and slice['from'] | string >= slice['to'] | string -%}
