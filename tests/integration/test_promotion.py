@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from pyiceberg.table.snapshots import Operation
+from tests.harness import records
 from tests.harness.promotions import POLICY, Stand
 
 from slipway.dbt.inputs import partitions_changed, rows_added
@@ -38,8 +40,10 @@ from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
 from slipway.maintenance.steps import Compact, Delete
 from slipway.monitors.volumes import days_of_snapshots
-from slipway.promotion.promote import Proposal, carry_out, keep, planned
+from slipway.promotion import build_again
+from slipway.promotion.promote import Proposal, carry_out, keep, planned, propose
 from slipway.records.release_records import Hold, Release
+from slipway.records.run_manifest import Code, RunManifest
 from slipway.releases.holds import Holds
 from slipway.releases.publication import heal
 from slipway.releases.roll_back import propose as propose_rollback
@@ -527,6 +531,74 @@ def test_of_plans_of_one_second_the_last_is_known_and_none_is_written_over(stand
     with pytest.raises(ConflictError, match="There is a plan 20300101T000000Z-00000000 in prod already"):
         keep(replace(first, plan=first.plan.model_copy(update={"plan_id": third.plan.plan_id})))
     assert planned(stand.project, "prod", third.plan.plan_id) == third.plan
+
+
+COMMIT = Code(commit="c0ffee" + "0" * 34, dirty=False)
+
+
+def test_what_cannot_be_rebuilt_is_refused_when_it_is_planned(stand: Stand) -> None:
+    stand.publish(
+        ORDERS, manifest={"code": Code(commit=COMMIT.commit, dirty=True, uncommitted=["a.sql: changed"])}
+    )
+    with pytest.raises(
+        SlipwayError, match=r"staging release 1 cannot be rebuilt in prod: no commit holds its code: .*a\.sql"
+    ):
+        propose(stand.project, "staging", "prod", None, rebuild=True)
+    stand.publish(ORDERS, manifest={"code": COMMIT})
+    stand.write("promotion.yml", "environments: {prod: {from: [staging], layers: [serving]}}")
+    with pytest.raises(ConfigError, match=r"cannot be rebuilt in prod: promotion\.yml leaves out layers"):
+        propose(stand.project, "staging", "prod", None, rebuild=True)
+
+
+def test_a_rebuild_has_to_meet_the_policy_before_and_after_it_was_built(stand: Stand) -> None:
+    """What is asked of the run is asked of its manifest, so none of these comes to a publication."""
+    stand.publish(ORDERS, manifest={"code": COMMIT})
+    asked: list[str] = []
+
+    def build(variables: Mapping[str, Any], staged_for: str) -> RunManifest:
+        asked.append(staged_for)
+        return records.manifest(**{"target": "prod", "code": COMMIT, "vars": dict(variables), **given})
+
+    def rebuilt() -> Proposal:
+        proposal = propose(stand.project, "staging", "prod", None, rebuild=True)
+        keep(proposal)
+        build_again.rebuild(proposal, "", build, lambda _: None)
+        return proposal
+
+    given: dict[str, Any] = {}
+    stand.write("promotion.yml", "environments: {prod: {from: [staging], require: {tests_passed: true}}}")
+    with pytest.raises(
+        SlipwayError, match=r"staging release 1 cannot be promoted to prod: .*it has no tests"
+    ):
+        rebuilt()
+    stand.write("promotion.yml", POLICY)
+    with pytest.raises(
+        SlipwayError, match=r"release 1 cannot be rebuilt in prod: .*Check out commit c0ffee000000"
+    ):
+        rebuilt()
+    assert asked == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_again, "code_of", lambda _: COMMIT)
+        for more, message in (
+            (
+                {"outcome": "failed", "reason": "1 of 2 nodes failed"},
+                "promoted to prod: run r1: 1 of 2 nodes failed",
+            ),
+            (
+                {"outcome": "staged", "code": Code(commit="d" * 40, dirty=False)},
+                "the code changed during run r1",
+            ),
+            (
+                {"outcome": "staged", "nodes": [records.node("serving.orders", status="error")]},
+                r"built in prod cannot be published: gates of mode production \(rebuilt\): .*serving\.orders was not built",
+            ),
+        ):
+            given.clear()
+            given.update(more)
+            with pytest.raises(SlipwayError, match=message):
+                rebuilt()
+    assert len(asked) == 3
+    assert stand.shown() == {}
 
 
 @pytest.mark.parametrize("what", ["target", "policy", "record"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,9 @@ from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.promotion.promote import Proposal
-    from slipway.records.promotion_records import PromotionPlan
+    from slipway.records.promotion_records import PromotionPlan, Rebuilt
     from slipway.records.release_records import Release
+    from slipway.records.run_manifest import RunManifest
     from slipway.signing.approval_rules import Judgement
 
 NOT_MET = 1
@@ -31,6 +34,11 @@ NOT_MET = 1
     is_flag=True,
     help="Take the place of tables that the target built itself; a rollback does not bring them back.",
 )
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Copy nothing: have the target build the commit of the release itself, on its own inputs.",
+)
 @click.option("--reason", default="", help="Why; it is recorded.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.wait
@@ -43,6 +51,7 @@ def command(
     target: str,
     only_plan: bool,
     replace: bool,
+    rebuild: bool,
     reason: str,
     yes: bool,
     wait: int,
@@ -55,39 +64,30 @@ def command(
     runs that made the tables. Files that the target has already are not copied again. With --plan nothing is copied: the
     plan is recorded and printed. PLAN, its id, carries it out if nothing that it rests on has changed.
 
+    With --rebuild no data is copied. A run of the target builds the commit of the release, which has to be checked out; what it
+    builds has to meet promotion.yml as well, is compared with the release, and is published in one step.
+
     Exit code 1 means that a rule of the policy is not met or approvals are missing, 4 that a plan is void or a table has
     moved. In all these cases nothing was published.
     """
     from slipway.environments.profiles import find_project
-    from slipway.errors import UsageError
-    from slipway.promotion.promote import (
-        again,
-        carry_out,
-        check_approvals,
-        check_evidence,
-        keep,
-        propose,
-    )
+    from slipway.promotion.build_again import check_code
+    from slipway.promotion.promote import check_approvals, check_evidence
 
     project = find_project(project_dir)
     if what is None or what.isdecimal():
-        proposal = propose(project, source, target, int(what) if what else None, replace=replace)
-        if proposal.is_needed:
-            keep(proposal)
-    elif only_plan or source or replace:
-        raise UsageError(
-            f"Plan {what} says already what is done",
-            "--plan, --from and --replace belong to a release",
-            "Leave them out",
-        )
+        proposal = _proposed(project, source, target, what, replace=replace, rebuild=rebuild)
     else:
-        proposal = again(project, target, what)
+        proposal = _recorded(
+            project, target, what, of_release=bool(only_plan or source or replace or rebuild)
+        )
     for line in proposal.healed:
         output.message(line)
     changes = proposal.is_needed and not only_plan
     if changes:
         check_evidence(proposal)
         check_approvals(proposal)
+        check_code(proposal)
     if output_ == "text":
         _explain(proposal)
     if not changes:
@@ -96,12 +96,83 @@ def command(
             raise click.exceptions.Exit(NOT_MET)
         return
     options.confirm(yes=yes)
-    release = carry_out(proposal, reason, output.message, wait=wait)
-    output.done(f"Release {release.number} in {release.target} is published")
-    _tell(proposal, release, output_)
+    release, rebuilt = _carried_out(proposal, reason, wait)
+    if release:
+        output.done(f"Release {release.number} in {release.target} is published")
+    _tell(proposal, release, output_, rebuilt=rebuilt)
 
 
-def _tell(proposal: Proposal, release: Release | None, form: str, *, planned: bool = False) -> None:
+def _proposed(
+    project: Path, source: str | None, target: str, number: str | None, *, replace: bool, rebuild: bool
+) -> Proposal:
+    """A promotion that is planned now; the plan is recorded."""
+    from slipway.errors import UsageError
+    from slipway.promotion.promote import keep, propose
+
+    if rebuild and replace:
+        raise UsageError(
+            "--rebuild and --replace do not go together",
+            "a run that builds a table again continues the one that is there",
+            "Give one of them",
+        )
+    proposal = propose(
+        project, source, target, int(number) if number else None, replace=replace, rebuild=rebuild
+    )
+    if proposal.is_needed:
+        keep(proposal)
+    return proposal
+
+
+def _recorded(project: Path, target: str, plan_id: str, *, of_release: bool) -> Proposal:
+    """A promotion that was planned before; ``of_release`` says that options were given that only a release has."""
+    from slipway.errors import UsageError
+    from slipway.promotion.promote import again
+
+    if of_release:
+        raise UsageError(
+            f"Plan {plan_id} says already what is done",
+            "--plan, --from, --replace and --rebuild belong to a release",
+            "Leave them out",
+        )
+    return again(project, target, plan_id)
+
+
+def _carried_out(proposal: Proposal, reason: str, wait: int) -> tuple[Release | None, Rebuilt | None]:
+    """Copy or build what a promotion is of, and publish it."""
+    from slipway.promotion.promote import carry_out
+
+    if not proposal.plan.rests_on.rebuilds:
+        return carry_out(proposal, reason, output.message, wait=wait), None
+
+    from slipway.cli.progress_line import show_progress
+    from slipway.dbt.start import RunOptions, run
+    from slipway.promotion.build_again import rebuild
+
+    def build(variables: Mapping[str, Any], staged_for: str) -> RunManifest:
+        with show_progress() as show:
+            return run(
+                RunOptions(
+                    project=proposal.gathered.project,
+                    target=proposal.target.name,
+                    vars=dict(variables),
+                    command=["slipway", *sys.argv[1:]],
+                    wait=wait,
+                    staged_for=staged_for,
+                ),
+                show,
+            ).manifest
+
+    return rebuild(proposal, reason, build, output.message, wait=wait)
+
+
+def _tell(
+    proposal: Proposal,
+    release: Release | None,
+    form: str,
+    *,
+    planned: bool = False,
+    rebuilt: Rebuilt | None = None,
+) -> None:
     plan, rests = proposal.plan, proposal.plan.rests_on
     if form == "json":
         kept = plan.model_dump(mode="json") if proposal.is_needed else None
@@ -115,8 +186,11 @@ def _tell(proposal: Proposal, release: Release | None, form: str, *, planned: bo
                 "files_copied": plan.files if release else 0,
                 "bytes_copied": plan.bytes if release else 0,
                 "plan": kept,
+                "rebuilt": rebuilt.model_dump(mode="json") if rebuilt else None,
             }
         )
+    elif rebuilt:
+        _tell_rebuilt(proposal, release, rebuilt)
     elif release:
         output.line(
             f"Release {release.number} in {rests.target} shows release {rests.source_release} of {rests.source}: "
@@ -133,6 +207,37 @@ def _tell(proposal: Proposal, release: Release | None, form: str, *, planned: bo
             if plan.demands:
                 output.message(f"Approve it with slipway approve {plan.plan_id} --target {rests.target}")
             output.message(f"Carry it out with slipway promote {plan.plan_id} --to {rests.target}")
+
+
+def _tell_rebuilt(proposal: Proposal, release: Release | None, rebuilt: Rebuilt) -> None:
+    """What was built, and how it differs from the release that was promoted."""
+    rests = proposal.plan.rests_on
+    source = f"release {rests.source_release} of {rests.source}"
+    made = f"commit {rebuilt.commit[:12]} makes of the inputs of {rests.target}"
+    if release:
+        changed = sum(table.changed for table in release.tables.values())
+        output.line(
+            f"Release {release.number} in {rests.target} shows what {made}, for {source}: {plural(changed, 'table')} changed by run {rebuilt.run_id}."
+        )
+    else:
+        output.line(f"{rests.target} shows already what {made}: nothing was published.")
+    if rebuilt.problem:
+        output.line(f"It was not compared with {source}: {rebuilt.problem}")
+        return
+    output.result("")
+    output.table(
+        ("table", f"compared with {source}", f"rows in {rests.source}", f"rows in {rests.target}"),
+        [
+            (
+                name,
+                table.verdict.replace("_", " "),
+                figures.number(table.source_rows),
+                figures.number(table.rows),
+            )
+            for name, table in sorted(rebuilt.tables.items(), key=lambda item: figures.by_layer(item[0]))
+        ],
+        right=(f"rows in {rests.source}", f"rows in {rests.target}"),
+    )
 
 
 def _explain(proposal: Proposal) -> None:
@@ -153,7 +258,9 @@ def _show(plan: PromotionPlan) -> None:
         [
             ("made", f"{figures.moment(plan.made_at)} UTC by {plan.who}"),
             ("digest", plan.digest),
-            ("to copy", f"{plural(plan.files, 'file')}, {figures.size(plan.bytes)}"),
+            ("to copy", f"{plural(plan.files, 'file')}, {figures.size(plan.bytes)}")
+            if not rests.rebuilds
+            else ("to build", f"the commit of the release, by a run of {rests.target}"),
         ]
     )
     output.result("")

@@ -97,11 +97,11 @@ def _note(release: Release, approved: str) -> str:
 
 def _rollback(release: Release) -> str:
     retires = f"retires {', '.join(sorted(release.retired))}"
-    if release.by_run:
-        return retires if release.retired else ""
     if release.promoted:
         what = f"{release.promoted.described()}{f', {retires}' if release.retired else ''}"
         return f"{what}: {release.reason}" if release.reason else what
+    if release.by_run:
+        return retires if release.retired else ""
     what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
     what = retires if release.retirement else what
     return f"{what}: {release.reason}" if release.reason else what

@@ -152,6 +152,7 @@ def conclude(
             environment,
             scratch=scratch is not None,
             managed=request.managed,
+            staged_for=request.staged_for,
             interrupted=done.interrupted,
             error="" if done.success else done.error or "dbt reports a failure",
             nodes=len(done.results),

@@ -52,6 +52,7 @@ class RunOptions:
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
         despite_tests: build also what comes after tests that fail, which a comparison needs.
+        staged_for: what its tables are to be published with, so that the run itself stages only; empty where it publishes.
     """
 
     project: Path
@@ -70,6 +71,7 @@ class RunOptions:
     command: Sequence[str] = ()
     wait: float | None = None
     despite_tests: bool = False
+    staged_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         pins=options.pins,
         command=list(options.command),
         wait=options.wait,
+        staged_for=options.staged_for,
     )
     beginning = None if sliced else _beginning(options)
     why = "the command asks for it"

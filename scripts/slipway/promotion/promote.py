@@ -36,7 +36,7 @@ from slipway.processes import too_late
 from slipway.promotion.demands import demands
 from slipway.promotion.evidence import Facts, described_age, evaluate
 from slipway.promotion.gathered import Gathered, gather, signed_checksums, why_not_signed
-from slipway.promotion.promotion_policy import FILE, Policy, Rules, read_policy
+from slipway.promotion.promotion_policy import FILE, Policy, Require, Rules, read_policy
 from slipway.promotion.recorded import (
     approved_before,
     judged_approvals,
@@ -55,6 +55,7 @@ from slipway.records.promotion_records import (
     PlannedTable,
     Promotion,
     PromotionPlan,
+    Rebuilt,
     Rests,
 )
 from slipway.records.release_records import Intent, PromotedFrom, Release, ReleasedTable
@@ -89,6 +90,7 @@ class Proposal:
         retires: tables that the target's catalog is not to name any more, to their metadata files.
         gathered: the runs that vouch for them.
         compared: the newest canary of each commit that has one.
+        require: the evidence that the policy demands.
         plan_max_age: how old the plan may be when it is approved or carried out; None for any age.
         healed: publications of dead processes that were recorded, finished or undone first, a line each.
     """
@@ -101,17 +103,24 @@ class Proposal:
     retires: Mapping[TableName, str] = field(default_factory=dict)
     gathered: Gathered = field(default_factory=Gathered)
     compared: Mapping[str, CodeComparison] = field(default_factory=dict)
+    require: Require = field(default_factory=Require)
     plan_max_age: timedelta | None = None
     healed: Sequence[str] = ()
 
     @property
     def is_needed(self) -> bool:
-        """Whether the target does not show the release already."""
-        return bool(self.carried or self.retires)
+        """Whether the target does not show the release already, as far as that is known before something is built."""
+        return bool(self.carried or self.retires or self.plan.rests_on.rebuilds)
 
 
 def propose(
-    project: Path, source: str | None, target: str | None, number: int | None, *, replace: bool = False
+    project: Path,
+    source: str | None,
+    target: str | None,
+    number: int | None,
+    *,
+    replace: bool = False,
+    rebuild: bool = False,
 ) -> Proposal:
     """Find out what a promotion would do, and whether the policy lets it; nothing is copied or published.
 
@@ -121,16 +130,17 @@ def propose(
         target: the environment to promote to.
         number: the release; None for the last one.
         replace: whether tables that the target built itself give way.
+        rebuild: whether the target builds the commit of the release itself, and nothing is copied.
 
     Raises:
         ConfigError: the policy does not allow it, or both environments are one.
         NotFoundError: there is no such release, or a snapshot of it has expired.
         ConflictError: another program committed to a table that would change.
         DamagedError: a record, a catalog or a table is damaged.
-        SlipwayError: a table cannot be carried.
+        SlipwayError: a table cannot be carried, or no commit holds the code of a release that is to be rebuilt.
         UnavailableError: one of the environments cannot be reached.
     """
-    return _Planning(project, source, target).proposal(number, replace=replace)
+    return _Planning(project, source, target).proposal(number, replace=replace, rebuild=rebuild)
 
 
 def keep(proposal: Proposal) -> None:
@@ -160,7 +170,14 @@ def again(project: Path, target: str | None, plan_id: str) -> Proposal:
     """
     plan = planned(project, target, plan_id)
     rests = plan.rests_on
-    now = propose(project, rests.source, target, rests.source_release, replace=rests.replaces)
+    now = propose(
+        project,
+        rests.source,
+        target,
+        rests.source_release,
+        replace=rests.replaces,
+        rebuild=rests.rebuilds,
+    )
     if differences := list(rests.differences(now.plan.rests_on)):
         shown = "; ".join(differences[:3]) + ("; …" if len(differences) > 3 else "")
         raise ConflictError(
@@ -236,15 +253,23 @@ class _Planning:
         self.published, self.records = Published(self.source), Records(self.target)
         self.tables = Tables(self.target)
 
-    def proposal(self, number: int | None, *, replace: bool) -> Proposal:
+    def proposal(self, number: int | None, *, replace: bool, rebuild: bool) -> Proposal:
+        self._check_way(rebuild=rebuild)
         healed = settled(self.tables, self.records, "a promotion would do", dry=False)
         goal = self._goal(number)
+        if rebuild and (why := goal.code.unknown):
+            raise SlipwayError(
+                f"{goal.target} release {goal.number} cannot be rebuilt in {self.target.name}",
+                f"no commit holds its code: {why}",
+                "Promote a release that was made from a commit",
+            )
         now = self.tables.locations()
         check_catalog(self.tables, self.records, now)
         releases = self.records.releases()
         last = releases[-1] if releases else None
         there = shown(self.tables, now, last)
         carried: list[Carry] = []
+        sources: dict[str, Table] = {}
         tables: dict[str, PlannedTable] = {}
         left_out, unchanged = {}, []
         for name, state in sorted(goal.tables.items()):
@@ -254,22 +279,27 @@ class _Planning:
                 continue
             base = self.tables.load(identifier, now[identifier]) if identifier in now else None
             loaded = self._state(identifier, state)
-            if base is not None and is_same(loaded, base):
+            if base is not None and not rebuild and is_same(loaded, base):
                 unchanged.append(name)
                 continue
             if base is None:
                 check_case(identifier, now)
             else:
                 _refuse_foreign(name, there[name], releases)
+            sources[name] = loaded
+            if rebuild:
+                tables[name] = _rebuilt(loaded, base, state)
+                continue
             with _expired(name, goal):
                 one = carry(self.tables, identifier, loaded, base, replace=replace)
             carried.append(one)
             tables[name] = _planned(one, state)
-        retires = {name: now[name] for name in self._retired(goal, now, releases)}
-        for gone, location in retires.items():
-            before = there[str(gone)]
-            _refuse_foreign(str(gone), before, releases)
-            tables[str(gone)] = PlannedTable(
+        gone = () if rebuild else self._retired(goal, now, releases)
+        retires = {name: now[name] for name in gone}
+        for identifier, location in retires.items():
+            before = there[str(identifier)]
+            _refuse_foreign(str(identifier), before, releases)
+            tables[str(identifier)] = PlannedTable(
                 action="retired", base=location, base_snapshot=before.snapshot_id
             )
         if retires and not carried and len(retires) == len(there):
@@ -287,12 +317,11 @@ class _Planning:
             target_sha256=_sha256(self.records, last.number) if last else None,
             policy_sha256=self.policy.sha256,
             replaces=replace,
+            rebuilds=rebuild,
             layers=list(self.rules.layers) if self.rules.layers else None,
             tables=tables,
         )
-        gathered = gather(
-            self.project, self.published.records, goal, [str(one.identifier) for one in carried]
-        )
+        gathered = gather(self.project, self.published.records, goal, list(sources))
         compared = self._compared(gathered)
         moment = datetime.now(UTC)
         plan = PromotionPlan(
@@ -304,20 +333,50 @@ class _Planning:
             evidence=self._evidence(gathered, compared, goal, rests.source_sha256, releases, moment)
             if tables
             else [],
-            demands=self._demands(gathered, goal, carried, retires) if tables else [],
+            demands=self._demands(gathered, goal, sources, retires) if tables else [],
             left_out=left_out,
             unchanged=unchanged,
         )
         limit = self.rules.approvals.plan_max_age if self.rules.approvals else None
         return Proposal(
-            plan, self.source, self.target, goal, carried, retires, gathered, compared, limit, healed
+            plan,
+            self.source,
+            self.target,
+            goal,
+            carried,
+            retires,
+            gathered,
+            compared,
+            self.rules.require,
+            limit,
+            healed,
         )
+
+    def _check_way(self, *, rebuild: bool) -> None:
+        """Refuse to copy what must not be copied, and to build a part of what depends on one another.
+
+        Raises:
+            ConfigError: the policy does not allow it.
+        """
+        name = self.target.name
+        if self.rules.rebuild and not rebuild:
+            raise ConfigError(
+                f"No data may be copied to {name}",
+                f"{FILE} says rebuild: true for it",
+                "Promote with --rebuild, so that the target builds the commit of the release itself",
+            )
+        if rebuild and self.rules.layers:
+            raise ConfigError(
+                f"Releases cannot be rebuilt in {name}",
+                f"{FILE} leaves out layers for it, and what is built there has to read all of them",
+                "Remove layers, or copy the tables by a promotion without --rebuild",
+            )
 
     def _demands(
         self,
         gathered: Gathered,
         goal: Release,
-        carried: Sequence[Carry],
+        sources: Mapping[str, Table],
         retires: Mapping[TableName, str],
     ) -> list[Demand]:
         """The approvals that a plan needs.
@@ -327,7 +386,7 @@ class _Planning:
         """
         if (approvals := self.rules.approvals) is None:
             return []
-        schemas = {str(one.identifier): one.source.schema() for one in carried}
+        schemas = {name: table.schema() for name, table in sources.items()}
         schemas |= {str(name): self.tables.load(name, at).schema() for name, at in retires.items()}
         found = demands(
             approvals, schemas, gathered.classified(goal, schemas) if approvals.classified else None
@@ -407,7 +466,7 @@ class _Planning:
         promoted = {
             name
             for one in releases
-            if one.promoted and one.promoted.target == self.source.name
+            if one.promoted and not one.promoted.rebuilt and one.promoted.target == self.source.name
             for name, table in one.tables.items()
             if table.changed
         }
@@ -466,7 +525,7 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
     names = [*(str(one.identifier) for one in proposal.carried), *map(str, proposal.retires)]
     lease = Leases(records).take(proposal.plan.plan_id, names, wait=wait, what=what, tell=tell)
     try:
-        _refuse_moved(proposal, records)
+        refuse_moved(proposal, records)
         copied = _copy(proposal, tell)
         number = records.reserve()
         staged = list(_staged(tables, proposal, number))
@@ -474,7 +533,7 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
         for item in staged:
             records.write_rollback(number, str(item.identifier), record_of(item, number))
         rests = proposal.plan.rests_on
-        _write_down(proposal, records, number, copied)
+        write_down(proposal, records, number, copied)
         intent = Intent(
             number=number,
             run_id=proposal.goal.run_id,
@@ -493,16 +552,30 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
         lease.release()
 
 
-def _write_down(
-    proposal: Proposal, records: Records, number: int, copied: Mapping[str, list[CopiedFile]]
+def write_down(
+    proposal: Proposal,
+    records: Records,
+    number: int,
+    copied: Mapping[str, list[CopiedFile]],
+    *,
+    found: Sequence[Finding] = (),
+    rebuilt: Rebuilt | None = None,
 ) -> None:
     """Write down what is about to be published, and why it may be: approvals are looked at once more, because copying may take hours.
+
+    Args:
+        proposal: what is done.
+        records: of the target.
+        number: of the release.
+        copied: files that were copied, by table.
+        found: evidence that is not in the plan.
+        rebuilt: what was built instead of copied.
 
     Raises:
         SlipwayError: approvals are missing by now.
     """
     plan, gathered = proposal.plan, proposal.gathered
-    rests, found = plan.rests_on, list(plan.evidence)
+    rests, found = plan.rests_on, [*plan.evidence, *found]
     judged = check_approvals(proposal)
     evidence = PlanFiles(records, plan.plan_id).contents(plan)
     if plan.demands:
@@ -533,12 +606,17 @@ def _write_down(
             for one in judged.approvals
         ],
         copied=dict(copied),
+        rebuilt=rebuilt,
     )
     write_promotion(records, done, gathered.contents, gathered.described, evidence)
 
 
-def _refuse_moved(proposal: Proposal, records: Records) -> None:
-    """Copying may take hours, so what moved since the plan was made is found before it."""
+def refuse_moved(proposal: Proposal, records: Records) -> None:
+    """Copying or building may take hours, so what moved since the plan was made is found before it.
+
+    Raises:
+        ConflictError: the target shows another release.
+    """
     last, rests = records.last_release(), proposal.plan.rests_on
     if (number := last.number if last else None) != rests.target_release:
         raise ConflictError(
@@ -646,6 +724,21 @@ def _planned(one: Carry, state: ReleasedTable) -> PlannedTable:
         base_snapshot=None if current is None else str(current),
         files=len(one.files),
         bytes=one.size,
+    )
+
+
+def _rebuilt(source: Table, base: Table | None, state: ReleasedTable) -> PlannedTable:
+    """A table that a run of the target is going to build, next to the one of the release."""
+    current = base.metadata.current_snapshot_id if base else None
+    return PlannedTable(
+        action="rebuilt",
+        snapshot_id=state.snapshot_id,
+        metadata_location=state.metadata_location,
+        digest=summary_of(source.current_snapshot()).get(_DIGEST),
+        rows=state.rows,
+        run_id=state.run_id,
+        base=base.metadata_location if base else None,
+        base_snapshot=None if current is None else str(current),
     )
 
 

@@ -96,6 +96,7 @@ class Rules(BaseModel):
     Args:
         sources: the environments that releases may come from.
         layers: the schemas that are promoted; all of a release where it is left out.
+        rebuild: nothing is copied there; a run of the environment builds the commit of the release itself.
         require: the evidence that is demanded.
         approvals: who has to approve a plan; nobody where it is left out.
     """
@@ -104,6 +105,7 @@ class Rules(BaseModel):
 
     sources: tuple[_Text, ...] = Field(alias="from", min_length=1)
     layers: tuple[_Text, ...] | None = Field(None, min_length=1)
+    rebuild: bool = False
     require: Require = Field(default_factory=Require)
     approvals: Approvals | None = None
 

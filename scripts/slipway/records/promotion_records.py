@@ -45,7 +45,7 @@ class PlannedTable(Record):
     when the plan was made. ``files`` and ``bytes`` are those that the target does not have.
     """
 
-    action: Literal["new", "changes", "shown again", "replaced", "retired"]
+    action: Literal["new", "changes", "shown again", "replaced", "retired", "rebuilt"]
     snapshot_id: str | None = None
     metadata_location: str | None = None
     digest: str | None = None
@@ -58,7 +58,10 @@ class PlannedTable(Record):
 
 
 class Rests(Record):
-    """All that a plan rests on: if any of it changes, the plan is void."""
+    """All that a plan rests on: if any of it changes, the plan is void.
+
+    ``rebuilds``: a run of the target builds the commit of the release again, and no data is copied.
+    """
 
     source: str
     source_release: int
@@ -69,6 +72,7 @@ class Rests(Record):
     policy_sha256: str
     layers: list[str] | None
     replaces: bool = False
+    rebuilds: bool = False
     tables: dict[str, PlannedTable]
 
     @property
@@ -176,8 +180,28 @@ class CopiedFile(Record):
     checksum: str
 
 
+class RebuiltTable(Record):
+    """A table that was built again, compared with that of the release that was promoted: verdict as of ``slipway diff``, and rows of both."""
+
+    verdict: str
+    rows: int | None
+    source_rows: int | None
+
+
+class Rebuilt(Record):
+    """The run of the target that built the commit of a promoted release again, and how its tables differ from those of the release.
+
+    ``problem`` says why they were not compared; it is empty where they were.
+    """
+
+    run_id: str
+    commit: str
+    tables: dict[str, RebuiltTable] = Field(default_factory=dict)
+    problem: str = ""
+
+
 class Promotion(Record):
-    """What was copied for a release, and the evidence and approvals that were found right before it was published.
+    """What was copied or built again for a release, and the evidence and approvals that were found right before it was published.
 
     ``judged_at`` and ``policy_sha256`` say when and by which promotion.yml; promotions of earlier versions do not have them.
     """
@@ -193,3 +217,4 @@ class Promotion(Record):
     demands: list[Demand] = Field(default_factory=list)
     approvals: list[ApprovalRecord] = Field(default_factory=list)
     copied: dict[str, list[CopiedFile]]
+    rebuilt: Rebuilt | None = None

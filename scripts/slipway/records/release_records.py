@@ -20,16 +20,20 @@ class Move(Record):
 
 
 class PromotedFrom(Record):
-    """The release of another environment that a promotion shows, with the sha256 of its record, and the plan that was carried out."""
+    """The release of another environment that a promotion shows, with the sha256 of its record, and the plan that was carried out.
+
+    ``rebuilt``: its data was not copied; a run of this environment built its commit again.
+    """
 
     target: str
     release: int
     sha256: str
     plan_id: str
+    rebuilt: bool = False
 
     def described(self) -> str:
         """The release, for messages."""
-        return f"release {self.release} of {self.target}"
+        return f"release {self.release} of {self.target}{', rebuilt here' if self.rebuilt else ''}"
 
 
 class Intent(Record):
@@ -48,8 +52,8 @@ class Intent(Record):
 
     @property
     def by_run(self) -> bool:
-        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion."""
-        return not (self.rolls_back or self.retirement or self.promoted)
+        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion that copied them."""
+        return not (self.rolls_back or self.retirement or (self.promoted and not self.promoted.rebuilt))
 
     @property
     def tag(self) -> str:
@@ -133,7 +137,7 @@ class Release(Record):
 
     A rollback is a release, too. ``run_id`` is then the run of the release that it shows again, and ``returns_to`` that
     release, unless only some tables were rolled back. So is a retirement, whose ``run_id`` is that of the release before.
-    ``promoted`` is the release of another environment that it shows; ``run_id`` and ``code`` are then that one's.
+    ``promoted`` is the release of another environment that it shows; ``run_id`` and ``code`` are then that one's, unless it was rebuilt.
     ``retired`` are the tables that it took away, to the metadata files that the catalog named last.
     ``previous`` tells when a record before it is changed or removed.
     """
@@ -156,8 +160,8 @@ class Release(Record):
 
     @property
     def by_run(self) -> bool:
-        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion."""
-        return not (self.rolls_back or self.retirement or self.promoted)
+        """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion that copied them."""
+        return not (self.rolls_back or self.retirement or (self.promoted and not self.promoted.rebuilt))
 
     def without_model(self, made: Collection[str]) -> list[str]:
         """Tables that runs of slipway wrote and that the project does not make any more.

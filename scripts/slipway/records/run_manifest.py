@@ -139,6 +139,7 @@ class RunRequest:
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
         beginning: what was so before dbt was started; None for a run whose result is not to be used for the next one.
+        staged_for: what its tables are to be published with, so that the run itself stages only; empty where it publishes.
     """
 
     run_id: str
@@ -151,6 +152,7 @@ class RunRequest:
     command: list[str] = field(default_factory=list)
     wait: float | None = None
     beginning: Beginning | None = None
+    staged_for: str = ""
 
 
 SCHEMA_VERSION = 2

@@ -117,17 +117,17 @@ def _stated(
     trust = with_own(trust_of(tables.environment), signing)
     earlier = _Earlier(records, published, trust)
     run: RunManifest | None = None
-    sums: dict[str, str] = {}
+    sums: dict[str, dict[str, str]] = {}
     if published.by_run:
         if (run := records.manifest(run_id)) is None:
             raise NotFoundError(f"Run {run_id} has no run manifest", "it never came to its end", "Run again")
-        sums = {name: _sha256(records.read(run_id, name)) for name in (MANIFEST, SEAL)}
-    folder = records.folder(run_id)
+        own = {name: _sha256(records.read(run_id, name)) for name in (MANIFEST, SEAL)}
+        sums[records.folder(run_id)] = own
     promotion, comparisons = None, []
     if published.promoted:  # the evidence that came along
         folder = f"{PROMOTIONS}/{published.number:06d}"
         keys = [item.key for item in store.entries(folder)]
-        sums = {key.removeprefix(f"{folder}/"): _sha256(store.read(key)) for key in keys}
+        sums[folder] = {key.removeprefix(f"{folder}/"): _sha256(store.read(key)) for key in keys}
         promotion = find_record(store, Promotion, f"{folder}/promotion.json", number=published.number)
         compared = [key for key in keys if key.startswith(f"{folder}/{COMPARISONS}/")]
         comparisons = [read_record(store, CodeComparison, key) for key in compared]
@@ -138,7 +138,6 @@ def _stated(
         tables=list(_subjects(tables, records, published, earlier)),
         run=run,
         records=sums,
-        folder=folder,
         builder=Settings.read().builder or f"urn:slipway:host:{host()}",
         version=__version__,
         returns_to=(again, _sha256(store.read(release_key(again)))) if again else None,

@@ -25,6 +25,7 @@ class RunFacts:
         environment: where it would be published.
         scratch: it was built in a scratch environment.
         managed: the slipway command runs it, not plain dbt.
+        staged_for: what its tables are to be published with later; empty where the run publishes them.
         interrupted: Ctrl-C or SIGTERM ended it.
         error: what stopped dbt outside of the nodes, empty for nothing.
         nodes: how many nodes dbt came to.
@@ -47,6 +48,7 @@ class RunFacts:
     environment: Environment
     scratch: bool = False
     managed: bool = False
+    staged_for: str = ""
     interrupted: bool = False
     error: str = ""
     nodes: int = 0
@@ -150,8 +152,9 @@ def _held_back(facts: RunFacts) -> Decision | None:
             return Outcome.FAILED, f"{what}: select them, too, or run without --exclude"
     if facts.managed and mode is Mode.PRODUCTION and facts.unknown_code:
         return Outcome.FAILED, f"no commit holds the code that was read: {facts.unknown_code}"
-    if mode is Mode.PRODUCTION:
-        return Outcome.STAGED, f"{name} publishes on approval; {publish_it}"
+    if facts.staged_for or mode is Mode.PRODUCTION:
+        by = f"built for {facts.staged_for}, which publishes it"
+        return Outcome.STAGED, by if facts.staged_for else f"{name} publishes on approval; {publish_it}"
     return None
 
 

@@ -51,10 +51,10 @@ class BuildType(StrEnum):
     @classmethod
     def of(cls, release: Release) -> BuildType:
         """How a release came to be."""
-        if release.by_run:
-            return cls.RUN
         if release.promoted:
             return cls.PROMOTION
+        if release.by_run:
+            return cls.RUN
         return cls.RETIREMENT if release.retirement else cls.ROLLBACK
 
 
@@ -134,9 +134,8 @@ class Stated:
         release: the release.
         release_sha256: of the bytes of its record.
         tables: subjects that are tables.
-        run: the manifest of the run that made it; None for a rollback, a retirement or a promotion.
-        records: names of records of the run to the SHA-256 of their bytes.
-        folder: of the run or the promotion, below the records' root.
+        run: the manifest of the run that made it; None for a rollback, a retirement or a promotion that copied data.
+        records: folders of the run and of the promotion below the records' root, to names of records in them and the SHA-256 of their bytes.
         returns_to: the release that is shown again, and the SHA-256 of the bytes of its record.
         builder: URI of who ran slipway.
         version: of slipway.
@@ -149,8 +148,7 @@ class Stated:
     release_sha256: str
     tables: Sequence[Mapping[str, Any]]
     run: RunManifest | None
-    records: Mapping[str, str]
-    folder: str
+    records: Mapping[str, Mapping[str, str]]
     builder: str
     version: str
     returns_to: tuple[int, str] | None = None
@@ -167,6 +165,15 @@ class Stated:
             "digest": {"sha256": self.release_sha256},
         }
         object.__setattr__(self, "subjects", [*self.tables, own])
+
+    @property
+    def described_records(self) -> list[dict[str, Any]]:
+        """The records with name, place and digest."""
+        return [
+            {"name": name, "uri": f"{folder}/{name}", "digest": {"sha256": sha256}}
+            for folder, records in self.records.items()
+            for name, sha256 in sorted(records.items())
+        ]
 
 
 def statements(stated: Stated) -> list[dict[str, Any]]:
@@ -192,9 +199,9 @@ def _summary(stated: Stated, promotion: Promotion) -> dict[str, Any]:
         "resourceUri": f"urn:slipway:release:{quote(release.target, safe='')}:{release.number}",
         "policy": {"uri": POLICY_FILE, "digest": {"sha256": promotion.policy_sha256}},
         "inputAttestations": [
-            {"uri": f"{stated.folder}/{name}", "digest": {"sha256": sha256}}
-            for name, sha256 in sorted(stated.records.items())
-            if name.endswith(BUNDLE)
+            {"uri": record["uri"], "digest": record["digest"]}
+            for record in stated.described_records
+            if record["name"].endswith(BUNDLE)
         ],
         "slsaVersion": _SLSA,
         **judged(promotion),
@@ -225,7 +232,11 @@ def _provenance(stated: Stated) -> dict[str, Any]:
     return {
         "buildDefinition": {
             "buildType": BuildType.of(release),
-            "externalParameters": {"target": release.target, **(_asked(run) if run else _moved(release))},
+            "externalParameters": {
+                "target": release.target,
+                **(_asked(run) if run else {}),
+                **(_moved(release) if release.promoted or not run else {}),
+            },
             "internalParameters": {
                 **({"mode": run.mode, "as_of": run.as_of} if run else {}),
                 **({"signed": "afterwards"} if stated.afterwards else {}),
@@ -239,10 +250,7 @@ def _provenance(stated: Stated) -> dict[str, Any]:
                 "startedOn": _time(run.started_at if run else release.published_at),
                 "finishedOn": _time(run.finished_at if run else release.published_at),
             },
-            "byproducts": [
-                {"name": name, "uri": f"{stated.folder}/{name}", "digest": {"sha256": sha256}}
-                for name, sha256 in sorted(stated.records.items())
-            ],
+            "byproducts": stated.described_records,
         },
     }
 

@@ -166,7 +166,10 @@ def _came_from(releases: Sequence[Release], name: str, content: str | None) -> s
         (
             one.promoted.target
             for one in releases
-            if one.promoted and name in one.tables and one.tables[name].content == content
+            if one.promoted
+            and not one.promoted.rebuilt
+            and name in one.tables
+            and one.tables[name].content == content
         ),
         "",
     )
