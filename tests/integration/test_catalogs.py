@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import boto3
 import duckdb
 import pytest
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
 from pyiceberg.types import LongType
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -24,7 +26,14 @@ from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.catalogs.glue_catalog import GlueMover
 from slipway.iceberg.catalogs.kinds import UpdateMover
+from slipway.iceberg.metadata_files import files_of
 from slipway.iceberg.tables import Tables, find_source, retired, stage_state
+from slipway.monitors.column_profiles import (
+    PROFILES,
+    ColumnProfile,
+    keep_profiles,
+    stored_profiles,
+)
 from slipway.names import TableName
 from slipway.records.release_records import Intent
 from slipway.records.release_records import Release as ReleaseRecord
@@ -591,3 +600,49 @@ def test_a_rename_that_is_stopped_is_finished(where: str, at: int, request: pyte
     assert len(found.heal()) == (1 if at > 1 else 0)
     assert found.numbers() == (after if at > 1 else before) == found.visible()
     assert found.heal() == []
+
+
+@pytest.mark.parametrize(
+    "anywhere",
+    [
+        "sqlite",
+        pytest.param("on_postgres", marks=[pytest.mark.server, pytest.mark.long]),
+        pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long]),
+        "rest",
+    ],
+    indirect=True,
+)
+def test_profiles_are_kept_in_any_catalog(anywhere: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is made, added to by two at once, read by table and day, and written as one again without what is too old."""
+    monkeypatch.setattr("slipway.monitors.column_profiles._COMPACT_AFTER", 3)
+    name, first = TableName("curated", "weights"), date(2024, 5, 1)
+    columns = ("kwh", first, 10, 1, 5, "1", "9", 4.5, [1.0, 9.0], None, None)
+    profile = ColumnProfile(str(name), *columns, "a", "1", "run", datetime(2024, 5, 2, tzinfo=UTC))
+    made = [replace(profile, business_date=first + timedelta(days=day), run_id=f"{day}") for day in range(4)]
+
+    def kept(since: date | None = None) -> list[ColumnProfile]:
+        anywhere.restart()
+        location = anywhere.tables.locations().get(PROFILES)
+        table = anywhere.tables.load(PROFILES, location) if location else None
+        return sorted(stored_profiles(table, name, since), key=lambda one: one.business_date)
+
+    assert kept() == []
+    keep_profiles(anywhere.tables, [made[0], replace(profile, table_name="curated.others")], 2)
+    assert kept() == made[:1]
+
+    tables, load, waiting = anywhere.tables, anywhere.tables.catalog.load_table, [made[1]]
+
+    def overtaken(identifier: TableName) -> Table:
+        table = load(identifier)
+        if waiting:  # another run writes before this one
+            keep_profiles(tables, [waiting.pop()], 2)
+        return table
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.catalog, "load_table", overtaken)
+        keep_profiles(tables, [made[2]], 2)
+    assert kept() == made[:3]
+    assert kept(made[2].business_date) == [made[2]]
+    keep_profiles(anywhere.tables, [made[3]], 2)  # the table is written as one
+    assert kept() == made[2:]
+    assert len(files_of(anywhere.tables.load(PROFILES, anywhere.tables.locations()[PROFILES]))) == 1

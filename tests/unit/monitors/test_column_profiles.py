@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,20 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
-from tests.harness.environments import place
 
-from slipway.environments.environment import local_catalog
 from slipway.errors import ConfigError
 from slipway.monitors.column_profiles import (
-    PROFILES,
     ColumnProfile,
     DayColumn,
     counted,
-    keep_profiles,
     profile_columns,
-    stored_profiles,
 )
-from slipway.names import TableName
 
 SCHEMA = Schema(
     ice.NestedField(1, "day", ice.DateType()),
@@ -43,7 +36,6 @@ ROWS = """(
     from range(300) as numbers(i)
 )"""
 FIRST = date(2024, 5, 1)
-WEIGHTS = TableName("curated", "weights")
 MADE = ColumnProfile(
     "curated.weights", "kwh", FIRST, 10, 1, 5, "1", "9", 4.5, [1.0, 9.0], None, None, "a", "1", "run", datetime(2024, 5, 2, tzinfo=UTC)
 )  # fmt: skip
@@ -122,32 +114,3 @@ def test_what_was_rolled_back_does_not_count(
     # one that nobody published changes nothing
     later = replace(MADE, content="lost", snapshot_id="lost", profiled_at=datetime(2030, 1, 1, tzinfo=UTC))
     assert counted([*profiles, later], contents, snapshots) == found
-
-
-def test_profiles_are_kept_for_so_many_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    properties = local_catalog(tmp_path)
-    here = place(f"file://{tmp_path}/warehouse", **{k: v for k, v in properties.items() if k != "warehouse"})
-    monkeypatch.setattr("slipway.monitors.column_profiles._COMPACT_AFTER", 3)
-
-    def kept() -> list[ColumnProfile]:
-        location = here.tables.locations().get(PROFILES)
-        return stored_profiles(here.tables.load(PROFILES, location) if location else None, WEIGHTS)
-
-    assert kept() == []
-    made = [
-        replace(
-            MADE,
-            business_date=FIRST + timedelta(days=day),
-            profiled_at=MADE.profiled_at + timedelta(days=day),
-        )
-        for day in range(4)
-    ]
-    other = replace(MADE, table_name="curated.others")
-    keep_profiles(here.tables, [made[0], other], 2)
-    keep_profiles(here.tables, [made[1]], 2)
-    keep_profiles(here.tables, [made[2]], 2)
-    assert sorted(kept(), key=lambda one: one.business_date) == made[:3]
-    location = here.tables.locations()[PROFILES]
-    assert stored_profiles(here.tables.load(PROFILES, location), WEIGHTS, made[2].business_date) == [made[2]]
-    keep_profiles(here.tables, [made[3]], 2)  # the table is written as one
-    assert sorted(kept(), key=lambda one: one.business_date) == made[2:]
