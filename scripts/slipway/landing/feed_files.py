@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate, chain
@@ -34,6 +34,7 @@ from slipway.landing.csv_records import CsvRecords
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.landing.headers import Names, header_of, keys_of, width_of
+from slipway.landing.json_lines import LONGEST, JsonLines, as_written
 from slipway.landing.json_records import JsonRecords
 from slipway.landing.layouts import Layout
 from slipway.landing.sheets import sheet_as_csv
@@ -46,7 +47,6 @@ _COLUMNS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _ORIGINAL = re.compile(r"Original Line: ?(.*)")
 _DECIMAL_COMMA = re.compile(r"(?:^|,)-?\d+,\d{1,2}(?:,|$)")
 _JSON_LINE = re.compile(r"in line (\d+)")
-_LONGEST = 1 << 25  # bytes of a JSON record, which its copy may have more of than the file
 _MAGIC = b"PAR1"
 _SMALL = 4 << 20  # bytes of a file that is checked together with others
 _AT_ONCE = 250  # files
@@ -61,6 +61,9 @@ class Look(NamedTuple):
         layout: how they are read, as far as it is known yet.
         problem: why it is set aside, in a sentence without a full stop; empty where nothing is known against it.
         unreadable: why it could not be looked at.
+        is_plain: it is JSON lines, of which the copy has the text as it is; rows are the lines of it.
+        is_flat: none of their values is a list or an object.
+        needs_copy: it turned out at its end that only a copy can be read.
     """
 
     sha256: str
@@ -68,6 +71,9 @@ class Look(NamedTuple):
     layout: Layout | None = None
     problem: str = ""
     unreadable: str = ""
+    is_plain: bool = False
+    is_flat: bool = False
+    needs_copy: bool = False
 
 
 class Checked(NamedTuple):
@@ -95,12 +101,19 @@ class FeedFiles:
         if arrival.obstacle:
             return Look("", unreadable=arrival.obstacle)
         found = self._look(feed, arrival.info.key)
-        if found.layout is None and not found.problem and not found.unreadable:
+        if found.needs_copy:
             found = self._look(feed, arrival.info.key, is_copied=True)
         return found
 
     def _look(self, feed: Feed, key: str, *, is_copied: bool = False) -> Look:
-        """As ``look``; without a layout where it turned out too late that a copy is needed."""
+        """As ``look``.
+
+        Args:
+            feed: whose file it is.
+            key: the object.
+            is_copied: a copy is made that can be read without looking at it again.
+        """
+        is_final = is_copied
         digest = hashlib.sha256()
         try:
             with self.area.open(key) as stream:
@@ -110,10 +123,10 @@ class FeedFiles:
                 is_copied = is_copied or not feed.format.is_read_in_place or is_compressed(first)
                 copy = self._copies.new() if is_copied else None
                 if copy is None:
-                    found = self._read(feed, first, whole, None)
+                    found = self._read(feed, first, whole, None, is_final=is_final)
                 else:
                     with copy.written():
-                        found = self._read(feed, first, whole, copy)
+                        found = self._read(feed, first, whole, copy, is_final=is_final)
                 for _ in blocks:  # the checksum is of all of it
                     pass
         except OSError as error:
@@ -129,7 +142,9 @@ class FeedFiles:
         """A content is not going to be read."""
         self._copies.forget(sha256)
 
-    def _read(self, feed: Feed, first: bytes, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+    def _read(
+        self, feed: Feed, first: bytes, blocks: Iterator[bytes], copy: Copy | None, *, is_final: bool
+    ) -> Look:
         style = feed.format
         try:
             if style.kind is FileKind.PARQUET:
@@ -139,7 +154,7 @@ class FeedFiles:
                 return self._read_sheet(feed, blocks, copy)
             plain = uncompressed(blocks, style, self._copies.folder) if copy else blocks
             if style.kind is FileKind.JSON:
-                return _read_json(style, plain, copy)
+                return _read_json(style, plain, copy, is_final=is_final)
             return _read_csv(feed, plain, copy)
         except MalformedError as error:
             return Look("", problem=str(error))
@@ -196,6 +211,12 @@ class FeedFiles:
             UnavailableError: the store does not give the file.
         """
         try:
+            if look.is_plain:
+                if (known := self._as_written(connection, feed, look)) is not None:
+                    return known
+                look = self._quoted(feed, look)
+                if look.problem:
+                    return Checked(0, Layout(()), look.problem)
             layout = look.layout or self._columns(connection, feed, key, look.sha256)
             if isinstance(layout, str):
                 return Checked(0, Layout(()), layout)
@@ -348,7 +369,7 @@ class FeedFiles:
             )
             return (
                 f"(select {renamed}, file_index from read_json({paths}, columns = {{{columns}}}, "
-                f"format = 'newline_delimited', maximum_object_size = {_LONGEST}, hive_partitioning = false, "
+                f"format = 'newline_delimited', maximum_object_size = {LONGEST}, hive_partitioning = false, "
                 "compression = 'uncompressed'))"
             )
         if layout.is_copied:
@@ -378,14 +399,38 @@ class FeedFiles:
         place = literal(exact(str(self._copies.of(sha256))))
         result = connection.execute(
             f"select key, min(line) from (select unnest(json_keys(json)) as key, row_number() over () as line from "
-            f"read_ndjson_objects({place}, maximum_object_size = {_LONGEST}, compression = 'uncompressed')) group by key order by 2, 1"
+            f"read_ndjson_objects({place}, maximum_object_size = {LONGEST}, compression = 'uncompressed')) group by key order by 2, 1"
         )
         lines = {row[0]: f"line {row[1]}" for row in result.fetchall()}
-        if not lines:
-            some = tuple(feed.columns[:1])  # DuckDB wants to be asked for a column
-            return Layout(some, some, is_copied=True)
-        names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header, feed.unknown)
-        return names.problem or Layout(names.columns, tuple(lines), (), is_copied=True)
+        return _layout_of_keys(feed, lines)
+
+    def _as_written(self, connection: duckdb.DuckDBPyConnection, feed: Feed, look: Look) -> Checked | None:
+        """What DuckDB says of JSON lines that it reads as they are; None if it cannot, or does not give every value back as it is written."""
+        if look.rows is None:
+            return None
+        path = str(self._copies.of(look.sha256))
+        written = as_written(connection, path, look.rows, is_flat=look.is_flat)
+        if written is None:
+            return None
+        layout = _layout_of_keys(feed, {key: f"line {line}" for key, line in written.keys.items()})
+        if isinstance(layout, str):
+            return Checked(0, Layout(()), layout)
+        return Checked(written.records, layout)
+
+    def _quoted(self, feed: Feed, look: Look) -> Look:
+        """JSON lines, counted exactly; their copy gets values between quotes."""
+        copy, plain = self._copies.new(), self._copies.of(look.sha256)
+        assert plain is not None
+        records = JsonRecords(feed.format.skip_lines, copy.write)
+        with plain.open("rb") as stream, copy.written():
+            while block := stream.read(BLOCK):
+                records.add(block)
+            rows = records.end()
+        self._copies.keep(look.sha256, copy)
+        if isinstance(rows, str):
+            self.forget(look.sha256)
+            return Look(look.sha256, problem=rows)
+        return Look(look.sha256, rows)
 
     def _counted(self, connection: duckdb.DuckDBPyConnection, key: str, look: Look) -> int:
         """Rows by the second count: of Parquet, what its metadata says."""
@@ -484,7 +529,7 @@ class _CsvReader:
         if problem := names.problem or problem or (rows if isinstance(rows, str) else ""):
             return Look("", problem=problem)
         if self._copy is None and self.records.is_mixed:
-            return Look("")
+            return Look("", needs_copy=True)
         return Look("", int(rows), Layout(names.columns, is_copied=self._copy is not None))
 
 
@@ -508,9 +553,19 @@ def _read_csv(feed: Feed, blocks: Iterator[bytes], copy: Copy | None) -> Look:
     return reader.found(problem)
 
 
-def _read_json(style: FileFormat, blocks: Iterator[bytes], copy: Copy | None) -> Look:
+def _layout_of_keys(feed: Feed, lines: Mapping[str, str]) -> Layout | str:
+    """The layout of JSON lines with keys, each with the line that has it first; a text says why they have none."""
+    if not lines:
+        some = tuple(feed.columns[:1])  # DuckDB wants to be asked for a column
+        return Layout(some, some, is_copied=True)
+    style = feed.format
+    names = keys_of(lines, feed.columns, feed.optional, style.kind, style.header, feed.unknown)
+    return names.problem or Layout(names.columns, tuple(lines), (), is_copied=True)
+
+
+def _read_json(style: FileFormat, blocks: Iterator[bytes], copy: Copy | None, *, is_final: bool) -> Look:
     assert copy is not None
-    records = JsonRecords(style.skip_lines, copy.write)
+    records: JsonRecords | JsonLines = (JsonRecords if is_final else JsonLines)(style.skip_lines, copy.write)
     try:
         text = as_utf8(blocks, style.encoding)
         for block in without_footer(without_title(text, style.skip_lines), style.footer_lines):
@@ -518,7 +573,10 @@ def _read_json(style: FileFormat, blocks: Iterator[bytes], copy: Copy | None) ->
     except MalformedError as error:
         return Look("", problem=f"line {records.line} {error}" if error.on_line else str(error))
     rows = records.end()
-    return Look("", problem=rows) if isinstance(rows, str) else Look("", rows)
+    if isinstance(rows, str):
+        return Look("", problem=rows)
+    is_flat = isinstance(records, JsonLines) and records.is_flat
+    return Look("", rows, is_plain=not is_final, is_flat=is_flat)
 
 
 def _look_at_parquet(first: bytes, blocks: Iterator[bytes]) -> Look:

@@ -30,6 +30,11 @@ _FIRST = np.zeros(256, np.bool_)
 _FIRST[list(b"-0123456789")] = True
 _BLANK = np.zeros(256, np.bool_)
 _BLANK[list(b" \t\r\n")] = True
+_WRITTEN = np.arange(256, dtype=np.uint8)
+"""Signs as they are written after a backslash: between values there may be tabs and returns, and in a string there may not."""
+_WRITTEN[list(b"\t\r")] = list(b"tr")
+_PROTECTED = np.zeros(256, np.bool_)
+_PROTECTED[list(b'"\\\t\r')] = True
 _NUMBERS = re.compile(rb"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\n)*+")
 """Numbers of RFC 8259, section 6, each with a line end."""
 _NO_NUMBER = (
@@ -307,7 +312,10 @@ def _as_text(
 ) -> bytes:
     """Records in which each value is a string, a truth value or null."""
     inner = (depth >= 2) | (closes & (depth == 1))
-    protected = np.flatnonzero(inner & ((signs == _QUOTE) | (signs == _ESCAPE)))
+    protected = np.flatnonzero(inner & _PROTECTED[signs])
+    if (_WRITTEN[signs[protected]] != signs[protected]).any():
+        signs = signs.copy()
+        signs[protected] = _WRITTEN[signs[protected]]
     around = np.concatenate([*numbers, *nested])
     where = np.concatenate([around, protected])
     if not len(where):

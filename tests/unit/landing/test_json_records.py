@@ -118,6 +118,12 @@ def test_a_value_may_be_nested_to_any_depth() -> None:
     assert isinstance(read(f'{{"a": {deep[:-2]}}}]}}\n'.encode())[0], str)
 
 
+def test_blanks_in_a_nested_value_stay_as_they_are() -> None:
+    value = '{"b":\t[1,\r 2]}'
+    found, text = read(f'{{"a": {value}}}\n'.encode())
+    assert (found, json.loads(text)) == (1, {"a": value})
+
+
 def test_a_number_may_have_any_length() -> None:
     assert read(f'{{"a": {"9" * 5000}, "b": [{"9" * 5000}]}}\n'.encode())[0] == 1
 
