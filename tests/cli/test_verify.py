@@ -368,7 +368,15 @@ def test_doctor_signs_what_a_killed_process_published(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     done = built.start("run", kill_before="slipway.runs.end:attest").wait()
     assert done.code is None
-    assert ("signature", "missing", "it is not signed") in wrong(verified(built, code=1))
+    why = "it is not signed: its process ended before that; slipway doctor --fix signs it"
+    assert ("signature", "missing", why) in wrong(verified(built, code=1))
+    # whoever changed records could have the next run sign them, so it only says what to do
+    said = built.slipway("run")
+    assert (said.out + said.err).count(
+        "release 2 is not signed: its process ended before it could sign it"
+    ) == 1
+    assert "sign it with slipway doctor --fix --target dev" in said.out + said.err
+    assert ("signature", "missing", why) in wrong(verified(built, code=1))
     assert "release 2: it is not signed" in built.slipway("doctor").out
     built.answer("doctor", "--fix")
     signature = next(link for link in verified(built, code=1)["links"] if link["kind"] == "signature")

@@ -196,7 +196,7 @@ class Session:
         if self._lease and pinned.look_again():  # others published while it waited
             hooks.forget_relations()
             holds.refuse(f"A run in {self.environment.name}")
-        lines += pinned.heal()
+        lines += [line for line in pinned.heal() if line not in lines]
         if warning := check_store(pinned.places.outputs, self.records):
             lines.append(warning)
         self.begun, self.code = True, code_of(self._project)

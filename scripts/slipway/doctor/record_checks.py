@@ -66,7 +66,8 @@ def signatures(at: Examination) -> Iterator[Finding]:
     signed, known = signed_numbers(at.records), at.releases[0]
     begun = min(signed, default=known[-1].number if known else 0)
     for release in known:
-        if release.number < begun or release.number in signed or not _can_be_signed(at, release):
+        wanted = release.signing_key or release.number >= begun
+        if not wanted or release.number in signed or not _can_be_signed(at, release):
             continue
         yield Finding(
             f"release {release.number}",

@@ -37,7 +37,10 @@ class PromotedFrom(Record):
 
 
 class Intent(Record):
-    """Written before the first table of a release is moved; whoever finds it can finish or undo the publication."""
+    """Written before the first table of a release is moved; whoever finds it can finish or undo the publication.
+
+    ``signing_key`` is the id of the key that the process is going to sign the release with; empty where there is none.
+    """
 
     schema_version: int = SCHEMA_VERSION
     number: int
@@ -49,6 +52,7 @@ class Intent(Record):
     reason: str = ""
     retirement: bool = False
     promoted: PromotedFrom | None = None
+    signing_key: str = ""
 
     @property
     def by_run(self) -> bool:
@@ -139,7 +143,8 @@ class Release(Record):
     release, unless only some tables were rolled back. So is a retirement, whose ``run_id`` is that of the release before.
     ``promoted`` is the release of another environment that it shows; ``run_id`` and ``code`` are then that one's, unless it was rebuilt.
     ``retired`` are the tables that it took away, to the metadata files that the catalog named last.
-    ``previous`` tells when a record before it is changed or removed.
+    ``previous`` tells when a record before it is changed or removed. ``signing_key`` is the id of the key that its process was going to sign it with: if it is
+    not signed, that process ended before.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -157,6 +162,7 @@ class Release(Record):
     retired: dict[str, str] = Field(default_factory=dict)
     previous: PreviousRelease | None = None
     promoted: PromotedFrom | None = None
+    signing_key: str = ""
 
     @property
     def by_run(self) -> bool:

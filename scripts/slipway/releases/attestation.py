@@ -72,7 +72,7 @@ def release_signed(
 ) -> Release:
     """Publish what was staged, and sign the release; raises what ``release``, ``signing_for`` and ``attest`` raise."""
     signing = signing_for(tables.environment)
-    done = release(tables, records, staged, intent)
+    done = release(tables, records, staged, intent.model_copy(update={"signing_key": signing.key_id}))
     attest(tables, records, done, signing)
     return done
 

@@ -25,6 +25,7 @@ from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
 from slipway.releases.holds import Holds
 from slipway.releases.published import OUTSIDE, check_catalog, check_file, visible_tables
+from slipway.releases.signatures import left_unsigned
 from slipway.releases.table_state import read_state
 
 
@@ -215,7 +216,7 @@ def settled(tables: Tables, records: Records, what: str, *, dry: bool) -> list[s
     """
     check_file(records)
     if not dry:
-        return heal(tables, records)
+        return [*heal(tables, records), *left_unsigned(records)]
     if found := unrecorded(tables, records):
         raise SlipwayError(
             f"What {what} is not known: readers see {found[0]}, and it is not recorded",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, DamagedError
@@ -31,6 +32,23 @@ def signed_numbers(records: Records) -> set[int]:
     """Numbers of the releases about which there are signed statements."""
     keys = (item.key.rpartition("/")[2] for item in records.store.entries("releases"))
     return {int(key.partition(".")[0]) for key in keys if key.endswith(BUNDLE)}
+
+
+def left_unsigned(records: Records) -> list[str]:
+    """A line if the last release was going to be signed and is not: nobody but its own process signs it without being asked."""
+    try:
+        last = records.last_release()
+    except DamagedError:  # reported where it matters
+        return []
+    if last is None or not last.signing_key:
+        return []
+    with suppress(FileNotFoundError):
+        records.store.read(bundle_key(last.number))
+        return []
+    target = records.environment.name
+    why = f"release {last.number} is not signed: its process ended before it could sign it, or is about to"
+    look, fix = f"slipway show {last.run_id} --target {target}", f"slipway doctor --fix --target {target}"
+    return [f"{why}. Look at it with {look}, then sign it with {fix}"]
 
 
 def signed_by(records: Records, number: int, trust: Trust) -> str:

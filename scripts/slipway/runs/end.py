@@ -73,6 +73,7 @@ def end_run(tables: Tables, records: Records, built: BuiltRun) -> RunManifest:
         intent = Intent(number=built.number(), run_id=manifest.run_id, code=manifest.code)
         try:
             signing = signing_for(tables.environment)
+            intent = intent.model_copy(update={"signing_key": signing.key_id})
             published = release(tables, records, built.staged, intent)
         except UnrecordedError as error:
             failure, reason = error, error.line()

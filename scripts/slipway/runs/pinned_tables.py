@@ -15,6 +15,7 @@ from slipway.names import TableName
 from slipway.records.store import Records
 from slipway.releases.publication import heal
 from slipway.releases.published import check_catalog, check_file, visible_tables
+from slipway.releases.signatures import left_unsigned
 
 LANDING = "landing"
 """The layer of dbt sources that show landed files instead of tables."""
@@ -147,9 +148,10 @@ class PinnedTables:
             return before.get(id(self.places.outputs)) != self.own_locations()
 
     def heal(self) -> list[str]:
-        """Finish or undo what dead processes began to publish, before this run looks at the catalog; returns lines about it."""
+        """Finish or undo what dead processes began to publish, before this run looks at the catalog; returns lines about it, and about what they did not sign."""
         with self._lock:
             if self._healed is None:
                 heals = self._builds and not self.places.is_scratch
                 self._healed = heal(self.places.outputs, self._records) if heals else []
+                self._healed += left_unsigned(self._records) if heals else []
             return self._healed

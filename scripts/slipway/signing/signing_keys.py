@@ -89,6 +89,11 @@ class Signing:
     name: str = ""
     why_not: str = ""
 
+    @property
+    def key_id(self) -> str:
+        """Id of the key; empty where there is none."""
+        return "" if self.signer is None else str(self.signer.public_key.keyid)
+
 
 @dataclass(frozen=True)
 class Trust:

@@ -78,7 +78,10 @@ class SignedReleases:
             self._findings.add(Kind.SIGNATURE, what, State.BROKEN, error.why)
             return {}
         if not bundle:
-            self._findings.add(Kind.SIGNATURE, what, State.MISSING, "it is not signed")
+            why = "it is not signed"
+            if release.signing_key:
+                why += ": its process ended before that; slipway doctor --fix signs it"
+            self._findings.add(Kind.SIGNATURE, what, State.MISSING, why)
             return {}
         for one in bundle:
             if why := (verdict := one.verify(self._trust)).why_not:
