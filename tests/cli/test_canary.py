@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cli.conftest import World
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -65,8 +66,17 @@ def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> 
     # S has one parcel of 2 kg on the first day, N one of 1.5 kg: twice as much in one depot
     published.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) * case when depot = 'S' then 2 else 1 end as kg")
     head = published.commit()
-    report = canary(published, "--base", base, *FIRST_DAY, code=1)
+    report = canary(published, "--base", base, "--max-slowdown", "1000", *FIRST_DAY, code=1)
     assert (report["base"], report["head"]) == (base[:12], head[:12])
+    assert report["costs"]["slowdowns"] == []
+    measured = ("seconds", "cpu_seconds", "bytes_read", "bytes_written", "peak_memory_bytes")
+    for side in ("base", "head"):
+        assert all(report["costs"][side][name] > 0 for name in measured)
+        for one in report["tables"]:
+            # by one thread of dbt, so that each table has a time of its own
+            assert None not in [one[side][name] for name in measured], one["name"]
+        of_tables = sum(one[side]["cpu_seconds"] for one in report["tables"])
+        assert 0 < of_tables < report["costs"][side]["cpu_seconds"]
     assert verdicts(report) == {
         "curated.weights": "identical",
         "quarantine.weights": "identical",
@@ -201,6 +211,11 @@ def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (
+            ("--max-slowdown", "2"),
+            2,
+            "--max-slowdown cannot be used with --base published: nothing but head is built",
+        ),
         (FIRST_DAY, 2, "A slice cannot be compared with what is published"),
         (
             ("--vars", "{as_of: 2024-05-01}"),
@@ -208,7 +223,7 @@ def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
             'built it with no --vars, and this canary has --vars \'{"as_of": "2024-05-01"}\'',
         ),
     ],
-    ids=["a slice", "other variables"],
+    ids=["a bound of time", "a slice", "other variables"],
 )
 def test_what_is_published_is_no_base_for(
     published: Workshop, arguments: tuple[str, ...], code: int, message: str
@@ -237,6 +252,31 @@ def test_with_what_is_published_and_compacted_and_of_a_removed_model(built: Work
     assert table(report, "serving.depot_weights")["differences"][0]["kind"] == "table_removed"
     # a selection says nothing about the other tables
     canary(built, "--base", "published", "--select", "weights", code=0)
+
+
+@pytest.mark.parametrize("factor", ["0.99", "0", "-1", "nan", "inf", "twice", ""])
+def test_no_bound_of_time(published: Workshop, factor: str) -> None:
+    done = World.of(published).slipway("canary", "--max-slowdown", factor)
+    assert (done.code, done.out) == (2, "")
+    assert "Invalid value for '--max-slowdown'" in done.err
+
+
+@pytest.mark.long
+def test_a_head_that_takes_longer(published: Workshop) -> None:
+    """The slow model takes seconds of processor time, whatever else runs, and gives what it gave."""
+    base = published.commit()
+    slow = "(select sum(hash(a.range, b.range)) * 0 from range(20000) as a, range(20000) as b)"
+    published.edit(WEIGHT_MODEL, "sum(kg) as kg", f"sum(kg) + {slow} as kg")
+    without = canary(published, "--base", base, *FIRST_DAY, code=0)
+    assert without["costs"]["slowdowns"] == []
+    report = canary(published, "--base", base, "--max-slowdown", "1.5", *FIRST_DAY, code=1)
+    found = {one["name"]: one for one in report["costs"]["slowdowns"]}
+    assert found.keys() == {"serving.depot_weights", "all"}
+    assert found["all"]["measure"] == "processor time"
+    assert found["all"]["head"] > found["all"]["base"] + 1
+    done = published.slipway("canary", "--base", base, "--max-slowdown", "1.5", *FIRST_DAY)
+    assert "failed, slower than 1.5 times base: serving.depot_weights: " in done.out.splitlines()[0]
+    assert "times as much processor time" in done.out.splitlines()[0]
 
 
 @pytest.mark.long

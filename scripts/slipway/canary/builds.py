@@ -43,6 +43,7 @@ class Build:
         select: dbt selectors.
         exclude: dbt selectors.
         window: from when to when microbatch models are built, None for all of their time.
+        threads: of dbt, None for the profile's.
     """
 
     project: Path
@@ -53,6 +54,7 @@ class Build:
     select: Sequence[str] = ()
     exclude: Sequence[str] = ()
     window: tuple[datetime, datetime] | None = None
+    threads: int | None = None
 
 
 def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
@@ -136,6 +138,8 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
     if what.window:
         start, end = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" for moment in what.window)
         command += ["--event-time-start", start, "--event-time-end", end]
+    if what.threads:
+        command += ["--threads", str(what.threads)]
     if what.vars:
         command += ["--vars", json.dumps(what.vars, default=str)]
     with (folder / _PRINTED).open("wb") as out, (folder / _LOG).open("wb") as err:

@@ -13,14 +13,15 @@ from slipway.canary.published_base import PUBLISHED, PublishedBase, published_ba
 from slipway.canary.samples import same_sample, sample_remarks, with_sample
 from slipway.code import git
 from slipway.code.versions import code_of, who
-from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
+from slipway.comparison.compare import BuiltTable, compare_builds, cost_of, scratch_manifest
 from slipway.comparison.consequences import other_code
+from slipway.comparison.costs import ComparedCosts, Cost, slowdowns
 from slipway.comparison.failing_tests import ComparedTests, compare_tests
 from slipway.comparison.masking import MASKED, has_masked
 from slipway.comparison.report import ComparisonReport, make_report, why_failed
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
-from slipway.errors import NotFoundError, SlipwayError
+from slipway.errors import NotFoundError, SlipwayError, UsageError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
@@ -43,6 +44,7 @@ def canary(
     keep: bool,
     sample: str | None = None,
     show_classified: bool = False,
+    max_slowdown: float | None = None,
 ) -> tuple[ComparisonReport, Path | None]:
     """Build both versions and compare every table.
 
@@ -56,11 +58,13 @@ def canary(
         keep: leave the scratch environments behind.
         sample: the share of the keys that both are built from, as ``5%``; None for all of them.
         show_classified: show values of columns that a contract classifies.
+        max_slowdown: how many times the time of base head may take. Both are then built by one thread of dbt.
 
     Returns:
         The comparison, and the folder that was kept, if it was.
 
     Raises:
+        UsageError: a bound of time is asked for where base is not built.
         NotFoundError: nothing is published to build from, there is no such base, or no git repository.
         SlipwayError: the tables of a version cannot be built; its own message is passed on. Or what is published was not built
             from the same.
@@ -69,8 +73,22 @@ def canary(
     environment = profile.environment(target)
     variables = with_sample(variables, profile.vars, sample)
     with temporary("canary", environment.home, keep=keep) as folder:
-        given = _Canary(project, environment, folder, variables, select, show_classified=show_classified)
+        given = _Canary(
+            project,
+            environment,
+            folder,
+            variables,
+            select,
+            show_classified=show_classified,
+            max_slowdown=max_slowdown,
+        )
         if base == PUBLISHED:
+            if max_slowdown is not None:
+                raise UsageError(
+                    "--max-slowdown cannot be used with --base published",
+                    "nothing but head is built, so there is no time to compare with",
+                    "Name a commit with --base",
+                )
             report = given.with_published(published_base(profile, target, variables), tell)
         else:
             report = given.with_commit(base, tell)
@@ -89,9 +107,11 @@ class _Canary:
         select: Sequence[str],
         *,
         show_classified: bool,
+        max_slowdown: float | None,
     ) -> None:
         self._project, self._environment, self._folder = project, environment, folder
         self._variables, self._select, self._show_classified = variables, select, show_classified
+        self._max_slowdown = max_slowdown
 
     def with_commit(self, base: str | None, tell: Callable[[str], None]) -> ComparisonReport:
         """Build base and head, and compare them."""
@@ -116,6 +136,7 @@ class _Canary:
             remarks=[*remarks, *(_not_rebuilt(then, now) if then and now else [])],
             tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
             sample=sample,
+            costs=compare_costs(then, now, self._max_slowdown) if then and now else None,
         )
 
     def with_published(self, base: PublishedBase, tell: Callable[[str], None]) -> ComparisonReport:
@@ -141,7 +162,16 @@ class _Canary:
         )
 
     def _build(self, pins: Mapping[str, str]) -> Build:
-        return Build(self._project, self._environment, self._folder, pins, self._variables, self._select)
+        return Build(
+            self._project,
+            self._environment,
+            self._folder,
+            pins,
+            self._variables,
+            self._select,
+            # what a node takes is known only if no other one runs meanwhile
+            threads=None if self._max_slowdown is None else 1,
+        )
 
     def _report(
         self,
@@ -154,6 +184,7 @@ class _Canary:
         remarks: Sequence[str],
         tests: ComparedTests,
         sample: Sample | None = None,
+        costs: ComparedCosts | None = None,
     ) -> ComparisonReport:
         side, manifest = built
         comparisons = compare_builds(
@@ -179,7 +210,41 @@ class _Canary:
             remarks=[*remarks, *masked],
             sample=sample,
             tests=tests,
+            costs=costs,
         )
+
+
+def compare_costs(base: RunManifest, head: RunManifest, max_slowdown: float | None) -> ComparedCosts:
+    """What the runs cost that built both sides, judged by a bound if there is one."""
+    then, now = (_costs_of_tables(manifest) for manifest in (base, head))
+    both = {name: (then[name], now[name]) for name in then.keys() & now.keys()}
+    return ComparedCosts(
+        base=_cost_of_run(base),
+        head=_cost_of_run(head),
+        max_slowdown=max_slowdown,
+        slowdowns=slowdowns(both, max_slowdown) if max_slowdown is not None else (),
+    )
+
+
+def _costs_of_tables(manifest: RunManifest) -> dict[str, Cost]:
+    return {
+        node.table: cost_of(node)
+        for node in manifest.nodes
+        if node.table and node.change is not Change.PINNED
+    }
+
+
+def _cost_of_run(manifest: RunManifest) -> Cost:
+    nodes = [node for node in manifest.nodes if node.change is not Change.PINNED]
+    read = [node.bytes_read for node in nodes if node.bytes_read is not None]
+    return Cost(
+        seconds=round((manifest.finished_at - manifest.started_at).total_seconds(), 3),
+        cpu_seconds=manifest.cpu_seconds,
+        bytes=sum(node.bytes_total or 0 for node in nodes),
+        bytes_read=sum(read) if len(read) == len(nodes) else None,
+        bytes_written=sum(node.bytes_written or 0 for node in nodes),
+        peak_memory_bytes=manifest.peak_memory_bytes,
+    )
 
 
 def recordable(project: Path) -> str:

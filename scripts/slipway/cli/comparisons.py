@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 FORMS = ("text", "json", "markdown", "html")
 """Of a report of a comparison."""
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is a number to Python and no bound."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number to multiply with.")
+    return value
 
 
 @click.command("canary")
@@ -36,6 +44,13 @@ FORMS = ("text", "json", "markdown", "html")
 @options.selection
 @click.option("--keep", is_flag=True, help="Leave the two scratch environments behind.")
 @click.option("--record", is_flag=True, help="Record the verdict in the target, as evidence for promotions.")
+@click.option(
+    "--max-slowdown",
+    type=click.FloatRange(min=1),
+    callback=_finite,
+    metavar="FACTOR",
+    help="Fail if head takes more than so many times as long as base, for a table or for all; 1 or more.",
+)
 @options.show_classified
 @options.output_dir("Where canary.json, canary.md and canary.html go.")
 @options.output(*FORMS)
@@ -48,6 +63,7 @@ def canary(
     select: tuple[str, ...],
     keep: bool,
     record: bool,
+    max_slowdown: float | None,
     show_classified: bool,
     output_dir: Path | None,
     output_: str,
@@ -55,7 +71,8 @@ def canary(
 ) -> None:
     """Build two versions of the code on the same pinned inputs and slice, test them, and compare every table by key.
 
-    Exit code 1 when anything differs that the models do not declare as expected, or when a test fails on head only.
+    Exit code 1 when anything differs that the models do not declare as expected, when a test fails on head only, or when
+    --max-slowdown is broken.
     """
     from slipway.canary.compare_versions import canary as compare_versions
     from slipway.canary.compare_versions import keep_verdict, recordable
@@ -75,6 +92,7 @@ def canary(
         keep=keep,
         sample=sample,
         show_classified=show_classified,
+        max_slowdown=max_slowdown,
     )
     print_report(report, "canary", output_, output_dir)
     if record:

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import duckdb
 from pyiceberg.manifest import DataFile
 
 from slipway.comparison.consequences import parents_of, with_origins
+from slipway.comparison.costs import Cost
 from slipway.comparison.masking import classified_names, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
@@ -364,18 +365,29 @@ def _files_read(files: Sequence[DataFile], read: Sequence[DataFile]) -> FilesRea
     )
 
 
+def cost_of(node: Node) -> Cost:
+    """What building a node took."""
+    return Cost(
+        seconds=node.seconds,
+        cpu_seconds=node.cpu_seconds,
+        bytes=node.bytes_total,
+        bytes_read=node.bytes_read,
+        bytes_written=node.bytes_written,
+        peak_memory_bytes=node.peak_memory_bytes,
+    )
+
+
 @dataclass(frozen=True)
 class BuiltTable:
     """A table of one side: where its metadata is, and what it cost."""
 
     metadata_location: str
-    seconds: float | None = None
-    bytes: int | None = None
+    cost: Cost = field(default_factory=Cost)
 
     @classmethod
     def of(cls, node: Node) -> BuiltTable:
         """The table a run built for a node."""
-        return cls(node.metadata_location or "", node.seconds, node.bytes_total)
+        return cls(node.metadata_location or "", cost_of(node))
 
     @classmethod
     def all_of(cls, manifest: RunManifest | None) -> dict[str, BuiltTable]:
@@ -429,7 +441,7 @@ def compare_builds(
         states[name] = state(name, then), state(name, now)
         facts = compare_states(connection, name, *states[name], policy, today=today)
         sides: dict[str, Side] = {
-            side: getattr(facts, side).model_copy(update={"seconds": table.seconds, "bytes": table.bytes})
+            side: getattr(facts, side).model_copy(update=table.cost.model_dump())
             for side, table in (("base", then), ("head", now))
             if table is not None
         }

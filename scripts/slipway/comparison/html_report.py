@@ -7,10 +7,12 @@ from pathlib import Path
 
 import jinja2
 
+from slipway.comparison import costs
 from slipway.comparison.report import (
     ALIGN,
     HEADINGS,
     ComparisonReport,
+    built_on_both,
     coverage_line,
     coverage_notes,
     details,
@@ -33,6 +35,10 @@ def to_html(report: ComparisonReport) -> str:
         headline=headline(report),
         facts={label: style.words(value) for label, value in facts.items()},
         tests=tests_of(report, style),
+        cost_headings=costs.HEADINGS,
+        costs=costs.cost_rows(report.costs, built_on_both(report.tables), style, len(report.tables))[0]
+        if report.costs
+        else [],
         headings=HEADINGS,
         align=ALIGN,
         groups=[

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.comparison.costs import ComparedCosts, Cost, cost_lines
 from slipway.comparison.failing_tests import ComparedTests, lines_of_tests
 from slipway.comparison.results import (
     ColumnComparison,
@@ -266,6 +267,7 @@ _SMALL_RUN = 10
 _SCREEN = 50
 _MAX_TEXT_ROWS = 20
 _MAX_TEXT_NOTES = 5
+_MAX_TEXT_COSTS = 5
 # What fits a pull request's comment (65,536 characters on GitHub); the JSON report has everything.
 _MAX_ROWS = 50
 _MAX_NOTES = 20
@@ -281,8 +283,9 @@ class ComparisonReport(BaseModel):
         context: further facts such as the slice, by label.
         remarks: sentences about how it was compared, and what was not.
         sample: the part of the inputs that both sides were built from; None for all of it.
-        passed: whether nothing unexplained was found, and no test fails on head only.
+        passed: whether nothing unexplained was found, no test fails on head only, and no bound of time is broken.
         tests: what became of the tests of both sides; None where none were run for the comparison.
+        costs: what both builds cost; None where they were not both built for the comparison.
         tables: the judged comparisons, failing ones first, then by name.
     """
 
@@ -297,6 +300,7 @@ class ComparisonReport(BaseModel):
     sample: Sample | None = None
     passed: bool
     tests: ComparedTests | None = None
+    costs: ComparedCosts | None = None
     tables: tuple[TableComparison, ...]
 
 
@@ -310,6 +314,7 @@ def make_report(
     remarks: Sequence[str] = (),
     sample: Sample | None = None,
     tests: ComparedTests | None = None,
+    costs: ComparedCosts | None = None,
 ) -> ComparisonReport:
     """The record of a run's judged comparisons."""
     return ComparisonReport(
@@ -319,8 +324,9 @@ def make_report(
         context=dict(context or {}),
         remarks=tuple(remarks),
         sample=sample,
-        passed=passed(comparisons) and not (tests and tests.why_failed),
+        passed=passed(comparisons) and not any(part and part.why_failed for part in (tests, costs)),
         tests=tests,
+        costs=costs,
         tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
     )
 
@@ -357,8 +363,7 @@ def why_failed(report: ComparisonReport) -> str:
         )
     if missing:
         reasons.append(f"{plural(missing, 'table')} could not be compared")
-    if report.tests and (why := report.tests.why_failed):
-        reasons.append(why)
+    reasons += [part.why_failed for part in (report.tests, report.costs) if part and part.why_failed]
     return ", ".join(reasons)
 
 
@@ -385,6 +390,8 @@ def to_markdown(report: ComparisonReport) -> str:
         [*(f"{'  ' * depth}- {line}" for depth, line in tests_of(report, style)), ""] if report.tests else []
     )
     lines += _tables_with_verdicts(report, style)
+    if costs := _costs(report, style, _MAX_ROWS):
+        lines += _folded("What building cost", costs)
     notes = coverage_notes(report, style) or ["no column was left out"]
     if len(notes) > _MAX_NOTES:
         notes = [*notes[:_MAX_NOTES], f"{len(notes) - _MAX_NOTES} more: see the JSON report"]
@@ -412,6 +419,17 @@ def tests_of(report: ComparisonReport, style: Style) -> list[tuple[int, str]]:
     return lines_of_tests(report.tests, style) if report.tests else []
 
 
+def built_on_both(tables: Sequence[TableComparison]) -> dict[str, tuple[Cost, Cost]]:
+    """What the tables cost that both sides have."""
+    return {
+        table.name: (table.base, table.head) for table in tables if table.base.exists and table.head.exists
+    }
+
+
+def _costs(report: ComparisonReport, style: Style, most: int) -> list[str]:
+    return cost_lines(report.costs, built_on_both(report.tables), style, most) if report.costs else []
+
+
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
     return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
@@ -424,6 +442,8 @@ def to_text(report: ComparisonReport) -> str:
         [*(f"{'  ' * depth}{line}" for depth, line in tests_of(report, style)), ""] if report.tests else []
     )
     lines += _tables_with_verdicts(report, style)
+    if costs := _costs(report, style, _MAX_TEXT_COSTS):
+        lines += [*costs, ""]
     notes = coverage_notes(report, style)
     coverage = [f"Coverage: {coverage_line(report)}", *(f"  {note}" for note in notes[:_MAX_TEXT_NOTES])]
     differing, left_out = _on_a_screen(report, _SCREEN - len(lines) - len(coverage) - 1)

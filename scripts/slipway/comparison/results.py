@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.comparison.costs import Cost
 from slipway.comparison.policy import ExpectedChange, Tolerance
 from slipway.counts import plural
 
@@ -58,13 +59,11 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Side(_Record):
+class Side(Cost):
     """One version of the table; what building it cost is filled in by whoever built it."""
 
     exists: bool = True
     rows: int | None = None
-    seconds: float | None = None
-    bytes: int | None = None
 
 
 class TypeChange(_Record):

@@ -583,6 +583,7 @@ def _outcome(base: Table | None, result: WriteResult) -> dict[str, Any]:
         "files_removed": before["files"] if replaced else result.files_removed,
         "bytes_read": result.bytes_read,
         "bytes_written": result.bytes_written,
+        "peak_memory_bytes": result.peak_memory,
         "digest": str(result.digest),
         "phases": result.seconds,
     }

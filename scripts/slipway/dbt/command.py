@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.dbt.nodes import DbtManifest
+from slipway.dbt.processor_time import ProcessorTime
 from slipway.errors import SlipwayError
 from slipway.records.run_manifest import Options
 
@@ -31,6 +32,7 @@ class Invocation:
         interrupted: by Ctrl-C.
         refusal: the first error of slipway's own, which dbt passes on only as text.
         reasons: the first error that each node raised, by unique id.
+        used: processor time and memory; None where they were not measured.
     """
 
     success: bool
@@ -42,6 +44,7 @@ class Invocation:
     refusal: SlipwayError | None = None
     execution: Any = None
     reasons: Mapping[str, str] = field(default_factory=dict)
+    used: ProcessorTime | None = None
 
 
 def flag(name: str) -> Any:

@@ -21,6 +21,7 @@ from slipway.dbt.command import Invocation, is_partial, options, target_path
 from slipway.dbt.event_stream import with_reason
 from slipway.dbt.microbatch import check_batched
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
+from slipway.dbt.processor_time import ProcessorTime
 from slipway.dbt.promised import quarantine_limits, retentions
 from slipway.dbt.slices import empty_slice, sample_taken
 from slipway.dbt.stale import judged
@@ -94,7 +95,8 @@ def conclude(
         except ContractError as error:
             done = replace(done, success=False, error=error.line())
     taken_over = _taken_over(continues, candidate.staged, done.results)
-    noted = [*taken_over, *node_records(done.results, nodes.known)]
+    ran = (_with_use(node, done.used) for node in node_records(done.results, nodes.known))
+    noted = [*taken_over, *ran]
     noted = judged(manifest, noted, nodes.known, candidate, pinned, variables)
     balance = Balance()
     volumes: list[InputVolume] = []
@@ -142,6 +144,8 @@ def conclude(
         not_counted=balance.not_counted,
         input_volumes=volumes,
         sample=sample_taken(variables, nodes.known, manifest),
+        cpu_seconds=done.used.total if done.used else None,
+        peak_memory_bytes=done.used.peak_memory if done.used else None,
         release=None,
         outcome=Outcome.FAILED,
         reason="",
@@ -193,6 +197,13 @@ def _failed(results: Sequence[Any]) -> list[str]:
 def _with_reason(node: Node, reasons: Mapping[str, str]) -> Node:
     message = with_reason(node.status, node.message, reasons.get(node.unique_id, ""))
     return node.model_copy(update={"message": hide(message)})
+
+
+def _with_use(node: Node, used: ProcessorTime | None) -> Node:
+    """A node with its processor time and memory, where no other node ran at the same time."""
+    seconds = used.seconds.get(node.unique_id) if used else None
+    peak = None if seconds is None else node.peak_memory_bytes
+    return node.model_copy(update={"cpu_seconds": seconds, "peak_memory_bytes": peak})
 
 
 def node_records(results: Sequence[Any], known: Mapping[str, Node]) -> Iterator[Node]:

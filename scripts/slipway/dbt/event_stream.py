@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from slipway.dbt.processor_time import ProcessorTime
 from slipway.errors import UnavailableError
 from slipway.processes import hold
 from slipway.records.run_manifest import Status
@@ -31,7 +32,7 @@ class EventStream:
         log: the file that lines are appended to while the run goes on.
         show: gets progress.
 
-    ``reasons`` are the first errors that were raised, by the unique id of their node.
+    ``reasons`` are the first errors that were raised, by the unique id of their node; ``used`` measures from now on.
 
     Raises:
         UnavailableError: the log cannot be written.
@@ -44,6 +45,7 @@ class EventStream:
         hold(self._file)
         self._lock = threading.Lock()
         self.reasons: dict[str, str] = {}
+        self.used = ProcessorTime()
         self._ended, self._total = 0, 0
 
     def __call__(self, event: Any) -> None:
@@ -53,9 +55,12 @@ class EventStream:
             self.write(str(event.info.msg), name, level, event.info.ts.ToJsonString(), _node(event))
         if name in _RAISED:
             self.reasons.setdefault(_node(event) or str(event.data.unique_id), str(event.data.exc).strip())
-        if name == "LogStartLine":
+        if name == "NodeStart":
+            self.used.started(_node(event))
+        elif name == "LogStartLine":
             self._started(event.data)
         elif name == "NodeFinished":
+            self.used.ended(_node(event))
             self._finished(event.data)
         elif name == "JinjaLogInfo":
             self._show(Note(str(event.data.msg)))

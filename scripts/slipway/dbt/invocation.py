@@ -86,6 +86,7 @@ def invoke(
         refusal=current.refusal,
         execution=done.result if results else None,
         reasons=getattr(on_event, "reasons", {}),
+        used=getattr(on_event, "used", None),
     )
 
 

@@ -283,6 +283,7 @@ class Node(Record):
     ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
     for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
     ``descriptions`` is a hash of those that ``persist_docs`` asks to be written to the table, empty for none.
+    ``cpu_seconds`` is processor time, ``peak_memory_bytes`` what DuckDB held at most; both only of nodes that ran while no other did.
     """
 
     unique_id: str
@@ -314,6 +315,8 @@ class Node(Record):
     bytes_written: int | None = None
     digest: str | None = None
     seconds: float = 0.0
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
@@ -570,7 +573,11 @@ class Sample(Record):
 
 
 class RunManifest(Record):
-    """Everything about one run; times are UTC."""
+    """Everything about one run; times are UTC.
+
+    ``cpu_seconds`` is the processor time of its process since dbt was started, ``peak_memory_bytes`` the most memory that the process had; None where dbt was not
+    started by ``slipway``.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -598,6 +605,8 @@ class RunManifest(Record):
     not_counted: list[NotCounted] = Field(default_factory=list)
     input_volumes: list[InputVolume] = Field(default_factory=list)
     sample: Sample | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
     release: int | None
     outcome: Outcome
     reason: str

@@ -374,6 +374,8 @@ def repeated(
             "nodes": [_left(node) for node in before.nodes],
             "tests": _carried(before.tests),
             "freshness": [_aged(item, now) for item in before.freshness],
+            "cpu_seconds": None,
+            "peak_memory_bytes": None,
             "release": None,
         }
     )
@@ -391,7 +393,9 @@ def _aged(item: Freshness, now: datetime) -> Freshness:
 
 
 def _left(node: Node) -> Node:
-    return node.model_copy(update={"seconds": 0.0, "phases": {}})
+    return node.model_copy(
+        update={"seconds": 0.0, "phases": {}, "cpu_seconds": None, "peak_memory_bytes": None}
+    )
 
 
 def _carried(tests: Tests) -> Tests:

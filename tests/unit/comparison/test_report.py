@@ -165,6 +165,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "remarks",
         "passed",
         "tests",
+        "costs",
         "tables",
     ]
     assert (fields["schema_version"], fields["passed"]) == (1, False)

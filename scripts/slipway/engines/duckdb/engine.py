@@ -202,20 +202,29 @@ def written(statements: Sequence[duckdb.Statement]) -> list[int]:
 
 
 def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Have DuckDB count the bytes that statements of this connection read, without printing anything."""
+    """Have DuckDB count the bytes that statements of this connection read, and its memory, without printing anything."""
     cursor.execute("pragma enable_profiling = 'no_output'")
-    cursor.execute('pragma custom_profiling_settings = \'{"TOTAL_BYTES_READ": "true"}\'')
+    counted = '{"TOTAL_BYTES_READ": "true", "SYSTEM_PEAK_BUFFER_MEMORY": "true"}'
+    cursor.execute(f"pragma custom_profiling_settings = '{counted}'")
     cursor.execute("select 1")  # before the first statement there is no count, which is not the same as none
 
 
 def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
     """Bytes that the last statement read from files and the object store; None where they are not counted."""
+    return _counted(cursor, "total_bytes_read")
+
+
+def peak_memory(cursor: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that all of the database held in memory at most while the last statement ran; None where they are not counted."""
+    return _counted(cursor, "system_peak_buffer_memory")
+
+
+def _counted(cursor: duckdb.DuckDBPyConnection, name: str) -> int | None:
     try:
-        found = json.loads(cursor.get_profiling_information(format="json"))
+        found = json.loads(cursor.get_profiling_information(format="json")).get(name)
     except (duckdb.Error, json.JSONDecodeError):
         return None
-    read = found.get("total_bytes_read")
-    return int(read) if read is not None else None
+    return int(found) if found is not None else None
 
 
 def connect(

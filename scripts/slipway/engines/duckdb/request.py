@@ -132,6 +132,7 @@ class WriteResult:
     rows_written: int
     bytes_written: int
     bytes_read: int | None
+    peak_memory: int | None
     files_added: int
     files_removed: int
     digest: Digest

@@ -75,6 +75,7 @@ class _Write:
         self.full = base is None or request.strategy == "replace"
         self.seconds: dict[str, float] = {}
         self.bytes_read: int | None = 0
+        self.peak_memory: int | None = None
         self._started = time.perf_counter()
 
     def run(self) -> WriteResult:
@@ -132,6 +133,7 @@ class _Write:
             rows_written=sum(file.records for file in written),
             bytes_written=sum(file.size for file in written),
             bytes_read=self.bytes_read,
+            peak_memory=self.peak_memory,
             files_added=0 if same else len(added),
             files_removed=0 if same else len(change.removed),
             digest=digest,
@@ -180,6 +182,8 @@ class _Write:
     def _count_read(self) -> None:
         read = engine.bytes_read(self.cursor)
         self.bytes_read = None if read is None or self.bytes_read is None else self.bytes_read + read
+        peak = engine.peak_memory(self.cursor)
+        self.peak_memory = peak if self.peak_memory is None else max(self.peak_memory, peak or 0)
 
     def _lap(self, name: str) -> None:
         now = time.perf_counter()
