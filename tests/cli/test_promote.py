@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -319,7 +320,24 @@ def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
     there = lab.warehouse("prod") / "_slipway/comparisons" / commit / path.name
     there.parent.mkdir(parents=True)
     there.write_bytes(kept)
+    key = MadeKey("ci")
+    lab.settings["SLIPWAY_SIGNING_KEY"] = key.private
+    lab.write("keys.yml", keys_yml(key))
     lab.answer(*PROMOTE)
+    # and what is signed of the promotion has it as the canary wrote it down
+    envelopes = (lab.warehouse("prod") / "_slipway/releases/000001.intoto.jsonl").read_text(encoding="utf-8")
+    payloads = [json.loads(b64decode(json.loads(line)["payload"])) for line in envelopes.splitlines()]
+    (stated,) = (one["predicate"] for one in payloads if one["predicateType"] == "urn:slipway:comparison:v1")
+    (listed,) = stated["comparisons"]
+    recorded = json.loads(kept)
+    assert recorded["verdicts"] == {
+        "curated.weights": "identical",
+        "quarantine.weights": "identical",
+        "reference.depots": "identical",
+        "serving.depot_weights": "identical",
+    }
+    told = ("commit", "base", "made_at", "who", "passed", "covers", "verdicts")
+    assert {name: listed[name] for name in told} == {name: recorded[name] for name in told}
 
 
 def test_what_came_with_a_signed_promotion_is_verified(lab: Workshop) -> None:
