@@ -332,7 +332,8 @@ def test_added_and_removed_models_are_differences(published: Workshop) -> None:
         ("cities", (False, True)),
         ("depot_weights", (True, False)),
     ):  # in one version alone
-        report = canary(published, "--select", selected, code=1)
+        report = canary(published, "--select", selected, "--max-slowdown", "2", code=1)
+        assert "No table is in both versions, so --max-slowdown was not judged" in report["remarks"]
         found = table(report, f"serving.{selected}")
         assert (found["base"]["exists"], found["head"]["exists"]) == exists
     assert "Nothing to do" in published.refusal("canary", "--select", "nothing", code=1)

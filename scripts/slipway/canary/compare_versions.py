@@ -133,11 +133,22 @@ class _Canary:
             pins,
             edited=other_code(*map(_definitions, (then, now))) if then and now else (),
             label=commit[:12],
-            remarks=[*remarks, *(_not_rebuilt(then, now) if then and now else [])],
+            remarks=[
+                *remarks,
+                *(_not_rebuilt(then, now) if then and now else []),
+                *self._not_judged(then, now),
+            ],
             tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
             sample=sample,
             costs=compare_costs(then, now, self._max_slowdown) if then and now else None,
         )
+
+    def _not_judged(self, base: RunManifest | None, head: RunManifest | None) -> list[str]:
+        """A sentence where no table is in both versions, so that the bound of time says nothing."""
+        both = base and head and _costs_of_tables(base).keys() & _costs_of_tables(head).keys()
+        if self._max_slowdown is None or both:
+            return []
+        return ["No table is in both versions, so --max-slowdown was not judged"]
 
     def with_published(self, base: PublishedBase, tell: Callable[[str], None]) -> ComparisonReport:
         """Build head, and compare it with what is published."""
