@@ -19,6 +19,7 @@ from slipway.settings import Settings
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("slipway.cli.init", "Prepare a dbt project for Slipway, or begin a new one."),
     "feed": ("slipway.cli.feed", "Add a feed, from sample files."),
+    "check": ("slipway.cli.check", "Find what is wrong with the code, without reading data."),
     "land": ("slipway.cli.land", "Look at new files without building anything."),
     "run": ("slipway.cli.run", "Land new files, build, test, publish and record."),
     "publish": ("slipway.cli.releases:publish", "Publish a staged run."),

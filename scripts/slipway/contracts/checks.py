@@ -28,7 +28,13 @@ from slipway.contracts.products import plain_type
 from slipway.contracts.released_rows import ReleasedRows, excused
 from slipway.errors import ConfigError
 
-LINEAGE = ("_source_file", "_source_line", "_file_sha256", "_landed_at", "_run_id")
+LINEAGE: Mapping[str, str] = {
+    "_source_file": "varchar",
+    "_source_line": "bigint",
+    "_file_sha256": "varchar",
+    "_landed_at": "timestamptz",
+    "_run_id": "varchar",
+}
 """Columns that raw has besides those of the contract."""
 RULE, REASON, KEY, ORIGINAL = "rule_id", "reason", "_row_key", "_original"
 """Columns that typed rows have besides: the first rule that is broken, in words, a key over the values as they landed, and these values."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 from pyiceberg.table import Table
 
 from slipway.contracts.contract_files import read_contracts
+from slipway.dbt.compiled import compiled
 from slipway.dbt.nodes import DbtManifest, DbtNode, table_of
 from slipway.engines.duckdb.target import COMMENT
-from slipway.environments.profiles import ADAPTER
 from slipway.iceberg.types import duckdb_type, literal, quote
 from slipway.landing.feeds import Feed
 from slipway.names import TableName
@@ -166,23 +165,10 @@ def own_columns(
     tested = test.depends_on.nodes[0] if test else ""
     if not tested or table_of(manifest.nodes[tested]) != identifier:
         return ""
-    first = f"(\n{_compiled(manifest, tested)}\n)"
+    first = f"(\n{compiled(manifest, tested)}\n)"
     if inputs.own(identifier) is None:
         return f"select * from {first}"
     known = {str(name).lower() for name in cursor.sql(f"select * from {relation.render()} limit 0").columns}
     new = [name for name in cursor.sql(f"select * from {first} limit 0").columns if name.lower() not in known]
     added = "".join(f", added.{quote(name)}" for name in new)
     return f"select own.*{added} from {relation.render()} as own{f', {first} as added' if new else ''}"
-
-
-def _compiled(manifest: DbtManifest, unique_id: str) -> str:
-    """A model's query as its first build would run it."""
-    from dbt.adapters.factory import FACTORY
-    from dbt.compilation import Compiler
-    from dbt.contracts.graph.manifest import Manifest
-
-    node: Any = deepcopy(manifest.nodes[unique_id])
-    node.compiled, node.compiled_code, node.extra_ctes, node.extra_ctes_injected = False, None, [], False
-    config: Any = FACTORY.adapters[ADAPTER].config  # type: ignore[attr-defined]
-    done = Compiler(config).compile_node(node, cast("Manifest", manifest), write=False)
-    return str(done.compiled_code)

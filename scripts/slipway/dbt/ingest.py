@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from slipway.contracts.checks import LINEAGE
 from slipway.counts import plural
 from slipway.dbt.command import flag, is_partial
 from slipway.dbt.inputs import has_withdrawn
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from slipway.iceberg.tables import Tables
     from slipway.landing.land import Landing
     from slipway.runs.intake import Intake
-
-_LINEAGE = {
-    "_source_file": "varchar",
-    "_source_line": "bigint",
-    "_file_sha256": "varchar",
-    "_landed_at": "timestamptz",
-    "_run_id": "varchar",
-}
 
 
 def show_landing(intake: Intake, manifest: DbtManifest | None, database: str, identifier: TableName) -> None:
@@ -183,7 +176,7 @@ def _check_columns(
     """
     has = {one.name.lower() for one in table.schema().fields}
     has &= {name.lower() for name in given}
-    lacking = [name for name in _LINEAGE if name not in has]
+    lacking = [name for name in LINEAGE if name not in has]
     if renamed := [name for name in columns if name.lower() not in has]:
         lacking += _lost(environment, feed, columns, request.sql, renamed, has)
     if lacking:
@@ -208,7 +201,7 @@ def _lost(
     """
     marks = {name: f"slipway-{number}-" for number, name in enumerate(columns)}
     values = [f"{literal(mark)} as {quote(name)}" for name, mark in marks.items()]
-    values += [f"null::{kind} as {name}" for name, kind in _LINEAGE.items()]
+    values += [f"null::{kind} as {name}" for name, kind in LINEAGE.items()]
     database = quote(environment)
     with duckdb.connect() as probe:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from slipway.dbt.command import Invocation, invocation_id
-from slipway.errors import SlipwayError
+from slipway.errors import ConfigError, SlipwayError
 from slipway.processes import queries_end
 from slipway.records.run_manifest import RunRequest
 from slipway.secrets import known
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
     from slipway.dbt.session import Session
+    from slipway.dbt.stubs import Stubs
 
 
 # dbt's first line of an error: its kind, and where it happened
@@ -38,12 +39,14 @@ class _Current:
         session: of the invocation, from the plugin.
         refusal: the first error of slipway's own, from the plugin.
         write_python: writes what a Python model returned, from the plugin: the model's call, its frame, and a connection.
+        stubs: tables without rows in place of the published ones, from a caller that looks at code alone.
     """
 
     request: RunRequest | None = None
     session: Session | None = None
     refusal: SlipwayError | None = None
     write_python: Callable[[str, Any, Any], None] | None = None
+    stubs: Stubs | None = None
 
 
 current = _Current()
@@ -107,6 +110,20 @@ def parse(project: Path, target: str) -> Manifest | None:
 
     done = dbtRunner().invoke(_quietly(["parse", "--target", target], project))
     return cast("Manifest | None", done.result)
+
+
+def parsed(project: Path, target: str | None) -> Manifest:
+    """The same of any target, the profile's by default.
+
+    Raises:
+        ConfigError: dbt cannot parse the project; the message is dbt's, with its lines.
+    """
+    from dbt.cli.main import dbtRunner
+
+    done = dbtRunner().invoke(_quietly(["parse", *(["--target", target] if target else [])], project))
+    if done.result is None:
+        raise ConfigError(str(getattr(done.exception, "msg", None) or done.exception))
+    return cast("Manifest", done.result)
 
 
 def _quietly(arguments: Sequence[str], project: Path) -> list[str]:

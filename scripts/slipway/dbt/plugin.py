@@ -32,6 +32,7 @@ from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.promised import Question as ContractQuestion
 from slipway.dbt.promised import contract_query
 from slipway.dbt.session import Session
+from slipway.dbt.stubs import Stubs
 from slipway.engines.duckdb import engine
 from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
@@ -39,6 +40,9 @@ from slipway.names import TableName
 from slipway.records.run_manifest import RunRequest, new_run_id, shortened
 from slipway.runs.end import closing_lines
 from slipway.secrets import one_line
+
+_OF_STUBS = frozenset({"exists", "list", "monitor", "partitions_changed", "pin", "rows_added", "staged"})
+"""Operations that ask for tables, which stubs answer."""
 
 
 def newest_landed(relation: str) -> datetime | None:
@@ -81,7 +85,10 @@ class Plugin(BasePlugin):
             session = self._new_session(conn)
             session.check_project()  # before dbt makes a schema in DuckDB for each layer
             engine.prepare(conn)
-            session.secret.renew(conn)
+            if invocation.current.stubs is None:
+                session.secret.renew(conn)
+            else:  # what is looked at then is code
+                conn.execute("set enable_external_access = false")
             invocation.mask_secrets()
             conn.execute(f"attach if not exists ':memory:' as \"{session.environment.name}\"")
         except SlipwayError as error:
@@ -105,9 +112,39 @@ class Plugin(BasePlugin):
         assert target_config.location is not None
         operation = getattr(self, f"op_{target_config.location.path}")
         with _as_dbt_error():
-            self.session.secret.renew(thread_cursor())
+            stubs = invocation.current.stubs
+            if stubs and target_config.location.path in _OF_STUBS:
+                self._answer(stubs, target_config.location.path, target_config.relation, target_config.config)
+                return
+            if stubs is None:
+                self.session.secret.renew(thread_cursor())
             with engine.limits(str(getattr(target_config.relation, "identifier", None) or "run")):
                 operation(target_config.relation, target_config.config)
+
+    def _answer(self, stubs: Stubs, operation: str, relation: Any, config: dict[str, Any]) -> None:
+        """Carry out an operation without the catalog, the landing area and data."""
+        if operation == "list":
+            config["names"] = stubs.names(relation.schema)
+        elif operation == "exists":
+            config["exists"] = stubs.incremental
+        elif operation == "staged":
+            config["staged"] = False
+        elif operation == "pin":
+            config["columns"] = ""
+            if not relation.database:  # an ephemeral model stands in the query itself
+                return
+            table = TableName(relation.schema, relation.identifier)
+            if self.session.pinned.is_environment(relation.database):
+                self._attach(relation.database)
+                stubs.show(self.session.views, relation.database, table)
+            else:
+                stubs.unknown[table] = (
+                    f"{table} is in the database {relation.database}, which is no environment of the profile"
+                )
+        elif operation == "monitor":
+            stubs.monitor(config)
+        else:
+            stubs.increment(config)
 
     def op_begin(self, relation: Any, config: dict[str, Any]) -> None:
         """on-run-start: land files, take over a failed candidate on retry."""
@@ -191,6 +228,8 @@ class Plugin(BasePlugin):
 
     def ask(self, node: DbtNode, relation: tuple[str, str, str]) -> None:
         """Note that a node's Jinja asks about a table of which dbt does not know that the node depends on it."""
+        if invocation.current.stubs:  # whether a table is published is not looked at
+            return
         if not self.session.checks.is_read(self.manifest, node, relation):
             self.note(
                 node,

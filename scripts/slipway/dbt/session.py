@@ -81,6 +81,7 @@ class Session:
         intake: what it takes from the landing area.
         inputs: what its models can read.
         increments: what models are given of their inputs instead of all of it.
+        views: through which models read.
         volatility: looks at queries.
         checks: refuses queries.
         builder: decides and writes nodes.
@@ -118,7 +119,7 @@ class Session:
             outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
         places = Places(profile, inputs, outputs, asked_slice is not None, request.pins)
         self.records = Records(outputs.environment)
-        self._views = views = Views(connection, self._current)
+        self.views = views = Views(connection, self._current)
         lock, run_id = threading.RLock(), request.run_id
         self.pinned = pinned = PinnedTables(
             places, self.records, lock, builds=builds(), rename=lambda found: rename(self.manifest, found)
@@ -247,7 +248,7 @@ class Session:
             batched=self._batched,
             intake=self.intake,
             inputs=self.inputs,
-            views=self._views,
+            views=self.views,
             volatility=self.volatility,
             nodes=self._nodes,
             tests=self.tests,

@@ -1,0 +1,442 @@
+"""The check of a project: each node after those that it reads."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from slipway.check.check_report import Checked, Finding, Level
+from slipway.check.places import (
+    line_declaring,
+    line_naming,
+    line_of_error,
+    line_of_parser,
+)
+from slipway.contracts.checks import LINEAGE
+from slipway.contracts.contract_files import FOLDER, look_at_all
+from slipway.contracts.model import EXTRA
+from slipway.dbt.code_only import CodeOnly, code_only
+from slipway.dbt.configuration import check_names, contract_of, problems
+from slipway.dbt.nodes import DbtNode, is_python, table_of
+from slipway.dbt.promised import compared
+from slipway.dbt.stubs import Stubs
+from slipway.dbt.volatility import volatile_node
+from slipway.engines.duckdb.constraints import check_shape
+from slipway.errors import ConfigError, ContractError, SlipwayError
+from slipway.iceberg.types import quote
+from slipway.landing.feeds import feeds_of, with_feed_problems
+from slipway.names import TableName
+
+_CHECKED = ("model", "seed", "snapshot", "test")
+_INCREMENT = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_PLACE = re.compile(r"\(((?:[\w .-]+/)*[\w .-]+\.(?:sql|py|ya?ml|md|csv))\)")
+_OPENED = "describe\n"
+_FLOATS = ("DOUBLE", "FLOAT")
+
+
+def check(project: Path, target: str | None) -> Checked:
+    """Look at the code of a project without its data.
+
+    Nothing is read but the project's files, and nothing is written but dbt's own artifacts: no catalog, no landing area, no network.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the dbt target, whose variables and names count; the profile's by default.
+    """
+    stubs = Stubs()
+    try:
+        with code_only(project, target, stubs) as code:
+            return _Check(project, code).whole()
+    except ConfigError as error:
+        if error.fix:  # one of our own: a profile that cannot be used
+            raise
+        text = error.what
+        place = _PLACE.search(text)
+        return Checked(
+            [
+                Finding(
+                    "parse",
+                    Level.ERROR,
+                    _sentence(text),
+                    "",
+                    place.group(1) if place else "",
+                    line_of_parser(text),
+                )
+            ],
+            0,
+        )
+
+
+class _Check:
+    def __init__(self, project: Path, code: CodeOnly) -> None:
+        self.project, self.code = project, code
+        self.manifest: Any = code.manifest
+        self.nodes: dict[str, Any] = {
+            name: node for name, node in self.manifest.nodes.items() if node.resource_type in _CHECKED
+        }
+        self.findings: list[Finding] = []
+        self.unchecked: dict[str, str] = {}
+        self.readers = _readers(self.manifest)
+
+    def whole(self) -> Checked:
+        began = time.perf_counter()
+        self._contracts()
+        self._configuration()
+        self._sources()
+        order = TopologicalSorter(
+            {
+                name: [one for one in node.depends_on_nodes if one in self.nodes]
+                for name, node in self.nodes.items()
+            }
+        )
+        for name in order.static_order():
+            self._node(self.nodes[name])
+        every = sorted(self.findings, key=lambda one: (one.file, one.line or 0, one.rule, one.message))
+        return Checked(every, len(self.nodes), self.unchecked, time.perf_counter() - began)
+
+    # -- what is no query
+
+    def _contracts(self) -> None:
+        readings = with_feed_problems(look_at_all(self.project))
+        for reading in compared(readings, self.manifest):
+            for problem in reading.problems:
+                file = f"{FOLDER}/{reading.path.name}"
+                self.findings.append(
+                    Finding("contract", Level.ERROR, problem.error.line(), "", file, problem.line)
+                )
+        contracts = [reading.contract for reading in readings if reading.contract]
+        for feed in feeds_of(contracts):
+            columns = [(name, "varchar") for name in (*feed.columns, *([EXTRA] if feed.keeps_extra else []))]
+            self.code.stubs.set_columns(TableName("landing", feed.name), [*columns, *LINEAGE.items()])
+
+    def _configuration(self) -> None:
+        for node in self.nodes.values():
+            for problem in problems(node):
+                self._found("configuration", Level.ERROR, f"{problem}.", node)
+        try:
+            check_names(self.manifest, self.code.session.environment)
+        except ConfigError as error:
+            self.findings.append(Finding("configuration", Level.ERROR, error.line()))
+
+    def _sources(self) -> None:
+        for source in self.manifest.sources.values():
+            table = table_of(source)
+            typed = [(name, str(column.data_type or "")) for name, column in source.columns.items()]
+            if table.namespace == "landing":
+                continue
+            if typed and all(kind for _, kind in typed):
+                self.code.stubs.set_columns(table, typed)
+            else:
+                self.code.stubs.set_unknown(
+                    table, f"source {table} does not declare its columns with data_type"
+                )
+
+    # -- nodes
+
+    def _node(self, node: Any) -> None:
+        if node.resource_type == "seed":
+            self._seed(node)
+        elif is_python(node):
+            self._python(node)
+        else:
+            self._query(node)
+
+    def _seed(self, node: Any) -> None:
+        try:
+            self.code.stubs.set_columns(table_of(node), self.code.seed_types(node.unique_id))
+        except SlipwayError as error:
+            self._found("seed", Level.ERROR, error.line(), node)
+            self._leave(node, f"seed {node.name} cannot be read")
+
+    def _python(self, node: DbtNode) -> None:
+        """The columns of a Python model are those that its YAML declares: its code is not run."""
+        typed = [(name, str(column.data_type or "")) for name, column in node.columns.items()]
+        if typed and all(kind for _, kind in typed):
+            self.code.stubs.set_columns(table_of(node), typed)
+        else:
+            self._leave(node, f"Python model {node.name} does not declare its columns with data_type")
+
+    def _query(self, node: Any) -> None:
+        sql = self._rendered(node)
+        if sql is None:
+            return
+        columns = self._bound(node, sql)
+        if columns is None:
+            return
+        if node.resource_type == "test":
+            self._monitored(node)
+            self._volatile(node, sql)
+            return
+        if node.resource_type == "snapshot":
+            columns = [*columns, *_of_snapshot(node, columns)]
+        self._declared(node, columns)
+        self._volatile(node, sql)
+        self._sums(node, sql)
+        self.code.stubs.set_columns(table_of(node), columns)
+        if node.resource_type == "model":
+            self._increments(node, columns)
+
+    def _rendered(self, node: Any, *, incremental: bool = False) -> str | None:
+        try:
+            sql = self.code.query(node.unique_id, incremental=incremental)
+        except ConfigError as error:
+            if why := next(iter(self.code.stubs.unknown.values()), ""):
+                self._leave(node, why)
+            else:
+                self._found("compile", Level.ERROR, _sentence(error.what), node, line_of_parser(error.what))
+                self._leave(node, f"{node.name} cannot be compiled")
+            return None
+        return sql.strip().rstrip(";")
+
+    def _bound(self, node: Any, sql: str) -> list[tuple[str, str]] | None:
+        if why := next(iter(self.code.stubs.unknown.values()), ""):
+            self._leave(node, why)
+            return None
+        try:
+            rows = self.code.cursor.execute(f"{_OPENED}{sql}").fetchall()
+        except duckdb.PermissionException:
+            self._leave(node, f"{node.name} reads files")
+            self._volatile(node, sql)
+        except duckdb.Error as error:
+            text = str(error)
+            self._found("bind", Level.ERROR, _of_duckdb(text), node, self._line(node, text, sql))
+            self._leave(node, f"{node.name} has an error")
+        else:
+            return [(str(row[0]), str(row[1])) for row in rows]
+        return None
+
+    def _line(self, node: Any, error: str, sql: str) -> int | None:
+        if node.resource_type == "test" and not str(node.original_file_path).endswith(".sql"):
+            return self._yaml_line(node)
+        return line_of_error(error, sql, node.raw_code, before=1)
+
+    def _declared(self, node: Any, columns: Sequence[tuple[str, str]]) -> None:
+        """Compare the columns of a query with those of the node's YAML."""
+        try:
+            contract = contract_of(node)
+        except ConfigError as error:
+            self._found("configuration", Level.ERROR, error.line(), node)
+            return
+        if contract is not None:
+            kinds = self.code.cursor.sql(
+                f"select {', '.join(f'null::{kind} as {quote(name)}' for name, kind in columns)}"
+            )
+            try:
+                check_shape(
+                    self.code.cursor, node.name, contract, list(zip(kinds.columns, kinds.types, strict=True))
+                )
+            except (ContractError, ConfigError) as error:
+                line = next(filter(None, (line_naming(one, node.raw_code) for one in _named(error))), None)
+                self._found("columns", Level.ERROR, error.line(), node, line)
+            return
+        there = {name.lower(): (name, kind) for name, kind in columns}
+        for name, column in node.columns.items():
+            found = there.get(name.lower())
+            if found is None:
+                what = f"Column {name} is described in the YAML of {node.name}, and is not in its query. Remove it there, or add it to the query."
+            elif found[0] != name:
+                what = (
+                    f"Column {found[0]} of {node.name} is called {name} in its YAML, and other readers of Iceberg distinguish upper and lower case. "
+                    "Write it alike."
+                )
+            elif column.data_type and (wanted := self._plain(column.data_type)) != found[1]:
+                what = f"Column {name} of {node.name} is {found[1]}, and its YAML says {wanted or column.data_type}. Change the query, or data_type."
+            else:
+                continue
+            self._found("columns", Level.WARNING, what, node, line_naming(name, node.raw_code))
+
+    def _plain(self, kind: str) -> str:
+        """A type as DuckDB spells it; empty for what is none."""
+        try:
+            return str(self.code.cursor.sql(f"select null::{kind} as one").types[0])
+        except duckdb.Error:
+            return ""
+
+    def _volatile(self, node: Any, sql: str) -> None:
+        if self.code.stubs.monitored:
+            return  # what a monitor compares with is history and a clock by nature
+        why = volatile_node(self.code.session.volatility, self.manifest, node.unique_id, sql)
+        if not why:
+            return
+        built = "It runs with every build" if node.resource_type == "test" else "It is built with every run"
+        word = why.rpartition("calls ")[2] if "calls " in why else ""
+        self._found(
+            "volatile",
+            Level.WARNING,
+            f"{node.name}: {why}. {built}, and the result of the same code on the same data may be another one.",
+            node,
+            line_naming(word.split(",")[0].strip(), node.raw_code) if word else None,
+        )
+
+    def _sums(self, node: Any, sql: str) -> None:
+        with suppress(duckdb.Error):
+            plan = self.code.session.volatility.plan(sql, sql)
+            names = sorted(
+                {str(one["name"]) for one in _aggregates(plan) if one["arguments"][0]["id"] in _FLOATS}
+            )
+            if names:
+                self._found(
+                    "float-sum",
+                    Level.WARNING,
+                    f"{node.name} takes {' and '.join(names)} of DOUBLE or FLOAT: the last digits depend on the order in which DuckDB adds, and cents get lost."
+                    " Cast the argument to a decimal.",
+                    node,
+                    line_naming(names[0], node.raw_code),
+                )
+
+    def _increments(self, node: Any, columns: Sequence[tuple[str, str]]) -> None:
+        """Bind the query that an incremental model has when its table is there."""
+        called = _INCREMENT.search(_COMMENT.sub("", node.raw_code))
+        if node.config.materialized != "incremental":
+            if called and node.config.materialized in ("table", "view"):
+                self._found(
+                    "increment",
+                    Level.WARNING,
+                    f"{called.group(1)} has no effect in {node.name}, which is a {node.config.materialized} and reads everything. Make it incremental, or remove"
+                    " the condition.",
+                    node,
+                    line_naming(called.group(1), node.raw_code),
+                )
+            return
+        sql = self._rendered(node, incremental=True)
+        added = self._bound(node, sql) if sql is not None else None
+        if sql is None or added is None:
+            return
+        whole, part = dict(columns), dict(added)
+        if whole != part:
+            differing = sorted({*(whole.items() - part.items()), *(part.items() - whole.items())})
+            names = ", ".join(dict.fromkeys(name for name, _ in differing))
+            self._found(
+                "increment",
+                Level.ERROR if node.config.on_schema_change in (None, "ignore", "fail") else Level.WARNING,
+                f"{node.name} has other columns in an incremental run than in a full one: {names}. Select the same columns in both branches.",
+                node,
+                line_naming(differing[0][0], node.raw_code),
+            )
+        self._volatile(node, sql)
+
+    def _monitored(self, node: Any) -> None:
+        """Whether the columns that a monitor names are there: its query comes from history, which is not looked at."""
+        for relation, arguments in self.code.stubs.monitored:
+            for key, name in arguments.items():
+                if name is None or not (key == "column" or key.endswith("_column")):
+                    continue
+                try:
+                    self.code.cursor.execute(f"describe select {name} from {relation}")
+                except duckdb.Error as error:
+                    self._found(
+                        "bind",
+                        Level.ERROR,
+                        f"{node.name}: {_of_duckdb(str(error))}",
+                        node,
+                        self._yaml_line(node),
+                    )
+
+    # -- findings
+
+    def _found(self, rule: str, level: Level, message: str, node: Any, line: int | None = None) -> None:
+        file = str(node.original_file_path)
+        if line is None and node.resource_type == "test" and not file.endswith(".sql"):
+            line = self._yaml_line(node)
+        finding = Finding(rule, level, message, node.unique_id, file, line, self._reached(node.unique_id))
+        if replace(finding, line=None) not in (replace(one, line=None) for one in self.findings):
+            self.findings.append(finding)
+
+    def _leave(self, node: Any, why: str) -> None:
+        """Note that a node cannot be looked at, and what its readers are to be told."""
+        if not any(one.node == node.unique_id and one.level is Level.ERROR for one in self.findings):
+            self.unchecked.setdefault(node.unique_id, why)
+        if node.resource_type == "test":
+            return
+        typed = [(name, str(column.data_type or "")) for name, column in node.columns.items()]
+        if node.columns and all(kind and self._plain(kind) for _, kind in typed):
+            self.code.stubs.set_columns(table_of(node), typed)  # its readers are bound to what is declared
+        else:
+            self.code.stubs.set_unknown(table_of(node), why)
+
+    def _yaml_line(self, node: Any) -> int | None:
+        """Where the YAML file of a generic test names what it tests."""
+        tested = self.manifest.nodes.get(str(node.attached_node or ""))
+        path = self.project / node.original_file_path
+        if tested is None or not path.is_file():
+            return None
+        text = path.read_text(encoding="utf-8")
+        column = getattr(node, "column_name", None)
+        return line_declaring((tested.name, *([column] if column else [])), text) or line_declaring(
+            (tested.name,), text
+        )
+
+    def _reached(self, unique_id: str) -> list[str]:
+        """Names of the models and exposures that depend on a node, near ones first."""
+        waiting, found = [unique_id], dict[str, str]()
+        while waiting:
+            for name in self.readers.get(waiting.pop(0), ()):
+                if name not in found:
+                    kind = name.partition(".")[0]
+                    one = self.manifest.nodes.get(name) or self.manifest.exposures.get(name)
+                    if kind == "test" or one is None:
+                        continue
+                    found[name] = f"exposure {one.name}" if kind == "exposure" else str(one.name)
+                    waiting.append(name)
+        return list(found.values())
+
+
+def _readers(manifest: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node in (*manifest.nodes.values(), *manifest.exposures.values()):
+        for name in node.depends_on_nodes:
+            found.setdefault(name, []).append(node.unique_id)
+    return found
+
+
+def _aggregates(plan: object) -> Iterator[dict[str, Any]]:
+    waiting = [plan]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if one.get("expression_class") == "BOUND_AGGREGATE" and one["name"] in ("sum", "avg"):
+                yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _of_snapshot(node: Any, columns: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """The columns that dbt adds to a snapshot (documentation of dbt, "Snapshot meta-fields")."""
+    given = node.config.get("snapshot_meta_column_names") or {}
+
+    def named(name: str) -> str:
+        return str(getattr(given, name, None) or name)
+
+    kinds = {name.lower(): kind for name, kind in columns}
+    kind = kinds.get(str(node.config.get("updated_at") or "").lower(), "TIMESTAMP")
+    yield named("dbt_scd_id"), "VARCHAR"
+    for name in ("dbt_updated_at", "dbt_valid_from", "dbt_valid_to"):
+        yield named(name), kind
+    if node.config.get("hard_deletes") == "new_record":
+        yield named("dbt_is_deleted"), "VARCHAR"
+
+
+def _named(error: SlipwayError) -> Iterator[str]:
+    """The columns that a message about a contract names."""
+    for of_column, of_type in re.findall(r"column (\S+) is|[:;] (\S+) is [A-Z]", error.line()):
+        yield of_column or of_type
+
+
+def _of_duckdb(text: str) -> str:
+    """A message of DuckDB in one line, without the part that points into the compiled query."""
+    return _sentence(text.partition("\nLINE ")[0])
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -1,0 +1,97 @@
+"""A project as code alone: parsed, with tables without rows in place of those that are published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway.dbt import invocation
+from slipway.dbt.compiled import compiled
+from slipway.dbt.plugin import thread_cursor
+from slipway.dbt.seeds import read_seed, seed_types
+from slipway.environments.profiles import ADAPTER
+from slipway.errors import ConfigError
+
+if TYPE_CHECKING:
+    import duckdb
+    from dbt.contracts.graph.manifest import Manifest
+
+    from slipway.dbt.session import Session
+    from slipway.dbt.stubs import Stubs
+
+
+class CodeOnly:
+    """A parsed project, with tables without rows in place of those that are published.
+
+    Args:
+        manifest: dbt's.
+        stubs: the tables.
+        session: of the adapter.
+        cursor: the database in which queries are bound.
+    """
+
+    def __init__(
+        self, manifest: Manifest, stubs: Stubs, session: Session, cursor: duckdb.DuckDBPyConnection
+    ) -> None:
+        self.manifest, self.stubs, self.session, self.cursor = manifest, stubs, session, cursor
+
+    def query(self, unique_id: str, *, incremental: bool = False) -> str:
+        """The query of a node, with or without a table that it adds to.
+
+        Raises:
+            ConfigError: it cannot be rendered.
+        """
+        from dbt_common.exceptions import DbtBaseException
+
+        self.stubs.begin(incremental=incremental)
+        try:
+            return compiled(self.manifest, unique_id)
+        except DbtBaseException as error:
+            raise ConfigError(_text(error)) from error
+
+    def seed_types(self, unique_id: str) -> Sequence[tuple[str, str]]:
+        """Names and DuckDB types of a seed's columns, as a build finds them."""
+        from dbt.adapters.factory import FACTORY
+        from dbt_common.clients.agate_helper import from_csv
+
+        node: Any = self.manifest.nodes[unique_id]
+        declared = node.config.column_types or {}
+        path = Path(node.root_path or ".") / node.original_file_path
+        seed = read_seed(node.name, path, node.config.delimiter)
+        table = from_csv(path, text_columns=list(declared), delimiter=node.config.delimiter)
+        adapter: Any = FACTORY.adapters[ADAPTER]
+        guessed = [str(adapter.convert_type(table, at)) for at in range(len(table.column_names))]
+        return list(zip(seed.columns, seed_types(seed, guessed, declared), strict=True))
+
+
+@contextmanager
+def code_only(project: Path, target: str | None, stubs: Stubs) -> Iterator[CodeOnly]:
+    """Parse a project, and open a database without any data for it.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the dbt target; the profile's by default.
+        stubs: the tables that there are.
+
+    Raises:
+        ConfigError: dbt cannot parse the project.
+    """
+    from dbt.adapters.factory import FACTORY
+
+    invocation.current.stubs = stubs
+    try:
+        manifest = invocation.parsed(project, target)
+        adapter: Any = FACTORY.adapters[ADAPTER]
+        with adapter.connection_named("slipway_check"):
+            cursor = thread_cursor()
+            session = invocation.session()
+            assert session is not None  # the adapter makes it when it opens the database
+            yield CodeOnly(manifest, stubs, session, cursor)
+    finally:
+        invocation.current.stubs = None
+
+
+def _text(error: BaseException) -> str:
+    return str(getattr(error, "msg", None) or error)
