@@ -7,6 +7,7 @@ user's state folder (XDG Base Directory Specification); it counts for this user,
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,6 +35,8 @@ GENERATED = "generated key of this user"
 _SETTING = variable("signing_key")
 _PEM = "-----BEGIN "
 _OFF = "none"
+_KEYLESS = "sigstore"
+_ADDRESS = re.compile(r"[a-z][a-z0-9]+:(?!//)")  # not C:, not file://
 _TRIAL = b"slipway"
 """What a key service signs before a release is published, because afterwards is too late to learn that its key is another one."""
 
@@ -155,8 +158,10 @@ def signing_of(environment: Environment) -> Signing:
     load_signers()
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
-    if given.partition(":")[0] in SIGNER_FOR_URI_SCHEME:
+    if (scheme := given.partition(":")[0]) in SIGNER_FOR_URI_SCHEME:
         return _of_service(given, trust)
+    if _ADDRESS.match(given) and not Path(given).exists():
+        raise _unknown_service(given, scheme, sorted(SIGNER_FOR_URI_SCHEME))
     path = Path(given.removeprefix("file://")).expanduser()
     try:
         content = path.read_bytes()
@@ -194,6 +199,21 @@ def _named(signer: Signer, trust: Trust) -> Signing:
             f"Nothing can be signed by {known.name}", known.refusal, f"Use another key in {_SETTING}"
         )
     return Signing(signer, trust.named(keyid))
+
+
+def _unknown_service(address: str, scheme: str, known: list[str]) -> ConfigError:
+    """Why nothing is signed by a service that has no client, or by one that is not used."""
+    if scheme == _KEYLESS:
+        return ConfigError(
+            f"{_SETTING} is {hide(address)}, and keyless signing is not supported",
+            "its certificates hold for minutes, so that a signature can only be verified with the log and the trust root of Sigstore, over the network",
+            "Use a key: a file, a private key in PEM, or the address of a key service",
+        )
+    return ConfigError(
+        f"{_SETTING} is {hide(address)}",
+        f"there is no key service {scheme}, and no file with this name; known services are {', '.join(known)}",
+        f"Correct {_SETTING}: a file, a private key in PEM, the address of a key service, or {_OFF}",
+    )
 
 
 def _of_service(address: str, trust: Trust) -> Signing:
@@ -267,6 +287,8 @@ def _listed(environment: Environment) -> list[tuple[str, KnownKey]]:
 
 
 def _parsed(entry: _Entry, path: Path) -> Key:
+    if entry.uri and entry.uri.partition(":")[0] == _KEYLESS:
+        raise _wrong(path, f"{entry.name} has the uri {entry.uri}, and keyless signing is not supported")
     load_signers()
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey

@@ -122,8 +122,16 @@ def test_no_line_of_a_private_key_is_shown(environment: Environment, monkeypatch
         ("missing.pem", r"The signing key missing.pem cannot be read: No such file"),
         ("-----BEGIN PRIVATE KEY-----\nsecret\n", r"SLIPWAY_SIGNING_KEY holds no signing key"),
         ("awskms:alias/releases", r"keys.yml has no key with this uri"),
+        (
+            "sigstore:?ambient=false",
+            r"sigstore:\?ambient=false, and keyless signing is not supported: its certificates",
+        ),
+        (
+            "hashivault:releases",
+            r"there is no key service hashivault, and no file with this name; known .*, hv, tkey",
+        ),
     ],
-    ids=["missing", "broken", "service"],
+    ids=["missing", "broken", "service", "keyless", "unknown-service"],
 )
 def test_a_key_that_cannot_be_used_is_refused(
     given: str, message: str, environment: Environment, monkeypatch: pytest.MonkeyPatch
@@ -191,11 +199,15 @@ def test_nobody_signs_with_a_revoked_key(environment: Environment, monkeypatch: 
             r"Unknown key `colour` .*line 1.*Known are name, owner",
         ),
         ("keys: [{name: ada, public_key: x}]", r"the public_key of ada cannot be used"),
+        (
+            "keys: [{name: ada, public_key: x, uri: 'sigstore:'}]",
+            r"ada has the uri sigstore:, and keyless signing is not supported",
+        ),
         ("keys: {", r"keys.yml, line \d cannot be read: it is not YAML"),
         ("- a", r"keys.yml cannot be read: it is a list"),
         ("keys: []\nkeys: []", r"line 2.*: the key is there twice"),
     ],
-    ids=["missing", "unknown", "no key", "no YAML", "list", "twice"],
+    ids=["missing", "unknown", "no key", "keyless", "no YAML", "list", "twice"],
 )
 def test_a_file_that_cannot_be_understood_is_refused(
     text: str, message: str, environment: Environment
