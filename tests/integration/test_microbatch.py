@@ -261,3 +261,53 @@ def test_a_table_that_is_rebuilt_in_pieces_is_of_one_code_in_the_end(project: Me
         stale.append(bool(node["stale"]))
     assert keys(project) == [11, 12, 13]
     assert stale == [True, False]
+
+
+DESCRIBED = """
+models:
+  - name: batched
+    config: {{contract: {{enforced: true}}, persist_docs: {{columns: true}}, on_schema_change: fail}}
+    columns:
+      - {{name: k, data_type: integer, description: {}, constraints: {}}}
+      - {{name: seen_at, data_type: timestamptz}}
+"""
+
+
+@pytest.mark.long
+def test_descriptions_and_constraints_come_with_the_next_run(project: Meters) -> None:
+    """As with every other materialization: descriptions without a batch that is built, constraints with one."""
+    bare(project)
+    events(project, "1,2024-03-30 10:00:00+00", "2,2024-04-02 10:00:00+00")
+    model(project)
+    yaml = "models/serving/_batched.yml"
+
+    def column() -> tuple[str | None, bool, list[int]]:
+        schema = project.table("serving.batched").schema()
+        return schema.find_field("k").doc, schema.find_field("k").required, schema.identifier_field_ids
+
+    project.write(yaml, DESCRIBED.format("a", "[{type: primary_key}]"))
+    project.dbt("build", *WHOLE)
+    key = project.table("serving.batched").schema().find_field("k").field_id
+    assert column() == ("a", True, [key])
+    snapshot, state = project.table("serving.batched").current_snapshot(), project.state()
+
+    project.write(yaml, DESCRIBED.format("b", "[{type: primary_key}]"))
+    assert "DESCRIBED" in project.dbt("build", *WHOLE)
+    assert column() == ("b", True, [key])
+    assert project.changes()["serving.batched"] == "same_content"
+    assert project.table("serving.batched").current_snapshot() == snapshot
+    assert project.state() == state
+    project.dbt("build", *WHOLE)
+    assert project.changes()["serving.batched"] == "unchanged"
+
+    project.write(yaml, DESCRIBED.format("c", "[{type: not_null}]"))
+    project.dbt("build", "--event-time-start", "2024-04-02", "--event-time-end", "2024-04-03")
+    assert column() == ("c", True, [])
+    project.write(yaml, DESCRIBED.format("c", "[]"))
+    project.dbt("build", "--event-time-start", "2024-04-02", "--event-time-end", "2024-04-03")
+    assert column() == ("c", False, [])
+    project.write(yaml, DESCRIBED.format("c", "[{type: primary_key}]"))
+    project.dbt("build", *WHOLE)
+    assert column() == ("c", False, [])  # what was optional stays so in a table that is added to
+    project.dbt("build", *WHOLE, "--full-refresh")
+    assert column() == ("c", True, [key])

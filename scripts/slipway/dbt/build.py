@@ -138,19 +138,22 @@ class Builder:
             return self._kept(unique_id, whole, Change.PINNED, "PINNED to what is published", key)
         base, staged = self._pinned.base(identifier), self._candidate.staged.get(identifier)
         if batch is not None:
-            if force or not self._batched.is_built(identifier, key, window_of(manifest, unique_id, batch)):
+            window = window_of(manifest, unique_id, batch)
+            if force or not self._batched.is_built(identifier, key, window):
                 return None
             if identifier in self._batched or staged is not None or base is None:
                 return BuildResponse(_message="UNCHANGED", change=Change.UNCHANGED.value, node_key=key)
-            return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+            if not is_last(
+                manifest, unique_id, window
+            ):  # one that is built may come, which describes the table
+                return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+            return self._kept_or_described(node, base, key)
         if base is None or force or staged is not None:
             return None
         if read_state(base).node_key != key:
             renamed = identifier in self._pinned.renamed
             return self._renamed(manifest, unique_id, base, code) if renamed else None
-        if (described := self._described(node, base)) is not None:
-            return self._kept(unique_id, described, Change.SAME_CONTENT, "DESCRIBED", key)
-        return self._kept(unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
+        return self._kept_or_described(node, base, key)
 
     def known_unchanged(self, manifest: DbtManifest, unique_id: str, before: Node) -> BuildResponse | None:
         """The same of a node of which it is known that it depends on nothing but its key, and is made in one piece.
@@ -362,6 +365,12 @@ class Builder:
         state = replace(state, batches=known.batches, expired_before=known.expired_before)
         table = self._confirmed(base, updates, state)
         return self._kept(unique_id, table, Change.SAME_CONTENT, "RENAMED", state.node_key)
+
+    def _kept_or_described(self, node: DbtNode, base: Table, key: str) -> BuildResponse:
+        """The response for a table whose rows stay, which may get new descriptions."""
+        if (described := self._described(node, base)) is not None:
+            return self._kept(node.unique_id, described, Change.SAME_CONTENT, "DESCRIBED", key)
+        return self._kept(node.unique_id, base, Change.UNCHANGED, "UNCHANGED", key)
 
     def _described(self, node: DbtNode, base: Table) -> Table | None:
         """A table that is unchanged but for its descriptions, staged with the new ones and the same snapshot; None if it has them."""
