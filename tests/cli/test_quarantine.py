@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.harness.commands import ROOT
 from tests.harness.projects import Workshop
 
 CURATED, QUARANTINE = "models/curated/weights.sql", "models/curated/weights_quarantined.sql"
@@ -305,6 +306,39 @@ def test_rows_that_are_correct_all_the_same_are_released(workshop: Workshop) -> 
     refused_run = workshop.slipway("run")
     assert (refused_run.code, refused_run.out) == (2, ""), refused_run
     assert "contracts/parcels.released.yaml cannot be read" in refused_run.err
+
+
+def test_rows_that_repeat_a_key_are_kept_once_and_the_others_are_in_quarantine(workshop: Workshop) -> None:
+    """By the two models of the page about contracts."""
+    decimal = '{name: kg, logicalType: number, physicalType: "decimal(9, 3)"'
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, logicalType: number", decimal)
+    page = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
+    section = page.partition("### Rows that repeat a key")[2]
+    for block in section.split("```sql\n")[1:3]:
+        comment, _, sql = block.partition("```")[0].partition("\n")
+        name = comment.removeprefix("-- ").partition(":")[0]
+        slices = "where rule_id is null"
+        workshop.write(name, sql.replace(slices, f"{slices} and {{{{ slice_predicate() }}}}"))
+    workshop.land(
+        "day-3.csv", ("p1,S,2024-05-03,7", "p3,S,2024-05-03,9", "p9,S,2024-05-03,much", "p9,N,2024-05-03,2")
+    )
+    workshop.run()
+    kept = {
+        row["parcel"]: row["kg"] for row in workshop.table("curated.weights").scan().to_arrow().to_pylist()
+    }
+    assert sorted(kept) == ["p1", "p2", "p3", "p4", "p5", "p9"]
+    assert (float(kept["p1"]), float(kept["p3"]), float(kept["p9"])) == (1.5, 9, 2)
+    rows = answer(workshop, "quarantine", "show", "weights")
+    assert sorted((row["parcel"], row["rule_id"]) for row in rows) == [
+        ("p1", "parcel_repeated"),
+        ("p3", "kg_not_decimal"),
+        ("p9", "kg_not_decimal"),
+    ]
+    books = answer(workshop, "books", "parcels")
+    assert books["balances"]
+    assert [
+        books["totals"][0][key] for key in ("landed", "curated_rows", "quarantined_rows", "deduplicated")
+    ] == [9, 6, 3, 0]
 
 
 def with_retention(workshop: Workshop, kind: str) -> None:
