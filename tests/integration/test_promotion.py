@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.statistics import StatisticsFile
 from tests.harness import records
+from tests.harness.delete_files import deleted
 from tests.harness.promotions import POLICY, Stand
 
 from slipway.dbt.inputs import partitions_changed, rows_added
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 ORDERS = {"table": "serving.orders", "sql": "select i as id, i % 3 as day from range(10) t(i)"}
+PUFFIN = b"PFA1"
+"""What Puffin files begin and end with."""
 LINES = {"table": "raw.lines", "sql": "select 'a' as line"}
 
 
@@ -210,6 +214,68 @@ def test_tables_without_rows_travel(stand: Stand) -> None:
 
 
 @pytest.mark.long
+def test_statistics_of_other_tools_travel_with_the_rows(stand: Stand) -> None:
+    stand.publish(ORDERS)
+    catalog = Tables(stand.environment("staging")).catalog
+    content = PUFFIN + b"0" * 20 + PUFFIN
+
+    def computed(name: str) -> None:
+        table = catalog.load_table("serving.orders")
+        place = f"{table.location()}/{name}"
+        path = Path(place.removeprefix("file://")).resolve()
+        path.write_bytes(content)
+        current = table.current_snapshot()
+        assert current
+        named = {
+            "snapshot-id": current.snapshot_id,
+            "statistics-path": f"file://{path}",
+            "file-size-in-bytes": len(content),
+            "file-footer-size-in-bytes": 20,
+            "blob-metadata": [],
+        }
+        with table.update_statistics() as update:
+            update.set_statistics(StatisticsFile(**named))
+
+    computed("metadata/one.stats")
+    stand.publish(LINES)  # a release that shows the table with its statistics
+    done = stand.promote()
+    assert "metadata/one.stats" in stand.copied(done.number)
+    promoted = stand.table("serving.orders")
+    (found,) = promoted.metadata.statistics
+    assert found.statistics_path == f"{promoted.location()}/metadata/one.stats"
+    copy = Path(found.statistics_path.removeprefix("file://"))
+    assert copy.read_bytes() == content
+    assert len(stand.rows("serving.orders")) == 10
+    # a promotion on top keeps them, and maintenance counts the file as the table's
+    stand.publish(appended(100))
+    stand.promote()
+    assert stand.table("serving.orders").metadata.statistics == [found]
+    later = datetime.now(UTC) + timedelta(days=4)
+    environment = stand.environment("prod")
+    maintain(propose_in(environment, {}, {}, (), timedelta(days=3), later, dry_run=False), lambda _: None)
+    assert copy.exists()
+
+    computed("../elsewhere.stats")
+    stand.publish({**LINES, "strategy": "append"})
+    stand.write("promotion.yml", "environments: {dev: {from: [staging]}}")
+    why = r"serving.orders cannot be promoted: its statistics .*elsewhere.stats are outside of its folder"
+    with pytest.raises(SlipwayError, match=why):
+        stand.promote(None, "staging", "dev")
+
+
+def test_delete_files_of_other_tools_are_refused(stand: Stand) -> None:
+    stand.publish({**ORDERS, "sql": "select i::bigint as id from range(3) t(i)"})
+    catalog = Tables(stand.environment("staging")).catalog
+    deleted(catalog.load_table("serving.orders"), "position").commit_transaction()
+    stand.publish(LINES)
+    assert [row[0] for row in stand.rows("serving.orders", "staging")] == [0, 2]
+    with pytest.raises(
+        SlipwayError, match=r"serving.orders cannot be promoted: another tool wrote delete files for it"
+    ):
+        stand.promote()
+    assert stand.shown() == {}
+
+
 def test_a_hundred_tables_are_one_publication(stand: Stand) -> None:
     requests = [{"table": f"serving.t{number}", "sql": f"select {number} as n"} for number in range(100)]
     stand.publish(*requests)

@@ -33,10 +33,13 @@ from pyiceberg.table.snapshots import (
     update_snapshot_summaries,
 )
 from pyiceberg.table.sorting import SortOrder
+from pyiceberg.table.statistics import StatisticsFile
 from pyiceberg.table.update import (
     AddPartitionSpecUpdate,
     AddSchemaUpdate,
     AddSortOrderUpdate,
+    SetPartitionStatisticsUpdate,
+    SetStatisticsUpdate,
     TableUpdate,
 )
 from pyiceberg.utils.properties import property_as_int
@@ -93,10 +96,11 @@ class Carry:
         location: the folder of the table.
         added: data files that become part of it, with their new locations.
         removed: data files that are no part of it any more.
-        files: where the added ones are copied from and to.
+        files: where the added ones, and files with statistics, are copied from and to.
         kept: paths below the folder of the data files that stay, to their bytes.
         known: the table's history has the snapshot already, so that it is only shown again.
         replaces: a table with another history takes the place of the one that is there.
+        statistics: what names the statistics of the state, which other tools computed, with their new locations.
     """
 
     identifier: TableName
@@ -109,6 +113,7 @@ class Carry:
     kept: Mapping[str, int] = field(default_factory=dict)
     known: bool = False
     replaces: bool = False
+    statistics: Sequence[TableUpdate] = ()
 
     @property
     def size(self) -> int:
@@ -160,8 +165,18 @@ def carry(
     if base is None or (why and gives_way and tables.kind.keeps_staged_metadata):
         location = tables.location_of(identifier)
         added = [_at(file, f"{location}/{path}") for path, file in _files(identifier, source).items()]
-        places = _places(source, location, added)
-        return Carry(identifier, source, base, location, added, files=places, replaces=bool(base))
+        statistics, more = _statistics(identifier, source, location)
+        places = [*_places(source, location, added), *more]
+        return Carry(
+            identifier,
+            source,
+            base,
+            location,
+            added,
+            files=places,
+            replaces=bool(base),
+            statistics=statistics,
+        )
     if why:
         raise _not_over(tables, identifier, why)
     _check_format(identifier, base)
@@ -175,8 +190,9 @@ def carry(
     added = [_at(file, f"{location}/{path}") for path, file in wanted.items() if path not in there]
     removed = [file for path, file in there.items() if path not in wanted]
     kept = {path: file.file_size_in_bytes for path, file in there.items() if path in wanted}
-    places = _places(source, location, added)
-    return Carry(identifier, source, base, location, added, removed, places, kept)
+    statistics, more = _statistics(identifier, source, location)
+    places = [*_places(source, location, added), *more]
+    return Carry(identifier, source, base, location, added, removed, places, kept, statistics=statistics)
 
 
 def stage_carried(tables: Tables, what: Carry, release: str, summary: Mapping[str, str]) -> StagedTable:
@@ -204,6 +220,7 @@ def stage_carried(tables: Tables, what: Carry, release: str, summary: Mapping[st
         transaction._stage((set_ref(MAIN_BRANCH, snapshot.snapshot_id, SnapshotRefType.BRANCH),))
     else:
         _add_snapshot(transaction, what, snapshot, summary)
+    transaction._stage(tuple(what.statistics))
     current = transaction.table_metadata.current_snapshot_id
     transaction._stage((set_ref(release, current),))
     staged = tables.stage(table, transaction, new=new)
@@ -333,6 +350,37 @@ def _files(identifier: TableName, table: Table) -> dict[str, DataFile]:
             )
         found[path.removeprefix(root)] = file
     return found
+
+
+def _statistics(identifier: TableName, table: Table, location: str) -> tuple[list[TableUpdate], list[Place]]:
+    """What names the statistics of a table's current state at another location, and the files to copy.
+
+    Statistics are in Puffin files, and those of partitions in data files (Iceberg specification, "Table Statistics" and "Partition Statistics").
+
+    Raises:
+        SlipwayError: a file is elsewhere than in the table's folder.
+    """
+    metadata, root = table.metadata, f"{canonical(table.location())}/"
+    updates: list[TableUpdate] = []
+    places: list[Place] = []
+    for one in (*metadata.statistics, *metadata.partition_statistics):
+        if one.snapshot_id != metadata.current_snapshot_id:
+            continue
+        path = canonical(one.statistics_path)
+        if not path.startswith(root):
+            raise SlipwayError(
+                f"{identifier} cannot be promoted",
+                f"its statistics {one.statistics_path} are outside of its folder {table.location()}",
+                "Remove them with the tool that computed them, or have them written into the folder",
+            )
+        to = f"{location}/{path.removeprefix(root)}"
+        moved = one.model_copy(update={"statistics_path": to})
+        if isinstance(moved, StatisticsFile):
+            updates.append(SetStatisticsUpdate(statistics=moved))
+        else:
+            updates.append(SetPartitionStatisticsUpdate(partition_statistics=moved))
+        places.append(Place(one.statistics_path, to, one.file_size_in_bytes))
+    return updates, places
 
 
 def _name(file: DataFile) -> str:

@@ -14,21 +14,14 @@ from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
     FileFormat,
-    ManifestContent,
-    ManifestEntry,
-    ManifestEntryStatus,
-    ManifestFile,
-    ManifestWriterV2,
 )
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import SetSnapshotRefUpdate
-from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType
+from tests.harness.delete_files import deleted
 
 from slipway.engines.duckdb.compact import Shorten, check_compactable, stage_shortened
 from slipway.engines.duckdb.target import check_readable
@@ -40,67 +33,12 @@ from slipway.names import TableName
 if TYPE_CHECKING:
     from tests.unit.conftest import Lake
 
-POSITIONS = pa.schema(
-    [
-        pa.field("file_path", pa.string(), metadata={"PARQUET:field_id": "2147483546"}),
-        pa.field("pos", pa.int64(), metadata={"PARQUET:field_id": "2147483545"}),
-    ]
-)
-KEYS = pa.schema([pa.field("k", pa.int64(), metadata={"PARQUET:field_id": "1"})])
 STRATEGIES = ("append", "merge", "delete+insert", "insert_overwrite")
-
-
-class DeleteManifest(ManifestWriterV2):
-    def content(self) -> ManifestContent:
-        return ManifestContent.DELETES
-
-    @property
-    def _meta(self) -> dict[str, str]:
-        return {**super()._meta, "content": "deletes"}
-
-
-class Deletes(_FastAppendFiles):
-    """A snapshot with one delete file, as engines that merge on read write them."""
-
-    file: DataFile
-
-    def _manifests(self) -> list[ManifestFile]:
-        metadata = self._transaction.table_metadata
-        output = self._io.new_output(f"{metadata.location}/metadata/{uuid.uuid4()}-m0.avro")
-        with DeleteManifest(metadata.spec(), metadata.schema(), output, self._snapshot_id, "null") as writer:
-            writer.add_entry(
-                ManifestEntry.from_args(
-                    status=ManifestEntryStatus.ADDED, snapshot_id=self._snapshot_id, data_file=self.file
-                )
-            )
-        return [*self._existing_manifests(), writer.to_manifest_file()]
 
 
 def delete(lake: Lake, kind: str) -> None:
     """Let another tool delete the row with k = 1."""
-    (data,) = lake.files()
-    rows = (
-        pa.table({"file_path": [data], "pos": [1]}, schema=POSITIONS)
-        if kind == "position"
-        else pa.table({"k": [1]}, schema=KEYS)
-    )
-    path = Path(f"{lake.table.location().removeprefix('file://')}/data/{uuid.uuid4()}-deletes.parquet")
-    parquet.write_table(rows, path)
-    transaction = Staging(lake.table)
-    producer = Deletes(
-        operation=Operation.DELETE, transaction=transaction, io=lake.table.io, snapshot_properties={}
-    )
-    producer.file = DataFile.from_args(
-        content=DataFileContent.POSITION_DELETES if kind == "position" else DataFileContent.EQUALITY_DELETES,
-        file_path=f"file://{path}",
-        file_format=FileFormat.PARQUET,
-        partition=Record(),
-        record_count=1,
-        file_size_in_bytes=path.stat().st_size,
-        equality_ids=None if kind == "position" else [1],
-    )
-    producer.file.spec_id = 0
-    producer.commit()
+    transaction = deleted(lake.table, kind)
     lake.base = lake.tables.stage(lake.table, transaction, new=False).table
 
 
