@@ -206,6 +206,10 @@ def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
     assert "cannot be the base" in built.refusal(
         "canary", "--base", "published", "--select", "weights", code=1
     )
+    with built.catalog() as catalog:  # what another program may do
+        catalog.drop_table("curated.weights")
+    message = built.refusal("canary", "--base", "published", code=1)
+    assert "cannot be the base: the catalog does not have curated.weights any more" in message
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,10 @@ class Build:
     threads: int | None = None
 
 
+class NotBuiltError(SlipwayError):
+    """A table of a version could not be built, whoever runs it."""
+
+
 def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
     """Build versions at the same time; the first whose tables cannot be built ends the others.
 
@@ -70,7 +74,8 @@ def build(what: Build, versions: Mapping[str, Path]) -> dict[str, RunManifest]:
         Name to run manifest, without versions in which the selection names no node.
 
     Raises:
-        SlipwayError: a version does not build, with the reason it gave; or the selection names no node in any of them.
+        NotBuiltError: a node of a version fails, with the reason it gave.
+        SlipwayError: a version does not begin; or the selection names no node in any of them.
     """
     for side, project in versions.items():
         if not (project / "dbt_project.yml").is_file():
@@ -172,7 +177,7 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
             "Ask for a larger share, or for other dates or values",
         )
     if not _is_built(manifest):
-        raise SlipwayError(f"{side} does not build", _reason(manifest), "Run it on its own with slipway run")
+        raise NotBuiltError(f"{side} does not build", _reason(manifest), "Run it on its own with slipway run")
     return manifest
 
 

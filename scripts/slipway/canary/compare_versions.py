@@ -36,7 +36,7 @@ from slipway.runs.replayable import is_history
 def canary(
     project: Path,
     target: str | None,
-    base: str | None,
+    base: str | PublishedBase | None,
     variables: dict[str, Any],
     select: Sequence[str],
     tell: Callable[[str], None],
@@ -45,13 +45,14 @@ def canary(
     sample: str | None = None,
     show_classified: bool = False,
     max_slowdown: float | None = None,
+    title: str = "Canary",
 ) -> tuple[ComparisonReport, Path | None]:
     """Build both versions and compare every table.
 
     Args:
         project: folder of dbt_project.yml, the head version.
         target: whose published inputs are read.
-        base: git ref of the other version, ``published`` for what the target shows, None for the default.
+        base: git ref of the other version, ``published`` for what the target shows, None for the default. Or what the target showed.
         variables: dbt variables for both, with the slice.
         select: dbt selectors for both.
         tell: gets lines for the person who watches.
@@ -59,6 +60,7 @@ def canary(
         sample: the share of the keys that both are built from, as ``5%``; None for all of them.
         show_classified: show values of columns that a contract classifies.
         max_slowdown: how many times the time of base head may take. Both are then built by one thread of dbt.
+        title: of the report.
 
     Returns:
         The comparison, and the folder that was kept, if it was.
@@ -81,15 +83,18 @@ def canary(
             select,
             show_classified=show_classified,
             max_slowdown=max_slowdown,
+            title=title,
         )
         if base == PUBLISHED:
+            base = published_base(profile, target, variables)
+        if isinstance(base, PublishedBase):
             if max_slowdown is not None:
                 raise UsageError(
                     "--max-slowdown cannot be used with --base published",
                     "nothing but head is built, so there is no time to compare with",
                     "Name a commit with --base",
                 )
-            report = given.with_published(published_base(profile, target, variables), tell)
+            report = given.with_published(base, tell)
         else:
             report = given.with_commit(base, tell)
         return report, folder if keep else None
@@ -108,10 +113,11 @@ class _Canary:
         *,
         show_classified: bool,
         max_slowdown: float | None,
+        title: str,
     ) -> None:
         self._project, self._environment, self._folder = project, environment, folder
         self._variables, self._select, self._show_classified = variables, select, show_classified
-        self._max_slowdown = max_slowdown
+        self._max_slowdown, self._title = max_slowdown, title
 
     def with_commit(self, base: str | None, tell: Callable[[str], None]) -> ComparisonReport:
         """Build base and head, and compare them."""
@@ -214,7 +220,7 @@ class _Canary:
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
         return make_report(
             comparisons,
-            title="Canary",
+            title=self._title,
             base=label,
             head=name,
             context=context,

@@ -91,6 +91,8 @@ class PublishedBase:
             )
 
     def _other_inputs(self, name: str) -> str:
+        if name not in self.locations:
+            return f"the catalog does not have {name} any more"
         table = load(self.published, name)
         if current_content(table) != self.release.tables[name].content:
             return f"{name} is not what release {self.release.number} showed any more"
@@ -143,8 +145,7 @@ def published_base(profile: Profile, target: str | None, variables: Mapping[str,
             "published tables hold all of the input",
             "Leave out the slice, or name a commit with --base",
         )
-    published = Published(profile.environment(target))
-    release = published.records.last_release()
+    published, release = _one_cut(profile, target)
     name = published.environment.name
     if release is None:
         raise NotFoundError(
@@ -168,6 +169,24 @@ def published_base(profile: Profile, target: str | None, variables: Mapping[str,
             "Give the same --vars, or name a commit with --base",
         )
     return PublishedBase(published, release, manifest)
+
+
+_LOOKS = 5
+
+
+def _one_cut(profile: Profile, target: str | None) -> tuple[Published, Release | None]:
+    """What is published and the release that did it; looked at again when another one was published meanwhile."""
+    environment = profile.environment(target)
+    published, release = Published(environment), None
+    for _ in range(_LOOKS):
+        published = Published(environment)
+        release = published.records.last_release()
+        if release is None:
+            break
+        _ = published.locations
+        if published.records.last_release() == release:
+            break
+    return published, release
 
 
 def _given(variables: Mapping[str, Any]) -> str:

@@ -122,8 +122,12 @@ def _described(step: Step) -> tuple[str, str, str]:
         return "expire", plural(len(step.snapshots), "snapshot"), ""
     if isinstance(step, Forget):
         if not step.runs:
-            of_plans = step.table.endswith("/plans")
-            what = "records of plans" if of_plans else f"{plural(len(step.objects), 'manifest')} of dbt"
+            kinds = {
+                "plans": "records of plans",
+                "shadows": f"results of {plural(len(step.objects), 'shadow run')}",
+            }
+            of_dbt = f"{plural(len(step.objects), 'manifest')} of dbt"
+            what = kinds.get(step.table.rpartition("/")[2], of_dbt)
             return "remove", what, figures.size(step.size)
         span = " to ".join(dict.fromkeys(run_date(run_id) for run_id in (step.runs[0], step.runs[-1])))
         return (

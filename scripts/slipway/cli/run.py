@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,11 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long to wait for runs on the same tables; 0: not at all. [default: SLIPWAY_WAIT, or 300]",
 )
+@click.option(
+    "--shadow",
+    is_flag=True,
+    help="Build beside what is published, on the inputs of the last release; compare, record, publish nothing.",
+)
 @options.output("text", "json")
 @options.project_dir
 def command(
@@ -65,14 +71,30 @@ def command(
     force: bool,
     threads: int | None,
     wait: int | None,
+    shadow: bool,
     output_: str,
     project_dir: Path | None,
 ) -> None:
     """Land new files, build a candidate, test it, publish it if everything passed, and record the run.
 
     In a target of mode production the candidate is staged and waits for approval. With a slice in --vars it
-    is built in a scratch environment.
+    is built in a scratch environment. With --shadow nothing is landed or published: the result is compared with what is
+    published, and slipway runs --shadow lists it. Exit code 1 then means that anything differs undeclared, or that a test fails.
     """
+    if shadow:
+        without = {
+            "--exclude": exclude,
+            "--full-refresh": full_refresh,
+            "--event-time-start": event_time_start,
+            "--event-time-end": event_time_end,
+            "--force": force,
+            "--threads": threads,
+            "--wait": wait is not None,
+        }
+        _shadow(
+            target, select, vars_, [name for name, given in without.items() if given], output_, project_dir
+        )
+        return
     from slipway.cli.progress_line import show_progress
     from slipway.cli.run_screen import report
     from slipway.dbt.start import RunOptions, run
@@ -110,6 +132,29 @@ def command(
         for line in guesses.in_short(request.project):
             output.line(line)
     if done.manifest.outcome in ("failed", "refused"):
+        raise click.exceptions.Exit(1)
+
+
+def _shadow(
+    target: str | None,
+    select: tuple[str, ...],
+    vars_: str | None,
+    others: Sequence[str],
+    output_: str,
+    project_dir: Path | None,
+) -> None:
+    """Run beside production, and print how the result compares with what is published."""
+    from slipway.canary.shadow import shadow_run
+    from slipway.cli.comparisons import print_report
+    from slipway.environments.profiles import find_project
+
+    if others:
+        raise click.UsageError(
+            f"{others[0]} does not go with --shadow, which builds all of the selection anew and waits for nobody."
+        )
+    report = shadow_run(find_project(project_dir), target, options.parse_vars(vars_), select, output.message)
+    print_report(report, "shadow", output_, None)
+    if not report.passed:
         raise click.exceptions.Exit(1)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from slipway.cli import figures, options, output
+from slipway.counts import plural
 
 if TYPE_CHECKING:
     from slipway.runs.history import RunLine
@@ -23,14 +26,18 @@ _OPTIONAL = ("started (UTC)", "seconds", "warn", "carried", "same")
 
 @click.command("runs")
 @options.limit
+@click.option("--shadow", is_flag=True, help="List shadow runs, and how many of them passed.")
 @options.common
-def command(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
+def command(limit: int, shadow: bool, output_: str, target: str | None, project_dir: Path | None) -> None:
     """List runs, newest first.
 
     A run that was killed, or is not finished, has no manifest and is listed as incomplete; after slipway doctor --fix
     as killed. One whose manifest is damaged is unreadable. built, same and stale count
     tables, pass to carried count tests; * marks a work tree with uncommitted changes.
     """
+    if shadow:
+        _shadow_runs(limit, output_, target, project_dir)
+        return
     from slipway.runs.history import list_runs
 
     runs = list_runs(project_dir, target, limit)
@@ -48,6 +55,46 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
                 output.message(run.reason)
     else:
         output.message("There is no run yet. Start one with slipway run.")
+
+
+def _shadow_runs(limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
+    from slipway.errors import DamagedError
+    from slipway.records.shadow_runs import ShadowOutcome, shadow_runs
+    from slipway.records.store import Records
+    from slipway.releases.lookup import environment_of
+
+    kept = list(shadow_runs(Records(environment_of(project_dir, target))))
+    damaged = [one for one in kept if isinstance(one, DamagedError)]
+    found = [one for one in kept if not isinstance(one, DamagedError)][::-1]
+    if output_ == "json":
+        output.as_json([one.model_dump(mode="json") for one in found[:limit]])
+    elif found:
+        headers = ("shadow run", "started (UTC)", "outcome", "release", "commit", "why")
+        cells = [
+            [
+                one.shadow_id,
+                figures.moment(one.started_at),
+                one.outcome,
+                one.release,
+                figures.commit(one.code.commit, one.code.dirty),
+                one.reason,
+            ]
+            for one in found[:limit]
+        ]
+        output.table(headers, cells, right=("release",), optional=("started (UTC)", "why"))
+        counts = Counter(one.outcome for one in found)
+        outcomes = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in ShadowOutcome if counts[outcome])
+        passed = len(list(takewhile(lambda one: one.outcome is ShadowOutcome.PASSED, found)))
+        days = len({one.started_at.date() for one in found})
+        output.line(
+            f"{plural(len(found), 'shadow run')} on {plural(days, 'day')}: {outcomes}. The last {passed:,} passed one after the other."
+        )
+    elif not damaged:
+        output.message("There is no shadow run yet. Start one with slipway run --shadow.")
+    for error in damaged:
+        output.message(error.line())
+    if damaged:
+        raise click.exceptions.Exit(DamagedError.exit_code)
 
 
 def _cells(run: RunLine) -> list[object]:

@@ -14,6 +14,7 @@ from slipway.maintenance.retention import History, run_days
 from slipway.maintenance.run_retention import StoredRun, removable, removable_plans
 from slipway.maintenance.steps import Forget, Found, Left
 from slipway.records.record_files import DBT_MANIFESTS, REPAIRED, SHARED_AGAIN_AFTER, rest_of
+from slipway.records.shadow_runs import SHADOWS
 from slipway.records.store import PROMOTIONS, Records, note_removed, removed_runs, stored_run_ids
 from slipway.releases.approvals import PLANS, PlanFiles
 from slipway.releases.lookup import newest_runs_of_nodes, tables_of
@@ -21,6 +22,7 @@ from slipway.storage.objects import LocalStore, ObjectInfo
 
 RUNS = "_slipway/runs"
 OF_PLANS = f"_slipway/{PLANS}"
+OF_SHADOWS = f"_slipway/{SHADOWS}"
 _MANIFESTS = f"_slipway/{DBT_MANIFESTS}"
 _SETTLED = {"run_manifest.json", "closed.json"}
 _OWN = "dbt/manifest.json"
@@ -50,7 +52,9 @@ def find_forgettable(
         old = removable(history, rest, days, _needed(records, history))
         gone = sorted([*begun, *old], key=lambda run: run.run_id)
         plans = removable_plans(history, _plans(records), days, _kept_plans(records, history))
+        shadows = removable_plans(history, _shadows(records), days, ())
         steps = [Forget(OF_PLANS, (), tuple(plans))] if plans else []
+        steps += [Forget(OF_SHADOWS, (), tuple(shadows))] if shadows else []
         if not gone:
             return steps, []
         names = tuple(run.run_id for run in gone)
@@ -69,12 +73,12 @@ def apply_forget(records: Records, step: Forget, name: str, history: History) ->
     if step.table == OF_PLANS:
         # without its record a plan is none, whatever is left of it
         keys.sort(key=lambda key: not key.endswith(".json"))
-    elif not step.runs:
+    elif step.table != OF_SHADOWS and not step.runs:
         before = _unused_since(records, history)
         keys = [
             item.key for item in store.entries(DBT_MANIFESTS) if item.key in keys and item.modified < before
         ]
-    else:
+    elif step.runs:
         note_removed(store, name, step.runs, f"{history.now:%Y-%m-%d}")
     store.delete(keys)
     if isinstance(store, LocalStore):
@@ -112,6 +116,15 @@ def _plans(records: Records) -> dict[str, list[Found]]:
         found[plan_id.removesuffix(REPAIRED).removesuffix(".json")].append(
             Found(item.key, item.size, item.modified)
         )
+    return found
+
+
+def _shadows(records: Records) -> dict[str, list[Found]]:
+    """Each result of a shadow run, with its repaired copy if there is one."""
+    found: dict[str, list[Found]] = defaultdict(list)
+    for item in records.store.entries(SHADOWS):
+        shadow_id = item.key.removeprefix(f"{SHADOWS}/").removesuffix(REPAIRED).removesuffix(".json")
+        found[shadow_id].append(Found(item.key, item.size, item.modified))
     return found
 
 

@@ -58,13 +58,13 @@ def removable(
 def removable_plans(
     history: History, stored: Mapping[str, Sequence[Found]], days: int, needed: Collection[str]
 ) -> list[Found]:
-    """Records of plans of promotions that are as old as those of runs that are removed; the newest plan stays.
+    """Records of plans of promotions, or of shadow runs, that are as old as those of runs that are removed; the newest stays.
 
     Args:
         history: the environment.
-        stored: each plan's record and what is signed of it, by its id.
+        stored: each one's record and what is signed of it, by its id.
         days: how long they are kept at least.
-        needed: plans that are kept.
+        needed: those that are kept.
     """
     since, newest = _kept_since(history, days), max(stored, default="")
     return [
