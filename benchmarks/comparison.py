@@ -1,20 +1,25 @@
-"""What comparing two states of a table reads, when few of its partitions changed: counted, not timed."""
+"""What comparing two states of a table reads, when few of its partitions changed, which is counted; and how long it takes when all files differ."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from benchmarks import growth
+from benchmarks import data, growth
 from benchmarks.lake import Lake
-from benchmarks.measure import alone
-from benchmarks.report import Figure
+from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 from slipway.comparison.compare import compare_states
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.shared_files import TableState
+from slipway.engines.duckdb.constraints import Contract
+from slipway.engines.duckdb.writer import columns_of
 
 NAME = "comparison"
-_EVERY = 100  # of so many partitions, one is changed
+_EVERY = 100  # of so many partitions, or rows, one is changed
+_LIMIT = "2GB"
+_POLICY = ComparisonPolicy(key=("event_id",))
 
 
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
@@ -23,7 +28,67 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     alone(growth.by_day, folder / "lake", days, apart=scale.apart)
     share = alone(share_read, folder / "lake", days, apart=scale.apart)
     what = f"one day of {min(days, _EVERY)} changed, of {days}: bytes read to bytes of both states"
-    return [Figure(NAME, what, share, goal=0.03)], []
+    figures, details = keyed(folder, scale)
+    return [Figure(NAME, what, share, goal=0.03), *figures], details
+
+
+def keyed(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Compare two tables that share no file, by key, with the same limit of memory for DuckDB as its own join has."""
+    rows, lake = scale.compared_rows, folder / "keyed"
+    alone(make, lake, rows, apart=scale.apart)
+    measured = interleaved(
+        [Contender("slipway", slipway, (lake, rows)), Contender("full outer join", join, (lake, rows))],
+        scale.repeats,
+        folder,
+        apart=scale.apart,
+    )
+    what = f"{rows / 1e6:g} M rows by key, 1 % changed, no file shared, DuckDB limited to {_LIMIT}"
+    figures = [Figure(NAME, f"{what}: slipway to a bare full outer join", ratio(*measured), goal=2)]
+    if measured[0].peak:
+        peak = max(measured[0].peak) / 2**20
+        figures.append(Figure(NAME, f"{what}: peak resident memory", peak, "MiB", goal=2048))
+    return figures, [seconds(f"{NAME}, {what}", measured)]
+
+
+def make(folder: Path, rows: int) -> None:
+    """Two tables, of which one row in a hundred differs in one column."""
+    folder.mkdir()
+    lake = Lake(folder)
+    # as of a model whose contract has a primary key
+    names = [name for name, _ in columns_of(lake.connection, f"({data.events(1)})")]
+    keyed = Contract(dict.fromkeys(names), ["event_id"], [["event_id"]], key=["event_id"])
+    lake.write("before", data.events(rows), contract=keyed)
+    amount = f"case when event_id % {_EVERY} = 7 then amount + 1 else amount end"
+    after = f"select * replace (({amount})::decimal(12, 2) as amount) from ({data.events(rows)})"
+    lake.write("after", after, contract=keyed)
+
+
+def slipway(_: Path, folder: Path, rows: int) -> float:
+    """Everything that a report says of the rows of one table."""
+    lake = Lake(folder, _LIMIT)
+    base, head = (TableState(lake.table(name)) for name in ("before", "after"))
+    began = time.perf_counter()
+    found = compare_states(lake.connection, "serving.events", base, head, _POLICY)
+    elapsed = time.perf_counter() - began
+    assert (found.rows.changed, found.rows.added, found.rows.removed) == (rows // _EVERY, 0, 0), found.rows
+    return elapsed
+
+
+def join(_: Path, folder: Path, rows: int) -> float:
+    """How many rows are on one side alone, and how many differ in any column."""
+    lake = Lake(folder, _LIMIT)
+    before, after = (f"iceberg_scan('{lake.table(name).metadata_location}')" for name in ("before", "after"))
+    began = time.perf_counter()
+    found = lake.connection.execute(
+        f"""select
+            count(*) filter (base.event_id is null),
+            count(*) filter (head.event_id is null),
+            count(*) filter (base.event_id is not null and head.event_id is not null and base is distinct from head)
+        from {before} as base full join {after} as head using (event_id)"""
+    ).fetchone()
+    elapsed = time.perf_counter() - began
+    assert found == (0, 0, rows // _EVERY), found
+    return elapsed
 
 
 def share_read(folder: Path, days: int) -> float:

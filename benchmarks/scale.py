@@ -22,6 +22,7 @@ class Scale:
         tables: tables of one release.
         landed_rows: rows of one landed file.
         landed_files: small files that land at once.
+        compared_rows: rows of two tables that are compared by key.
     """
 
     repeats: int
@@ -36,11 +37,24 @@ class Scale:
     tables: int
     landed_rows: int
     landed_files: int
+    compared_rows: int
 
 
 SCALES = {
     "tiny": Scale(
-        1, False, (("narrow", 20_000), ("wide", 2_000)), 20_000, (2, 6), (2, 5), 3, 2_000, 10, 4, 2_000, 20
+        1,
+        False,
+        (("narrow", 20_000), ("wide", 2_000)),
+        20_000,
+        (2, 6),
+        (2, 5),
+        3,
+        2_000,
+        10,
+        4,
+        2_000,
+        20,
+        10_000,
     ),
     "small": Scale(
         3,
@@ -55,6 +69,7 @@ SCALES = {
         100,
         1_000_000,
         10_000,
+        10_000_000,
     ),
     "full": Scale(
         3,
@@ -69,5 +84,6 @@ SCALES = {
         100,
         1_000_000,
         10_000,
+        10_000_000,
     ),
 }

@@ -63,6 +63,7 @@ def compare_relations(
     needs_key: bool = False,
     any_types: bool = False,
     identifiers: Collection[str] = (),
+    is_unique: bool = False,
 ) -> TableComparison:
     """Compare two relations and judge the result without any expected change.
 
@@ -83,6 +84,7 @@ def compare_relations(
         needs_key: do not compare whole rows when a side lacks a column of the key.
         any_types: another type is no difference where values of both compare without loss, as of files.
         identifiers: columns, in small letters, whose sums mean nothing.
+        is_unique: the key is known to be unique and without NULL on both sides, so that it need not be counted.
 
     Whatever keeps the tables from being compared, a query that DuckDB refuses included, becomes the verdict
     ``not_compared`` with the reason, so that one table never hides the results of the others.
@@ -101,6 +103,7 @@ def compare_relations(
                 needs_key,
                 any_types,
                 identifiers,
+                is_unique,
             )
             facts = _two_sided(con, name, (base, head), wanted)
     except duckdb.InterruptException:
@@ -135,6 +138,7 @@ class _Wanted:
     needs_key: bool
     any_types: bool
     identifiers: Collection[str]
+    is_unique: bool
 
 
 def _two_sided(
@@ -154,7 +158,9 @@ def _two_sided(
     if refusals:
         return not_compared(name, "; ".join(refusals))
     pair = Pair(con, *relations, columns, wanted.examples, wanted.shared, frozenset(wanted.identifiers))
-    keys, note = _usable_key(pair, key)
+    # values of another type are cast, after which two that differ may be equal
+    is_unique = wanted.is_unique and all(base_types.get(name) == head_types.get(name) for name in key)
+    keys, note = _usable_key(pair, key, is_unique=is_unique)
     if wanted.needs_key and _lacking(pair, key):
         return not_compared(name, f"there is no common key, because {_lacking(pair, key)}")
     if wanted.sample is not None and columns:
@@ -174,13 +180,13 @@ def _two_sided(
     return facts.model_copy(update={"schema_changes": schema, "coverage": coverage})
 
 
-def _usable_key(pair: Pair, key: Sequence[str]) -> tuple[list[Column], tuple[str, ...]]:
+def _usable_key(pair: Pair, key: Sequence[str], *, is_unique: bool) -> tuple[list[Column], tuple[str, ...]]:
     """The key's columns, or none and a note that says why rows cannot be matched by it."""
     columns = {column.name.casefold(): column for column in pair.columns}
     if missing := _lacking(pair, key):
         return [], (f"{missing}: compared whole rows",)
     keys = [columns[name.casefold()] for name in key]
-    repeated = pair.repeated_keys(keys) if keys else ""
+    repeated = pair.repeated_keys(keys) if keys and not is_unique else ""
     if repeated:
         return [], (f"the key ({', '.join(key)}) is not unique, {repeated}: compared whole rows",)
     return keys, ()
@@ -302,6 +308,7 @@ def _compare_states(
         sample=sample,
         needs_key=needs_key,
         identifiers=policy.identifiers,
+        is_unique=all(state is not None and state.is_unique(policy.key) for state in (base, head)),
     )
     if base is None or head is None:
         return compare(base=base.relation if base else None, head=head.relation if head else None)

@@ -22,6 +22,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from slipway.comparison.relations import Column, read_side
 from slipway.comparison.results import Method
+from slipway.engines.duckdb.constraints import Held
 from slipway.engines.duckdb.digest import recorded
 from slipway.engines.duckdb.scan import check_read_by_id, files_relation, whole_scan
 from slipway.errors import ContractError
@@ -80,6 +81,11 @@ class TableState:
     def files(self) -> list[DataFile]:
         """Its data and delete files; raises as ``relation`` does."""
         return files_of(self.table, self.snapshot)
+
+    def is_unique(self, columns: Sequence[str]) -> bool:
+        """Whether Slipway found columns to be a key, without NULL and without duplicates, when it wrote the snapshot."""
+        held = Held.after(self.shown)
+        return held.is_unique(columns) and held.not_null.issuperset(name.lower() for name in columns)
 
     @property
     def rows(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from pyiceberg.manifest import DataFile
 
 from slipway.comparison.compare import compare_states
 from slipway.comparison.policy import ComparisonPolicy
+from slipway.comparison.relations import Column, Pair
 from slipway.comparison.results import Method, TableComparison, Verdict
 from slipway.comparison.shared_files import TableState
+from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.scan import files_relation
 from slipway.engines.duckdb.writer import write
@@ -234,6 +236,42 @@ def test_a_key_that_an_unchanged_file_has_too_is_not_unique(lake: Lake) -> None:
             "the key (id) is not unique, 1 repeated in head: compared whole rows",
         )
         assert (found.rows.added, found.rows.removed) == (1, 0)
+
+
+def test_a_primary_key_is_not_counted_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is one was checked when the table was written. A key of another type is counted: 1.0 and 1.4 are the same integer."""
+    kinds = {"id": "BIGINT", "x": "BIGINT", "part": "INTEGER"}
+    keyed = Contract(kinds, ["id"], [["id"]], key=["id"])
+    for name, rows in {"kept": [(1, 1, 1), (2, 2, 2)], "left": [(1, 1, 1), (2, 3, 2)]}.items():
+        lake.write(name, values(rows), "replace", contract=keyed)
+    base, head = (TableState(lake.table(name)) for name in ("kept", "left"))
+    counted: list[str] = []
+    count = Pair.repeated_keys
+
+    def note(pair: Pair, keys: Sequence[Column]) -> str:
+        counted.append("once")
+        return count(pair, keys)
+
+    monkeypatch.setattr(Pair, "repeated_keys", note)
+    assert compare(lake, base, head, BY_ID).rows.changed == 1
+    assert counted == []
+    unkeyed, _ = written(lake, "unkeyed", [(1, 1, 1), (1, 2, 2)], {})
+    assert "1 repeated in head" in compare(lake, base, unkeyed, BY_ID).coverage.notes[0]
+    assert counted == ["once"]
+    nullable = replace(keyed, not_null=[])
+    lake.write("nullable", values([(None, 1, 1), (None, 2, 2)]), "replace", contract=nullable)
+    assert (
+        "1 repeated in head"
+        in compare(lake, base, TableState(lake.table("nullable")), BY_ID).coverage.notes[0]
+    )
+    lake.write(
+        "wide",
+        f"select * replace (id::double as id) from ({values([(1, 1, 1)])})",
+        "replace",
+        contract=replace(keyed, columns={**kinds, "id": "DOUBLE"}),
+    )
+    compare(lake, base, TableState(lake.table("wide")), BY_ID)
+    assert counted == ["once"] * 3
 
 
 def test_a_column_that_is_added_leaves_the_files_that_both_have(lake: Lake) -> None:
