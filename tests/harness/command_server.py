@@ -38,6 +38,8 @@ FORKED = """\
 ' '''
 import json, os, signal, socket, sys
 
+if sys.argv[1:2] != ["-m"] or sys.argv[2].partition(".")[0] not in ("dbt", "slipway"):
+    os.execv("{python}", ["{python}", *sys.argv[1:]])
 _, _, module, *argv = sys.argv
 fork = socket.socket(socket.AF_UNIX)
 fork.connect({path!r})
@@ -51,7 +53,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
 code = answers.readline().strip()
 sys.exit(int(code)) if code else os.kill(os.getpid(), signal.SIGKILL)
 """
-"""Stands for Python where a command starts another by ``-m``, such as a canary does: that one is forked from here, too."""
+"""Stands for Python where a command starts another by ``-m``, such as a canary does: that one is forked from here, too. Other modules are Python's to run."""
 
 
 def serve(path: str) -> None:

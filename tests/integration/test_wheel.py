@@ -1,19 +1,27 @@
-"""The wheel has all that a project needs: the command, the dbt adapter, and the macros and hooks that it brings."""
+"""The wheel has all that a project needs: the command, the dbt adapter, and the macros and hooks that it brings; an upgrade of a package is judged with it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.projects import new_project
 
 import slipway
 from slipway.adoption.generated import example_files
+
+if TYPE_CHECKING:
+    from tests.harness.projects import Workshop
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from {module} import {function}; sys.argv[0] = '{name}'; {function}()"
@@ -97,3 +105,80 @@ def test_a_project_runs_with_the_wheel(wheel: Path, tmp_path: Path) -> None:
     del environment["SLIPWAY_HOME"], environment["SLIPWAY_LANDING"]
     run(SLIPWAY, "init", "new", folder=tmp_path)
     assert "Published release 1, 4 tables in dev." in run(SLIPWAY, "run", folder=tmp_path / "new")
+
+
+EARLIER = "26.0.0"  # of pyarrow
+
+
+@pytest.mark.long
+def test_a_canary_judges_an_upgrade_of_a_package(
+    wheel: Path, new_workshop: Callable[[Path], Workshop], tmp_path: Path
+) -> None:
+    """Base is built with the packages of its lock file, which are installed from the package index for it."""
+    project = new_workshop(tmp_path / "project")
+    now = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    now += f"dbt-slipway=={slipway.__version__} --hash=sha256:{digest(wheel)}\n"
+    project.write("requirements.lock", with_earlier_pyarrow(now, tmp_path / "downloads"))
+    project.commit()
+    project.run()
+    project.write("requirements.lock", now)
+    project.edit("models/serving/depot_weights.sql", "sum(kg) as kg", "sum(kg) * 2 as kg")
+    project.commit()
+    settings = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PIP_") or name.lower().endswith(("_proxy", "_cert_file", "ca_bundle"))
+    }
+    settings["PIP_FIND_LINKS"] = f"{settings.get('PIP_FIND_LINKS', '')} {wheel.parent}".strip()
+
+    def canary(*arguments: str, code: int) -> str:
+        command = ("canary", "--base", "HEAD~1", "--output", "json", *arguments)
+        done = project.start(*command, **settings).wait(1800)
+        assert done.code == code, done
+        return done.out or done.err
+
+    offline = {**settings, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent)}
+    refused = project.refusal("canary", "--base", "HEAD~1", code=5, **offline)
+    assert refused.startswith(
+        "The environment of base cannot be made: pip cannot install its requirements.lock"
+    )
+    report = json.loads(canary(code=1))
+    locked = re.search(r"^pyarrow==(\S+)", now, re.MULTILINE)
+    assert locked is not None
+    assert report["packages"] == [{"name": "pyarrow", "base": EARLIER, "head": locked[1]}]
+    assert f"built with its own: pyarrow {EARLIER} → {locked[1]}." in report["remarks"][0]
+    tables = {one["name"]: one for one in report["tables"]}
+    assert {name: (one["verdict"], one["edited"]) for name, one in tables.items()} == {
+        "curated.weights": ("identical", False),
+        "quarantine.weights": ("identical", False),
+        "reference.depots": ("identical", False),
+        "serving.depot_weights": ("different", True),
+    }
+    # what two versions say of their own rows proves nothing: they were read
+    assert {one["coverage"]["method"] for one in tables.values()} <= {"key", "multiset"}
+    assert all(
+        one["coverage"]["files"]["files_read"] == one["coverage"]["files"]["files"] for one in tables.values()
+    )
+    (made,) = (project.home / "environments").glob("*/bin/python")
+    named = "from importlib.metadata import version; print(version('pyarrow'), version('dbt-slipway'))"
+    done = subprocess.run([str(made), "-I", "-c", named], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [EARLIER, slipway.__version__]
+    # it is kept, and nothing is installed again
+    settings["PIP_NO_INDEX"] = "1"
+    settings["PIP_FIND_LINKS"] = str(tmp_path)
+    assert json.loads(canary("--select", "depots", code=0))["packages"] == report["packages"]
+
+
+def with_earlier_pyarrow(lock: str, folder: Path) -> str:
+    """A lock file with the earlier version, whose file for this interpreter the index has."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    subprocess.run([*command, "--dest", str(folder), f"pyarrow=={EARLIER}"], check=True)
+    (found,) = folder.iterdir()
+    line = f"pyarrow=={EARLIER} --hash=sha256:{digest(found)}\n"
+    changed, count = re.subn(r"^pyarrow==.*\n(?:[ ].*\n)*", line, lock, flags=re.MULTILINE)
+    assert count == 1
+    return changed
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -44,6 +44,7 @@ class Build:
         exclude: dbt selectors.
         window: from when to when microbatch models are built, None for all of their time.
         threads: of dbt, None for the profile's.
+        interpreters: version to the interpreter that builds it; others are built by the running one.
     """
 
     project: Path
@@ -55,6 +56,7 @@ class Build:
     exclude: Sequence[str] = ()
     window: tuple[datetime, datetime] | None = None
     threads: int | None = None
+    interpreters: Mapping[str, Path] = field(default_factory=dict)
 
 
 class NotBuiltError(SlipwayError):
@@ -133,10 +135,13 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
         "DBT_LOG_PATH": str(folder / "logs"),
     }
     variables.pop("DBT_PROJECT_DIR", None)
+    if side in what.interpreters:
+        variables.pop("PYTHONHOME", None)
     if profiles := variables.pop("DBT_PROFILES_DIR", None):
         variables["DBT_PROFILES_DIR"] = str(git.of_version(what.project, project, Path(profiles)))
-    install(what.project, project)
-    command = [sys.executable, "-m", "slipway.cli.main", "run", "--output", "json"]
+    python = str(what.interpreters.get(side, sys.executable))
+    install(what.project, project, python)
+    command = [python, "-m", "slipway.cli.main", "run", "--output", "json"]
     command += ["--target", what.environment.name]
     command += [part for selector in what.select for part in ("--select", selector)]
     command += [part for selector in what.exclude for part in ("--exclude", selector)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from slipway.canary.builds import Build, build
 from slipway.canary.published_base import PUBLISHED, PublishedBase, published_base
 from slipway.canary.samples import same_sample, sample_remarks, with_sample
+from slipway.canary.side_environments import side_environments
 from slipway.code import git
+from slipway.code.lock_files import PackageDifference
 from slipway.code.versions import code_of, who
 from slipway.comparison.compare import BuiltTable, compare_builds, cost_of, scratch_manifest
 from slipway.comparison.consequences import other_code
@@ -126,8 +129,11 @@ class _Canary:
         commit, where = (git.resolve(project, base), base) if base else git.default_base(project)
         tell(f"base is {commit[:12]}, {where}")
         with git.worktree(project, commit, self._folder / "code") as base_project:
+            versions = {"base": base_project, "head": project}
+            environments = side_environments(versions, self._environment.home, tell)
             tell(f"building base {commit[:12]} and head on the same {len(pins)} pinned inputs")
-            manifests = build(self._build(pins), {"base": base_project, "head": project})
+            manifests = build(replace(self._build(pins), interpreters=environments.interpreters), versions)
+        environments.check(manifests)
         then, now = manifests.get("base"), manifests.get("head")
         # what is selected may be in only one of them
         built = ("head", now) if now else ("base", manifests["base"])
@@ -141,9 +147,11 @@ class _Canary:
             label=commit[:12],
             remarks=[
                 *remarks,
+                *environments.remarks(),
                 *(_not_rebuilt(then, now) if then and now else []),
                 *self._not_judged(then, now),
             ],
+            packages=environments.packages,
             tests=compare_tests(*(manifest.tests if manifest else None for manifest in (then, now))),
             sample=sample,
             costs=compare_costs(then, now, self._max_slowdown) if then and now else None,
@@ -200,6 +208,7 @@ class _Canary:
         label: str,
         remarks: Sequence[str],
         tests: ComparedTests,
+        packages: Sequence[PackageDifference] = (),
         sample: Sample | None = None,
         costs: ComparedCosts | None = None,
     ) -> ComparisonReport:
@@ -211,6 +220,7 @@ class _Canary:
             self._environment,
             self._project,
             edited=edited,
+            whole=bool(packages),
             show_classified=self._show_classified,
         )
         context = {"slice": json.dumps(self._variables.get("slice") or "the whole input", default=str)}
@@ -225,6 +235,7 @@ class _Canary:
             head=name,
             context=context,
             remarks=[*remarks, *masked],
+            packages=packages,
             sample=sample,
             tests=tests,
             costs=costs,

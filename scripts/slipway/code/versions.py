@@ -343,8 +343,13 @@ def installation() -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{place}{os.sep}" for path in found for place in (path, path.resolve())))
 
 
-def install(project: Path, version: Path) -> None:
+def install(project: Path, version: Path, python: str = sys.executable) -> None:
     """Give a version the dbt packages that it asks for: those of the project where both lock the same, else from ``dbt deps``.
+
+    Args:
+        project: folder of dbt_project.yml.
+        version: that of the version.
+        python: the interpreter that has the version's dbt.
 
     Raises:
         SlipwayError: they cannot be installed.
@@ -358,7 +363,7 @@ def install(project: Path, version: Path) -> None:
     if here.is_dir() and all(_text(project / name) == _text(version / name) for name in (*_ASKED, _LOCK)):
         there.symlink_to(here.resolve(), target_is_directory=True)
         return
-    command = [sys.executable, "-m", "dbt.cli.main", "deps", "--project-dir", str(version), "--quiet"]
+    command = [python, "-m", "dbt.cli.main", "deps", "--project-dir", str(version), "--quiet"]
     done = subprocess.run(command, cwd=version, capture_output=True, text=True, check=False)
     if done.returncode:
         reason_of = (done.stdout + done.stderr).strip().splitlines() or ["no message"]

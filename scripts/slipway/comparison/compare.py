@@ -414,6 +414,7 @@ def compare_builds(
     project: Path,
     *,
     edited: Collection[str] = (),
+    whole: bool = False,
     samples: bool = True,
     show_classified: bool = False,
 ) -> list[TableComparison]:
@@ -426,6 +427,7 @@ def compare_builds(
         environment: gives access to the object store.
         project: folder of dbt_project.yml; values of columns that its contracts classify are masked.
         edited: tables whose code is not the same on both sides.
+        whole: read all rows, whatever digests and data files say.
         samples: give examples of rows that differ.
         show_classified: show values of columns that a contract classifies.
     """
@@ -446,7 +448,7 @@ def compare_builds(
         policy = policies.get(name, ComparisonPolicy())
         then, now = base.get(name), head.get(name)
         states[name] = state(name, then), state(name, now)
-        facts = compare_states(connection, name, *states[name], policy, today=today)
+        facts = compare_states(connection, name, *states[name], policy, whole=whole, today=today)
         sides: dict[str, Side] = {
             side: getattr(facts, side).model_copy(update=table.cost.model_dump())
             for side, table in (("base", then), ("head", now))

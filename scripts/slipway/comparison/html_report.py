@@ -43,7 +43,7 @@ def to_html(report: ComparisonReport) -> str:
         align=ALIGN,
         groups=[
             (title, [(table, summary(table, style), details(table, style)) for table in tables])
-            for title, tables in groups(report.tables)
+            for title, tables in groups(report.tables, report.packages)
         ],
         coverage=coverage_line(report),
         notes=coverage_notes(report, style),

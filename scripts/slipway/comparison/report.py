@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.code.lock_files import PackageDifference
 from slipway.comparison.costs import ComparedCosts, Cost, cost_lines
 from slipway.comparison.failing_tests import ComparedTests, lines_of_tests
 from slipway.comparison.results import (
@@ -282,6 +283,7 @@ class ComparisonReport(BaseModel):
         base: what the base side is (a ref, a release); ``head`` likewise.
         context: further facts such as the slice, by label.
         remarks: sentences about how it was compared, and what was not.
+        packages: in what the environments of both sides differ; empty where they were built with the same.
         sample: the part of the inputs that both sides were built from; None for all of it.
         passed: whether nothing unexplained was found, no test fails on head only, and no bound of time is broken.
         tests: what became of the tests of both sides; None where none were run for the comparison.
@@ -297,6 +299,7 @@ class ComparisonReport(BaseModel):
     head: str
     context: dict[str, str] = Field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    packages: tuple[PackageDifference, ...] = ()
     sample: Sample | None = None
     passed: bool
     tests: ComparedTests | None = None
@@ -312,6 +315,7 @@ def make_report(
     head: str = "head",
     context: Mapping[str, str] | None = None,
     remarks: Sequence[str] = (),
+    packages: Sequence[PackageDifference] = (),
     sample: Sample | None = None,
     tests: ComparedTests | None = None,
     costs: ComparedCosts | None = None,
@@ -323,6 +327,7 @@ def make_report(
         head=head,
         context=dict(context or {}),
         remarks=tuple(remarks),
+        packages=tuple(packages),
         sample=sample,
         passed=passed(comparisons) and not any(part and part.why_failed for part in (tests, costs)),
         tests=tests,
@@ -555,13 +560,16 @@ def _total(sides: Sequence[Side]) -> Side:
     )
 
 
-def groups(tables: Sequence[TableComparison]) -> list[tuple[str, list[TableComparison]]]:
+def groups(
+    tables: Sequence[TableComparison], packages: Sequence[PackageDifference] = ()
+) -> list[tuple[str, list[TableComparison]]]:
     """Tables under what brought their differences: edited models first, then what follows from each of them, then the others.
 
     Where nothing is known of origins there is one group without a title.
     """
     if not any(table.edited or table.because_of for table in tables):
         return [("", list(tables))] if tables else []
+    other = f"not edited: other {'packages' if packages else 'data'}"
     found: dict[str, list[TableComparison]] = {"edited": []}
     for table in tables:
         if table.because_of:
@@ -571,14 +579,14 @@ def groups(tables: Sequence[TableComparison]) -> list[tuple[str, list[TableCompa
         elif table.verdict in (Verdict.IDENTICAL, Verdict.NO_EVIDENCE):
             title = "no difference"
         else:
-            title = "not edited: other data"
+            title = other
         found.setdefault(title, []).append(table)
-    rank = {"edited": 0, "not edited: other data": 1, "no difference": 3}
+    rank = {"edited": 0, other: 1, "no difference": 3}
     return sorted(((title, one) for title, one in found.items() if one), key=lambda one: rank.get(one[0], 2))
 
 
 def _in_groups(report: ComparisonReport) -> list[TableComparison]:
-    return [table for _, group in groups(report.tables) for table in group]
+    return [table for _, group in groups(report.tables, report.packages) for table in group]
 
 
 def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
@@ -589,7 +597,7 @@ def _tables_with_verdicts(report: ComparisonReport, style: Style) -> list[str]:
     named = [table for table in report.tables if table not in shown]
     lines = []
     most = _MAX_ROWS if style.markdown else _MAX_TEXT_ROWS
-    for title, group in groups(shown[:most]):
+    for title, group in groups(shown[:most], report.packages):
         rows = [summary(one, style) for one in group]
         lines += [style.words(title[:1].upper() + title[1:]), ""] if title and style.markdown else []
         lines += [f"{title[:1].upper()}{title[1:]}"] if title and not style.markdown else []

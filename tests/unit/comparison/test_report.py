@@ -163,6 +163,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "head",
         "context",
         "remarks",
+        "packages",
         "sample",
         "passed",
         "tests",
