@@ -117,6 +117,27 @@ def test_an_unchanged_run_adds_its_record_and_nothing_else(recorded: Recorded) -
     assert {key: recorded.after_same[key] for key in recorded.after_first} == recorded.after_first
 
 
+def test_releases_in_the_bucket_are_compared(recorded: Recorded) -> None:
+    """The last file brought one parcel, of depot S; what was not written again is not read."""
+    before = recorded.lake.sizes()
+    done = recorded.lake.workshop.slipway("diff", "1", "2", "--output", "json")
+    assert done.code == 1, done
+    found = {table["name"]: table for table in json.loads(done.out)["tables"]}
+    rows = {
+        name: tuple(table["rows"][kind] for kind in ("added", "removed", "changed"))
+        for name, table in found.items()
+        if table["rows"]["added"] or table["rows"]["changed"]
+    }
+    assert rows == {
+        "raw.parcels": (1, 0, 0),
+        "curated.weights": (1, 0, 0),
+        "serving.depot_weights": (0, 0, 1),
+    }
+    assert recorded.lake.sizes() == before
+    log = json.loads(recorded.lake.workshop.answer("log", "curated.weights", "--output", "json"))
+    assert [(one["release"], one["rows"]) for one in log] == [(2, 5), (1, 4)]
+
+
 def test_connect_gives_what_pyiceberg_needs(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     properties = json.loads(recorded.lake.workshop.answer("connect", "--output", "json"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):

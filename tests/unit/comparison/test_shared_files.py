@@ -240,7 +240,7 @@ def test_a_key_that_an_unchanged_file_has_too_is_not_unique(lake: Lake) -> None:
 
 def test_a_primary_key_is_not_counted_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """That it is one was checked when the table was written. A key of another type is counted: 1.0 and 1.4 are the same integer."""
-    kinds = {"id": "BIGINT", "x": "BIGINT", "part": "INTEGER"}
+    kinds: dict[str, str | None] = {"id": "BIGINT", "x": "BIGINT", "part": "INTEGER"}
     keyed = Contract(kinds, ["id"], [["id"]], key=["id"])
     for name, rows in {"kept": [(1, 1, 1), (2, 2, 2)], "left": [(1, 1, 1), (2, 3, 2)]}.items():
         lake.write(name, values(rows), "replace", contract=keyed)
