@@ -104,17 +104,18 @@ def _edges(pair: Pair, columns: Sequence[Column]) -> list[list[float] | None]:
 def _bins(
     pair: Pair, relation: str, columns: Sequence[Column], edges: Sequence[list[float] | None]
 ) -> Iterator[dict[Any, int] | None]:
-    """Rows by bin for each column; None where there are too many values to tell. Each side is read twice, whatever the number of columns."""
-    rows, *few = pair.fetch_row(
-        ["count(*)", *(f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in columns)],
-        relation,
-    )
+    """Rows by bin for each column; None where there are too many values to tell. Each side is read once, or twice where there are columns that are divided by their values."""
+    by_value = [one for one, upper in zip(columns, edges, strict=True) if upper is None]
+    distinct = [f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in by_value]
+    told = iter(pair.fetch_row(distinct, relation) if distinct else ())
+    few = [upper is None and next(told) for upper in edges]
     items = [
         item
         for column, upper, is_few in zip(columns, edges, few, strict=True)
         for item in _counted(column, upper, is_few=is_few)
     ]
-    found = iter(pair.fetch_row(items, relation))
+    rows, *counted = pair.fetch_row(["count(*)", *items], relation)
+    found = iter(counted)
     for upper, is_few in zip(edges, few, strict=True):
         if upper is not None:
             below = [next(found) for _ in range(len(upper) + 1)]
