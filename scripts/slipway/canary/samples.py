@@ -58,7 +58,14 @@ def same_sample(base: RunManifest | None, head: RunManifest | None) -> Sample | 
     then, now = (side.sample if side else None for side in (base, head))
     if base is None or head is None or (then is None and now is None):
         return now or then
-    before, after = (_by_model(one) for one in (then, now))
+    if then is None or now is None:
+        side = "base" if then is None else "head"
+        raise SlipwayError(
+            "The two samples cannot be compared",
+            f"{side} took none: in its project the slice has another meaning",
+            "Name another base, or leave --sample out",
+        )
+    before, after = _by_model(then), _by_model(now)
     for table in sorted(before.keys() & after.keys()):
         one, other = before[table], after[table]
         both = one.keys() & other.keys()
@@ -109,10 +116,10 @@ def _read(name: str, built: RunManifest, environment: Environment) -> str:
     return f"{name} ({plural(rows, 'row')}, {size(total)} in {plural(files, 'data file')})"
 
 
-def _by_model(sample: Sample | None) -> dict[str, dict[str, tuple[str, ...]]]:
+def _by_model(sample: Sample) -> dict[str, dict[str, tuple[str, ...]]]:
     """Input to model to key."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for one in sample.inputs if sample else ():
+    for one in sample.inputs:
         found.setdefault(one.table, {}).update(dict.fromkeys(one.models, tuple(one.key)))
     return found
 

@@ -133,6 +133,12 @@ def test_a_key_without_a_text_of_its_own_is_refused(
         connection.execute(f"from t where {predicate('k', '50%')}").fetchall()
 
 
+def test_a_key_that_the_query_does_not_have_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create or replace table t as select 1 as k")
+    with pytest.raises(duckdb.BinderException, match='"customer" not found'):
+        connection.execute(f"from t where {predicate('customer', '50%')}")
+
+
 def test_a_share_is_that_share_of_many_keys_and_part_of_every_larger_one(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
