@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 from pyiceberg.table import StaticTable
+from pyiceberg.table.statistics import StatisticsFile
 from tests.harness import records as made
 
 from slipway.engines.duckdb.request import WriteRequest
@@ -40,6 +41,8 @@ environments:
   staging: {from: [dev]}
   prod: {from: [staging]}
 """
+PUFFIN = b"PFA1"
+"""What Puffin files begin and end with."""
 _runs = itertools.count(1)
 
 
@@ -141,6 +144,34 @@ class Stand:
         records.seal(run_id)
         intent = Intent(number=number, run_id=run_id, code=run.code)
         return release_signed(tables, records, staged, intent)
+
+    def computed(self, name: str, place: str, target: str = "staging") -> bytes:
+        """Have another program register statistics of a table that is kept in a folder; they are no Puffin file but for its ends.
+
+        Args:
+            name: of the table.
+            place: of the file, below the table's folder.
+            target: where.
+
+        Returns:
+            the content of the file.
+        """
+        table = Tables(self.environment(target)).catalog.load_table(name)
+        path = Path(f"{table.location().removeprefix('file://')}/{place}").resolve()
+        content = PUFFIN + bytes(20) + PUFFIN
+        path.write_bytes(content)
+        current = table.current_snapshot()
+        assert current
+        named = {
+            "snapshot-id": current.snapshot_id,
+            "statistics-path": f"file://{path}",
+            "file-size-in-bytes": len(content),
+            "file-footer-size-in-bytes": 20,
+            "blob-metadata": [],
+        }
+        with table.update_statistics() as update:
+            update.set_statistics(StatisticsFile(**named))
+        return content
 
     # ------------------------------------------------------------------------------------------ promotion
 

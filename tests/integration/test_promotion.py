@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.statistics import StatisticsFile
 from tests.harness import records
 from tests.harness.delete_files import deleted
 from tests.harness.promotions import POLICY, Stand
@@ -56,8 +55,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 ORDERS = {"table": "serving.orders", "sql": "select i as id, i % 3 as day from range(10) t(i)"}
-PUFFIN = b"PFA1"
-"""What Puffin files begin and end with."""
 LINES = {"table": "raw.lines", "sql": "select 'a' as line"}
 
 
@@ -216,27 +213,7 @@ def test_tables_without_rows_travel(stand: Stand) -> None:
 @pytest.mark.long
 def test_statistics_of_other_tools_travel_with_the_rows(stand: Stand) -> None:
     stand.publish(ORDERS)
-    catalog = Tables(stand.environment("staging")).catalog
-    content = PUFFIN + b"0" * 20 + PUFFIN
-
-    def computed(name: str) -> None:
-        table = catalog.load_table("serving.orders")
-        place = f"{table.location()}/{name}"
-        path = Path(place.removeprefix("file://")).resolve()
-        path.write_bytes(content)
-        current = table.current_snapshot()
-        assert current
-        named = {
-            "snapshot-id": current.snapshot_id,
-            "statistics-path": f"file://{path}",
-            "file-size-in-bytes": len(content),
-            "file-footer-size-in-bytes": 20,
-            "blob-metadata": [],
-        }
-        with table.update_statistics() as update:
-            update.set_statistics(StatisticsFile(**named))
-
-    computed("metadata/one.stats")
+    content = stand.computed("serving.orders", "metadata/one.stats")
     stand.publish(LINES)  # a release that shows the table with its statistics
     done = stand.promote()
     assert "metadata/one.stats" in stand.copied(done.number)
@@ -255,7 +232,7 @@ def test_statistics_of_other_tools_travel_with_the_rows(stand: Stand) -> None:
     maintain(propose_in(environment, {}, {}, (), timedelta(days=3), later, dry_run=False), lambda _: None)
     assert copy.exists()
 
-    computed("../elsewhere.stats")
+    stand.computed("serving.orders", "../elsewhere.stats")
     stand.publish({**LINES, "strategy": "append"})
     stand.write("promotion.yml", "environments: {dev: {from: [staging]}}")
     why = r"serving.orders cannot be promoted: its statistics .*elsewhere.stats are outside of its folder"

@@ -213,9 +213,13 @@ def test_a_rest_catalog(
             .read_text()
             .replace("database: prod,", f"database: prod, warehouse: 'file://{tmp_path}/prod',"),
         )
-        stand.publish(ORDERS, LINES)
+        stand.publish(ORDERS)
+        stand.computed("serving.orders", "metadata/one.stats")
+        stand.publish(LINES)
         stand.promote()
         shows_the_same(stand)
+        (found,) = stand.table("serving.orders").metadata.statistics
+        assert found.statistics_path == f"file://{tmp_path}/prod/serving/orders/metadata/one.stats"
         stand.publish(
             {
                 **MORE,

@@ -34,7 +34,9 @@ from pyiceberg.table.update import (
     SetDefaultSortOrderUpdate,
     SetDefaultSpecUpdate,
     SetLocationUpdate,
+    SetPartitionStatisticsUpdate,
     SetPropertiesUpdate,
+    SetStatisticsUpdate,
     TableRequirement,
     TableUpdate,
     UpgradeFormatVersionUpdate,
@@ -331,4 +333,6 @@ def _everything(metadata: TableMetadata) -> tuple[TableUpdate, ...]:
         SetPropertiesUpdate(updates=dict(metadata.properties)),
         *(AddSnapshotUpdate(snapshot=snapshot) for snapshot in metadata.snapshots),
         *(set_ref(name, ref.snapshot_id, ref.snapshot_ref_type) for name, ref in metadata.refs.items()),
+        *(SetStatisticsUpdate(statistics=one) for one in metadata.statistics),
+        *(SetPartitionStatisticsUpdate(partition_statistics=one) for one in metadata.partition_statistics),
     )
