@@ -19,8 +19,8 @@ LONGEST = 1 << 25
 """Bytes of a record that DuckDB takes; the copy of a record may have more than the file."""
 _LF = b"\n"
 _LONGEST_LINE = 1 << 24  # bytes, as in json_records
-_IN_DOUBT = (b"\n\n", b"\n\r", b"\n ", b"\n\t", rb"\u", rb"\/")
-"""Blank lines, which are no records, and escapes that DuckDB does not write."""
+_ESCAPES = (rb"\u", rb"\/")
+"""Those that DuckDB does not write."""
 # DuckDB also reads NaN and Infinity, which are no JSON, and which the exact count refuses within lists and objects;
 # keys are put together as text, which is grouped sooner; none has chr(1), which JSON writes as an escape
 _QUERY = f"""
@@ -91,11 +91,14 @@ class JsonLines:
         self._sink(block)
         ends = block.count(_LF)
         first = block.find(_LF) if ends else len(block)
-        text = self._last + block
+        # each line begins with its brace: so none is blank, and none that is looked for is missed between two blocks
+        begun = block.count(b"\n{") + block.endswith(_LF)
         self._is_plain = (
             self._is_plain
             and self._open + first <= _LONGEST_LINE
-            and not any(some in text for some in _IN_DOUBT)
+            and begun == ends
+            and (self._last != _LF or block.startswith(b"{"))
+            and not _has_escapes(self._last, block)
         )
         self._has_lists = self._has_lists or b"[" in block
         self._braces += block.count(b"{")
@@ -109,8 +112,14 @@ class JsonLines:
         return not self._has_lists and self._braces == self.end()
 
     def end(self) -> int | None:
-        """Lines; None where one of them is too long, blank, begins with a blank, or has an escape that DuckDB does not write."""
+        """Lines; None where one of them is too long, does not begin with a brace, or has an escape that DuckDB does not write."""
         return self._ends + (self._last != _LF) if self._is_plain else None
+
+
+def _has_escapes(before: bytes, block: bytes) -> bool:
+    """Whether a block, together with the byte before it, has one of the escapes; most have no backslash, which is found out sooner."""
+    is_possible = b"\\" in block or before == b"\\"
+    return is_possible and any(escape in before + block for escape in _ESCAPES)
 
 
 @dataclass(frozen=True)
