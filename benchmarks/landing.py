@@ -1,8 +1,22 @@
-"""Landing: files that are checked, entered in the ledger and written to a raw table, against DuckDB's reader alone."""
+"""Landing: files that are checked, entered in the ledger and written to a raw table, against DuckDB's reader alone.
+
+``python -m benchmarks landing`` compares the time. How much memory one large file takes, which must not depend on its size:
+
+    python -m benchmarks.landing --kind csv.gz --size 2GB
+
+The size is that of the file as it lands, compressed where it is. Its texts are random, so it is two to three times as large without compression. The disk needs room for
+the file, a copy of it without compression, and the table.
+"""
 
 from __future__ import annotations
 
+import argparse
 import gzip
+import json
+import resource
+import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,8 +36,10 @@ NAME = "landing"
 COLUMNS = ("id", "text", "amount", "day", "remark", "number")
 _ROWS = (
     "select i as id, 'text ' || (i * 7919 % 1000003) as text, (i % 1000) / 7.0 as amount, date '2020-01-01' + (i % 1000)::int as day, "
-    "'a value, with a comma' as remark, i * 3 as number from range({rows}) as t(i)"
+    "'a value, with a comma' as remark, i * 3 as number from range({first}, {last}) as t(i)"
 )
+_PART = 500_000  # rows of a large file that are generated at once
+_UNITS = {"MB": 10**6, "GB": 10**9}
 KINDS = {"csv": FileKind.CSV, "csv.gz": FileKind.CSV, "jsonl": FileKind.JSON}
 
 
@@ -53,12 +69,61 @@ def generate(path: Path, rows: int) -> None:
     """A file of rows."""
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     style = "format json" if path.suffix == ".jsonl" else "format csv, header"
-    duckdb.execute(f"copy ({_ROWS.format(rows=rows)}) to '{plain}' ({style})")
+    duckdb.execute(f"copy ({_ROWS.format(first=0, last=rows)}) to '{plain}' ({style})")
     if plain != path:
         with plain.open("rb") as source, gzip.open(path, "wb", 6) as target:
             while block := source.read(1 << 20):
                 target.write(block)
         plain.unlink()
+
+
+def generate_size(path: Path, size: int) -> int:
+    """A file of at least so many bytes with random texts, made in parts; returns its rows."""
+    part, rows = path.with_name("part"), 0
+    duckdb.execute("set enable_progress_bar = false")  # stdout is for the result
+    with path.open("wb") as target:
+        while target.tell() < size:
+            some = _ROWS.format(first=rows, last=rows + _PART)
+            texts = f"select * replace (md5(id::varchar) || md5((-id)::varchar) as remark) from ({some})"
+            style = "format json" if ".jsonl" in path.name else f"format csv, header {rows == 0}"
+            packed = "gzip" if path.suffix == ".gz" else "none"
+            duckdb.execute(f"copy ({texts}) to '{part}' ({style}, compression {packed})")
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, target)
+            rows += _PART
+    part.unlink()
+    return rows
+
+
+def memory_of(folder: Path, source: Path) -> dict[str, float]:
+    """Peak resident memory of a process that lands a file, in MiB, and the seconds that it takes."""
+    began = time.perf_counter()
+    processor = land(folder, source)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {
+        "peak_mib": peak,
+        "seconds": round(time.perf_counter() - began),
+        "processor_seconds": round(processor),
+    }
+
+
+def main() -> None:
+    """One line of JSON: what one file of a size takes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kind", choices=KINDS, default="csv.gz")
+    parser.add_argument("--size", default="200MB", help="of the file as it lands, in MB or GB")
+    parser.add_argument("--folder", type=Path, help="where everything is kept; default a temporary folder")
+    arguments = parser.parse_args()
+    size = round(float(arguments.size[:-2]) * _UNITS[arguments.size[-2:].upper()])
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
+        folder = Path(temporary)
+        source = folder / f"rows.{arguments.kind}"
+        rows = alone(generate_size, source, size)
+        found = {"kind": arguments.kind, "bytes": source.stat().st_size, "rows": rows}
+        (folder / "lake").mkdir()
+        sys.stdout.write(json.dumps(found | alone(memory_of, folder / "lake", source)) + "\n")
 
 
 def by_duckdb(folder: Path, source: Path) -> float:
@@ -125,3 +190,7 @@ def small_files(folder: Path, count: int) -> Sequence[float]:
         ]
     )
     return first, again, look()
+
+
+if __name__ == "__main__":
+    main()

@@ -37,3 +37,14 @@ def test_peak_of_every_case_is_bounded(tmp_path: Path) -> None:
     assert found["sorted"]["files"] == 1000
     assert found["build"]["files"] <= 1100
     assert found["whole"]["files"] == 1
+
+
+@pytest.mark.long
+def test_a_file_of_a_size_lands_in_bounded_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.landing", "--size", "30MB", "--folder", str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    found = json.loads(done.stdout)
+    assert (found["kind"], found["rows"] % 500_000) == ("csv.gz", 0)
+    assert found["bytes"] >= 30_000_000
+    assert 100 < found["peak_mib"] < 900
+    assert list(tmp_path.iterdir()) == []
