@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
 STARTS_DBT = "slipway.dbt.invocation:invoke"
-OF_THE_RUN = {"run_id", "invocation_id", "started_at", "finished_at"}
+OF_THE_RUN = {"run_id", "invocation_id", "started_at", "finished_at", "cpu_seconds", "peak_memory_bytes"}
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def described(manifest: dict[str, Any]) -> dict[str, Any]:
     """A run manifest without what belongs to one run: its ids, moments and seconds, and the order of dbt's threads."""
     found = {name: value for name, value in manifest.items() if name not in OF_THE_RUN | {"folder"}}
     found["nodes"] = sorted(
-        ({**node, "seconds": 0, "phases": {}} for node in manifest["nodes"]),
+        ({**node, "seconds": 0, "cpu_seconds": 0, "phases": {}} for node in manifest["nodes"]),
         key=lambda node: node["unique_id"],
     )
     found["tests"] = {
