@@ -46,6 +46,7 @@ def test_json_is_what_load_catalog_takes(world: World) -> None:
     catalog.close()
 
 
+@pytest.mark.long
 def test_python_of_the_text_runs_as_it_stands(world: World, tmp_path: Path) -> None:
     text = world.answer("connect")
     code = text.split("pyiceberg\n")[1].split("\nOnly DuckDB")[0]
@@ -138,6 +139,7 @@ def test_secrets_are_masked_unless_asked_for(world: World) -> None:
     assert properties["s3.secret-access-key"] == "very-secret"
 
 
+@pytest.mark.long
 def test_errors_and_logs_hold_no_secret(workshop: Workshop) -> None:
     """A catalog that does not answer: what is printed and what dbt logs names neither user nor key.
 

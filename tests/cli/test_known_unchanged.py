@@ -230,6 +230,7 @@ def test_what_is_left_out_ends_as_what_dbt_compiles(settled: Workshop, edit: str
     assert ended(settled, EDITS[edit](settled), SLIPWAY_COMPILE_ALL="1") == quick
 
 
+@pytest.mark.long
 def test_only_what_is_not_certain_is_compiled(settled: Workshop) -> None:
     manifest = settled.run()
     assert compiled(settled, manifest) == COMPILED

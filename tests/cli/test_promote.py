@@ -303,6 +303,7 @@ def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: s
     assert lab.slipway("doctor", "--target", "prod").code == 0
 
 
+@pytest.mark.long
 def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
     lab.edit("promotion.yml", "run_max_age: 24h", "run_max_age: 24h\n      comparison_max_age: 1d")
     commit = lab.git("rev-parse", "HEAD")

@@ -409,6 +409,7 @@ def test_rows_leave_quarantine_when_their_retention_is_over(workshop: Workshop, 
     assert expiry_of(workshop) == (8, 4, 0, 0, 4)
 
 
+@pytest.mark.long
 def test_a_quarantine_table_knows_its_cutoff_whatever_became_of_it(workshop: Workshop) -> None:
     """A row that expired before the table ever had it is there again when that is asked for, after maintenance, rollback and without a retention."""
     with_retention(workshop, "incremental")

@@ -62,6 +62,7 @@ def embedded(page: str, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_it_is_one_file_that_needs_no_other(site: tuple[Workshop, Path]) -> None:
     _, folder = site
     assert [path.name for path in folder.iterdir()] == ["index.html"]
@@ -218,6 +219,7 @@ def browser() -> str:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_browser_shows_it_without_a_network(
     site: tuple[Workshop, Path], browser: str, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +10,7 @@ from tests.cli.conftest import World
 from tests.harness.collector import Collector, collecting
 
 
+@pytest.mark.long
 def test_each_run_is_a_trace_and_a_set_of_metrics(empty: World) -> None:
     folder = empty.folder / "textfile"
     folder.mkdir()

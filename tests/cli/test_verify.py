@@ -318,6 +318,7 @@ def test_without_a_signature_nothing_is_verified(built: Workshop) -> None:
 # ---------------------------------------------------------------------------------- what happens to releases
 
 
+@pytest.mark.long
 def test_a_rollback_is_signed_and_verifies(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.run()
@@ -356,6 +357,7 @@ def test_an_unchanged_run_signs_nothing(built: Workshop) -> None:
     assert sorted(path.name for path in records(built).rglob("*.intoto.jsonl")) == before
 
 
+@pytest.mark.long
 def test_plain_dbt_signs_what_it_publishes(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.dbt("build")
@@ -364,6 +366,7 @@ def test_plain_dbt_signs_what_it_publishes(built: Workshop) -> None:
     )
 
 
+@pytest.mark.long
 def test_doctor_signs_what_a_killed_process_published(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     done = built.start("run", kill_before="slipway.runs.end:attest").wait()

@@ -125,11 +125,7 @@ SYMPTOMS: dict[str, Callable[[Workshop], None]] = {
 
 
 # whose commands other tests run, too
-LONG = {
-    name: [pytest.mark.long]
-    for name in SYMPTOMS
-    if name not in ("A run was killed, or its machine died", "A record is damaged")
-}
+LONG = {name: [pytest.mark.long] for name in SYMPTOMS if name != "A record is damaged"}
 
 
 def commands(section: Page) -> list[list[str]]:

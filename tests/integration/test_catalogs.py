@@ -403,6 +403,7 @@ def test_what_others_committed_on_top_of_a_part_stays(glue: Place) -> None:
     assert glue.heal() == []
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_commit_between_look_and_move_is_not_lost(glue: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     glue.publish(**ONE)

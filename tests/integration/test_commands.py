@@ -160,6 +160,7 @@ def test_what_a_retry_has_built_before_is_not_deferred(project: Meters) -> None:
     assert project.rows("serving.far") == [(102,)]
 
 
+@pytest.mark.long
 def test_seed_alone_and_changed(project: Meters) -> None:
     project.dbt("seed")
     assert set(project.published()) == {"reference.meters"}

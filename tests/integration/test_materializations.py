@@ -121,6 +121,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.long
 def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> None:
     bare(project)
     model = "{{{{ config(materialized='incremental', {}) }}}}\nselect * from (values {}) as t (k, v)\n"
@@ -371,6 +372,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.long
 def test_a_broken_contract_stops_the_run(project: Meters) -> None:
     bare(project)
     project.write("models/serving/_contract.yml", CONTRACT)

@@ -112,6 +112,7 @@ PROFILED = """  - name: consumption
 COLUMNS = ("column_name", "business_date", "row_count", "top_values", "content")
 
 
+@pytest.mark.long
 def test_profiles_are_made_once_for_each_day_that_changed(project: Meters) -> None:
     _, _, tail = project.read("models/_models.yml").partition("  - name: daily_consumption\n")
     project.write("models/_models.yml", f"models:\n{PROFILED}  - name: daily_consumption\n{tail}")

@@ -331,6 +331,7 @@ def test_what_reaches_a_definition(keyed: tuple[Keyed, dict[str, str]]) -> None:
         }
 
 
+@pytest.mark.long
 def test_what_queries_may_call_is_in_their_keys(keyed: tuple[Keyed, dict[str, str]]) -> None:
     """dbt functions, with what they call; and what is made when a run starts. In definitions, and so in node keys."""
     project, _ = keyed

@@ -46,6 +46,7 @@ def test_every_command_works_on_a_fresh_clone(pages: dict[str, Page], shop: Newc
     assert "Nothing changed in dev: no release." in printed["slipway run"]
 
 
+@pytest.mark.long
 def test_pages_show_what_is_printed(pages: dict[str, Page], begun: tuple[Newcomer, Output]) -> None:
     """Blocks on the example after its first run."""
     shop, first = begun

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import some
 from tests.integration.chaos.points import HEALING, LANDING, PUBLISHING, RECORDING, ROLLBACK, RUN, STAGING
 
 if TYPE_CHECKING:
@@ -26,24 +25,20 @@ def one(new_trials: Callable[[int], Trials]) -> Trials:
     return new_trials(0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("when", "point"),
-    some(
-        4,
-        [
-            pytest.param("after", LANDING["the ledger"][0], id="landed"),
-            pytest.param("after", STAGING["a number"][0], id="numbered"),
-            pytest.param("before", f"{STAGING['a metadata file'][0]}#3", id="staging"),
-            pytest.param("after", PUBLISHING["the intent"][0], id="intended"),
-            # between the rows and the commit
-            pytest.param(
-                "before", "slipway.iceberg.catalogs.sql_catalog:_locations", id="in the transaction"
-            ),
-            pytest.param("after", PUBLISHING["publishing"][0], id="published"),
-            pytest.param("after", RECORDING["the release record"][0], id="recorded"),
-            pytest.param("after", f"{RECORDING['any record'][0]}#7", id="linked"),
-        ],
-    ),
+    [
+        pytest.param("after", LANDING["the ledger"][0], id="landed"),
+        pytest.param("after", STAGING["a number"][0], id="numbered"),
+        pytest.param("before", f"{STAGING['a metadata file'][0]}#3", id="staging"),
+        pytest.param("after", PUBLISHING["the intent"][0], id="intended"),
+        # between the rows and the commit
+        pytest.param("before", "slipway.iceberg.catalogs.sql_catalog:_locations", id="in the transaction"),
+        pytest.param("after", PUBLISHING["publishing"][0], id="published"),
+        pytest.param("after", RECORDING["the release record"][0], id="recorded"),
+        pytest.param("after", f"{RECORDING['any record'][0]}#7", id="linked"),
+    ],
 )
 def test_a_run_is_killed(one: Trials, when: str, point: str) -> None:
     one.more()

@@ -166,6 +166,7 @@ def differing(left: Retail, right: Retail) -> list[str]:
     return [name for name in left.published() if not equal(left.content(name), right.content(name))]
 
 
+@pytest.mark.long
 def test_totals_of_a_few_days(retail: Retail) -> None:
     files = sorted(SAMPLE.glob("*.csv"))[:5]
     land(retail, files)

@@ -71,6 +71,7 @@ def ledger(lake: Lake) -> list[tuple[str, str]]:
     return sorted((row["path"], row["verdict"]) for row in rows)
 
 
+@pytest.mark.long
 def test_files_are_landed_as_the_store_reports_them(
     lake: Lake, landed: Queue, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

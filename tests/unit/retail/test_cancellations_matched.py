@@ -125,6 +125,7 @@ def test_the_stack_takes_what_the_sentence_says(shop: "Shop", events: list[Event
     assert matched(shop) == match(signed)
 
 
+@pytest.mark.long
 def test_the_landed_files_are_matched_the_same(built_shop: "tuple[Shop, list[Path]]") -> None:
     shop, _ = built_shop
     lines = [Event(*row) for row in shop.query(f"select {COLUMNS} from {shop.relation('invoice_lines')}")]

@@ -236,6 +236,7 @@ QUIET: Any = {
 }
 
 
+@pytest.mark.long
 @settings(max_examples=8, derandomize=True, **QUIET)
 @given(st.sampled_from(KINDS), st.data())
 def test_a_filter_finds_what_a_full_scan_finds(
