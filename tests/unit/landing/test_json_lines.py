@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,19 @@ def same(content: bytes, folder: Path, sizes: tuple[int, ...] = ()) -> Written |
         firsts = {key: number for number, line in reversed(list(enumerate(lines, 1))) for key in line}
         assert dict(found.keys) == firsts
     return found
+
+
+def test_numbers_of_every_size_keep_their_text(tmp_path: Path) -> None:
+    """DuckDB writes a number as a value of a column in another way than as JSON when it is small or large."""
+    read = set()
+    for exponent in (*range(-8, 1), *range(14, 23)):
+        for digits in ("1", "15"):
+            number = Decimal(f"{digits}e{exponent}")
+            for text in {f"{number:f}", f"{number:f}.0" if exponent >= 0 else "0", repr(float(number))}:
+                if same(f'{{"a":-{text},"b":{{"c":[{text}]}}}}'.encode(), tmp_path) is not None:
+                    read.add(text)
+    assert {"1", "15.0", "0.001", "0.0001", "1000000000000000.0"} <= read
+    assert not {"0.00001", "1e-05", "10000000000000000.0", "1e+22"} & read
 
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
