@@ -15,6 +15,10 @@ _MAX_COLUMNS = 30
 _LEAST_ROWS = 50
 """Of each side: the shares of fewer rows move by chance."""
 _DECILES = ", ".join(str(number / 10) for number in range(1, 10))
+_SAMPLED, _LEAST_SAMPLED = 500_000, 100_000
+"""Rows by which the deciles of a table are found, about, and at least, if it has more: to sort all of them takes longer than to count them in bins."""
+_HASHED = 3
+"""Columns by whose hash these rows are chosen, so that they are the same ones the next time."""
 _MAX_VALUES = 50
 _EXACT = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
@@ -55,7 +59,8 @@ def _sum(column: Column, side: str) -> str:
 def find_drifts(pair: Pair, columns: Sequence[Column]) -> tuple[Drift, ...]:
     """The population stability index of columns over the rows of both relations, largest first; NULL is a bin of its own.
 
-    Numbers and times are divided at the deciles of base, other columns by their values where these are few.
+    Numbers and times are divided at the deciles of base, which are found by a part of the rows of a large table; other columns by their values where
+    these are few. All rows are counted.
 
     Args:
         pair: the relations.
@@ -94,10 +99,16 @@ def _edges(pair: Pair, columns: Sequence[Column]) -> list[list[float] | None]:
         else "null"
         for column in columns
     ]
-    found = pair.fetch(f"select {', '.join(items)}, count(*) from {pair.base}")[0]
+    (rows,) = pair.fetch_row(["count(*)"], pair.base)
+    part = rows // _SAMPLED
+    chosen = ", ".join(quote(column.name) for column in pair.columns[:_HASHED])
+    where = f" where hash({chosen}) % {part} = 0" if part > 1 else ""
+    counted, *found = pair.fetch_row(["count(*)", *items], f"{pair.base}{where}")
+    if counted < _LEAST_SAMPLED < rows:  # the columns that are hashed hardly differ from row to row
+        found = list(pair.fetch_row(items, pair.base))
     return [
         None if _value(column) is None else sorted(set(edges or ()))
-        for column, edges in zip(columns, found, strict=False)
+        for column, edges in zip(columns, found, strict=True)
     ]
 
 
@@ -132,7 +143,7 @@ def _counted(column: Column, upper: list[float] | None, *, is_few: bool) -> Iter
     """SQL of what is counted of a column: rows up to each edge and rows with a value, or rows by value."""
     if upper is not None:
         value = _value(column)
-        yield from (f"count(*) filter ({value} <= {edge!r})" for edge in upper)
+        yield from (f"countif({value} <= {edge!r})" for edge in upper)
         yield f"count({value})"
     elif is_few:
         yield f"histogram(cast({quote(column.name)} as varchar))"

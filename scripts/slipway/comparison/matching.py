@@ -101,18 +101,23 @@ def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int
         for column, low, high, rows in zip(ordered, found[::3], found[1::3], found[2::3], strict=True)
         if low != high and 2 * rows > differing >= _MIN_ROWS
     ]
+    inside = [f"between ${2 * at + 1} and ${2 * at + 2}" for at in range(len(candidates))]
     within = [
-        f"count(*) filter ({quote(column.name)} between ${2 * at + 1} and ${2 * at + 2})"
-        for at, (column, *_) in enumerate(candidates)
+        f"countif({quote(column.name)} {one})" for (column, *_), one in zip(candidates, inside, strict=True)
     ]
     if not within:
         return ()
     bounds = [bound for _, low, high, _ in candidates for bound in (low, high)]
-    counted = [
-        pair.fetch(f"select {', '.join(within)} from {relation}", bounds)[0] for _, relation in pair.sides
+    # a row that both sides have is in a range on both, because these columns have no difference
+    more = [
+        f"countif(not in_base and {columns[column]} {one}) - countif(not in_head and {columns[column]} {one})"
+        for (column, *_), one in zip(candidates, inside, strict=True)
     ]
+    of_base = pair.fetch(f"select {', '.join(within)} from {pair.base}", bounds)[0]
+    of_head = pair.fetch(f"select {', '.join(more)} from {table}", bounds)[0]
     segments = []
-    for (column, low, high, rows), before, after in zip(candidates, *counted, strict=True):
+    for (column, low, high, rows), before, moved in zip(candidates, of_base, of_head, strict=True):
+        after = before + moved
         share = _share(pair, column, (low, high), before + after, rows / differing, all_rows)
         if share is not None and rows / differing >= _MIN_LIFT * share:
             segments.append(
