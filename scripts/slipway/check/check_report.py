@@ -179,7 +179,9 @@ def to_sarif(checked: Checked, version: str) -> dict[str, Any]:
 def _by_reason(unchecked: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node, why in unchecked.items():
-        found.setdefault(why, []).append(node.split(".", 2)[-1])
+        kind, _, name = node.split(".", 2)
+        # dbt puts a digest behind the name of a generic test
+        found.setdefault(why, []).append(name.partition(".")[0] if kind == "test" else name)
     return found
 
 
