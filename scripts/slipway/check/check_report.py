@@ -28,7 +28,6 @@ RULES: Mapping[str, str] = {
     "compile": "The Jinja of a node can be rendered.",
     "bind": "A query names tables, columns and functions that there are, with types that fit.",
     "columns": "A query has the columns that its YAML declares, by name, in the same case and of the same type.",
-    "named-table": "A query reads tables by ref or source, so that dbt knows of it.",
     "volatile": "A result depends on nothing but tables: no clock, no random number, no file.",
     "float-sum": "No sum of binary floating-point numbers, whose last digits depend on the order of the rows.",
     "increment": "rows_added and partitions_changed stand in incremental models, and both branches have the same columns.",
