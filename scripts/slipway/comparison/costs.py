@@ -48,7 +48,7 @@ class Slowdown(BaseModel):
     lacking: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def words(self) -> str:
         """What was found, as a part of a sentence."""
         if self.base is None or self.head is None:
             return f"the time of {' and '.join(self.lacking)} was not measured"
@@ -77,7 +77,7 @@ class ComparedCosts(BaseModel):
         """Which tables are too slow, in one line; empty for none."""
         if not self.slowdowns:
             return ""
-        names = [f"{one.name}: {one.told}" for one in self.slowdowns[:_NAMED]]
+        names = [f"{one.name}: {one.words}" for one in self.slowdowns[:_NAMED]]
         more = len(self.slowdowns) - _NAMED
         return f"slower than {self.max_slowdown:g} times base: {', '.join(names)}{f' and {more:,} more' if more > 0 else ''}"
 

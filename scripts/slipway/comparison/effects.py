@@ -118,8 +118,8 @@ def _bins(
     """Rows by bin for each column; None where there are too many values to tell. Each side is read once, or twice where there are columns that are divided by their values."""
     by_value = [one for one, upper in zip(columns, edges, strict=True) if upper is None]
     distinct = [f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in by_value]
-    told = iter(pair.fetch_row(distinct, relation) if distinct else ())
-    few = [upper is None and next(told) for upper in edges]
+    answers = iter(pair.fetch_row(distinct, relation) if distinct else ())
+    few = [upper is None and next(answers) for upper in edges]
     items = [
         item
         for column, upper, is_few in zip(columns, edges, few, strict=True)
