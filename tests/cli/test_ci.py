@@ -31,18 +31,20 @@ def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.
     return workshop
 
 
-def ci(workshop: Workshop, code: int) -> tuple[Output, dict[str, Any]]:
+def ci(
+    workshop: Workshop, code: int, *options: str, against: int | None = None
+) -> tuple[Output, dict[str, Any]]:
     """What it printed and wrote; what is published is untouched, and nothing temporary is left."""
     before = workshop.locations(), workshop.releases(), len(workshop.manifests())
     folder = workshop.folder / "ci"
-    done = workshop.slipway("ci", "--output-dir", str(folder))
+    done = workshop.slipway("ci", *options, "--output-dir", str(folder))
     assert done.code == code, done
     assert (workshop.locations(), workshop.releases(), len(workshop.manifests())) == before
     assert not list(workshop.temporary.glob("slipway-*"))
     assert (folder / "ci.md").read_text(encoding="utf-8") == done.out
     written: dict[str, Any] = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
     assert written["passed"] is (code == 0)
-    assert written["against"] == workshop.releases()[-1]
+    assert written["against"] == workshop.releases()[-1 if against is None else against - 1]
     return done, written
 
 
@@ -105,6 +107,41 @@ def test_a_declared_change_passes(published: Workshop) -> None:
     assert verdicts(written) == {"serving.depot_weights": "explained"}
     assert done.out.startswith("### Slipway: passed\n")
     assert "heavier" in done.out
+
+
+def test_a_stale_branch_is_compared_with_the_release_it_was_cut_from(workshop: Workshop) -> None:
+    workshop.commit()
+    workshop.run()
+    workshop.git("checkout", "--quiet", "-b", "topic")
+    workshop.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*) + 1 as parcels")
+    workshop.commit()
+    # others change what it reads, and land more
+    workshop.git("checkout", "--quiet", "main")
+    workshop.edit(
+        "models/curated/weights.sql",
+        "try_cast(kg as decimal(9, 3)) as",
+        "2 * try_cast(kg as decimal(9, 3)) as",
+    )
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    workshop.commit()
+    workshop.run()
+    workshop.git("checkout", "--quiet", "topic")
+    done, written = ci(workshop, 1, against=1)
+    assert changes(written) == {"serving.depot_weights": "built"}
+    (table,) = written["comparison"]["tables"]
+    assert (
+        table["rows"]["changed"] == table["base"]["rows"] == 2
+    )  # one parcel more in each depot, and nothing else
+    assert "The target shows release 2 by now" in done.out
+    # against what is published, what others changed is taken back
+    _, written = ci(workshop, 1, "--base", "published")
+    assert changes(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
+    # what maintenance removes first of a state that it does not keep
+    gone = workshop.releases()[0]["tables"]["curated.weights"]["metadata_location"]
+    Path(gone.removeprefix("file://")).unlink()
+    refusal = workshop.refusal("ci", code=3)
+    assert refusal.startswith("Release 1 of dev cannot be compared with any more: curated.weights: ")
+    assert "--base published, or build everything with --full" in refusal
 
 
 @pytest.mark.long

@@ -106,29 +106,38 @@ def canary(
 @click.command("ci")
 @options.target
 @click.option(
+    "--base",
+    metavar="REF",
+    help="Git ref whose release is compared with, or published: what the target shows now. [default: where this branch left main]",
+)
+@click.option(
     "--samples", is_flag=True, help="Give examples of rows; values that a contract classifies are masked."
 )
 @options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
 @options.project_dir
-def ci(target: str | None, samples: bool, output_dir: Path, project_dir: Path | None) -> None:
+def ci(
+    target: str | None, base: str | None, samples: bool, output_dir: Path, project_dir: Path | None
+) -> None:
     """Build what a change touches, test it, and compare it with what the target has published.
 
-    Selects what a run would build again, and state:modified, with everything downstream; defers everything
-    else to the tables of the target's last release, builds in a throw-away environment, and writes the Markdown
-    for the pull request. Exit code 1 when something fails or differs undeclared.
+    Compares with the newest release whose code is the commit at which this branch was cut, or one before it. Selects what a run
+    would build again, and state:modified, with everything downstream; defers everything else to the tables of that release,
+    builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when something fails or
+    differs undeclared.
     """
-    from slipway.ci import ci as compare_change
-    from slipway.ci import to_markdown
+    from slipway.ci.build_change import ci as compare_change
+    from slipway.ci.comment import to_markdown
     from slipway.cli.progress_line import show_progress
     from slipway.environments.profiles import find_project
 
     options.made(output_dir)
     with show_progress() as show:
-        result = compare_change(find_project(project_dir), target, show, samples=samples)
+        result = compare_change(find_project(project_dir), target, show, base=base, samples=samples)
     text = to_markdown(result)
     parts = {"run": result.run, "comparison": result.report, "against": result.against}
     described = {
         "passed": result.passed,
+        "remarks": list(result.remarks),
         "stale": dict(result.stale),
         "kept": dict(result.kept),
         **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},

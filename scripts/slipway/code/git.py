@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +68,30 @@ def default_base(project: Path) -> tuple[str, str]:
     if changed:
         return head, "the last commit"
     return resolve(project, "HEAD~1"), "the commit before the last"
+
+
+@dataclass(frozen=True)
+class History:
+    """A commit and those before it, as far as this clone has them.
+
+    Args:
+        commits: their ids, the commit itself first.
+        shallow: the clone does not have all of them.
+    """
+
+    commits: Sequence[str]
+    shallow: bool
+
+
+def history(project: Path, commit: str) -> History:
+    """The history of a commit.
+
+    Raises:
+        NotFoundError: git cannot read it.
+    """
+    commits = _asked(project, "rev-list", "--topo-order", commit).decode().split()
+    shallow = _git(project, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+    return History(commits, shallow)
 
 
 def why_not_on(project: Path, commit: str, branch: str) -> str:

@@ -1,21 +1,18 @@
-"""Slim CI: build what a change touches against the released state, test it, compare it with what is published.
-
-Imports ``comparison``, ``dbt`` and what is below them. Start with ``ci``.
-"""
+"""What a change touches, built in a throw-away environment, tested, and compared with the release that it was cut from."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from slipway.ci.base_release import base_release
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import definitions_of, other_code
-from slipway.comparison.report import ComparisonReport, make_report, why_failed
-from slipway.comparison.report import to_markdown as report_to_markdown
-from slipway.comparison.style import Style
+from slipway.comparison.report import ComparisonReport, make_report
 from slipway.dbt.command import target_path
 from slipway.dbt.invocation import parse
 from slipway.dbt.stale import Changed, changed
@@ -25,7 +22,7 @@ from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError
 from slipway.processes import temporary
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Change, Outcome, RunManifest, Status
+from slipway.records.run_manifest import Change, Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table, newest_runs_of_nodes, tables_of
 from slipway.runs.progress import Note, Progress
@@ -39,9 +36,10 @@ class CiResult:
 
     Args:
         run: the run of the changed nodes, None when nothing is touched.
-        report: the comparison with what is published; None when there was nothing to compare. Tables of models that are gone
+        report: the comparison with the release; None when there was nothing to compare. Tables of models that are gone
             are compared, too.
         against: the release that the change was compared with.
+        remarks: sentences about how that release was found.
         stale: published tables with rows that other code made and that a run would not make again, and what the release needs.
         kept: such tables whose rows are declared to stay, with the reason.
     """
@@ -49,6 +47,7 @@ class CiResult:
     run: RunManifest | None
     report: ComparisonReport | None
     against: Release
+    remarks: tuple[str, ...] = ()
     stale: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,40 +72,43 @@ class CiResult:
 
 
 def ci(
-    project: Path, target: str | None, show: Callable[[Progress], None], *, samples: bool = False
+    project: Path,
+    target: str | None,
+    show: Callable[[Progress], None],
+    *,
+    base: str | None = None,
+    samples: bool = False,
 ) -> CiResult:
-    """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the published tables.
+    """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the tables of a release.
 
     Args:
         project: folder of dbt_project.yml.
         target: the environment.
         show: gets what happens.
+        base: as for ``base_release``.
         samples: give examples of rows that differ; a comment in a code review is kept by others than who may see the rows.
 
     Raises:
-        NotFoundError: the environment has no release.
+        NotFoundError: the environment has no release, or what it showed is gone.
     """
     environment = Profile(project).environment(target)
     records = Records(environment)
-    releases = records.releases()
-    if not releases:
-        raise NotFoundError(
-            f"{environment.name} has no release to compare with",
-            "slim CI builds what differs from one",
-            "Publish one with slipway run, or build everything with dbt build --target ci",
-        )
-    against = releases[-1]
-    described, place = _released_code(records, releases), _Place(project, environment, records, samples)
+    found = base_release(project, environment, records, base)
+    against, pins = found.release, found.pins
+    described, place = _released_code(records, found.releases), _Place(project, environment, records, samples)
     with temporary("ci", environment.home) as folder:
         state = folder / "state"
         state.mkdir()
         (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
         show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
-        pins = {name: table.metadata_location for name, table in against.tables.items()}
+        for remark in found.remarks:
+            show(Note(remark))
         manifest = parse(project, environment.name)
         differing = changed(manifest, environment, pins, Profile(project).vars) if manifest else Changed()
         touched = ["state:modified", *differing.selectors]
-        of_other_code = {"stale": differing.stale, "kept": differing.kept}
+        said = partial(
+            CiResult, against=against, remarks=found.remarks, stale=differing.stale, kept=differing.kept
+        )
         try:
             done = run(
                 RunOptions(
@@ -123,10 +125,10 @@ def ci(
         except NothingSelectedError:
             head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
             report = _compare(None, against, described, head, place)
-            return CiResult(None, report, against, **of_other_code)
+            return said(None, report)
         head = scratch_manifest(folder / "scratch", done.manifest.run_id)
         report = _compare(done.manifest, against, described, head, place)
-        return CiResult(done.manifest, report, against, **of_other_code)
+        return said(done.manifest, report)
 
 
 def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, Any]:
@@ -159,68 +161,6 @@ def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, A
 
 def _names(described: Mapping[str, Any]) -> set[str]:
     return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if is_table(node)}
-
-
-def to_markdown(result: CiResult) -> str:
-    """The comment for a pull request: what was built, what its tests say, what differs."""
-    style = Style(markdown=True)
-    run, report = result.run, result.report
-    against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
-    if run is None and report is None:
-        title, summary = "nothing to build", f"No model, seed or test differs from {against}."
-    elif run is None:
-        title, summary = _verdict(result), f"Compared with {against}. Nothing to build."
-    else:
-        reason = style.words(run.reason[:1].upper() + run.reason[1:])
-        title, summary = _verdict(result), f"Compared with {against}. {reason}."
-    lines = [
-        f"### Slipway: {title}",
-        "",
-        summary,
-        "",
-        *(_built(run, style) if run else []),
-        *_of_other_code(result),
-    ]
-    return "\n".join([*lines, report_to_markdown(report)] if report else lines)
-
-
-def _built(run: RunManifest, style: Style) -> Iterator[str]:
-    tests = run.tests
-    yield f"- built: {run.tables_built}"
-    yield f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run"
-    pinned = ", ".join(style.value(node.table) for node in run.nodes if node.change is Change.PINNED)
-    if pinned:
-        yield f"- not rebuilt, although selected: {pinned}, an input is taken as published"
-    for test in tests.results:
-        if test.status.failed:
-            yield f"  - {style.value(test.name)}: {style.words(test.explanation)}"
-    for node in run.nodes:
-        if node.status is Status.ERROR:
-            yield f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}"
-    yield ""
-
-
-def _verdict(result: CiResult) -> str:
-    """Whether a change passed, and if not, why."""
-    if result.passed:
-        return "passed"
-    why = result.why_nothing_was_checked
-    if not why and result.run is not None and not result.run.outcome.is_current:
-        why = result.run.reason
-    if not why and result.report is not None:
-        why = why_failed(result.report)
-    return f"failed, {Style(markdown=True).words(why)}"
-
-
-def _of_other_code(result: CiResult) -> list[str]:
-    """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
-    style = Style(markdown=True)
-    stale, kept = (
-        [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(found.items())]
-        for found in (result.stale, result.kept)
-    )
-    needed = ["#### What the release needs", "", *stale, ""] if stale else []
-    return [*needed, *kept, ""] if kept else needed
 
 
 @dataclass(frozen=True)
@@ -257,7 +197,7 @@ def _compare(
     )
     return make_report(
         comparisons,
-        title="Difference from what is published",
+        title=f"Difference from release {against.number}",
         base=f"release {against.number}",
         head="this change",
     )

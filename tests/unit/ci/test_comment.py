@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.harness.records import COMMIT, manifest, node, release
 
-from slipway.ci import CiResult, _released_code, to_markdown
+from slipway.ci.build_change import CiResult, _released_code
+from slipway.ci.comment import to_markdown
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.errors import NotFoundError
