@@ -16,7 +16,7 @@ from slipway.errors import UsageError
 if TYPE_CHECKING:
     from slipway.dbt.judged_again import JudgedAgain
     from slipway.query.refused_rows import RefusedRows
-    from slipway.runs.account import Books
+    from slipway.runs.account import Books, Entry
 
 _rule = click.option("--rule", help="Only rows that break this rule.")
 _since = click.option(
@@ -26,7 +26,7 @@ _since = click.option(
 )
 _ENTRY = (
     "run",
-    "started (UTC)",
+    "at (UTC)",
     "outcome",
     "release",
     "files",
@@ -37,7 +37,8 @@ _ENTRY = (
     "deduplicated",
     "expired",
 )
-_COUNTS = ("files", "landed", "curated", "quarantined", "deduplicated", "expired")
+_FIGURES = ("landed", "curated", "quarantined", "deduplicated", "expired")
+_COUNTS = ("files", *_FIGURES)
 
 
 @click.group("quarantine")
@@ -276,9 +277,10 @@ def release(
 @options.limit
 @options.common
 def books(feed: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
-    """Show where the rows of each feed are: in total as published, and what each of the last runs changed.
+    """Show where the rows of each feed are: in total as published, and what each of the last releases and runs changed.
 
-    Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, as every run counts them. Exit code 1: a total does not add up.
+    Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, as every run counts them. The entries of releases, rollbacks and
+    promotions among them, add up to the totals; figures in brackets are of runs that published nothing. Exit code 1: a total does not add up.
     """
     from slipway.runs.account import books_of
 
@@ -288,6 +290,8 @@ def books(feed: str | None, limit: int, output_: str, target: str | None, projec
             {
                 **asdict(found),
                 "totals": [item.model_dump(mode="json") for item in found.totals],
+                "entries": [_as_json(one) for one in found.entries],
+                "brought_forward": [_as_json(one) for one in found.brought_forward],
                 "balances": found.balances,
             }
         )
@@ -310,32 +314,32 @@ def _show_books(found: Books) -> None:
         output.result("")
         output.table(
             _ENTRY,
-            [
-                (
-                    one.run_id,
-                    figures.moment(one.started_at),
-                    one.outcome,
-                    one.release,
-                    figures.number(one.files),
-                    one.raw,
-                    *(
-                        f"{value:+,}" if value else "0"
-                        for value in (
-                            one.landed,
-                            one.curated,
-                            one.quarantined,
-                            one.deduplicated,
-                            one.expired,
-                        )
-                    ),
-                )
-                for one in found.entries
-            ],
+            [_entry(one) for one in (*found.entries, *found.brought_forward)],
             right=("release", *_COUNTS),
-            optional=("started (UTC)", "files", "release", "expired"),
+            optional=("at (UTC)", "files", "release", "expired"),
         )
     for line in found.damaged:
         output.message(line)
+
+
+def _as_json(one: Entry) -> dict[str, Any]:
+    changes = one.change._asdict() if one.change else dict.fromkeys(_FIGURES)
+    return {key: value for key, value in asdict(one).items() if key != "change"} | changes
+
+
+def _entry(one: Entry) -> tuple[Any, ...]:
+    """A line; figures of a run that is no release are in brackets, because they are in no sum."""
+    figure = "{}" if one.posted else "[{}]"
+    changes = one.change or (None,) * 5
+    return (
+        one.run_id,
+        figures.moment(one.at),
+        one.outcome,
+        one.release,
+        figures.number(one.files),
+        one.raw,
+        *(None if value is None else figure.format(f"{value:+,}" if value else "0") for value in changes),
+    )
 
 
 def _how(counted: str) -> str:

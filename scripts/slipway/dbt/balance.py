@@ -463,10 +463,7 @@ def _is_batched(manifest: DbtManifest, name: TableName) -> bool:
 def was_read_by(run: RunManifest, name: str, table: Table) -> bool:
     """Whether a run looked at the snapshot that is current now: it may have begun earlier than one published before it."""
     current = table.current_snapshot()
-    snapshot_id = str(current.snapshot_id) if current else None
-    snapshots = {node.candidate_snapshot for node in run.nodes if node.table == name}
-    snapshots |= {read.snapshot_id for read in run.inputs if read.table == f"{run.target}.{name}"}
-    return snapshot_id in snapshots
+    return (str(current.snapshot_id) if current else None) in run.snapshots_of(name)
 
 
 def _texts(value: Any) -> list[str]:

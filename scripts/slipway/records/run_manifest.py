@@ -618,6 +618,11 @@ class RunManifest(Record):
         built, same = changes.count(Change.BUILT), changes.count(Change.SAME_CONTENT)
         return plural(built, "table") + (f" and {same:,} with the same content" if same else "")
 
+    def snapshots_of(self, table: str) -> set[str | None]:
+        """The snapshots of a table, ``layer.table``, that it read or staged; None where the table had none."""
+        staged = {node.candidate_snapshot for node in self.nodes if node.table == table}
+        return staged | {read.snapshot_id for read in self.inputs if read.table == f"{self.target}.{table}"}
+
 
 class RemovedRuns(Record):
     """Runs whose records retention removed: id to the day on which it did, ``YYYY-MM-DD``."""
