@@ -240,7 +240,7 @@ def test_what_a_run_would_build_again_is_built(workshop: Workshop) -> None:
 
     workshop.edit("models/serving/of_view.sql", "count(*)", "count(*) + 1 - 1")
     _, written = ci(workshop, code=0)
-    assert changes(written)["serving.of_view"] == "built"
+    assert changes(written)["serving.of_view"] == "same_content"
     assert verdicts(written)["serving.of_view"] == "identical"
 
     workshop.run()
@@ -269,3 +269,48 @@ def test_what_partial_releases_left_out_is_built(built: Workshop) -> None:
     # cities is released as it is; the new weights are not, and what reads them changes with them
     assert changes(written) == {"curated.weights": "built", "serving.depot_weights": "built"}
     assert verdicts(written) == {"curated.weights": "different", "serving.depot_weights": "different"}
+
+
+DAILY = "models/serving/daily.sql"
+DAILY_CODE = """\
+{{ config(materialized='incremental', incremental_strategy='append', compare_key=['weighed_on']) }}
+select weighed_on, sum(kg) as kg from {{ ref('weights') }}
+{% if is_incremental() %} where weighed_on > (select max(weighed_on) from {{ this }}) {% endif %}
+group by weighed_on
+"""
+
+
+def files_below(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_incremental_model_is_judged_on_a_run_and_on_a_full_refresh(workshop: Workshop) -> None:
+    """The first two days are published; the third has landed, and only the input of the model has it."""
+    workshop.write(DAILY, DAILY_CODE)
+    workshop.run()
+    workshop.land("day-3.csv", ("p6,S,2024-05-03,10.125",))
+    workshop.run("--exclude", "daily")
+    before = files_below(workshop.warehouse())
+    workshop.edit(DAILY, "sum(kg) as", "sum(kg - 0.25) as")
+    done, written = ci(workshop, code=1)
+    assert files_below(workshop.warehouse()) == before
+    # a run adds the third day, and leaves the first two as they are
+    assert changes(written) == {"serving.daily": "built"}
+    (table,) = written["comparison"]["tables"]
+    assert (table["rows"]["added"], table["rows"]["changed"], table["rows"]["identical"]) == (1, 0, 2)
+    (run,) = written["run"]["nodes"]
+    assert (run["rows_before"], run["rows_added"], run["files_added"]) == (2, 1, 1)
+    # a full refresh makes all three days by the new code
+    (table,) = written["rebuild_comparison"]["tables"]
+    assert (table["rows"]["added"], table["rows"]["changed"], table["rows"]["identical"]) == (1, 2, 0)
+    assert (
+        "- `serving.daily`: a full rebuild leaves 2 rows with other values than a run; it has rows that were"
+        in done.out
+    )
+    assert "slipway run --target dev --full-refresh --select daily+" in done.out
+
+    # where the rows are to stay, a run is all there is
+    workshop.edit(DAILY, "'append'", "'append', on_code_change={'keep': 'billed'}")
+    _, written = ci(workshop, code=1)
+    assert written["rebuild_run"] is None
+    assert list(written["kept"]) == ["serving.daily"]

@@ -1,74 +1,43 @@
-"""What a change touches, built in a throw-away environment, tested, and compared with the release that it was cut from."""
+"""What a change touches, built in a throw-away environment as a run would build it, tested, and compared with a release.
+
+The environment begins as the release is: with clones of its tables, of which no data is copied. So incremental models add to what is there, and what is
+the same stays the same, as in a run. Incremental models whose code changed are then built from everything as well, on top of that.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slipway.ci.base_release import base_release
+from slipway.ci.base_release import BaseRelease, base_release
+from slipway.ci.released_code import released_code
+from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import definitions_of, other_code
 from slipway.comparison.report import ComparisonReport, make_report
+from slipway.comparison.results import Method, TableComparison, Verdict
+from slipway.counts import plural
 from slipway.dbt.command import target_path
 from slipway.dbt.invocation import parse
+from slipway.dbt.nodes import DbtNode, table_of
 from slipway.dbt.stale import Changed, changed
 from slipway.dbt.start import NothingSelectedError, RunOptions, run
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
-from slipway.errors import NotFoundError
+from slipway.iceberg.clones import clone_all
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
 from slipway.processes import temporary
-from slipway.records.release_records import Release
-from slipway.records.run_manifest import Change, Outcome, RunManifest
+from slipway.records.run_manifest import Node, Outcome, RunManifest
 from slipway.records.store import Records
-from slipway.releases.lookup import is_table, newest_runs_of_nodes, tables_of
+from slipway.releases.lookup import is_table
+from slipway.runs.pinned_tables import INPUT_LAYERS
 from slipway.runs.progress import Note, Progress
 
 _VIEWS = "config.materialized:view"  # of published views there is nothing to read
-
-
-@dataclass(frozen=True)
-class CiResult:
-    """What came of a change.
-
-    Args:
-        run: the run of the changed nodes, None when nothing is touched.
-        report: the comparison with the release; None when there was nothing to compare. Tables of models that are gone
-            are compared, too.
-        against: the release that the change was compared with.
-        remarks: sentences about how that release was found.
-        stale: published tables with rows that other code made and that a run would not make again, and what the release needs.
-        kept: such tables whose rows are declared to stay, with the reason.
-    """
-
-    run: RunManifest | None
-    report: ComparisonReport | None
-    against: Release
-    remarks: tuple[str, ...] = ()
-    stale: Mapping[str, str] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether everything built and passed, and every difference is declared."""
-        # unchanged: only a test differs
-        built = self.run is None or self.run.outcome.is_current
-        return built and not self.why_nothing_was_checked and (self.report is None or self.report.passed)
-
-    @property
-    def why_nothing_was_checked(self) -> str:
-        """Why a run of changed nodes says nothing about them; empty where something was compared or tested."""
-        if self.run is None or self.report is not None or self.run.tests.executed:
-            return ""
-        if not self.run.outcome.is_current:  # its own reason is why
-            return ""
-        inputs = [node.table or node.unique_id for node in self.run.nodes if node.change is Change.PINNED]
-        if not inputs:
-            return ""
-        return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
 
 
 def ci(
@@ -94,110 +63,201 @@ def ci(
     environment = Profile(project).environment(target)
     records = Records(environment)
     found = base_release(project, environment, records, base)
-    against, pins = found.release, found.pins
-    described, place = _released_code(records, found.releases), _Place(project, environment, records, samples)
+    described = released_code(records, found.releases)
     with temporary("ci", environment.home) as folder:
-        state = folder / "state"
-        state.mkdir()
-        (state / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
-        show(Note(f"comparing with release {against.number} of {environment.name} (run {against.run_id})"))
-        for remark in found.remarks:
-            show(Note(remark))
-        manifest = parse(project, environment.name)
-        differing = changed(manifest, environment, pins, Profile(project).vars) if manifest else Changed()
+        change = _Change(project, environment, records, found, described, folder, show, samples=samples)
+        return change.result()
+
+
+class _Change:
+    """A change while it is built; the arguments are those of ``ci``, with what it is compared with and the folder to build in."""
+
+    def __init__(
+        self,
+        project: Path,
+        environment: Environment,
+        records: Records,
+        base: BaseRelease,
+        described: Mapping[str, Any],
+        folder: Path,
+        show: Callable[[Progress], None],
+        *,
+        samples: bool,
+    ) -> None:
+        self._project, self._environment, self._records = project, environment, records
+        self._base, self._described, self._show, self._samples = base, described, show, samples
+        self._scratch, self._state = folder / "scratch", folder / "state"
+
+    def result(self) -> CiResult:
+        """Build and compare."""
+        against = self._base.release
+        self._state.mkdir()
+        (self._state / "manifest.json").write_text(json.dumps(self._described), encoding="utf-8")
+        number, name = against.number, self._environment.name
+        self._show(Note(f"comparing with release {number} of {name} (run {against.run_id})"))
+        for remark in self._base.remarks:
+            self._show(Note(remark))
+        differing = self._begin()
         touched = ["state:modified", *differing.selectors]
-        said = partial(
-            CiResult, against=against, remarks=found.remarks, stale=differing.stale, kept=differing.kept
-        )
         try:
-            done = run(
-                RunOptions(
-                    project=project,
-                    target=environment.name,
-                    select=[*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)],
-                    scratch=folder / "scratch",
-                    pins=pins,
-                    state=state,
-                    command=["slipway", "ci"],
-                ),
-                show,
-            )
+            done = self._run([*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)])
         except NothingSelectedError:
-            head = (target_path(project) / "manifest.json").read_bytes()  # as dbt parsed it just now
-            report = _compare(None, against, described, head, place)
-            return said(None, report)
-        head = scratch_manifest(folder / "scratch", done.manifest.run_id)
-        report = _compare(done.manifest, against, described, head, place)
-        return said(done.manifest, report)
-
-
-def _released_code(records: Records, releases: Sequence[Release]) -> dict[str, Any]:
-    """dbt's manifest of the last release, each node in it as the last release built or looked at it.
-
-    A release of a part says nothing of the code of the other tables. What no release ever looked at is left out, so that it
-    counts as new.
-
-    Raises:
-        NotFoundError: the run of the last release has no manifest of dbt.
-    """
-    against = releases[-1]
-    described = records.dbt_manifest(against.run_id)
-    if described is None:
-        raise NotFoundError(
-            f"Run {against.run_id} has no manifest of dbt",
-            "slim CI compares with it",
-            "Make one with slipway run --force",
+            head = (target_path(self._project) / "manifest.json").read_bytes()  # as dbt parsed it just now
+            report = self._compare({}, [], head)
+            return CiResult(
+                None, report, against, self._base.remarks, stale=differing.stale, kept=differing.kept
+            )
+        head = scratch_manifest(self._scratch, done.run_id)
+        built = BuiltTable.all_of(done if done.outcome is Outcome.PUBLISHED else None)
+        report = self._compare(built, done.nodes, head)
+        judged = self._judge(differing, done, built)
+        stale = {
+            name: why
+            for name, why in {**differing.stale, **judged.stale}.items()
+            if name not in judged.remade
+        }
+        return CiResult(
+            done,
+            report,
+            against,
+            self._base.remarks,
+            judged.rebuild,
+            stale,
+            differing.kept,
+            judged.remade,
         )
-    nodes = described["nodes"]
-    remaining = tables_of(nodes)
-    for run_id, found in newest_runs_of_nodes(records, releases, remaining.copy()):
-        older = records.dbt_manifest(run_id) if run_id != against.run_id else None
-        nodes |= {unique_id: older["nodes"][unique_id] for unique_id in found} if older else {}
-        remaining -= found
-    for unique_id in remaining:
-        del nodes[unique_id]
-    return described
+
+    def _begin(self) -> Changed:
+        """Enter clones of what is published into the throw-away environment, and find what differs from it."""
+        manifest = parse(self._project, self._environment.name)
+        if manifest is None:  # dbt says why when it is asked to build
+            return Changed()
+        pins, tables = self._base.pins, Tables(self._environment)
+        differing = changed(manifest, tables, pins, Profile(self._project).vars)
+        scratch = Tables(self._environment.scratch(self._scratch))
+        names = {name for name in map(_cloned, manifest.nodes.values()) if name and str(name) in pins}
+        clone_all(scratch, {name: tables.load(name, pins[str(name)]) for name in sorted(names)})
+        return differing
+
+    def _run(self, select: Sequence[str], *, full_refresh: bool = False) -> RunManifest:
+        options = RunOptions(
+            project=self._project,
+            target=self._environment.name,
+            select=select,
+            full_refresh=full_refresh,
+            scratch=self._scratch,
+            pins=self._base.pins,
+            state=self._state,
+            command=["slipway", "ci"],
+        )
+        return run(options, self._show).manifest
+
+    def _judge(self, differing: Changed, done: RunManifest, built: Mapping[str, BuiltTable]) -> _Judged:
+        """Build incremental models from everything whose code changed, unless a run does so itself."""
+        nodes = {node.table: node for node in done.nodes if node.table in built}
+        recoded = {name: selector for name, selector in differing.rebuilds.items() if name in nodes}
+        remade = {name: _REMADE for name in recoded if not nodes[name].stale}
+        wanted = {name: selector for name, selector in recoded.items() if name not in remade}
+        if not wanted:
+            return _Judged(remade)
+        self._show(Note(f"building from everything, because their code changed: {', '.join(wanted)}"))
+        rebuilt = self._run([f"{selector}+" for selector in wanted.values()], full_refresh=True)
+        if rebuilt.outcome is not Outcome.PUBLISHED:
+            return _Judged(remade, Rebuild(rebuilt, None))
+        head = scratch_manifest(self._scratch, rebuilt.run_id)
+        after = BuiltTable.all_of(rebuilt)
+        before, now = ({name: tables[name] for name in wanted} for tables in (built, after))
+        left = compare_builds(before, now, head, self._environment, self._project, samples=False)
+        otherwise = {
+            str(node.table)
+            for node in rebuilt.nodes
+            if node.table in after and not _is_same(node, nodes.get(node.table))
+        }
+        tables = {name: table for name, table in after.items() if name in otherwise}
+        report = self._compare(tables, rebuilt.nodes, head, of_gone=False) if tables else None
+        stale = {one.name: f"{_left(one)}; {differing.stale[one.name]}" for one in left}
+        return _Judged(remade, Rebuild(rebuilt, report), stale)
+
+    def _compare(
+        self,
+        head: Mapping[str, BuiltTable],
+        nodes: Sequence[Node],
+        dbt_manifest: bytes,
+        *,
+        of_gone: bool = True,
+    ) -> ComparisonReport | None:
+        """What was built, compared with the release, and what the release shows of models that are gone."""
+        against = self._base.release
+        gone = _names(self._described) - _names(json.loads(dbt_manifest)) if of_gone else set()
+        base = {
+            name: BuiltTable(table.metadata_location)
+            for name, table in against.tables.items()
+            if name in head or name in gone
+        }
+        if not head and not base:
+            return None
+        here = {node.table: node.definition_key for node in nodes if node.table}
+        definitions = definitions_of(self._records, against, base.keys())
+        comparisons = compare_builds(
+            base,
+            head,
+            dbt_manifest,
+            self._environment,
+            self._project,
+            edited=other_code(definitions, {name: here.get(name) for name in head}),
+            samples=self._samples,
+        )
+        return make_report(
+            comparisons,
+            title=f"Difference from release {against.number}",
+            base=f"release {against.number}",
+            head="this change",
+        )
+
+
+_REMADE = "a run makes all of its rows by the new code, so that no full refresh is needed"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What was found out about incremental models whose code changed: the fields are those of ``CiResult``."""
+
+    remade: Mapping[str, str]
+    rebuild: Rebuild | None = None
+    stale: Mapping[str, str] = field(default_factory=dict)
+
+
+def _cloned(node: DbtNode) -> TableName | None:
+    """The table of a node that begins as it is in the release; inputs and the histories of snapshots are read there."""
+    if node.resource_type not in ("model", "seed"):
+        return None
+    name = table_of(node)
+    return None if name[0] in INPUT_LAYERS else name
+
+
+def _is_same(node: Node, before: Node | None) -> bool:
+    """Whether a full refresh left the content that a run had left."""
+    return before is not None and node.candidate_snapshot == before.candidate_snapshot
+
+
+def _left(found: TableComparison) -> str:
+    """What a run leaves otherwise than a full rebuild."""
+    if found.verdict is Verdict.IDENTICAL:
+        return "a run and a full rebuild leave the same rows"
+    if found.coverage.method is Method.NONE:
+        return "what a run leaves cannot be compared with a full rebuild"
+    rows = found.rows
+    parts = [
+        f"{plural(number, 'row')} {what}"
+        for number, what in (
+            (rows.changed + rows.within_tolerance, "with other values"),
+            (rows.added, "more"),
+            (rows.removed, "less"),
+        )
+        if number
+    ]
+    return f"a full rebuild leaves {', '.join(parts) or 'other columns'} than a run"
 
 
 def _names(described: Mapping[str, Any]) -> set[str]:
     return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if is_table(node)}
-
-
-@dataclass(frozen=True)
-class _Place:
-    project: Path
-    environment: Environment
-    records: Records
-    samples: bool
-
-
-def _compare(
-    manifest: RunManifest | None,
-    against: Release,
-    described: Mapping[str, Any],
-    dbt_manifest: bytes,
-    place: _Place,
-) -> ComparisonReport | None:
-    """What was built, compared with what is published, and what is published of models that are gone."""
-    head = BuiltTable.all_of(manifest if manifest and manifest.outcome is Outcome.PUBLISHED else None)
-    compared = {*head, *(_names(described) - _names(json.loads(dbt_manifest)))}
-    base = {
-        name: BuiltTable(table.metadata_location)
-        for name, table in against.tables.items()
-        if name in compared
-    }
-    if not head and not base:
-        return None
-    here = {node.table: node.definition_key for node in (manifest.nodes if manifest else ()) if node.table}
-    edited = other_code(
-        definitions_of(place.records, against, base.keys()), {name: here.get(name) for name in head}
-    )
-    comparisons = compare_builds(
-        base, head, dbt_manifest, place.environment, place.project, edited=edited, samples=place.samples
-    )
-    return make_report(
-        comparisons,
-        title=f"Difference from release {against.number}",
-        base=f"release {against.number}",
-        head="this change",
-    )

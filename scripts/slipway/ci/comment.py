@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.ci.build_change import CiResult
+from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.report import to_markdown as report_to_markdown
 from slipway.comparison.report import why_failed
 from slipway.comparison.style import Style
@@ -32,7 +32,10 @@ def to_markdown(result: CiResult) -> str:
         *(_built(run, style) if run else []),
         *_of_other_code(result),
     ]
-    return "\n".join([*lines, report_to_markdown(report)] if report else lines)
+    if result.rebuild:
+        lines += ["#### On a full refresh", "", *_built(result.rebuild.run, style)]
+    reports = [report, result.rebuild.report if result.rebuild else None]
+    return "\n".join([*lines, *(report_to_markdown(one) for one in reports if one)])
 
 
 def _built(run: RunManifest, style: Style) -> Iterator[str]:
@@ -60,6 +63,8 @@ def _verdict(result: CiResult) -> str:
         why = result.run.reason
     if not why and result.report is not None:
         why = why_failed(result.report)
+    if not why and result.rebuild is not None:
+        why = f"after a full refresh: {_why_rebuild_failed(result.rebuild)}"
     return f"failed, {Style(markdown=True).words(why)}"
 
 
@@ -68,7 +73,13 @@ def _of_other_code(result: CiResult) -> list[str]:
     style = Style(markdown=True)
     stale, kept = (
         [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(found.items())]
-        for found in (result.stale, result.kept)
+        for found in ({**result.stale, **result.remade}, result.kept)
     )
     needed = ["#### What the release needs", "", *stale, ""] if stale else []
     return [*needed, *kept, ""] if kept else needed
+
+
+def _why_rebuild_failed(rebuild: Rebuild) -> str:
+    if not rebuild.run.outcome.is_current:
+        return rebuild.run.reason
+    return why_failed(rebuild.report) if rebuild.report else ""

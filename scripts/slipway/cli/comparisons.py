@@ -134,12 +134,20 @@ def ci(
     with show_progress() as show:
         result = compare_change(find_project(project_dir), target, show, base=base, samples=samples)
     text = to_markdown(result)
-    parts = {"run": result.run, "comparison": result.report, "against": result.against}
+    rebuild = result.rebuild
+    parts = {
+        "run": result.run,
+        "comparison": result.report,
+        "rebuild_run": rebuild.run if rebuild else None,
+        "rebuild_comparison": rebuild.report if rebuild else None,
+        "against": result.against,
+    }
     described = {
         "passed": result.passed,
         "remarks": list(result.remarks),
         "stale": dict(result.stale),
         "kept": dict(result.kept),
+        "remade": dict(result.remade),
         **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},
     }
     _write(output_dir, "ci", described, text)

@@ -11,7 +11,6 @@ from typing import Any
 from slipway.dbt.configuration import ON_CODE_CHANGE, keep_of, may_be_stale
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, table_of
-from slipway.environments.environment import Environment
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import Change, Node
@@ -82,15 +81,17 @@ class Changed:
         selectors: of the nodes that a run would build again.
         stale: tables with rows that a run would not make again, and what the release needs.
         kept: such tables whose rows are declared to stay, with the reason.
+        rebuilds: stale tables whose code is not what last ran, to the selectors of their models; only those that a full refresh may rebuild.
     """
 
     selectors: list[str] = field(default_factory=list)
     stale: dict[str, str] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    rebuilds: dict[str, str] = field(default_factory=dict)
 
 
 def changed(
-    manifest: DbtManifest, environment: Environment, shown: Mapping[str, str], variables: Mapping[str, Any]
+    manifest: DbtManifest, tables: Tables, shown: Mapping[str, str], variables: Mapping[str, Any]
 ) -> Changed:
     """The nodes with another key than their table has, which dbt's own ``state:modified`` does not see all.
 
@@ -98,11 +99,10 @@ def changed(
 
     Args:
         manifest: dbt's.
-        environment: whose tables they are.
+        tables: of the environment.
         shown: ``layer.table`` to metadata file.
         variables: of dbt.
     """
-    tables = Tables(environment)
     built = [node for node in manifest.nodes.values() if _name(node) in shown]
 
     def state(node: DbtNode) -> TableState:
@@ -116,8 +116,10 @@ def changed(
         stale = _stale(manifest, node, known, variables)
         kept = keep_of(node) if stale else ""
         if stale:
-            fix = f"kept: {kept}" if kept else fix_of(node, environment.name)
+            fix = f"kept: {kept}" if kept else fix_of(node, tables.environment.name)
             (found.kept if kept else found.stale)[_name(node)] = f"{stale}; {fix}"
+            if not kept and _is_recoded(manifest, node, known, variables):
+                found.rebuilds[_name(node)] = _selector(node)
         if (stale and not kept) or node_key(
             manifest, node.unique_id, known.inputs, variables
         ) != known.node_key:
@@ -129,6 +131,14 @@ def _stale(manifest: DbtManifest, node: DbtNode, known: TableState, variables: M
     if not may_be_stale(node):
         return ""
     return why_stale(others(known.made_by, definition_key(manifest, node.unique_id, variables)))
+
+
+def _is_recoded(
+    manifest: DbtManifest, node: DbtNode, known: TableState, variables: Mapping[str, Any]
+) -> bool:
+    """Whether a full refresh would build a table by other code than that which last ran."""
+    may = node.config.get("full_refresh") is not False
+    return may and known.definition.key != definition_key(manifest, node.unique_id, variables)
 
 
 def _selector(node: DbtNode) -> str:

@@ -67,13 +67,13 @@ ORIGIN = "slipway.promoted-table"
 FROM, FROM_RELEASE = "slipway.promoted-from", "slipway.promoted-release"
 """Keys in a snapshot's summary: the environment that it was promoted from, and the number of its release there."""
 _OWN = "slipway."
-_PLACES = (
+PLACES = (
     TableProperties.WRITE_DATA_PATH,
     TableProperties.WRITE_METADATA_PATH,
     "write.object-storage.path",
     "write.folder-storage.path",
 )
-"""Properties that name locations, which are others in another warehouse."""
+"""Properties that name locations, which are others elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -499,7 +499,7 @@ def _has_past(source: TableMetadata) -> bool:
 
 
 def _properties(source: TableMetadata) -> dict[str, str]:
-    carried = {key: value for key, value in source.properties.items() if key not in _PLACES}
+    carried = {key: value for key, value in source.properties.items() if key not in PLACES}
     return {**carried, ORIGIN: str(source.table_uuid)}
 
 

@@ -113,7 +113,8 @@ def _not_passed(facts: RunFacts) -> Decision | None:
 
 
 def _of_other_code(facts: RunFacts) -> Decision | None:
-    if not facts.other_code or facts.partial or facts.environment.mode is Mode.EXPLORATORY:
+    is_free = facts.environment.mode is Mode.EXPLORATORY or facts.scratch  # there a comparison tells
+    if not facts.other_code or facts.partial or is_free:
         return None
     table, why = min(facts.other_code.items())
     more = f", and {len(facts.other_code) - 1} more are stale" if len(facts.other_code) > 1 else ""

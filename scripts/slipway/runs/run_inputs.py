@@ -56,9 +56,10 @@ class RunInputs:
             self._batched.stage(identifier)
             if identifier in self._candidate.staged:
                 return self._candidate.staged[identifier].table
+            pinned = places.pin(identifier)
             if places.is_scratch and (found := self._pinned.base(identifier)):
-                return found
-            if (pinned := places.pin(identifier)) is not None:
+                return pinned if _is_clone(found, pinned) else found
+            if pinned is not None:
                 return pinned
             if places.is_slice and identifier[0] not in INPUT_LAYERS:
                 return None
@@ -131,3 +132,14 @@ class RunInputs:
     def _note(self, database: str, identifier: TableName, table: Table) -> None:
         with self._lock:
             self.read.setdefault(f"{database}.{identifier}", table)
+
+
+def _is_clone(table: Table, pinned: Table | None) -> bool:
+    """Whether a table of a scratch environment is still as it was cloned: then what it is a clone of is read, which others can find again."""
+    if pinned is None:
+        return False
+    now, then = table.metadata, pinned.metadata
+    return (now.current_snapshot_id, now.current_schema_id) == (
+        then.current_snapshot_id,
+        then.current_schema_id,
+    )

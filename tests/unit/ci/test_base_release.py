@@ -66,7 +66,7 @@ def found(repository: Repository, releases: list[Release], base: str | None = No
 
     folder = repository.folder.parent
     place = environment(folder, name="prod", catalog_properties=local_catalog(folder))
-    assert Tables(place).catalog
+    assert Tables(place).catalog.name == "prod"
     return base_release(repository.folder, place, cast("Records", Recorded()), base)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tests.harness.records import COMMIT, manifest, node, release
 
-from slipway.ci.build_change import CiResult, _released_code
 from slipway.ci.comment import to_markdown
+from slipway.ci.released_code import released_code
+from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.errors import NotFoundError
@@ -109,6 +110,31 @@ def test_the_comment_names_what_failed_and_what_a_release_needs() -> None:
     assert "- `serving.d`: old" in lines
 
 
+FULL = manifest(node("serving.a"), run_id="r2")
+
+
+@pytest.mark.parametrize(
+    ("rebuild", "title"),
+    [
+        (Rebuild(FULL, None), "passed"),
+        (Rebuild(FULL, compared(0)), "passed"),
+        (Rebuild(FULL, compared(1)), "failed, after a full refresh: 1 table differs, 0 declared"),
+        (
+            Rebuild(manifest(outcome=Outcome.FAILED, reason="1 of 1 node failed: a"), None),
+            "failed, after a full refresh: 1 of 1 node failed: a",
+        ),
+    ],
+    ids=["nothing else", "the same", "other rows", "does not build"],
+)
+def test_a_change_of_incremental_code_passes_when_a_full_refresh_does_too(
+    rebuild: Rebuild, title: str
+) -> None:
+    result = CiResult(manifest(node("serving.a")), compared(0), AGAINST, rebuild=rebuild)
+    assert result.passed is (title == "passed")
+    text = to_markdown(result)
+    assert text.splitlines()[0] == f"### Slipway: {title}"
+
+
 def dbt_node(name: str, code: str, kind: str = "table") -> dict[str, Any]:
     return {
         "resource_type": "model",
@@ -141,7 +167,7 @@ RELEASES: list[Release] = [release(1), release(2), release(3)]
 
 
 def code_of(records: Recorded) -> dict[str, str]:
-    described = _released_code(records, RELEASES)  # type: ignore[arg-type]
+    described = released_code(records, RELEASES)  # type: ignore[arg-type]
     return {one["alias"]: one["raw_code"] for one in described["nodes"].values()}
 
 
@@ -161,4 +187,4 @@ def test_a_model_that_no_release_looked_at_counts_as_new() -> None:
 
 def test_a_run_without_dbts_manifest_cannot_be_compared_with() -> None:
     with pytest.raises(NotFoundError, match=r"Run run-3 has no manifest of dbt: slim CI compares with it"):
-        _released_code(Recorded(), RELEASES)  # type: ignore[arg-type]
+        released_code(Recorded(), RELEASES)  # type: ignore[arg-type]

@@ -113,6 +113,7 @@ def test_rows_of_other_code_block_outside_exploration(change: dict[str, object])
         assert why == "serving.a is stale, and 1 more are stale: rebuild a"
     assert decide(facts)[0] is not Outcome.FAILED
     assert decide(replace(facts, environment=PROD, partial=True, staged=1))[0] is Outcome.DISCARDED
+    assert decide(replace(facts, environment=PROD, scratch=True))[0] is not Outcome.FAILED
 
 
 MODES = pytest.mark.parametrize(
