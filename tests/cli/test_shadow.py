@@ -59,9 +59,7 @@ def test_a_shadow_run_is_recorded_and_seen_by_nobody(built: Workshop) -> None:
     world = World.of(built)
     listed = world.answer("runs", "--shadow")
     assert record["shadow_id"] in listed
-    assert (
-        listed.splitlines()[-1] == "1 shadow run on 1 day: 1 failed. The last 0 passed one after the other."
-    )
+    assert listed.splitlines()[-1] == "1 shadow run on 1 day: 1 failed. The newest did not pass."
     assert json.loads(world.answer("runs", "--shadow", "-o", "json")) == [record]
     assert record["shadow_id"] not in world.answer("runs")
     assert "There is no run" in world.refusal("show", record["shadow_id"], code=3)

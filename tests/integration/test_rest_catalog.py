@@ -268,3 +268,18 @@ def test_a_server_that_is_gone_is_reported_in_one_line(workshop: Workshop) -> No
     message = workshop.refusal("run", code=5)
     assert message.startswith("Catalog of staging cannot be opened: ")
     assert "Connection refused" in message
+
+
+@pytest.mark.long
+def test_a_change_is_judged_beside_what_is_published(workshop: Workshop, server: RestServer) -> None:
+    use(workshop, server.uri)
+    workshop.commit()
+    assert workshop.run()["outcome"] == "published"
+    workshop.edit("models/serving/depot_weights.sql", "sum(kg) as kg", "2 * sum(kg) as kg")
+    workshop.commit()
+    before = dict(server.tables)
+    for command in (("run", "--shadow"), ("canary", "--base", "published")):
+        done = workshop.slipway(*command)
+        assert done.code == 1, done
+        assert "1 table differs" in done.out
+    assert server.tables == before

@@ -86,8 +86,9 @@ def _shadow_runs(limit: int, output_: str, target: str | None, project_dir: Path
         outcomes = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in ShadowOutcome if counts[outcome])
         passed = len(list(takewhile(lambda one: one.outcome is ShadowOutcome.PASSED, found)))
         days = len({one.started_at.date() for one in found})
+        newest = f"newest {passed:,}" if passed > 1 else "newest"
         output.line(
-            f"{plural(len(found), 'shadow run')} on {plural(days, 'day')}: {outcomes}. The last {passed:,} passed one after the other."
+            f"{plural(len(found), 'shadow run')} on {plural(days, 'day')}: {outcomes}. The {newest} {'passed' if passed else 'did not pass'}."
         )
     elif not damaged:
         output.message("There is no shadow run yet. Start one with slipway run --shadow.")

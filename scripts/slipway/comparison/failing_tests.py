@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slipway.comparison.style import Style
 from slipway.counts import plural
-from slipway.records.run_manifest import Status, TestResult, Tests
+from slipway.records.run_manifest import Status, TestCounts, TestResult, Tests
 
 _NAMED = 3
 _SHOWN = 10
@@ -20,19 +20,6 @@ _KINDS: tuple[Literal["data test"], Literal["unit test"]] = ("data test", "unit 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class TestCounts(_Record):
-    """What became of the tests of one side, as in a run manifest."""
-
-    __test__ = False
-
-    expected: int
-    executed: int
-    carried: int
-    not_run: int
-    failed: int
-    warned: int
 
 
 class FailingTest(_Record):

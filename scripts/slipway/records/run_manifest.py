@@ -370,7 +370,7 @@ class TestResult(Record):
         return parts[-1] if parts[0] == "unit_test" else parts[2]
 
 
-class Tests(Record):
+class TestCounts(Record):
     """Tests the selection asks for, and what became of each: expected = executed + carried + not run."""
 
     __test__ = False
@@ -381,6 +381,11 @@ class Tests(Record):
     not_run: int
     failed: int
     warned: int
+
+
+class Tests(TestCounts):
+    """The counts, and what became of each test."""
+
     results: list[TestResult] = Field(default_factory=list)
 
 

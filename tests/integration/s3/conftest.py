@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from tests.integration.chaos.trials import Trials
 if TYPE_CHECKING:
     from pyiceberg.table import StaticTable
     from tests.harness.projects import Workshop
+    from tests.harness.servers import Postgres
 
 KEY = "AKIAEXAMPLEEXAMPLE01"
 SECRET = "a-Secret/that+appears=nowhere/0123456789"
@@ -44,6 +47,25 @@ class Lake:
         for name in [name for name in settings if name.startswith("PYICEBERG_")]:
             del settings[name]
         settings |= target("staging", f"s3://{self.bucket}/warehouse", **properties)
+
+    def use_postgres(self, postgres: Postgres, *targets: str) -> None:
+        """Have targets of the project work with catalogs in one database of PostgreSQL, and warehouses in the bucket."""
+        database = f"lake_{time.time_ns()}"
+        with closing(postgres.connect("postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(f"create database {database}")
+        settings = self.workshop.settings
+        for name in [
+            name for name in settings if name.startswith("PYICEBERG_") or name == "SLIPWAY_WAREHOUSE"
+        ]:
+            del settings[name]
+        for name in targets:
+            catalog = f"PYICEBERG_CATALOG__{name.upper()}"
+            settings |= {
+                f"{catalog}__TYPE": "sql",
+                f"{catalog}__URI": postgres.uri(database),
+                f"{catalog}__WAREHOUSE": f"s3://{self.bucket}/{name}",
+            }
 
     def put(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content)

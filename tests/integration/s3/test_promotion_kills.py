@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,20 +23,8 @@ POLICY = "environments: {prod: {from: [staging], require: {tests_passed: true, c
 @pytest.fixture
 def shore(lake: Lake, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """Staging and prod in one bucket, with catalogs in PostgreSQL, and a release that was promoted."""
-    database = f"shore_{time.time_ns()}"
-    with closing(postgres.connect("postgres")) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"create database {database}")
+    lake.use_postgres(postgres, "staging", "prod")
     settings = lake.workshop.settings
-    for name in [name for name in settings if name.startswith("PYICEBERG_") or name == "SLIPWAY_WAREHOUSE"]:
-        del settings[name]
-    for target in ("STAGING", "PROD"):
-        catalog = f"PYICEBERG_CATALOG__{target}"
-        settings |= {
-            f"{catalog}__TYPE": "sql",
-            f"{catalog}__URI": postgres.uri(database),
-            f"{catalog}__WAREHOUSE": f"s3://{lake.bucket}/{target.lower()}",
-        }
     for name, value in settings.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
