@@ -6,6 +6,7 @@ only by pyiceberg and SQLite.
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -41,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test in tests:
         given = getattr(test, _SETTINGS)
         setattr(test, _SETTINGS, settings(given, max_examples=max(given.max_examples // 3, 5)))
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage not go through all modules and tests again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def some(every: int, cases: Iterable[Any]) -> list[Any]:

@@ -179,6 +179,7 @@ def test_files_that_a_rollback_withdraws_wait_from_then_on(empty: World) -> None
     assert (feed()["withdrawn"], feed()["waits_since"]) == ([], None)
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_is_reported_until_one_succeeds(
     empty: World, webhook: tuple[str, list[dict[str, Any]]]
 ) -> None:

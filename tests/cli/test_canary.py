@@ -185,6 +185,7 @@ def test_with_what_is_published(published: Workshop) -> None:
     assert report["tests"]["head"]["executed"] == 4
 
 
+@pytest.mark.long
 def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
     """What differs would be the other rows, and not the change."""
     built.commit()

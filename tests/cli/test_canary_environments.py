@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
 
+@pytest.mark.long
 def test_packages_that_are_not_known_or_cannot_be_installed(built: Workshop) -> None:
     """How an upgrade is judged that can be installed: tests/integration/test_wheel.py."""
     built.write("requirements.txt", "dbt-slipway==0.1.0\n")

@@ -222,6 +222,7 @@ def test_a_rule_that_is_not_met_is_explained(lab: Workshop) -> None:
     lab.answer(*PROMOTE)
 
 
+@pytest.mark.long
 def test_a_commit_that_is_not_on_the_branch_is_refused(lab: Workshop) -> None:
     lab.git("checkout", "--quiet", "-b", "attempt")
     lab.write("models/serving/extra.sql", "select 1 as n")
@@ -232,6 +233,7 @@ def test_a_commit_that_is_not_on_the_branch_is_refused(lab: Workshop) -> None:
     assert "is not on main" in refusal
 
 
+@pytest.mark.long
 def test_a_contract_that_broke_its_promise_is_refused(lab: Workshop) -> None:
     lab.answer(*PROMOTE)
     contract = next((lab.path / "contracts").glob("*.odcs.yaml")).relative_to(lab.path).as_posix()

@@ -161,8 +161,9 @@ def refusals() -> dict[str, set[Refusal]]:
 
 
 def _calls(tree: ast.Module, known: Mapping[str, int]) -> Iterator[tuple[ast.Call, Place]]:
-    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    scopes = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
             around = [one for one in scopes if one.lineno <= node.lineno <= (one.end_lineno or 0)]
             yield node, Place(max(around, key=lambda one: one.lineno, default=tree), tree)

@@ -39,7 +39,8 @@ def read_by_python() -> set[str]:
     """Names that the packages take from the environment: first arguments that look like one, and subscripts."""
     found = set()
     for path in (ROOT / "scripts").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if VARIABLE.search(text) else ():
             if isinstance(node, ast.Call):
                 named = node.args[:1]
             elif isinstance(node, ast.Subscript) and getattr(node.value, "attr", None) == "environ":
@@ -54,7 +55,8 @@ def test_one_module_reads_what_is_of_slipway_itself() -> None:
     found = [
         (path.name, node.value)
         for path in (ROOT / "scripts" / "slipway").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if any(name in (text := path.read_text(encoding="utf-8")) for name in OWN)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in OWN
     ]
     assert found == [

@@ -425,6 +425,7 @@ def test_a_commit_between_look_and_move_is_not_lost(glue: Place, monkeypatch: py
     assert glue.catalog().load_table(glue.id("raw.b")).current_snapshot().snapshot_id == foreign[0]
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_catalog_that_fails_half_way_says_so(glue: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     glue.publish(**ONE)

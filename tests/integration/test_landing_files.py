@@ -53,6 +53,7 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Meters) -> None:
     assert "… and 1 more" in again
 
 
+@pytest.mark.long
 def test_a_repaired_file_joins_later(project: Meters) -> None:
     path = project.land("day-3.csv", HEADER + "m1,2024-05-03\n")
     project.dbt("build")

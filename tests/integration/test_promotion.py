@@ -253,6 +253,7 @@ def test_delete_files_of_other_tools_are_refused(stand: Stand) -> None:
     assert stand.shown() == {}
 
 
+@pytest.mark.long
 def test_a_hundred_tables_are_one_publication(stand: Stand) -> None:
     requests = [{"table": f"serving.t{number}", "sql": f"select {number} as n"} for number in range(100)]
     stand.publish(*requests)

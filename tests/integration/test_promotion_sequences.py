@@ -177,9 +177,19 @@ def tell(tmp_path: Path, duck: duckdb.DuckDBPyConnection, steps: list[str]) -> N
             ["append", "append", "append", "append", "append", "promote", "compact", "promote", "append"],
             id="compaction",
         ),
-        pytest.param(["promote", "replace", "promote", "back_there", "promote_earlier", "empty"], id="back"),
-        pytest.param(["promote", "retire", "promote", "append", "promote", "retire"], id="retired"),
-        pytest.param(["promote", "retire", "widen", "promote", "append"], id="made-again"),
+        pytest.param(
+            ["promote", "replace", "promote", "back_there", "promote_earlier", "empty"],
+            id="back",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ["promote", "retire", "promote", "append", "promote", "retire"],
+            id="retired",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ["promote", "retire", "widen", "promote", "append"], id="made-again", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_story(tmp_path: Path, duck: duckdb.DuckDBPyConnection, steps: list[str]) -> None:

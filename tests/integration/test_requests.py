@@ -93,6 +93,7 @@ def test_a_model_costs_the_same_however_long_its_history(model: Model, strategy:
     assert costs == costs[:1] * 14
 
 
+@pytest.mark.long
 def test_each_file_costs_the_same(model: Model) -> None:
     model.build()
     one, ten = model.build(files=1), model.build(files=10)
@@ -112,6 +113,7 @@ def test_a_file_with_floats_is_asked_for_once_more(model: Model) -> None:
         assert more.total() == plain.total() + files
 
 
+@pytest.mark.long
 def test_listing_glue_opens_no_metadata(bucket: dict[str, str], proxy: Proxy) -> None:
     made = place("s3://catalogs", type="glue", **{**bucket, "s3.endpoint": proxy.address})
     made.publish(raw_a=1, raw_b=1, serving_c=1)

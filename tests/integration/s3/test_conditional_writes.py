@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.server
 
 
+@pytest.mark.long
 def test_glue_is_not_published_to_without_conditional_writes(
     new_lake: Callable[..., Lake], tmp_path: Path, rclone: str, endpoint: str
 ) -> None:

@@ -118,6 +118,7 @@ def test_files_are_landed_as_the_store_reports_them(
     assert {"p6", "p9"} <= set(rows)
 
 
+@pytest.mark.long
 def test_the_landing_area_is_not_listed(
     lake: Lake, landed: Queue, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
 PACKAGE = TESTS.parent / "scripts" / "slipway"
-POINT = re.compile(r"^(slipway|pyiceberg|sqlalchemy|os)([\w.]*):([A-Za-z_][\w.]*)")
+POINT = re.compile(r"(slipway|pyiceberg|sqlalchemy|os)([\w.]*):([A-Za-z_][\w.]*)")
 
 
+@cache
 def points() -> dict[str, str]:
     """Each point, to a file that names it."""
     return {
         found[0]: path.relative_to(TESTS).as_posix()
         for path in sorted(TESTS.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if POINT.search(text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if (found := POINT.match(node.value))
     }
@@ -31,19 +34,21 @@ def is_there(point: str) -> bool:
     return callable(owner)
 
 
+@cache
+def texts() -> dict[Path, str]:
+    return {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
 def bound_elsewhere(point: str) -> list[str]:
     """Modules that import a function which its own module does not call: what they call is not replaced."""
     module, _, path = point.partition(":")
     if "." in path or not module.startswith("slipway."):
         return []
     own = PACKAGE.parent / f"{module.replace('.', '/')}.py"
-    calls = re.findall(rf"(?<!def )\b{path}\(", own.read_text(encoding="utf-8"))
+    if re.search(rf"(?<!def )\b{path}\(", texts()[own]):
+        return []
     imported = re.compile(rf"^from {re.escape(module)} import (\([^)]*|[^\n(]*)\b{path}\b", re.MULTILINE)
-    return [
-        file.relative_to(PACKAGE).as_posix()
-        for file in sorted(PACKAGE.rglob("*.py"))
-        if not calls and imported.search(file.read_text(encoding="utf-8"))
-    ]
+    return [file.relative_to(PACKAGE).as_posix() for file, text in texts().items() if imported.search(text)]
 
 
 def test_every_point_is_a_function_of_its_module() -> None:
