@@ -75,6 +75,10 @@ class UnrecordedError(UnavailableError):
     """A release was published, and its record could not be written."""
 
 
+class ReadOnlyError(SlipwayError):
+    """A process that may only read an environment was about to write there."""
+
+
 class DamagedError(SlipwayError):
     """A record or the catalog is damaged, of another version, or of another environment."""
 

@@ -11,11 +11,12 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from stat import S_ISDIR
 from types import FrameType
@@ -108,16 +109,47 @@ def remove_left_over(purpose: str, home: Path | None = None) -> None:
 
 
 @contextmanager
-def temporary(purpose: str, home: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """A temporary folder that tells whose it is; one that is to be kept does not."""
+def temporary(
+    purpose: str, home: Path | None = None, *, keep: bool = False, guarded: bool = False
+) -> Iterator[Path]:
+    """A temporary folder that tells whose it is; one that is to be kept does not.
+
+    Args:
+        purpose: as for ``OwnFolder``.
+        home: as for ``OwnFolder``.
+        keep: it stays when the block is left.
+        guarded: it is removed also if this process is killed, by another one that waits for that.
+    """
     if keep:
         yield Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-"))
         return
     folder = OwnFolder(purpose, home)
     try:
-        yield folder.path
+        with _removed_with_this_process(folder.path) if guarded else nullcontext():
+            yield folder.path
     finally:
         folder.remove()
+
+
+@contextmanager
+def _removed_with_this_process(folder: Path) -> Iterator[None]:
+    """Have a process of its own session remove a folder as soon as this one has ended, however that comes.
+
+    It waits for the end of a pipe, which the kernel closes with this process; programs that this one starts do not have it.
+    """
+    script = 'read -r _; exec rm -rf -- "$1"'
+    guard = subprocess.Popen(
+        ["sh", "-c", script, "sh", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.communicate()
 
 
 def hold(stream: IO[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,20 @@ def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -
     done, written = ci(published, code=0)
     assert changes(written)["raw.parcels"] == "pinned"
     assert "- not rebuilt, although selected: `raw.parcels`" in done.out
+
+
+def test_it_leaves_nothing_behind_when_it_is_killed(published: Workshop) -> None:
+    published.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
+    before = files_below(published.home)
+    killed = published.start("ci", kill_before="slipway.comparison.compare:compare_builds").wait()
+    assert killed.code is None, killed
+    assert "curated.weights" in killed.err  # it had built
+    for _ in range(100):
+        if not (left := list(published.temporary.glob("slipway-*"))):
+            break
+        time.sleep(0.1)
+    assert left == []
+    assert files_below(published.home) == before
 
 
 def test_there_is_nothing_to_compare_with(workshop: Workshop) -> None:

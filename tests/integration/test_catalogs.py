@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 import duckdb
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
@@ -23,7 +24,7 @@ from tests.harness.rest_catalog import serving
 
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
-from slipway.errors import ConflictError, UnavailableError
+from slipway.errors import ConflictError, ReadOnlyError, UnavailableError
 from slipway.iceberg.catalogs.glue_catalog import GlueMover
 from slipway.iceberg.catalogs.kinds import UpdateMover
 from slipway.iceberg.metadata_files import files_of
@@ -648,3 +649,22 @@ def test_profiles_are_kept_in_any_catalog(anywhere: Place, monkeypatch: pytest.M
     keep_profiles(anywhere.tables, [made[3]], 2)  # the table is written as one
     assert kept() == made[2:]
     assert len(files_of(anywhere.tables.load(PROFILES, anywhere.tables.locations()[PROFILES]))) == 1
+
+
+def test_a_catalog_that_may_only_be_read_changes_nothing(anywhere: Place) -> None:
+    """The client of a process that only reads, asked behind the back of what refuses it elsewhere."""
+    anywhere.stage(layer_one=1)()
+    before, name = anywhere.tables.locations(), anywhere.id("layer.one")
+    tables = Tables(anywhere.environment.read_only())
+    assert tables.locations([name]) == {name: before[name]}
+    for attack in (
+        lambda: tables.catalog.create_namespace(f"{anywhere.prefix}more"),
+        lambda: tables.catalog.drop_table(name),
+    ):
+        with pytest.raises(Exception, match=r"(?i)not written|read-?only"):
+            attack()
+    with pytest.raises(ReadOnlyError, match="this process only reads the environment"):
+        Records(tables.environment).reserve()
+    assert anywhere.tables.locations() == before
+    if isinstance(tables.catalog, SqlCatalog):
+        tables.catalog.engine.dispose()

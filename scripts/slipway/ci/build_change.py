@@ -30,7 +30,7 @@ from slipway.environments.profiles import Profile
 from slipway.iceberg.clones import clone_all
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.processes import temporary
+from slipway.processes import remove_left_over, temporary
 from slipway.records.run_manifest import Node, Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table
@@ -60,11 +60,12 @@ def ci(
     Raises:
         NotFoundError: the environment has no release, or what it showed is gone.
     """
-    environment = Profile(project).environment(target)
+    environment = Profile(project).environment(target).read_only()
     records = Records(environment)
     found = base_release(project, environment, records, base)
     described = released_code(records, found.releases)
-    with temporary("ci", environment.home) as folder:
+    remove_left_over("ci", environment.home)  # of a machine that was switched off
+    with temporary("ci", environment.home, guarded=True) as folder:
         change = _Change(project, environment, records, found, described, folder, show, samples=samples)
         return change.result()
 

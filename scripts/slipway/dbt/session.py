@@ -104,7 +104,9 @@ class Session:
     ) -> None:
         self.request, self.manifest = request, manifest
         profile = Profile(project, profiles_dir)
-        self.environment = environment = profile.environment(target)
+        environment = profile.environment(target)
+        # whoever names the inputs compares code, and builds nothing for readers
+        self.environment = environment = environment if request.pins is None else environment.read_only()
         check_vars(request.vars)
         self._project = project
         self.variables: dict[str, Any] = {**profile.vars, **request.vars}

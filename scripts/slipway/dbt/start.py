@@ -141,7 +141,9 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     from slipway.dbt.event_stream import EventStream, report_log_failure_once
 
     request.beginning = beginning
-    log = environment.logs / f"{request.run_id}.jsonl"
+    # a log of its own would be left behind if the process is killed
+    logs = environment.logs if options.pins is None or not options.scratch else options.scratch / "logs"
+    log = logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)
     events.write(f"dbt is started: {why}", "Started")
     with report_log_failure_once(show):

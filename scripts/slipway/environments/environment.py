@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from slipway.errors import ConfigError, UsageError
 from slipway.secrets import address, hide, one_line
+from slipway.write_limits import WRITES_BELOW
 
 
 class Mode(StrEnum):
@@ -54,10 +55,14 @@ class Environment:
         """The folder of the logs of runs that are under way; targets share a home."""
         return self.home / "logs" / self.name
 
+    def read_only(self) -> Environment:
+        """The same environment, in which this process can write nothing: neither its tables, nor its catalog, nor its records."""
+        return replace(self, catalog_properties={**self.catalog_properties, WRITES_BELOW: ""})
+
     def scratch(self, folder: Path) -> Environment:
         """An environment of the same name whose catalog and warehouse live only in ``folder``.
 
-        It keeps the access to the object store, because the landing area may be there.
+        It keeps the access to the object store, because the landing area may be there. Nothing outside of the folder is written.
         """
         store = {
             key: value for key, value in self.catalog_properties.items() if key.startswith(("s3.", "client."))
@@ -66,7 +71,7 @@ class Environment:
             name=self.name,
             mode=Mode.EXPLORATORY,
             warehouse=f"file://{folder}/warehouse",
-            catalog_properties={**store, **local_catalog(folder)},
+            catalog_properties={**store, **local_catalog(folder), WRITES_BELOW: f"file://{folder}"},
             landing=self.landing,
             home=self.home,
             publishes_from_dbt=True,

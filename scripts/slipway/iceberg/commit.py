@@ -12,6 +12,7 @@ from slipway.iceberg.snapshots import Moved, StagedTable, release_tags
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.release_records import Intent, Move
+from slipway.write_limits import check_write
 
 _ATTEMPTS = 5
 """Others may change a table's properties again and again."""
@@ -163,9 +164,11 @@ def writing(tables: Tables) -> Iterator[None]:
     """Tell in one line that a catalog cannot be written.
 
     Raises:
+        ReadOnlyError: the environment may only be read.
         UnansweredError: it may have done what it was asked for.
         UnavailableError: it refuses or does not answer.
     """
+    check_write(tables.environment.catalog_properties, tables.environment.warehouse)
     try:
         yield
     except SlipwayError:

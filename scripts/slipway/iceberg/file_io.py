@@ -26,6 +26,7 @@ from pyiceberg.io import FileIO, InputFile, OutputFile, OutputStream
 
 from slipway.errors import DamagedTableError
 from slipway.storage.s3 import ObjectStream, S3Access, answering, finding, is_s3, put_new, s3_access, split
+from slipway.write_limits import check_write
 
 if TYPE_CHECKING:
     from pyiceberg.io.pyarrow import PyArrowFileIO
@@ -196,11 +197,13 @@ class StoreFileIO(FileIO):
 
     def new_output(self, location: str) -> Any:
         """A file to write."""
+        check_write(self.properties, location)
         return S3File(location, self._access) if is_s3(location) else self._others.new_output(location)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Delete a file."""
         name = location if isinstance(location, str) else location.location
+        check_write(self.properties, name)
         if not is_s3(name):
             self._others.delete(location)
             return

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from slipway.errors import ConfigError, UnavailableError
 from slipway.storage.s3 import ObjectStream, answering, finding, is_s3, put_new, s3_access, split
+from slipway.write_limits import check_write
 
 
 @contextmanager
@@ -100,14 +101,14 @@ def object_store(root: str, properties: Mapping[str, str]) -> ObjectStore:
         return S3Store(root, properties)
     if "://" in root and not root.startswith("file://"):
         raise ConfigError(f"{root} cannot be used", "no such kind of store", "Use a folder or s3://…")
-    return LocalStore(root)
+    return LocalStore(root, properties)
 
 
 class LocalStore:
     """Objects are files."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, properties: Mapping[str, str] | None = None) -> None:
+        self.root, self._properties = root, properties or {}
         self._folder = Path(root.removeprefix("file://"))
 
     @property
@@ -139,6 +140,7 @@ class LocalStore:
     @contextmanager
     def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
         """A file with the content at the root, where nobody lists what is being written or was left by a killed process."""
+        check_write(self._properties, str(target))
         with writing_below(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._folder, prefix=UNFINISHED)
@@ -187,6 +189,7 @@ class LocalStore:
     def delete(self, keys: Sequence[str]) -> None:
         """Remove files; one that is gone is no error."""
         for key in keys:
+            check_write(self._properties, str(self._folder / key))
             (self._folder / key).unlink(missing_ok=True)
 
 
@@ -197,7 +200,7 @@ class S3Store:
     """
 
     def __init__(self, root: str, properties: Mapping[str, str]) -> None:
-        self.root = root
+        self.root, self._properties = root, properties
         self._bucket, prefix = split(root)
         self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         with self._answering():
@@ -229,11 +232,13 @@ class S3Store:
             return False
 
     def _put(self, key: str, content: bytes) -> None:
+        check_write(self._properties, f"{self.root}/{key}")
         with self._answering():
             put_new(self._client, self._bucket, self._prefix + key, content)
 
     def replace(self, key: str, content: bytes) -> None:
         """Put, whatever is there."""
+        check_write(self._properties, f"{self.root}/{key}")
         with self._answering():
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=content)
 
@@ -294,6 +299,8 @@ class S3Store:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects, a thousand with each request."""
+        for key in keys:
+            check_write(self._properties, f"{self.root}/{key}")
         with self._answering():
             for first in range(0, len(keys), _AT_ONCE):
                 names = [{"Key": self._prefix + key} for key in keys[first : first + _AT_ONCE]]

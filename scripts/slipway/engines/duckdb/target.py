@@ -29,6 +29,7 @@ from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning, schema
 from slipway.iceberg.tables import FORMAT_VERSION, Tables, duckdb_path
 from slipway.names import TableName
+from slipway.write_limits import check_write
 
 
 def check_readable(table: Table) -> None:
@@ -462,6 +463,7 @@ class Destination:
             ConfigError: it cannot be partitioned or sorted as asked for, or a table property has no meaning.
         """
         metadata = transaction.table_metadata
+        check_write(transaction._table.io.properties, f"{metadata.location}/data")
         schema = metadata.schema()
         return cls(
             location=metadata.location,

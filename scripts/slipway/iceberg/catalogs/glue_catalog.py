@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, cast
 
-from pyiceberg.catalog import METADATA_LOCATION
+from pyiceberg.catalog import METADATA_LOCATION, Catalog
 from pyiceberg.catalog.glue import GlueCatalog, _construct_table_input
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
@@ -15,6 +15,17 @@ from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import CatalogKind, CatalogTables, UpdateMover, on_top, undone
 from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
+from slipway.write_limits import WRITES_BELOW, check_write
+
+
+def only_read(catalog: Catalog) -> None:
+    """Refuse whatever Glue would be asked to change, before it is asked."""
+
+    def asked(model: Any, **_: object) -> None:
+        if not model.name.startswith(("Get", "List", "BatchGet")):
+            check_write({WRITES_BELOW: ""}, f"Glue ({model.name})")
+
+    cast("GlueCatalog", catalog).glue.meta.events.register("before-call.glue", asked)
 
 
 class GlueKind(CatalogKind):

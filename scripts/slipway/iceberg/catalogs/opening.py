@@ -8,10 +8,12 @@ from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from slipway.environments.environment import LOCK_TIMEOUT, Environment, catalog_file, is_rest
 from slipway.iceberg.catalogs.kinds import CatalogKind
 from slipway.names import TableName
+from slipway.write_limits import is_limited
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -27,7 +29,15 @@ def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Cat
     Raises:
         Exception: what pyiceberg and the drivers below it raise.
     """
-    if file := catalog_file(properties):
+    file = catalog_file(properties)
+    read_only = is_limited(properties, str(file) if file else properties.get("uri", ""))
+    if read_only:
+        properties = {**properties, "init_catalog_tables": "false"}
+        if file:
+            properties["uri"] = (
+                f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&uri=true&timeout={LOCK_TIMEOUT}"
+            )
+    elif file:
         file.parent.mkdir(parents=True, exist_ok=True)
     if is_rest(properties):
         from slipway.iceberg.catalogs.rest_catalog import ServedCatalog
@@ -37,12 +47,27 @@ def open_catalog(environment: Environment, properties: Mapping[str, str]) -> Cat
 
     for attempt in range(_ATTEMPTS):
         try:
-            return load_catalog(environment.name, **properties)
+            catalog = load_catalog(environment.name, **properties)
+            return read_only_catalog(catalog) if read_only else catalog
         except Exception as error:
             # another process made the tables after this one had looked for them
             if "already exists" not in str(error) or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError
+
+
+def read_only_catalog(catalog: Catalog) -> Catalog:
+    """The same catalog, which refuses to change anything: PostgreSQL does so itself, Glue is not asked."""
+    match type(catalog).__name__:
+        case "SqlCatalog":
+            from slipway.iceberg.catalogs import sql_catalog
+
+            sql_catalog.only_read(catalog)
+        case "GlueCatalog":
+            from slipway.iceberg.catalogs import glue_catalog
+
+            glue_catalog.only_read(catalog)
+    return catalog
 
 
 def kind_of(name: str, properties: Mapping[str, str], opened: Callable[[], Catalog]) -> CatalogKind:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 from pyiceberg.catalog.rest import Endpoint, HttpMethod, RestCatalog
@@ -21,13 +21,14 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 from pyiceberg.table import CommitTableRequest, TableIdentifier
-from requests import HTTPError, RequestException, Session
+from requests import HTTPError, PreparedRequest, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from slipway.errors import ConfigError
 from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind, CatalogTables, UpdateMover, forward
 from slipway.iceberg.snapshots import StagedTable
+from slipway.write_limits import WRITES_BELOW, check_write
 
 ATOMIC = "slipway.multi-table-commit"
 """Catalog property: ``atomic`` says of a server that it applies the request for several tables whole or not at all."""
@@ -121,9 +122,21 @@ class ServedCatalog(RestCatalog):
             raise_on_status=False,
             respect_retry_after_header=False,
         )
+        kind = _OnlyReads if WRITES_BELOW in self.properties else HTTPAdapter
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retries))
+            session.mount(scheme, kind(max_retries=retries))
         session.request = partial(session.request, timeout=_TIMEOUT)  # type: ignore[method-assign]
+
+
+class _OnlyReads(HTTPAdapter):
+    """Sends no request that would change anything on the server."""
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        """Send a request that reads, or that asks for a token."""
+        address = str(request.url)
+        if request.method not in ("GET", "HEAD") and not address.endswith("/oauth/tokens"):
+            check_write({WRITES_BELOW: ""}, address)
+        return super().send(request, *args, **options)
 
 
 class RestKind(CatalogKind):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from sqlalchemy import ColumnElement, case, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, event, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,21 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
         shown = Moved(_locations(session, sql.name), _clock(session))
         session.commit()
     return shown
+
+
+def only_read(catalog: Catalog) -> None:
+    """Have PostgreSQL refuse whatever this process would change; a file of SQLite is opened for reading alone."""
+    engine = cast("SqlCatalog", catalog).engine
+    if engine.dialect.name != "postgresql":
+        return
+
+    def connected(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("set default_transaction_read_only = on")
+        connection.commit()
+
+    event.listen(engine, "connect", connected)
+    engine.dispose()  # connections of before
 
 
 def locations(catalog: Catalog) -> dict[TableName, str]:
