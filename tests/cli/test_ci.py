@@ -45,7 +45,8 @@ def ci(
     assert (folder / "ci.md").read_text(encoding="utf-8") == done.out
     written: dict[str, Any] = json.loads((folder / "ci.json").read_text(encoding="utf-8"))
     assert written["passed"] is (code == 0)
-    assert written["against"] == workshop.releases()[-1 if against is None else against - 1]
+    expected = workshop.releases()[-1 if against is None else against - 1] if against != 0 else None
+    assert written["against"] == expected
     return done, written
 
 
@@ -198,6 +199,80 @@ def test_it_leaves_nothing_behind_when_it_is_killed(published: Workshop) -> None
 
 def test_there_is_nothing_to_compare_with(workshop: Workshop) -> None:
     assert workshop.refusal("ci", code=3).startswith("dev has no release to compare with")
+
+
+def state_of(workshop: Workshop) -> Path:
+    """What the run of the first release kept of dbt's manifest."""
+    return next(workshop.warehouse().glob("_slipway/runs/*/*/dbt/manifest.json"))
+
+
+def damage(workshop: Workshop, how: str) -> None:
+    path = state_of(workshop)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    metadata = stored["metadata"]
+    match how:
+        case "missing":
+            path.unlink()
+            return
+        case "corrupt":
+            path.write_text("{", encoding="utf-8")
+            return
+        case "newer":
+            metadata["dbt_schema_version"] = "https://schemas.getdbt.com/dbt/manifest/v99.json"
+            metadata["dbt_version"] = "9.9.9"
+        case "foreign":
+            metadata["project_name"] = "letters"
+    path.write_text(json.dumps(stored), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "said"),
+    [
+        ("missing", 3, "has no manifest of dbt: slim CI compares with it"),
+        ("corrupt", 6, "dbt/manifest.json"),
+        (
+            "newer",
+            6,
+            "it is of dbt 9.9.9 (https://schemas.getdbt.com/dbt/manifest/v99.json), and this one reads up to",
+        ),
+        ("foreign", 6, "dbt's manifest of it is of the project letters, and this one is parcels"),
+    ],
+)
+def test_a_state_that_cannot_be_used(released: Workshop, how: str, code: int, said: str) -> None:
+    state = state_of(released).read_bytes()
+    with released.restored():
+        try:
+            damage(released, how)
+            refusal = released.refusal("ci", code=code)
+            assert said in refusal
+            assert refusal.endswith(" or build everything with slipway ci --full.")
+            if how == "corrupt":  # the others differ only in what is said
+                done, written = ci(released, 0, "--full")
+                assert set(verdicts(written).values()) == {"identical"}
+                assert set(verdicts(written)) == set(released.published()) - {"raw.parcels"}
+                assert "Everything was built: " in done.out
+        finally:
+            state_of_first = next(released.warehouse().glob("_slipway/runs/*/*/dbt"))
+            (state_of_first / "manifest.json").write_bytes(state)
+
+
+def test_an_environment_that_cannot_be_reached(published: Workshop) -> None:
+    away = {"SLIPWAY_WAREHOUSE": "s3://away/dev", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+    keys = {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "eu-west-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    refusal = published.refusal("ci", code=5, **away, **keys)
+    assert "s3://away/dev" in refusal
+    assert refusal.endswith(" or build everything with slipway ci --full.")
+    done = published.slipway("ci", "--full", "--output-dir", str(published.folder / "ci"), **away, **keys)
+    assert done.code == 0, done
+    written = json.loads((published.folder / "ci" / "ci.json").read_text(encoding="utf-8"))
+    assert (written["against"], written["comparison"]) == (None, None)
+    assert set(changes(written)) == set(published.published())
+    assert "compared with nothing, because no release can be read: " in done.out
 
 
 def test_code_that_does_not_parse(published: Workshop) -> None:

@@ -657,12 +657,10 @@ def test_a_catalog_that_may_only_be_read_changes_nothing(anywhere: Place) -> Non
     before, name = anywhere.tables.locations(), anywhere.id("layer.one")
     tables = Tables(anywhere.environment.read_only())
     assert tables.locations([name]) == {name: before[name]}
-    for attack in (
-        lambda: tables.catalog.create_namespace(f"{anywhere.prefix}more"),
-        lambda: tables.catalog.drop_table(name),
-    ):
-        with pytest.raises(Exception, match=r"(?i)not written|read-?only"):
-            attack()
+    with pytest.raises(Exception, match=r"(?i)not written|read-?only"):
+        tables.catalog.create_namespace(f"{anywhere.prefix}more")
+    with pytest.raises(Exception, match=r"(?i)not written|read-?only"):
+        tables.catalog.drop_table(name)
     with pytest.raises(ReadOnlyError, match="this process only reads the environment"):
         Records(tables.environment).reserve()
     assert anywhere.tables.locations() == before

@@ -7,8 +7,10 @@ the same stays the same, as in a run. Incremental models whose code changed are 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from slipway.dbt.stale import Changed, changed
 from slipway.dbt.start import NothingSelectedError, RunOptions, run
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
+from slipway.errors import DamagedError, NotFoundError, SlipwayError, UnavailableError
 from slipway.iceberg.clones import clone_all
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -46,6 +49,7 @@ def ci(
     show: Callable[[Progress], None],
     *,
     base: str | None = None,
+    full: bool = False,
     samples: bool = False,
 ) -> CiResult:
     """Build what a run would, and ``state:modified+``, in a throw-away environment, deferring to the tables of a release.
@@ -55,50 +59,129 @@ def ci(
         target: the environment.
         show: gets what happens.
         base: as for ``base_release``.
+        full: build everything, whatever a release has recorded of its code; from the landed files where no release can be read.
         samples: give examples of rows that differ; a comment in a code review is kept by others than who may see the rows.
 
     Raises:
         NotFoundError: the environment has no release, or what it showed is gone.
+        DamagedError: a record of it is damaged, of a newer version, or of another project.
+        UnavailableError: the environment cannot be read.
     """
-    environment = Profile(project).environment(target).read_only()
-    records = Records(environment)
-    found = base_release(project, environment, records, base)
-    described = released_code(records, found.releases)
+    profile = Profile(project)
+    environment = profile.environment(target).read_only()
     remove_left_over("ci", environment.home)  # of a machine that was switched off
     with temporary("ci", environment.home, guarded=True) as folder:
-        change = _Change(project, environment, records, found, described, folder, show, samples=samples)
-        return change.result()
+        at = _Place(project, environment, folder, show, samples=samples)
+        if full:
+            return _everything(at, base)
+        with _offering_a_full_build():
+            found = base_release(project, environment, at.records, base)
+            described = released_code(at.records, found.releases, profile.project_name)
+            change = _Change(at, found, described)
+            differing = change.begin()
+        return change.result(differing)
+
+
+def _everything(at: _Place, base: str | None) -> CiResult:
+    """Build everything, and compare it with a release as far as there is one."""
+    try:
+        found = base_release(at.project, at.environment, at.records, base)
+    except SlipwayError as error:
+        why = f"Built from the landed files and compared with nothing, because no release can be read: {error.line()}"
+        at.show(Note(why))
+        done = run(RunOptions(**at.options(), alone=True), at.show).manifest
+        return CiResult(done, None, None, (why,))
+    try:
+        described = released_code(at.records, found.releases, Profile(at.project).project_name)
+    except SlipwayError as error:
+        described = None
+        found = replace(found, remarks=(*found.remarks, f"Everything was built: {error.line()}"))
+    return _Change(at, found, described).everything()
+
+
+@contextmanager
+def _offering_a_full_build() -> Iterator[None]:
+    """Say of a state that cannot be used how to do without it."""
+    try:
+        yield
+    except (NotFoundError, DamagedError, UnavailableError) as error:
+        if "--full" not in error.fix:
+            error.fix = f"{error.fix.rstrip('.')}, or build everything with slipway ci --full".removeprefix(
+                ", "
+            )
+        raise
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a change is, and where it is built.
+
+    Args:
+        project: folder of dbt_project.yml.
+        environment: the target, which is only read.
+        folder: the temporary one.
+        show: gets what happens.
+        samples: give examples of rows that differ.
+    """
+
+    project: Path
+    environment: Environment
+    folder: Path
+    show: Callable[[Progress], None]
+    samples: bool
+
+    @cached_property
+    def records(self) -> Records:
+        """Those of the target."""
+        return Records(self.environment)
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of the throw-away environment."""
+        return self.folder / "scratch"
+
+    def options(self) -> dict[str, Any]:
+        """What all runs have in common."""
+        return {
+            "project": self.project,
+            "target": self.environment.name,
+            "scratch": self.scratch,
+            "command": ["slipway", "ci"],
+        }
 
 
 class _Change:
-    """A change while it is built; the arguments are those of ``ci``, with what it is compared with and the folder to build in."""
+    """A change while it is built.
 
-    def __init__(
-        self,
-        project: Path,
-        environment: Environment,
-        records: Records,
-        base: BaseRelease,
-        described: Mapping[str, Any],
-        folder: Path,
-        show: Callable[[Progress], None],
-        *,
-        samples: bool,
-    ) -> None:
-        self._project, self._environment, self._records = project, environment, records
-        self._base, self._described, self._show, self._samples = base, described, show, samples
-        self._scratch, self._state = folder / "scratch", folder / "state"
+    Args:
+        at: where.
+        base: the release that it is compared with.
+        described: dbt's manifest of that release; None where there is none that can be used.
+    """
 
-    def result(self) -> CiResult:
-        """Build and compare."""
-        against = self._base.release
-        self._state.mkdir()
-        (self._state / "manifest.json").write_text(json.dumps(self._described), encoding="utf-8")
-        number, name = against.number, self._environment.name
-        self._show(Note(f"comparing with release {number} of {name} (run {against.run_id})"))
-        for remark in self._base.remarks:
+    def __init__(self, at: _Place, base: BaseRelease, described: Mapping[str, Any] | None) -> None:
+        self._at, self._base, self._described = at, base, described
+        self._project, self._environment, self._show = at.project, at.environment, at.show
+        self._scratch, self._state = at.scratch, at.folder / "state"
+        release = base.release
+        self._show(
+            Note(
+                f"comparing with release {release.number} of {self._environment.name} (run {release.run_id})"
+            )
+        )
+        for remark in base.remarks:
             self._show(Note(remark))
-        differing = self._begin()
+
+    def everything(self) -> CiResult:
+        """Build all of it from the inputs of the release, and compare."""
+        done = self._run([])
+        head = scratch_manifest(self._scratch, done.run_id)
+        built = BuiltTable.all_of(done if done.outcome is Outcome.PUBLISHED else None)
+        return CiResult(done, self._compare(built, done.nodes, head), self._base.release, self._base.remarks)
+
+    def result(self, differing: Changed) -> CiResult:
+        """Build what differs and what is downstream of it, and compare."""
+        against = self._base.release
         touched = ["state:modified", *differing.selectors]
         try:
             done = self._run([*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)])
@@ -128,8 +211,14 @@ class _Change:
             judged.remade,
         )
 
-    def _begin(self) -> Changed:
-        """Enter clones of what is published into the throw-away environment, and find what differs from it."""
+    def begin(self) -> Changed:
+        """Enter clones of what is published into the throw-away environment, and find what differs from it.
+
+        Raises:
+            DamagedTableError: a table of the release cannot be read.
+        """
+        self._state.mkdir()
+        (self._state / "manifest.json").write_text(json.dumps(self._described), encoding="utf-8")
         manifest = parse(self._project, self._environment.name)
         if manifest is None:  # dbt says why when it is asked to build
             return Changed()
@@ -142,14 +231,11 @@ class _Change:
 
     def _run(self, select: Sequence[str], *, full_refresh: bool = False) -> RunManifest:
         options = RunOptions(
-            project=self._project,
-            target=self._environment.name,
+            **self._at.options(),
             select=select,
             full_refresh=full_refresh,
-            scratch=self._scratch,
             pins=self._base.pins,
-            state=self._state,
-            command=["slipway", "ci"],
+            state=self._state if self._state.exists() else None,
         )
         return run(options, self._show).manifest
 
@@ -189,7 +275,7 @@ class _Change:
     ) -> ComparisonReport | None:
         """What was built, compared with the release, and what the release shows of models that are gone."""
         against = self._base.release
-        gone = _names(self._described) - _names(json.loads(dbt_manifest)) if of_gone else set()
+        gone = self._names() - _names(json.loads(dbt_manifest)) if of_gone else set()
         base = {
             name: BuiltTable(table.metadata_location)
             for name, table in against.tables.items()
@@ -198,7 +284,7 @@ class _Change:
         if not head and not base:
             return None
         here = {node.table: node.definition_key for node in nodes if node.table}
-        definitions = definitions_of(self._records, against, base.keys())
+        definitions = definitions_of(self._at.records, against, base.keys())
         comparisons = compare_builds(
             base,
             head,
@@ -206,7 +292,7 @@ class _Change:
             self._environment,
             self._project,
             edited=other_code(definitions, {name: here.get(name) for name in head}),
-            samples=self._samples,
+            samples=self._at.samples,
         )
         return make_report(
             comparisons,
@@ -214,6 +300,12 @@ class _Change:
             base=f"release {against.number}",
             head="this change",
         )
+
+    def _names(self) -> set[str]:
+        """Tables that the code of the release makes; without dbt's manifest, those that its runs made."""
+        if self._described is not None:
+            return _names(self._described)
+        return {name for name, table in self._base.release.tables.items() if table.run_id}
 
 
 _REMADE = "a run makes all of its rows by the new code, so that no full refresh is needed"

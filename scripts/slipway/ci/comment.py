@@ -15,7 +15,10 @@ def to_markdown(result: CiResult) -> str:
     """The comment for a pull request: what was built, what its tests say, what differs."""
     style = Style(markdown=True)
     run, report = result.run, result.report
-    against = f"release {result.against.number} ({(result.against.code.commit or 'no commit')[:12]})"
+    release = result.against
+    against = (
+        f"release {release.number} ({(release.code.commit or 'no commit')[:12]})" if release else "nothing"
+    )
     if run is None and report is None:
         title, summary = "nothing to build", f"No model, seed or test differs from {against}."
     elif run is None:

@@ -36,7 +36,7 @@ class CiResult:
         run: what a run of the changed nodes does, None when nothing is touched.
         report: the comparison with the release; None when there was nothing to compare. Tables of models that are gone
             are compared, too.
-        against: the release that the change was compared with.
+        against: the release that the change was compared with; None for a full build without one.
         remarks: sentences about how that release was found.
         rebuild: what a full refresh of incremental models does whose code changed; None where it need not be looked at.
         stale: tables with rows that other code made and that a run would not make again, and what the release needs.
@@ -46,7 +46,7 @@ class CiResult:
 
     run: RunManifest | None
     report: ComparisonReport | None
-    against: Release
+    against: Release | None
     remarks: tuple[str, ...] = ()
     rebuild: Rebuild | None = None
     stale: Mapping[str, str] = field(default_factory=dict)

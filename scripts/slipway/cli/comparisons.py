@@ -111,12 +111,23 @@ def canary(
     help="Git ref whose release is compared with, or published: what the target shows now. [default: where this branch left main]",
 )
 @click.option(
+    "--full",
+    is_flag=True,
+    help="Build everything, whatever is recorded of the release; from the landed files where no release can be read.",
+)
+@click.option(
     "--samples", is_flag=True, help="Give examples of rows; values that a contract classifies are masked."
 )
 @options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
 @options.project_dir
 def ci(
-    target: str | None, base: str | None, samples: bool, output_dir: Path, project_dir: Path | None
+    target: str | None,
+    base: str | None,
+    *,
+    full: bool,
+    samples: bool,
+    output_dir: Path,
+    project_dir: Path | None,
 ) -> None:
     """Build what a change touches, test it, and compare it with what the target has published.
 
@@ -132,7 +143,9 @@ def ci(
 
     options.made(output_dir)
     with show_progress() as show:
-        result = compare_change(find_project(project_dir), target, show, base=base, samples=samples)
+        result = compare_change(
+            find_project(project_dir), target, show, base=base, full=full, samples=samples
+        )
     text = to_markdown(result)
     rebuild = result.rebuild
     parts = {

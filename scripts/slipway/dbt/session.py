@@ -106,7 +106,11 @@ class Session:
         profile = Profile(project, profiles_dir)
         environment = profile.environment(target)
         # whoever names the inputs compares code, and builds nothing for readers
-        self.environment = environment = environment if request.pins is None else environment.read_only()
+        if request.pins is not None:
+            environment = environment.read_only()
+        if request.alone:
+            environment = environment.scratch(Path(str(request.scratch)))
+        self.environment = environment
         check_vars(request.vars)
         self._project = project
         self.variables: dict[str, Any] = {**profile.vars, **request.vars}
@@ -117,7 +121,7 @@ class Session:
         if asked_slice is not None:
             self.scratch = self.scratch or environment.home / "scratch" / request.run_id
         inputs = outputs = Tables(environment, self.secret.renew)
-        if self.scratch:
+        if self.scratch and not request.alone:
             outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
         places = Places(profile, inputs, outputs, asked_slice is not None, request.pins)
         self.records = Records(outputs.environment)

@@ -125,7 +125,7 @@ class Profile:
         project: folder of dbt_project.yml.
         profiles_dir: folder of profiles.yml; default the project's.
 
-    ``vars`` are the variables that dbt_project.yml declares.
+    ``project_name`` is that of dbt_project.yml, ``vars`` are the variables that it declares.
 
     Raises:
         ConfigError: the file is missing or not a profile.
@@ -137,6 +137,7 @@ class Profile:
         described = _read(project / "dbt_project.yml")
         name = render(described.get("profile", ""), "dbt_project.yml")
         declared = described.get("vars") or {}
+        self.project_name = str(described.get("name") or "")
         self.vars: dict[str, Any] = {**declared, **(declared.get(described.get("name")) or {})}
         profiles = _read(folder / "profiles.yml")
         if name not in profiles:

@@ -34,6 +34,7 @@ from slipway.iceberg.metadata_files import files_of, reading
 from slipway.iceberg.snapshots import ReplaceAll, StagedTable, Staging, set_ref, updates_to
 from slipway.names import TableName
 from slipway.storage.objects import object_store
+from slipway.write_limits import WRITES_BELOW
 
 if TYPE_CHECKING:
     import duckdb
@@ -114,7 +115,7 @@ class Tables:
             ) from error
 
     def load(self, identifier: TableName, metadata_location: str) -> Table:
-        """The table as one metadata file describes it; the catalog is not asked.
+        """The table as one metadata file describes it; the catalog is not asked, and not opened where the environment may only be read.
 
         Raises:
             DamagedTableError: the metadata file is missing or damaged.
@@ -122,11 +123,17 @@ class Tables:
         """
         with self._lock:
             if metadata_location not in self._loaded:
-                self._loaded[metadata_location] = self._read(identifier, metadata_location, self.catalog)
+                self._loaded[metadata_location] = self._read(identifier, metadata_location, self._of_loaded)
             found = self._loaded[metadata_location]
             if found.name() != identifier:  # a table that is renamed has the metadata file of its old name
-                return Table(identifier, found.metadata, metadata_location, found.io, self.catalog)
+                return Table(identifier, found.metadata, metadata_location, found.io, self._of_loaded)
             return found
+
+    @property
+    def _of_loaded(self) -> Catalog:
+        """The catalog that a table could be changed by; where nothing may be, it need not be reachable."""
+        only_read = self.environment.catalog_properties.get(WRITES_BELOW) == ""
+        return NoopCatalog(self.environment.name) if only_read else self.catalog
 
     def load_to_read(self, identifier: TableName, metadata_location: str) -> Table:
         """The same without a catalog, which need not be reachable then; raises as ``load`` does."""

@@ -108,7 +108,9 @@ class RunInputs:
         found = {*self._candidate.staged, *self._batched.names(), *pinned.own_locations()}
         if pinned.places.is_scratch:
             # of the others this run makes its own from nothing: dbt must not take them for something to add to
-            found |= {one for one in pinned.locations(pinned.places.inputs) if one[0] in INPUT_LAYERS}
+            pins = pinned.places.pins
+            inputs = pinned.locations(pinned.places.inputs) if pins is None else map(TableName.parse, pins)
+            found |= {one for one in inputs if one[0] in INPUT_LAYERS}
         return sorted(name for space, name in found if space == namespace)
 
     def show(self, database: str, identifier: TableName) -> bool:
