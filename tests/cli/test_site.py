@@ -1,4 +1,4 @@
-"""``slipway site build``: one file with lineage, row counts and snapshots that opens offline."""
+"""``slipway site build``: pages about what is published, which open offline, and dbt's own docs beside them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import dbt.task.docs as task_docs
 import pytest
+from tests.harness.projects import TABLES
 
 if TYPE_CHECKING:
     from tests.harness.projects import Workshop
@@ -50,7 +51,7 @@ def site(
     workshop.run()
     folder = workshop.folder / "a folder" / "site"
     printed = workshop.answer("site", "build", "--output-dir", str(folder))
-    assert printed == f"{folder / 'index.html'}: 5 tables. Open it in a browser.\n"
+    assert printed.startswith(f"{folder / 'index.html'}: 5 tables, 1 release, 1 run; ")
     return workshop, folder
 
 
@@ -62,11 +63,60 @@ def embedded(page: str, name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.long
-def test_it_is_one_file_that_needs_no_other(site: tuple[Workshop, Path]) -> None:
+def test_there_is_a_page_for_everything(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    (run,) = workshop.manifests()
+    assert {path.stem for path in (folder / "table").iterdir()} == TABLES
+    assert [path.name for path in (folder / "release").iterdir()] == ["1.html"]
+    assert [path.name for path in (folder / "run").iterdir()] == [f"{run['run_id']}.html"]
+    table = (folder / "table" / "serving.depot_weights.html").read_text(encoding="utf-8")
+    rows = len(workshop.rows("serving.depot_weights"))
+    assert f"<dt>Rows</dt><dd>{rows}</dd>" in table
+    assert "from iceberg_scan(" in table
+    quarantine = (folder / "table" / "quarantine.weights.html").read_text(encoding="utf-8")
+    ((rule, count),) = run["conservation"][0]["by_rule"].items()
+    assert re.search(rf"{rule}</th><td class=\"n\">{count}<", quarantine)
+    release = (folder / "release" / "1.html").read_text(encoding="utf-8")
+    assert release.count('<td><a href="../table/') == 5
+    assert "day-1.csv" in (folder / "landing.html").read_text(encoding="utf-8")
+
+
+def test_nothing_is_loaded_from_elsewhere(site: tuple[Workshop, Path]) -> None:
     _, folder = site
-    assert [path.name for path in folder.iterdir()] == ["index.html"]
-    page = (folder / "index.html").read_text(encoding="utf-8")
+    pages = [path for path in folder.rglob("*.html") if path.name != "dbt.html"]
+    assert len(pages) == 8 + 5 + 1 + 1
+    for path in pages:
+        page = path.read_text(encoding="utf-8")
+        assert "Content-Security-Policy" in page
+        assert "unsafe" not in page.partition("</head>")[0]
+        for source in Sources(page).found:
+            assert (path.parent / source).is_file(), (path.name, source)
+        assert not re.search(r"<script(?![^>]* src=)|\son\w+=|\sstyle=", page), path.name
+        for href in re.findall(r'href="([^"#]+)[^"]*"', page):
+            assert (path.parent / href).is_file(), (path.name, href)
+
+
+def test_what_it_says_is_there_as_json(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    (run,) = workshop.manifests()
+    found = {path.stem: json.loads(path.read_bytes()) for path in (folder / "api").iterdir()}
+    assert {table["name"]: table["rows"] for table in found["tables"]} == {
+        name: workshop.table(name).scan().count() for name in TABLES
+    }
+    assert [one["run_id"] for one in found["runs"]] == [run["run_id"]]
+    assert [(one["number"], one["is_current"]) for one in found["releases"]] == [(1, True)]
+    edges = {(parent, node["id"]) for node in found["lineage"] for parent in node["reads"]}
+    assert {("landing.parcels", "raw.parcels"), ("reference.depots", "serving.depot_weights")} <= edges
+    assert {one["path"] for one in found["landing"]["files"]} == {
+        entry["path"] for entry in workshop.ledger()
+    }
+    assert found["quality"]["books"][0]["by_rule"] == run["conservation"][0]["by_rule"]
+
+
+@pytest.mark.long
+def test_the_docs_of_dbt_are_one_file_that_needs_no_other(site: tuple[Workshop, Path]) -> None:
+    _, folder = site
+    page = (folder / "dbt.html").read_text(encoding="utf-8")
     assert [source for source in Sources(page).found if not source.startswith(("data:", "${"))] == []
     # dbt docs would report visits to its makers
     assert embedded(page, "manifest")["metadata"]["send_anonymous_usage_stats"] is False
@@ -74,7 +124,7 @@ def test_it_is_one_file_that_needs_no_other(site: tuple[Workshop, Path]) -> None
 
 def test_rows_and_snapshots_are_those_of_the_published_tables(site: tuple[Workshop, Path]) -> None:
     workshop, folder = site
-    catalog = embedded((folder / "index.html").read_text(encoding="utf-8"), "catalog")
+    catalog = embedded((folder / "dbt.html").read_text(encoding="utf-8"), "catalog")
     described = {
         f"{node['metadata']['schema']}.{node['metadata']['name']}": node for node in catalog["nodes"].values()
     }
@@ -96,7 +146,7 @@ def test_rows_and_snapshots_are_those_of_the_published_tables(site: tuple[Worksh
 
 def test_the_lineage_is_in_it(site: tuple[Workshop, Path]) -> None:
     _, folder = site
-    manifest = embedded((folder / "index.html").read_text(encoding="utf-8"), "manifest")
+    manifest = embedded((folder / "dbt.html").read_text(encoding="utf-8"), "manifest")
     assert set(manifest["parent_map"]["model.parcels.depot_weights"]) == {
         "model.parcels.weights",
         "seed.parcels.depots",
@@ -146,7 +196,7 @@ def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path)
     hostile = f"- name: depot_weights\n    description: {json.dumps(HOSTILE)}\n"
     models.write_text(text.replace(reported[0], hostile), encoding="utf-8")
     workshop.answer("site", "build", "--output-dir", str(tmp_path / "site"))
-    index = tmp_path / "site" / "index.html"
+    index = tmp_path / "site" / "dbt.html"
     page = index.read_text(encoding="utf-8")
     manifest = embedded(page, "manifest")
     assert manifest["nodes"]["model.parcels.depot_weights"]["description"].strip() == HOSTILE.strip()
@@ -178,10 +228,11 @@ def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
     env = {"OPENED_BY": secret, "DBT_ENV_SECRET_LAKE": secret}
     assert workshop.slipway("run", "--vars", f"noted: {given}", **env).code == 0
     assert workshop.slipway("site", "build", "--output-dir", str(tmp_path / "site"), **env).code == 0
-    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "site" / "dbt.html").read_text(encoding="utf-8")
     compiled = embedded(page, "manifest")["nodes"]["model.parcels.depot_weights"]["compiled_code"]
     assert compiled.splitlines()[0].split() == ["--", "***", "postgresql://***:***@host/lake"]
-    assert [value for value in (secret, given, "ana:word") if value in page] == []
+    written = [path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.*")]
+    assert [value for value in (secret, given, "ana:word") for text in written if value in text] == []
 
 
 def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Path]) -> None:
@@ -190,11 +241,28 @@ def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Pat
     workshop.land("later.csv", ("q,N,2024-05-04,1",))
     workshop.answer("site", "build", "--output-dir", str(folder))  # over the old one
     assert (workshop.locations(), len(workshop.manifests())) == before
+    landing = json.loads((folder / "api" / "landing.json").read_bytes())
+    assert "later.csv" not in str(landing["files"])  # nobody has looked at it yet
+
+
+def test_only_what_has_changed_is_written(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    workshop.answer("site", "build", "--output-dir", str(folder))
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    pages = {path: path.stat().st_mtime_ns for path in before if path.name != "dbt.html"}
+    workshop.answer("site", "build", "--output-dir", str(folder))
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path in pages} == {
+        path: before[path] for path in pages
+    }
+    assert {path: path.stat().st_mtime_ns for path in pages} == pages
 
 
 def test_before_anything_is_published(workshop: Workshop) -> None:
     printed = workshop.answer("site", "build")
-    assert "site/index.html: 0 tables" in printed
+    assert "site/index.html: 5 tables, 0 releases, 0 runs; " in printed
+    page = (workshop.path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "There is no run yet" in page
+    assert "nothing is published yet" in page
     assert (workshop.path / "site" / "index.html").is_file()
     assert workshop.published() == {}
 
@@ -225,7 +293,7 @@ def test_a_browser_shows_it_without_a_network(
     site: tuple[Workshop, Path], browser: str, tmp_path: Path
 ) -> None:
     _, folder = site
-    table = shown(browser, f"{(folder / 'index.html').as_uri()}#!/model/model.parcels.parcels_raw", tmp_path)
+    table = shown(browser, f"{(folder / 'dbt.html').as_uri()}#!/model/model.parcels.parcels_raw", tmp_path)
     assert "dev.raw.parcels" in table
     assert re.search(r"<dd[^>]*>\s*1,205\s*</dd>|>\s*1,205\s*<", table)  # rows
     assert re.search(r">\s*#\d{15,}\s*<", table)  # snapshot

@@ -27,7 +27,9 @@ class Lineage:
             **manifest.get("sources", {}),
         }
         self._children: dict[str, list[str]] = {}
+        self._of_tables: dict[str, list[Mapping[str, Any]]] = {}
         for name, node in self._nodes.items():
+            self._of_tables.setdefault(table_of(node), []).append(node)
             for parent in (node.get("depends_on") or {}).get("nodes") or ():
                 self._children.setdefault(parent, []).append(name)
         self._contracts = {
@@ -53,6 +55,11 @@ class Lineage:
         owners |= {one.owner for one in exposures} | {owner for name in tables for owner in self._team(name)}
         named = [f"{one.kind} {one.name}" + (f" of {one.owner}" if one.owner else "") for one in exposures]
         return Affected(tables=tables, exposures=named, owners=sorted(owners - {""}))
+
+    def owners(self, table: str) -> list[str]:
+        """Who owns a table itself, by name: as its node, its group and its contract say."""
+        nodes = self._of_tables.get(table, ())
+        return sorted({*(owner for node in nodes for owner in self._owners(node)), *self._team(table)} - {""})
 
     def _with_children(self, names: Iterable[str]) -> list[str]:
         found, waiting = [], list(names)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +10,10 @@ import click
 from slipway.cli import figures, options, output
 from slipway.errors import SlipwayError
 from slipway.names import TableName
-from slipway.secrets import MASK
 from slipway.verification.links import State
 
 if TYPE_CHECKING:
     from slipway.query.connections import Connection
-
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @click.command("connect")
@@ -87,30 +80,20 @@ def _refuse_unverified(
 
 
 def _explain(found: Connection, *, exact: bool) -> None:
+    from slipway.query.examples import sections
+
     released = [name for name in found.tables if len(found.tables) == 1 or not name.startswith("ops.")]
     table = max(released, key=figures.by_layer, default=None)
-    named = table or "layer.table"
-    sections = {
-        "slipway (any table, or several at the same moment)": [
-            f"slipway sql {_shell(f'from {_relation(named)} limit 5')}"
-        ],
-        "pyiceberg": _pyiceberg(found, named),
-        "Only DuckDB": _duckdb(found, named, found.tables[table].metadata_location)
-        if table
-        else ["nothing is published yet"],
-        "Spark with the Iceberg runtime": [
-            *(_spark_jars(found) if found.spark else []),
-            *_lines(found.spark, "this kind of catalog has no counterpart there"),
-        ],
-        "Trino (etc/catalog/*.properties)": _lines(
-            found.trino, "out of reach: it needs a shared catalog and s3://"
-        ),
-    }
-    text = [f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections.items()]
+    text = [
+        f"{title}\n" + "\n".join(f"  {line}" for line in lines)
+        for title, lines in sections(found, table).items()
+    ]
     output.result("\n\n".join(text), exact=exact)
 
 
 def _release(found: Connection, form: str) -> None:
+    from slipway.query.examples import extensions, file_literal, quoted
+
     if form == "json":
         tables = {
             name: {"snapshot_id": version.snapshot_id, "metadata_location": version.metadata_location}
@@ -122,116 +105,17 @@ def _release(found: Connection, form: str) -> None:
     is_s3 = any(version.metadata_location.startswith("s3") for version in found.tables.values())
     output.result(f"-- release {found.release} of {found.name} for DuckDB")
     for line in (
-        *_extensions(found, s3=is_s3),
-        *(f"create schema if not exists {_quoted(name)};" for name in schemas),
+        *extensions(found, s3=is_s3),
+        *(f"create schema if not exists {quoted(name)};" for name in schemas),
     ):
         output.result(line)
     for name, version in found.tables.items():
-        relation = ".".join(map(_quoted, name.rsplit(".", 1)))
+        relation = ".".join(map(quoted, name.rsplit(".", 1)))
         output.result(
-            f"create or replace view {relation} as from iceberg_scan({_file(version.metadata_location)});"
+            f"create or replace view {relation} as from iceberg_scan({file_literal(version.metadata_location)});"
         )
     output.result(
         "-- other engines read a table at its snapshot (pyiceberg: scan(snapshot_id=…), SQL: VERSION AS OF …)"
     )
     for name, version in found.tables.items():
         output.result(f"-- {name} {version.snapshot_id}")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _file(location: str) -> str:
-    return _literal(location.removeprefix("file://"))
-
-
-def _extensions(found: Connection, *, s3: bool) -> list[str]:
-    loaded = ["install iceberg; load iceberg;"]
-    if not s3:
-        return loaded
-    options = {"type": "s3", "provider": "credential_chain"}
-    if region := found.properties.get("s3.region"):
-        options["region"] = _literal(region)
-    endpoint = found.properties.get("s3.endpoint", "")
-    if endpoint and MASK not in endpoint:
-        scheme, _, host = endpoint.rpartition("://")
-        options |= {
-            "endpoint": _literal(host),
-            "url_style": "'path'",
-            "use_ssl": str(scheme != "http").lower(),
-        }
-    listed = ", ".join(f"{name} {value}" for name, value in options.items())
-    return [*loaded, "install httpfs; load httpfs; install aws; load aws;", f"create secret ({listed});"]
-
-
-def _shell(query: str) -> str:
-    return f"'{query}'" if '"' in query else f'"{query}"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _relation(table: str) -> str:
-    """A table's name as SQL: in quotes where it is no plain word."""
-    return ".".join(part if _PLAIN.fullmatch(part) else _quoted(part) for part in table.split("."))
-
-
-def _pyiceberg(found: Connection, table: str) -> list[str]:
-    theirs = {name: value for name, value in found.properties.items() if not name.startswith("slipway.")}
-    secret = [name for name, value in theirs.items() if MASK in value]
-    properties = {name: value for name, value in theirs.items() if name not in secret}
-    written = json.dumps(properties, indent=4).splitlines()
-    given = [
-        f"#   {_variable(found.name, name)}{f' as {theirs[name]}' if name == 'uri' else ''}"
-        for name in secret
-    ]
-    return [
-        f'# pip install "pyiceberg[{",".join(_extras(found.properties))}]=={metadata.version("pyiceberg")}"',
-        *(["# secrets are not printed: set these variables, which pyiceberg reads"] if given else []),
-        *given,
-        "from pyiceberg.catalog import load_catalog",
-        f"catalog = load_catalog({json.dumps(found.name)}, **{written[0]}",
-        *written[1:-1],
-        "})" if len(written) > 1 else ")",
-        f"catalog.load_table({json.dumps(table)}).scan().to_arrow()",
-    ]
-
-
-def _variable(target: str, name: str) -> str:
-    """The environment variable from which pyiceberg reads a property of a catalog."""
-    return f"PYICEBERG_CATALOG__{target}__{name.replace('.', '__').replace('-', '_')}".upper()
-
-
-def _extras(properties: dict[str, str]) -> list[str]:
-    """What pyiceberg needs in addition to itself to open the catalog and read the tables."""
-    if properties.get("type") == "sql":
-        return ["pyarrow", "sql-sqlite" if properties.get("uri", "").startswith("sqlite") else "sql-postgres"]
-    return ["pyarrow", *(["glue"] if properties.get("type") == "glue" else [])]
-
-
-def _duckdb(found: Connection, table: str, metadata_location: str) -> list[str]:
-    return [
-        f"-- pip install duckdb=={metadata.version('duckdb')}, or the program duckdb of this version",
-        *_extensions(found, s3=metadata_location.startswith("s3")),
-        f"from iceberg_scan({_file(metadata_location)});",
-        "-- This file is one state of one table. The catalog knows the current one, in Python:",
-        f"--   catalog.load_table({json.dumps(table)}).metadata_location",
-        "-- Do not let DuckDB guess it from the folder: candidates that were not published are there, too.",
-    ]
-
-
-def _spark_jars(found: Connection) -> list[str]:
-    """Settings that bring what Spark needs; the runtime and the drivers of SQLite and S3 were tried with these versions."""
-    jars = ["org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"]
-    if found.properties.get("type") == "sql":
-        is_sqlite = found.properties.get("uri", "").startswith("sqlite")
-        jars.append("org.xerial:sqlite-jdbc:3.46.1.3" if is_sqlite else "org.postgresql:postgresql:42.7.4")
-    if any(key.endswith(".io-impl") for key in found.spark or {}):
-        jars.append("org.apache.iceberg:iceberg-aws-bundle:1.12.0")
-    return ["# pip install pyspark==4.1.4", f"spark.jars.packages={','.join(jars)}"]
-
-
-def _lines(settings: dict[str, str] | None, otherwise: str) -> list[str]:
-    return [f"{key}={value}" for key, value in settings.items()] if settings else [otherwise]

@@ -12,17 +12,22 @@ from slipway.counts import plural
 
 @click.group("site")
 def command() -> None:
-    """The documentation and lineage site."""
+    """The site: tables, lineage, releases, runs, quality and landed files."""
 
 
 @command.command("build")
 @options.target
-@options.output_dir("Where index.html goes.", "site")
+@options.output_dir("Where the pages go.", "site")
 @options.project_dir
 def build(target: str | None, output_dir: Path, project_dir: Path | None) -> None:
-    """Build the dbt docs as one file that opens offline, with row counts and snapshots of the published tables."""
-    from slipway.environments.profiles import find_project
-    from slipway.site import build_site
+    """Build pages that open without a server or a network, from records, contracts and dbt's artifacts.
 
-    tables = build_site(find_project(project_dir), target, options.made(output_dir))
-    output.line(f"{output_dir / 'index.html'}: {plural(tables, 'table')}. Open it in a browser.")
+    Pages are written only if they have changed. dbt's own docs are one of them, with row counts and snapshots of the published tables.
+    """
+    from slipway.environments.profiles import find_project
+    from slipway.site.build_site import build_site
+
+    built = build_site(find_project(project_dir), target, options.made(output_dir))
+    counts = [plural(built.tables, "table"), plural(built.releases, "release"), plural(built.runs, "run")]
+    written = f"{plural(built.written, 'file')} written" if built.written else "nothing has changed"
+    output.line(f"{output_dir / 'index.html'}: {', '.join(counts)}; {written}. Open it in a browser.")

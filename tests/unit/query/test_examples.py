@@ -1,12 +1,12 @@
-"""The snippets of ``slipway connect`` for catalogs and stores that no test reaches."""
+"""What is printed to read tables, for catalogs and stores that no test reaches."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib.metadata import version
 
-from slipway.cli.connect import _duckdb, _explain, _pyiceberg, _spark_jars
-from slipway.query.connections import Connection, spark
+from slipway.query.connections import Connection, spark, trino
+from slipway.query.examples import _duckdb, _pyiceberg, _spark_jars, of_table, sections
 from slipway.releases.cut import TableVersion
 from slipway.secrets import shown
 
@@ -66,7 +66,20 @@ def test_spark_gets_what_it_needs() -> None:
     assert names == ["iceberg-spark-runtime-4.1_2.13", "postgresql", "iceberg-aws-bundle"]
 
 
-def test_a_name_that_is_no_plain_word_is_quoted(capsys: object) -> None:
-    _explain(remote(), exact=False)
-    message = capsys.readouterr().out  # type: ignore[attr-defined]
-    assert """slipway sql 'from dev."order-lines" limit 5'""" in message
+def test_a_name_that_is_no_plain_word_is_quoted() -> None:
+    (command,) = sections(remote(), "dev.order-lines")["slipway (any table, or several at the same moment)"]
+    assert command == """slipway sql 'from dev."order-lines" limit 5'"""
+
+
+def test_a_table_is_read_by_each_program_that_reaches_it() -> None:
+    found = of_table(remote(), "dev.order-lines")
+    assert list(found) == ["slipway", "DuckDB", "pyiceberg", "Polars"]
+    everywhere = replace(
+        remote(),
+        spark=spark("prod", shown(GIVEN), GIVEN["warehouse"]),
+        trino=trino("prod", shown(GIVEN), GIVEN["warehouse"]),
+    )
+    found = of_table(everywhere, "dev.order-lines")
+    assert found["Spark"][-1] == 'spark.table("prod.dev.order-lines").limit(5).show()'
+    assert found["Trino"][-1] == 'select * from prod.dev."order-lines" limit 5;'
+    assert "very-secret" not in str(found)

@@ -1,8 +1,8 @@
-"""The documentation site: dbt docs with lineage, and row counts and snapshots from Iceberg, as one file.
+"""dbt's own documentation as one page, with row counts and snapshots from Iceberg.
 
 Descriptions, SQL and comments are texts of many people. In the page they are data: the JSON cannot end its script element, and the
 page's policy lets only the scripts of dbt's page run (W3C, "Content Security Policy Level 3": hashes of inline scripts), whatever
-dbt's page does with a text. Imports ``dbt`` and what is below it; start with ``build_site``.
+dbt's page does with a text.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from slipway.dbt import invocation
 from slipway.dbt.command import target_path
-from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
 from slipway.secrets import hide_in
 
@@ -24,25 +22,23 @@ _SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNOREC
 _MARKUP = re.compile("[<>&\u2028\u2029]")
 
 
-def build_site(project: Path, target: str | None, output_dir: Path) -> int:
-    """Write ``index.html``, which opens without a server or a network, and count the tables that it describes.
+def dbt_page(project: Path, manifest: object, catalog: object) -> str:
+    """dbt's own page with both of its documents in it.
+
+    Args:
+        project: folder of dbt_project.yml, for which ``dbt docs generate`` has run.
+        manifest: dbt's manifest.json.
+        catalog: dbt's catalog.json.
 
     Raises:
-        SlipwayError: dbt cannot generate the docs.
+        SlipwayError: the page is not that of a dbt that this was made for.
     """
-    environment = Profile(project).environment(target)
-    done = invocation.invoke(["docs", "generate", "--target", environment.name], project, None)
-    built = target_path(project)
-    if not done.success:
-        raise SlipwayError(
-            "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"
-        )
-    manifest, catalog = (
-        json.loads((built / f"{name}.json").read_bytes()) for name in ("manifest", "catalog")
-    )
-    page = _page((built / "index.html").read_text(encoding="utf-8"), _document(manifest), _document(catalog))
-    (output_dir / "index.html").write_text(page, encoding="utf-8", newline="")
-    return len(catalog["nodes"])
+    return page_of((target_path(project) / "index.html").read_text(encoding="utf-8"), manifest, catalog)
+
+
+def page_of(template: str, manifest: object, catalog: object) -> str:
+    """The same from dbt's template of the page."""
+    return _page(template, _document(manifest), _document(catalog))
 
 
 def _document(described: object) -> str:

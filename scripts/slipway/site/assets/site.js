@@ -1,0 +1,287 @@
+// What pages do when they are open: theme, search, filters, order of tables, what is late now, lineage. No page needs it to be read,
+// except those that share files: they are put together here.
+"use strict";
+
+const data = new Map();
+function slipwayData(name, text) {
+  data.get(name)?.(text);
+}
+
+(() => {
+  const kept = (() => { try { return localStorage.getItem("slipway-theme"); } catch { return null; } })();
+  if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+})();
+
+async function load(name) {
+  const root = document.body.dataset.root;
+  const text = await new Promise((resolve, reject) => {
+    data.set(name, resolve);
+    const script = document.createElement("script");
+    script.src = `${root}data/${name}.js`;
+    script.onerror = () => reject(new Error(`${name} cannot be loaded`));
+    document.head.append(script);
+  });
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Response(plain).json();
+}
+const loaded = new Map();
+const loadOnce = (name) => { if (!loaded.has(name)) loaded.set(name, load(name)); return loaded.get(name); };
+
+// CRC-32 as in RFC 1952: it names the file that has a page
+function crc32(text) {
+  let crc = -1;
+  for (const byte of new TextEncoder().encode(text)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (crc ^ -1) >>> 0;
+}
+
+async function showPacked() {
+  const { pack, buckets } = document.body.dataset;
+  const name = decodeURIComponent(location.hash.slice(1));
+  const main = document.querySelector("main");
+  const number = String(crc32(name) % Number(buckets)).padStart(3, "0");
+  let page;
+  try { page = name && (await loadOnce(`${pack}-${number}`))[name]; } catch { /* said below */ }
+  if (page) {
+    document.title = document.title.replace(/^.*?(?= · )/, page[1]);
+    main.innerHTML = page[2]; // made by the site's own templates, which escape every text
+    prepare(main);
+    scrollTo(0, 0);
+  } else {
+    main.textContent = name ? `There is no page about ${name} here.` : "Search for a name above.";
+  }
+}
+
+function ago(then) {
+  const minutes = Math.round((Date.now() - Date.parse(then)) / 60000);
+  if (!(minutes >= 0)) return "";
+  const [count, unit] = minutes < 90 ? [minutes, "minute"] : minutes < 2880 ? [Math.round(minutes / 60), "hour"] : [Math.round(minutes / 1440), "day"];
+  return `${count} ${unit}${count === 1 ? "" : "s"} ago`;
+}
+
+function judgeLateness(within) {
+  for (const one of within.querySelectorAll("[data-late]")) {
+    const limit = Number(one.dataset.error || one.dataset.warn);
+    const age = (Date.now() - Date.parse(one.dataset.late)) / 1000;
+    const late = limit > 0 && !(age <= limit);
+    if (one.tagName === "LI") one.hidden = !late;
+    else one.classList.toggle("is-late", late);
+  }
+  const items = [...within.querySelectorAll("li[data-late]")];
+  const count = within.querySelector("[data-late-count]");
+  if (count) count.textContent = String(items.filter((one) => !one.hidden).length);
+  const none = within.querySelector("[data-none]");
+  if (none) none.hidden = [...none.parentElement.children].some((one) => one !== none && !one.hidden);
+  for (const one of within.querySelectorAll("[data-ago]")) one.textContent = ago(one.dataset.ago);
+}
+
+function prepareFilters(within) {
+  for (const input of within.querySelectorAll("[data-filter]")) {
+    const table = document.getElementById(input.dataset.filter);
+    const rows = [...table.tBodies[0].rows];
+    const texts = rows.map((row) => (row.dataset.find ?? row.textContent).toLowerCase());
+    const count = within.querySelector(`[data-count="${input.dataset.filter}"]`);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      rows.forEach((row, at) => { row.hidden = !words.every((word) => texts[at].includes(word)); shown += !row.hidden; });
+      count.textContent = words.length ? `${shown} of ${rows.length}` : "";
+    });
+  }
+}
+
+function prepareOrder(within) {
+  for (const button of within.querySelectorAll(".sortable th button")) {
+    button.addEventListener("click", () => {
+      const head = button.parentElement;
+      const down = head.ariaSort === "ascending";
+      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = head.closest("table").tBodies[0];
+      const key = (row) => row.cells[head.cellIndex].dataset.sort ?? row.cells[head.cellIndex].textContent.trim();
+      const order = new Intl.Collator("en", { numeric: true }).compare;
+      body.append(...[...body.rows].map((row) => [key(row), row]).sort((a, b) => (down ? -1 : 1) * order(a[0], b[0])).map(([, row]) => row));
+    });
+  }
+}
+
+function prepareTheme() {
+  document.getElementById("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    try { localStorage.setItem("slipway-theme", root.dataset.theme); } catch { /* the page alone has it then */ }
+  });
+}
+
+function prepareSearch() {
+  const input = document.getElementById("search");
+  const list = document.getElementById("found");
+  let chosen = -1;
+  let entries = null;
+  const rank = ([name, , , more], words) => {
+    const label = name.toLowerCase();
+    if (words.every((word) => label.includes(word))) return label.split(".").at(-1).startsWith(words[0]) ? 3 : 2;
+    const all = `${label} ${more.toLowerCase()}`;
+    return words.every((word) => all.includes(word)) ? 1 : 0;
+  };
+  const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); chosen = -1; };
+  const choose = (at) => {
+    const items = [...list.children];
+    chosen = items.length ? (at + items.length) % items.length : -1;
+    items.forEach((item, number) => item.setAttribute("aria-selected", String(number === chosen)));
+    if (chosen >= 0) { input.setAttribute("aria-activedescendant", items[chosen].id); items[chosen].scrollIntoView({ block: "nearest" }); }
+  };
+  const go = (item) => { if (item?.dataset.href) { close(); location.href = document.body.dataset.root + item.dataset.href; } };
+  const show = async () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    if (!words.length) { close(); return; }
+    try { entries ??= await loadOnce("search"); } catch { entries = []; }
+    const found = entries.map((entry) => [rank(entry, words), entry]).filter(([points]) => points).sort((a, b) => b[0] - a[0]).slice(0, 30);
+    list.replaceChildren(...found.map(([points, [name, kind, href, more]], at) => {
+      const item = document.createElement("li");
+      const small = document.createElement("small");
+      const columns = points === 1 && href.startsWith("table") ? more.split(" ").filter((one) => words.some((word) => one.toLowerCase().includes(word))).slice(0, 3).join(", ") : "";
+      small.textContent = columns ? `column ${columns}` : kind;
+      item.append(name, small);
+      Object.assign(item, { id: `found-${at}` });
+      item.setAttribute("role", "option");
+      item.dataset.href = href;
+      return item;
+    }));
+    if (!found.length) {
+      const item = document.createElement("li");
+      item.textContent = "Nothing has this name.";
+      item.setAttribute("role", "option");
+      list.append(item);
+    }
+    list.hidden = false;
+    input.setAttribute("aria-expanded", "true");
+    choose(0);
+  };
+  input.addEventListener("focus", () => { loadOnce("search").catch(() => {}); });
+  input.addEventListener("input", show);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") { event.preventDefault(); choose(chosen + 1); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); choose(chosen - 1); }
+    else if (event.key === "Enter") go(list.children[chosen]);
+    else if (event.key === "Escape") { close(); input.blur(); }
+  });
+  list.addEventListener("mousedown", (event) => { event.preventDefault(); go(event.target.closest("li")); });
+  input.addEventListener("blur", () => close());
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) { event.preventDefault(); input.focus(); }
+  });
+}
+
+function prepareGraph(graph) {
+  const svg = graph.querySelector("svg");
+  const boxes = new Map([...svg.querySelectorAll(".box")].map((box) => [box.dataset.id, box]));
+  const lines = [...svg.querySelectorAll(".lines path")];
+  const size = svg.viewBox.baseVal;
+  const whole = { x: 0, y: 0, width: size.width, height: size.height };
+  let view = { ...whole };
+  const apply = () => svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
+  const zoom = (factor, x = 0.5, y = 0.5) => {
+    const width = Math.min(Math.max(view.width * factor, 240), whole.width * 2);
+    const real = width / view.width;
+    view = { x: view.x + view.width * x * (1 - real), y: view.y + view.height * y * (1 - real), width, height: view.height * real };
+    apply();
+  };
+  const near = (id) => {
+    const found = new Set([id]);
+    for (const [from, to] of [["from", "to"], ["to", "from"]]) {
+      const waiting = [id];
+      const seen = new Set([id]);
+      while (waiting.length) {
+        const one = waiting.pop();
+        for (const line of lines) {
+          if (line.dataset[from] === one && !seen.has(line.dataset[to])) { seen.add(line.dataset[to]); waiting.push(line.dataset[to]); }
+        }
+      }
+      for (const one of seen) found.add(one);
+    }
+    return found;
+  };
+  const status = document.getElementById("chosen");
+  let chosen = "";
+  const choose = (id, move) => {
+    chosen = boxes.has(id) ? id : "";
+    const found = chosen ? near(chosen) : new Set();
+    graph.classList.toggle("has-choice", Boolean(chosen));
+    for (const [name, box] of boxes) { box.classList.toggle("is-near", found.has(name)); box.classList.toggle("is-chosen", name === chosen); }
+    for (const line of lines) line.classList.toggle("is-near", found.has(line.dataset.from) && found.has(line.dataset.to));
+    if (status) status.textContent = chosen ? `${chosen}: ${found.size - 1} related. Choose it again to open its page.` : "";
+    if (chosen && move) {
+      const place = boxes.get(chosen).querySelector("rect");
+      const [x, y] = [Number(place.getAttribute("x")) + 94, Number(place.getAttribute("y")) + 23];
+      const ratio = graph.clientHeight / graph.clientWidth;
+      view = { x: x - 550, y: y - 550 * ratio, width: 1100, height: 1100 * ratio };
+      apply();
+    }
+  };
+  svg.addEventListener("click", (event) => {
+    const box = event.target.closest(".box");
+    if (moved || !box) { event.preventDefault(); if (!moved && !box) choose("", false); return; }
+    if (box.dataset.id !== chosen || !box.hasAttribute("href")) { event.preventDefault(); choose(box.dataset.id, false); }
+  });
+  let from = null;
+  let moved = false;
+  graph.addEventListener("pointerdown", (event) => { from = [event.clientX, event.clientY, view]; moved = false; });
+  addEventListener("pointermove", (event) => {
+    if (!from) return;
+    const [dx, dy] = [event.clientX - from[0], event.clientY - from[1]];
+    if (Math.hypot(dx, dy) < 4 && !moved) return;
+    moved = true;
+    graph.classList.add("is-moving");
+    const scale = Math.max(view.width / graph.clientWidth, view.height / graph.clientHeight);
+    view = { ...view, x: from[2].x - dx * scale, y: from[2].y - dy * scale };
+    apply();
+  });
+  addEventListener("pointerup", () => { from = null; graph.classList.remove("is-moving"); });
+  graph.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    const area = graph.getBoundingClientRect();
+    zoom(event.deltaY > 0 ? 1.15 : 1 / 1.15, (event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height);
+  }, { passive: false });
+  graph.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[event.key];
+    if (step) { event.preventDefault(); view = { ...view, x: view.x + step[0] * view.width, y: view.y + step[1] * view.height }; apply(); }
+    else if (event.key === "+") zoom(0.8); else if (event.key === "-") zoom(1.25); else if (event.key === "Escape") choose("", false);
+  });
+  for (const button of document.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => {
+      if (button.dataset.zoom === "fit") { view = { ...whole }; apply(); } else zoom(button.dataset.zoom === "in" ? 0.8 : 1.25);
+    });
+  }
+  const field = document.getElementById("graphsearch");
+  field?.addEventListener("input", () => {
+    const text = field.value.trim().toLowerCase();
+    const id = boxes.has(field.value) ? field.value : [...boxes.keys()].find((name) => text && name.toLowerCase().includes(text));
+    choose(id ?? "", true);
+  });
+  const start = () => { const id = decodeURIComponent(location.hash.slice(1)); if (boxes.has(id)) choose(id, true); };
+  addEventListener("hashchange", start);
+  start();
+}
+
+function prepare(within) {
+  judgeLateness(within);
+  prepareFilters(within);
+  prepareOrder(within);
+  const whole = within.querySelector("#whole");
+  if (whole) prepareGraph(whole);
+  for (const graph of within.querySelectorAll(".graph:not(#whole)")) {
+    const centre = graph.querySelector(".centre rect");
+    if (centre) graph.scrollTo(Number(centre.getAttribute("x")) + 94 - graph.clientWidth / 2, Number(centre.getAttribute("y")) - graph.clientHeight / 2);
+  }
+}
+
+addEventListener("DOMContentLoaded", () => {
+  prepareTheme();
+  prepareSearch();
+  if (document.body.dataset.pack) { showPacked(); addEventListener("hashchange", showPacked); } else prepare(document);
+});

@@ -1,0 +1,99 @@
+"""Plots of numbers as SVG, drawn by leather when the site is built; their colours are those of the page's theme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from markupsafe import Markup, escape
+
+_WIDTH, _HEIGHT = 560, 190
+_MOST_COLUMNS = 30
+_TICKS = 4
+
+
+def short(value: float) -> str:
+    """A number with at most three digits and its power of a thousand."""
+    for power, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= power:
+            return f"{value / power:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def short_size(value: float) -> str:
+    """Bytes in binary units, with at most three digits."""
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if abs(value) >= 2**power:
+            return f"{value / 2**power:.3g} {unit}"
+    return f"{value:.3g} B"
+
+
+def plot(
+    label: str,
+    points: Sequence[tuple[str, float]],
+    shown: Callable[[float], str] = short,
+    colour: str = "accent",
+) -> Markup:
+    """A plot of values in their order: columns where there are few, otherwise a line.
+
+    Args:
+        label: what it shows, for those who do not see it.
+        points: name of each place, and the value there, which is not negative.
+        shown: how values are written beside the axis.
+        colour: of the page's theme.
+    """
+    chart = _leather().Chart()
+    highest = max((value for _, value in points), default=0.0)
+    step = _nice(highest / (_TICKS - 1))
+    ticks = [step * at for at in range(_TICKS)]
+    chart.add_y_scale(0, ticks[-1])
+    chart.add_y_axis(ticks=ticks, tick_formatter=lambda value, *_: shown(value))
+    if len(points) <= _MOST_COLUMNS:
+        # by their numbers, because several places may have one name
+        chart.add_columns(
+            [(str(at), value) for at, (_, value) in enumerate(points)], fill_color=f"var(--{colour})"
+        )
+        every = max(1, len(points) // 8)
+        chart.add_x_axis(tick_formatter=lambda _, at, __: points[at][0] if at % every == 0 else "")
+    else:
+        last = len(points) - 1
+        chart.add_line(
+            [(at, value) for at, (_, value) in enumerate(points)], stroke_color=f"var(--{colour})", width=2
+        )
+        chart.add_x_scale(0, last)
+        at = [0, last // 2, last]
+        chart.add_x_axis(ticks=at, tick_formatter=lambda value, *_: points[int(value)][0])
+    drawn = chart.to_svg(width=_WIDTH, height=_HEIGHT)
+    head = (
+        f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns='
+    )
+    return Markup(head + drawn.partition("xmlns=")[2])  # noqa: S704 - leather escapes what it writes
+
+
+def _nice(value: float) -> float:
+    """The next of 1, 2, 2.5, 5 and 10 times a power of ten that is at least so large."""
+    if value <= 0:
+        return 1.0
+    power = 1.0
+    while power * 10 <= value:
+        power *= 10
+    while power > value:
+        power /= 10
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= value)
+
+
+@cache
+def _leather() -> Any:
+    import leather
+    from leather import theme
+
+    theme.background_color, theme.margin = "none", 0.02
+    theme.tick_color, theme.zero_color, theme.label_color = (
+        "var(--line)",
+        "var(--line-strong)",
+        "var(--faint)",
+    )
+    theme.tick_font_family, theme.tick_font_size, theme.tick_size = "inherit", 12, 4
+    theme.tick_font_char_width = 7
+    return leather

@@ -1,0 +1,228 @@
+"""Everything that the site tells, gathered from records, contracts, the landing area and dbt's artifacts; a run that was read before is not read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from slipway.alerts.lineage import Lineage
+from slipway.contracts.contract_files import read_contracts
+from slipway.contracts.model import Contract
+from slipway.dbt.command import target_path
+from slipway.environments.environment import Environment
+from slipway.errors import DamagedError, SlipwayError
+from slipway.iceberg.tables import Tables
+from slipway.landing.ledger import Ledger
+from slipway.query.connections import Connection, connection
+from slipway.records.code_comparisons import COMPARISONS
+from slipway.records.promotion_records import CodeComparison
+from slipway.records.record_files import REPAIRED, read_record
+from slipway.records.release_records import Hold
+from slipway.records.run_manifest import LandedFile, RunManifest
+from slipway.records.shadow_runs import ShadowRun, shadow_runs
+from slipway.records.store import Records
+from slipway.releases.approvals import approved_by
+from slipway.releases.holds import Holds
+from slipway.releases.signatures import signature_of
+from slipway.runs.history import UNREADABLE, unfinished
+from slipway.runs.landed_now import LandedNow, status
+from slipway.site.releases_shown import History, history
+from slipway.site.runs_shown import RunShown
+from slipway.site.tables_shown import Project, TableShown
+
+_WITH_STATUSES = 5
+_VERIFIED_AGAIN = 50
+_FINAL = ("published", "unchanged", "failed", "discarded", "refused", "staged")
+
+
+@dataclass(frozen=True)
+class TestStatus:
+    """How a test ended when it was last looked at."""
+
+    __test__ = False
+
+    status: str
+    failures: int | None
+    run_id: str
+    carried: bool
+
+
+@dataclass
+class Gathered:
+    """What the site tells.
+
+    ``outstanding_unknown`` says why nobody can tell how the landing area stands; ``notes`` are records that cannot be read, and publications that are not finished.
+    """
+
+    environment: Environment
+    project: Project
+    tables: list[TableShown]
+    runs: list[RunShown]
+    history: History
+    statuses: dict[str, TestStatus]
+    connection: Connection
+    manifest_of: Callable[[str], RunManifest | None]
+    results_of: Callable[[str], dict[str, Any] | None]
+    hold: Hold | None = None
+    landing: LandedNow | None = None
+    outstanding_unknown: str = ""
+    landed: list[LandedFile] = field(default_factory=list)
+    comparisons: list[CodeComparison] = field(default_factory=list)
+    shadows: list[ShadowRun] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    compiled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def as_of(self) -> str:
+        """The newest moment that any record tells of; the site of the same records says the same."""
+        moments = [release.published_at for release in self.history.releases[:1]]
+        moments += [run.started_at for run in self.runs[:1]]
+        return max(moments, default="")
+
+
+def gather(
+    project_dir: Path,
+    environment: Environment,
+    manifest: Mapping[str, Any],
+    catalog: Mapping[str, Any],
+    earlier: Callable[[str], Any],
+) -> Gathered:
+    """Read everything.
+
+    Args:
+        project_dir: folder of dbt_project.yml.
+        environment: whose tables are shown.
+        manifest: dbt's manifest.json.
+        catalog: dbt's catalog.json.
+        earlier: the JSON that an earlier build of the site wrote under a name, None where there is none.
+    """
+    records = Records(environment)
+    contracts = read_contracts(project_dir)
+    notes: list[str] = []
+    runs = list(_runs(records, earlier("api/runs.json"), notes))
+    releases, damaged = records.readable_releases()
+    notes += [error.line() for error in damaged.values()]
+    notes += unfinished(project_dir, environment.name)
+    by_id = {run.run_id: run for run in runs}
+    signed = _signatures(environment, [one.number for one in releases], earlier("api/releases.json"))
+    approved = {one.number: approved_by(environment, one.number) for one in releases if one.promoted}
+    project = Project(manifest, catalog, contracts, _owners(manifest, contracts))
+    found = Gathered(
+        environment=environment,
+        project=project,
+        tables=project.tables(),
+        runs=runs,
+        history=history(releases, by_id, signed, approved),
+        statuses=_statuses(records, [run.run_id for run in runs if run.seconds is not None]),
+        connection=connection(project_dir, environment.name, show_secrets=False),
+        manifest_of=records.manifest,
+        results_of=records.run_results,
+        notes=notes,
+        compiled=_compiled(manifest),
+    )
+    _look(found, lambda: setattr(found, "hold", Holds(records).current()))
+    _look(found, lambda: setattr(found, "landed", Ledger(Tables(environment)).entries()))
+    _look(found, lambda: setattr(found, "comparisons", list(_comparisons(records, notes))))
+    for shadow in shadow_runs(records):
+        if isinstance(shadow, DamagedError):
+            notes.append(shadow.line())
+        else:
+            found.shadows.append(shadow)
+    try:
+        found.landing = status(project_dir, environment.name)
+    except SlipwayError as error:
+        found.outstanding_unknown = error.line()
+    return found
+
+
+def artifacts(project: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """dbt's manifest.json and catalog.json, as ``dbt docs generate`` wrote them."""
+    built = target_path(project)
+    manifest, catalog = (
+        json.loads((built / f"{name}.json").read_bytes()) for name in ("manifest", "catalog")
+    )
+    return manifest, catalog
+
+
+def _look(found: Gathered, at: Callable[[], None]) -> None:
+    try:
+        at()
+    except SlipwayError as error:
+        found.notes.append(error.line())
+
+
+def _runs(records: Records, earlier: Any, notes: list[str]) -> Iterator[RunShown]:
+    known = {one["run_id"]: one for one in earlier or () if one.get("outcome") in _FINAL}
+    for run_id in records.run_ids():
+        if run_id in known:
+            yield RunShown.from_json(known[run_id])
+            continue
+        try:
+            manifest = records.manifest(run_id)
+        except SlipwayError as error:
+            notes.append(error.line())
+            yield RunShown.without_manifest(run_id, UNREADABLE, error.line())
+            continue
+        yield RunShown.of(manifest) if manifest else _incomplete(records, run_id)
+
+
+def _incomplete(records: Records, run_id: str) -> RunShown:
+    try:
+        closed = records.closed(run_id)
+    except SlipwayError as error:
+        return RunShown.without_manifest(run_id, "incomplete", error.line())
+    if closed:
+        return RunShown.without_manifest(run_id, "killed", closed.reason)
+    return RunShown.without_manifest(run_id, "incomplete", "It did not write a run manifest, or not yet")
+
+
+def _signatures(environment: Environment, numbers: Sequence[int], earlier: Any) -> dict[int, str]:
+    """Who signed each release; those of old releases are as an earlier build found them."""
+    known = {one["number"]: one["signed_by"] for one in earlier or ()}
+    newest = set(numbers[-_VERIFIED_AGAIN:])
+    return {
+        number: known[number]
+        if number in known and number not in newest
+        else signature_of(environment, number)
+        for number in numbers
+    }
+
+
+def _owners(manifest: Mapping[str, Any], contracts: Sequence[Contract]) -> dict[str, list[str]]:
+    lineage = Lineage(manifest, contracts)
+    return {table: lineage.owners(table) for table in set(lineage.tables.values())}
+
+
+def _statuses(records: Records, run_ids: Sequence[str]) -> dict[str, TestStatus]:
+    found: dict[str, TestStatus] = {}
+    for run_id in islice(run_ids, _WITH_STATUSES):
+        try:
+            manifest = records.manifest(run_id)
+        except DamagedError:  # it is among the notes already
+            continue
+        for test in manifest.tests.results if manifest else ():
+            if test.unique_id not in found and not test.status.left_out:
+                found[test.unique_id] = TestStatus(str(test.status), test.failures, run_id, test.carried)
+    return found
+
+
+def _comparisons(records: Records, notes: list[str]) -> Iterator[CodeComparison]:
+    keys = [item.key for item in records.store.entries(COMPARISONS) if not item.key.endswith(REPAIRED)]
+    for key in keys:
+        try:
+            yield read_record(records.store, CodeComparison, key)
+        except DamagedError as error:
+            notes.append(error.line())
+
+
+def _compiled(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The compiled SQL of tests by unique id, which finds the rows that fail."""
+    return {
+        name: str(node["compiled_code"])
+        for name, node in manifest.get("nodes", {}).items()
+        if node.get("resource_type") == "test" and node.get("compiled_code")
+    }

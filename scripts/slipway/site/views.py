@@ -1,0 +1,419 @@
+"""What each page of the site is given: figures, plots and the state of things, worked out from what was gathered. Rules without input or output."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from slipway.counts import plural
+from slipway.monitors.service_levels import words
+from slipway.records.run_manifest import LandedFile
+from slipway.site.lineage_plot import BOX_WIDTH, Box
+from slipway.site.releases_shown import ReleaseShown
+from slipway.site.runs_shown import BooksShown, FeedShown, RunShown, moment, without_values
+from slipway.site.site_facts import Gathered, TestStatus
+from slipway.site.tables_shown import LANDING, TableShown
+
+_PLOTTED = 200
+_FILES = 500
+_SUMMARY = 160
+_PIPS = 12
+_ORDER = ("serving", "curated", "quarantine", "raw", "reference")
+_GOOD = ("pass",)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Something that somebody should look at: ``state`` is ``bad`` or ``warn``."""
+
+    state: str
+    kind: str
+    text: str
+    link: str = ""
+    command: str = ""
+
+
+class Views:
+    """The views of one site.
+
+    Args:
+        found: what was gathered.
+        link: the address of a page by kind and name, from the first folder.
+    """
+
+    def __init__(self, found: Gathered, link: Callable[[str, object], str]) -> None:
+        self._found, self._link = found, link
+        self._complete = [run for run in found.runs if run.seconds is not None]
+        self._released = {
+            one.run_id: one.number for one in found.history.releases if one.kind in ("run", "promotion")
+        }
+        self.known = {table.name for table in found.tables}
+        self.test_states: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for table in found.tables:
+            states = (self._state(found.statuses.get(test.unique_id)) for test in table.tests)
+            self.test_states[table.name] = Counter(states)
+        self.run_ids = {run.run_id for run in found.runs}
+
+    def overview(self) -> dict[str, Any]:
+        """The first page."""
+        published = [table for table in self._found.tables if table.is_published]
+        tests = Counter(self._state(status) for status in self._found.statuses.values())
+        expected = {test.unique_id for table in self._found.tables for test in table.tests}
+        releases = self._found.history.releases
+        return {
+            "current": releases[0] if releases else None,
+            "published": len(published),
+            "rows": sum(table.rows or 0 for table in published),
+            "bytes": sum(table.bytes or 0 for table in published),
+            "tests": {
+                "failed": tests["bad"],
+                "warned": tests["warn"],
+                "passed": tests["good"],
+                "not_run": len(expected - self._found.statuses.keys()),
+            },
+            "feeds": self.feeds(),
+            "attention": self.attention(),
+            "layers": self._layers(),
+            "exposures": [
+                {**asdict(one), "summary": summary(one.description)} for one in self._found.project.exposures
+            ],
+            "releases": list(map(self.release_line, releases[:5])),
+            "runs": list(map(self.run_line, self._found.runs[:5])),
+        }
+
+    def attention(self) -> list[Attention]:
+        """What is broken, held back or unfinished, the worst first."""
+        return sorted(self._attention(), key=lambda one: one.state != "bad")
+
+    def _attention(self) -> Iterator[Attention]:
+        found = self._found
+        for note in found.notes:
+            yield Attention("bad", "record", without_values(note), command="slipway doctor")
+        if found.hold:
+            why = f": {found.hold.reason}" if found.hold.reason else ""
+            text = f"{found.environment.name} is on hold by {found.hold.who}{why}. Runs are refused."
+            yield Attention("warn", "hold", text, command="slipway hold --lift")
+        for run in self._complete[:1]:
+            if run.outcome in ("failed", "refused"):
+                yield Attention(
+                    "bad", "run", f"The last run {run.outcome}: {run.reason}.", self._link("run", run.run_id)
+                )
+            if run.stale:
+                text = (
+                    f"{plural(run.stale, 'table', 'have', 'has')} rows that other code made than the present."
+                )
+                yield Attention("warn", "stale", text, self._link("run", run.run_id))
+        for one in self.failing():
+            count = one["found"].failures
+            text = f"{one['test'].kind} of {one['table']}{'.' + one['test'].column if one['test'].column else ''}"
+            text += f" {'warns' if one['found'].status == 'warn' else 'fails'}"
+            text += f" with {plural(count, 'failure')}." if count else "."
+            state = "warn" if one["found"].status == "warn" else "bad"
+            yield Attention(state, "test", text, self._link("table", one["table"]))
+        for book in self.books():
+            if book.problem:
+                yield Attention("bad", "rows", f"{book.problem}.", "quality.html")
+        if found.landing and (files := [one for one in found.landing.outstanding if one.feed]):
+            text = f"{plural(len(files), 'landed file', 'are', 'is')} not in raw."
+            state = "bad" if found.landing.fails_runs else "warn"
+            yield Attention(state, "files", text, "landing.html#outstanding")
+
+    def feeds(self) -> list[dict[str, Any]]:
+        """When each feed brought its last file, and whether that was late at the newest moment of the records."""
+        found = []
+        for feed in self._feeds():
+            limit = feed.error_after_seconds or feed.warn_after_seconds
+            found.append(
+                {
+                    **asdict(feed),
+                    "allowed": words(timedelta(seconds=limit)) if limit else "",
+                    "late": self._is_late(feed, limit),
+                }
+            )
+        return found
+
+    def _feeds(self) -> list[FeedShown]:
+        for run in self._complete:
+            if run.feeds:
+                now = {
+                    f"{LANDING}.{feed.feed}": moment(feed.last_arrived_at)
+                    for feed in (self._found.landing.feeds if self._found.landing else ())
+                }
+                return [
+                    FeedShown(
+                        one.source,
+                        max(one.last_landed_at, now.get(one.source, "")),
+                        one.warn_after_seconds,
+                        one.error_after_seconds,
+                    )
+                    for one in run.feeds
+                ]
+        return []
+
+    def _is_late(self, feed: FeedShown, limit: float | None) -> bool:
+        if limit is None or not self._found.as_of:
+            return False
+        if not feed.last_landed_at:
+            return True
+        age = datetime.fromisoformat(self._found.as_of) - datetime.fromisoformat(feed.last_landed_at)
+        return age.total_seconds() > limit
+
+    def tables(self) -> list[dict[str, Any]]:
+        """The list of all tables."""
+        return [
+            {
+                **vars(table),
+                "layer": table.layer,
+                "label": label(table),
+                "summary": summary(table.description),
+                "bad": self.test_states[table.name]["bad"],
+            }
+            for table in self._found.tables
+        ]
+
+    def table(self, table: TableShown) -> dict[str, Any]:
+        """The page of one table, without its lineage."""
+        points = self._found.history.points.get(table.name, [])
+        sized = [point for point in points if point.bytes is not None]
+        queries: dict[str, list[str]] = {}
+        if table.name in self._found.connection.tables:
+            from slipway.query.examples import of_table
+
+            queries = of_table(self._found.connection, table.name)
+        tests = [(test, self._found.statuses.get(test.unique_id)) for test in table.tests]
+        sources = {one for one in self._above(table) if one.startswith(f"{LANDING}.")}
+        return {
+            "table": {
+                **vars(table),
+                "layer": table.layer,
+                "label": label(table),
+                "is_published": table.is_published,
+            },
+            "points": points,
+            "rows_plot": [(str(point.release), point.rows or 0) for point in points][-_PLOTTED:],
+            "bytes_plot": [(str(point.release), point.bytes or 0) for point in sized][-_PLOTTED:],
+            "classified": any(column.classification for column in table.columns),
+            "tests": sorted(
+                ({**vars(test), "found": found} for test, found in tests),
+                key=lambda one: (self._state(one["found"]) == "good", one["kind"], one["column"]),
+            ),
+            "books": [
+                book for book in self.books() if table.name in (book.raw, book.curated, book.quarantine)
+            ],
+            "feeds": [feed for feed in self.feeds() if feed["source"] in sources],
+            "queries": queries,
+            "stale": False,
+        }
+
+    def _above(self, table: TableShown) -> set[str]:
+        found, waiting = set[str](), list(table.reads)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                node = self._found.project.lineage.get(name)
+                waiting += node.reads if node else ()
+        return found
+
+    def release_line(self, release: ReleaseShown) -> dict[str, Any]:
+        """A release in a list, with how many rows it added to all tables together, or took from them."""
+        differences = [
+            (one.rows - (one.before or 0)) if one.rows is not None else None for one in release.changed
+        ]
+        known = [one for one in differences if one is not None]
+        return {**vars(release), "changed_rows": sum(known) if known else None}
+
+    def run_line(self, run: RunShown) -> dict[str, Any]:
+        """A run in a list, with the release that it became."""
+        return {**vars(run), "shown_as": self.release_of(run)}
+
+    def release_of(self, run: RunShown) -> int | None:
+        """The release that a run's tables were published as."""
+        return self._released.get(run.run_id)
+
+    def books(self) -> list[BooksShown]:
+        """Where the rows of each raw table are, as the last run counted them."""
+        return next((run.books for run in self._complete if run.books), [])
+
+    def failing(self) -> list[dict[str, Any]]:
+        """Tests that failed or warned when they last ran, with their tables."""
+        found = []
+        for table in self._found.tables:
+            for test in table.tests:
+                status = self._found.statuses.get(test.unique_id)
+                if status is not None and status.status not in _GOOD:
+                    found.append({"table": table.name, "test": test, "found": status})
+        return found
+
+    def quality(self) -> dict[str, Any]:
+        """The page on tests and quarantine."""
+        runs = [run for run in reversed(self._complete) if run.tests.get("expected")][-_PLOTTED:]
+        names = {book.quarantine for run in runs for book in run.books}
+        return {
+            "failing": self.failing(),
+            "count": len({test.unique_id for table in self._found.tables for test in table.tests}),
+            "tests_plot": [
+                (run.started_at[5:10], run.tests["failed"] + run.tests["warned"]) for run in _unique(runs)
+            ],
+            "quarantine_plots": [
+                (
+                    name,
+                    [
+                        (run.started_at[5:10], book.quarantined_rows)
+                        for run in _unique(runs)
+                        for book in run.books
+                        if book.quarantine == name
+                    ],
+                )
+                for name in sorted(names)
+            ],
+            "books": self.books(),
+        }
+
+    def landing(self) -> dict[str, Any]:
+        """The page on landed files."""
+        status = {
+            f"{LANDING}.{one.feed}": one for one in (self._found.landing.feeds if self._found.landing else ())
+        }
+        feeds = {feed["source"]: feed for feed in self.feeds()}
+        names = sorted(
+            {
+                *status,
+                *feeds,
+                *(name for name, node in self._found.project.lineage.items() if node.kind == "feed"),
+            }
+        )
+        shown = []
+        for name in names:
+            one, contract = status.get(name), self._found.project.feed(name.partition(".")[2])
+            counts = []
+            if one:
+                counts = [
+                    ("Files", one.files),
+                    ("Not looked at yet", len(one.unseen)),
+                    ("Accepted, not in raw yet", len(one.waiting)),
+                ]
+            known = feeds.get(
+                name,
+                {
+                    "last_landed_at": moment(one.last_arrived_at) if one else "",
+                    "warn_after_seconds": None,
+                    "error_after_seconds": None,
+                    "allowed": "",
+                },
+            )
+            shown.append(
+                {
+                    **known,
+                    "source": name,
+                    "counts": counts,
+                    "contract": contract,
+                    "read_by": [other for other in self._found.project.read_by(name) if other in self.known],
+                }
+            )
+        files = sorted(self._found.landed, key=lambda one: (one.landed_at, one.path), reverse=True)
+        outstanding = self._found.landing.outstanding if self._found.landing else ()
+        return {
+            "feeds": shown,
+            "unknown": self._found.outstanding_unknown,
+            "outstanding": [
+                {"path": one.path, "reason": one.reason, "since": moment(one.since), "blocks": one.blocks}
+                for one in outstanding
+            ],
+            "files": list(map(_file, files[:_FILES])),
+            "total": len(files),
+        }
+
+    def comparisons(self) -> dict[str, Any]:
+        """The page on canaries and shadow runs, newest first."""
+        made = sorted(self._found.comparisons, key=lambda one: one.made_at, reverse=True)
+        return {
+            "comparisons": [{**dict(one), "made_at": moment(one.made_at)} for one in made],
+            "shadows": [
+                {
+                    "started_at": moment(one.started_at),
+                    "commit": one.code.commit or "",
+                    "dirty": one.code.dirty,
+                    "release": one.release,
+                    "outcome": str(one.outcome),
+                    "reason": without_values(one.reason),
+                    "verdicts": one.verdicts,
+                }
+                for one in reversed(self._found.shadows)
+            ],
+        }
+
+    def between_layers(self) -> list[tuple[str, str, int]]:
+        """How often tables of one layer read those of another."""
+        lineage = self._found.project.lineage
+        found = Counter(
+            (lineage[parent].layer, node.layer)
+            for node in lineage.values()
+            for parent in node.reads
+            if parent in lineage
+        )
+        return [(source, target, count) for (source, target), count in sorted(found.items())]
+
+    def test_marks(self) -> Callable[[str, Box], list[tuple[str, str, int]]]:
+        """Marks for the tests of a table in its box: state, SVG path and count, those that failed first."""
+
+        def marks(name: str, box: Box) -> list[tuple[str, str, int]]:
+            found, at, counted = [], 0, self.test_states[name]
+            for state in ("bad", "warn", "quiet", "good"):
+                drawn = min(counted[state], _PIPS - at)
+                if drawn > 0:
+                    right = box.x + BOX_WIDTH - 12
+                    path = "".join(f"M{right - 7 * (at + one)} {box.y + 33}h0" for one in range(drawn))
+                    found.append((state, path, counted[state]))
+                    at += drawn
+            return found
+
+        return marks
+
+    def _layers(self) -> list[dict[str, Any]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for table in self.tables():
+            shown = {**table, "is_published": bool(table["snapshot"])}
+            found.setdefault(table["layer"], []).append(shown)
+        names = sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+        return [{"name": name, "tables": found[name]} for name in names]
+
+    @staticmethod
+    def _state(found: TestStatus | None) -> str:
+        if found is None:
+            return "quiet"
+        return {"pass": "good", "warn": "warn"}.get(found.status, "bad")
+
+
+def label(table: TableShown) -> str:
+    """The name of a table without its layer."""
+    return table.name.rpartition(".")[2]
+
+
+def summary(description: str) -> str:
+    """The first sentence of a description, cut where it is long."""
+    text = " ".join(description.split())
+    first, found, _ = text.partition(". ")
+    text = f"{first}." if found else text
+    return text if len(text) <= _SUMMARY else f"{text[: _SUMMARY - 1]}…"
+
+
+def _unique(runs: Sequence[RunShown]) -> list[RunShown]:
+    """The last run of each day if there are many, so that a plot has one place for each."""
+    if len(runs) <= 1:
+        return list(runs)
+    return list({run.started_at[:10]: run for run in runs}.values())
+
+
+def _file(one: LandedFile) -> dict[str, Any]:
+    return {
+        "path": one.path,
+        "landed_at": moment(one.landed_at),
+        "verdict": one.verdict,
+        "rows": one.rows,
+        "size_bytes": one.size_bytes,
+        "reason": one.reason,
+    }
