@@ -18,6 +18,8 @@ LONGEST_TABLE = 128
 while file systems take 255, and encrypted ones (eCryptfs) 143."""
 LONGEST_COLUMN = 255
 """Bytes of UTF-8, the limit of AWS Glue."""
+SEMANTIC_LAYER = ("semantic_models", "metrics", "saved_queries")
+"""Parts of dbt's manifest for which nothing is built, and on which an exposure may depend instead of a model."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PLAIN_LOWER = re.compile(r"[a-z0-9][a-z0-9_]*")

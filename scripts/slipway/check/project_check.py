@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,10 @@ from slipway.contracts.checks import LINEAGE
 from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
 from slipway.dbt.code_only import CodeOnly, code_only
-from slipway.dbt.configuration import check_names, contract_of, problems
+from slipway.dbt.configuration import check_functions, check_names, contract_of, problems
 from slipway.dbt.nodes import DbtNode, is_python, table_of
 from slipway.dbt.promised import compared
+from slipway.dbt.readers import deprecated_models, readers_of_nodes
 from slipway.dbt.stubs import Stubs
 from slipway.dbt.volatility import volatile_node
 from slipway.engines.duckdb.constraints import check_shape
@@ -69,7 +72,7 @@ def check(project: Path, target: str | None) -> Checked:
                     _sentence(text),
                     "",
                     place.group(1) if place else "",
-                    line_of_parser(text),
+                    line_of_parser(text) if place else None,
                 )
             ],
             0,
@@ -85,13 +88,14 @@ class _Check:
         }
         self.findings: list[Finding] = []
         self.unchecked: dict[str, str] = {}
-        self.readers = _readers(self.manifest)
+        self.readers = readers_of_nodes(self.manifest)
 
     def whole(self) -> Checked:
         began = time.perf_counter()
         self._contracts()
         self._configuration()
         self._sources()
+        self._deprecations()
         order = TopologicalSorter(
             {
                 name: [one for one in node.depends_on_nodes if one in self.nodes]
@@ -122,10 +126,14 @@ class _Check:
         for node in self.nodes.values():
             for problem in problems(node):
                 self._found("configuration", Level.ERROR, f"{problem}.", node)
-        try:
-            check_names(self.manifest, self.code.session.environment)
-        except ConfigError as error:
-            self.findings.append(Finding("configuration", Level.ERROR, error.line()))
+        for check_all in (
+            check_functions,
+            partial(check_names, environment=self.code.session.environment),
+        ):
+            try:
+                check_all(self.manifest)
+            except ConfigError as error:
+                self.findings.append(Finding("configuration", Level.ERROR, error.line()))
 
     def _sources(self) -> None:
         for source in self.manifest.sources.values():
@@ -139,6 +147,22 @@ class _Check:
                 self.code.stubs.set_unknown(
                     table, f"source {table} does not declare its columns with data_type"
                 )
+
+    def _deprecations(self) -> None:
+        for node, said in deprecated_models(self.manifest, datetime.now(UTC)):
+            file = str(node.patch_path).partition("://")[2]
+            line = line_declaring((node.name,), (self.project / file).read_text(encoding="utf-8"))
+            self.findings.append(
+                Finding(
+                    "deprecated",
+                    Level.WARNING,
+                    said,
+                    node.unique_id,
+                    file,
+                    line,
+                    self._reached(node.unique_id),
+                )
+            )
 
     # -- nodes
 
@@ -382,20 +406,17 @@ class _Check:
             for name in self.readers.get(waiting.pop(0), ()):
                 if name not in found:
                     kind = name.partition(".")[0]
-                    one = self.manifest.nodes.get(name) or self.manifest.exposures.get(name)
-                    if kind == "test" or one is None:
+                    if kind == "test":
                         continue
-                    found[name] = f"exposure {one.name}" if kind == "exposure" else str(one.name)
+                    found[name] = self._shown(kind, name)
                     waiting.append(name)
-        return list(found.values())
+        return list(filter(None, found.values()))
 
-
-def _readers(manifest: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for node in (*manifest.nodes.values(), *manifest.exposures.values()):
-        for name in node.depends_on_nodes:
-            found.setdefault(name, []).append(node.unique_id)
-    return found
+    def _shown(self, kind: str, unique_id: str) -> str:
+        """What a reader is called; empty for the parts of the semantic layer, which are between models and exposures."""
+        if kind == "exposure":
+            return f"exposure {self.manifest.exposures[unique_id].name}"
+        return str(self.manifest.nodes[unique_id].name) if unique_id in self.manifest.nodes else ""
 
 
 def _aggregates(plan: object) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from slipway.dbt.keys import jinja_code, python_code
 from slipway.dbt.keys.jinja_code import MACHINERY
 from slipway.dbt.keys.node_key import is_hook
 from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja, is_python
+from slipway.dbt.readers import next_deprecation
 from slipway.dbt.volatility import Volatility, changing_names, sources_of
 from slipway.errors import SlipwayError
 from slipway.iceberg.metadata_files import manifests_of
@@ -171,7 +172,7 @@ def _is_of_distribution(name: str, path: Path) -> bool:
 
 _EVERY = "\0"  # no variable has this name: found only where code may read all of them
 _TABLES = frozenset({"model", "seed", "snapshot", "test"})
-_OTHERS = frozenset({"exposure", "operation", "unit_test"})
+_OTHERS = frozenset({"exposure", "operation", "saved_query", "unit_test"})
 _MATERIALIZED = frozenset({"table", "incremental", "view", "ephemeral", "seed", "snapshot", "test", "unit"})
 _ENGINE = ("dbt", "dbt_duckdb")
 
@@ -237,6 +238,7 @@ def basis_of(
             "landing": listing_digest(listing, landing.area.others() if landing.feeds else []),
             "tables": tables(pinned.own_locations()),
         },
+        until=next_deprecation(manifest, request.started_at),
         variables=names,
         others=_others(environment.name, inputs.read),
         files=files,

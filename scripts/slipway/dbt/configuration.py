@@ -346,6 +346,21 @@ def check_names(manifest: DbtManifest, environment: Environment) -> None:
         raise ConfigError(f"{count} of the project cannot be used", "; ".join(sorted(found)))
 
 
+def check_functions(manifest: DbtManifest) -> None:
+    """Refuse a project that has functions of dbt: no adapter for DuckDB makes them, and models would call what is not there.
+
+    Raises:
+        ConfigError: one message for all of them.
+    """
+    if found := sorted(manifest.functions.values(), key=lambda one: one.unique_id):
+        count = plural(len(found), "function")
+        raise ConfigError(
+            f"{count} of the project cannot be made: {', '.join(map(_shown, found))}",
+            "dbt has no way to create functions in DuckDB",
+            "Write them as macros, which dbt compiles into the queries that call them, or disable them with +enabled: false below functions in dbt_project.yml",
+        )
+
+
 def _with_layer(node: DbtNode) -> str:
     """A line of dbt_project.yml that gives a layer to a node and those of its kind in its project or package."""
     layer = "curated" if node.resource_type == "model" else "reference"

@@ -21,7 +21,7 @@ from slipway.storage.objects import writing_below
 
 _QUIET = frozenset({"debug", "test"})
 _RAISED = frozenset({"GenericExceptionOnRun", "CatchableExceptionOnRun", "InternalErrorOnRun"})
-_NOTHING_BUILT = frozenset({"operation", "exposure"})
+_NOTHING_BUILT = frozenset({"operation", "exposure", "saved_query"})
 
 
 class EventStream:

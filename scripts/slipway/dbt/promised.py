@@ -25,7 +25,7 @@ from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
 from slipway.contracts.quarantine_retention import AS_OF, Retention, retention_of
 from slipway.contracts.released_rows import check_released, read_released
-from slipway.dbt.nodes import is_inlined
+from slipway.dbt.readers import tables_read
 from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
 from slipway.records.run_manifest import Limit
@@ -115,7 +115,7 @@ def unnamed_readers(contracts: Sequence[Contract], manifest: Any) -> Iterator[tu
         if node.resource_type in _KINDS
     }
     exposures = sorted(manifest.exposures.values(), key=lambda one: str(one.name))
-    reads = {exposure.name: set(_tables_read(manifest, exposure.depends_on.nodes)) for exposure in exposures}
+    reads = {exposure.name: set(tables_read(manifest, exposure.depends_on.nodes)) for exposure in exposures}
     for contract in contracts:
         if not is_product(contract):
             continue
@@ -132,16 +132,6 @@ def unnamed_readers(contracts: Sequence[Contract], manifest: Any) -> Iterator[tu
                 contract,
                 f"exposure {exposure.name} ({file}) reads it, and is not among its consumers: add {exposure.name} to the custom property consumers",
             )
-
-
-def _tables_read(manifest: Any, names: Collection[str]) -> Iterator[str]:
-    """Unique ids of the tables among some nodes, and of those that ephemeral models and views among them read."""
-    for name in names:
-        node = manifest.nodes.get(name)
-        if node is not None and is_inlined(node):
-            yield from _tables_read(manifest, node.depends_on_nodes)
-        elif node is not None:
-            yield name
 
 
 def compared(readings: Sequence[Reading], manifest: Any) -> list[Reading]:
@@ -376,7 +366,8 @@ def _model(manifest: Any, node: Any, tests: Sequence[Any]) -> PromisedModel:
         consumers=tuple(
             exposure.name
             for exposure in manifest.exposures.values()
-            if node.unique_id in exposure.depends_on.nodes
+            if node.unique_id
+            in {*exposure.depends_on.nodes, *tables_read(manifest, exposure.depends_on.nodes)}
         ),
     )
 

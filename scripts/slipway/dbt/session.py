@@ -21,7 +21,7 @@ from slipway.dbt import hooks
 from slipway.dbt.build import Builder
 from slipway.dbt.command import Invocation, builds, is_retry
 from slipway.dbt.conclude import conclude
-from slipway.dbt.configuration import check_configuration, check_names
+from slipway.dbt.configuration import check_configuration, check_functions, check_names
 from slipway.dbt.describe import Descriptions
 from slipway.dbt.ingest import is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
@@ -31,6 +31,7 @@ from slipway.dbt.monitored import Monitoring, profile_days
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts, left_out
 from slipway.dbt.query_checks import QueryChecks
+from slipway.dbt.readers import deprecated_models
 from slipway.dbt.renames import rename
 from slipway.dbt.slices import check_sample
 from slipway.dbt.volatility import Volatility
@@ -166,13 +167,14 @@ class Session:
         self._continues: RunManifest | None = None  # the run that dbt retry goes on with
 
     def check_project(self) -> None:
-        """Refuse a project with names that cannot be used, or with copies of Slipway's macros, if this command builds.
+        """Refuse a project with names that cannot be used, functions, or copies of Slipway's macros, if this command builds.
 
         Raises:
             ConfigError: there are some.
         """
         if builds() and self.manifest:
             hooks.check_copies(self.manifest)
+            check_functions(self.manifest)
             check_names(self.manifest, self.environment)
 
     def begin(self) -> list[str]:
@@ -185,6 +187,7 @@ class Session:
 
         manifest, pinned, holds = self.manifest, self.pinned, Holds(self.records)
         assert manifest is not None  # dbt's hooks run when the project is parsed
+        check_functions(manifest)
         check_names(manifest, self.environment)
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
         check_sample(manifest, self.variables)
@@ -210,6 +213,7 @@ class Session:
         self.intake.begin()
         lines += hooks.landing_lines(self.intake)
         lines += left_out(self._project, manifest)
+        lines += [said for _, said in deprecated_models(manifest, self.request.started_at)]
         if is_retry():
             lines.append(self._continue(hooks.failed_run(self._project, self.records)))
         damaged = hooks.read_earlier_runs(self.records, self._earlier)

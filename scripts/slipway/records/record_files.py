@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from slipway.errors import DamagedError, ForeignError, first_line
+from slipway.names import SEMANTIC_LAYER
 from slipway.records.run_manifest import Record
 from slipway.storage.objects import ObjectStore
 
@@ -55,7 +56,7 @@ def find_record(store: ObjectStore, kind: type[_R], key: str, **expected: object
 def read_dbt_manifest(store: ObjectStore, key: str) -> dict[str, Any]:
     """dbt's manifest.json, or the copy of it that was put next to it when it was found damaged.
 
-    Source: dbt's schema of manifest.json, of which nodes and exposures are used. All but its metadata is the same in run
+    Source: dbt's schema of manifest.json, of which nodes, exposures and the semantic layer are used. All but its metadata is the same in run
     after run, and kept once; an older slipway kept all of it with each run.
 
     Raises:
@@ -156,8 +157,8 @@ def _parse_dbt_manifest(store: ObjectStore, content: bytes, name: str) -> dict[s
     loaded: dict[str, Any] = parse_json(content, name)
     if isinstance(checksum := loaded.get(_REST), str):
         loaded = {"metadata": loaded.get("metadata"), **_read_rest(store, checksum)}
-    for part in ("nodes", "exposures"):
-        found = loaded.get(part)
+    for part in ("nodes", "exposures", *SEMANTIC_LAYER):
+        found = loaded.get(part, {} if part in SEMANTIC_LAYER else None)
         if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
             raise _damaged(name, f"its {part} are none of dbt's")
     return loaded

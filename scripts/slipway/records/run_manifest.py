@@ -685,7 +685,8 @@ class Basis(Record):
     ``obstacle`` says why the next run has to start dbt in any case, empty for no reason. ``facts`` are digests by the name of
     what they are of (``runs.repeat``), ``variables`` the environment variables that the project's code reads, ``others``
     the tables of other targets that it reads, by target, to their metadata files. ``files`` are the local metadata files of
-    tables to their sizes. ``made`` are the tables that models make. ``decided_by`` is the run that dbt was last started for.
+    tables to their sizes. ``made`` are the tables that models make. ``decided_by`` is the run that dbt was last started for. ``until`` is
+    when the next deprecation date of a model passes, which is then said.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -697,3 +698,4 @@ class Basis(Record):
     others: dict[str, dict[str, str]] = Field(default_factory=dict)
     files: dict[str, int] = Field(default_factory=dict)
     made: list[str] = Field(default_factory=list)
+    until: datetime | None = None

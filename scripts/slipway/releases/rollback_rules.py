@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from slipway.errors import ConflictError, NotFoundError, UsageError
+from slipway.names import SEMANTIC_LAYER
 from slipway.records.release_records import Release, ReleasedTable
 
 _NO_TABLE = ("ephemeral", "view")
@@ -33,11 +34,12 @@ class Exposure:
 
 
 def affected(manifest: Mapping[str, Any], tables: Collection[str]) -> list[Exposure]:
-    """Exposures that read tables (``schema.name``) which change, by themselves or through models that are no tables; by name."""
+    """Exposures that read tables (``schema.name``) which change, by themselves or through models that are no tables, and metrics; by name."""
     nodes: Mapping[str, Any] = manifest.get("nodes", {})
+    defined = {name: one for part in SEMANTIC_LAYER for name, one in manifest.get(part, {}).items()}
     found = []
     for exposure in manifest.get("exposures", {}).values():
-        read = set(_tables(nodes, exposure["depends_on"]["nodes"]))
+        read = set(_tables(nodes, defined, exposure["depends_on"]["nodes"]))
         if hit := sorted(read & set(tables)):
             owner = exposure.get("owner") or {}
             contact = str(owner.get("name") or owner.get("email") or "")
@@ -45,11 +47,14 @@ def affected(manifest: Mapping[str, Any], tables: Collection[str]) -> list[Expos
     return sorted(found, key=lambda exposure: exposure.name)
 
 
-def _tables(nodes: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    for node in (nodes[name] for name in names if name in nodes):
-        if node["config"].get("materialized") in _NO_TABLE:
-            yield from _tables(nodes, node["depends_on"]["nodes"])
-        else:
+def _tables(nodes: Mapping[str, Any], defined: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        node = nodes.get(name)
+        if node is None and name in defined:
+            yield from _tables(nodes, defined, defined[name]["depends_on"]["nodes"])
+        elif node is not None and node["config"].get("materialized") in _NO_TABLE:
+            yield from _tables(nodes, defined, node["depends_on"]["nodes"])
+        elif node is not None:
             yield f"{node['schema']}.{node.get('alias') or node['name']}"
 
 

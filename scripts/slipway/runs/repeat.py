@@ -157,6 +157,8 @@ def _repeat(
     facts = {**beginning.facts, "settings": settings(environment, beginning, basis.variables)}
     if other := difference(basis, facts) or difference(basis, {"landing": landing.digest}):
         return f"other {other} than in run {basis.run_id}"
+    if basis.until and started_at >= basis.until:
+        return "the deprecation date of a model has passed since"
     if why := _in_the_way(records) or _moved(records, project, basis):
         return why
     code = versions.code_of(project)

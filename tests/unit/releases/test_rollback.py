@@ -190,9 +190,16 @@ def test_who_reads_a_table_reads_it_through_models_that_are_none() -> None:
             "1": exposure("sales", "view", name="Ada"),
             "2": exposure("prices", "a", "b", email="bo@example.org"),
             "3": exposure("none", "b"),
+            "4": exposure("figures", "ratio", name="Cy"),
+        },
+        "semantic_models": {"weighings": {"depends_on": {"nodes": ["view"]}}},
+        "metrics": {
+            "sum": {"depends_on": {"nodes": ["weighings"]}},
+            "ratio": {"depends_on": {"nodes": ["sum"]}},
         },
     }
     assert affected(manifest, {"layer.a", "layer.other"}) == [
+        Exposure("figures", "dashboard", "Cy", ("layer.a",)),
         Exposure("prices", "dashboard", "bo@example.org", ("layer.a",)),
         Exposure("sales", "dashboard", "Ada", ("layer.a",)),
     ]
