@@ -163,7 +163,21 @@ def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) 
 
 
 def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Workshop) -> None:
-    """One of five rows is in quarantine, 20 percent."""
+    """One of five rows is in quarantine, 20 percent; before that, all of them are, because of a wrong decimal mark."""
+    weight, of_none = (
+        "try_cast(kg as decimal(9, 3))",
+        "try_cast(replace(kg || '.', '.', ',') as decimal(9, 3))",
+    )
+    for model in (CURATED, QUARANTINE):
+        traced.edit(model, weight, of_none)
+    run = traced.run(code=1)
+    assert run["reason"].startswith(
+        "All rules together put 5 rows into quarantine, 100 percent of 5, and less than 100 percent are allowed"
+    )
+    assert run["reason"].endswith("or set another limit in conserves or in the contract of the feed")
+    for model in (CURATED, QUARANTINE):
+        traced.edit(model, of_none, weight)
+
     traced.edit(
         QUARANTINE,
         "conserves={'raw'",
@@ -204,7 +218,7 @@ customProperties:
     assert run["reason"].startswith(
         "All rules together put 1 row into quarantine, 20 percent of 5, and less than 20 percent"
     )
-    assert run["reason"].endswith("or raise the limit in parcels.odcs.yaml")
+    assert run["reason"].endswith("or set another limit in parcels.odcs.yaml")
     assert [limit["contract"] for limit in run["conservation"][0]["limits"]] == ["", "parcels.odcs.yaml"]
     traced.write(path, before + custom.format("*", "mustBeLessThan: 20, unit: percent, severity: warning"))
     assert "warning: All rules together put 1 row" in traced.answer("run")

@@ -144,6 +144,22 @@ def test_reader_that_leaves_early_is_no_error(world: World) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"range\r\n", b"")
 
 
+def test_a_reader_that_leaves_early_does_not_change_the_verdict(world: World, tmp_path: Path) -> None:
+    """Of a command that judges: a step of a workflow that shows only the first lines must fail with it."""
+    broken = tmp_path / "broken.odcs.yaml"
+    broken.write_text("kind: DataContract\n", encoding="utf-8")
+    command = f"{sys.executable} -m slipway.cli.main contracts lint {broken} | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        env=world.env(),
+        cwd=world.folder,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Broken" not in done.stderr
+
+
 @pytest.mark.parametrize("closed", some(4, [">&-", "2>&-", "<&-", ">&- 2>&- <&-"]))
 def test_streams_that_are_closed_are_no_error(world: World, closed: str) -> None:
     command = f"{sys.executable} -m slipway.cli.main sql 'from serving.depot_weights' {closed}"

@@ -92,7 +92,8 @@ def main() -> None:
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it
         code = int(cli.main(standalone_mode=False) or 0)
-        sys.stdout.flush()
+        with output.reader():
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -100,9 +101,6 @@ def main() -> None:
         # click takes the end of a file for Ctrl-D
         cause = error.__cause__
         code = _failed(cause) if isinstance(cause, EOFError) and not ended else _interrupted(ended)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
     except Exception as error:  # noqa: BLE001 - the one handler: every error becomes one line
         # DuckDB says so in its own way when the signal reaches it first
         code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)

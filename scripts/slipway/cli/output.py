@@ -42,29 +42,39 @@ def line(text: str) -> None:
     result("\n" * (len(text) - len(rest)) + one_line(rest))
 
 
-def result_part(text: str) -> None:
-    """Print a part of what was asked for, as it is; characters that the terminal lacks are escaped."""
+def result_part(text: str, *, is_streamed: bool = False) -> None:
+    """Print a part of what was asked for, as it is; characters that the terminal lacks are escaped.
+
+    Args:
+        text: the part.
+        is_streamed: the command does nothing else than print, so it ends when nobody reads on.
+    """
     encoding = sys.stdout.encoding or "utf-8"
-    with _reader():
+    with reader(is_streamed=is_streamed):
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def result_stream(write: Callable[[IO[bytes]], T]) -> T:
     """Let a function write binary output, such as Parquet, to stdout."""
-    with _reader():
+    with reader(is_streamed=True):
         done = write(sys.stdout.buffer)
         sys.stdout.buffer.flush()
     return done
 
 
 @contextmanager
-def _reader() -> Iterator[None]:
-    """Write to a reader that may leave when it has what it wanted, as ``head`` does: that is no error."""
+def reader(*, is_streamed: bool = False) -> Iterator[None]:
+    """Write to a reader that may leave when it has what it wanted, as ``head`` does: that is no error.
+
+    What the command has to say from then on goes nowhere. A command that acts or judges goes on, and ends with its own code; one that only
+    streams its result ends.
+    """
     try:
         yield
     except BrokenPipeError:
         close_results()
-        raise click.exceptions.Exit(0) from None
+        if is_streamed:
+            raise click.exceptions.Exit(0) from None
 
 
 def as_json(value: object, *, exact: bool = False) -> None:
@@ -84,7 +94,7 @@ def _plain(value: object) -> str:
 
 def message(text: str) -> None:
     """Tell something that is not the result."""
-    with _reader():
+    with reader():
         sys.stdout.flush()
     failure(text)
 

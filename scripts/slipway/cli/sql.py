@@ -207,7 +207,7 @@ def _json_lines(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Itera
 def _count(lines: Iterable[str]) -> int:
     count = 0
     for line in lines:
-        output.result_part(line)
+        output.result_part(line, is_streamed=True)
         count += 1
     return count
 

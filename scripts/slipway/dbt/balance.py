@@ -113,6 +113,7 @@ def divisions(
 
     A quarantine model says so in its config, ``conserves: {raw: …, curated: …}``. Where none does, a feed whose raw table is read by one
     quarantine table and by one other table is divided between these two. ``limits`` are those of contracts, by feed.
+    Where none is about all rules together, not all rows may be refused.
     """
     found: dict[TableName, list[Division] | str] = {}
     for node in manifest.nodes.values():
@@ -140,7 +141,14 @@ def divisions(
 
 
 def _limited(one: Division, limits: Mapping[str, Sequence[Limit]]) -> Division:
-    return replace(one, limits=[*one.limits, *limits.get(one.raw.name, ())])
+    """The same with all its limits. Where nothing is said of all rules together, they may not refuse every row.
+
+    A wrong setting, such as a decimal comma that is not declared, refuses all rows at once, and readers would be left with an empty table.
+    """
+    found = [*one.limits, *limits.get(one.raw.name, ())]
+    if not any(limit.rule == "*" for limit in found):
+        found.append(Limit(rule="*", operator="mustBeLessThan", value=100, unit="percent"))
+    return replace(one, limits=found)
 
 
 def _raw_nodes(manifest: DbtManifest) -> Iterator[tuple[TableName, DbtNode]]:
