@@ -74,6 +74,12 @@ exposures:
     depends_on: [ref('reads_it')]
 """,
     "models/serving/weights_of.sql": "select 1 as y\n",
+    "models/serving/by_name.sql": "select depot\nfrom dev.curated.weights\n",
+    "models/serving/by_two_names.sql": "with landed as (\n    select parcel\n    from Landing.parcels\n)\n\nselect parcel from landed\n",
+    "models/serving/by_one_name.sql": "select city\nfrom depots\n",
+    "models/serving/not_by_name.sql": "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
+    "-- curated.weights is read by dbt\nselect depot, 'curated.depots' as what from {{ ref('weights') }} as curated\n"
+    "{% if is_incremental() %}where depot not in (select depot from {{ this }}){% endif %}\n",
     "tests/dbt/from_today.sql": "select * from {{ ref('weights') }}\nwhere weighed_on > today()\n",
 }
 
@@ -120,6 +126,9 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
             "other columns in an incremental run than in a full one: kg",
         ),
         ("only_later", "bind", "error", 4, 'Referenced column "kilos" not found'),
+        ("by_name", "plain-name", "error", 2, "Write {{ ref('weights') }}."),
+        ("by_two_names", "plain-name", "error", 3, "Write {{ source('landing', 'parcels') }}."),
+        ("by_one_name", "bind", "error", 2, "Is {{ ref('depots') }} meant?"),
         ("misspelt", "configuration", "error", None, "materialised has no effect here: write materialized"),
         ("macro_fails", "compile", "error", None, "never this way"),
         ("from_today", "volatile", "warning", 2, "it calls today"),
@@ -131,6 +140,10 @@ def test_each_fault_is_found_in_its_line(
     (one,) = said(found, name)
     assert one[:3] == (rule, level, line), one
     assert text in one[3]
+
+
+def test_names_that_are_no_tables_are_left_alone(found: tuple[Workshop, dict[str, Any]]) -> None:
+    assert said(found, "not_by_name") == []
 
 
 def test_columns_that_differ_from_what_is_declared(found: tuple[Workshop, dict[str, Any]]) -> None:

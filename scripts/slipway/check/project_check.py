@@ -21,7 +21,9 @@ from slipway.check.places import (
     line_naming,
     line_of_error,
     line_of_parser,
+    source_line,
 )
+from slipway.check.plain_names import PlainNames
 from slipway.contracts.checks import LINEAGE
 from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
@@ -89,6 +91,7 @@ class _Check:
         self.findings: list[Finding] = []
         self.unchecked: dict[str, str] = {}
         self.readers = readers_of_nodes(self.manifest)
+        self.names = PlainNames(self.manifest, code.cursor)
 
     def whole(self) -> Checked:
         began = time.perf_counter()
@@ -193,6 +196,7 @@ class _Check:
         sql = self._rendered(node)
         if sql is None:
             return
+        self._named(node, sql)
         columns = self._bound(node, sql)
         if columns is None:
             return
@@ -232,11 +236,31 @@ class _Check:
             self._volatile(node, sql)
         except duckdb.Error as error:
             text = str(error)
-            self._found("bind", Level.ERROR, _of_duckdb(text), node, self._line(node, text, sql))
+            instead = self.names.meant(text)
+            if not any(one.node == node.unique_id and one.rule == "plain-name" for one in self.findings):
+                said = _of_duckdb(text) + (f" Is {instead} meant?" if instead else "")
+                self._found("bind", Level.ERROR, said, node, self._line(node, text, sql))
             self._leave(node, f"{node.name} has an error")
         else:
             return [(str(row[0]), str(row[1])) for row in rows]
         return None
+
+    def _named(self, node: Any, sql: str) -> None:
+        """Find a table that a query reads by its name instead of by ``ref`` or ``source``."""
+        if found := self.names.found(node, sql):
+            self._found(
+                "plain-name",
+                Level.ERROR,
+                f"{node.name} reads {found.table} by its name, so that dbt neither waits for that table nor builds {node.name} again when it changes."
+                f" Write {found.instead}.",
+                node,
+                self._line_of(node, found.line, sql),
+            )
+
+    def _line_of(self, node: Any, line: int, sql: str) -> int | None:
+        if node.resource_type == "test" and not str(node.original_file_path).endswith(".sql"):
+            return self._yaml_line(node)
+        return source_line(line, sql, node.raw_code)
 
     def _line(self, node: Any, error: str, sql: str) -> int | None:
         if node.resource_type == "test" and not str(node.original_file_path).endswith(".sql"):
