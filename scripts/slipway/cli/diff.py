@@ -32,7 +32,7 @@ _MOST = 6  # columns of sums that a screen shows
 )
 @click.option(
     "--sample",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=click.FloatRange(0.01, 100),
     metavar="PERCENT",
     help="Compare only a part of the rows, chosen by a hash of their key.",
 )

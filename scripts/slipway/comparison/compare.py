@@ -166,10 +166,13 @@ def _two_sided(
     if wanted.sample is not None and columns:
         pair = pair.sampled(keys or columns, wanted.sample)
     facts = compare_by_key(name, pair, keys) if keys else compare_as_multiset(name, pair)
+    found = facts.coverage.notes
+    if wanted.sample is not None and columns and not (facts.base.rows or facts.head.rows):
+        found = ("no row that was to be compared is in the sample",)
     coverage = facts.coverage.model_copy(
         update={
             "not_compared": left_out,
-            "notes": (*note, *facts.coverage.notes),
+            "notes": (*note, *found),
             "sample": wanted.sample,
         }
     )

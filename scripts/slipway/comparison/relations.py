@@ -365,6 +365,8 @@ class Pair:
     def sampled(self, columns: Sequence[Column], share: float) -> Pair:
         """The same with a share of the rows, those with a small hash of some columns, so that equal ones are in it on both sides.
 
+        Rows that both sides share are left out: of a sample in which nothing else is, nothing is known.
+
         Args:
             columns: those of the key, or all of them.
             share: a fraction, to a ten-thousandth.
@@ -377,7 +379,7 @@ class Pair:
                 (self.head, [(column, column.head_type) for column in columns]),
             )
         )
-        return replace(self, base=base, head=head)
+        return replace(self, base=base, head=head, shared=NOTHING_SHARED)
 
     @contextmanager
     def temporary(self, sql: str) -> Iterator[str]:

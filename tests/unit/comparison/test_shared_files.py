@@ -283,3 +283,12 @@ def test_a_column_that_is_added_leaves_the_files_that_both_have(lake: Lake) -> N
     assert (found.rows.added, found.rows.identical) == (1, 2)
     assert found.coverage.files is not None
     assert found.coverage.files.files_read == 1
+
+
+def test_a_sample_without_a_row_that_may_differ_proves_nothing(lake: Lake) -> None:
+    base, head = written(lake, "sampled", [(1, 1, 1), (2, 2, 2)], {2: [(2, 3, 2)]})
+    found = compare_states(lake.connection, "serving.t", base, head, BY_ID, sample=0.0001)
+    assert found.verdict is Verdict.NO_EVIDENCE
+    assert found.coverage.notes == ("no row that was to be compared is in the sample",)
+    every = compare_states(lake.connection, "serving.t", base, head, BY_ID, sample=0.9999)
+    assert (every.verdict, every.rows.changed, every.head.rows) == (Verdict.DIFFERENT, 1, 1)
