@@ -73,18 +73,16 @@ def diff(
     described = _described((base, head))
     policies = policies_of(described) if described else {}
     con = _connect(profile, target, (base, head))
+    hidden = set() if how.show_classified else classified_names(profile.project, described)
     found = []
     for name, then, here in pairing.names:
         policy = policies.get(here or then or name, ComparisonPolicy())
         if how.key:
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
-        found.append(_compare(con, one, policy, how, now))
-    remarks = []
-    if not how.show_classified:
-        names = classified_names(profile.project, described)
-        shown, found = found, [masked(one, names) for one in found]
-        remarks += [MASKED] if shown != found else []
+        found.append(_compare(con, one, policy, how, now, hidden))
+    shown, found = found, [masked(one, hidden) for one in found]
+    remarks = [MASKED] if shown != found else []
     if described:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         edited = other_code(*(_definitions(side, differing) for side in (base, head)))
@@ -109,7 +107,12 @@ class _Pair:
 
 
 def _compare(
-    con: duckdb.DuckDBPyConnection, one: _Pair, policy: ComparisonPolicy, how: How, now: datetime
+    con: duckdb.DuckDBPyConnection,
+    one: _Pair,
+    policy: ComparisonPolicy,
+    how: How,
+    now: datetime,
+    hidden: Collection[str],
 ) -> TableComparison:
     try:
         base, head = (_state(side, table) for side, table in zip(one.sides, one.tables, strict=True))
@@ -127,7 +130,7 @@ def _compare(
             )
             why = _expired(one) if found.verdict is Verdict.NOT_COMPARED else ""
             return judge(not_compared(one.name, why)) if why else found
-        relations = _relations(con, one, (base, head))
+        relations = _relations(con, one, (base, head), hidden)
     except (DamagedError, NotFoundError, ContractError) as error:
         return judge(not_compared(one.name, _expired(one) or error.line()))
     facts = compare_relations(
@@ -152,7 +155,7 @@ def _state(side: Named, table: str | None) -> TableState | None:
 
 
 def _relations(
-    con: duckdb.DuckDBPyConnection, one: _Pair, states: Sequence[TableState | None]
+    con: duckdb.DuckDBPyConnection, one: _Pair, states: Sequence[TableState | None], hidden: Collection[str]
 ) -> tuple[str | None, str | None]:
     """SQL of both sides, of which at least one is a file: a file is read in the types of the other side."""
     known = [state.relation if state else None for state in states]
@@ -162,7 +165,7 @@ def _relations(
             types = {row[0]: row[1] for row in con.execute(f"describe from {relation}").fetchall()}
     for at, side in enumerate(one.sides):
         if isinstance(side, NamedFile):
-            rows = read_file(con, side.path, types)
+            rows = read_file(con, side.path, types, hidden)
             known[at] = rows.relation
             types = types or {
                 row[0]: row[1] for row in con.execute(f"describe from {rows.relation}").fetchall()

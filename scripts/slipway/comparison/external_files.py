@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -33,7 +33,9 @@ class FileRows:
     columns: Sequence[str]
 
 
-def read_file(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str]) -> FileRows:
+def read_file(
+    con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str], hidden: Collection[str] = ()
+) -> FileRows:
     """The rows of a file that is compared with a table.
 
     A CSV file has no types: each value is read in the type of the table's column, numbers exactly as they are written, and dates
@@ -43,6 +45,7 @@ def read_file(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str
         con: a connection that can read the file.
         path: CSV or Parquet, also compressed.
         types: DuckDB's types by column of the table; empty where there is no table, and the file tells them.
+        hidden: columns, in small letters, of which no message shows a value.
 
     Raises:
         ContractError: a value is not of the column's type.
@@ -51,7 +54,7 @@ def read_file(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str
     try:
         if _PARQUET.fullmatch(path):
             return _parquet(con, path, types)
-        return _csv(con, path, types or _guessed(con, path))
+        return _csv(con, path, types or _guessed(con, path), hidden)
     except duckdb.Error as error:
         raise UnavailableError(
             f"{path} cannot be read", first_line(error), "Check that it is whole"
@@ -73,7 +76,9 @@ def _guessed(con: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
     return {row[0]: row[1] for row in described.fetchall()}
 
 
-def _csv(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str]) -> FileRows:
+def _csv(
+    con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str], hidden: Collection[str]
+) -> FileRows:
     scan = (
         f"read_csv({literal(exact(path))}, header = true, all_varchar = true, allow_quoted_nulls = false,"
         " sample_size = -1)"
@@ -86,7 +91,8 @@ def _csv(con: duckdb.DuckDBPyConnection, path: str, types: Mapping[str, str]) ->
         wanted = types.get(called, "VARCHAR")
         type_ = _type_of_texts(con, texts, name, wanted)
         value = quote(name) if type_ == "VARCHAR" else f"cast(trim({quote(name)}) as {type_})"
-        _check(con, path, texts, name, type_, "number" if is_exact_number(wanted) else wanted)
+        kind = "number" if is_exact_number(wanted) else wanted
+        _check(con, path, texts, name, type_, kind, is_hidden=name.casefold() in hidden)
         items.append(f"{value} as {quote(called)}")
     return FileRows(f"(select {', '.join(items)} from {texts})", list(spelled.values()))
 
@@ -130,15 +136,25 @@ def _type_of_texts(con: duckdb.DuckDBPyConnection, scan: str, name: str, wanted:
     return decimal if fits else "DOUBLE"
 
 
-def _check(con: duckdb.DuckDBPyConnection, path: str, scan: str, name: str, type_: str, called: str) -> None:
+def _check(
+    con: duckdb.DuckDBPyConnection,
+    path: str,
+    scan: str,
+    name: str,
+    type_: str,
+    called: str,
+    *,
+    is_hidden: bool,
+) -> None:
     """Refuse a column with a value that is not of its type, which has a name in messages."""
     if type_ == "VARCHAR":
         return
     wrong = f"{quote(name)} is not null and try_cast(trim({quote(name)}) as {type_}) is null"
     found = con.execute(f"select count(*), min({quote(name)}) from {scan} where {wrong}").fetchone()
     if found and found[0]:
+        such = "" if is_hidden else f", such as {found[1][:60]!r}"
         raise ContractError(
             f"{path} cannot be compared",
-            f"{plural(found[0], 'value')} of column {name} {'is' if found[0] == 1 else 'are'} no {called}, such as {found[1][:60]!r}",
+            f"{plural(found[0], 'value')} of column {name} {'is' if found[0] == 1 else 'are'} no {called}{such}",
             "Correct the file, or leave the column out",
         )

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway.comparison.results import Example, Row, TableComparison
+from slipway.comparison.results import ColumnComparison, Example, Row, TableComparison
 from slipway.contracts.contract_files import look_at_all
 from slipway.contracts.model import Contract
 from slipway.secrets import MASK
 
 _PUBLIC = "public"
+_FEW = 10
+"""Of fewer rows that differ, a sum tells what single rows have."""
 MASKED = f"Values that a contract classifies are shown as {MASK}; --show-classified shows them"
 """A remark on a report."""
 
@@ -56,13 +58,15 @@ def classification_of(described: Mapping[str, Any]) -> str:
 
 
 def masked(table: TableComparison, names: Collection[str]) -> TableComparison:
-    """The comparison with values of these columns, given in small letters, replaced by a mask; NULL stays."""
-    columns = tuple(
-        column.model_copy(
-            update={"examples": tuple(_example(one, column.name, names) for one in column.examples)}
-        )
-        for column in table.columns
-    )
+    """The comparison with values of these columns, given in small letters, replaced by a mask; NULL stays.
+
+    Nested values are masked as a whole if one of their fields has such a name. What single values can be worked out from is left out: the largest change of
+    such a column, and its sums where few rows differ.
+    """
+    counts = table.rows
+    are_few = counts.added + counts.removed + counts.changed + counts.within_tolerance < _FEW
+    columns = tuple(_column(column, names) for column in table.columns)
+    effects = tuple(one for one in table.effects if not (are_few and one.column.casefold() in names))
     segments = tuple(
         segment.model_copy(update={"value": MASK, "until": segment.until and MASK})
         if segment.column.casefold() in names
@@ -73,6 +77,7 @@ def masked(table: TableComparison, names: Collection[str]) -> TableComparison:
         update={
             "columns": columns,
             "segments": segments,
+            "effects": effects,
             "added_examples": tuple(_row(row, names) for row in table.added_examples),
             "removed_examples": tuple(_row(row, names) for row in table.removed_examples),
         }
@@ -82,6 +87,7 @@ def masked(table: TableComparison, names: Collection[str]) -> TableComparison:
 def has_masked(table: TableComparison) -> bool:
     """Whether values of rows are masked."""
     rows = [*table.added_examples, *table.removed_examples]
+    rows += [{"value": segment.value} for segment in table.segments]
     examples = [one for column in table.columns for one in column.examples]
     rows += [one.key for one in examples] + [{"base": one.base, "head": one.head} for one in examples]
     return any(MASK in row.values() for row in rows)
@@ -93,16 +99,35 @@ def without_rows(table: TableComparison) -> TableComparison:
     return table.model_copy(update={"columns": columns, "added_examples": (), "removed_examples": ()})
 
 
+def _column(column: ColumnComparison, names: Collection[str]) -> ColumnComparison:
+    examples = tuple(_example(one, column.name, names) for one in column.examples)
+    hidden: dict[str, object] = {"largest_absolute_change": None, "largest_relative_change": None}
+    return column.model_copy(
+        update={"examples": examples, **(hidden if column.name.casefold() in names else {})}
+    )
+
+
 def _example(example: Example, column: str, names: Collection[str]) -> Example:
-    hidden = column.casefold() in names
     return Example(
         key=_row(example.key, names),
-        base=MASK if hidden and example.base is not None else example.base,
-        head=MASK if hidden and example.head is not None else example.head,
+        base=_value(column, example.base, names),
+        head=_value(column, example.head, names),
     )
 
 
 def _row(row: Row, names: Collection[str]) -> Row:
-    return {
-        name: MASK if value is not None and name.casefold() in names else value for name, value in row.items()
-    }
+    return {name: _value(name, value, names) for name, value in row.items()}
+
+
+def _value(column: str, value: str | None, names: Collection[str]) -> str | None:
+    if value is None or not (column.casefold() in names or _has_field(value, names)):
+        return value
+    return MASK
+
+
+def _has_field(value: str, names: Collection[str]) -> bool:
+    """Whether the text of a struct, of a list of them, or of JSON has a field with one of some names."""
+    if not value.startswith(("{", "[")):
+        return False
+    text = value.casefold()
+    return any(f"{sign}{name}{sign}:" in text for name in names for sign in "'\"")

@@ -80,6 +80,14 @@ def test_a_value_of_another_type(
         read(con, tmp_path, text)
 
 
+def test_no_message_shows_a_value_that_is_hidden(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("Id\nsecret\n", encoding="utf-8")
+    with pytest.raises(ContractError, match="1 value of column Id is no number") as caught:
+        read_file(con, str(file), {"id": "INTEGER"}, {"id"})
+    assert "secret" not in caught.value.line()
+
+
 def test_a_file_that_is_no_such_file(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     file.write_bytes(b"no parquet at all")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+import pytest
+
+from slipway.comparison.compare import compare_relations
 from slipway.comparison.masking import classified_names, has_masked, masked, without_rows
 from slipway.comparison.report import make_report, to_markdown, to_text
 from slipway.comparison.results import ColumnComparison, Coverage, Example, Method, Segment, TableComparison
@@ -76,3 +80,39 @@ def test_without_rows_there_are_only_numbers() -> None:
     found = without_rows(FOUND)
     assert (found.columns[0].examples, found.added_examples, found.removed_examples) == ((), (), ())
     assert found.columns[0].matching == 1
+
+
+def test_what_is_nested_is_masked_by_the_names_of_its_fields() -> None:
+    person, people = "{'Mail': ada@a.example, 'town': York}", '[{"mail": "ada@a.example"}]'
+    examples = (Example(key={"person": person}, base=person, head="{'town': Bath}"),)
+    column = ColumnComparison(name="person", type="STRUCT", compared=1, matching=0, examples=examples)
+    found = masked(
+        FOUND.model_copy(update={"columns": (column,), "added_examples": ({"people": people},)}), {"mail"}
+    )
+    (example,) = found.columns[0].examples
+    assert (example.key, example.base, example.head) == ({"person": "***"}, "***", "{'town': Bath}")
+    assert found.added_examples == ({"people": "***"},)
+
+
+@pytest.mark.parametrize(("rows", "is_told"), [(9, False), (10, True)])
+def test_no_value_can_be_worked_out_from_a_sum_or_a_change(rows: int, is_told: bool) -> None:
+    """An absolute and a relative change of one value are that value."""
+    base, head = (
+        f"(select i as id, {pay} as pay, 1.0 * i * {pay} as tip from range({rows}) t(i))"
+        for pay in (200, 500)
+    )
+    with duckdb.connect() as con:
+        found = compare_relations(con, "serving.people", base, head, ["id"])
+    assert found.columns[0].largest_relative_change == 1.5
+    hidden = masked(found, {"pay"})
+    pay, tip = hidden.columns
+    assert (pay.largest_absolute_change, pay.largest_relative_change) == (None, None)
+    assert tip.largest_relative_change == 1.5
+    assert [one.column for one in hidden.effects] == (["pay", "tip"] if is_told else ["tip"])
+    for text in (to_text(make_report([hidden])), to_markdown(make_report([hidden]))):
+        assert "change 300 (150 %)" not in text
+
+
+def test_a_range_that_is_masked_is_said_to_be() -> None:
+    only = FOUND.model_copy(update={"columns": (), "added_examples": (), "removed_examples": ()})
+    assert (has_masked(only), has_masked(masked(only, {"mail"}))) == (False, True)
