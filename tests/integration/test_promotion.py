@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,9 @@ from slipway.iceberg.tables import Tables
 from slipway.maintenance.apply import maintain, propose_in
 from slipway.maintenance.steps import Compact, Delete
 from slipway.monitors.volumes import days_of_snapshots
-from slipway.promotion import build_again
+from slipway.promotion import build_again, promote
 from slipway.promotion.promote import Proposal, carry_out, keep, planned, propose
+from slipway.records.promotion_records import CodeComparison
 from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import Code, RunManifest
 from slipway.releases.holds import Holds
@@ -277,6 +278,18 @@ def test_what_the_source_retired_is_retired(stand: Stand) -> None:
     shows_the_same(stand)
 
 
+def test_the_run_of_the_release_vouches_for_what_is_retired(stand: Stand) -> None:
+    stand.publish(ORDERS, LINES)
+    stand.promote()
+    stand.write("promotion.yml", "environments: {prod: {from: [staging], require: {clean_commit: true}}}")
+    release = stand.publish(
+        retire=["raw.lines"], manifest={"code": Code(commit=None, branch=None, dirty=False)}
+    )
+    with pytest.raises(SlipwayError, match=f"clean_commit: run {release.run_id}: "):
+        stand.promote()
+    assert stand.shown().keys() == {"serving.orders", "raw.lines"}
+
+
 def test_layers_may_be_left_out(stand: Stand) -> None:
     stand.write("promotion.yml", "environments: {prod: {from: [staging], layers: [serving]}}")
     stand.publish(ORDERS, LINES)
@@ -452,6 +465,39 @@ def test_what_moves_while_files_are_copied_is_refused(stand: Stand) -> None:
         carry_out(proposal, "", intrude)
     assert len(stand.rows("serving.orders")) == 12
     assert not stand.records("prod").open_keys()
+
+
+def test_a_release_of_other_tables_while_files_are_copied_is_not_hidden(stand: Stand) -> None:
+    """Together they would be a state that nobody has looked at."""
+    stand.publish(ORDERS, LINES)
+    stand.promote()
+    stand.publish(appended(100))
+    proposal = stand.proposal()
+
+    def intrude(_: str) -> None:
+        stand.publish({**LINES, "sql": "select 'b' as line"}, target="prod")
+
+    with pytest.raises(ConflictError, match="it shows release 2 by now, and the plan rests on release 1"):
+        carry_out(proposal, "", intrude)
+    assert len(stand.rows("serving.orders")) == 10
+    assert not stand.records("prod").open_keys()
+
+
+def test_evidence_that_grows_old_while_files_are_copied_is_refused(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.write("promotion.yml", "environments: {prod: {from: [staging], require: {run_max_age: 1h}}}")
+    stand.publish(ORDERS)
+    proposal = stand.proposal()
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Later:
+            return super().now(tz) + timedelta(hours=2)
+
+    with pytest.raises(SlipwayError, match=r"run_max_age: run .* which is longer ago than 1 hour"):
+        carry_out(proposal, "", lambda _: monkeypatch.setattr(promote, "datetime", Later))
+    assert stand.shown() == {}
 
 
 def test_of_two_promotions_at_once_one_is_refused(stand: Stand) -> None:
@@ -735,6 +781,51 @@ def test_a_file_that_was_changed_after_it_was_signed_is_refused(signing: Stand) 
         signing.promote()
     assert signing.shown() == {}
     assert signing.all_files("prod") == set()
+
+
+def test_without_the_signed_list_of_its_files_a_table_is_not_signed(signing: Stand) -> None:
+    """Nobody would know that a file is not the one that was signed."""
+    signing.publish(ORDERS)
+    (path,) = (signing.folder / "staging/_slipway/files").iterdir()
+    kept = path.read_bytes()
+    path.unlink()
+    with pytest.raises(
+        SlipwayError, match=r"signed: the signed list of the files of serving\.orders is gone"
+    ):
+        signing.promote()
+    path.write_bytes(kept.replace(b'"rows": 10', b'"rows": 11'))
+    with pytest.raises(SlipwayError, match=r"signed: .* does not have the content that its name tells"):
+        signing.promote()
+    path.write_bytes(kept)
+    signing.promote()
+
+
+def test_no_record_of_the_source_is_written_outside_of_its_folder(stand: Stand) -> None:
+    commit = "../../../outside"
+    stand.publish(ORDERS, manifest={"code": Code(commit=commit, branch="main", dirty=False)})
+    moment = datetime.now(UTC)
+    compared = CodeComparison(
+        comparison_id="c",
+        made_at=moment,
+        who="eve",
+        commit=commit,
+        base="b",
+        passed=True,
+        covers="all",
+        verdicts={},
+    )
+    place = stand.folder / "staging/_slipway/comparisons" / commit
+    (stand.folder / "staging/_slipway/comparisons").mkdir()
+    place.mkdir(parents=True)
+    (place / "c.json").write_text(compared.model_dump_json(), encoding="utf-8")
+    stand.promote()
+    assert not list((stand.folder / "prod").rglob("outside.json"))
+    with pytest.raises(DamagedError, match="which is outside of this folder"):
+        stand.records("prod").store.create("a/../b.json", b"{}")
+    stand.write("promotion.yml", "environments: {prod: {from: [staging], require: {comparison_max_age: 1d}}}")
+    stand.publish(appended(1), manifest={"code": Code(commit=commit, branch="main", dirty=False)})
+    with pytest.raises(DamagedError, match="which is outside of this folder"):
+        stand.promote()
 
 
 def test_records_that_are_gone_or_changed_are_no_evidence(stand: Stand) -> None:

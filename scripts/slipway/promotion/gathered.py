@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,8 +115,15 @@ class Gathered:
         return [line for one in compare_all(base, head, datetime.now(UTC).date()) for line in one.failures]
 
 
-def why_not_signed(records: Records, release: Release, sha256: str) -> str:
-    """Why no signature that counts stands for a release record with this checksum; empty when one does."""
+def why_not_signed(records: Records, release: Release, sha256: str, tables: Collection[str] = ()) -> str:
+    """Why no signature that counts stands for a release record with this checksum; empty when one does.
+
+    Args:
+        records: of the environment that has the release.
+        release: the release.
+        sha256: of its record.
+        tables: those of which the signed lists of files have to be there: without them nobody knows that a file is the one that was signed.
+    """
     try:
         bundle = bundle_of(records, release.number)
     except DamagedError as error:
@@ -130,6 +137,14 @@ def why_not_signed(records: Records, release: Release, sha256: str) -> str:
         own = one.subjects.get(release_name(release.number))
         if own is None or own["digest"].get("sha256") != sha256:
             return f"its signature is of another record than that of release {release.number}"
+    subjects = bundle[0].subjects
+    for name in sorted(set(tables) & release.tables.keys() & subjects.keys()):
+        try:
+            read_list(records, subjects[name]["digest"].get("sha256", ""))
+        except FileNotFoundError:
+            return f"the signed list of the files of {name} is gone"
+        except DamagedError as error:
+            return error.line()
     return ""
 
 
@@ -158,10 +173,22 @@ def _checksums(records: Records, sha256: str) -> dict[str, str]:
     return {}
 
 
-def gather(project: Path, records: Records, goal: Release, tables: Sequence[str]) -> Gathered:
-    """Find the runs that vouch for tables of a release: its own, where it dealt with the very state, else that which wrote it."""
+def gather(
+    project: Path, records: Records, goal: Release, tables: Sequence[str], retired: Sequence[str] = ()
+) -> Gathered:
+    """Find the runs that vouch for tables of a release: its own, where it dealt with the very state, else that which wrote it.
+
+    Args:
+        project: the repository that knows their commits.
+        records: of the source.
+        goal: the release.
+        tables: those of the release that are moved.
+        retired: tables that the release does not have any more, for which its own run vouches.
+    """
     found = _Runs(records)
-    vouched: dict[str, str | None] = {}
+    vouched: dict[str, str | None] = dict.fromkeys(retired, goal.run_id)
+    if retired:
+        found.manifest(goal.run_id)
     for name in tables:
         state = goal.tables[name]
         own = found.manifest(goal.run_id)

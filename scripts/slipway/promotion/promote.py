@@ -89,6 +89,7 @@ class Proposal:
         carried: the tables whose state changes.
         retires: tables that the target's catalog is not to name any more, to their metadata files.
         gathered: the runs that vouch for them.
+        facts: what the evidence is judged by; None where nothing is moved.
         compared: the newest canary of each commit that has one.
         require: the evidence that the policy demands.
         plan_max_age: how old the plan may be when it is approved or carried out; None for any age.
@@ -102,6 +103,7 @@ class Proposal:
     carried: Sequence[Carry] = ()
     retires: Mapping[TableName, str] = field(default_factory=dict)
     gathered: Gathered = field(default_factory=Gathered)
+    facts: Facts | None = None
     compared: Mapping[str, CodeComparison] = field(default_factory=dict)
     require: Require = field(default_factory=Require)
     plan_max_age: timedelta | None = None
@@ -185,29 +187,44 @@ def again(project: Path, target: str | None, plan_id: str) -> Proposal:
             shown,
             f"Make a new one with slipway promote --to {rests.target} --plan",
         )
-    age = datetime.now(UTC) - plan.made_at
-    if now.plan_max_age is not None and not -AHEAD < age <= now.plan_max_age:
+    if why := why_expired(plan, now.plan_max_age):
         raise ConflictError(
             f"Plan {plan.plan_id} has expired",
-            f"it was made at {plan.made_at:%Y-%m-%d %H:%M} UTC, and promotion.yml allows {described_age(now.plan_max_age)}",
+            why,
             f"Make a new one with slipway promote --to {rests.target} --plan",
         )
     kept = now.plan.model_copy(update={"plan_id": plan.plan_id, "made_at": plan.made_at, "who": plan.who})
     return replace(now, plan=kept)
 
 
-def check_evidence(proposal: Proposal) -> None:
-    """Refuse a promotion whose evidence does not meet the policy.
+def why_expired(plan: PromotionPlan, max_age: timedelta | None) -> str:
+    """Why a plan is too old, or from a clock that was wrong; empty where it is not."""
+    if max_age is None or -AHEAD < datetime.now(UTC) - plan.made_at <= max_age:
+        return ""
+    return (
+        f"it was made at {plan.made_at:%Y-%m-%d %H:%M} UTC, and promotion.yml allows {described_age(max_age)}"
+    )
+
+
+def check_evidence(proposal: Proposal) -> list[Finding]:
+    """Refuse a promotion whose evidence does not meet the policy at this moment: time goes on while somebody decides or files are copied.
+
+    Returns:
+        what was found.
 
     Raises:
         SlipwayError: a rule is not met.
     """
-    if unmet := proposal.plan.unmet:
+    found: list[Finding] = []
+    if proposal.facts is not None:
+        found = evaluate(proposal.require, replace(proposal.facts, now=datetime.now(UTC)))
+    if unmet := [one for one in found if not one.met]:
         raise SlipwayError(
             f"{proposal.goal.target} release {proposal.goal.number} cannot be promoted to {proposal.target.name}",
             "; ".join(f"{one.rule}: {one.why}" for one in unmet),
             f"slipway plan show {proposal.plan.plan_id} --target {proposal.target.name} explains it",
         )
+    return found
 
 
 def check_approvals(proposal: Proposal) -> Judgement:
@@ -321,18 +338,17 @@ class _Planning:
             layers=list(self.rules.layers) if self.rules.layers else None,
             tables=tables,
         )
-        gathered = gather(self.project, self.published.records, goal, list(sources))
+        gathered = gather(self.project, self.published.records, goal, list(sources), list(map(str, retires)))
         compared = self._compared(gathered)
         moment = datetime.now(UTC)
+        facts = self._facts(gathered, compared, goal, rests, releases, moment) if tables else None
         plan = PromotionPlan(
             plan_id=new_run_id(moment),
             made_at=moment,
             who=who(),
             digest=rests.digest,
             rests_on=rests,
-            evidence=self._evidence(gathered, compared, goal, rests.source_sha256, releases, moment)
-            if tables
-            else [],
+            evidence=evaluate(self.rules.require, facts) if facts else [],
             demands=self._demands(gathered, goal, sources, retires) if tables else [],
             left_out=left_out,
             unchanged=unchanged,
@@ -346,6 +362,7 @@ class _Planning:
             carried,
             retires,
             gathered,
+            facts,
             compared,
             self.rules.require,
             limit,
@@ -475,30 +492,29 @@ class _Planning:
             if identifier in now and self.rules.moves(identifier.layer):
                 yield identifier
 
-    def _evidence(
+    def _facts(
         self,
         gathered: Gathered,
         compared: Mapping[str, CodeComparison],
         goal: Release,
-        sha256: str,
+        rests: Rests,
         releases: Sequence[Release],
         moment: datetime,
-    ) -> list[Finding]:
-        require = self.rules.require
+    ) -> Facts:
+        require, records = self.rules.require, self.published.records
         before = next((one for one in reversed(releases) if one.promoted), None)
-        return evaluate(
-            require,
-            Facts(
-                mode=self.target.mode,
-                now=moment,
-                runs=gathered.runs,
-                vouched=gathered.vouched,
-                unknown=gathered.unknown,
-                off_branch=gathered.off_branch,
-                compared=compared,
-                contracts=gathered.contracts(before, goal) if require.contracts_compatible else None,
-                unsigned=why_not_signed(self.published.records, goal, sha256) if require.signed else "",
-            ),
+        return Facts(
+            mode=self.target.mode,
+            now=moment,
+            runs=gathered.runs,
+            vouched=gathered.vouched,
+            unknown=gathered.unknown,
+            off_branch=gathered.off_branch,
+            compared=compared,
+            contracts=gathered.contracts(before, goal) if require.contracts_compatible else None,
+            unsigned=why_not_signed(records, goal, rests.source_sha256, rests.tables)
+            if require.signed
+            else "",
         )
 
 
@@ -561,21 +577,23 @@ def write_down(
     found: Sequence[Finding] = (),
     rebuilt: Rebuilt | None = None,
 ) -> None:
-    """Write down what is about to be published, and why it may be: approvals are looked at once more, because copying may take hours.
+    """Write down what is about to be published, and why it may be: everything is looked at once more, because copying may take hours.
 
     Args:
         proposal: what is done.
         records: of the target.
         number: of the release.
         copied: files that were copied, by table.
-        found: evidence that is not in the plan.
+        found: evidence that is not of the release.
         rebuilt: what was built instead of copied.
 
     Raises:
-        SlipwayError: approvals are missing by now.
+        ConflictError: the target shows another release by now.
+        SlipwayError: a rule is not met any more, or approvals are missing by now.
     """
     plan, gathered = proposal.plan, proposal.gathered
-    rests, found = plan.rests_on, [*plan.evidence, *found]
+    refuse_moved(proposal, records)
+    rests, found = plan.rests_on, [*check_evidence(proposal), *found]
     judged = check_approvals(proposal)
     evidence = PlanFiles(records, plan.plan_id).contents(plan)
     if plan.demands:

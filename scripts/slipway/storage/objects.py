@@ -21,7 +21,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any
 
-from slipway.errors import ConfigError, UnavailableError
+from slipway.errors import ConfigError, DamagedError, UnavailableError
 from slipway.storage.s3 import ObjectStream, answering, finding, is_s3, put_new, s3_access, split
 from slipway.write_limits import check_write
 
@@ -111,6 +111,20 @@ class LocalStore:
         self.root, self._properties = root, properties or {}
         self._folder = Path(root.removeprefix("file://"))
 
+    def _path(self, key: str) -> Path:
+        """Where an object is; parts of keys come from records, also from those of another environment.
+
+        Raises:
+            DamagedError: it would be outside of the folder.
+        """
+        if key.startswith("/") or ".." in key.split("/"):
+            raise DamagedError(
+                f"A record below {self.root} cannot be used",
+                f"it leads to {key}, which is outside of this folder",
+                "Find out who wrote it",
+            )
+        return self._folder / key
+
     @property
     def is_write_once(self) -> bool:
         """Whether two who create the same object at the same moment cannot both succeed: a link is not made over a file."""
@@ -123,13 +137,13 @@ class LocalStore:
             FileExistsError: it is there.
             UnavailableError: the folder cannot be written, or is full.
         """
-        target = self._folder / key
+        target = self._path(key)
         with self._temporary(target, content) as written:
             os.link(written, target)
 
     def replace(self, key: str, content: bytes) -> None:
         """Write to a temporary file and put it in the place of what is there; records are never written this way."""
-        target = self._folder / key
+        target = self._path(key)
         with self._temporary(target, content) as written:
             written.replace(target)
 
@@ -155,12 +169,12 @@ class LocalStore:
 
     def read(self, key: str) -> bytes:
         """The whole object; raises FileNotFoundError."""
-        return (self._folder / key).read_bytes()
+        return self._path(key).read_bytes()
 
     @contextmanager
     def open(self, key: str) -> Iterator[IO[bytes]]:
         """A binary stream of the object."""
-        with (self._folder / key).open("rb") as stream:
+        with self._path(key).open("rb") as stream:
             yield stream
 
     def entries(self, prefix: str) -> list[ObjectInfo]:
@@ -169,7 +183,7 @@ class LocalStore:
         Raises:
             UnavailableError: a folder cannot be looked into; what it holds would seem not to be there.
         """
-        base = self._folder / prefix
+        base = self._path(prefix)
         found = []
         for folder, _, names in os.walk(base, onerror=unlisted):
             for name in names:
@@ -183,14 +197,15 @@ class LocalStore:
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
-        base = self._folder / prefix
+        base = self._path(prefix)
         return sorted(entry.name for entry in base.iterdir() if entry.is_dir()) if base.is_dir() else []
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove files; one that is gone is no error."""
         for key in keys:
-            check_write(self._properties, str(self._folder / key))
-            (self._folder / key).unlink(missing_ok=True)
+            path = self._path(key)
+            check_write(self._properties, str(path))
+            path.unlink(missing_ok=True)
 
 
 class S3Store:
