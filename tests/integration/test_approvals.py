@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 import pytest
@@ -234,6 +234,48 @@ def test_a_plan_that_is_void_or_too_old_is_not_approved(office: Office) -> None:
     with pytest.raises(ConflictError, match=f"Plan {plan_id} is void: promotion.yml has changed"):
         office.approve(plan_id, BOB)
     assert office.explained(plan_id).void == "promotion.yml has changed"
+
+
+def test_an_approved_plan_of_days_ago_is_not_carried_out(office: Office) -> None:
+    class DaysAgo(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> DaysAgo:
+            return super().now(tz) - timedelta(days=3)
+
+    office.policy("{count: 1, plan_max_age: 2d}")
+    with office.monkeypatch.context() as patched:
+        patched.setattr(promote, "datetime", DaysAgo)
+        plan_id = office.plan()
+        office.approve(plan_id, BOB)
+        assert office.explained(plan_id).void == ""
+    with pytest.raises(ConflictError, match=f"Plan {plan_id} has expired: it was made at .* allows 2 days"):
+        office.carry_out(plan_id)
+    assert "and promotion.yml allows 2 days" in office.explained(plan_id).void
+
+
+def test_what_is_signed_is_what_was_shown(office: Office) -> None:
+    with office.by(CI):
+        office.publish(ORDERS)
+    plan_id = office.plan()
+    path = office.folder / f"prod/_slipway/plans/{plan_id}.json"
+    with office.by(BOB):
+        given = check_approver(office.project, "prod", plan_id)
+        record = path.read_text(encoding="utf-8")
+        path.write_text(record.replace('"source_release": 2', '"source_release": 1'), encoding="utf-8")
+        with pytest.raises(ConflictError, match=f"Plan {plan_id} was not approved: its record is not what"):
+            give(*given, "")
+    assert not (office.files(plan_id) / "approvals").exists()
+
+
+def test_no_copy_takes_the_place_of_a_damaged_plan(office: Office) -> None:
+    """Approvals are of the record's bytes; a copy next to it could be exchanged after they were given."""
+    plan_id = office.plan()
+    path = office.folder / f"prod/_slipway/plans/{plan_id}.json"
+    path.with_name(f"{path.name}.repaired").write_bytes(path.read_bytes())
+    path.write_text("{}", encoding="utf-8")
+    for use in (office.explained, lambda plan_id: office.approve(plan_id, BOB), office.carry_out):
+        with pytest.raises(DamagedError, match=rf"{plan_id}\.json cannot be used: .* Make a new plan"):
+            use(plan_id)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, DamagedError, NotFoundError, SlipwayError
-from slipway.promotion.promote import Proposal, again
+from slipway.promotion.promote import Proposal, again, why_expired
 from slipway.promotion.promotion_policy import FILE, read_policy
 from slipway.promotion.recorded import authors, judged_approvals, read_plan
 from slipway.records.promotion_records import PromotionPlan
@@ -65,8 +65,12 @@ def explain(project: Path, target: str | None, plan_id: str) -> Explained:
     void = ""
     if release is None and last != rests.target_release:
         void = f"{rests.target} shows {f'release {last}' if last else 'no release'} by now"
-    elif release is None and read_policy(project).sha256 != rests.policy_sha256:
-        void = f"{FILE} has changed"
+    elif release is None:
+        policy = read_policy(project)
+        if policy.sha256 != rests.policy_sha256:
+            void = f"{FILE} has changed"
+        elif approvals := policy.of(environment, rests.source)[0].approvals:
+            void = why_expired(plan, approvals.plan_max_age)
     source = profile.environment(rests.source)
     return Explained(plan, judged_approvals(plan, Records(source), records), void, release)
 
@@ -117,12 +121,13 @@ def give(proposal: Proposal, approver: Approver, reason: str) -> bool:
         False if this key has approved the plan already.
 
     Raises:
+        ConflictError: the record of the plan was changed since it was shown.
         DamagedError: what is there in its place is no approval that counts.
         UnavailableError: the key or the store cannot be used.
     """
     records = Records(proposal.target)
     files = PlanFiles(records, proposal.plan.plan_id)
-    if files.approve(read_plan(records, proposal.plan.plan_id), approver.signing, reason):
+    if files.approve(proposal.plan.rests_on, approver.signing, reason):
         return True
     key = approver.key.key.keyid
     there = {one.key: one.why_not for one in files.approvals(trust_of(proposal.target))}

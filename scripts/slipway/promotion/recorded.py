@@ -56,7 +56,7 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
         raise NotFoundError(
             f"There is no plan {text} in {name}", why, f"Make one with slipway promote --to {name} --plan"
         )
-    return read_record(records.store, PromotionPlan, plan_key(found[0]), plan_id=found[0])
+    return PlanFiles(records, found[0]).plan()[0]
 
 
 def _latest(records: Records, ids: Sequence[str]) -> str:

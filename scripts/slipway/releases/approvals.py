@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.environments.environment import Environment
-from slipway.errors import ConfigError, DamagedError
+from slipway.errors import ConfigError, ConflictError, DamagedError, ForeignError
 from slipway.records.promotion_records import Promotion, PromotionPlan, Rests
-from slipway.records.record_files import find_record
+from slipway.records.record_files import find_record, parse_record
 from slipway.records.store import PROMOTIONS, Records
 from slipway.secrets import hide
 from slipway.signing.approval_rules import Approval, Author, Judgement, judge
@@ -69,6 +69,24 @@ class PlanFiles:
             return hashlib.sha256(self.records.store.read(self.plan_key)).hexdigest()
         return ""
 
+    def plan(self) -> tuple[PromotionPlan, str]:
+        """The plan, and the SHA-256 of the very bytes that it was read from.
+
+        What is signed has to be what is used, so no copy takes the place of a damaged record.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            DamagedError: it cannot be read.
+        """
+        content, name = self.records.store.read(self.plan_key), f"{self.records.store.root}/{self.plan_key}"
+        try:
+            found = parse_record(PromotionPlan, content, name, plan_id=self.plan_id)
+        except ForeignError:
+            raise
+        except DamagedError as error:
+            raise DamagedError(f"{name} cannot be used", error.why, "Make a new plan") from None
+        return found, hashlib.sha256(content).hexdigest()
+
     # ------------------------------------------------------------------------------------------ written
 
     def sign_plan(self, plan: PromotionPlan, signing: Signing) -> None:
@@ -77,28 +95,44 @@ class PlanFiles:
             content = sign([_statement(MADE, plan, self.sha256())], signing.signer)
             self.records.store.create(f"{self.folder}/{_MADE}", content)
 
-    def approve(self, plan: PromotionPlan, signing: Signing, reason: str) -> bool:
-        """Sign a plan as approved.
+    def approve(self, shown: Rests, signing: Signing, reason: str) -> bool:
+        """Sign the plan as approved.
+
+        Args:
+            shown: what whoever approves has looked at.
+            signing: their key.
+            reason: why.
 
         Returns:
             False if this key has approved it already.
 
         Raises:
+            ConflictError: the plan rests on something else by now.
+            DamagedError: the plan cannot be read.
             UnavailableError: the key or the store cannot be used.
         """
-        return self._create(_APPROVALS, APPROVAL, plan, signing, reason)
+        plan, sha256 = self.plan()
+        if plan.rests_on != shown:
+            raise ConflictError(
+                f"Plan {self.plan_id} was not approved",
+                "its record is not what was shown: somebody has changed it meanwhile",
+                "Find out who, and make a new plan",
+            )
+        return self._create(_APPROVALS, APPROVAL, plan, sha256, signing, reason)
 
     def withdraw(self, plan: PromotionPlan, signing: Signing, reason: str) -> bool:
         """Withdraw the approval by the same key; returns False if it is withdrawn already."""
-        return self._create(_WITHDRAWALS, WITHDRAWAL, plan, signing, reason)
+        return self._create(_WITHDRAWALS, WITHDRAWAL, plan, self.sha256(), signing, reason)
 
     def has(self, key: str, *, withdrawn: bool = False) -> bool:
         """Whether there is an approval by a key, or its withdrawal."""
         return self.records.has(self._key(_WITHDRAWALS if withdrawn else _APPROVALS, key))
 
-    def _create(self, folder: str, kind: str, plan: PromotionPlan, signing: Signing, reason: str) -> bool:
+    def _create(
+        self, folder: str, kind: str, plan: PromotionPlan, sha256: str, signing: Signing, reason: str
+    ) -> bool:
         assert signing.signer is not None
-        content = sign([_statement(kind, plan, self.sha256(), reason)], signing.signer)
+        content = sign([_statement(kind, plan, sha256, reason)], signing.signer)
         try:
             self.records.store.create(self._key(folder, signing.signer.public_key.keyid), content)
         except FileExistsError:
@@ -243,8 +277,9 @@ def promotion_judgement(records: Records, promotion: Promotion, trust: Trust) ->
         DamagedError: the plan that was carried out cannot be read.
     """
     files = PlanFiles(records, promotion.plan_id, promotion.number)
-    plan = find_record(records.store, PromotionPlan, files.plan_key, plan_id=promotion.plan_id)
-    if plan is None:
+    try:
+        plan, _ = files.plan()
+    except FileNotFoundError:
         return judge(promotion.demands, (), (Author("made the plan", unknown="it is not there"),))
     try:
         released: bytes | None = records.store.read(released_key(promotion.number))
