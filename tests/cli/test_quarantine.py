@@ -175,6 +175,9 @@ def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Works
         "All rules together put 5 rows into quarantine, 100 percent of 5, and less than 100 percent are allowed"
     )
     assert run["reason"].endswith("or set another limit in conserves or in the contract of the feed")
+    assert [one["rows"] for one in answer(traced, "quarantine", "list", "--run", "latest")] == [5]
+    assert len(answer(traced, "quarantine", "show", "weights", "--run", run["run_id"])) == 5
+    assert [one["rows"] for one in answer(traced, "quarantine", "list")] == [1]
     for model in (CURATED, QUARANTINE):
         traced.edit(model, of_none, weight)
 

@@ -24,6 +24,11 @@ _since = click.option(
     metavar="TIME",
     help="Only rows that landed at this time or later, ISO 8601; UTC without a zone.",
 )
+_run = click.option(
+    "--run",
+    metavar="RUN",
+    help="Tables as this run built them, published or not: id or latest. [default: the published ones]",
+)
 _ENTRY = (
     "run",
     "at (UTC)",
@@ -51,20 +56,22 @@ def command() -> None:
 @_rule
 @click.option("--feed", help="Only rows of this feed.")
 @_since
+@_run
 @options.common
 def list_(
     table: str | None,
     rule: str | None,
     feed: str | None,
     since: str | None,
+    run: str | None,
     output_: str,
     target: str | None,
     project_dir: Path | None,
 ) -> None:
-    """Count published quarantined rows by table and rule."""
+    """Count quarantined rows by table and rule."""
     from slipway.query.refused_rows import Wanted, counts
 
-    found = counts(project_dir, target, table, Wanted(rule, feed, since))
+    found = counts(project_dir, target, table, Wanted(rule, feed, since, run))
     if output_ == "json":
         output.as_json([asdict(one) for one in found])
     elif found:
@@ -93,6 +100,7 @@ def list_(
 @click.argument("table")
 @_rule
 @_since
+@_run
 @options.limit
 @click.option("--show-classified", is_flag=True, help="Show values of columns that a contract classifies.")
 @options.common
@@ -100,6 +108,7 @@ def show(
     table: str,
     rule: str | None,
     since: str | None,
+    run: str | None,
     limit: int,
     *,
     show_classified: bool,
@@ -117,7 +126,7 @@ def show(
         project_dir,
         target,
         table,
-        Wanted(rule=rule, since=since),
+        Wanted(rule=rule, since=since, run=run),
         limit=limit,
         show_classified=show_classified,
     )
@@ -134,6 +143,7 @@ def show(
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @_rule
 @_since
+@_run
 @click.option("--show-classified", is_flag=True, help="Write values of columns that a contract classifies.")
 @options.target
 @options.project_dir
@@ -142,6 +152,7 @@ def export(
     path: Path,
     rule: str | None,
     since: str | None,
+    run: str | None,
     *,
     show_classified: bool,
     target: str | None,
@@ -159,7 +170,7 @@ def export(
             f"{path} is neither CSV nor Parquet", "the form goes by its name", "End it with .csv or .parquet"
         )
     found = refused_rows(
-        project_dir, target, table, Wanted(rule=rule, since=since), show_classified=show_classified
+        project_dir, target, table, Wanted(rule=rule, since=since, run=run), show_classified=show_classified
     )
     try:
         stream = path.open("xb")

@@ -16,7 +16,7 @@ from slipway.query.queries import Column, QueryResult, moment, run_query
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records
 from slipway.releases.cut import Cut
-from slipway.releases.lookup import environment_of
+from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
 
 LAYER = "quarantine"
@@ -27,11 +27,15 @@ _PUBLIC = ("public",)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows: of a rule, of a feed, and landed at a moment or later (ISO 8601, UTC where it names no zone)."""
+    """Which rows: of a rule, of a feed, and landed at a moment or later (ISO 8601, UTC where it names no zone).
+
+    ``run`` is an id, a unique part of it or ``latest``: tables as this run built them, published or not, instead of the published ones.
+    """
 
     rule: str | None = None
     feed: str | None = None
     since: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class RefusedRows:
 def counts(
     project_dir: Path | None, target: str | None, table: str | None, wanted: Wanted
 ) -> list[RuleCount]:
-    """Quarantined rows by table and rule, as published now.
+    """Quarantined rows by table and rule.
 
     Raises:
-        NotFoundError: nothing is published, or there is no such table.
+        NotFoundError: nothing is published, or there is no such table or run.
         UsageError: ``since`` is no time, or is asked of a table that does not say when rows landed.
     """
-    published, cut = _published(project_dir, target)
+    published, cut = _tables_of(project_dir, target, wanted.run)
     feeds = _feeds(published.records)
     found = []
     for name in [_table(cut, table)] if table else _tables(cut):
@@ -106,10 +110,10 @@ def refused_rows(
         show_classified: show values of columns that a contract classifies other than ``public``.
 
     Raises:
-        NotFoundError: nothing is published, or there is no such table.
+        NotFoundError: nothing is published, or there is no such table or run.
         UsageError: as ``counts``.
     """
-    published, cut = _published(project_dir, target)
+    published, cut = _tables_of(project_dir, target, wanted.run)
     name = _table(cut, table)
     columns = _columns(published, cut, name)
     ordered = [one for one in _FIRST if one in columns] + [one for one in columns if one not in _FIRST]
@@ -144,9 +148,14 @@ def classified(project: Path, table: str, feeds: Mapping[str, str]) -> set[str]:
     }
 
 
-def _published(project_dir: Path | None, target: str | None) -> tuple[Published, Cut]:
-    published = Published(environment_of(project_dir, target))
-    return published, published.now()
+def _tables_of(project_dir: Path | None, target: str | None, run: str | None) -> tuple[Published, Cut]:
+    environment = environment_of(project_dir, target)
+    if run is None:
+        published = Published(environment)
+        return published, published.now()
+    found = find_run(environment, run)
+    published = Published(found.records.environment)
+    return published, published.candidate(found.run_id)
 
 
 def _tables(cut: Cut) -> list[str]:

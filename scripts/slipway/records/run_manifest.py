@@ -470,7 +470,7 @@ class Limit(Record):
         unit = " percent" if self.unit == "percent" else ""
         return (
             f"{which} {plural(self.rows, 'row')} into quarantine{share}, and {bound} {self.value:g}{unit} are allowed: look at them with "
-            f"slipway quarantine show, have the files or the rule corrected, or set another limit in {self.contract or 'conserves or in the contract of the feed'}"
+            f"slipway quarantine list --run latest, have the files or the rule corrected, or set another limit in {self.contract or 'conserves or in the contract of the feed'}"
         )
 
 
