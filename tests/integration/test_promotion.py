@@ -458,12 +458,13 @@ def test_what_moves_while_files_are_copied_is_refused(stand: Stand) -> None:
 
     proposal = stand.proposal()
 
-    def intrude(_: str) -> None:
-        stand.publish(appended(8), target="prod")
+    def intrude(_: str) -> None:  # as another program, which makes no release
+        table = Tables(stand.environment("prod")).catalog.load_table("serving.orders")
+        table.append(table.scan().to_arrow())
 
     with pytest.raises(ConflictError, match=r"serving.orders moved: its current snapshot is now \d+"):
         carry_out(proposal, "", intrude)
-    assert len(stand.rows("serving.orders")) == 12
+    assert len(stand.rows("serving.orders")) == 22
     assert not stand.records("prod").open_keys()
 
 
