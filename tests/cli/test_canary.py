@@ -416,6 +416,16 @@ def test_there_is_no_base(built: Workshop) -> None:
     assert not list(built.temporary.iterdir())
 
 
+def test_a_verdict_that_proves_nothing_is_not_recorded(published: Workshop) -> None:
+    commit = published.git("rev-parse", "HEAD")[:12]
+    for base in ("HEAD", "published"):
+        refused = published.refusal("canary", "--record", "--base", base, code=2)
+        assert refused.startswith(f"The verdict of a canary that compares commit {commit} with itself is not")
+    refused = published.refusal("canary", "--record", "--select", "depot_weights", code=2)
+    assert refused.startswith("--record and --select do not go together")
+    assert not (published.warehouse() / "_slipway/comparisons").exists()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("to", ["everyone", "the command alone"])
 def test_interrupted(published: Workshop, to: str) -> None:

@@ -309,7 +309,8 @@ def test_a_promotion_that_is_killed_is_whole_or_nothing(lab: Workshop, before: s
 def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
     lab.edit("promotion.yml", "run_max_age: 24h", "run_max_age: 24h\n      comparison_max_age: 1d")
     commit = lab.git("rev-parse", "HEAD")
-    canary = ("canary", "--base", "HEAD", "--target", "staging", "--record")
+    before = lab.git("commit-tree", "HEAD^{tree}", "-m", "Before")
+    canary = ("canary", "--base", before, "--target", "staging", "--record")
     assert "only for a clean work tree" in lab.refusal(*canary, code=1)
     lab.git("stash", "--quiet")
     assert f"Recorded the verdict for commit {commit[:12]}" in lab.slipway(*canary).err

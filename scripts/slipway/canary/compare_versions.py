@@ -275,12 +275,43 @@ def _cost_of_run(manifest: RunManifest) -> Cost:
     )
 
 
-def recordable(project: Path) -> str:
-    """The commit whose verdict can be recorded.
+def recordable(project: Path, target: str | None, base: str | None, select: Sequence[str]) -> str:
+    """The commit whose verdict can be recorded, if it is going to be compared as a whole, and with another one.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the environment.
+        base: as for ``canary``.
+        select: as for ``canary``.
 
     Raises:
-        SlipwayError: the work tree is none, so that nobody could find out what was compared.
+        UsageError: a part of it is selected, or it is compared with itself, which would find nothing whatever it does.
+        NotFoundError: there is no such base.
+        SlipwayError: the work tree is no commit, so that nobody could find out what was compared.
     """
+    if select:
+        raise UsageError(
+            "--record and --select do not go together",
+            "a verdict is evidence of all that a commit builds",
+            "Leave one of them out",
+        )
+    commit = _clean_commit(project)
+    if base == PUBLISHED:
+        last = Records(Profile(project).environment(target)).last_release()
+        other = last.code.commit if last else None
+    else:
+        other = git.resolve(project, base) if base else None
+    if other == commit:
+        raise UsageError(
+            f"The verdict of a canary that compares commit {commit[:12]} with itself is not recorded",
+            f"--base {base} has the same code as the work tree",
+            "Name what the commit is to take the place of, or leave --base out",
+        )
+    return commit
+
+
+def _clean_commit(project: Path) -> str:
+    """The commit that the work tree is."""
     code = code_of(project)
     if code.commit is None or (why := code.unknown):
         raise SlipwayError(
@@ -298,7 +329,7 @@ def keep_verdict(project: Path, target: str | None, commit: str, report: Compari
         SlipwayError: the code is not what it was when the canary began.
         UnavailableError: the target cannot be written.
     """
-    if (now := recordable(project)) != commit:
+    if (now := _clean_commit(project)) != commit:
         raise SlipwayError(
             "The verdict of the canary was not recorded",
             f"the work tree was at commit {commit[:12]} when it began, and is at {now[:12]}",

@@ -81,7 +81,7 @@ def canary(
     project, variables = find_project(project_dir), options.parse_vars(vars_)
     if output_dir:
         options.made(output_dir)
-    commit = recordable(project) if record else ""
+    commit = recordable(project, target, base, select) if record else ""
     report, kept = compare_versions(
         project,
         target,

@@ -164,6 +164,8 @@ def _comparison(
     if (found := compared.get(commit)) is None:
         return f"no canary of commit {commit[:12]} is recorded: slipway canary --record makes one"
     when = f"the last canary of commit {commit[:12]} was made at {found.made_at:%Y-%m-%d %H:%M} UTC"
+    if found.base == commit[:12]:
+        return f"{when}, and compared it with itself"
     if not found.passed:
         worst = sorted(name for name, verdict in found.verdicts.items() if verdict in _FAILING)
         return f"{when} and did not pass: {found.why_failed or _some(worst) or 'it compared nothing'}"

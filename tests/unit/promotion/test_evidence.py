@@ -226,6 +226,12 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
         ),
         pytest.param(
             "comparison_max_age",
+            {"compared": {COMMIT.commit: canary(base="c0ffee000000")}},
+            "and compared it with itself",
+            id="compared-with-itself",
+        ),
+        pytest.param(
+            "comparison_max_age",
             {"compared": {COMMIT.commit: canary(made_at=NOW - timedelta(hours=49))}},
             "which is longer ago than 2 days",
             id="compared-long-ago",
