@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from stat import S_IMODE
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +38,8 @@ _PEM = "-----BEGIN "
 _OFF = "none"
 _KEYLESS = "sigstore"
 _ADDRESS = re.compile(r"[a-z][a-z0-9]+:(?!//)")  # not C:, not file://
+_OF_OTHERS = 0o077
+"""Permissions of others than the owner of a file."""
 _TRIAL = b"slipway"
 """What a key service signs before a release is published, because afterwards is too late to learn that its key is another one."""
 
@@ -129,7 +132,7 @@ def trust_of(environment: Environment) -> Trust:
     found = dict(_listed(environment))
     if environment.mode is Mode.EXPLORATORY and (path := _state_file()) and path.is_file():
         with suppress(ConfigError, OSError):  # whoever signs with it is told
-            key = _public(_loaded(path.read_bytes(), str(path)))
+            key = _public(_loaded(_read_generated(path), str(path)))
             found.setdefault(key.keyid, KnownKey(GENERATED, key))
     return Trust(found)
 
@@ -304,20 +307,41 @@ def _wrong(path: Path, why: str) -> ConfigError:
 
 
 def _generated() -> Signing:
-    """This user's own key, made when there is none yet."""
+    """This user's own key, made when there is none yet.
+
+    Raises:
+        ConfigError: others than the user can read or exchange it.
+    """
     path = _state_file()
     if path is None:
         return Signing(
             None, why_not=f"{_SETTING} is not set, and this user has no folder for a generated key"
         )
     try:
-        content = path.read_bytes() if path.is_file() else _generate(path)
+        content = _read_generated(path) if path.is_file() else _generate(path)
     except OSError as error:
         return Signing(
             None,
             why_not=f"{_SETTING} is not set, and {path} cannot be made: {error.strerror or first_line(error)}",
         )
     return Signing(_signer(_loaded(content, str(path))), GENERATED)
+
+
+def _read_generated(path: Path) -> bytes:
+    """The content of the generated key, which was made so that only its owner reads it.
+
+    Raises:
+        ConfigError: others can read or exchange it by now, so that a signature would not say who made it.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        if (mode := S_IMODE(os.fstat(stream.fileno()).st_mode)) & _OF_OTHERS:
+            raise ConfigError(
+                f"Nothing is signed with {path}",
+                f"others than its owner can use it (its mode is {mode:o}), so that a signature would not say who signed",
+                f"Remove it, so that a new key is made; or, if nobody has used it, run chmod 600 {path}",
+            )
+        return stream.read()
 
 
 def _state_file() -> Path | None:

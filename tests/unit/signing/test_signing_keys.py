@@ -58,6 +58,20 @@ def test_a_key_is_generated_once_and_only_its_owner_reads_it(environment: Enviro
     assert [one.name for one in path.parent.iterdir()] == ["signing-key.pem"]
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_generated_key_that_others_can_use_neither_signs_nor_counts(
+    environment: Environment, mode: int
+) -> None:
+    made = keyid(signing_of(environment))
+    path = environment.home / "state" / "slipway" / "signing-key.pem"
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=rf"others than its owner can use it \(its mode is {mode:o}\)"):
+        signing_of(environment)
+    assert not trust_of(environment).keys
+    path.chmod(0o400)
+    assert keyid(signing_of(environment)) == made
+
+
 def test_a_generated_key_counts_in_exploratory_targets_only(environment: Environment) -> None:
     made = keyid(signing_of(environment))
     assert trust_of(environment).named(made) == GENERATED
