@@ -159,7 +159,12 @@ def _two_sided(
         return not_compared(name, "; ".join(refusals))
     pair = Pair(con, *relations, columns, wanted.examples, wanted.shared, frozenset(wanted.identifiers))
     # values of another type are cast, after which two that differ may be equal
-    is_unique = wanted.is_unique and all(base_types.get(name) == head_types.get(name) for name in key)
+    ours, theirs = (
+        {name.casefold(): type_ for name, type_ in one.items()} for one in (base_types, head_types)
+    )
+    is_unique = wanted.is_unique and all(
+        ours.get(name) == theirs.get(name) for name in map(str.casefold, key)
+    )
     keys, note = _usable_key(pair, key, is_unique=is_unique)
     if wanted.needs_key and _lacking(pair, key):
         return not_compared(name, f"there is no common key, because {_lacking(pair, key)}")

@@ -149,6 +149,18 @@ def test_keys_that_become_equal_in_the_common_type_are_repeated(con: duckdb.Duck
     assert found.coverage.method is Method.MULTISET
 
 
+@pytest.mark.parametrize("key", ["id", "ID"])
+def test_a_key_that_was_unique_is_counted_in_the_common_type(
+    con: duckdb.DuckDBPyConnection, key: str
+) -> None:
+    """Two whole numbers above 2^53 may be one as DOUBLE."""
+    base = "(select 9007199254740993::bigint as id union all select 9007199254740992)"
+    head = "(select id::double as id from (values (9007199254740992), (5)) as t(id))"
+    found = compare_relations(con, "t", base, head, [key], is_unique=True)
+    assert found.coverage.method is Method.MULTISET
+    assert (found.rows.added, found.rows.removed, found.rows.identical) == (1, 1, 1)
+
+
 def test_a_table_on_one_side_only(con: duckdb.DuckDBPyConnection) -> None:
     there = values("x", "1", "2")
     new = compare_relations(con, "t", None, there, ["x"])
