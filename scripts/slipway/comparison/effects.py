@@ -53,7 +53,10 @@ def _sum(column: Column, side: str) -> str:
     value = quote(column.name)
     if (column.base_type if side == "base" else column.head_type) in _EXACT:
         return f"cast(sum({value}) as double)"
-    return f"fsum(cast({value} as double)) filter (isfinite(cast({value} as double)))"
+    total = f"fsum(cast({value} as double)) filter (isfinite(cast({value} as double)))"
+    return (
+        f"case when isfinite({total}) then {total} end"  # no number of JSON is as large as what may come out
+    )
 
 
 def find_drifts(pair: Pair, columns: Sequence[Column]) -> tuple[Drift, ...]:

@@ -158,10 +158,11 @@ class Column:
 
     @property
     def relative_distance(self) -> str:
-        """SQL for ``|head - base| / |base|`` as DOUBLE; NULL where base is zero and for times."""
+        """SQL for ``|head - base| / |base|`` as DOUBLE; NULL where base is zero, where it is not finite, and for times."""
         if not self._is_number:
             return "cast(null as double)"
-        return f"{self.distance} / nullif(abs(cast({self.base} as double)), 0)"
+        change = f"{self.distance} / nullif(abs(cast({self.base} as double)), 0)"
+        return f"case when isfinite({change}) then {change} end"
 
     @property
     def tolerated(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import duckdb
 import pytest
 
 from slipway.comparison.compare import compare_relations
-from slipway.comparison.report import make_report, to_text
+from slipway.comparison.report import make_report, to_dict, to_text
 from slipway.monitors.formulas import stability_index
 
 BASE = """(
@@ -94,3 +95,15 @@ def test_few_values_are_bins_and_nulls_are_one_more(con: duckdb.DuckDBPyConnecti
     # a, b and NULL; each of the hundred texts is another value, of which there are too many to tell
     assert drift.column == "word"
     assert drift.stability_index == pytest.approx(stability_index([60, 40, 0], [60, 0, 40]))
+
+
+def test_what_is_no_number_of_json_is_left_out(con: duckdb.DuckDBPyConnection) -> None:
+    base, head = (
+        f"(select i as id, {big}::double as big, {small}::double as small from range(3) t(i))"
+        for big, small in (("1e308", "1e-300"), ("1.5e308", "1e100"))
+    )
+    found = compare_relations(con, "t", base, head, ["id"])
+    big, small = found.columns
+    assert (big.largest_relative_change, small.largest_relative_change) == (0.5, None)
+    assert [one.column for one in found.effects] == ["small"]
+    json.dumps(to_dict(make_report([found])), allow_nan=False)
