@@ -91,10 +91,18 @@ def test_a_modified_model_and_what_depends_on_it_are_built(published: Workshop) 
     # unique parcel, not_null kg, unique depot, weights_are_positive
     assert (written["run"]["tests"]["executed"], written["run"]["tests"]["failed"]) == (4, 0)
     assert done.out.startswith("### Slipway: failed, 2 tables differ, 0 declared\n")
-    assert "- built: 2 tables" in done.out
-    assert "- tests: 4 executed, 0 failed, 0 warned, 0 not run" in done.out
-    assert re.search(r"serving\.depot_weights", done.out)
-    assert "### " in done.out.split("\n", 1)[1]  # the comparison follows
+    assert re.search(
+        r"Built 2 tables in [\d.]+ s \([\d.]+ \w+\); tests: 4 executed, 0 failed, 0 warned, 0 not run\.",
+        done.out,
+    )
+    edited, follows = done.out.index("**Edited**"), done.out.index("**Follows from curated.weights**")
+    assert edited < done.out.index("| `curated.weights` | **different** | 4 → 3 | 0 | 1 |") < follows
+    assert "1 passed | " in done.out[follows:]
+    assert 't0[["curated.weights"]]:::failing' in done.out
+    assert "    t0 --> t1\n" in done.out
+    assert "  compare_expected:\n    - reason: why it is right\n      rows: [removed]\n" in done.out
+    assert len(done.out.partition("<details>")[0].splitlines()) < 30
+    assert "serving.depot_weights" in (published.folder / "ci" / "ci.html").read_text(encoding="utf-8")
 
 
 def test_a_declared_change_passes(published: Workshop) -> None:
@@ -162,7 +170,7 @@ def test_a_failing_test_is_named(published: Workshop) -> None:
     done, written = ci(published, code=1)
     assert (written["run"]["outcome"], written["comparison"]) == ("failed", None)
     assert done.out.startswith("### Slipway: failed, 1 of ")
-    assert "  - `depots_are_light`: Got 1 result" in done.out
+    assert "- `depots_are_light`: Got 1 result" in done.out
 
 
 @pytest.mark.long
@@ -180,7 +188,7 @@ def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     done, written = ci(published, code=0)
     assert changes(written)["raw.parcels"] == "pinned"
-    assert "- not rebuilt, although selected: `raw.parcels`" in done.out
+    assert "Not rebuilt, although selected: `raw.parcels`" in done.out
 
 
 def test_it_leaves_nothing_behind_when_it_is_killed(published: Workshop) -> None:

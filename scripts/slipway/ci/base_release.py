@@ -33,10 +33,12 @@ class BaseRelease:
     Args:
         releases: of the environment in the order in which they were published, up to the one that the change is compared with.
         remarks: sentences about how it was found, where that is not as usual.
+        commit: where the branch was cut, or what was named; None where that is not known.
     """
 
     releases: Sequence[Release]
     remarks: tuple[str, ...] = ()
+    commit: str | None = None
 
     @property
     def release(self) -> Release:
@@ -87,8 +89,8 @@ def base_release(
     number = newest_at(releases, frozenset(history.commits))
     if number is None:
         why = f"no release is known to be of {name}, or of a commit before it"
-        return BaseRelease(releases, (_instead(environment, why, _why_unknown(releases, history)),))
-    found = BaseRelease(releases[: number + 1], tuple(_remarks(releases, number, history, name)))
+        return BaseRelease(releases, (_instead(environment, why, _why_unknown(releases, history)),), commit)
+    found = BaseRelease(releases[: number + 1], tuple(_remarks(releases, number, history, name)), commit)
     if found.release is not releases[-1]:
         _check_readable(environment, found.release)
     return found

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from slipway.ci.base_release import BaseRelease, base_release
+from slipway.ci.contracts_of_commit import changed_contracts
 from slipway.ci.released_code import released_code
 from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
-from slipway.comparison.consequences import definitions_of, other_code
+from slipway.comparison.consequences import definitions_of, other_code, parents_of
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Method, TableComparison, Verdict
 from slipway.counts import plural
@@ -37,6 +38,7 @@ from slipway.processes import remove_left_over, temporary
 from slipway.records.run_manifest import Node, Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table
+from slipway.releases.rollback_rules import affected
 from slipway.runs.pinned_tables import INPUT_LAYERS
 from slipway.runs.progress import Note, Progress
 
@@ -79,7 +81,7 @@ def ci(
             described = released_code(at.records, found.releases, profile.project_name)
             change = _Change(at, found, described)
             differing = change.begin()
-        return change.result(differing)
+        return change.with_readers(change.result(differing))
 
 
 def _everything(at: _Place, base: str | None) -> CiResult:
@@ -96,7 +98,8 @@ def _everything(at: _Place, base: str | None) -> CiResult:
     except SlipwayError as error:
         described = None
         found = replace(found, remarks=(*found.remarks, f"Everything was built: {error.line()}"))
-    return _Change(at, found, described).everything()
+    change = _Change(at, found, described)
+    return change.with_readers(change.everything())
 
 
 @contextmanager
@@ -209,6 +212,26 @@ class _Change:
             stale,
             differing.kept,
             judged.remade,
+        )
+
+    def with_readers(self, result: CiResult) -> CiResult:
+        """The same with who reads what differs, and what changes in contracts."""
+        path = target_path(self._project) / "manifest.json"
+        described = json.loads(path.read_bytes()) if path.is_file() else {"nodes": {}}
+        reports = [result.report, result.rebuild.report if result.rebuild else None]
+        differing = {
+            one.name
+            for report in reports
+            for one in (report.tables if report else ())
+            if one.verdict not in (Verdict.IDENTICAL, Verdict.NO_EVIDENCE)
+        }
+        commit = self._base.commit
+        return replace(
+            result,
+            parents=parents_of(described),
+            exposures=affected(described, differing),
+            contracts=changed_contracts(self._project, commit) if commit else (),
+            base_commit=commit,
         )
 
     def begin(self) -> Changed:

@@ -1,88 +1,296 @@
-"""The comment for a pull request: what was built, what its tests say, what differs."""
+"""The comment for a pull request: one screen that says first whether a change passes, and if not, why; and below, folded, what differs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import html
+from collections.abc import Iterator, Sequence
 
+from slipway.ci.lineage_diagram import diagram
 from slipway.ci.result import CiResult, Rebuild
-from slipway.comparison.report import to_markdown as report_to_markdown
-from slipway.comparison.report import why_failed
-from slipway.comparison.style import Style
+from slipway.comparison.report import (
+    ComparisonReport,
+    coverage_line,
+    coverage_notes,
+    details,
+    groups,
+    net_effect,
+    summary,
+    why_failed,
+)
+from slipway.comparison.results import DifferenceKind, TableComparison, Verdict
+from slipway.comparison.style import Style, table_lines
+from slipway.counts import plural, size
 from slipway.records.run_manifest import Change, RunManifest, Status
+
+MOST_CHARACTERS = 60_000
+"""Of the comment; GitHub refuses one with more than 65,536, and the workflow adds a little."""
+_MOST_TABLES = 20
+_MOST_LINES = 8
+_MOST_NOTES = 20
+_HEADINGS = (
+    "table",
+    "verdict",
+    "rows",
+    "added",
+    "removed",
+    "changed",
+    "net effect",
+    "worst column",
+    "tests",
+    "s",
+    "size",
+)
+_ALIGN = "llrrrrlllrr"
+_STYLE = Style(markdown=True)
 
 
 def to_markdown(result: CiResult) -> str:
-    """The comment for a pull request: what was built, what its tests say, what differs."""
-    style = Style(markdown=True)
-    run, report = result.run, result.report
-    release = result.against
-    against = (
-        f"release {release.number} ({(release.code.commit or 'no commit')[:12]})" if release else "nothing"
-    )
-    if run is None and report is None:
-        title, summary = "nothing to build", f"No model, seed or test differs from {against}."
-    elif run is None:
-        title, summary = _verdict(result), f"Compared with {against}. Nothing to build."
-    else:
-        reason = style.words(run.reason[:1].upper() + run.reason[1:])
-        title, summary = _verdict(result), f"Compared with {against}. {reason}."
-    lines = [
-        f"### Slipway: {title}",
-        "",
-        summary,
-        "",
-        *(line for remark in result.remarks for line in (style.words(remark), "")),
-        *(_built(run, style) if run else []),
-        *_of_other_code(result),
-    ]
-    if result.rebuild:
-        lines += ["#### On a full refresh", "", *_built(result.rebuild.run, style)]
-    reports = [report, result.rebuild.report if result.rebuild else None]
-    return "\n".join([*lines, *(report_to_markdown(one) for one in reports if one)])
+    """The comment."""
+    lines = [f"### Slipway: {_title(result)}", "", " ".join(_summary(result)), ""]
+    for remark in result.remarks:
+        lines += [_STYLE.words(remark), ""]
+    for run in (result.run, result.rebuild.run if result.rebuild else None):
+        lines += [*_failures(run)] if run else []
+    lines += _tables(result.report, result.run) if result.report else []
+    lines += _needs(result)
+    if result.rebuild and result.rebuild.report:
+        lines += ["#### After a full refresh", "", *_tables(result.rebuild.report, result.rebuild.run)]
+    lines += _touched(result)
+    folded = [*_lineage(result), *_coverage(result), *_what_to_do(result)]
+    room = MOST_CHARACTERS - len("\n".join([*lines, *folded]))
+    return "\n".join([*lines, *_differences(result, room), *folded]).rstrip("\n") + "\n"
 
 
-def _built(run: RunManifest, style: Style) -> Iterator[str]:
-    tests = run.tests
-    yield f"- built: {run.tables_built}"
-    yield f"- tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run"
-    pinned = ", ".join(style.value(node.table) for node in run.nodes if node.change is Change.PINNED)
-    if pinned:
-        yield f"- not rebuilt, although selected: {pinned}, an input is taken as published"
-    for test in tests.results:
-        if test.status.failed:
-            yield f"  - {style.value(test.name)}: {style.words(test.explanation)}"
-    for node in run.nodes:
-        if node.status is Status.ERROR:
-            yield f"  - {style.value(node.table or node.unique_id)}: {style.words(node.message)}"
-    yield ""
-
-
-def _verdict(result: CiResult) -> str:
+def _title(result: CiResult) -> str:
     """Whether a change passed, and if not, why."""
+    if result.run is None and result.report is None:
+        return "nothing to build" if result.passed else f"failed, {_STYLE.words(_of_contracts(result))}"
     if result.passed:
-        return "passed"
-    why = result.why_nothing_was_checked
-    if not why and result.run is not None and not result.run.outcome.is_current:
-        why = result.run.reason
-    if not why and result.report is not None:
-        why = why_failed(result.report)
-    if not why and result.rebuild is not None:
-        why = f"after a full refresh: {_why_rebuild_failed(result.rebuild)}"
-    return f"failed, {Style(markdown=True).words(why)}"
+        return "passed" if result.against else "passed, and nothing was compared"
+    return f"failed, {_STYLE.words('; '.join(_reasons(result)))}"
 
 
-def _of_other_code(result: CiResult) -> list[str]:
-    """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
-    style = Style(markdown=True)
-    stale, kept = (
-        [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(found.items())]
-        for found in ({**result.stale, **result.remade}, result.kept)
-    )
-    needed = ["#### What the release needs", "", *stale, ""] if stale else []
-    return [*needed, *kept, ""] if kept else needed
+def _reasons(result: CiResult) -> Iterator[str]:
+    run = result.run
+    if result.why_nothing_was_checked:
+        yield result.why_nothing_was_checked
+    elif run is not None and not run.outcome.is_current:
+        yield run.reason
+    elif result.report is not None and not result.report.passed:
+        yield why_failed(result.report)
+    elif result.rebuild is not None and not result.rebuild.passed:
+        yield f"after a full refresh: {_why_rebuild_failed(result.rebuild)}"
+    if why := _of_contracts(result):
+        yield why
 
 
 def _why_rebuild_failed(rebuild: Rebuild) -> str:
     if not rebuild.run.outcome.is_current:
         return rebuild.run.reason
     return why_failed(rebuild.report) if rebuild.report else ""
+
+
+def _of_contracts(result: CiResult) -> str:
+    broken = [one for one in result.contracts if one.failures]
+    return f"{plural(len(broken), 'contract')} not in order" if broken else ""
+
+
+def _summary(result: CiResult) -> Iterator[str]:
+    """What was compared with what, how much was built, and what its tests say."""
+    if (release := result.against) is not None:
+        yield f"Compared with release {release.number} ({(release.code.commit or 'no commit')[:12]})."
+    run = result.run
+    if run is None:
+        yield "Nothing to build." if result.report else "No model, seed or test differs."
+        return
+    tests, seconds = run.tests, (run.finished_at - run.started_at).total_seconds()
+    written = sum(node.bytes_written or 0 for node in run.nodes)
+    yield f"Built {run.tables_built} in {seconds:,.1f} s ({size(written)});"
+    yield f"tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run."
+    if pinned := ", ".join(_STYLE.value(node.table) for node in run.nodes if node.change is Change.PINNED):
+        yield f"Not rebuilt, although selected: {pinned}, an input is taken as published."
+
+
+def _failures(run: RunManifest) -> list[str]:
+    """Tests and nodes that failed, with what they said."""
+    lines = [
+        f"- {_STYLE.value(test.name)}: {_STYLE.words(test.explanation)}"
+        for test in run.tests.results
+        if test.status.failed
+    ]
+    lines += [
+        f"- {_STYLE.value(node.table or node.unique_id)}: {_STYLE.words(node.message)}"
+        for node in run.nodes
+        if node.status is Status.ERROR
+    ]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"- {len(lines) - _MOST_LINES} more: see ci.json"]
+    return [*lines, ""] if lines else []
+
+
+def _tables(report: ComparisonReport, run: RunManifest | None) -> list[str]:
+    """The tables under what brought their differences; those without one are named together."""
+    same = [one for one in report.tables if one.verdict is Verdict.IDENTICAL]
+    shown = [one for one in report.tables if one not in same]
+    lines = []
+    for title, group in groups(shown[:_MOST_TABLES]):
+        lines += [f"**{_STYLE.words(title[:1].upper() + title[1:])}**", ""] if title else []
+        lines += [*table_lines(_HEADINGS, [_row(one, run) for one in group], _ALIGN, _STYLE), ""]
+    if len(shown) > _MOST_TABLES:
+        lines += [f"{plural(len(shown) - _MOST_TABLES, 'more table')}: see ci.html and ci.json.", ""]
+    if same:
+        names = ", ".join(_STYLE.value(one.name) for one in same[:_MOST_TABLES])
+        more = f" and {len(same) - _MOST_TABLES} more" if len(same) > _MOST_TABLES else ""
+        lines += [f"Identical: {names}{more}", ""]
+    return lines
+
+
+def _row(table: TableComparison, run: RunManifest | None) -> list[str]:
+    name, verdict, rows, added, removed, changed, _, worst = summary(table, _STYLE)
+    seconds, built = table.head.seconds, table.head.bytes
+    return [
+        name,
+        verdict,
+        rows,
+        added,
+        removed,
+        changed,
+        net_effect(table, _STYLE),
+        worst,
+        _tests_of(table.name, run),
+        "-" if seconds is None else f"{seconds:,.1f}",
+        "-" if built is None else size(built),
+    ]
+
+
+def _tests_of(table: str, run: RunManifest | None) -> str:
+    found = [test for test in run.tests.results if table in test.tables] if run else []
+    if not found:
+        return "none"
+    failed = sum(test.status.failed for test in found)
+    return f"**{failed} of {len(found)} failed**" if failed else f"{len(found)} passed"
+
+
+def _needs(result: CiResult) -> list[str]:
+    """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
+    stale, kept = (
+        [f"- {_STYLE.value(table)}: {_STYLE.words(why)}" for table, why in sorted(found.items())]
+        for found in ({**result.stale, **result.remade}, result.kept)
+    )
+    needed = ["#### What the release needs", "", *stale, ""] if stale else []
+    return [*needed, *kept, ""] if kept else needed
+
+
+def _touched(result: CiResult) -> list[str]:
+    """Who reads what differs, and what changes in contracts."""
+    lines = [
+        f"- exposure {_STYLE.value(one.name)} ({_STYLE.words(f'{one.kind} of {one.owner}' if one.owner else one.kind)})"
+        f" reads {', '.join(map(_STYLE.value, one.tables))}"
+        for one in result.exposures
+    ]
+    for contract in result.contracts:
+        breaking = sum(bool(change.breaks) for change in contract.changes)
+        kinds = f"{plural(breaking, 'breaking change')}, {len(contract.changes) - breaking} compatible"
+        if contract.base is None or contract.head is None:
+            kinds = "new" if contract.base is None else "removed"
+        broken = f", breaks {' and '.join(sorted(contract.breaks))}" if contract.breaks else ""
+        versions = " → ".join(_STYLE.value(one) for one in (contract.base, contract.head) if one is not None)
+        lines.append(f"- contract {_STYLE.value(contract.id)} {versions}: {kinds}{broken}")
+        lines += [f"  - {_STYLE.strong('not in order')}: {_STYLE.words(why)}" for why in contract.failures]
+    if len(lines) > 2 * _MOST_LINES:
+        lines = [*lines[: 2 * _MOST_LINES], f"- {len(lines) - 2 * _MOST_LINES} more: see ci.json"]
+    return ["#### Who is affected", "", *lines, ""] if lines else []
+
+
+def _lineage(result: CiResult) -> list[str]:
+    tables = result.report.tables if result.report else ()
+    if len(tables) + len(result.exposures) < 2:
+        return []
+    return _folded("Lineage", ["```mermaid", *diagram(tables, result.parents, result.exposures), "```"])
+
+
+def _coverage(result: CiResult) -> list[str]:
+    if result.report is None:
+        return []
+    notes = coverage_notes(result.report, _STYLE) or ["no column was left out"]
+    if len(notes) > _MOST_NOTES:
+        notes = [*notes[:_MOST_NOTES], f"{len(notes) - _MOST_NOTES} more: see ci.json"]
+    return _folded(f"Coverage: {coverage_line(result.report)}", [f"- {note}" for note in notes])
+
+
+def _differences(result: CiResult, room: int) -> list[str]:
+    """What differs in each table, folded, as long as there is room."""
+    lines: list[str] = []
+    left_out = 0
+    reports = [result.report, result.rebuild.report if result.rebuild else None]
+    for report, when in zip(reports, ("", " after a full refresh"), strict=True):
+        for table in (one for _, group in groups(report.tables) for one in group) if report else ():
+            if not (found := details(table, _STYLE)):
+                continue
+            name = html.escape(Style(markdown=False).value(table.name))
+            block = _folded(
+                f"What differs in {name}{when}", [f"{'  ' * depth}- {line}" for depth, line in found]
+            )
+            room -= len("\n".join(block)) + 1
+            if room > 0:
+                lines += block
+            else:
+                left_out += 1
+    if left_out:
+        lines += [f"What differs in {plural(left_out, 'table')} more: see ci.html and ci.json.", ""]
+    return lines
+
+
+def _what_to_do(result: CiResult) -> list[str]:
+    """How to declare what is meant to differ, and how to get this report again."""
+    report = result.report if result.report and not result.report.passed else None
+    if report is None and result.rebuild and result.rebuild.report and not result.rebuild.report.passed:
+        report = result.rebuild.report
+    failing = [one for one in report.tables if one.verdict is Verdict.DIFFERENT] if report else []
+    again = ["slipway ci"]
+    if result.run is not None:
+        again += ["--target", result.run.target]
+    if result.base_commit:
+        again += ["--base", result.base_commit[:12]]
+    lines = []
+    if failing:
+        first = next((one for one in failing if one.edited), failing[0])
+        lines += [
+            f"If it is meant to differ, say so in the configuration of the model, here of {_STYLE.value(first.name)}:",
+            "",
+            "```yaml",
+            "config:",
+            "  compare_expected:",
+            *_declared(first),
+            "```",
+            "",
+        ]
+    lines += ["The same report on a laptop:", "", "```sh", " ".join(again), "```"]
+    return _folded(
+        "How to declare a difference, and to reproduce this" if failing else "How to reproduce this", lines
+    )
+
+
+def _declared(table: TableComparison) -> list[str]:
+    """A declaration of all that is not explained in a table."""
+    kinds = {one.kind for one in table.differences if one.explained_by is None}
+    columns = sorted({one.column for one in table.differences if one.explained_by is None and one.column})
+    rows = [
+        name
+        for name, kind in (("added", DifferenceKind.ROWS_ADDED), ("removed", DifferenceKind.ROWS_REMOVED))
+        if kind in kinds
+    ]
+    whole = kinds & {
+        DifferenceKind.TABLE_ADDED,
+        DifferenceKind.TABLE_REMOVED,
+        DifferenceKind.ROWS_NOT_COMPARED,
+    }
+    reason = "    - reason: why it is right"
+    if whole or not (columns or rows):
+        return [reason]
+    lines = [reason, f"      columns: [{', '.join(columns)}]"] if columns else []
+    return lines + ([reason, f"      rows: [{', '.join(rows)}]"] if rows else [])
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slipway.comparison.report import ComparisonReport
+from slipway.contracts.contract_changes import ContractDiff
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Change, RunManifest
+from slipway.releases.rollback_rules import Exposure
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class CiResult:
         stale: tables with rows that other code made and that a run would not make again, and what the release needs.
         kept: such tables whose rows are declared to stay, with the reason.
         remade: incremental tables whose code changed and of which a run makes all rows anew, and why no more is needed.
+        parents: ``layer.table`` to the tables that its model reads.
+        exposures: that read a table which differs.
+        contracts: that differ from those of the base commit.
+        base_commit: where the branch was cut, None where it is not known.
     """
 
     run: RunManifest | None
@@ -52,6 +58,10 @@ class CiResult:
     stale: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     remade: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, Collection[str]] = field(default_factory=dict)
+    exposures: Sequence[Exposure] = ()
+    contracts: Sequence[ContractDiff] = ()
+    base_commit: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -60,6 +70,7 @@ class CiResult:
         built = self.run is None or self.run.outcome.is_current
         return (
             built
+            and not any(one.failures for one in self.contracts)
             and not self.why_nothing_was_checked
             and (self.report is None or self.report.passed)
             and (self.rebuild is None or self.rebuild.passed)

@@ -118,7 +118,7 @@ def canary(
 @click.option(
     "--samples", is_flag=True, help="Give examples of rows; values that a contract classifies are masked."
 )
-@options.output_dir("Where ci.md and ci.json go.", "target/slipway-ci")
+@options.output_dir("Where ci.md, ci.json and ci.html go.", "target/slipway-ci")
 @options.project_dir
 def ci(
     target: str | None,
@@ -138,6 +138,7 @@ def ci(
     """
     from slipway.ci.build_change import ci as compare_change
     from slipway.ci.comment import to_markdown
+    from slipway.cli import contract_report
     from slipway.cli.progress_line import show_progress
     from slipway.environments.profiles import find_project
 
@@ -161,12 +162,51 @@ def ci(
         "stale": dict(result.stale),
         "kept": dict(result.kept),
         "remade": dict(result.remade),
+        "exposures": [one.record() for one in result.exposures],
+        "contracts": [contract_report.record(one) for one in result.contracts],
         **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},
     }
     _write(output_dir, "ci", described, text)
+    pages = {"ci": result.report, "ci-full-refresh": rebuild.report if rebuild else None}
+    written = [f"{name}.html" for name, report in pages.items() if _page(output_dir / f"{name}.html", report)]
     output.result(text)
-    output.message(f"Wrote {output_dir / 'ci.md'} and ci.json.")
+    output.message(f"Wrote {', '.join([str(output_dir / 'ci.md'), 'ci.json', *written])}.")
     _end(passed=result.passed)
+
+
+@click.command("comment")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--commit", required=True, metavar="COMMIT", help="Newest commit of the pull request.")
+@click.option(
+    "--repository", envvar="GITHUB_REPOSITORY", required=True, show_envvar=True, help="As owner/name."
+)
+@click.option(
+    "--api-url",
+    envvar="GITHUB_API_URL",
+    default="https://api.github.com",
+    show_default=True,
+    show_envvar=True,
+    help="Address of GitHub's API.",
+)
+@click.option("--token", envvar="GITHUB_TOKEN", required=True, show_envvar=True, help="May write comments.")
+def comment(file: Path, commit: str, repository: str, api_url: str, token: str) -> None:
+    """Write FILE as the comment of the open pull request with a commit, or write the comment that is there anew.
+
+    It is for a workflow that runs after the one that wrote FILE, and has the token that the other one must not have: FILE may come from a fork,
+    and decides nothing but the text.
+    """
+    from slipway.ci.pull_request import MOST, Repository, pull_request_of, write_comment
+
+    with file.open("rb") as stream:
+        text = stream.read(4 * MOST).decode("utf-8", "replace")
+    at = Repository(api_url.rstrip("/"), repository, token)
+    number = pull_request_of(at, commit)
+    if number is None:
+        output.message(
+            f"No open pull request has {commit[:12]} as its newest commit, so no comment was written."
+        )
+        return
+    output.line(write_comment(at, number, text))
 
 
 @click.command("replay")
@@ -205,6 +245,17 @@ def print_report(report: ComparisonReport, name: str, form: str, output_dir: Pat
         output.result(to_html(report))
     else:
         output.result(markdown if form == "markdown" else to_text(report))
+
+
+def _page(path: Path, report: ComparisonReport | None) -> bool:
+    """Write a comparison as a page of its own, or remove that of before; whether there is one."""
+    from slipway.comparison.html_report import to_html
+
+    if report is None:
+        path.unlink(missing_ok=True)
+        return False
+    path.write_text(to_html(report), encoding="utf-8")
+    return True
 
 
 def _write(output_dir: Path, name: str, described: dict[str, Any], markdown: str) -> None:

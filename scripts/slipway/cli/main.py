@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("slipway.cli.diff:log", "Show rows and sums of a table in each release."),
     "canary": ("slipway.cli.comparisons:canary", "Build two versions of the code, and compare the results."),
     "ci": ("slipway.cli.comparisons:ci", "Build and compare what a pull request changes."),
+    "comment": ("slipway.cli.comparisons:comment", "Write the comment of a pull request on GitHub."),
     "site": ("slipway.cli.site", "Build the site: tables, lineage, releases, runs."),
 }
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -94,9 +94,11 @@ def has_masked(table: TableComparison) -> bool:
 
 
 def without_rows(table: TableComparison) -> TableComparison:
-    """The comparison without examples of rows."""
+    """The comparison without examples of rows, and without the values in which rows that differ agree."""
     columns = tuple(column.model_copy(update={"examples": ()}) for column in table.columns)
-    return table.model_copy(update={"columns": columns, "added_examples": (), "removed_examples": ()})
+    return table.model_copy(
+        update={"columns": columns, "added_examples": (), "removed_examples": (), "segments": ()}
+    )
 
 
 def _column(column: ColumnComparison, names: Collection[str]) -> ColumnComparison:

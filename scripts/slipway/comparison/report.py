@@ -73,6 +73,7 @@ def _number(value: float, digits: int = 6) -> str:
 
 _MAX_DIFFERENCES = 12
 _MAX_EFFECTS = 6
+_MAX_CELL_EFFECTS = 2
 _LITTLE = 0.1
 _MAX_EXAMPLES = 3
 _MAX_ROW_VALUES = 6
@@ -140,6 +141,13 @@ def _in_a_line(table: TableComparison, style: Style) -> str:
     if table.effects:
         parts.append(f"net effect: {', '.join(_moved_by(effect, style) for effect in table.effects[:3])}")
     return "; ".join([*parts, *map(style.words, table.notes)])
+
+
+def net_effect(table: TableComparison, style: Style) -> str:
+    """By how much the first sums of a table moved, in a cell."""
+    moved = [effect for effect in table.effects if effect.base != effect.head]
+    more = " …" if len(moved) > _MAX_CELL_EFFECTS else ""
+    return ", ".join(_moved_by(effect, style) for effect in moved[:_MAX_CELL_EFFECTS]) + more
 
 
 def _moved_by(effect: Effect, style: Style) -> str:

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from tests.harness.records import COMMIT, manifest, node, release
 
-from slipway.ci.comment import to_markdown
+from slipway.ci.comment import MOST_CHARACTERS, to_markdown
 from slipway.ci.released_code import released_code
 from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
+from slipway.contracts.contract_changes import ContractDiff
 from slipway.errors import NotFoundError
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Outcome, TestResult, Tests
+from slipway.releases.rollback_rules import Exposure
 
 AGAINST = release(3, code=COMMIT)
 ONE_TEST = Tests(expected=1, executed=1, carried=0, not_run=0, failed=0, warned=0)
@@ -88,7 +90,7 @@ def test_the_comment_names_what_failed_and_what_a_release_needs() -> None:
         TestResult(unique_id="test.shop.unique", status="pass"),
     ]
     run = manifest(
-        node("serving.a", status="error", message="the scales are broken"),
+        node("serving.a", "none", status="error", message="the scales are broken"),
         node("serving.b"),
         PINNED,
         outcome=Outcome.FAILED,
@@ -99,15 +101,52 @@ def test_the_comment_names_what_failed_and_what_a_release_needs() -> None:
         CiResult(run, None, AGAINST, stale={"serving.c": "rebuild it"}, kept={"serving.d": "old"})
     )
     lines = text.splitlines()
-    assert "Compared with release 3 (c0ffee000000). 2 of 3 nodes failed." in lines
-    assert "- tests: 2 executed, 1 failed, 0 warned, 0 not run" in lines
-    assert "- not rebuilt, although selected: `raw.a`, an input is taken as published" in lines
-    assert "  - `positive`: Got 2 results" in lines
+    assert lines[0] == "### Slipway: failed, 2 of 3 nodes failed"
+    assert lines[2] == (
+        "Compared with release 3 (c0ffee000000). Built 1 table in 0.0 s (0 B);"
+        " tests: 2 executed, 1 failed, 0 warned, 0 not run."
+        " Not rebuilt, although selected: `raw.a`, an input is taken as published."
+    )
+    assert "- `positive`: Got 2 results" in lines
     assert not any("unique" in line for line in lines)
-    assert "  - `serving.a`: the scales are broken" in lines
+    assert "- `serving.a`: the scales are broken" in lines
     assert "#### What the release needs" in lines
     assert "- `serving.c`: rebuild it" in lines
     assert "- `serving.d`: old" in lines
+
+
+def test_a_long_comment_fits_and_loses_its_details_first() -> None:
+    tables = [
+        judge(
+            TableComparison(
+                name=f"serving.table_{number:04d}",
+                coverage=Coverage(method=Method.KEY, key=("id",), columns=("id",)),
+                base=Side(rows=10),
+                head=Side(rows=11),
+                rows=RowCounts(identical=10, added=1),
+                notes=("a long note " * 20,),
+            )
+        )
+        for number in range(600)
+    ]
+    contract = ContractDiff(
+        "orders", "orders.odcs.yaml", is_feed=False, base="1.0.0", head="1.1.0", changes=()
+    )
+    report = make_report(tables, title="t", base="release 3", head="this change")
+    readers = [Exposure("sales @all", "dashboard", "Ada", ("serving.table_0001",))]
+    result = CiResult(manifest(node("serving.a")), report, AGAINST, exposures=readers, contracts=[contract])
+    text = to_markdown(result)
+    assert len(text) <= MOST_CHARACTERS
+    head, _, _ = text.partition("<details>")
+    assert head.splitlines()[0] == "### Slipway: failed, 600 tables differ, 0 declared"
+    assert len(head.splitlines()) < 40
+    assert "580 more tables: see ci.html and ci.json." in head
+    assert "- exposure `sales @all` (dashboard of Ada) reads `serving.table_0001`" in head
+    assert "- contract `orders` `1.0.0` → `1.1.0`: 0 breaking changes, 0 compatible" in head
+    assert "more: see ci.html and ci.json." in text
+    assert text.count("<details>") == text.count("</details>")
+    assert text.count("```") % 2 == 0
+    assert "slipway ci --target dev" in text
 
 
 FULL = manifest(node("serving.a"), run_id="r2")
