@@ -23,6 +23,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from slipway import __version__
 from slipway.adoption.additions import OneLine, add, as_yaml, newline, whole_lines
 from slipway.adoption.generated import (
+    COMMENT_WORKFLOW,
     IGNORED,
     RECORD,
     REQUIREMENTS,
@@ -253,7 +254,8 @@ class _Plan:
         self._requires(texts[REQUIREMENTS])
         if writes_profiles:
             self._whole(PROFILES, texts[PROFILES])
-        self._whole(WORKFLOW, texts[WORKFLOW])
+        for name in (WORKFLOW, COMMENT_WORKFLOW):
+            self._whole(name, texts[name])
         if self._is_project and PROJECT not in self._files and not self._is_same(PROJECT, texts[PROJECT]):
             self._extend(PROJECT, _wanted(self._folder, facts), "layers of its tables")
         else:

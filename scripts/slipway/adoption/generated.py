@@ -23,8 +23,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _BUNDLED = Path(__file__).parent / "example"
 _CHECKOUT = Path(__file__).parents[3]
 IGNORED, REQUIREMENTS, WORKFLOW = ".gitignore", "requirements.txt", ".github/workflows/slipway.yml"
+COMMENT_WORKFLOW = ".github/workflows/slipway-comment.yml"
 RECORD = ".slipway-init.json"
-_NAMES = {"gitignore.txt": IGNORED, "workflow.yml": WORKFLOW}
+_NAMES = {"gitignore.txt": IGNORED, "workflow.yml": WORKFLOW, "comment_workflow.yml": COMMENT_WORKFLOW}
 
 
 @dataclass(frozen=True)
