@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +53,62 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(project: Meters) -> None:
     assert "outstanding: 4 landed files are not in raw" in again
     assert "  readings/empty.csv: empty file" in again
     assert "… and 1 more" in again
+
+
+LARGE = ["m1,2024-05-04,1,a remark that makes the file a large one"] * 90_000
+"""More lines than those of a file that DuckDB reads twice."""
+
+
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_large_files_that_only_the_write_to_raw_finds_bad_are_set_aside(
+    project: Meters, *, packed: bool
+) -> None:
+    if packed:
+        contract = "contracts/readings.odcs.yaml"
+        project.write(contract, project.read(contract).replace("*.csv", "*"))
+
+    def large(name: str, *more: str) -> None:
+        texts = random.Random(name)  # which hardly get smaller
+        many = [f"m1,2024-05-04,1,{texts.randbytes(50_000).hex()}" for _ in range(100 * packed)]
+        content = (HEADER + "\n".join([*LARGE, *more, *many, ""])).encode()
+        project.land(name, gzip.compress(content) if packed else content)
+
+    large("day-4.csv")
+    large("day-5.csv", "m1,2024-05-05,2")
+    large("day-6.csv", "m1,2024-05-06,3,one,more")
+    output = project.dbt("build")
+    at = len(LARGE) + 2
+    for name, found in (("day-5", 3), ("day-6", 5)):
+        assert f"set aside readings/{name}.csv: line {at} has {found} values, and the header 4" in output
+    good = len(LARGE) + 100 * packed
+    verdicts = project.verdicts()
+    assert (verdicts["day-4.csv"], verdicts["day-5.csv"], verdicts["day-6.csv"]) == (
+        ("accepted", good),
+        ("rejected", None),
+        ("rejected", None),
+    )
+    run = project.manifests()[-1]
+    assert sorted((entry["path"], entry["verdict"]) for entry in run["landed_files"])[2:] == [
+        ("readings/day-4.csv", "accepted"),
+        ("readings/day-5.csv", "rejected"),
+        ("readings/day-6.csv", "rejected"),
+    ]
+    assert [(item["path"], item["blocks"]) for item in run["outstanding"]] == [
+        ("readings/day-5.csv", True),
+        ("readings/day-6.csv", True),
+    ]
+    assert len(project.rows("raw.readings")) == 5 + good
+    assert "nothing changed" in project.dbt("build")
+    project.readings("day-5.csv", "m1,2024-05-05,2,")
+    assert "outstanding: 1 landed file is not in raw" in project.dbt("build")
+    assert len(project.rows("raw.readings")) == 6 + good
+
+
+def test_a_run_that_does_not_write_raw_reads_large_files_to_their_end(project: Meters) -> None:
+    project.land("day-4.csv", HEADER + "\n".join([*LARGE, "m1,2024-05-05,2", ""]))
+    output = project.dbt("build", "--select", "resource_type:seed")
+    assert "outstanding: 1 landed file is not in raw" in output
+    assert project.verdicts()["day-4.csv"] == ("rejected", None)
 
 
 @pytest.mark.long

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
+from dbt.events.types import JinjaLogInfo
+from dbt_common.events.functions import fire_event
 
 from slipway.contracts.checks import LINEAGE
 from slipway.counts import plural
@@ -19,6 +21,8 @@ from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayErr
 from slipway.iceberg.snapshots import WITHDRAWS
 from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
+from slipway.runs.pinned_tables import LANDING
+from slipway.secrets import one_line
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -53,6 +57,29 @@ def feed_of(landing: Landing, manifest: DbtManifest, node: DbtNode, identifier: 
     return identifier[1] if ("landing", identifier[1]) in _sources(manifest, node) else None
 
 
+def feeds_written(landing: Landing, manifest: DbtManifest, selected: Collection[str]) -> set[str]:
+    """Feeds of which this run writes the raw table, whole and by ``write_landed``, before anything else reads the landed files.
+
+    Args:
+        landing: of the environment.
+        manifest: dbt's.
+        selected: unique ids of the nodes that dbt selected.
+    """
+    if is_partial():
+        return set()
+    written: set[str] = set()
+    read: set[str] = set()
+    for node in (manifest.nodes.get(unique_id) for unique_id in selected):
+        if node is None:
+            continue
+        feed = feed_of(landing, manifest, node, TableName(node.schema, node.alias))
+        if feed and _is_built(node) and node.config.get("incremental_strategy") != "microbatch":
+            written.add(feed)
+        else:
+            read |= {name for schema, name in _sources(manifest, node) if schema == LANDING}
+    return written - read
+
+
 def is_replaced(manifest: DbtManifest | None, raw: TableName) -> bool:
     """Whether this run writes the raw table anew, so that it has to read again what it holds already."""
     for node in manifest.nodes.values() if manifest else ():
@@ -84,7 +111,8 @@ def write_landed(
         request: the model's query.
 
     Returns:
-        What was written, or None where files moved while they were read: what is left has to be written again.
+        What was written, or None where files moved while they were read or are set aside, because DuckDB does not read them as they were counted: what is
+        left has to be written again.
 
     Raises:
         NotFoundError: the table would be written anew without files that it holds.
@@ -108,19 +136,42 @@ def write_landed(
         request = replace(request, table_properties={**request.table_properties, WITHDRAWS: "true"})
     try:
         result = write(cursor, outputs, base, request)
+        if intake.landing.changed(feed):  # one that is only gone was read whole
+            return None
+        _check_result(cursor, outputs.environment.name, intake, views, feed, request, result)
+    except duckdb.InterruptException:
+        raise
     except (duckdb.Error, SlipwayError):
-        if not intake.landing.moved(feed):
-            raise
-        return None
-    if intake.landing.changed(feed):  # one that is only gone was read whole
-        return None
-    table = result.staged.table
-    given = [name for name, _ in columns_of(cursor, f"(\n{request.sql}\n)")]
-    _check_columns(outputs.environment.name, feed, intake.landing.columns(feed), given, request, table)
-    if not is_partial():
-        _check_rows(intake, views, feed, request.run_id, table)
+        if intake.landing.moved(feed) or _set_aside(cursor, intake, feed):
+            return None
+        raise
     intake.landing.settle(feed)
     return result
+
+
+def _set_aside(cursor: duckdb.DuckDBPyConnection, intake: Intake, feed: str) -> bool:
+    """Set files aside that cannot be read as they were counted, and say so; False where all can."""
+    refused = intake.set_aside(cursor, feed)
+    for entry in refused:
+        fire_event(JinjaLogInfo(msg=one_line(f"set aside {entry.path}: {entry.reason}")))
+    return bool(refused)
+
+
+def _check_result(
+    cursor: duckdb.DuckDBPyConnection,
+    environment: str,
+    intake: Intake,
+    views: Views,
+    feed: str,
+    request: WriteRequest,
+    result: WriteResult,
+) -> None:
+    """Refuse a raw table that lacks columns or records of the files."""
+    table = result.staged.table
+    given = [name for name, _ in columns_of(cursor, f"(\n{request.sql}\n)")]
+    _check_columns(environment, feed, intake.landing.columns(feed), given, request, table)
+    if not is_partial():
+        _check_rows(intake, views, feed, request.run_id, table)
 
 
 def _check_readers(manifest: DbtManifest, source: TableName) -> None:

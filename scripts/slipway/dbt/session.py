@@ -23,7 +23,7 @@ from slipway.dbt.command import Invocation, builds, is_retry
 from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_functions, check_names
 from slipway.dbt.describe import Descriptions
-from slipway.dbt.ingest import is_replaced, show_landing
+from slipway.dbt.ingest import feeds_written, is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
 from slipway.dbt.known_unchanged import KnownUnchanged
@@ -210,7 +210,7 @@ class Session:
         if warning := check_store(pinned.places.outputs, self.records):
             lines.append(warning)
         self.begun, self.code = True, code_of(self._project)
-        self.intake.begin()
+        self.intake.begin(feeds_written(self.intake.landing, manifest, selected_resources.SELECTED_RESOURCES))
         lines += hooks.landing_lines(self.intake)
         lines += left_out(self._project, manifest)
         lines += [said for _, said in deprecated_models(manifest, self.request.started_at)]

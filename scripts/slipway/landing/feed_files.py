@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from slipway.contracts.checks import without_nulls
-from slipway.contracts.model import EXTRA, Evolution
+from slipway.contracts.model import EXTRA, Evolution, FileMode
 from slipway.counts import plural
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.iceberg.types import exact, literal, quote
@@ -250,6 +251,19 @@ class FeedFiles:
             f"DuckDB reads {plural(found, 'row')}, and a second count finds {counted:,}: {ambiguous}",
         )
 
+    def check_again(self, connection: duckdb.DuckDBPyConnection, feed: Feed, entry: LandedFile) -> str:
+        """Why DuckDB does not read an accepted file as it was counted; empty where it does, or was asked before the file was accepted.
+
+        Raises:
+            UnavailableError: the store does not give the file.
+        """
+        if not _may_be_read_later(feed, entry.size_bytes):
+            return ""
+        layout = self._layout(feed, entry)
+        if layout.is_copied:
+            self._copied(feed, entry)
+        return self.check(connection, feed, entry.path, Look(entry.sha256, entry.rows, layout)).problem
+
     def select(
         self,
         feed: Feed,
@@ -439,6 +453,29 @@ class FeedFiles:
         place = literal(exact(self.path(key)))
         result = connection.execute(f"select sum(num_rows) from parquet_file_metadata({place})").fetchall()
         return int(result[0][0] or 0)
+
+
+def read_with_raw(feed: Feed, looked: Sequence[tuple[Arrival, Look]]) -> set[str]:
+    """Checksums of large files of which all but what DuckDB says is known, so that it can read them when their rows are written to raw.
+
+    That is so if it then has to read every value, and if nothing else depends on the verdict: no other file of the same content, no column of raw that
+    only this file has, and no earlier file that this one replaces.
+    """
+    contents = Counter(look.sha256 for _, look in looked)
+    return {
+        look.sha256
+        for arrival, look in looked
+        if look.layout is not None
+        and look.rows
+        and not look.problem
+        and _may_be_read_later(feed, arrival.info.size)
+        and contents[look.sha256] == 1
+        and not look.layout.others(feed.columns)
+    }
+
+
+def _may_be_read_later(feed: Feed, size: int) -> bool:
+    return feed.format.kind is FileKind.CSV and feed.mode is FileMode.APPEND and size > _SMALL
 
 
 def _nothing(feed: Feed, shown: Sequence[str]) -> str:

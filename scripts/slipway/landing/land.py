@@ -21,7 +21,7 @@ from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.copies import PURPOSE, Copies
-from slipway.landing.feed_files import FeedFiles, Look
+from slipway.landing.feed_files import FeedFiles, Look, read_with_raw
 from slipway.landing.feeds import Feed
 from slipway.landing.layouts import Layout
 from slipway.landing.ledger import Entries, Ledger
@@ -97,6 +97,7 @@ class Landing:
         *,
         only: Collection[str] | None = None,
         again: Collection[str] = (),
+        read_later: Collection[str] = (),
     ) -> list[LandedFile]:
         """Check what is new in every feed's folder and enter it in the ledger.
 
@@ -107,6 +108,8 @@ class Landing:
             ingested: what raw holds.
             only: names of the feeds that are looked at; None for all.
             again: paths that are looked at even if the ledger knows them as they are.
+            read_later: feeds whose raw table this process writes before it publishes anything, so that DuckDB need not read their large
+                files twice: ``set_aside`` then takes those that it does not read as they were counted.
 
         Returns:
             The new entries.
@@ -119,17 +122,54 @@ class Landing:
         if self.feeds:
             self.area.check()
         remove_left_over(PURPOSE, self._home)
+
+        def entries(then: datetime) -> list[LandedFile]:
+            return [
+                entry
+                for feed in self.feeds.values()
+                if only is None or feed.name in only
+                for entry in self._check(
+                    connection, feed, run_id, then, ingested, again, is_read_later=feed.name in read_later
+                )
+            ]
+
+        return self._entered(now, entries)
+
+    def set_aside(
+        self, connection: duckdb.DuckDBPyConnection, feed: str, run_id: str, now: datetime
+    ) -> list[LandedFile]:
+        """Set aside those of the given files of a feed that DuckDB does not read as they were counted.
+
+        Args:
+            connection: reads the files.
+            feed: its name.
+            run_id: who looks.
+            now: when.
+
+        Returns:
+            The new entries.
+
+        Raises:
+            ConflictError: others kept writing to the ledger at the same moment.
+            UnavailableError: the ledger cannot be written, or a file of the store cannot be read.
+        """
+        one = self.feeds[feed]
+        checked = [(entry, self._files.check_again(connection, one, entry)) for entry in self.given(feed)]
+        problems = [(entry, problem) for entry, problem in checked if problem]
+
+        def entries(then: datetime) -> list[LandedFile]:
+            found = {"verdict": "rejected", "rows": None, "layout": None, "landed_at": then, "run_id": run_id}
+            return [entry.model_copy(update={**found, "reason": problem}) for entry, problem in problems]
+
+        return self._entered(now, entries)
+
+    def _entered(self, now: datetime, made: Callable[[datetime], list[LandedFile]]) -> list[LandedFile]:
+        """Entries in the ledger, which are made again where others entered some meanwhile."""
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE * attempt)
             # the ledger's order is that of landing, also when this clock is behind that of an earlier run
             last = self.ledger.last_at()
-            then = max(now, last + _MOMENT) if last else now
-            entries = [
-                entry
-                for feed in self.feeds.values()
-                if only is None or feed.name in only
-                for entry in self._check(connection, feed, run_id, then, ingested, again)
-            ]
+            entries = made(max(now, last + _MOMENT) if last else now)
             if not entries or self.ledger.add(entries):
                 return entries
             self.ledger.read_again()
@@ -309,6 +349,8 @@ class Landing:
         now: datetime,
         ingested: Ingested,
         again: Collection[str],
+        *,
+        is_read_later: bool,
     ) -> list[LandedFile]:
         arrivals = self._arrivals(feed)
         known = self._known(feed, arrivals, ingested)
@@ -320,6 +362,8 @@ class Landing:
             known.first.setdefault(content, path)
         unnamed = set(map(twin_key, self._unnamed(feed)))
         agreed = self._files.agree(connection, feed, looked) if len(looked) > 1 else set()
+        if is_read_later:
+            agreed |= read_with_raw(feed, looked)
         for arrival, look in looked:
             try:
                 verdict, rows, reason, layout = self._decide(connection, feed, arrival, look, known, agreed)

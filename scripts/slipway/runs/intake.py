@@ -23,6 +23,7 @@ from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
 
 if TYPE_CHECKING:
+    import duckdb
     from pyiceberg.table import Table
 
 
@@ -116,13 +117,19 @@ class Intake:
         published = self._pinned.locations(places.inputs)
         return any(("raw", feed.name) not in published for feed in read_feeds(self._project))
 
-    def begin(self) -> None:
-        """Enter what is new in the ledger, unless the inputs are given or those of a slice are published."""
+    def begin(self, written: Collection[str] = ()) -> None:
+        """Enter what is new in the ledger, unless the inputs are given or those of a slice are published.
+
+        Args:
+            written: feeds whose raw tables this run writes.
+        """
         places = self._pinned.places
         if places.pins is not None or (places.is_slice and not self._is_first):
             return
         now = datetime.now(UTC)
-        self.landed = self.landing.land(self._views.cursor, self._run_id, now, self.ingested)
+        self.landed = self.landing.land(
+            self._views.cursor, self._run_id, now, self.ingested, read_later=written
+        )
         self._offers.clear()
         self._look_for_outstanding()
 
@@ -132,6 +139,15 @@ class Intake:
             if feed not in self._offers:
                 self._offers[feed] = self._decide(feed)
             return self._offers[feed]
+
+    def set_aside(self, cursor: duckdb.DuckDBPyConnection, feed: str) -> list[LandedFile]:
+        """Set aside those of the offered files of a feed that DuckDB does not read as they were counted; returns their entries."""
+        with self._lock:
+            now = datetime.now(UTC)
+            found = self.landing.set_aside(cursor, feed, self._run_id, now)
+            refused = {entry.path for entry in found}
+            self.landed = [entry for entry in self.landed if entry.path not in refused] + found
+            return found
 
     def decide_again(self, feed: str) -> None:
         """Offer the files of a feed that are still what they were, and name the others as outstanding."""

@@ -16,13 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.table import Table
 from tests.harness.landing_area import FEED, HEADER, START, Area, lines
 
-from slipway.contracts.model import OnRejected
+from slipway.contracts.model import Evolution, FileMode, OnRejected
 from slipway.errors import ConfigError, NotFoundError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import ledger as module
@@ -926,3 +927,65 @@ def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:
 def key(area: Area) -> str:
     accepted = area.landing.ledger.accepted("orders")
     return contents_key(sha for sha, entry in accepted.items() if entry.rows)
+
+
+@pytest.mark.parametrize("end", ["", "9,cut"], ids=["good", "cut"])
+def test_a_large_file_that_is_read_with_raw_waits_for_that_verdict_only(area: Area, end: str) -> None:
+    """Whoever takes it next sets it aside, be it another process, and nobody reads it in between."""
+    text = lines(*(f"{number},{'text' * 20},1" for number in range(60_000)), *([end] if end else []))
+    area.put("large.csv", text)
+    area.put("small.csv", lines("1,a"))
+    landing = area.looked_at(None)
+    entries = landing.land(area.connection, "run-1", START, lambda _: (), read_later={"orders"})
+    verdicts = {entry.path: entry.verdict for entry in entries}
+    assert verdicts == {"orders/large.csv": "accepted", "orders/small.csv": "rejected"}
+
+    later = area.looked_at(None)  # another process
+    files = later.find("orders", later.ledger.accepted("orders")).files
+    query = later.select("orders", files, "run-2")
+    if end:
+        with pytest.raises(duckdb.Error, match="Expected Number of Columns: 3 Found: 2"):
+            area.connection.execute(f"create table raw as {query}")
+    else:
+        area.connection.execute(f"create table raw as {query}")
+    refused = later.set_aside(area.connection, "orders", "run-2", START)
+    if not end:
+        assert refused == []
+        return
+    (entry,) = refused
+    assert (entry.path, entry.verdict, entry.rows, entry.run_id) == (
+        "orders/large.csv",
+        "rejected",
+        None,
+        "run-2",
+    )
+    assert entry.reason.startswith("line 60002 has 2 values, and the header 3")
+    assert entry.landed_at > entries[0].landed_at
+    again = area.looked_at(None)
+    assert not again.ledger.accepted("orders")
+    assert again.land(area.connection, "run-3", START, lambda _: ()) == []  # it is known as it is
+    assert {item.path for item in outstanding(again, lambda _: ())} == {
+        "orders/large.csv",
+        "orders/small.csv",
+    }
+
+
+def test_files_of_which_the_verdict_decides_something_else_are_read_at_once(area: Area) -> None:
+    cut = lines(*(f"{number},{'text' * 20},1" for number in range(60_000)), "9,cut")
+
+    def verdicts() -> set[str]:
+        landing = area.looked_at(None)
+        found = landing.land(area.connection, "run-1", START, lambda _: (), read_later={"orders"})
+        return {entry.verdict for entry in found}
+
+    area.put("one.csv", cut)
+    area.put("the-same.csv", cut)
+    assert verdicts() == {"rejected"}
+    area.folder.joinpath("the-same.csv").unlink()
+    area.feed = replace(FEED, mode=FileMode.REPLACE)  # what the file replaces would be withdrawn
+    area.put("one.csv", cut + "1,cut again\n")
+    assert verdicts() == {"rejected"}
+    area.folder.joinpath("one.csv").unlink()
+    area.feed = replace(FEED, unknown=Evolution.EVOLVE)  # raw would get the column
+    area.put("wide.csv", cut.replace(HEADER, f"{HEADER},more", 1).replace(",1\n", ",1,2\n"))
+    assert verdicts() == {"rejected"}
