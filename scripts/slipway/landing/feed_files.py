@@ -38,7 +38,9 @@ from slipway.landing.headers import Names, header_of, keys_of, width_of
 from slipway.landing.json_lines import LONGEST, JsonLines, as_written
 from slipway.landing.json_records import JsonRecords
 from slipway.landing.layouts import Layout
+from slipway.landing.parquet_columns import columns_of_footer, cut_nanoseconds, problem_of
 from slipway.landing.sheets import sheet_as_csv
+from slipway.names import shown
 from slipway.records.run_manifest import LandedFile
 
 _HEADER_LIMIT = 1 << 18
@@ -402,6 +404,8 @@ class FeedFiles:
         """The layout of a file whose names only DuckDB can tell; a text says why it has none."""
         style = feed.format
         if style.kind is FileKind.PARQUET:
+            if problem := self._not_given_back(connection, key):
+                return problem
             place = literal(exact(self.path(key)))
             result = connection.execute(
                 f"describe select * from read_parquet({place}, hive_partitioning = false)"
@@ -417,6 +421,27 @@ class FeedFiles:
         )
         lines = {row[0]: f"line {row[1]}" for row in result.fetchall()}
         return _layout_of_keys(feed, lines)
+
+    def _not_given_back(self, connection: duckdb.DuckDBPyConnection, key: str) -> str:
+        """Why DuckDB does not give values of a Parquet file back as they are; empty where it does."""
+        columns = columns_of_footer(connection, self.path(key))
+        if problem := problem_of(columns):
+            return problem
+        names = [column.name for column in columns if column.is_cut]
+        if not names:
+            return ""
+        try:
+            with self.area.open(key) as stream:
+                blocks = iter(lambda: stream.read(BLOCK), b"")
+                with stream if stream.seekable() else spooled(blocks, self._copies.folder) as file:
+                    found = cut_nanoseconds(file, names)
+        except OSError as error:
+            return f"cannot be read as Parquet to its end ({_without_paths(str(error))[:160]}): the producer has to send it again"
+        return (
+            f"has nanoseconds in the column {shown(found)}, which would be cut: the producer has to write microseconds, or text"
+            if found
+            else ""
+        )
 
     def _as_written(self, connection: duckdb.DuckDBPyConnection, feed: Feed, look: Look) -> Checked | None:
         """What DuckDB says of JSON lines that it reads as they are; None if it cannot, or does not give every value back as it is written."""

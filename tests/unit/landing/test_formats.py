@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -220,6 +220,32 @@ def test_parquet_values_become_text(area: Area) -> None:
     found = landed(area, stream.getvalue(), FileFormat(kind=FileKind.PARQUET), "a.parquet")
     assert [row[:3] for row in found] == [("1", '{"x":1.5}', "0.1"), (None, None, "nan")]
     assert [row[4] for row in found] == [1, 2]
+
+
+def test_moments_of_older_writers_are_read_whatever_their_year(area: Area) -> None:
+    """INT96 has nanoseconds, and 1500 and 9999 have no number of nanoseconds that fits into 64 bits."""
+    moments = [
+        datetime(1500, 1, 1, tzinfo=UTC),
+        datetime(2024, 5, 1, 1, 2, 3, 123456, tzinfo=UTC),
+        datetime(9999, 12, 31, tzinfo=UTC),
+        None,
+    ]
+    local = pa.array([datetime(2024, 5, 1, 1, 2, 3, tzinfo=UTC)] * 4, pa.timestamp("ns"))
+    exact = pa.array([1_714_525_323_123_456_789] * 4, pa.timestamp("ns"))
+    stream = io.BytesIO()
+    table = pa.table(
+        {"id": pa.array(moments, pa.timestamp("us")), "text": local, "amount": ["1", "2", "3", "4"]}
+    )
+    pq.write_table(table, stream, use_deprecated_int96_timestamps=True)
+    found = landed(area, stream.getvalue(), FileFormat(kind=FileKind.PARQUET), "a.parquet")
+    assert [row[0] for row in found] == [
+        "1500-01-01 00:00:00", "2024-05-01 01:02:03.123456", "9999-12-31 00:00:00", None,
+    ]  # fmt: skip
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"id": exact, "text": exact, "amount": local}), stream)
+    area.put("b.parquet", stream.getvalue())
+    assert area.land()["b.parquet"].verdict == "accepted"  # without a zone, DuckDB keeps nanoseconds
+    assert ("2024-05-01 01:02:03.123456789",) in {row[:1] for row in area.rows()}
 
 
 def test_parquet_files_of_different_types_are_read_each_by_its_own(area: Area) -> None:

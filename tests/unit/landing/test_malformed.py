@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,28 @@ def zstd(content: bytes) -> bytes:
 def parquet(**columns: object) -> bytes:
     stream = io.BytesIO()
     pq.write_table(pa.table(columns), stream)
+    return stream.getvalue()
+
+
+def twice(*names: str) -> bytes:
+    """A Parquet file with columns of these names."""
+    stream = io.BytesIO()
+    pq.write_table(
+        pa.table([pa.array([number]) for number, _ in enumerate(names)], names=list(names)), stream
+    )
+    return stream.getvalue()
+
+
+def moments(kind: pa.DataType, nanoseconds: int, *, nested: bool = False, int96: bool = False) -> bytes:
+    """A Parquet file with a moment or time so many nanoseconds after 2024-05-01 01:02:03, and one that is missing."""
+    whole = 1_714_525_323 if pa.types.is_timestamp(kind) else 3_723
+    values: list[object] = [whole * 10**9 + nanoseconds, None]
+    column = pa.array([{"at": [value]} for value in values], pa.struct([("at", pa.list_(kind))]))
+    stream = io.BytesIO()
+    table = pa.table(
+        {"id": [1, 2], "text": ["a", "b"], "amount": column if nested else pa.array(values, kind)}
+    )
+    pq.write_table(table, stream, use_deprecated_int96_timestamps=int96)
     return stream.getvalue()
 
 
@@ -184,6 +207,19 @@ PARQUET = {
     "csv": Case(GOOD, "is no Parquet file"),
     "empty": Case(b"", "empty file"),
     "gzip": Case(gzip.compress(parquet(id=[1])), "Parquet files are compressed inside"),
+    "name-twice": Case(twice("id", "text", "amount", "id"), "has the column id twice"),
+    "name-twice-but-for-case": Case(twice("id", "text", "amount", "Text"), "has the column Text twice"),
+    "wide-decimal": Case(parquet(id=[1], text=["a"], amount=pa.array([Decimal("1" * 41 + ".5")], pa.decimal256(60, 1))), "has decimals of 60 digits in the column amount"),
+    "wide-decimal-in-a-list": Case(parquet(id=[1], text=["a"], amount=pa.array([[Decimal(1)]], pa.list_(pa.decimal256(39, 1)))), "has decimals of 39 digits"),
+    "decimal": Case(parquet(id=[1], text=["a"], amount=pa.array([Decimal("1" * 37 + ".5")], pa.decimal128(38, 1))), "", 1),
+    "int96": Case(moments(pa.timestamp("ns"), 123_456_789, int96=True), "has nanoseconds in the column amount"),
+    "utc": Case(moments(pa.timestamp("ns", "UTC"), 1), "has nanoseconds in the column amount"),
+    "time": Case(moments(pa.time64("ns"), 123_456_001), "has nanoseconds in the column amount"),
+    "nested-utc": Case(moments(pa.timestamp("ns", "UTC"), 123_456_789, nested=True), "has nanoseconds in the column amount"),
+    "whole-int96": Case(moments(pa.timestamp("ns"), 123_456_000, int96=True), "", 2),
+    "whole-utc": Case(moments(pa.timestamp("ns", "UTC"), 123_456_000), "", 2),
+    "whole-time": Case(moments(pa.time64("ns"), 123_456_000), "", 2),
+    "whole-nested-utc": Case(moments(pa.timestamp("ns", "UTC"), 123_456_000, nested=True), "", 2),
     "no-rows": Case(parquet(id=pa.array([], pa.int64()), text=pa.array([], pa.string()), amount=pa.array([], pa.string())), "", 0),
 }  # fmt: skip
 
