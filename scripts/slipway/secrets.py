@@ -81,6 +81,8 @@ def shown(properties: Mapping[str, str]) -> dict[str, str]:
 
 def address(text: str) -> str:
     """A text without users and passwords in its addresses, and without parameters of them that are not known to be harmless."""
+    if ":/" not in text:
+        return text
     if "://" in text:
         text = _USER.sub(f"{MASK}@", _USER_AND_PASSWORD.sub(f"{MASK}:{MASK}@", text))
     return _ADDRESS.sub(lambda found: _PARAMETER.sub(_parameter, found[0]), text)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from importlib import metadata
 
 from slipway.query.connections import Connection
 from slipway.secrets import MASK
 
+_installed = cache(metadata.version)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -96,7 +98,7 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
         for name in secret
     ]
     return [
-        f'# pip install "pyiceberg[{",".join(_extras(found.properties))}]=={metadata.version("pyiceberg")}"',
+        f'# pip install "pyiceberg[{",".join(_extras(found.properties))}]=={_installed("pyiceberg")}"',
         *(["# secrets are not printed: set these variables, which pyiceberg reads"] if given else []),
         *given,
         "from pyiceberg.catalog import load_catalog",
@@ -109,7 +111,7 @@ def _pyiceberg(found: Connection, table: str) -> list[str]:
 
 def _duckdb(found: Connection, table: str, metadata_location: str) -> list[str]:
     return [
-        f"-- pip install duckdb=={metadata.version('duckdb')}, or the program duckdb of this version",
+        f"-- pip install duckdb=={_installed('duckdb')}, or the program duckdb of this version",
         *extensions(found, s3=metadata_location.startswith("s3")),
         f"from iceberg_scan({file_literal(metadata_location)});",
         "-- This file is one state of one table. The catalog knows the current one, in Python:",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from slipway import __version__
 from slipway.dbt import invocation
@@ -23,6 +24,8 @@ from slipway.site.site_folder import SiteFolder, bucket_count, packed
 from slipway.site.tables_shown import TableShown
 from slipway.site.views import Views
 
+LONG_PART = 250_000
+"""Characters; a page that is longer is compressed in a file of its own, and put together by the browser."""
 MOST_BOXES = 400
 """Tables, feeds and exposures that are drawn in one picture."""
 
@@ -136,7 +139,12 @@ class Site:
 
     def _page(self, file: str, title: str, template: str, **given: Any) -> None:
         part = hide(self._pages.part(template, **given))
-        self._folder.write(file, self._pages.whole(title, part, at=file))
+        name = ""
+        if len(part) > LONG_PART:
+            name = f"page-{file.partition('.')[0]}"
+            self._folder.write(f"data/{name}.js", packed(name, part))
+            part = ""
+        self._folder.write(file, self._pages.whole(title, part, at=file, file=name))
 
     def _lineage(self) -> None:
         nodes = list(self._found.project.lineage.values())
@@ -165,7 +173,7 @@ class Site:
                 part = self._pages.part("table.html", "table", **view, drawing=draw(near), statuses=marks)
                 return hide(part)
 
-            inputs = [view, [asdict(one) for one in near], states, self._frame]
+            inputs = [view, near, states, self._frame]
             self._folder.add("table", table.name, table.name, inputs, render)
 
         for table in self._found.tables:
@@ -183,7 +191,7 @@ class Site:
             def render(view: dict[str, Any] = view) -> str:
                 return hide(self._pages.part("release.html", "release", **view))
 
-            inputs = [asdict(release), view["has_run"], named, self._frame]
+            inputs = [release, view["has_run"], named, self._frame]
             self._folder.add("release", str(release.number), f"Release {release.number}", inputs, render)
 
     def _runs(self) -> None:
@@ -198,7 +206,7 @@ class Site:
             ) -> str:
                 return hide(self._pages.part("run.html", "run", **self._run(run, compiled, release)))
 
-            inputs = [asdict(run), compiled, release, named, self._frame]
+            inputs = [run, compiled, release, named, self._frame]
             self._folder.add("run", run.run_id, f"Run {run.run_id}", inputs, render)
 
     def _run(self, run: RunShown, compiled: dict[str, str], release: int | None) -> dict[str, Any]:
@@ -253,34 +261,31 @@ class Site:
 
     def _api(self) -> None:
         found, write = self._found, self._folder.write_json
-        write("api/tables.json", hide_in([asdict(table) for table in found.tables]))
-        write("api/lineage.json", hide_in([asdict(node) for node in found.project.lineage.values()]))
-        write("api/releases.json", hide_in([asdict(one) for one in found.history.releases]))
-        write("api/runs.json", hide_in([asdict(run) for run in found.runs]))
+        write("api/tables.json", _plain(found.tables))
+        write("api/lineage.json", _plain(list(found.project.lineage.values())))
+        write("api/releases.json", _plain(found.history.releases))
+        write("api/runs.json", _plain(found.runs))
         quality = self._views.quality()
-        write(
-            "api/quality.json",
-            hide_in(
-                {
-                    "tests": {name: vars(status) for name, status in sorted(found.statuses.items())},
-                    "books": [asdict(book) for book in quality["books"]],
-                }
-            ),
-        )
+        quality = {"tests": dict(sorted(found.statuses.items())), "books": self._views.books()}
+        write("api/quality.json", _plain(quality))
         landing = self._views.landing()
         write(
-            "api/landing.json", hide_in({name: landing[name] for name in ("outstanding", "files", "unknown")})
+            "api/landing.json", _plain({name: landing[name] for name in ("outstanding", "files", "unknown")})
         )
-        comparisons = json.loads(json.dumps(self._views.comparisons(), default=str))
-        write("api/comparisons.json", hide_in(comparisons))
+        write("api/comparisons.json", _plain(self._views.comparisons()))
         overview = {
             "project": self._frame[0],
             "target": found.environment.name,
             "as_of": found.as_of,
-            "attention": [vars(one) for one in self._views.attention()],
+            "attention": self._views.attention(),
             "feeds": self._views.feeds(),
         }
-        write("api/overview.json", hide_in(overview))
+        write("api/overview.json", _plain(overview))
+
+
+def _plain(value: object) -> object:
+    """What JSON holds of records, in which values that are secrets are masked."""
+    return hide_in(to_jsonable_python(value))
 
 
 @cache

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -11,6 +14,8 @@ from markupsafe import Markup, escape
 _WIDTH, _HEIGHT = 560, 190
 _MOST_COLUMNS = 30
 _TICKS = 4
+_LONG = re.compile(r"(?<![\w#])-?\d+\.\d+(?:E[-+]?\d+)?(?![\w])")
+"""Coordinates, of which a tenth of a pixel is enough."""
 
 
 def short(value: float) -> str:
@@ -47,7 +52,7 @@ def plot(
     highest = max((value for _, value in points), default=0.0)
     step = _nice(highest / (_TICKS - 1))
     ticks = [step * at for at in range(_TICKS)]
-    chart.add_y_scale(0, ticks[-1])
+    chart.set_y_scale(_scale(ticks))
     chart.add_y_axis(ticks=ticks, tick_formatter=lambda value, *_: shown(value))
     if len(points) <= _MOST_COLUMNS:
         # by their numbers, because several places may have one name
@@ -61,14 +66,25 @@ def plot(
         chart.add_line(
             [(at, value) for at, (_, value) in enumerate(points)], stroke_color=f"var(--{colour})", width=2
         )
-        chart.add_x_scale(0, last)
         at = [0, last // 2, last]
+        chart.set_x_scale(_scale(at))
         chart.add_x_axis(ticks=at, tick_formatter=lambda value, *_: points[int(value)][0])
-    drawn = chart.to_svg(width=_WIDTH, height=_HEIGHT)
+    drawn = _LONG.sub(
+        lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), chart.to_svg(width=_WIDTH, height=_HEIGHT)
+    )
     head = (
         f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns='
     )
     return Markup(head + drawn.partition("xmlns=")[2])  # noqa: S704 - leather escapes what it writes
+
+
+def _scale(ticks: Sequence[float]) -> Any:
+    """An even scale with these ticks; leather's own looks for better ones, which takes most of the time of a plot."""
+    scale = _leather().Linear.__new__(_leather().Linear)
+    first, last = Decimal(ticks[0]), Decimal(ticks[-1])
+    scale._data_min, scale._data_max = first, last
+    scale._ticker = SimpleNamespace(min=first, max=last, ticks=[Decimal(tick) for tick in ticks])
+    return scale
 
 
 def _nice(value: float) -> float:

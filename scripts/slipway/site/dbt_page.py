@@ -16,9 +16,26 @@ from pathlib import Path
 from slipway.dbt.command import target_path
 from slipway.errors import SlipwayError
 from slipway.secrets import hide_in
+from slipway.site.site_folder import squeezed
 
 _PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
-_SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_FIRST = re.compile(r"<script\b[^>]*>", re.IGNORECASE)
+_LARGE = 8_000_000  # characters of JSON
+_DATA = "application/x-slipway-deflate"
+_START = f"""
+const unpack = async (text) => {{
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).json();
+}};
+const packed = [...document.querySelectorAll('script[type="{_DATA}"]')];
+Promise.all(packed.map((one) => unpack(one.textContent))).then((found) => {{
+  globalThis.slipwayDocs = found;
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("slipway-app").textContent;
+  document.head.append(script);
+}});
+"""
 _MARKUP = re.compile("[<>&\u2028\u2029]")
 
 
@@ -57,10 +74,12 @@ def _page(template: str, manifest: str, catalog: str) -> str:
         raise SlipwayError(
             "The site was not built", "dbt's page has another form", "Use the dbt of requirements.lock"
         )
-    page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]]).replace(
-        "\r\n", "\n"
-    )
-    scripts = [found[1] for found in _SCRIPT.finditer(page)]
+    if len(manifest) + len(catalog) > _LARGE:
+        page = _compressed(parts[0], parts[2], parts[4], manifest, catalog)
+    else:
+        page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]])
+    page = page.replace("\r\n", "\n")
+    scripts = [found[2] for found in _SCRIPT.finditer(page) if _DATA not in found[1]]
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
     )
@@ -72,6 +91,20 @@ def _page(template: str, manifest: str, catalog: str) -> str:
             "The site was not built", "dbt's page has no head", "Use the dbt of requirements.lock"
         )
     return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
+
+
+def _compressed(before: str, between: str, after: str, manifest: str, catalog: str) -> str:
+    """dbt's page with both documents compressed (RFC 1951, in base64): its script waits until they are there.
+
+    A script of another type is not carried out by itself; the last one of the page carries it out, which the policy allows by its hash.
+    """
+    app = f"{before}globalThis.slipwayDocs[0]{between}globalThis.slipwayDocs[1]{after}"
+    head, found, rest = app.rpartition("</body>")
+    data = "".join(
+        f'<script type="{_DATA}">{squeezed(document.encode())}</script>' for document in (manifest, catalog)
+    )
+    page = f"{head}{data}<script>{_START}</script>{found}{rest}"
+    return _FIRST.sub('<script type="text/plain" id="slipway-app">', page, count=1)
 
 
 def in_script(document: str) -> str:

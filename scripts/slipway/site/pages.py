@@ -88,7 +88,7 @@ class Pages:
         written = quote(str(name), safe="")
         return f"{root}{kind}.html#{written}" if self.is_packed(kind) else f"{root}{kind}/{written}.html"
 
-    def whole(self, title: str, part: str, *, at: str, root: str = "", pack: str = "") -> str:
+    def whole(self, title: str, part: str, *, at: str, root: str = "", pack: str = "", file: str = "") -> str:
         """A page: the frame around the part that is its own.
 
         Args:
@@ -97,6 +97,7 @@ class Pages:
             at: the entry of the navigation that it belongs to.
             root: the way to the first folder.
             pack: the kind of pages that it shows one of, from shared files.
+            file: the file that has its part, without folder and ending; empty where the part is in the page.
         """
         return self._jinja.get_template("frame.html").render(
             title=title,
@@ -104,6 +105,7 @@ class Pages:
             at=at,
             root=root,
             pack=pack,
+            file=file,
             buckets=self._packed.get(pack, 0),
             **self._frame,
         )

@@ -8,19 +8,52 @@ that a page whose inputs are the same is taken as it is.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 INVENTORY = "api/site.json"
 PACK_FROM = 300
 """So many pages of a kind are files of their own."""
 _IN_A_PACK = 64
+_LARGE = 1_000_000  # bytes of JSON
 _FORMAT = 1
+_SECTION = re.compile(r"(?=<section)")
+
+
+class Page(NamedTuple):
+    """A page that shares a file: the digest of its inputs, its title, and the part of it that is its own."""
+
+    digest: str
+    title: str
+    part: str
+
+
+def together(pages: Mapping[str, Page]) -> dict[str, Any]:
+    """Pages as a shared file has them: what is alike in all of them, section by section, stands together, because deflate looks back 32 KiB only."""
+    sections = [_SECTION.split(page.part) for page in pages.values()]
+    count = max(map(len, sections), default=0)
+    return {
+        "names": list(pages),
+        "digests": [page.digest for page in pages.values()],
+        "titles": [page.title for page in pages.values()],
+        "sections": [[one[at] if at < len(one) else "" for one in sections] for at in range(count)],
+    }
+
+
+def apart(shared: Mapping[str, Any]) -> dict[str, Page]:
+    """The pages of a shared file by name."""
+    parts = ("".join(sections) for sections in zip(*shared["sections"], strict=True))
+    columns = (shared["names"], shared["digests"], shared["titles"], parts)
+    return {name: Page(digest, title, part) for name, digest, title, part in zip(*columns, strict=True)}
 
 
 class SiteFolder:
@@ -46,10 +79,11 @@ class SiteFolder:
 
     def earlier(self, name: str) -> Any:
         """The JSON that an earlier build by the same code wrote, None where there is none."""
-        if not self.is_known or name not in self._before.get("files", ()):
-            return None
-        with suppress(OSError, ValueError):
-            return json.loads((self._folder / name).read_bytes())
+        for file in (name, f"{name}.gz"):
+            if self.is_known and file in self._before.get("files", ()):
+                with suppress(OSError, ValueError, EOFError, zlib.error):
+                    content = (self._folder / file).read_bytes()
+                    return json.loads(gzip.decompress(content) if file.endswith(".gz") else content)
         return None
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -64,8 +98,12 @@ class SiteFolder:
         self.written += 1
 
     def write_json(self, name: str, value: object) -> None:
-        """Write a file of the documented JSON."""
-        self.write(name, json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n")
+        """Write a file of the documented JSON; a large one is compressed, and its name ends with ``.gz``."""
+        content = (json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+        if len(content) > _LARGE:
+            self.write(f"{name}.gz", gzip.compress(content, 9, mtime=0))
+        else:
+            self.write(name, content)
 
     def add(self, kind: str, name: str, title: str, inputs: object, render: Callable[[], str]) -> None:
         """Add a page of a kind; it is rendered when the pages are written, and only if its inputs are others than before.
@@ -74,11 +112,11 @@ class SiteFolder:
             kind: of the page, such as ``table``.
             name: that no other page of the kind has.
             title: of the page.
-            inputs: all that the page depends on, as JSON.
+            inputs: all that the page depends on, which JSON can hold; no sets, whose order changes.
             render: makes the part of the page that is its own.
         """
-        text = json.dumps([self._made_with, title, inputs], sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        given = to_json([self._made_with, title, inputs])
+        digest = hashlib.sha256(given).hexdigest()[:16]
         self._pages.setdefault(kind, {})[name] = (digest, title, render)
 
     def buckets(self, kind: str) -> int:
@@ -118,26 +156,26 @@ class SiteFolder:
             "files": sorted(self._files),
             "inputs": dict(sorted(self._inputs.items())),
         }
-        self.write_json(INVENTORY, found)
+        self.write(INVENTORY, json.dumps(found, separators=(",", ":")) + "\n")
 
     def _write_packs(self, kind: str, buckets: int) -> None:
         known = self._packed(kind)
-        packs: dict[int, dict[str, list[str]]] = {number: {} for number in range(buckets)}
+        packs: dict[int, dict[str, Page]] = {number: {} for number in range(buckets)}
         for name, (digest, title, render) in sorted(self._pages[kind].items()):
             page = known.get(name)
-            if page is None or page[0] != digest:
-                page = [digest, title, render()]
+            if page is None or page.digest != digest:
+                page = Page(digest, title, render())
             packs[bucket(name, buckets)][name] = page
         for number, pages in packs.items():
-            self.write(f"data/{kind}-{number:03d}.js", packed(f"{kind}-{number:03d}", pages))
+            self.write(f"data/{kind}-{number:03d}.js", packed(f"{kind}-{number:03d}", together(pages)))
 
-    def _packed(self, kind: str) -> dict[str, list[str]]:
+    def _packed(self, kind: str) -> dict[str, Page]:
         """The pages of a kind that an earlier build put together."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, Page] = {}
         for name in self._before.get("files", ()):
             if name.startswith(f"data/{kind}-"):
-                with suppress(OSError, ValueError, zlib.error):
-                    found |= unpacked((self._folder / name).read_text(encoding="utf-8"))
+                with suppress(OSError, ValueError, KeyError, IndexError, TypeError, zlib.error):
+                    found |= apart(unpacked((self._folder / name).read_text(encoding="utf-8")))
         return found
 
     def _listed(self) -> list[str]:
@@ -175,9 +213,13 @@ def bucket(name: str, buckets: int) -> int:
 def packed(name: str, value: object) -> str:
     """A script file that hands a value over under a name."""
     plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    squeezed = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = base64.b64encode(squeezed.compress(plain) + squeezed.flush()).decode()
-    return f'slipwayData("{name}","{data}");\n'
+    return f'slipwayData("{name}","{squeezed(plain)}");\n'
+
+
+def squeezed(plain: bytes) -> str:
+    """Bytes compressed (RFC 1951) and in base64."""
+    found = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.b64encode(found.compress(plain) + found.flush()).decode()
 
 
 def unpacked(script: str) -> Any:

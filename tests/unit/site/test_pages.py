@@ -11,7 +11,7 @@ import pytest
 from benchmarks.site import build, described, gathered
 
 from slipway.site.pages import POLICY, prose
-from slipway.site.site_folder import unpacked
+from slipway.site.site_folder import Page, apart, unpacked
 from slipway.site.tables_shown import Project
 
 HOSTILE = (
@@ -109,11 +109,11 @@ def test_a_packed_site_has_every_page(tmp_path: Path, monkeypatch: pytest.Monkey
     build(gathered(tmp_path, models=9, columns=2, runs=6), tmp_path / "site")
     site = tmp_path / "site"
     assert {path.name for path in site.iterdir() if path.is_dir()} == {"api", "assets", "data"}
-    pages: dict[str, list[str]] = {}
+    pages: dict[str, Page] = {}
     for path in (site / "data").glob("table-*.js"):
-        pages |= unpacked(path.read_text(encoding="utf-8"))
+        pages |= apart(unpacked(path.read_text(encoding="utf-8")))
     names = {table["name"] for table in json.loads((site / "api" / "tables.json").read_bytes())}
     assert pages.keys() == names
-    links = {link for page in pages.values() for link in re.findall(r'href="(\w+\.html)#', page[2])}
+    links = {link for page in pages.values() for link in re.findall(r'href="(\w+\.html)#', page.part)}
     assert {"table.html", "lineage.html"} <= links
     assert 'data-pack="table" data-buckets="1"' in (site / "table.html").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.site import site_folder
-from slipway.site.site_folder import SiteFolder, bucket, bucket_count, packed, unpacked
+from slipway.site.site_folder import Page, SiteFolder, apart, bucket, bucket_count, packed, together, unpacked
 
 
 def whole(title: str, part: str) -> str:
@@ -70,9 +70,9 @@ def test_many_pages_share_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     files = {path.name: unpacked(path.read_text()) for path in (tmp_path / "data").iterdir()}
     assert len(files) == bucket_count(9) == 8
     for name in pages:
-        digest, title, part = files[f"table-{bucket(name, 8):03d}.js"][name]
-        assert (title, part) == (f"Table {name}", f"<p>{name[1:]}")
-        assert len(digest) == 16
+        page = apart(files[f"table-{bucket(name, 8):03d}.js"])[name]
+        assert (page.title, page.part) == (f"Table {name}", f"<p>{name[1:]}")
+        assert len(page.digest) == 16
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
     assert build(tmp_path, {**pages, "t4": "four"}) == ["t4"]
     changed = [path.name for path in before if path.stat().st_mtime_ns != before[path]]
@@ -97,3 +97,13 @@ def test_what_is_packed_comes_out_again_and_ends_no_script(value: object) -> Non
     script = packed("table-001", value)
     assert unpacked(script) == value
     assert "<" not in script
+
+
+PAGES = st.dictionaries(
+    st.text(), st.builds(Page, st.text(), st.text(), st.from_regex(r"(<section>|[a-z<])*", fullmatch=True))
+)
+
+
+@given(PAGES)
+def test_pages_that_stand_together_come_apart_again(pages: dict[str, Page]) -> None:
+    assert apart(together(pages)) == pages

@@ -43,16 +43,26 @@ async function showPacked() {
   const name = decodeURIComponent(location.hash.slice(1));
   const main = document.querySelector("main");
   const number = String(crc32(name) % Number(buckets)).padStart(3, "0");
-  let page;
-  try { page = name && (await loadOnce(`${pack}-${number}`))[name]; } catch { /* said below */ }
-  if (page) {
-    document.title = document.title.replace(/^.*?(?= · )/, page[1]);
-    main.innerHTML = page[2]; // made by the site's own templates, which escape every text
+  let shared;
+  try { shared = await loadOnce(`${pack}-${number}`); } catch { /* said below */ }
+  const at = shared ? shared.names.indexOf(name) : -1;
+  if (at >= 0) {
+    document.title = document.title.replace(/^.*?(?= · )/, () => shared.titles[at]);
+    main.innerHTML = shared.sections.map((pages) => pages[at]).join(""); // made by the site's own templates, which escape every text
     prepare(main);
     scrollTo(0, 0);
   } else {
     main.textContent = name ? `There is no page about ${name} here.` : "Search for a name above.";
   }
+}
+
+async function showFile() {
+  const main = document.querySelector("main");
+  try {
+    main.innerHTML = await loadOnce(document.body.dataset.file); // as above
+    prepare(main);
+    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  } catch { main.textContent = "A file of this page is missing."; }
 }
 
 function ago(then) {
@@ -283,5 +293,5 @@ function prepare(within) {
 addEventListener("DOMContentLoaded", () => {
   prepareTheme();
   prepareSearch();
-  if (document.body.dataset.pack) { showPacked(); addEventListener("hashchange", showPacked); } else prepare(document);
+  if (document.body.dataset.pack) { showPacked(); addEventListener("hashchange", showPacked); } else if (document.body.dataset.file) showFile(); else prepare(document);
 });
