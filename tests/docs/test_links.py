@@ -21,6 +21,7 @@ IN_SOURCES = re.compile(r"\bdocs/[\w/-]+\.md\b")
 # files that a how-to has its reader write
 YOURS = {
     ".github/workflows/slipway.yml",
+    ".github/workflows/slipway-comment.yml",
     ".github/workflows/scheduled-run.yml",
     "contracts/parcels.odcs.yaml",
     "models/raw/parcels.sql",
