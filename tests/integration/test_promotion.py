@@ -501,11 +501,13 @@ def test_evidence_that_grows_old_while_files_are_copied_is_refused(
     assert stand.shown() == {}
 
 
-def test_of_two_promotions_at_once_one_is_refused(stand: Stand) -> None:
+@pytest.mark.parametrize("same_plan", [False, True])
+def test_of_two_promotions_at_once_one_is_refused(stand: Stand, same_plan: bool) -> None:
     stand.publish(ORDERS, LINES)
     stand.promote()
     stand.publish(appended(100))
-    proposals = [stand.proposal(), stand.proposal()]
+    first = stand.proposal()
+    proposals = [first, first if same_plan else stand.proposal()]
     start = threading.Barrier(2)
 
     def begin(proposal: Proposal) -> Release | ConflictError:
