@@ -11,7 +11,7 @@ from tests.harness.keys import MadeKey
 from tests.harness.promotions import Stand
 
 from slipway.promotion.approving import Explained, check_approver, explain, give, withdraw
-from slipway.promotion.promote import keep
+from slipway.promotion.planning import keep
 
 CI = MadeKey("ci")
 ADA = MadeKey("ada-laptop", "ada@example.org", ["release-manager"])

@@ -21,7 +21,8 @@ from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.iceberg.tables import Tables, retired
 from slipway.names import TableName
-from slipway.promotion.promote import Proposal, again, carry_out, keep, propose
+from slipway.promotion.planning import Proposal, again, keep, propose
+from slipway.promotion.promote import carry_out
 from slipway.records.release_records import Intent, Release
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records

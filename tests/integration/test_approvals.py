@@ -16,7 +16,7 @@ from tests.harness.records import COMMIT
 
 from slipway.errors import ConfigError, ConflictError, DamagedError, NotFoundError, SlipwayError
 from slipway.maintenance.apply import maintain, propose_in
-from slipway.promotion import promote
+from slipway.promotion import planning, promote
 from slipway.promotion.approving import check_approver, give
 from slipway.promotion.promote import carry_out
 from slipway.promotion.recorded import read_promotion
@@ -149,7 +149,7 @@ def test_a_key_that_is_revoked_later_does_not_count(office: Office) -> None:
     # one that goes between looking and publishing does not, either
     office.write("keys.yml", keys_yml(*EVERYBODY))
     with office.by(CI):
-        proposal = promote.again(office.project, "prod", plan_id)
+        proposal = planning.again(office.project, "prod", plan_id)
         copy = promote._copy
 
         def revoke_meanwhile(*given: object) -> object:
@@ -244,7 +244,7 @@ def test_an_approved_plan_of_days_ago_is_not_carried_out(office: Office) -> None
 
     office.policy("{count: 1, plan_max_age: 2d}")
     with office.monkeypatch.context() as patched:
-        patched.setattr(promote, "datetime", DaysAgo)
+        patched.setattr(planning, "datetime", DaysAgo)
         plan_id = office.plan()
         office.approve(plan_id, BOB)
         assert office.explained(plan_id).void == ""

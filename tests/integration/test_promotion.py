@@ -42,7 +42,8 @@ from slipway.maintenance.apply import maintain, propose_in
 from slipway.maintenance.steps import Compact, Delete
 from slipway.monitors.volumes import days_of_snapshots
 from slipway.promotion import build_again, promote
-from slipway.promotion.promote import Proposal, carry_out, keep, planned, propose
+from slipway.promotion.planning import Proposal, keep, planned, propose
+from slipway.promotion.promote import carry_out
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import Code, RunManifest
@@ -588,8 +589,6 @@ def test_one_warehouse_for_both_is_refused(stand: Stand, monkeypatch: pytest.Mon
 
 def test_a_plan_is_carried_out_as_it_was_made(stand: Stand) -> None:
     stand.publish(ORDERS)
-    from slipway.promotion.promote import keep, planned
-
     proposal = stand.proposal()
     keep(proposal)
     kept = planned(stand.project, "prod", proposal.plan.plan_id[-8:])
@@ -696,8 +695,6 @@ def test_a_rebuild_has_to_meet_the_policy_before_and_after_it_was_built(stand: S
 
 @pytest.mark.parametrize("what", ["target", "policy", "record"])
 def test_a_plan_whose_grounds_changed_is_void(stand: Stand, what: str) -> None:
-    from slipway.promotion.promote import keep
-
     stand.publish(ORDERS)
     proposal = stand.proposal()
     keep(proposal)

@@ -13,7 +13,7 @@ from slipway.cli import figures, options, output
 from slipway.counts import plural
 
 if TYPE_CHECKING:
-    from slipway.promotion.promote import Proposal
+    from slipway.promotion.planning import Proposal
     from slipway.records.promotion_records import PromotionPlan, Rebuilt
     from slipway.records.release_records import Release
     from slipway.records.run_manifest import RunManifest
@@ -107,7 +107,7 @@ def _proposed(
 ) -> Proposal:
     """A promotion that is planned now; the plan is recorded."""
     from slipway.errors import UsageError
-    from slipway.promotion.promote import keep, propose
+    from slipway.promotion.planning import keep, propose
 
     if rebuild and replace:
         raise UsageError(
@@ -126,7 +126,7 @@ def _proposed(
 def _recorded(project: Path, target: str, plan_id: str, *, of_release: bool) -> Proposal:
     """A promotion that was planned before; ``of_release`` says that options were given that only a release has."""
     from slipway.errors import UsageError
-    from slipway.promotion.promote import again
+    from slipway.promotion.planning import again
 
     if of_release:
         raise UsageError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, DamagedError, NotFoundError, SlipwayError
-from slipway.promotion.promote import Proposal, again, why_expired
+from slipway.promotion.planning import Proposal, again, why_expired
 from slipway.promotion.promotion_policy import FILE, read_policy
 from slipway.promotion.recorded import authors, judged_approvals, read_plan
 from slipway.records.promotion_records import PromotionPlan

@@ -15,7 +15,8 @@ from slipway.errors import NotFoundError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.processes import too_late
 from slipway.promotion.evidence import Facts, evaluate
-from slipway.promotion.promote import Proposal, check_approvals, check_evidence, refuse_moved, write_down
+from slipway.promotion.planning import Proposal
+from slipway.promotion.promote import check_approvals, check_evidence, refuse_moved, write_down
 from slipway.promotion.promotion_policy import Require
 from slipway.records.promotion_records import Finding, Rebuilt, RebuiltTable
 from slipway.records.release_records import Intent, PromotedFrom, Release

@@ -69,7 +69,7 @@ def rows(lake: Lake, target: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "place",
     [
-        "slipway.promotion.promote:keep",
+        "slipway.promotion.planning:keep",
         "slipway.storage.transfer:Transfer.copy",
         "slipway.storage.transfer:Transfer.copy#3",
         "slipway.promotion.promote:stage_carried#2",
