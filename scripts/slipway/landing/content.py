@@ -86,6 +86,21 @@ def check_kind(start: bytes, kind: FileKind) -> None:
         raise MalformedError("looks like JSON, and the contract says csv: set format: json of the server")
 
 
+def checked_inside(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
+    """The same blocks, which were compressed.
+
+    Raises:
+        MalformedError: they are compressed still, or plainly a file of another kind.
+    """
+    first = next(blocks, b"")
+    while first and len(first) < 4 and (more := next(blocks, b"")):
+        first += more
+    if is_compressed(first):
+        raise MalformedError("is compressed twice: the producer has to compress it once")
+    check_kind(first, kind)
+    yield from _chain(first, blocks)
+
+
 def uncompressed(blocks: Iterator[bytes], style: FileFormat, scratch: Path) -> Iterator[bytes]:
     """The blocks of a file as they were before it was compressed by gzip, zstd or zip, which its first bytes tell.
 

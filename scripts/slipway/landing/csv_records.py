@@ -132,7 +132,7 @@ class CsvRecords:
         return np.full(len(at), not self._inside)
 
     def _check_escapes(self, block: bytes, signs: Signs, outside: Outside, physical: Positions) -> None:
-        """An escape before a delimiter that no quotes surround: readers disagree whether it ends the value."""
+        """An escape before a delimiter that no quotes surround: readers disagree whether it ends the value; and one inside of quotes that would be left out."""
         if not self._escape or self._escape not in block:
             return
         after = np.flatnonzero(_equals(signs, np.arange(len(signs)), self._delimiter))
@@ -146,6 +146,28 @@ class CsvRecords:
                 f"has {self._escape.decode()} before a delimiter or a line end outside of quotes: readers disagree whether "
                 "the value ends there, so the producer has to put quotes around it",
             )
+        at = np.flatnonzero(signs[:-1] == self._escape[0])
+        at = at[~escaped(signs, at, self._escape[0])]
+        at = at[~self._may_be_escaped(signs, at + 1)]
+        at = at[~outside(at)]
+        if len(at):
+            sign = self._escape.decode()
+            self._fail(
+                self._line(int(at[0]), physical),
+                f"has {sign} inside of quotes before what needs no escape, where readers leave it out or take both for another character: the producer has to write "
+                f"{sign} twice where it belongs to the value, and other characters as they are",
+            )
+
+    def _may_be_escaped(self, signs: Signs, where: Positions) -> Marks:
+        """Whether what stands at these positions is a quote, an escape, a delimiter or a line end."""
+        found = signs[where]
+        return (
+            (found == self._quote[0])
+            | (found == self._escape[0])
+            | (found == _LF[0])
+            | (found == _CR[0])
+            | _equals(signs, where, self._delimiter)
+        )
 
     @staticmethod
     def _is_line_end(signs: Signs) -> Marks:

@@ -24,6 +24,7 @@ from slipway.landing.content import (
     MalformedError,
     as_utf8,
     check_kind,
+    checked_inside,
     is_compressed,
     spooled,
     uncompressed,
@@ -155,7 +156,9 @@ class FeedFiles:
             check_kind(first, style.kind)
             if style.kind is FileKind.XLSX:
                 return self._read_sheet(feed, blocks, copy)
-            plain = uncompressed(blocks, style, self._copies.folder) if copy else blocks
+            plain = blocks
+            if copy:
+                plain = checked_inside(uncompressed(blocks, style, self._copies.folder), style.kind)
             if style.kind is FileKind.JSON:
                 return _read_json(style, plain, copy, is_final=is_final)
             return _read_csv(feed, plain, copy)

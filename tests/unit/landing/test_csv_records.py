@@ -153,6 +153,30 @@ def test_an_escaped_quote_closes_nothing() -> None:
     assert message.startswith("line 2 has \\ before a delimiter")
 
 
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ('"C:\\new"', 2),
+        ('"a\\\\\\n"', 2),
+        ('"a\n\\t"', 3),
+        ('"C:\\\\new"', None),
+        ('"a \\" b"', None),
+        ('"a\\,b"', None),
+        ('"a\\\nb"', None),
+        ("C:\\new", None),
+        ("a\\\\b", None),
+    ],
+)
+def test_an_escape_that_would_be_left_out_of_a_value_is_found(value: str, line: int | None) -> None:
+    rows = f"id,text,amount\n1,{value},2\n2,b,3\n".encode()
+    for sizes in ([], [1] * len(rows), [20, 3, 3]):
+        found = count(rows, 3, sizes, FileFormat(escape="\\"))
+        if line is None:
+            assert found == 2
+        else:
+            assert str(found).startswith(f"line {line} has \\ inside of quotes")
+
+
 def test_nothing_is_no_record() -> None:
     assert count(b"") == count(b"\n\n") == count(b"\r\n\n\r") == 0
 

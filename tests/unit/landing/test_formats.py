@@ -222,6 +222,28 @@ def test_parquet_values_become_text(area: Area) -> None:
     assert [row[4] for row in found] == [1, 2]
 
 
+def test_an_escape_is_part_of_the_value_or_of_its_spelling_or_the_file_is_set_aside(area: Area) -> None:
+    style = FileFormat(escape="\\")
+    found = landed(area, b'id,text,amount\n1,C:\\new,1\n2,"C:\\\\new",2\n3,"\\"a\\,b",3\n', style)
+    assert [row[1] for row in found] == ["C:\\new", "C:\\new", '"a,b']
+    area.put("of-mysql.csv", b'id,text,amount\n1,"two\\nlines",1\n')  # DuckDB would read twonlines
+    assert area.land()["of-mysql.csv"].reason.startswith("line 2 has \\ inside of quotes before what needs")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (gzip.compress(gzip.compress(b"id,text,amount\n1,a,2\n")), "is compressed twice"),
+        (gzip.compress(b'{"id": 1, "text": "a", "amount": 2}\n'), "looks like JSON"),
+        (gzip.compress(b"PAR1"), "is a Parquet file"),
+    ],
+)
+def test_what_is_compressed_is_looked_at_as_if_it_were_not(area: Area, content: bytes, reason: str) -> None:
+    area.feed = replace(FEED, pattern="*")
+    area.put("a.gz", content)
+    assert area.land()["a.gz"].reason.startswith(reason)
+
+
 def test_moments_of_older_writers_are_read_whatever_their_year(area: Area) -> None:
     """INT96 has nanoseconds, and 1500 and 9999 have no number of nanoseconds that fits into 64 bits."""
     moments = [
