@@ -1,7 +1,8 @@
 """Events of an object store: each file that was put into the landing area is landed, and a run is started.
 
-``handle`` is the entry point of AWS Lambda, or of any program that is given such events. An event is only a hint that there is
-something to look at: what counts is the object as it is then. So events may come twice, late or in any order.
+``handle`` is the entry point of AWS Lambda, or of any program that is given such events; ``python -m slipway.events QUEUE_URL`` is that of a
+container, which takes them from a queue. An event is only a hint that there is something to look at: what counts is the object as it is
+then. So events may come twice, late or in any order.
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ import importlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from slipway.errors import ConfigError, SlipwayError
+from slipway.errors import ConfigError, SlipwayError, UnavailableError
 from slipway.runs.landed_now import LandedFiles, land_files
 from slipway.secrets import one_line
 from slipway.settings import Settings, variable
 
 _log = logging.getLogger("slipway.events")
 _SQS = "sqs:"
+_POLL_SECONDS = 5
+"""How long a queue waits for a message before it answers that there is none; a container is stopped in between."""
+_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -252,3 +258,70 @@ def _function(name: str) -> Callable[[LandedFiles], object]:
     finally:
         sys.path.pop(0)
     return found
+
+
+# ------------------------------------------------------------------------------------------ a container
+
+
+def consume(queue: str, stop: threading.Event) -> None:
+    """Take events from a queue of Amazon SQS, until this is told to stop; what is done is deleted from it.
+
+    A message that fails stays, and the queue delivers it again, or puts it into its dead-letter queue.
+
+    Args:
+        queue: the address of the queue.
+        stop: looked at between two answers of the queue.
+
+    Raises:
+        UnavailableError: the queue does not answer, or refuses.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = boto3.client("sqs", region_name=_region(queue))
+        while not stop.is_set():
+            got = client.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=_AT_ONCE, WaitTimeSeconds=_POLL_SECONDS
+            ).get("Messages", [])
+            if not got:
+                continue
+            answer = handle(
+                {
+                    "Records": [
+                        {"messageId": one["MessageId"], "eventSource": "aws:sqs", "body": one["Body"]}
+                        for one in got
+                    ]
+                }
+            )
+            failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
+            done = [one["ReceiptHandle"] for one in got if one["MessageId"] not in failed]
+            if done:
+                entries = [{"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(done)]
+                client.delete_message_batch(QueueUrl=queue, Entries=entries)
+    except (BotoCoreError, ClientError) as error:
+        raise UnavailableError(
+            f"{queue} cannot be read", one_line(str(error)), "Check its address and who may receive"
+        ) from None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Consume the queue that is named, until SIGTERM or SIGINT; the exit codes are those of the commands."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m slipway.events QUEUE_URL\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        consume(arguments[0], stop)
+    except SlipwayError as error:
+        sys.stderr.write(f"slipway: {error.line()}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
+from tests.harness.commands import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,12 +71,26 @@ from weights
     columns:
       - name: x
         data_tests: [not_null]
+unit_tests:
+  - name: cities
+    model: by_city
+    given:
+      - input: ref('depots')
+        rows: [{depot: S, town: Sion}]
+      - input: ref('weights')
+        format: csv
+        rows: |
+          Depot,kg
+          S,1
+    expect:
+      rows: [{City: Sion, weight: 1}]
 exposures:
   - name: scales
     type: dashboard
     owner: {name: Depots, email: depots@example.org}
     depends_on: [ref('reads_it')]
 """,
+    "models/serving/by_city.sql": "select city, sum(kg) as kg from {{ ref('weights') }} left join {{ ref('depots') }} using (depot) group by city\n",
     "models/serving/weights_of.sql": "select 1 as y\n",
     "models/serving/by_name.sql": "select depot\nfrom dev.curated.weights\n",
     "models/serving/by_two_names.sql": "with landed as (\n    select parcel\n    from Landing.parcels\n)\n\nselect parcel from landed\n",
@@ -165,6 +183,17 @@ def test_a_test_of_a_column_that_is_not_there_is_found_in_its_yaml(
     assert 'Referenced column "x" not found' in one["message"]
 
 
+def test_columns_of_unit_tests_that_are_not_there(found: tuple[Workshop, dict[str, Any]]) -> None:
+    of_yaml = [one for one in found[1]["findings"] if one["rule"] == "unit-test"]
+    assert [(one["line"], one["message"]) for one in of_yaml] == [
+        (16, "Unit test cities expects weight, which by_city does not have. Its columns are city, kg."),
+        (
+            15,
+            "Unit test cities is given town, which its input depots does not have. Its columns are depot, city.",
+        ),
+    ]
+
+
 def test_who_depends_on_a_fault_is_named_and_not_found_twice(found: tuple[Workshop, dict[str, Any]]) -> None:
     (one,) = (one for one in found[1]["findings"] if one["file"].endswith("unknown_column.sql"))
     assert one["reaches"] == ["reads_it", "exposure scales"]
@@ -182,6 +211,21 @@ def test_a_project_that_is_right(workshop: Workshop) -> None:
     done = workshop.slipway("check", "--strict")
     assert (done.code, done.out.rpartition(" checked in")[0]) == (0, "9 nodes"), done
     assert done.out.endswith(": 0 errors, 0 warnings.\n")
+
+
+def test_the_hook_for_pre_commit(workshop: Workshop) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    program, *arguments = shlex.split(hook["entry"])
+    looked_at = (
+        "models/curated/weights.sql",
+        MODELS,
+        "seeds/reference/depots.csv",
+        "contracts/parcels.odcs.yaml",
+    )
+    assert all(re.search(hook["files"], name) for name in looked_at)
+    workshop.write("models/serving/bad.sql", "select kilograms from {{ ref('weights') }}\n")
+    done = workshop.start(*arguments, program=program).wait()
+    assert (done.code, "models/serving/bad.sql:1: error" in done.out) == (1, True), done
 
 
 def test_where_neither_catalog_nor_landing_area_can_be_reached(workshop: Workshop) -> None:

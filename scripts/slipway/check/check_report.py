@@ -29,6 +29,7 @@ RULES: Mapping[str, str] = {
     "bind": "A query names tables, columns and functions that there are, with types that fit.",
     "plain-name": "A query reads the tables of the project by ref and source, so that dbt knows what it depends on.",
     "columns": "A query has the columns that its YAML declares, by name, in the same case and of the same type.",
+    "unit-test": "The rows of a unit test have columns that its inputs and its model have.",
     "volatile": "A result depends on nothing but tables: no clock, no random number, no file.",
     "float-sum": "No sum of binary floating-point numbers, whose last digits depend on the order of the rows.",
     "deprecated": "No model is past its deprecation date.",

@@ -24,6 +24,7 @@ from slipway.check.places import (
     source_line,
 )
 from slipway.check.plain_names import PlainNames
+from slipway.check.unit_tests import unknown_columns
 from slipway.contracts.checks import LINEAGE
 from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
@@ -107,6 +108,7 @@ class _Check:
         )
         for name in order.static_order():
             self._node(self.nodes[name])
+        self._unit_tests()
         every = sorted(self.findings, key=lambda one: (one.file, one.line or 0, one.rule, one.message))
         return Checked(every, len(self.nodes), self.unchecked, time.perf_counter() - began)
 
@@ -166,6 +168,12 @@ class _Check:
                     self._reached(node.unique_id),
                 )
             )
+
+    def _unit_tests(self) -> None:
+        for test, said in unknown_columns(self.manifest, self.code.stubs):
+            file = str(test.original_file_path)
+            line = line_declaring((test.name,), (self.project / file).read_text(encoding="utf-8"))
+            self.findings.append(Finding("unit-test", Level.ERROR, said, test.unique_id, file, line))
 
     # -- nodes
 

@@ -50,6 +50,11 @@ class Stubs:
         """Note why the columns of a table are not known."""
         self._reasons[_folded(table)] = why
 
+    def columns(self, table: TableName) -> list[str] | None:
+        """Names of the columns of a table, None where they are not known."""
+        found = self._columns.get(_folded(table))
+        return None if found is None else [name for name, _ in found]
+
     def names(self, schema: str) -> list[str]:
         """Names of the tables in a schema."""
         return [

@@ -297,8 +297,7 @@ def _dependencies(stated: Stated) -> Iterator[dict[str, Any]]:
         if run.versions.lock_sha256:
             yield {"name": LOCK, "digest": {"sha256": run.versions.lock_sha256}}
         if run.versions.image_digest:
-            algorithm, _, value = run.versions.image_digest.rpartition(":")
-            yield {"name": IMAGE, "digest": {algorithm or "sha256": value}}
+            yield image(run.versions.image_digest)
         for read in run.inputs:
             where = {"snapshot_id": read.snapshot_id, "rows": read.rows}
             yield {"name": read.table, "uri": read.metadata_location, "annotations": where}
@@ -342,3 +341,15 @@ def _result(tests: Sequence[TestResult]) -> str:
 
 def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def image(given: str) -> dict[str, Any]:
+    """A container image as a resource of a statement.
+
+    Args:
+        given: its digest, ``sha256:…``, with or without the name of the image and ``@`` in front.
+    """
+    name, _, digest = given.rpartition("@")
+    algorithm, _, value = digest.rpartition(":")
+    uri = {"uri": name} if name else {}
+    return {"name": IMAGE, **uri, "digest": {algorithm or "sha256": value}}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +35,15 @@ class Queue:
         self.url = self._client.create_queue(QueueName=name)["QueueUrl"]
         wanted = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self.arn = wanted["Attributes"]["QueueArn"]
+
+    def send(self, body: str) -> None:
+        self._client.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def waiting(self) -> tuple[int, int]:
+        """How many messages can be delivered, and how many are delivered and not deleted."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
 
     def messages(self) -> list[dict[str, Any]]:
         """All that are there, as records of an event."""
@@ -116,6 +130,28 @@ def test_files_are_landed_as_the_store_reports_them(
     rows = lake.table("raw.parcels").scan().to_arrow().column("parcel").to_pylist()
     assert sorted(rows) == sorted(set(rows))
     assert {"p6", "p9"} <= set(rows)
+
+
+@pytest.mark.long
+def test_a_container_takes_events_from_the_queue(lake: Lake, landed: Queue) -> None:
+    """Its process lands what is put, deletes the messages, leaves one that is no event, and ends when it is asked to."""
+    landed.send("no event")
+    with subprocess.Popen(
+        [sys.executable, "-m", "slipway.events", landed.url],
+        env=dict(os.environ),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        lake.put("landing/parcels/day-3.csv", b"parcel,depot,weighed_on,kg\np6,S,2024-05-03,10\n")
+        until = time.monotonic() + 120
+        while landed.waiting() != (0, 1) and time.monotonic() < until and process.poll() is None:
+            time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert ("parcels/day-3.csv", "accepted") in ledger(lake)
+    assert "is no event of S3" in printed
+    assert landed.waiting() == (0, 1)  # in flight until the queue delivers it again
 
 
 @pytest.mark.long
