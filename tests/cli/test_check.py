@@ -188,7 +188,7 @@ def test_columns_of_unit_tests_that_are_not_there(found: tuple[Workshop, dict[st
     assert [(one["line"], one["message"]) for one in of_yaml] == [
         (16, "Unit test cities expects weight, which by_city does not have. Its columns are city, kg."),
         (
-            15,
+            16,
             "Unit test cities is given town, which its input depots does not have. Its columns are depot, city.",
         ),
     ]
