@@ -160,14 +160,8 @@ class CsvRecords:
 
     def _may_be_escaped(self, signs: Signs, where: Positions) -> Marks:
         """Whether what stands at these positions is a quote, an escape, a delimiter or a line end."""
-        found = signs[where]
-        return (
-            (found == self._quote[0])
-            | (found == self._escape[0])
-            | (found == _LF[0])
-            | (found == _CR[0])
-            | _equals(signs, where, self._delimiter)
-        )
+        found: Marks = np.isin(signs[where], list(self._quote + self._escape + _LF + _CR))
+        return found | _equals(signs, where, self._delimiter)
 
     @staticmethod
     def _is_line_end(signs: Signs) -> Marks:
