@@ -19,8 +19,7 @@ from slipway.secrets import hide_in
 from slipway.site.site_folder import squeezed
 
 _PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
-_SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
-_FIRST = re.compile(r"<script\b[^>]*>", re.IGNORECASE)
+_SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _LARGE = 8_000_000  # characters of JSON
 _DATA = "application/x-slipway-deflate"
 _START = f"""
@@ -29,10 +28,10 @@ const unpack = async (text) => {{
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).json();
 }};
 const packed = [...document.querySelectorAll('script[type="{_DATA}"]')];
-Promise.all(packed.map((one) => unpack(one.textContent))).then((found) => {{
+Promise.all(packed.map((one) => unpack(one.textContent))).then(([app, ...found]) => {{
   globalThis.slipwayDocs = found;
   const script = document.createElement("script");
-  script.textContent = document.getElementById("slipway-app").textContent;
+  script.textContent = app;
   document.head.append(script);
 }});
 """
@@ -75,11 +74,11 @@ def _page(template: str, manifest: str, catalog: str) -> str:
             "The site was not built", "dbt's page has another form", "Use the dbt of requirements.lock"
         )
     if len(manifest) + len(catalog) > _LARGE:
-        page = _compressed(parts[0], parts[2], parts[4], manifest, catalog)
+        page, scripts = _compressed(parts[0], parts[2], parts[4], manifest, catalog)
     else:
         page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]])
-    page = page.replace("\r\n", "\n")
-    scripts = [found[2] for found in _SCRIPT.finditer(page) if _DATA not in found[1]]
+        page = page.replace("\r\n", "\n")
+        scripts = [found[1] for found in _SCRIPT.finditer(page)]
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
     )
@@ -93,18 +92,24 @@ def _page(template: str, manifest: str, catalog: str) -> str:
     return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
 
 
-def _compressed(before: str, between: str, after: str, manifest: str, catalog: str) -> str:
-    """dbt's page with both documents compressed (RFC 1951, in base64): its script waits until they are there.
+def _compressed(before: str, between: str, after: str, manifest: str, catalog: str) -> tuple[str, list[str]]:
+    """dbt's page with its script and both documents compressed (RFC 1951, in base64), and the scripts that its policy has to allow.
 
-    A script of another type is not carried out by itself; the last one of the page carries it out, which the policy allows by its hash.
+    The last script of the page carries out the first when all of it is there.
     """
-    app = f"{before}globalThis.slipwayDocs[0]{between}globalThis.slipwayDocs[1]{after}"
-    head, found, rest = app.rpartition("</body>")
+    whole = f"{before}globalThis.slipwayDocs[0]{between}globalThis.slipwayDocs[1]{after}"
+    page = whole.replace("\r\n", "\n")
+    app = _SCRIPT.search(page)
+    if app is None:
+        raise SlipwayError(
+            "The site was not built", "dbt's page has no script", "Use the dbt of requirements.lock"
+        )
     data = "".join(
-        f'<script type="{_DATA}">{squeezed(document.encode())}</script>' for document in (manifest, catalog)
+        f'<script type="{_DATA}">{squeezed(document.encode())}</script>'
+        for document in (json.dumps(app[1]), manifest, catalog)
     )
-    page = f"{head}{data}<script>{_START}</script>{found}{rest}"
-    return _FIRST.sub('<script type="text/plain" id="slipway-app">', page, count=1)
+    head, found, rest = f"{page[: app.start()]}{page[app.end() :]}".rpartition("</body>")
+    return f"{head}{data}<script>{_START}</script>{found}{rest}", [app[1], _START]
 
 
 def in_script(document: str) -> str:

@@ -15,10 +15,11 @@ from slipway.site.lineage_plot import BOX_WIDTH, Box
 from slipway.site.releases_shown import ReleaseShown
 from slipway.site.runs_shown import BooksShown, FeedShown, RunShown, moment, without_values
 from slipway.site.site_facts import Gathered, TestStatus
-from slipway.site.tables_shown import LANDING, TableShown
+from slipway.site.tables_shown import LANDING, TableShown, TableTest
 
 _PLOTTED = 200
 _FILES = 500
+_EACH = 30
 _SUMMARY = 160
 _PIPS = 12
 _ORDER = ("serving", "curated", "quarantine", "raw", "reference")
@@ -108,11 +109,14 @@ class Views:
                 yield Attention("warn", "stale", text, self._link("run", run.run_id))
         for one in self.failing():
             count = one["found"].failures
-            text = f"{one['test'].kind} of {one['table']}{'.' + one['test'].column if one['test'].column else ''}"
+            column = f".{one['test'].column}" if one["test"].column else ""
+            text = f"{one['test'].kind} of {one['table']}{column}" if one["table"] else one["test"].name
             text += f" {'warns' if one['found'].status == 'warn' else 'fails'}"
             text += f" with {plural(count, 'failure')}." if count else "."
             state = "warn" if one["found"].status == "warn" else "bad"
-            yield Attention(state, "test", text, self._link("table", one["table"]))
+            yield Attention(
+                state, "test", text, self._link("table", one["table"]) if one["table"] else "quality.html"
+            )
         for book in self.books():
             if book.problem:
                 yield Attention("bad", "rows", f"{book.problem}.", "quality.html")
@@ -246,6 +250,13 @@ class Views:
                 status = self._found.statuses.get(test.unique_id)
                 if status is not None and status.status not in _GOOD:
                     found.append({"table": table.name, "test": test, "found": status})
+        of_tables = {test.unique_id for table in self._found.tables for test in table.tests}
+        for unique_id, status in sorted(self._found.statuses.items()):
+            if (
+                status.status not in _GOOD and unique_id not in of_tables
+            ):  # of a model that is no table, or is gone
+                test = TableTest(unique_id, unique_id, unique_id.partition(".")[0].replace("_", " "), "")
+                found.append({"table": "", "test": test, "found": status})
         return found
 
     def quality(self) -> dict[str, Any]:
@@ -254,7 +265,10 @@ class Views:
         names = {book.quarantine for run in runs for book in run.books}
         return {
             "failing": self.failing(),
-            "count": len({test.unique_id for table in self._found.tables for test in table.tests}),
+            "count": len(
+                {test.unique_id for table in self._found.tables for test in table.tests}
+                | self._found.statuses.keys()
+            ),
             "tests_plot": [
                 (run.started_at[5:10], run.tests["failed"] + run.tests["warned"]) for run in _unique(runs)
             ],
@@ -319,6 +333,7 @@ class Views:
         return {
             "feeds": shown,
             "unknown": self._found.outstanding_unknown,
+            "fails_runs": bool(self._found.landing and self._found.landing.fails_runs),
             "outstanding": [
                 {"path": one.path, "reason": one.reason, "since": moment(one.since), "blocks": one.blocks}
                 for one in outstanding
@@ -403,7 +418,7 @@ def summary(description: str) -> str:
 
 def _unique(runs: Sequence[RunShown]) -> list[RunShown]:
     """The last run of each day if there are many, so that a plot has one place for each."""
-    if len(runs) <= 1:
+    if len(runs) <= _EACH:
         return list(runs)
     return list({run.started_at[:10]: run for run in runs}.values())
 

@@ -193,6 +193,23 @@ def test_lists_are_filtered_and_ordered(browser: Browser, site: Path) -> None:
     page.context.close()
 
 
+def test_long_lists_show_their_first_rows_and_what_is_asked_for(browser: Browser, tmp_path: Path) -> None:
+    build(gathered(tmp_path, models=620, columns=2, runs=2), tmp_path)
+    page, seen = opened(browser)
+    page.goto((tmp_path / "tables.html").as_uri())
+    page.get_by_text("500 of 620 are shown").wait_for()
+    assert page.locator("#tables tbody tr:visible").count() == 500
+    page.locator("[data-filter=tables]").fill("_0619")
+    assert page.locator("#tables tbody tr:visible").count() == 1
+    page.locator("[data-filter=tables]").fill("")
+    page.locator("#tables th", has_text="Rows").locator("button").click()
+    page.locator("#tables th", has_text="Rows").locator("button").click()
+    assert page.locator("#tables tbody tr:visible td:nth-child(7)").first.inner_text() == "619,017"
+    assert page.locator("#tables tbody tr:visible").count() == 500
+    assert seen.problems == []
+    page.context.close()
+
+
 def test_what_is_late_is_so_by_the_clock_of_the_reader(browser: Browser, site: Path) -> None:
     page, _ = opened(browser)
     for moment, late in (("2024-01-02T06:01:00Z", False), ("2024-01-02T06:03:00Z", True)):

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.site import build, described, gathered
 
 from slipway.site.pages import POLICY, prose
+from slipway.site.site_facts import TestStatus
 from slipway.site.site_folder import Page, apart, unpacked
 from slipway.site.tables_shown import Project
 
@@ -117,3 +118,18 @@ def test_a_packed_site_has_every_page(tmp_path: Path, monkeypatch: pytest.Monkey
     links = {link for page in pages.values() for link in re.findall(r'href="(\w+\.html)#', page.part)}
     assert {"table.html", "lineage.html"} <= links
     assert 'data-pack="table" data-buckets="1"' in (site / "table.html").read_text(encoding="utf-8")
+
+
+def test_a_failing_test_is_told_of_whatever_it_reads(tmp_path: Path) -> None:
+    found = gathered(tmp_path, models=6, columns=2, runs=2)
+    (of_table, *_) = found.tables[0].tests
+    for unique_id in (of_table.unique_id, "test.shop.of_an_ephemeral_model.1"):
+        found.statuses[unique_id] = TestStatus("fail", 3, found.runs[0].run_id, carried=False)
+    build(found, tmp_path / "site")
+    overview = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    quality = (tmp_path / "site" / "quality.html").read_text(encoding="utf-8")
+    assert f'href="table/{found.tables[0].name}.html">not_null of {found.tables[0].name}' in overview
+    for page in (overview, quality):
+        assert "test.shop.of_an_ephemeral_model.1" in page
+        assert "3 failures" in page
+    assert "Nothing is late" in overview.partition("data-none hidden")[2]

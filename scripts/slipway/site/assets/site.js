@@ -88,18 +88,29 @@ function judgeLateness(within) {
   for (const one of within.querySelectorAll("[data-ago]")) one.textContent = ago(one.dataset.ago);
 }
 
+const MOST_ROWS = 500; // of a list that can be filtered; the template hides the others
+
 function prepareFilters(within) {
   for (const input of within.querySelectorAll("[data-filter]")) {
-    const table = document.getElementById(input.dataset.filter);
-    const rows = [...table.tBodies[0].rows];
-    const texts = rows.map((row) => (row.dataset.find ?? row.textContent).toLowerCase());
+    const body = document.getElementById(input.dataset.filter).tBodies[0];
     const count = within.querySelector(`[data-count="${input.dataset.filter}"]`);
-    input.addEventListener("input", () => {
+    let texts = null; // read when somebody types: long lists take a while
+    const show = () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let shown = 0;
-      rows.forEach((row, at) => { row.hidden = !words.every((word) => texts[at].includes(word)); shown += !row.hidden; });
-      count.textContent = words.length ? `${shown} of ${rows.length}` : "";
-    });
+      const rows = [...body.rows];
+      if (words.length) texts ??= new Map(rows.map((row) => [row, (row.dataset.find ?? row.textContent).toLowerCase()]));
+      let found = 0;
+      for (const row of rows) {
+        const fits = words.every((word) => texts.get(row).includes(word));
+        row.hidden = !fits || found >= MOST_ROWS;
+        found += fits;
+      }
+      const some = found > MOST_ROWS ? `${MOST_ROWS} of ${found} are shown` : "";
+      count.textContent = words.length ? `${found} of ${rows.length}${some ? `, ${some}` : ""}` : some;
+    };
+    input.addEventListener("input", show);
+    body.addEventListener("reordered", show);
+    if (body.rows.length > MOST_ROWS) show();
   }
 }
 
@@ -114,6 +125,7 @@ function prepareOrder(within) {
       const key = (row) => row.cells[head.cellIndex].dataset.sort ?? row.cells[head.cellIndex].textContent.trim();
       const order = new Intl.Collator("en", { numeric: true }).compare;
       body.append(...[...body.rows].map((row) => [key(row), row]).sort((a, b) => (down ? -1 : 1) * order(a[0], b[0])).map(([, row]) => row));
+      body.dispatchEvent(new Event("reordered"));
     });
   }
 }
