@@ -72,6 +72,8 @@ def test_same_values(
         pytest.param("date", "date 'infinity'", "date '2011-01-01'", id="infinite-date"),
         pytest.param("timestamp", "timestamp 'infinity'", "timestamp '2011-01-01'", id="infinite-timestamp"),
         pytest.param("double", "1e308", "-1e308", id="change-beyond-double"),
+        pytest.param("double", "'nan'", "null", id="nan-and-null"),
+        pytest.param("double", "null", "0.0", id="null-and-zero"),
     ],
 )
 def test_different_values(con: duckdb.DuckDBPyConnection, type_: str, base: str, head: str) -> None:
@@ -238,6 +240,23 @@ def test_a_tolerance_that_the_type_cannot_have(
 def test_common_type(base: str, head: str, common: str | None) -> None:
     assert common_type(base, head) == common
     assert common_type(head, base) == common
+
+
+@pytest.mark.parametrize(("head", "matching"), [("1.500", 1), ("1.501", 0), ("null", 0)])
+@pytest.mark.parametrize("key", [["id"], []])
+def test_decimals_of_another_scale_are_compared_exactly(
+    con: duckdb.DuckDBPyConnection, key: list[str], head: str, matching: int
+) -> None:
+    sides = typed("decimal(9,1)", "1.5", "null")[0], typed("decimal(9,3)", "null", head)[1]
+    found = compare_relations(con, "t", *sides, key)
+    assert found.rows.identical == matching
+    (changed,) = found.schema_changes.type_changed
+    assert (changed.base, changed.head) == ("DECIMAL(9,1)", "DECIMAL(9,3)")
+    assert found.coverage.not_compared == {}
+    assert found.verdict is Verdict.DIFFERENT  # another type is a difference
+    assert compare_relations(con, "t", *sides, key, any_types=True).verdict is (
+        Verdict.IDENTICAL if matching else Verdict.DIFFERENT
+    )
 
 
 def test_a_time_zone_on_one_side_is_said(con: duckdb.DuckDBPyConnection) -> None:
