@@ -116,6 +116,8 @@ def test_a_parquet_file_is_compared_without_regard_to_its_types(world: World, tm
 def test_a_sample_says_that_it_is_one(world: World) -> None:
     text = world.slipway("diff", "1", "2", "--sample", "50", "curated.weights").out
     assert "A sample of 50 % of the rows was compared: what differs in the others is not found" in text
+    # what is less would be no row at all
+    assert "0.001 is not in the range" in world.refusal("diff", "1", "2", "--sample", "0.001", code=2)
 
 
 NOT_FOUND = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -798,6 +799,45 @@ def test_without_the_signed_list_of_its_files_a_table_is_not_signed(signing: Sta
         signing.promote()
     path.write_bytes(kept)
     signing.promote()
+
+
+def test_evidence_that_is_not_what_was_signed_does_not_count(signing: Stand) -> None:
+    """Whoever changes a manifest can write its checksum anew, too, and cannot sign it."""
+    release = signing.publish(ORDERS)
+    (path,) = (signing.folder / "staging").rglob("run_manifest.json")
+    seal = path.with_name("checksums.json")
+    kept = path.read_bytes(), seal.read_bytes()
+    path.write_bytes(kept[0].replace(b'"ada"', b'"eve"'))
+    before, after = (hashlib.sha256(one).hexdigest() for one in (kept[0], path.read_bytes()))
+    seal.write_bytes(kept[1].replace(before.encode(), after.encode()))
+    with pytest.raises(
+        SlipwayError, match=f"signed: the manifest of run {release.run_id} is not the one that was signed"
+    ):
+        signing.promote()
+    path.write_bytes(kept[0])
+    seal.write_bytes(kept[1])
+    signing.promote()
+
+
+def test_evidence_goes_on_from_environment_to_environment_as_it_was_signed(
+    signing: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = "{from: [%s], require: {signed: true}}"
+    signing.write("promotion.yml", f"environments: {{staging: {signed % 'dev'}, prod: {signed % 'staging'}}}")
+    release = signing.publish(ORDERS, target="dev")
+    signing.promote(None, "dev", "staging")
+    signing.promote()
+    # of a later release, the run of an earlier one vouches for what it does not change
+    signing.publish(LINES, target="dev")
+    signing.promote(None, "dev", "staging")
+    (came,) = (signing.folder / "staging/_slipway/promotions/000001/runs").glob(f"{release.run_id}.json")
+    came.write_bytes(came.read_bytes().replace(b'"ada"', b'"eve"'))
+    with monkeypatch.context() as patch:
+        patch.setenv("PYICEBERG_CATALOG__PROD__URI", f"sqlite:///{signing.folder}/other.db")
+        patch.setenv("PYICEBERG_CATALOG__PROD__WAREHOUSE", f"file://{signing.folder}/other")
+        with pytest.raises(SlipwayError, match=f"manifest of run {release.run_id} is not the one"):
+            signing.promote()
+    signing.promote()  # prod has this table already
 
 
 def test_no_record_of_the_source_is_written_outside_of_its_folder(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,11 +23,12 @@ from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.records.run_manifest import RunManifest
-from slipway.records.store import Records, check_seal, why_missing
+from slipway.records.store import PROMOTIONS, Records, check_seal, why_missing
+from slipway.releases.attestation import MANIFEST
 from slipway.releases.lookup import is_table
 from slipway.releases.signatures import bundle_of, read_list
-from slipway.signing.signing_keys import trust_of
-from slipway.signing.statements import release_name
+from slipway.signing.signing_keys import Trust, trust_of
+from slipway.signing.statements import PROVENANCE, release_name
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class Gathered:
         return [line for one in compare_all(base, head, datetime.now(UTC).date()) for line in one.failures]
 
 
-def why_not_signed(records: Records, release: Release, sha256: str, tables: Collection[str] = ()) -> str:
+def why_not_signed(
+    records: Records, release: Release, sha256: str, tables: Collection[str], runs: Mapping[str, bytes]
+) -> str:
     """Why no signature that counts stands for a release record with this checksum; empty when one does.
 
     Args:
@@ -123,6 +127,7 @@ def why_not_signed(records: Records, release: Release, sha256: str, tables: Coll
         release: the release.
         sha256: of its record.
         tables: those of which the signed lists of files have to be there: without them nobody knows that a file is the one that was signed.
+        runs: manifests that the release is judged by, by run id; they have to be the ones that were signed with a release of the environment.
     """
     try:
         bundle = bundle_of(records, release.number)
@@ -145,7 +150,28 @@ def why_not_signed(records: Records, release: Release, sha256: str, tables: Coll
             return f"the signed list of the files of {name} is gone"
         except DamagedError as error:
             return error.line()
-    return ""
+    whys = (_run_not_signed(records, release, trust, *one) for one in sorted(runs.items()))
+    return next(filter(None, whys), "")
+
+
+def _run_not_signed(records: Records, last: Release, trust: Trust, run_id: str, content: bytes) -> str:
+    """Why the manifest of a run is not what was signed with its release, or with the promotion that it came with; empty where it is."""
+    for one in reversed(records.releases()):
+        if one.number > last.number or (one.run_id != run_id and one.promoted is None):
+            continue
+        places = {
+            f"{records.folder(run_id)}/{MANIFEST}",
+            f"{PROMOTIONS}/{one.number:06d}/runs/{run_id}.json",
+        }
+        with suppress(DamagedError):
+            for statement in bundle_of(records, one.number) or ():
+                if statement.predicate_type != PROVENANCE or statement.verify(trust).why_not:
+                    continue
+                for record in statement.predicate["runDetails"]["byproducts"]:
+                    if record["uri"] in places:
+                        same = record["digest"]["sha256"] == hashlib.sha256(content).hexdigest()
+                        return "" if same else f"the manifest of run {run_id} is not the one that was signed"
+    return f"no signature that counts stands for the manifest of run {run_id}"
 
 
 def signed_checksums(records: Records, release: Release) -> dict[str, dict[str, str]]:

@@ -427,6 +427,7 @@ class _Planning:
     ) -> Facts:
         require, records = self.rules.require, self.published.records
         before = next((one for one in reversed(releases) if one.promoted), None)
+        judged = {run_id: gathered.contents[run_id] for run_id in gathered.runs}
         return Facts(
             mode=self.target.mode,
             now=moment,
@@ -436,7 +437,7 @@ class _Planning:
             off_branch=gathered.off_branch,
             compared=compared,
             contracts=gathered.contracts(before, goal) if require.contracts_compatible else None,
-            unsigned=why_not_signed(records, goal, rests.source_sha256, rests.tables)
+            unsigned=why_not_signed(records, goal, rests.source_sha256, rests.tables, judged)
             if require.signed
             else "",
         )
