@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     built = _builds(folder, scale)
     figures, details = _changed(folder, scale)
     more = _unchanged(folder, scale)
-    return [*built[0], *figures, *more[0]], [*built[1], *details, *more[1]]
+    slim = _slim_ci(folder, scale)
+    return [*built[0], *figures, *more[0], *slim[0]], [*built[1], *details, *more[1], *slim[1]]
 
 
 def _builds(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
@@ -104,6 +106,30 @@ def _unchanged(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
         ),
         Figure(NAME, f"{what}: dbt build to dbt compile", ratio(measured[3], measured[0]), goal=2),
         Figure(NAME, f"{what}: data files that can be read", _without_files(tiny), "files", 0),
+    ], [seconds(f"{NAME}, {what}", measured)]
+
+
+def _slim_ci(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
+    """Slim CI of one model that no other reads, compared with dbt's start: parsing the project after the same edit."""
+    tiny = project.make(folder / "slim-ci", scale.models, slipway=True, tests=True)
+    tiny.seconds(*_SLIPWAY, "run")
+    model, built = f"model_{scale.models - 1}", set[int]()
+    measured = [Measured("dbt parse"), Measured("slipway ci")]
+    for turn in range(scale.repeats + scale.apart):
+        tiny.change(model, 1000 + 2 * turn)
+        start = tiny.seconds(*_DBT, "parse")
+        tiny.change(model, 1001 + 2 * turn)
+        taken = tiny.seconds(*_SLIPWAY, "ci", code=1)  # the row differs, and nothing declares it
+        written = json.loads((tiny.folder / "target/slipway-ci/ci.json").read_text(encoding="utf-8"))
+        built.add(len(written["run"]["nodes"]))
+        if turn or not scale.apart:
+            measured[0].seconds.append(start)
+            measured[1].seconds.append(taken)
+    beyond = statistics.median(b - a for a, b in zip(*(one.seconds for one in measured), strict=True))
+    what = f"{scale.models} models and {2 * scale.models} tests, one changed: slipway ci"
+    return [
+        Figure(NAME, f"{what}, beyond dbt parse, processor time", beyond, "s", 15),
+        Figure(NAME, f"{what}: models built", max(built), "models", 1),
     ], [seconds(f"{NAME}, {what}", measured)]
 
 

@@ -40,8 +40,12 @@ class Project:
 
     folder: Path
 
-    def seconds(self, *command: str) -> float:
+    def seconds(self, *command: str, code: int = 0) -> float:
         """Processor time of a command from start to end, imports included: other processes of the machine change it least.
+
+        Args:
+            command: module and arguments.
+            code: that it is to end with.
 
         Raises:
             RuntimeError: it failed; with what it printed last.
@@ -56,7 +60,7 @@ class Project:
             check=False,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode:
+        if done.returncode != code:
             raise RuntimeError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-2000:]}")
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
