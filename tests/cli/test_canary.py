@@ -186,6 +186,22 @@ def test_with_what_is_published(published: Workshop) -> None:
 
 
 @pytest.mark.long
+def test_a_declaration_covers_what_follows_from_it(published: Workshop) -> None:
+    rows = published.read("models/curated/weights.sql").replace("try_cast(kg as", "2 * try_cast(kg as")
+    declared = "{{ config(compare_expected=[{'reason': 'both scales', 'propagates': %s}]) }}\n\n"
+    for propagates, passed in (("false", False), ("true", True)):
+        published.write("models/curated/weights.sql", declared % propagates + rows)
+        report = canary(published, "--base", "HEAD", code=int(not passed))
+        found = {table["name"]: table for table in report["tables"]}
+        assert found["curated.weights"]["verdict"] == "explained"
+        below = found["serving.depot_weights"]
+        assert below["because_of"] == ["curated.weights"]
+        assert below["verdict"] == ("explained" if passed else "different")
+    (reason,) = {one["explained_by"] for one in below["differences"]}
+    assert reason == "follows from curated.weights: both scales"
+
+
+@pytest.mark.long
 def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
     """What differs would be the other rows, and not the change."""
     built.commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from slipway.code import git
 from slipway.code.lock_files import PackageDifference
 from slipway.code.versions import code_of, who
 from slipway.comparison.compare import BuiltTable, compare_builds, cost_of, scratch_manifest
-from slipway.comparison.consequences import other_code
+from slipway.comparison.consequences import Definitions, other_code
 from slipway.comparison.costs import ComparedCosts, Cost, slowdowns
 from slipway.comparison.failing_tests import ComparedTests, compare_tests
 from slipway.comparison.masking import MASKED, has_masked
@@ -143,7 +143,7 @@ class _Canary:
             BuiltTable.all_of(then),
             built,
             pins,
-            edited=other_code(*map(_definitions, (then, now))) if then and now else (),
+            definitions=(_definitions(then), _definitions(now)) if then and now else ({}, {}),
             label=commit[:12],
             remarks=[
                 *remarks,
@@ -180,7 +180,7 @@ class _Canary:
             tables,
             ("head", head),
             pins,
-            edited=other_code(base.definitions(both), _definitions(head)),
+            definitions=(base.definitions(both), _definitions(head)),
             label=base.label,
             remarks=[*base.remarks(both), *_pinned_code(base, head)],
             tests=compare_tests(None, head.tests),
@@ -204,7 +204,7 @@ class _Canary:
         built: tuple[str, RunManifest],
         pins: Mapping[str, str],
         *,
-        edited: Collection[str],
+        definitions: tuple[Definitions, Definitions],
         label: str,
         remarks: Sequence[str],
         tests: ComparedTests,
@@ -219,7 +219,7 @@ class _Canary:
             scratch_manifest(self._folder / side, manifest.run_id),
             self._environment,
             self._project,
-            edited=edited,
+            definitions=definitions,
             whole=bool(packages),
             show_classified=self._show_classified,
         )

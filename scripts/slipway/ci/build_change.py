@@ -19,7 +19,7 @@ from slipway.ci.contracts_of_commit import changed_contracts
 from slipway.ci.released_code import released_code
 from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
-from slipway.comparison.consequences import definitions_of, other_code, parents_of
+from slipway.comparison.consequences import definitions_of, parents_of
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Method, TableComparison, Verdict
 from slipway.counts import plural
@@ -314,7 +314,7 @@ class _Change:
             dbt_manifest,
             self._environment,
             self._project,
-            edited=other_code(definitions, {name: here.get(name) for name in head}),
+            definitions=(definitions, {name: here.get(name) for name in head}),
             samples=self._at.samples,
         )
         return make_report(

@@ -15,7 +15,13 @@ from typing import Any
 import duckdb
 from pyiceberg.manifest import DataFile
 
-from slipway.comparison.consequences import parents_of, with_origins
+from slipway.comparison.consequences import (
+    Definitions,
+    other_code,
+    parents_of,
+    same_code,
+    with_origins,
+)
 from slipway.comparison.costs import Cost
 from slipway.comparison.masking import classified_names, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
@@ -421,7 +427,7 @@ def compare_builds(
     environment: Environment,
     project: Path,
     *,
-    edited: Collection[str] = (),
+    definitions: tuple[Definitions, Definitions] = ({}, {}),
     whole: bool = False,
     samples: bool = True,
     show_classified: bool = False,
@@ -434,8 +440,8 @@ def compare_builds(
         dbt_manifest: dbt's manifest of the head, which declares keys, tolerances and expected changes.
         environment: gives access to the object store.
         project: folder of dbt_project.yml; values of columns that its contracts classify are masked.
-        edited: tables whose code is not the same on both sides.
-        whole: read all rows, whatever digests and data files say.
+        definitions: keys of the code that made the tables of base, and of head, as far as they are known.
+        whole: read all rows, whatever digests and data files say: the same code may have made other rows.
         samples: give examples of rows that differ.
         show_classified: show values of columns that a contract classifies.
     """
@@ -465,7 +471,8 @@ def compare_builds(
         facts = facts.model_copy(update=sides)
         found.append(masked(facts if samples else without_rows(facts), classified))
     found = with_moves(connection, found, quarantines_of(described), states)
-    return with_origins(found, parents_of(described), edited)
+    same = set() if whole else same_code(*definitions)
+    return with_origins(found, parents_of(described), other_code(*definitions), same)
 
 
 def scratch_manifest(scratch: Path, run_id: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
-from slipway.comparison.consequences import definitions_of, other_code, parents_of, with_origins
+from slipway.comparison.consequences import definitions_of, other_code, parents_of, same_code, with_origins
 from slipway.comparison.external_files import read_file
 from slipway.comparison.masking import MASKED, classified_names, masked
 from slipway.comparison.moved_rows import quarantines_of, with_moves
@@ -85,9 +85,11 @@ def diff(
     remarks = [MASKED] if shown != found else []
     if described:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
-        edited = other_code(*(_definitions(side, differing) for side in (base, head)))
+        before, after = (_definitions(side, differing) for side in (base, head))
         found = with_moves(con, found, quarantines_of(described), _States(pairing, (base, head)))
-        found = with_origins(found, parents_of(described), edited)
+        found = with_origins(
+            found, parents_of(described), other_code(before, after), same_code(before, after)
+        )
     if pairing.left_out:
         few, more = pairing.left_out[:5], len(pairing.left_out) - 5
         listed = ", ".join(few) + (f" and {more} more" if more > 0 else "")

@@ -6,23 +6,30 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from slipway.comparison.results import TableComparison, Verdict
+from slipway.comparison.results import Difference, TableComparison, Verdict, verdict_of
 from slipway.errors import DamagedError
 from slipway.records.release_records import Release
 from slipway.records.store import Records
+
+Definitions = Mapping[str, str | None]
+"""Tables to the key of the code that made them, None where it is not known."""
 
 
 def with_origins(
     comparisons: Sequence[TableComparison],
     parents: Mapping[str, Collection[str]],
     edited: Collection[str],
+    same: Collection[str] = (),
 ) -> list[TableComparison]:
     """Say of each table that differs whether its code changed, or else which tables above it brought the difference.
+
+    What differs only because of tables above it is explained, if their declarations propagate.
 
     Args:
         comparisons: of all tables.
         parents: ``layer.table`` to the tables that its model reads.
         edited: tables whose code is not the same on both sides; new ones count as edited, too.
+        same: tables whose code is known to be the same; only these are explained by declarations of others.
     """
     changed = {*edited, *(one.name for one in comparisons if not one.base.exists)}
     differing = {
@@ -41,7 +48,7 @@ def with_origins(
             known[name] = tuple(sorted(found))
         return known[name]
 
-    return [
+    found = [
         one.model_copy(
             update={
                 "edited": one.name in changed,
@@ -52,11 +59,42 @@ def with_origins(
         else one
         for one in comparisons
     ]
+    reasons = {one.name: reason for one in found if (reason := _propagated(one))}
+    return [_explained(one, reasons) if one.name in same else one for one in found]
 
 
-def other_code(base: Mapping[str, str | None], head: Mapping[str, str | None]) -> set[str]:
+def _propagated(table: TableComparison) -> str:
+    """Why a table differs, if all that differs in it is declared by declarations that propagate; empty if not."""
+    if table.verdict is not Verdict.EXPLAINED or not all(one.propagates for one in table.differences):
+        return ""
+    return "; ".join(dict.fromkeys(str(one.explained_by) for one in table.differences))
+
+
+def _explained(table: TableComparison, reasons: Mapping[str, str]) -> TableComparison:
+    """The same, its differences explained by those of all tables that brought them."""
+    if (
+        table.verdict is not Verdict.DIFFERENT
+        or not table.because_of
+        or not reasons.keys() >= {*table.because_of}
+    ):
+        return table
+    reason = "; ".join(f"follows from {name}: {reasons[name]}" for name in table.because_of)
+
+    def explained(one: Difference) -> Difference:
+        return one if one.explained_by else one.model_copy(update={"explained_by": reason})
+
+    differences = tuple(map(explained, table.differences))
+    return table.model_copy(update={"differences": differences, "verdict": verdict_of(table, differences)})
+
+
+def other_code(base: Definitions, head: Definitions) -> set[str]:
     """Tables whose code differs, by the keys of their definitions; where one is not known, nothing is said."""
     return {name for name, key in head.items() if key and base.get(name) and base[name] != key}
+
+
+def same_code(base: Definitions, head: Definitions) -> set[str]:
+    """Tables whose code is known to be the same, by the keys of their definitions."""
+    return {name for name, key in head.items() if key and base.get(name) == key}
 
 
 def definitions_of(

@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from slipway.charts import shares
 from slipway.comparison import costs
 from slipway.comparison.report import (
     ALIGN,
@@ -21,8 +23,10 @@ from slipway.comparison.report import (
     summary,
     tests_of,
 )
+from slipway.comparison.results import TableComparison
 from slipway.comparison.style import Style
 
+_MOST_BARS = 12
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -42,12 +46,44 @@ def to_html(report: ComparisonReport) -> str:
         headings=HEADINGS,
         align=ALIGN,
         groups=[
-            (title, [(table, summary(table, style), details(table, style)) for table in tables])
+            (
+                title,
+                [
+                    (table, summary(table, style), details(table, style), _plots(table, style))
+                    for table in tables
+                ],
+            )
             for title, tables in groups(report.tables, report.packages)
         ],
         coverage=coverage_line(report),
         notes=coverage_notes(report, style),
     )
+
+
+def _plots(table: TableComparison, style: Style) -> list[tuple[str, Markup]]:
+    """Title and plot of what a table's differences look like: in which columns they are, and on which values they concentrate."""
+    columns = sorted(
+        ((one.different / one.compared, style.words(one.name)) for one in table.columns if one.different),
+        key=lambda found: (-found[0], found[1]),
+    )
+    segments = [
+        (
+            f"{one.column} = {one.value}"
+            if one.until is None
+            else f"{one.column} {one.value} to {one.until}",
+            one,
+        )
+        for one in table.segments
+    ]
+    plots = {
+        "Values that differ, of those compared, by column": [
+            (name, share) for share, name in columns[:_MOST_BARS]
+        ],
+        "Of the rows that differ, those with a value": [
+            (style.words(name), one.rows / one.of_rows) for name, one in segments
+        ],
+    }
+    return [(title, shares(f"{title}, {table.name}", bars)) for title, bars in plots.items() if bars]
 
 
 @cache

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from slipway.errors import ConfigError
 
@@ -45,6 +45,7 @@ class ExpectedChange(BaseModel):
         columns: columns whose values, type or existence change.
         rows: whether rows are added, removed or both. Neither ``columns`` nor ``rows``: the whole table.
         until: the last day on which the declaration counts.
+        propagates: whether it also covers what follows from it in tables downstream whose own code is the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -53,6 +54,7 @@ class ExpectedChange(BaseModel):
     columns: tuple[str, ...] | None = Field(default=None, min_length=1)
     rows: tuple[Literal["added", "removed"], ...] | None = Field(default=None, min_length=1)
     until: date | None = None
+    propagates: StrictBool = False
 
     @property
     def whole_table(self) -> bool:

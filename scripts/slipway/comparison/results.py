@@ -212,12 +212,16 @@ class Coverage(_Record):
 
 
 class Difference(_Record):
-    """One thing that is not the same, and the declared reason that covers it, if any."""
+    """One thing that is not the same, and the declared reason that covers it, if any.
+
+    ``propagates`` says that the declaration covers what follows from it downstream, too.
+    """
 
     kind: DifferenceKind
     detail: str
     column: str | None = None
     explained_by: str | None = None
+    propagates: bool = False
 
 
 class TableComparison(_Record):
@@ -283,7 +287,11 @@ def judge(
         by = next((change for change in holding if _covers(change, difference)), None)
         if by is not None:
             used.add(by)
-        differences.append(difference.model_copy(update={"explained_by": by.reason if by else None}))
+        differences.append(
+            difference.model_copy(
+                update={"explained_by": by.reason if by else None, "propagates": bool(by and by.propagates)}
+            )
+        )
     notes = [
         f"the expected change did not happen: {change.reason}" for change in holding if change not in used
     ]
@@ -294,7 +302,7 @@ def judge(
     ]
     return comparison.model_copy(
         update={
-            "verdict": _verdict(comparison, differences),
+            "verdict": verdict_of(comparison, differences),
             "differences": tuple(differences),
             "notes": tuple(notes),
         }
@@ -319,7 +327,8 @@ def is_evidence(comparisons: Sequence[TableComparison]) -> bool:
     )
 
 
-def _verdict(comparison: TableComparison, differences: Sequence[Difference]) -> Verdict:
+def verdict_of(comparison: TableComparison, differences: Sequence[Difference]) -> Verdict:
+    """What follows from the facts of a table and its differences."""
     if any(difference.explained_by is None for difference in differences):
         return Verdict.DIFFERENT
     if differences:

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from slipway import counts
-from slipway.site.charts import plot, short, short_size
+from slipway.charts import plot, short, short_size
 from slipway.site.lineage_plot import BOX_HEIGHT, BOX_WIDTH
 
 ASSETS = Path(__file__).with_name("assets")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from slipway.comparison.consequences import other_code, parents_of, with_origins
+from slipway.comparison.policy import ExpectedChange
 from slipway.comparison.report import groups, make_report, to_text
-from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, Verdict, judge
+from slipway.comparison.results import (
+    Coverage,
+    Method,
+    RowCounts,
+    Side,
+    TableComparison,
+    Verdict,
+    judge,
+    passed,
+)
 
 
 def compared(name: str, *, differs: bool = True, new: bool = False) -> TableComparison:
@@ -83,6 +94,43 @@ def test_the_text_fits_a_screen_and_says_what_it_leaves_out(own: int, follow: in
     named = sum(f"{one.name}:" in text or f"\n{one.name}\n" in text for one in found)
     said = [int(number) for number in re.findall(r"(\d+) tables? more(?!: see)", text)]
     assert named + sum(said) == len(found)
+
+
+def declared(name: str, *, propagates: bool, rows: str = "added") -> TableComparison:
+    change = ExpectedChange.model_validate({"rows": [rows], "reason": "postage", "propagates": propagates})
+    return judge(compared(name), [change])
+
+
+BELOW = ("serving.daily", "serving.monthly")
+
+
+def test_a_declaration_covers_what_follows_from_it() -> None:
+    tables = [declared("curated.lines", propagates=True), *map(compared, BELOW)]
+    found = with_origins(tables, PARENTS, {"curated.lines"}, BELOW)
+    assert [one.verdict for one in found] == [Verdict.EXPLAINED] * 3
+    reasons = {difference.explained_by for one in found[1:] for difference in one.differences}
+    assert reasons == {"follows from curated.lines: postage"}
+    assert passed(found)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "more", "edited", "same"),
+    [
+        ({"propagates": False}, (), {"curated.lines"}, BELOW),
+        ({"propagates": True, "rows": "removed"}, (), {"curated.lines"}, BELOW),
+        ({"propagates": True}, ("reference.rates",), {"curated.lines"}, BELOW),
+        ({"propagates": True}, (), {"curated.lines", "serving.monthly"}, ("serving.daily",)),
+        ({"propagates": True}, (), {"curated.lines"}, ("serving.daily",)),
+    ],
+    ids=["not asked for", "not declared", "another origin", "edited itself", "code is not known"],
+)
+def test_a_declaration_does_not_cover_more(
+    upstream: dict[str, Any], more: tuple[str, ...], edited: set[str], same: tuple[str, ...]
+) -> None:
+    tables = [declared("curated.lines", **upstream), *map(compared, BELOW), *map(compared, more)]
+    found = {one.name: one for one in with_origins(tables, PARENTS, edited, same)}
+    assert found["serving.monthly"].verdict is Verdict.DIFFERENT
+    assert [difference.explained_by for difference in found["serving.monthly"].differences] == [None]
 
 
 def test_code_of_which_nothing_is_known_is_not_said_to_differ() -> None:

@@ -197,6 +197,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "detail": "1 row added",
         "column": None,
         "explained_by": None,
+        "propagates": False,
     }
 
 

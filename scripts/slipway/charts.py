@@ -1,4 +1,4 @@
-"""Plots of numbers as SVG, drawn by leather when the site is built; their colours are those of the page's theme."""
+"""Plots of numbers as SVG, drawn by leather when a page is made; their colours are those of the page's theme."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 _WIDTH, _HEIGHT = 560, 190
 _MOST_COLUMNS = 30
 _TICKS = 4
+_LONGEST = 28
+_MARGINS, _BAR = 60, 26
 _LONG = re.compile(r"(?<![\w#])-?\d+\.\d+(?:E[-+]?\d+)?(?![\w])")
 """Coordinates, of which a tenth of a pixel is enough."""
 
@@ -69,12 +71,35 @@ def plot(
         at = [0, last // 2, last]
         chart.set_x_scale(_scale(at))
         chart.add_x_axis(ticks=at, tick_formatter=lambda value, *_: points[int(value)][0])
+    return _drawn(chart, label, _HEIGHT)
+
+
+def shares(label: str, named: Sequence[tuple[str, float]], colour: str = "accent") -> Markup:
+    """A bar for each of some shares of a whole, the first on top.
+
+    Args:
+        label: what it shows, for those who do not see it.
+        named: name and share, from 0 to 1.
+        colour: of the page's theme.
+    """
+    chart = _leather().Chart()
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name, _ in named]
+    # by their numbers, because shortened names may be the same
+    bars = [(share * 100, str(at)) for at, (_, share) in enumerate(named)]
+    ticks = [0, 25, 50, 75, 100]
+    chart.set_x_scale(_scale(ticks))
+    chart.add_x_axis(ticks=ticks, tick_formatter=lambda value, *_: f"{value} %")
+    chart.add_y_axis(tick_formatter=lambda value, *_: names[int(value)])
+    chart.add_bars(bars, fill_color=f"var(--{colour})")
+    return _drawn(chart, label, _MARGINS + _BAR * len(named), beside=_BAR // 2)
+
+
+def _drawn(chart: Any, label: str, height: int, beside: int = 0) -> Markup:
+    """The plot, with room beside it for the last label of its axis."""
     drawn = _LONG.sub(
-        lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), chart.to_svg(width=_WIDTH, height=_HEIGHT)
+        lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), chart.to_svg(width=_WIDTH, height=height)
     )
-    head = (
-        f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns='
-    )
+    head = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH + beside} {height}" xmlns='
     return Markup(head + drawn.partition("xmlns=")[2])  # noqa: S704 - leather escapes what it writes
 
 
