@@ -112,6 +112,7 @@ def test_a_run_that_published_nothing_is_in_no_sum(two: Workshop) -> None:
     assert "[+1]" in two.answer("books", "parcels")
 
 
+@pytest.mark.long
 def test_a_promotion_is_an_entry_in_the_environment_that_it_goes_to(
     new_workshop: Callable[[Path], Workshop], tmp_path: Path
 ) -> None:

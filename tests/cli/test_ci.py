@@ -119,6 +119,7 @@ def test_a_declared_change_passes(published: Workshop) -> None:
     assert "heavier" in done.out
 
 
+@pytest.mark.long
 def test_a_stale_branch_is_compared_with_the_release_it_was_cut_from(workshop: Workshop) -> None:
     workshop.commit()
     workshop.run()
@@ -194,7 +195,7 @@ def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -
 def test_it_leaves_nothing_behind_when_it_is_killed(published: Workshop) -> None:
     published.edit("models/curated/weights.sql", "where kg is not null", "where kg > 0.5")
     before = files_below(published.home)
-    killed = published.start("ci", kill_before="slipway.comparison.compare:compare_builds").wait()
+    killed = published.start("ci", kill_before="slipway.ci.build_change:compare_builds").wait()
     assert killed.code is None, killed
     assert "curated.weights" in killed.err  # it had built
     for _ in range(100):

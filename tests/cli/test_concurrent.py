@@ -131,6 +131,7 @@ def printed(running: Running, text: str) -> str:
     raise TimeoutError(running.printed())
 
 
+@pytest.mark.long
 def test_a_run_waits_or_is_refused_while_another_is_on_its_tables(built: Workshop) -> None:
     folder = hold(built)
     first = start(built, 1, "run", "--select", "held")

@@ -87,10 +87,10 @@ def test_exposures_that_read_a_product_are_to_be_among_its_consumers(workshop: W
         "\n  - name: depot_weights\n    columns:\n      - name: depot\n        data_tests: [unique]\n",
         PROMISED,
     )
-    workshop.write("models/_exposures.yml", EXPOSURES)
     view = "{{ config(materialized='ephemeral') }}\nselect * from {{ ref('depot_weights') }}\n"
     workshop.write("models/serving/shown.sql", view)
     workshop.answer("contracts", "export", "depot_weights", "--output-dir", str(workshop.path / "contracts"))
+    workshop.write("models/_exposures.yml", EXPOSURES)
     contract = "contracts/serving.depot_weights.odcs.yaml"
     done = workshop.slipway("contracts", "lint")
     assert (done.code, done.out) == (

@@ -77,6 +77,7 @@ def with_versions(workshop: Workshop) -> None:
     workshop.write(MODELS, YAML)
 
 
+@pytest.mark.long
 def test_versions_metrics_and_exposures(built: Workshop) -> None:
     workshop = built
     before = workshop.table("serving.depot_weights").metadata.table_uuid

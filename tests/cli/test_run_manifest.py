@@ -284,6 +284,18 @@ def test_tests_add_up(recorded: Recorded) -> None:
     assert recorded.second["tests"]["results"][0]["tables"] == ["serving.depot_weights"]
 
 
+ALL_REFUSED = {
+    "rule": "*",
+    "operator": "mustBeLessThan",
+    "value": 100.0,
+    "unit": "percent",
+    "severity": "error",
+    "contract": "",
+    "rows": 1,
+    "landed": 5,
+}
+
+
 def test_rows_are_conserved(recorded: Recorded) -> None:
     (item,) = recorded.first["conservation"]
     assert item == {
@@ -306,7 +318,7 @@ def test_rows_are_conserved(recorded: Recorded) -> None:
         "expired_before": None,
         "overdue": 0,
         "returns_from": None,
-        "limits": [],
+        "limits": [ALL_REFUSED],
     }
     for run in (recorded.third, recorded.fourth):
         (item,) = run["conservation"]

@@ -59,6 +59,7 @@ LARGE = ["m1,2024-05-04,1,a remark that makes the file a large one"] * 90_000
 """More lines than those of a file that DuckDB reads twice."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_large_files_that_only_the_write_to_raw_finds_bad_are_set_aside(
     project: Meters, *, packed: bool

@@ -222,6 +222,7 @@ def _differences(result: CiResult, room: int) -> list[str]:
     """What differs in each table, folded, as long as there is room."""
     lines: list[str] = []
     left_out = 0
+    room -= len(_left_out(1_000_000)) + 2
     reports = [result.report, result.rebuild.report if result.rebuild else None]
     for report, when in zip(reports, ("", " after a full refresh"), strict=True):
         for table in (one for _, group in groups(report.tables) for one in group) if report else ():
@@ -237,8 +238,12 @@ def _differences(result: CiResult, room: int) -> list[str]:
             else:
                 left_out += 1
     if left_out:
-        lines += [f"What differs in {plural(left_out, 'table')} more: see ci.html and ci.json.", ""]
+        lines += [_left_out(left_out), ""]
     return lines
+
+
+def _left_out(tables: int) -> str:
+    return f"What differs in {plural(tables, 'table')} more: see ci.html and ci.json."
 
 
 def _what_to_do(result: CiResult) -> list[str]:

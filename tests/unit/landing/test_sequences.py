@@ -46,9 +46,6 @@ RAW = "id varchar, text varchar, amount varchar, _source_file varchar, _source_l
 class Remembered(Ledger):
     """A ledger without a table: what is tested here is what stands in it."""
 
-    def __init__(self) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-
     def _read(self) -> pa.Table:
         return pa.table({})
 
@@ -61,7 +58,7 @@ class Place(Area):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.ledger = Remembered()
+        self.ledger = Remembered(self.tables)
 
     def looked_at(self, keys: Collection[str] | None) -> Landing:
         found = super().looked_at(keys)

@@ -139,7 +139,7 @@ ALWAYS: dict[str, tuple[Changes, str]] = {
     ),
     "too many in quarantine": (
         {"conservation": [limited(operator="mustBeLessThan", value=2, rows=2)]},
-        "Rule broken puts 2 rows into quarantine, and less than 2 are allowed: look at them with slipway quarantine show",
+        "Rule broken puts 2 rows into quarantine, and less than 2 are allowed: look at them with slipway quarantine list",
     ),
     "too large a share": (
         {"conservation": [limited(operator="mustBeLessOrEqualTo", value=9.9, unit="percent", rows=1)]},

@@ -21,7 +21,7 @@ from slipway.environments.environment import local_catalog
 
 SLIPWAY = Path(slipway.__file__).parent
 # called by the writer, and shaping no row: access to files, names in messages, and masks
-OUTSIDE = ("environments", "errors", "names", "secrets", "settings", "storage")
+OUTSIDE = ("environments", "errors", "names", "secrets", "settings", "storage", "write_limits")
 
 
 @pytest.fixture(autouse=True)
