@@ -237,6 +237,11 @@ def test_an_escape_is_part_of_the_value_or_of_its_spelling_or_the_file_is_set_as
         (gzip.compress(b'{"id": 1, "text": "a", "amount": 2}\n'), "looks like JSON"),
         (gzip.compress(b"PAR1"), "is a Parquet file"),
     ],
+    ids=[
+        "twice",
+        "JSON",
+        "Parquet",
+    ],  # a compressed text has the time in it, and workers have to agree on names
 )
 def test_what_is_compressed_is_looked_at_as_if_it_were_not(area: Area, content: bytes, reason: str) -> None:
     area.feed = replace(FEED, pattern="*")
