@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from slipway.ci.lineage_diagram import diagram
 from slipway.ci.result import CiResult, Rebuild
@@ -11,7 +10,8 @@ from slipway.comparison.report import (
     ComparisonReport,
     coverage_line,
     coverage_notes,
-    details,
+    differences_that_fit,
+    folded,
     groups,
     net_effect,
     summary,
@@ -206,7 +206,7 @@ def _lineage(result: CiResult) -> list[str]:
     tables = result.report.tables if result.report else ()
     if len(tables) + len(result.exposures) < 2:
         return []
-    return _folded("Lineage", ["```mermaid", *diagram(tables, result.parents, result.exposures), "```"])
+    return folded("Lineage", ["```mermaid", *diagram(tables, result.parents, result.exposures), "```"])
 
 
 def _coverage(result: CiResult) -> list[str]:
@@ -215,35 +215,20 @@ def _coverage(result: CiResult) -> list[str]:
     notes = coverage_notes(result.report, _STYLE) or ["no column was left out"]
     if len(notes) > _MOST_NOTES:
         notes = [*notes[:_MOST_NOTES], f"{len(notes) - _MOST_NOTES} more: see ci.json"]
-    return _folded(f"Coverage: {coverage_line(result.report)}", [f"- {note}" for note in notes])
+    return folded(f"Coverage: {coverage_line(result.report)}", [f"- {note}" for note in notes])
 
 
 def _differences(result: CiResult, room: int) -> list[str]:
     """What differs in each table, folded, as long as there is room."""
-    lines: list[str] = []
-    left_out = 0
-    room -= len(_left_out(1_000_000)) + 2
-    reports = [result.report, result.rebuild.report if result.rebuild else None]
-    for report, when in zip(reports, ("", " after a full refresh"), strict=True):
-        for table in (one for _, group in groups(report.tables) for one in group) if report else ():
-            if not (found := details(table, _STYLE)):
-                continue
-            name = html.escape(Style(markdown=False).value(table.name))
-            block = _folded(
-                f"What differs in {name}{when}", [f"{'  ' * depth}- {line}" for depth, line in found]
-            )
-            room -= len("\n".join(block)) + 1
-            if room > 0:
-                lines += block
-            else:
-                left_out += 1
-    if left_out:
-        lines += [_left_out(left_out), ""]
-    return lines
-
-
-def _left_out(tables: int) -> str:
-    return f"What differs in {plural(tables, 'table')} more: see ci.html and ci.json."
+    reports = ((result.report, ""), (result.rebuild and result.rebuild.report, " after a full refresh"))
+    tables = [
+        (table, when)
+        for report, when in reports
+        if report
+        for _, group in groups(report.tables)
+        for table in group
+    ]
+    return differences_that_fit(tables, room, "ci.html and ci.json")
 
 
 def _what_to_do(result: CiResult) -> list[str]:
@@ -271,7 +256,7 @@ def _what_to_do(result: CiResult) -> list[str]:
             "",
         ]
     lines += ["The same report on a laptop:", "", "```sh", " ".join(again), "```"]
-    return _folded(
+    return folded(
         "How to declare a difference, and to reproduce this" if failing else "How to reproduce this", lines
     )
 
@@ -295,7 +280,3 @@ def _declared(table: TableComparison) -> list[str]:
         return [reason]
     lines = [reason, f"      columns: [{', '.join(columns)}]"] if columns else []
     return lines + ([reason, f"      rows: [{', '.join(rows)}]"] if rows else [])
-
-
-def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]

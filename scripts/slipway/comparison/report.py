@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -404,27 +404,44 @@ def to_markdown(report: ComparisonReport) -> str:
     )
     lines += _tables_with_verdicts(report, style)
     if costs := _costs(report, style, _MAX_ROWS):
-        lines += _folded("What building cost", costs)
+        lines += folded("What building cost", costs)
     notes = coverage_notes(report, style) or ["no column was left out"]
     if len(notes) > _MAX_NOTES:
         notes = [*notes[:_MAX_NOTES], f"{len(notes) - _MAX_NOTES} more: see the JSON report"]
-    coverage = _folded(f"Coverage: {coverage_line(report)}", [f"- {note}" for note in notes])
+    coverage = folded(f"Coverage: {coverage_line(report)}", [f"- {note}" for note in notes])
     room = _MAX_CHARACTERS - len("\n".join([*lines, *coverage]))
-    left_out = 0
-    for table in _in_groups(report):
+    differing = differences_that_fit([(table, "") for table in _in_groups(report)], room, "the JSON report")
+    return "\n".join([*lines, *differing, *coverage])
+
+
+def differences_that_fit(
+    tables: Iterable[tuple[TableComparison, str]], room: int, elsewhere: str
+) -> list[str]:
+    """Lines of Markdown with what differs in each table, folded, as long as there is room; then how many are left out.
+
+    Args:
+        tables: each with words that end its title.
+        room: characters, with those of the last line.
+        elsewhere: where the rest is.
+    """
+    style, lines, left_out = Style(markdown=True), list[str](), 0
+    room -= len(_left_out(1_000_000, elsewhere)) + 2
+    for table, when in tables:
         if found := details(table, style):
-            block = _folded(
-                f"What differs in {html.escape(Style(markdown=False).value(table.name))}",
-                [f"{'  ' * depth}- {line}" for depth, line in found],
+            name = html.escape(Style(markdown=False).value(table.name))
+            block = folded(
+                f"What differs in {name}{when}", [f"{'  ' * depth}- {line}" for depth, line in found]
             )
             room -= len("\n".join(block)) + 1
             if room > 0:
                 lines += block
             else:
                 left_out += 1
-    if left_out:
-        lines += [f"What differs in {plural(left_out, 'table')} more: see the JSON report.", ""]
-    return "\n".join([*lines, *coverage])
+    return [*lines, _left_out(left_out, elsewhere), ""] if left_out else lines
+
+
+def _left_out(tables: int, elsewhere: str) -> str:
+    return f"What differs in {plural(tables, 'table')} more: see {elsewhere}."
 
 
 def tests_of(report: ComparisonReport, style: Style) -> list[tuple[int, str]]:
@@ -443,7 +460,8 @@ def _costs(report: ComparisonReport, style: Style, most: int) -> list[str]:
     return cost_lines(report.costs, built_on_both(report.tables), style, most) if report.costs else []
 
 
-def _folded(title: str, lines: Sequence[str]) -> list[str]:
+def folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Lines of Markdown under a title that opens them."""
     return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
