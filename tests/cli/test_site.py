@@ -257,6 +257,51 @@ def test_only_what_has_changed_is_written(site: tuple[Workshop, Path]) -> None:
     assert {path: path.stat().st_mtime_ns for path in pages} == pages
 
 
+def starts(workshop: Workshop) -> int:
+    """How often dbt was started so far."""
+    log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")
+    return log.count("MainReportVersion") or log.count("Running with dbt=")
+
+
+def test_dbt_is_started_only_for_other_code(workshop: Workshop, tmp_path: Path) -> None:
+    """A release changes what is told of tables, and nothing that dbt would have to look at."""
+    build = ("site", "build", "--output-dir", str(tmp_path))
+    workshop.run()
+    log = workshop.folder / "logs" / "dbt.log"
+    before = log.stat().st_size
+    workshop.answer(*build)
+    parsed = log.read_bytes()[before:].decode()
+    assert "Partial parsing enabled, no changes found" in parsed  # the run has parsed it
+    assert "Unable to do partial parsing" not in parsed
+    workshop.land("later.csv", ("q,N,2024-05-04,1",))
+    workshop.run()
+    counted = starts(workshop)
+    workshop.answer(*build)
+    assert starts(workshop) == counted
+    catalog = embedded((tmp_path / "dbt.html").read_text(encoding="utf-8"), "catalog")
+    rows = catalog["nodes"]["model.parcels.parcels_raw"]["stats"]["row_count"]["value"]
+    assert rows == workshop.table("raw.parcels").scan().count()
+    workshop.edit("models/_models.yml", "name: depot_weights", "name: depot_weights\n    group:")
+    workshop.answer(*build)
+    assert starts(workshop) == counted + 1
+    (kept,) = (workshop.home / "docs").iterdir()
+    (kept / "manifest.json").write_text("{}", encoding="utf-8")
+    workshop.answer(*build)
+    assert starts(workshop) == counted + 2
+
+
+def test_the_catalog_is_that_of_dbt(site: tuple[Workshop, Path]) -> None:
+    workshop, folder = site
+    workshop.answer("site", "build", "--output-dir", str(folder))
+    ours = embedded((folder / "dbt.html").read_text(encoding="utf-8"), "catalog")
+    workshop.dbt("docs", "generate")
+    dbts = json.loads((workshop.target / "catalog.json").read_bytes())
+    assert ours["nodes"] == dbts["nodes"]
+    assert ours["sources"] == dbts["sources"]
+    assert ours.keys() == dbts.keys()
+    assert ours["metadata"].keys() == dbts["metadata"].keys()
+
+
 def test_before_anything_is_published(workshop: Workshop) -> None:
     printed = workshop.answer("site", "build")
     assert "site/index.html: 5 tables, 0 releases, 0 runs; " in printed

@@ -34,6 +34,7 @@ _FIXED = (
     "column_comment",
     "table_owner",
 )
+TABLE_TYPE = "ICEBERG TABLE"
 _STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run")
 
 
@@ -56,27 +57,32 @@ def catalog_query(inputs: RunInputs, relations: Iterable[Any]) -> str:
 
 
 def _rows(database: str, schema: str, name: str, table: Table) -> Iterator[str]:
-    statistics = ", ".join(
+    shown = ", ".join(
         f"{literal(label)}, {literal(value)}, {literal(description)}, true"
-        for label, value, description in _statistics(table)
+        for label, value, description in statistics(table).values()
     )
-    for at, field in enumerate(table.schema().fields, start=1):
-        kind = duckdb_type(field.field_type)
+    for at, (column, kind, comment) in enumerate(columns_of(table), start=1):
         fixed = ", ".join(
             [
-                *map(literal, (database, schema, name, "ICEBERG TABLE", "", field.name)),
+                *map(literal, (database, schema, name, TABLE_TYPE, "", column)),
                 str(at),
-                *map(literal, (kind, field.doc or "", "")),
+                *map(literal, (kind, comment, "")),
             ]
         )
-        yield f"({fixed}, {statistics})"
+        yield f"({fixed}, {shown})"
 
 
-def _statistics(table: Table) -> list[tuple[str, str, str]]:
+def columns_of(table: Table) -> list[tuple[str, str, str]]:
+    """Name, DuckDB type and comment of each column of a table."""
+    return [(field.name, duckdb_type(field.field_type), field.doc or "") for field in table.schema().fields]
+
+
+def statistics(table: Table) -> dict[str, tuple[str, str, str]]:
+    """Label, value and description of what dbt's docs show of a table, by dbt's id."""
     counts, current = figures(table), table.current_snapshot()
     summary = current.summary.additional_properties if current and current.summary else {}
     # plain numbers where dbt docs formats them by their id; a snapshot id as text, agate would make a float of it
-    return [
+    values = (
         ("Rows", str(counts["rows"] or 0), "Rows in the current snapshot"),
         ("Size", str(counts["bytes"] or 0), "Bytes of the live data files"),
         ("Files", str(counts["files"] or 0), "Live data files"),
@@ -87,7 +93,8 @@ def _statistics(table: Table) -> list[tuple[str, str, str]]:
             "When the snapshot was written, UTC",
         ),
         ("Run", summary.get("slipway.run-id", "unknown"), "The run that wrote the snapshot"),
-    ]
+    )
+    return dict(zip(_STATISTICS, values, strict=True))
 
 
 def _when(timestamp_ms: int) -> str:

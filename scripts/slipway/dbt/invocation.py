@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from slipway.dbt.command import Invocation, invocation_id
+from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, SlipwayError
 from slipway.processes import queries_end
 from slipway.records.run_manifest import RunRequest
@@ -130,7 +131,28 @@ def _quietly(arguments: Sequence[str], project: Path) -> list[str]:
     # dbt's static parser reads strings of config() in another way than Jinja, and notes other macros: runs are compared by what Jinja made
     quiet = ["--log-level", "none", "--log-level-file", "debug", "--no-use-colors", "--no-static-parser"]
     profiles = os.environ.get("DBT_PROFILES_DIR") or str(project)
-    return [*quiet, *arguments, "--project-dir", str(project), "--profiles-dir", profiles]
+    return [
+        *quiet,
+        *_as_by_default(arguments, project),
+        "--project-dir",
+        str(project),
+        "--profiles-dir",
+        profiles,
+    ]
+
+
+def _as_by_default(arguments: Sequence[str], project: Path) -> list[str]:
+    """Arguments that do not name the target which dbt takes by itself.
+
+    dbt keeps what it has parsed with the target as it was given, so one command that names the default and one that does not would each parse everything again.
+    """
+    found = list(arguments)
+    if "--target" in found:
+        at = found.index("--target")
+        with suppress(SlipwayError):  # dbt has a message of its own for a profile that it cannot read
+            if Profile(project).is_default(found[at + 1]):
+                del found[at : at + 2]
+    return found
 
 
 def session() -> Session | None:

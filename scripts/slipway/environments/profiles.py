@@ -151,6 +151,11 @@ class Profile:
         """The target used when none is named."""
         return str(render(os.environ.get("DBT_TARGET") or self._profile.get("target", "dev")))
 
+    def is_default(self, target: str) -> bool:
+        """Whether dbt takes a target if none is named; without a default of the profile, dbt has another than ``default_target``."""
+        named = os.environ.get("DBT_TARGET") or self._profile.get("target")
+        return bool(named) and target == self.default_target
+
     @property
     def targets(self) -> list[str]:
         """Names of all targets."""

@@ -11,15 +11,15 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from slipway import __version__
-from slipway.dbt import invocation
+from slipway.dbt.docs import documented
 from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
 from slipway.secrets import hide, hide_in
-from slipway.site.dbt_page import dbt_page
+from slipway.site.dbt_page import page_of
 from slipway.site.lineage_plot import draw, neighbours
 from slipway.site.pages import ASSETS, Pages
 from slipway.site.runs_shown import FEW_BARS, MOST_BARS, RunShown, timings
-from slipway.site.site_facts import Gathered, artifacts, gather
+from slipway.site.site_facts import Gathered, gather
 from slipway.site.site_folder import SiteFolder, bucket_count, packed
 from slipway.site.tables_shown import TableShown
 from slipway.site.views import Views
@@ -52,17 +52,12 @@ def build_site(project: Path, target: str | None, output_dir: Path) -> SiteBuilt
         SlipwayError: dbt cannot generate the docs, or the records cannot be reached.
     """
     environment = Profile(project).environment(target)
-    done = invocation.invoke(["docs", "generate", "--target", environment.name], project, None)
-    if not done.success:
-        raise SlipwayError(
-            "The site was not built", done.error or "dbt docs generate failed", "Run dbt docs generate"
-        )
-    manifest, catalog = artifacts(project)
+    docs = documented(project, environment)
     folder = SiteFolder(output_dir, _made_with(environment.name))
-    found = gather(project, environment, manifest, catalog, folder.earlier)
-    site = Site(folder, found, str(manifest["metadata"].get("project_name") or project.name))
+    found = gather(project, environment, docs.manifest, docs.catalog, folder.earlier)
+    site = Site(folder, found, str(docs.manifest["metadata"].get("project_name") or project.name))
     site.write()
-    folder.write("dbt.html", dbt_page(project, manifest, catalog))
+    folder.write("dbt.html", page_of(docs.page, docs.manifest, docs.catalog))
     folder.finish()
     return SiteBuilt(len(found.tables), len(found.history.releases), len(found.runs), folder.written)
 

@@ -11,9 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from pathlib import Path
 
-from slipway.dbt.command import target_path
 from slipway.errors import SlipwayError
 from slipway.secrets import hide_in
 from slipway.site.site_folder import squeezed
@@ -38,22 +36,17 @@ Promise.all(packed.map((one) => unpack(one.textContent))).then(([app, ...found])
 _MARKUP = re.compile("[<>&\u2028\u2029]")
 
 
-def dbt_page(project: Path, manifest: object, catalog: object) -> str:
+def page_of(template: str, manifest: object, catalog: object) -> str:
     """dbt's own page with both of its documents in it.
 
     Args:
-        project: folder of dbt_project.yml, for which ``dbt docs generate`` has run.
+        template: the page as dbt brings it.
         manifest: dbt's manifest.json.
         catalog: dbt's catalog.json.
 
     Raises:
         SlipwayError: the page is not that of a dbt that this was made for.
     """
-    return page_of((target_path(project) / "index.html").read_text(encoding="utf-8"), manifest, catalog)
-
-
-def page_of(template: str, manifest: object, catalog: object) -> str:
-    """The same from dbt's template of the page."""
     return _page(template, _document(manifest), _document(catalog))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +11,6 @@ from typing import Any
 from slipway.alerts.lineage import Lineage
 from slipway.contracts.contract_files import read_contracts
 from slipway.contracts.model import Contract
-from slipway.dbt.command import target_path
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.tables import Tables
@@ -137,15 +135,6 @@ def gather(
     except SlipwayError as error:
         found.outstanding_unknown = error.line()
     return found
-
-
-def artifacts(project: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """dbt's manifest.json and catalog.json, as ``dbt docs generate`` wrote them."""
-    built = target_path(project)
-    manifest, catalog = (
-        json.loads((built / f"{name}.json").read_bytes()) for name in ("manifest", "catalog")
-    )
-    return manifest, catalog
 
 
 def _look(found: Gathered, at: Callable[[], None]) -> None:
