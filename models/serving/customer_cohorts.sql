@@ -74,7 +74,8 @@ customer_cohorts as (
         months.cohort_customers,
         coalesce(activity.active_customers, 0) as active_customers,
         cast(
-            coalesce(activity.active_customers, 0) / months.cohort_customers as decimal(7, 6)
+            {{ rounded_quotient('coalesce(activity.active_customers, 0)', 'months.cohort_customers', 6) }}
+            as decimal(7, 6)
         ) as retention_rate,
         coalesce(activity.orders, 0) as orders,
         coalesce(activity.gross_revenue, 0) as gross_revenue

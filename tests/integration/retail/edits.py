@@ -153,7 +153,7 @@ DEFECTS = (
         _REVENUE_TABLE,
         ("country", "Unspecified"),
     ),
-    Edit("whole numbers divided as whole numbers", _COHORTS, "/ months.cohort_customers", "// months.cohort_customers", _COHORT_TABLE),
+    Edit("whole numbers divided as whole numbers", _COHORTS, "{{ rounded_quotient('coalesce(activity.active_customers, 0)', 'months.cohort_customers', 6) }}", "coalesce(activity.active_customers, 0) // months.cohort_customers", _COHORT_TABLE),
     Edit("the last day left out", _VALUE, "where revenue_date <= as_of_date", "where revenue_date < as_of_date", "serving.customer_value"),
     Edit("scores the wrong way round", _VALUE, "quintile('recency_days desc')", "quintile('recency_days')", "serving.customer_value"),
     Edit("a mean that includes the day itself", "macros/retail/trailing_mean.sql", "preceding and 1 preceding", "preceding and current row", "serving.revenue_features", select="revenue_features"),

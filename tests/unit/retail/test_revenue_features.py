@@ -57,3 +57,24 @@ def test_a_day_knows_nothing_of_itself_or_later(
     assert revenue == days[position][1]
     # and the days after it need not exist at all
     assert features(shop, days[: position + 1]) == before[: position + 1]
+
+
+# the sum of 24 days, and the mean of each: a 24th of it has its last digit at the fifth place, and a half is rounded
+# away from zero; in double the first is a little less than 31824.64875
+@pytest.mark.parametrize(
+    ("total", "mean"),
+    [
+        ("763791.57", "31824.6488"),
+        ("-763791.57", "-31824.6488"),
+        ("763791.56", "31824.6483"),
+        ("0.0012", "0.0001"),
+        ("0.0011", "0.0000"),
+        ("12345678901234567890123.1212", "514403287551440328755.1301"),
+    ],
+)
+def test_a_mean_is_rounded_as_a_decimal(shop: "Shop", total: str, mean: str) -> None:
+    days = [
+        (date(2011, 1, 3) + timedelta(days=number), Decimal(total) if number == 0 else Decimal(0), 1)
+        for number in range(25)
+    ]
+    assert features(shop, days)[-1][-1] == Decimal(mean)
