@@ -28,6 +28,10 @@ class Settings:
         trigger: what ``slipway.events.handle`` starts after files have landed.
         signing_key: what releases are signed with: a file, a private key in PEM, the address of a key service, or ``none``.
         builder: URI of who runs slipway, for the provenance of releases.
+        run_catalog_listen: host, or host and port, on which the catalog of a run listens.
+        run_catalog_uri: address of it for clients, where it is another one.
+        run_catalog_certificate: file with its certificate chain, PEM.
+        run_catalog_key: file with the certificate's key, if it is not in the same file.
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads; it builds also what comes after tests that fail.
@@ -44,6 +48,10 @@ class Settings:
     trigger: str | None = None
     signing_key: str | None = field(default=None, repr=False)
     builder: str | None = None
+    run_catalog_listen: str | None = None
+    run_catalog_uri: str | None = None
+    run_catalog_certificate: str | None = None
+    run_catalog_key: str | None = None
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None
