@@ -258,3 +258,27 @@ def test_rows_and_sums_of_each_release(world: World) -> None:
         "heaviest",
     ]
     assert text.splitlines()[1].endswith("1        3  5.750     4.000")
+
+
+def test_sums_of_classified_columns_are_hidden(world: World) -> None:
+    contract = world.read("contracts/parcels.odcs.yaml")
+    try:
+        for word in ("confidential", "internal"):
+            world.write(
+                "contracts/parcels.odcs.yaml",
+                contract.replace("{name: kg, ", f"{{name: kg, classification: {word}, ", 1),
+            )
+            (newest, _) = json.loads(world.answer("log", WEIGHTS, "-o", "json"))
+            # there are two rows: of so few of them an internal sum is hidden, too
+            assert newest["sums"] == {"parcels": 5, "kg": None, "heaviest": "14.125"}
+            assert newest["hidden"] == ["kg"]
+            done = world.slipway("log", WEIGHTS)
+            assert "17.875" not in done.out
+            assert "A contract classifies kg: sums are hidden" in done.err
+            (newest, _) = json.loads(world.answer("log", WEIGHTS, "-o", "json", "--show-classified"))
+            assert newest["sums"]["kg"] == "17.875"
+            found = report(world, "1", "2", WEIGHTS, code=1)
+            assert [one["column"] for one in table(found, WEIGHTS)["effects"]] == ["parcels"]
+            assert "10.125" not in json.dumps(found)
+    finally:
+        world.write("contracts/parcels.odcs.yaml", contract)

@@ -54,6 +54,13 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     with (tmp_path / "rows.csv").open(encoding="utf-8") as stream:
         assert [row["kg"] for row in csv.DictReader(stream)] == ["***"]
     assert pq.read_table(tmp_path / "rows.parquet")["parcel"].to_pylist() == ["p3"]
+    # what is nested tells as much, whatever its own name is
+    nested = "{'KG': kg} as came, json_object('kg', kg) as noted, 'kg' as unit"
+    traced.edit(QUARANTINE, "as rule_id, ", f"as rule_id, {nested}, ")
+    traced.run()
+    (row,) = answer(traced, "quarantine", "show", "weights")
+    assert (row["came"], row["noted"], row["unit"]) == ("***", "***", "kg")
+    assert "A contract classifies" in traced.slipway("quarantine", "show", "weights").err
     again = traced.refusal("quarantine", "export", "weights", str(tmp_path / "rows.csv"), code=2)
     assert "File exists" in again
     assert "has no quarantine table weight" in traced.refusal("quarantine", "show", "weight", code=3)
@@ -69,7 +76,7 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert tried["rules"] == {"kg_is_a_number": {"before": 1, "after": 0}}
     assert traced.published() == published
     done = answer(traced, "quarantine", "retry", "weights")
-    assert (done["rules"], done["release"]) == (tried["rules"], 2)
+    assert (done["rules"], done["release"]) == (tried["rules"], 3)
     assert answer(traced, "quarantine", "list") == []
     books = answer(traced, "books", "parcels")
     assert [

@@ -20,7 +20,6 @@ from slipway.comparison.compare import BuiltTable, compare_builds, cost_of, scra
 from slipway.comparison.consequences import Definitions, other_code
 from slipway.comparison.costs import ComparedCosts, Cost, slowdowns
 from slipway.comparison.failing_tests import ComparedTests, compare_tests
-from slipway.comparison.masking import MASKED, has_masked
 from slipway.comparison.report import ComparisonReport, make_report, why_failed
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
@@ -225,7 +224,6 @@ class _Canary:
         )
         context = {"slice": json.dumps(self._variables.get("slice") or "the whole input", default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(manifest, name)}" for name in sorted(pins))}
-        masked = [MASKED] if any(map(has_masked, comparisons)) else []
         code = code_of(self._project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
         return make_report(
@@ -234,7 +232,7 @@ class _Canary:
             base=label,
             head=name,
             context=context,
-            remarks=[*remarks, *masked],
+            remarks=remarks,
             packages=packages,
             sample=sample,
             tests=tests,

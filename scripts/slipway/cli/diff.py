@@ -12,6 +12,7 @@ import click
 from slipway.cli import figures, options, output
 from slipway.cli.comparisons import FORMS, print_report
 from slipway.errors import UsageError
+from slipway.secrets import MASK
 
 if TYPE_CHECKING:
     from slipway.comparison.compare_sides import How
@@ -122,18 +123,26 @@ def _bisect(
 @click.argument("table")
 @click.option("--where", metavar="CONDITION", help="Only these rows, such as \"depot = 'N'\".")
 @options.limit
+@options.show_classified
 @options.common
 def log(
-    table: str, where: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None
+    table: str,
+    where: str | None,
+    limit: int,
+    show_classified: bool,
+    output_: str,
+    target: str | None,
+    project_dir: Path | None,
 ) -> None:
     """Show how many rows TABLE has in each release, and the sums of its measures, newest release first.
 
     Measures are the columns that measures of dbt's semantic models sum, or else all numeric columns but those of the key. = marks
-    a release with the rows of the release before. Each data file is read once, whatever releases it is in.
+    a release with the rows of the release before. Each data file is read once, whatever releases it is in. Sums of columns that a contract classifies are
+    hidden: of internal ones those over fewer than ten rows, of others all.
     """
     from slipway.query.table_history import log as log_of
 
-    columns, lines = log_of(project_dir, target, table, where or "", limit)
+    columns, lines = log_of(project_dir, target, table, where or "", limit, show_classified=show_classified)
     if output_ == "json":
         output.as_json([_record(line) for line in lines])
         return
@@ -154,11 +163,18 @@ def log(
         right=("release", "rows", *shown),
         optional=("commit",),
     )
+    hidden = [column for column in columns if any(column in line.hidden for line in lines)]
+    if hidden:
+        output.message(
+            f"A contract classifies {', '.join(hidden)}: sums are hidden; --show-classified shows them."
+        )
     if len(columns) > _MOST:
         output.message(f"{', '.join(columns[_MOST:])}: their sums are in --output json.")
 
 
 def _sum(line: LogLine, column: str) -> str:
+    if column in line.hidden:
+        return MASK
     value = line.sums.get(column)
     return "" if value is None else f"{value:,.15g}" if isinstance(value, float) else f"{value:,}"
 
@@ -172,4 +188,5 @@ def _record(line: LogLine) -> dict[str, object]:
         "same": line.same,
         "rows": line.rows,
         "sums": line.sums,
+        "hidden": list(line.hidden),
     }

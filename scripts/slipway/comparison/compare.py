@@ -23,7 +23,7 @@ from slipway.comparison.consequences import (
     with_origins,
 )
 from slipway.comparison.costs import Cost
-from slipway.comparison.masking import classified_names, masked, without_rows
+from slipway.comparison.masking import classifications_of, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, keys_of_tests, parse_policy
@@ -447,7 +447,7 @@ def compare_builds(
     """
     described, today = json.loads(dbt_manifest), datetime.now(UTC).date()
     policies = policies_of(described)
-    classified = set() if show_classified else classified_names(project, described)
+    classified = classifications_of(project, described, show_classified=show_classified)
     connection, tables = connect(environment), Tables(environment)
 
     states: dict[str, tuple[TableState | None, TableState | None]] = {}

@@ -13,7 +13,7 @@ import duckdb
 from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
 from slipway.comparison.consequences import definitions_of, other_code, parents_of, same_code, with_origins
 from slipway.comparison.external_files import read_file
-from slipway.comparison.masking import MASKED, classified_names, masked
+from slipway.comparison.masking import classifications_of, masked
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedFile, NamedTables, Pairing, described_by, pair, resolve
@@ -73,16 +73,16 @@ def diff(
     described = _described((base, head))
     policies = policies_of(described) if described else {}
     con = _connect(profile, target, (base, head))
-    hidden = set() if how.show_classified else classified_names(profile.project, described)
+    classified = classifications_of(profile.project, described, show_classified=how.show_classified)
     found = []
     for name, then, here in pairing.names:
         policy = policies.get(here or then or name, ComparisonPolicy())
         if how.key:
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
-        found.append(_compare(con, one, policy, how, now, hidden))
-    shown, found = found, [masked(one, hidden) for one in found]
-    remarks = [MASKED] if shown != found else []
+        found.append(_compare(con, one, policy, how, now, classified.hidden))
+    found = [masked(one, classified) for one in found]
+    remarks: list[str] = []
     if described:
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         before, after = (_definitions(side, differing) for side in (base, head))

@@ -1,96 +1,76 @@
-"""Values of rows in a report: masked where a contract classifies their column, or left out."""
+"""Values of rows and sums in a report: hidden where a contract classifies their column, or left out."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from slipway.comparison.results import ColumnComparison, Example, Row, TableComparison
+from slipway.contracts.classification import (
+    NOTHING_HIDDEN,
+    Classifications,
+    classifications,
+    described_columns,
+)
 from slipway.contracts.contract_files import look_at_all
-from slipway.contracts.model import Contract
+from slipway.iceberg.types import literal, quote
 from slipway.secrets import MASK
 
-_PUBLIC = "public"
-_FEW = 10
-"""Of fewer rows that differ, a sum tells what single rows have."""
-MASKED = f"Values that a contract classifies are shown as {MASK}; --show-classified shows them"
-"""A remark on a report."""
 
-
-def classified_names(project: Path, dbt_manifest: Mapping[str, Any] | None) -> set[str]:
-    """Names of columns, in small letters, that a contract of the project, or ``meta`` of a model, classifies other than as public.
-
-    They count in every table, because models pass columns on under their names. A column that a model renames is found only if its new name is
-    classified, too. Contracts with mistakes are passed over.
+def classifications_of(
+    project: Path, dbt_manifest: Mapping[str, Any] | None, *, show_classified: bool = False
+) -> Classifications:
+    """How the contracts of a project, and ``meta`` of its models, classify columns. Contracts with mistakes are passed over.
 
     Args:
         project: folder of dbt_project.yml.
         dbt_manifest: dbt's manifest, None where it is not known.
+        show_classified: somebody asked to see all values: nothing is hidden.
     """
+    if show_classified:
+        return NOTHING_HIDDEN
     contracts = [reading.contract for reading in look_at_all(project) if reading.contract]
-    found = classifications(contracts, dbt_manifest)
-    return {name for name, given in found.items() if given != {_PUBLIC}}
+    return classifications(contracts, described_columns(dbt_manifest))
 
 
-def classifications(
-    contracts: Iterable[Contract], dbt_manifest: Mapping[str, Any] | None
-) -> dict[str, set[str]]:
-    """How contracts, and ``meta`` of models, classify columns: names of columns to all classifications that are given to one of this name, in small letters."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for contract in contracts:
-        for column in (column for table in contract.tables for column in table.columns):
-            if column.classification:
-                for name in (column.name, column.header):
-                    found[name.casefold()].add(column.classification.casefold())
-    for node in ((dbt_manifest or {}).get("nodes") or {}).values():
-        for name, column in (node.get("columns") or {}).items():
-            if given := classification_of(column):
-                found[name.casefold()].add(given)
-    return found
+def masked(table: TableComparison, classified: Classifications) -> TableComparison:
+    """The comparison with what must not be shown replaced by a mask or left out, as ``contracts.classification`` says; NULL stays.
 
-
-def classification_of(described: Mapping[str, Any]) -> str:
-    """How ``meta`` of a model or a column in dbt's manifest classifies it, in small letters; empty where it does not."""
-    meta = {**(described.get("meta") or {}), **((described.get("config") or {}).get("meta") or {})}
-    return str(meta.get("classification") or "").casefold()
-
-
-def masked(table: TableComparison, names: Collection[str]) -> TableComparison:
-    """The comparison with values of these columns, given in small letters, replaced by a mask; NULL stays.
-
-    Nested values are masked as a whole if one of their fields has such a name. What single values can be worked out from is left out: the largest change of
-    such a column, and its sums where few rows differ.
+    Nested values are masked as a whole if one of their fields is classified. Columns of which something is hidden are named in the result.
     """
+    names = classified.hidden
     counts = table.rows
-    are_few = counts.added + counts.removed + counts.changed + counts.within_tolerance < _FEW
+    differing = counts.added + counts.removed + counts.changed + counts.within_tolerance
     columns = tuple(_column(column, names) for column in table.columns)
-    effects = tuple(one for one in table.effects if not (are_few and one.column.casefold() in names))
+    effects = tuple(one for one in table.effects if not classified.hides_sum(one.column, differing))
     segments = tuple(
         segment.model_copy(update={"value": MASK, "until": segment.until and MASK})
         if segment.column.casefold() in names
         else segment
         for segment in table.segments
     )
+    hidden = {one.column for one in table.effects if one not in effects}
+    hidden |= {one.name for one, shown in zip(table.columns, columns, strict=True) if one != shown}
+    hidden |= {one.column for one, shown in zip(table.segments, segments, strict=True) if one != shown}
+    added, removed = (
+        tuple(_row(row, names) for row in rows) for rows in (table.added_examples, table.removed_examples)
+    )
+    for before, after in zip(
+        (*table.added_examples, *table.removed_examples), (*added, *removed), strict=True
+    ):
+        hidden |= {name for name, value in before.items() if value != after[name]}
     return table.model_copy(
         update={
             "columns": columns,
             "segments": segments,
             "effects": effects,
-            "added_examples": tuple(_row(row, names) for row in table.added_examples),
-            "removed_examples": tuple(_row(row, names) for row in table.removed_examples),
+            "added_examples": added,
+            "removed_examples": removed,
+            "hidden": tuple(sorted(hidden)),
         }
     )
-
-
-def has_masked(table: TableComparison) -> bool:
-    """Whether values of rows are masked."""
-    rows = [*table.added_examples, *table.removed_examples]
-    rows += [{"value": segment.value} for segment in table.segments]
-    examples = [one for column in table.columns for one in column.examples]
-    rows += [one.key for one in examples] + [{"base": one.base, "head": one.head} for one in examples]
-    return any(MASK in row.values() for row in rows)
 
 
 def without_rows(table: TableComparison) -> TableComparison:
@@ -128,8 +108,16 @@ def _value(column: str, value: str | None, names: Collection[str]) -> str | None
 
 
 def _has_field(value: str, names: Collection[str]) -> bool:
-    """Whether the text of a struct, of a list of them, or of JSON has a field with one of some names."""
-    if not value.startswith(("{", "[")):
-        return False
-    text = value.casefold()
-    return any(f"{sign}{name}{sign}:" in text for name in names for sign in "'\"")
+    """Whether the text of a struct, of a map, of a list of them, or of JSON has a field with one of some names."""
+    return bool(names) and bool(re.search(_field_pattern(names), value.lower()))
+
+
+def with_field(column: str, names: Collection[str]) -> str:
+    """SQL of whether a column holds a struct, a map, a list of them, or JSON, with a field that has one of some names, given in small letters."""
+    return f"regexp_matches(lower({quote(column)}::varchar), {literal(_field_pattern(names))})"
+
+
+def _field_pattern(names: Collection[str]) -> str:
+    """What the text of a nested value with one of these fields matches: ``{'a': 1}`` of a struct, ``{a=1}`` of a map, ``{"a":1}`` of JSON."""
+    listed = "|".join(re.escape(name) for name in sorted(names))
+    return rf"""(?s)^[\[{{](.*[\[{{, '"])?({listed})['"]?[:=]"""

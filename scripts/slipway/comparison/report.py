@@ -77,6 +77,7 @@ _MAX_CELL_EFFECTS = 2
 _LITTLE = 0.1
 _MAX_EXAMPLES = 3
 _MAX_ROW_VALUES = 6
+_MAX_HIDDEN = 12
 
 
 def summary(table: TableComparison, style: Style) -> list[str]:
@@ -328,13 +329,14 @@ def make_report(
     tests: ComparedTests | None = None,
     costs: ComparedCosts | None = None,
 ) -> ComparisonReport:
-    """The record of a run's judged comparisons."""
+    """The record of a run's judged comparisons; it says of which columns values are hidden."""
+    hidden = sorted({column for table in comparisons for column in table.hidden})
     return ComparisonReport(
         title=title,
         base=base,
         head=head,
         context=dict(context or {}),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *_hidden(hidden)),
         packages=tuple(packages),
         sample=sample,
         passed=passed(comparisons) and not any(part and part.why_failed for part in (tests, costs)),
@@ -342,6 +344,15 @@ def make_report(
         costs=costs,
         tables=tuple(sorted(comparisons, key=lambda table: (_ORDER.index(table.verdict), table.name))),
     )
+
+
+def _hidden(columns: Sequence[str]) -> Iterator[str]:
+    if columns:
+        more = f" and {len(columns) - _MAX_HIDDEN} more" if len(columns) > _MAX_HIDDEN else ""
+        yield (
+            f"Values, or sums, of classified columns are hidden: {', '.join(columns[:_MAX_HIDDEN])}{more};"
+            " --show-classified of slipway diff and slipway canary shows them"
+        )
 
 
 def to_dict(report: ComparisonReport) -> dict[str, Any]:

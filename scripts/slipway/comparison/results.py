@@ -228,7 +228,7 @@ class TableComparison(_Record):
     """The comparison of one table: facts, then the verdict that ``judge`` reached on them.
 
     ``edited`` says that its code is not the same on both sides. ``because_of`` are the tables above it that brought the difference,
-    as far as that is known.
+    as far as that is known. ``hidden`` are classified columns of which values or sums are not shown.
     """
 
     name: str
@@ -249,6 +249,7 @@ class TableComparison(_Record):
     notes: tuple[str, ...] = ()
     edited: bool = False
     because_of: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def has_rows(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.contracts.classification import Classifications, classifications
 from slipway.contracts.contract_files import read_contracts
 from slipway.contracts.model import Contract
 from slipway.dbt.command import is_partial
@@ -128,6 +129,7 @@ class Monitoring:
         self._of_tables: dict[TableName, TableProfiles] = {}
         self._lock = threading.Lock()
         self._volatility, self._tests, self._now = volatility, tests, now
+        self._classifications: Classifications | None = None
 
     def judge(self, kind: str, question: Question) -> Verdict:
         """What a monitor finds.
@@ -184,7 +186,7 @@ class Monitoring:
         )
 
     def _drift(self, question: Question) -> Verdict:
-        if question.column.lower() in classified_columns(self._project, question):
+        if self._classified(question).hides_values(question.column):
             raise ConfigError(
                 f"{question.test.name} looks at {question.column}, which is classified",
                 "no value of it is kept",
@@ -234,11 +236,19 @@ class Monitoring:
             question.column,
             str(question.given["date_column"]),
             window=window,
-            classified=classified_columns(self._project, question),
+            classified=self._classified(question).hidden,
         )
         left_out = question.left_out()
         known = {day: one for day, one in found.known.items() if day not in left_out}
         return known, [day for day in found.judged if day not in left_out]
+
+    def _classified(self, question: Question) -> Classifications:
+        with self._lock:
+            if self._classifications is None:
+                nodes = [*question.manifest.nodes.values(), *question.manifest.sources.values()]
+                described = (item for node in nodes for item in getattr(node, "columns", {}).items())
+                self._classifications = classifications(read_contracts(self._project), described)
+            return self._classifications
 
     def keep(self, outcome: Outcome, days: int) -> str:
         """Keep the profiles that the run has made, unless its tables will never be published.
@@ -402,22 +412,6 @@ def _partitions(question: Question, table: Table) -> Mapping[date, DayOfRows]:
             f"Configure partitioned_by: [{column}], or leave date_column out to count the rows that are added",
         )
     return found
-
-
-def classified_columns(project: Path, question: Question) -> set[str]:
-    """Columns of a table of which no value may be kept, in small letters: those that a contract or ``meta`` in YAML classifies, other than as public."""
-    found: dict[str, object] = {}
-    for contract in read_contracts(project):
-        names = objects(contract, question.table)
-        for table in contract.tables:
-            if table.name in names:
-                for column in table.columns:
-                    found |= dict.fromkeys((column.name, column.header), column.classification)
-    node = find(question.manifest, question.tested)
-    for name, described in getattr(node, "columns", {}).items():
-        meta = {**(described.meta or {}), **(getattr(described.config, "meta", None) or {})}
-        found[name] = meta.get("classification") or found.get(name)
-    return {name.lower() for name, given in found.items() if given and str(given).lower() != "public"}
 
 
 def objects(contract: Contract, table: TableName) -> set[str]:

@@ -210,7 +210,7 @@ def profile_columns(
         duckdb.Error: the table cannot be read.
     """
     columns = list(schema.fields)
-    hidden = [column.name.lower() in classified for column in columns]
+    hidden = [column.name.casefold() in classified for column in columns]
     parts = [
         part
         for column, hide in zip(columns, hidden, strict=True)

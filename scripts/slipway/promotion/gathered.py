@@ -13,7 +13,7 @@ from pathlib import Path
 from pyiceberg.schema import Schema
 
 from slipway.code import git
-from slipway.comparison.masking import classification_of, classifications
+from slipway.contracts.classification import classification_of, classifications, described_columns
 from slipway.contracts.contract_changes import compare_all
 from slipway.contracts.contract_files import FOLDER, Reading, is_contract, look_at_content
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
@@ -93,7 +93,8 @@ class Gathered:
         if any(one.contract is None for one in readings.values()):
             return None
         dbt_manifest = json.loads(described)
-        by_name = classifications((one.contract for one in readings.values() if one.contract), dbt_manifest)
+        contracts = [one.contract for one in readings.values() if one.contract]
+        by_name = classifications(contracts, described_columns(dbt_manifest)).by_name
         by_table = {
             f"{node['schema']}.{node['alias']}": given
             for node in dbt_manifest["nodes"].values()

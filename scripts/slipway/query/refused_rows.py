@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway.comparison.masking import with_field
+from slipway.contracts.classification import (
+    NOTHING_HIDDEN,
+    Classifications,
+    classifications,
+    described_columns,
+)
 from slipway.contracts.contract_files import read_contracts
 from slipway.environments.profiles import find_project
 from slipway.errors import DamagedError, NotFoundError, UsageError
@@ -18,11 +26,10 @@ from slipway.records.store import Records
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
+from slipway.secrets import MASK
 
 LAYER = "quarantine"
-MASK = "***"
 _FIRST = ("rule_id", "reason", "_source_file", "_source_line", "_landed_at", "_run_id")
-_PUBLIC = ("public",)
 
 
 @dataclass(frozen=True)
@@ -117,35 +124,36 @@ def refused_rows(
     name = _table(cut, table)
     columns = _columns(published, cut, name)
     ordered = [one for one in _FIRST if one in columns] + [one for one in columns if one not in _FIRST]
-    secret = (
-        set() if show_classified else classified(find_project(project_dir), name, _feeds(published.records))
-    )
-    masked = [one for one in ordered if one.casefold() in secret]
+    classified = NOTHING_HIDDEN if show_classified else _classified(project_dir, published.records)
+    masked = {one: f"{quote(one)} is not null" for one in ordered if classified.hides_values(one)}
+    where = _where(name, columns, wanted)
+    nested = {one: with_field(one, classified.hidden) for one in ordered if one not in masked}
+    if classified.hidden and nested:
+        items = ", ".join(f"coalesce(bool_or({condition}), false)" for condition in nested.values())
+        (has,) = run_query(published, cut, f"select {items} from {_quoted(name)}{where}").rows()
+        masked |= {
+            one: condition for (one, condition), is_there in zip(nested.items(), has, strict=True) if is_there
+        }
     shown = ", ".join(
-        f"case when {quote(one)} is not null then {literal(MASK)} end as {quote(one)}"
+        f"case when {masked[one]} then {literal(MASK)} {'' if one not in nested else f'else {quote(one)}::varchar '}end as {quote(one)}"
         if one in masked
         else quote(one)
         for one in ordered
     )
     by = [quote(one) for one in ("_source_file", "_source_line") if one in columns]
-    sql = f"select {shown} from {_quoted(name)}{_where(name, columns, wanted)}"
+    sql = f"select {shown} from {_quoted(name)}{where}"
     sql += f" order by {', '.join(by)}" if by else " order by all"
     sql += f" limit {limit}" if limit is not None else ""
     releases = {item.run_id: item.number for item in published.records.readable_releases()[0] if item.by_run}
-    return RefusedRows(run_query(published, cut, sql), masked, releases)
+    return RefusedRows(run_query(published, cut, sql), list(masked), releases)
 
 
-def classified(project: Path, table: str, feeds: Mapping[str, str]) -> set[str]:
-    """Columns, in lower case, that a contract of the table or of its feed classifies other than public."""
-    names = {table, table.partition(".")[2], feeds.get(table)}
-    return {
-        column.header.casefold()
-        for contract in read_contracts(project)
-        for described in contract.tables
-        if names & {contract.id, described.name, described.physical_name}
-        for column in described.columns
-        if column.classification and column.classification.casefold() not in _PUBLIC
-    }
+def _classified(project_dir: Path | None, records: Records) -> Classifications:
+    described = None
+    with suppress(DamagedError):  # the contracts still count
+        last = records.last_release()
+        described = records.dbt_manifest(last.run_id) if last else None
+    return classifications(read_contracts(find_project(project_dir)), described_columns(described))
 
 
 def _tables_of(project_dir: Path | None, target: str | None, run: str | None) -> tuple[Published, Cut]:

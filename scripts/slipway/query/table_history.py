@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from slipway.comparison.compare import LINEAGE, compare_relations, policies_of
-from slipway.comparison.masking import classified_names, masked
+from slipway.comparison.masking import classifications_of, masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedTables, resolve
 from slipway.comparison.relations import is_number
@@ -342,9 +342,9 @@ def bisect(
     with _told(search.where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
-    if not search.show_classified:
-        described = _described(history.published.records)
-        facts = masked(facts, classified_names(profile.project, described))
+    described = _described(history.published.records)
+    classified = classifications_of(profile.project, described, show_classified=search.show_classified)
+    facts = masked(facts, classified)
     return _report(rows, found, digests, facts)
 
 
@@ -483,17 +483,25 @@ class LogLine:
         release: its record.
         same: whether the release shows the rows of the release before.
         rows: how many there are, None when the state is not kept any more.
-        sums: by column, None for one without a value.
+        sums: by column, None for one without a value, and for one that is hidden.
+        hidden: columns whose sums are hidden because they are classified.
     """
 
     release: Release
     same: bool
     rows: int | None
     sums: dict[str, Any] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
 
 def log(
-    project_dir: Path | None, target: str | None, table: str, where: str, limit: int
+    project_dir: Path | None,
+    target: str | None,
+    table: str,
+    where: str,
+    limit: int,
+    *,
+    show_classified: bool = False,
 ) -> tuple[list[str], list[LogLine]]:
     """Rows of a table in each release, and sums of its measures.
 
@@ -503,6 +511,7 @@ def log(
         table: ``layer.table``.
         where: only these rows, as a condition in SQL; empty for all of them.
         limit: how many releases, the newest ones.
+        show_classified: show sums of columns that a contract classifies, too.
 
     Returns:
         The columns with sums, and the releases, newest first. The columns are those that dbt's measures sum, or else all
@@ -522,12 +531,20 @@ def log(
         raise NotFoundError(f"The last {plural(limit, 'release')} have no {table}", fix="Raise --limit")
     rows = Rows(History(table, published, periods, lost), where)
     columns = _measures(rows, published.records)
+    classified = classifications_of(
+        find_project(project_dir), _described(published.records), show_classified=show_classified
+    )
     lines = []
     with _told(where):
         for period in periods:
             count, sums = rows.sums(period.state, columns)
+            hidden = tuple(column for column in columns if classified.hides_sum(column, count))
+            shown_sums = {
+                column: None if column in hidden else value
+                for column, value in zip(columns, sums, strict=True)
+            }
             for at, release in enumerate(period.releases):
-                lines.append(LogLine(release, at > 0, count, dict(zip(columns, sums, strict=True))))
+                lines.append(LogLine(release, at > 0, count, shown_sums, hidden))
     records = {release.number: release for release in published.records.readable_releases()[0]}
     lines += [LogLine(records[number], same=False, rows=None) for number in lost]
     lines = [line for line in lines if line.release.number in shown]

@@ -1,0 +1,45 @@
+"""What may be shown of classified columns: one rule for values and sums."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from slipway.contracts.classification import (
+    FEW_ROWS,
+    Classifications,
+    classification_of,
+    classifications,
+    described_columns,
+)
+
+WORDS = ("public", "internal", "confidential", "restricted", "personal", "PII of ours")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_what_is_hidden_depends_on_the_word(word: str) -> None:
+    given = classifications((), [("Pay", {"meta": {"classification": word}})])
+    assert given.hides_values("pay") is (word != "public")
+    assert given.hides_sum("PAY", FEW_ROWS) is (word not in ("public", "internal"))
+    assert given.hides_sum("PAY", FEW_ROWS - 1) is (word != "public")
+    assert given.hidden == (set() if word == "public" else {"pay"})
+    assert not given.hides_values("town")
+    assert not given.hides_sum("town", 1)
+
+
+def test_the_strictest_of_several_counts() -> None:
+    given = Classifications({"pay": frozenset(("public", "internal", "secret"))})
+    assert (given.hides_values("pay"), given.hides_sum("pay", 1_000)) == (True, True)
+
+
+def test_models_and_sources_and_objects_of_dbt_are_read() -> None:
+    manifest = {
+        "nodes": {"model.a.b": {"columns": {"Mail": {"config": {"meta": {"classification": "Restricted"}}}}}},
+        "sources": {"source.a.b.c": {"columns": {"phone": {"meta": {"classification": "internal"}}}}},
+    }
+    found = classifications((), described_columns(manifest))
+    assert found.by_name == {"mail": {"restricted"}, "phone": {"internal"}}
+    own = SimpleNamespace(meta={}, config=SimpleNamespace(meta={"classification": "Secret"}))
+    assert classification_of(own) == "secret"
+    assert list(described_columns(None)) == []
