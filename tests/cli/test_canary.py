@@ -94,6 +94,11 @@ def test_a_changed_value_is_found_in_its_column_and_row(published: Workshop) -> 
     (example,) = column["examples"]
     assert (example["key"], float(example["base"]), float(example["head"])) == ({"depot": "S"}, 2, 4)
     assert "2024-05-01" in report["context"]["slice"]
+    # the slice is of the first day; both days are published
+    rows = {one["name"]: (one["base"]["rows"], one["coverage"]["whole_rows"]) for one in report["tables"]}
+    assert rows["curated.weights"] == (2, published.table("curated.weights").scan().count())
+    assert rows["serving.depot_weights"] == (2, 2)
+    assert any("of curated.weights, which is covered least, 2 of " in one for one in report["remarks"])
     raw = published.table("raw.parcels").current_snapshot()
     assert raw is not None
     assert f"raw.parcels at snapshot {raw.snapshot_id}" in report["context"]["inputs"]

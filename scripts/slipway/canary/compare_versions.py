@@ -12,6 +12,7 @@ from typing import Any
 from slipway.canary.builds import Build, build
 from slipway.canary.published_base import PUBLISHED, PublishedBase, published_base
 from slipway.canary.samples import same_sample, sample_remarks, with_sample
+from slipway.canary.shares import compared_rows, least_compared, with_whole_rows
 from slipway.canary.side_environments import side_environments
 from slipway.code import git
 from slipway.code.lock_files import PackageDifference
@@ -28,11 +29,13 @@ from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.code_comparisons import keep_comparison
-from slipway.records.promotion_records import CodeComparison
+from slipway.records.promotion_records import WHOLE_INPUT, CodeComparison
 from slipway.records.run_manifest import Change, RunManifest, Sample, new_run_id
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history
+
+_WHOLE = json.dumps(WHOLE_INPUT)
 
 
 def canary(
@@ -222,7 +225,11 @@ class _Canary:
             whole=bool(packages),
             show_classified=self._show_classified,
         )
-        context = {"slice": json.dumps(self._variables.get("slice") or "the whole input", default=str)}
+        part = self._variables.get("slice")
+        if part:
+            comparisons = with_whole_rows(comparisons, self._environment)
+            remarks = [*remarks, *least_compared(comparisons)]
+        context = {"slice": json.dumps(part or WHOLE_INPUT, default=str)}
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(manifest, name)}" for name in sorted(pins))}
         code = code_of(self._project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
@@ -342,8 +349,9 @@ def keep_verdict(project: Path, target: str | None, commit: str, report: Compari
         commit=commit,
         base=report.base,
         passed=report.passed,
-        covers=report.context.get("slice", "the whole input"),
+        covers=report.context.get("slice", WHOLE_INPUT),
         verdicts={table.name: table.verdict.words for table in report.tables},
+        compared=compared_rows(report.tables, is_whole=report.context.get("slice", _WHOLE) == _WHOLE),
         why_failed=why_failed(report),
     )
     keep_comparison(records, comparison)

@@ -199,12 +199,14 @@ class FilesRead(_Record):
 class Coverage(_Record):
     """What the comparison looked at, and what it did not, by column name with the reason.
 
-    ``files`` is known of tables in the warehouse. ``sample`` is the share of the rows that were compared, None for all of them.
+    ``files`` is known of tables in the warehouse. ``sample`` is the share of the rows that were compared, None for all of them. ``whole_rows`` are those
+    that the table has where it is published, if both sides were built from a part of the input.
     """
 
     method: Method
     files: FilesRead | None = None
     sample: float | None = None
+    whole_rows: int | None = None
     key: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     not_compared: dict[str, str] = Field(default_factory=dict)

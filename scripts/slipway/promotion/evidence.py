@@ -17,6 +17,7 @@ from slipway.records.run_manifest import AHEAD, Conservation, RunManifest
 from slipway.runs.decision import late_sources, tests_problem, why_not_published
 
 _NAMED = 3
+_ALL = 100.0
 _FAILING = ("different", "not compared")
 """Verdicts of a comparison that fail it."""
 
@@ -66,6 +67,8 @@ def evaluate(require: Require, facts: Facts) -> list[Finding]:
     ]
     for name, rule, met in _rules(require, facts):
         found.append(_of_runs(name, facts, rule, met))
+    if require.asks_for_comparison:
+        found.append(_covering(facts, require.comparison_min_percent))
     if require.signed:
         why = facts.unsigned or "a key that counts signed the record of the release"
         found.append(Finding(rule="signed", met=not facts.unsigned, why=why))
@@ -172,6 +175,52 @@ def _comparison(
     if found.made_at > now + AHEAD:
         return f"{when}, by a clock that was wrong"
     return f"{when}, which is longer ago than {described_age(span)}" if now - found.made_at > span else ""
+
+
+def _covering(facts: Facts, least: float) -> Finding:
+    """Whether canaries compared enough of each table, with the table of which they compared the smallest share."""
+    commits = sorted({run.code.commit for run in facts.runs.values() if run.code.commit})
+    known = [one for commit in commits if (one := facts.compared.get(commit))]
+    unmet = [why for one in known if (why := _covers_too_little(one, least))]
+    missing = [commit for commit in commits if commit not in facts.compared]
+    if missing or not commits:
+        unmet.append(
+            "no canary is recorded"
+            + (f" of commit {', '.join(one[:12] for one in missing)}" if missing else "")
+        )
+    met = "; ".join(
+        f"the canary of commit {one.commit[:12]} compared {_least_compared(one)}, and {least:g} percent are demanded"
+        for one in known
+    )
+    return Finding(rule="comparison_min_percent", met=not unmet, why="; ".join(unmet) or met)
+
+
+def _covers_too_little(canary: CodeComparison, least: float) -> str:
+    of = f"the canary of commit {canary.commit[:12]}"
+    if not canary.compared:
+        if canary.is_of_whole_input or not least:
+            return ""
+        return f"{of} compared a part of the input ({canary.covers}), and its record does not say how much of each table that is"
+    unknown = sorted(name for name, rows in canary.compared.items() if rows.percent is None)
+    if unknown and least:
+        return f"how much {of} compared of {_some(unknown)} is not known, because the whole table is not published"
+    few = [name for name, rows in canary.compared.items() if (rows.percent or 0.0) < least]
+    if not few:
+        return ""
+    return f"{of}, of {canary.covers}, compared {_least_compared(canary)}, and {least:g} percent are demanded"
+
+
+def _least_compared(canary: CodeComparison) -> str:
+    """The share of the table of which least was compared."""
+    shares = {name: rows for name, rows in canary.compared.items() if rows.percent is not None}
+    if not shares:
+        return canary.covers
+    name = min(shares, key=lambda one: (shares[one].percent or 0.0, one))
+    one = shares[name]
+    if one.percent == _ALL:
+        return "all rows of every table"
+    share = f"{one.percent:.3g} percent of the rows of {name} ({one.rows or 0:,} of {one.of or 0:,})"
+    return f"{share}{', of other tables more' if len(shares) > 1 else ''}"
 
 
 def _quarantine(run: RunManifest, most: float) -> str:

@@ -344,7 +344,7 @@ class _Planning:
         try:
             return gathered.compared(self.published.records, self.records)
         except DamagedError:
-            if self.rules.require.comparison_max_age is not None:
+            if self.rules.require.asks_for_comparison:
                 raise
             return {}
 

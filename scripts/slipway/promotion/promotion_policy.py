@@ -46,6 +46,8 @@ class Require(BaseModel):
         sources_fresh: no source is older than it allows, at this moment.
         contracts_compatible: since the last promotion no contract broke a promise without a new version.
         comparison_max_age: how long ago a canary of the commit was recorded that passed.
+        comparison_min_percent: how many of the rows of each table that canary has to have compared. It is asked for where it is written, and
+            with ``comparison_max_age``.
         signed: the release is signed by a key of keys.yml that counts in the environment that it is promoted from.
         quarantine_max_percent: how many of the rows of a feed may be in quarantine.
     """
@@ -60,8 +62,14 @@ class Require(BaseModel):
     sources_fresh: bool = False
     contracts_compatible: bool = False
     comparison_max_age: Age | None = None
+    comparison_min_percent: float = Field(1.0, ge=0, le=100)
     signed: bool = False
     quarantine_max_percent: float | None = Field(None, ge=0, le=100)
+
+    @property
+    def asks_for_comparison(self) -> bool:
+        """Whether a canary has to be recorded."""
+        return self.comparison_max_age is not None or "comparison_min_percent" in self.model_fields_set
 
 
 class People(BaseModel):

@@ -11,6 +11,9 @@ from pydantic import Field
 
 from slipway.records.run_manifest import SCHEMA_VERSION, Record
 
+WHOLE_INPUT = "the whole input"
+"""What a comparison covers that was made of no slice and no sample."""
+
 
 class Finding(Record):
     """What became of one rule of the policy: whether it is met, and what was found."""
@@ -20,10 +23,25 @@ class Finding(Record):
     why: str
 
 
+class ComparedRows(Record):
+    """How many rows of a table were compared, and how many the whole table has; None where that is not known."""
+
+    rows: int | None
+    of: int | None
+
+    @property
+    def percent(self) -> float | None:
+        """The share in per cent, at most 100; None where it is not known."""
+        if self.rows is None or self.of is None:
+            return None
+        return 100 * min(self.rows, self.of) / self.of if self.of else 100.0
+
+
 class CodeComparison(Record):
     """A comparison of what two commits build; ``verdicts`` are by ``layer.table``, ``covers`` says on which part of the input.
 
-    ``why_failed`` is empty where it passed, and in records of earlier versions.
+    ``compared`` has the tables of base with the rows that were compared; of a part of the input these are not all that the table has where it is
+    published. ``why_failed`` is empty where it passed; both are empty in records of earlier versions.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -35,7 +53,13 @@ class CodeComparison(Record):
     passed: bool
     covers: str
     verdicts: dict[str, str]
+    compared: dict[str, ComparedRows] = Field(default_factory=dict)
     why_failed: str = ""
+
+    @property
+    def is_of_whole_input(self) -> bool:
+        """Whether it was made of no slice and no sample."""
+        return self.covers.strip('"') == WHOLE_INPUT
 
 
 class PlannedTable(Record):

@@ -11,7 +11,7 @@ from tests.harness.records import COMMIT, NO_COMMIT, NOW, manifest, node
 from slipway.environments.environment import Mode
 from slipway.promotion.evidence import Facts, evaluate
 from slipway.promotion.promotion_policy import Require
-from slipway.records.promotion_records import CodeComparison, Finding
+from slipway.records.promotion_records import CodeComparison, ComparedRows, Finding
 from slipway.records.run_manifest import Conservation, Freshness, NotCounted, Status, TestResult, Tests
 
 EVERYTHING: dict[str, Any] = {
@@ -21,6 +21,7 @@ EVERYTHING: dict[str, Any] = {
     "commit_on": "main",
     "run_max_age": "3d",
     "comparison_max_age": "2d",
+    "comparison_min_percent": 20,
     "sources_fresh": True,
     "contracts_compatible": True,
     "signed": True,
@@ -74,7 +75,14 @@ def canary(**more: Any) -> CodeComparison:  # noqa: ANN401
         "commit": COMMIT.commit,
     }
     return CodeComparison(
-        **{**given, "base": "b", "passed": True, "covers": "", "verdicts": {"a.b": "identical"}, **more}
+        **{
+            **given,
+            "base": "b",
+            "passed": True,
+            "covers": "the whole input",
+            "verdicts": {"a.b": "identical"},
+            **more,
+        }
     )
 
 
@@ -236,6 +244,40 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
             "which is longer ago than 2 days",
             id="compared-long-ago",
         ),
+        pytest.param(
+            "comparison_min_percent",
+            {"compared": {}},
+            "no canary is recorded of commit c0ffee000000",
+            id="nothing-compared-of-the-commit",
+        ),
+        pytest.param(
+            "comparison_min_percent",
+            {"compared": {COMMIT.commit: canary(covers="sample 1%")}},
+            "a part of the input (sample 1%), and its record does not say how much",
+            id="share-not-recorded",
+        ),
+        pytest.param(
+            "comparison_min_percent",
+            {
+                "compared": {
+                    COMMIT.commit: canary(
+                        covers="sample 1%",
+                        compared={
+                            "a.b": ComparedRows(rows=9, of=1_000),
+                            "a.c": ComparedRows(rows=5, of=5),
+                        },
+                    )
+                }
+            },
+            "compared 0.9 percent of the rows of a.b (9 of 1,000), of other tables more, and 20 percent are demanded",
+            id="share-too-small",
+        ),
+        pytest.param(
+            "comparison_min_percent",
+            {"compared": {COMMIT.commit: canary(compared={"a.b": ComparedRows(rows=9, of=None)})}},
+            "compared of a.b is not known, because the whole table is not published",
+            id="share-not-known",
+        ),
         pytest.param("contracts_compatible", {"contracts": ["It breaks."]}, "It breaks.", id="contracts"),
         pytest.param(
             "contracts_compatible", {"contracts": None}, "contracts were not compared", id="contracts-unknown"
@@ -256,6 +298,22 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
 )
 def test_what_is_known_beside_the_runs_counts(rule: str, facts: dict[str, Any], why: str) -> None:
     assert why in unmet(facts=facts)[rule]
+
+
+def test_a_plan_shows_how_much_was_compared() -> None:
+    part = canary(
+        covers="sample 5%",
+        compared={"a.b": ComparedRows(rows=50, of=1_000), "a.c": ComparedRows(rows=3, of=3)},
+    )
+    for require, met in (
+        ({"comparison_max_age": "2d"}, True),  # where nothing else is written, 1 percent is demanded
+        ({"comparison_min_percent": 5}, True),
+        ({"comparison_min_percent": 5.5}, False),
+        ({"comparison_min_percent": 0}, True),
+    ):
+        found = findings(require, {"compared": {COMMIT.commit: part}})["comparison_min_percent"]
+        assert found.met is met
+        assert "compared 5 percent of the rows of a.b (50 of 1,000)" in found.why
 
 
 def test_without_a_manifest_nothing_is_met() -> None:

@@ -37,7 +37,7 @@ environments:
     from: [staging, dev]
     layers: [serving]
     require: {tests_passed: true, rows_balance: true, clean_commit: true, commit_on: main, run_max_age: 36h,
-              sources_fresh: true, comparison_max_age: 2d, contracts_compatible: true, signed: true, quarantine_max_percent: 0.5}
+              sources_fresh: true, comparison_max_age: 2d, comparison_min_percent: 20, contracts_compatible: true, signed: true, quarantine_max_percent: 0.5}
 """
     )
     rules = found.environments["prod"]
@@ -52,6 +52,7 @@ environments:
         run_max_age=timedelta(hours=36),
         sources_fresh=True,
         comparison_max_age=timedelta(days=2),
+        comparison_min_percent=20,
         contracts_compatible=True,
         signed=True,
         quarantine_max_percent=0.5,
