@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import duckdb
 import pytest
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 from tests.docs import error_index
@@ -42,6 +42,7 @@ PLAIN: dict[object, str] = {
     bool: "boolean",
     float: "number",
     datetime: "datetime",
+    AwareDatetime: "datetime",
     Any: "any",
 }
 

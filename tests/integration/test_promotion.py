@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -35,6 +35,7 @@ from slipway.errors import (
     NotFoundError,
     SlipwayError,
     UnavailableError,
+    UsageError,
 )
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import current_content
@@ -45,6 +46,7 @@ from slipway.monitors.volumes import days_of_snapshots
 from slipway.promotion import build_again, promote
 from slipway.promotion.planning import Proposal, keep, planned, propose
 from slipway.promotion.promote import carry_out
+from slipway.records.code_comparisons import keep_comparison, newest_comparison
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import Code, RunManifest
@@ -132,6 +134,61 @@ def test_only_new_bytes_are_copied(stand: Stand) -> None:
     shows_the_same(stand)
     assert len(stand.table("serving.orders").metadata.snapshots) == 2
     assert not stand.proposal().is_needed
+    with pytest.raises(
+        UsageError, match=r"There is nothing to promote: prod shows release 2 of staging already"
+    ):
+        carry_out(stand.proposal(), "", lambda _: None)
+    shown = propose_rollback(stand.project, "prod", done.number, ())
+    assert shown.steps == []
+    with pytest.raises(SlipwayError, match=r"Nothing was published: no table would change"):
+        roll_back(shown, hold=False, reason="")
+
+
+def test_a_time_without_a_time_zone_is_refused(stand: Stand) -> None:
+    """It could be compared with no other time: of a plan, a canary, a run, a release, a hold and a promotion."""
+    stand.publish(ORDERS, manifest={"code": Code(commit="c0ffee", branch="main", dirty=False)})
+    staging, prod = stand.records("staging"), stand.records("prod")
+    keep(proposal := stand.proposal())
+    carry_out(proposal, "", lambda _: None)
+    now = datetime.now(UTC)
+    Holds(prod).place_hold(Hold(target="prod", release=1, placed_at=now, who="ada", reason="why"))
+    canary = CodeComparison(
+        comparison_id="c",
+        made_at=now,
+        who="ada",
+        commit="c0ffee",
+        base="b",
+        passed=True,
+        covers="all",
+        verdicts={},
+    )
+    keep_comparison(staging, canary)
+    reads: dict[str, tuple[str, str, Callable[[], object]]] = {
+        "plan": (
+            "prod/**/plans/*.json",
+            "made_at",
+            lambda: planned(stand.project, "prod", proposal.plan.plan_id),
+        ),
+        "canary": (
+            "staging/**/comparisons/**/c.json",
+            "made_at",
+            lambda: newest_comparison(staging, "c0ffee"),
+        ),
+        "run": ("staging/**/run_manifest.json", "started_at", lambda: staging.manifest(proposal.goal.run_id)),
+        "release": ("staging/**/releases/000001.json", "published_at", staging.releases),
+        "hold": ("prod/**/holds/*.json", "placed_at", Holds(prod).current),
+    }
+    for name, (place, field, read) in reads.items():
+        (path,) = stand.folder.glob(place)
+        kept = path.read_text(encoding="utf-8")
+        changed = json.loads(kept)
+        changed[field] = changed[field].removesuffix("Z").removesuffix("+00:00")
+        assert changed[field] != json.loads(kept)[field], name
+        path.write_text(json.dumps(changed), encoding="utf-8")
+        with pytest.raises(DamagedError, match=f"the time in {field} has no time zone"):
+            read()
+        path.write_text(kept, encoding="utf-8")
+        read()
 
 
 def test_a_promotion_may_leave_out_releases(stand: Stand) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from slipway.contracts.model import Severity
 from slipway.records.run_manifest import SCHEMA_VERSION, Record
@@ -69,8 +69,8 @@ class Affected(Record):
 class Notice(Record):
     """What became of one message to one route: sent at ``sent_at``, or claimed since ``claimed_at``, or failed for the reason in ``error``."""
 
-    sent_at: datetime | None = None
-    claimed_at: datetime | None = None
+    sent_at: AwareDatetime | None = None
+    claimed_at: AwareDatetime | None = None
     attempts: int = 0
     error: str = ""
 
@@ -96,8 +96,8 @@ class Entry(Record):
 
     cause: Cause
     affected: Affected = Field(default_factory=Affected)
-    since: datetime
-    ended_at: datetime | None = None
+    since: AwareDatetime
+    ended_at: AwareDatetime | None = None
     alerts: dict[str, Notice] = Field(default_factory=dict)
     recoveries: dict[str, Notice] = Field(default_factory=dict)
 

@@ -7,12 +7,12 @@ its file and by its line, so that no other row is let through when another file 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.contracts.contract_files import FOLDER
 from slipway.errors import ConfigError
@@ -35,7 +35,7 @@ class ReleasedRows(BaseModel):
     lines: tuple[int, ...] = Field(min_length=1)
     reason: str = Field(min_length=1)
     released_by: str
-    released_at: datetime
+    released_at: AwareDatetime
 
 
 def path_of(project: Path, feed: str) -> Path:

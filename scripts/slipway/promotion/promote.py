@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from slipway.counts import plural
-from slipway.errors import ConflictError, SlipwayError
+from slipway.errors import ConflictError, SlipwayError, UsageError
 from slipway.iceberg.carried import FROM, FROM_RELEASE, Carry, Place, stage_carried
 from slipway.iceberg.metadata_files import damaged, reading
 from slipway.iceberg.snapshots import StagedTable
@@ -94,11 +94,19 @@ def carry_out(proposal: Proposal, reason: str, tell: Callable[[str], None], *, w
         wait: seconds to wait for runs on the same tables.
 
     Raises:
+        UsageError: the proposal moves nothing.
         SlipwayError: a rule of the policy is not met, approvals are missing, or the target is on hold; nothing was published.
         ConflictError: a table moved since the proposal was made, or something else is at work on the same tables.
         DamagedError: a file is missing or is not what it was; nothing was published.
         UnavailableError: a store or the catalog cannot be read or written.
     """
+    if not (proposal.carried or proposal.retires):
+        rests = proposal.plan.rests_on
+        raise UsageError(
+            "There is nothing to promote",
+            f"{rests.target} shows release {rests.source_release} of {rests.source} already",
+            "Make a release there first",
+        )
     check_evidence(proposal)
     check_approvals(proposal)
     records, tables = Records(proposal.target), Tables(proposal.target)

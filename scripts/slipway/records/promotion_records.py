@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from slipway.records.run_manifest import SCHEMA_VERSION, Record
 
@@ -46,7 +45,7 @@ class CodeComparison(Record):
 
     schema_version: int = SCHEMA_VERSION
     comparison_id: str
-    made_at: datetime
+    made_at: AwareDatetime
     who: str
     commit: str
     base: str
@@ -171,7 +170,7 @@ class PromotionPlan(Record):
 
     schema_version: int = SCHEMA_VERSION
     plan_id: str
-    made_at: datetime
+    made_at: AwareDatetime
     who: str
     digest: str
     rests_on: Rests
@@ -236,7 +235,7 @@ class Promotion(Record):
     source: str
     source_release: int
     evidence: list[Finding]
-    judged_at: datetime | None = None
+    judged_at: AwareDatetime | None = None
     policy_sha256: str = ""
     demands: list[Demand] = Field(default_factory=list)
     approvals: list[ApprovalRecord] = Field(default_factory=list)

@@ -186,7 +186,13 @@ def parse_record(kind: type[_R], content: bytes, name: str, **expected: object) 
         found = kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        field_ = ".".join(map(str, first["loc"]))
+        why = (
+            f"the time in {field_} has no time zone"
+            if first["type"] == "timezone_aware"
+            else f"{field_}: {first['msg']}"
+        )
+        raise _damaged(name, why) from None
     for field, value in expected.items():
         if (here := getattr(found, field)) != value:
             kind_of_error = ForeignError if field == "target" else DamagedError

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from slipway.names import TableName
 from slipway.records.run_manifest import SCHEMA_VERSION, Code, Record
@@ -151,7 +150,7 @@ class Release(Record):
     number: int
     run_id: str
     target: str
-    published_at: datetime
+    published_at: AwareDatetime
     code: Code
     guarantee: str
     tables: dict[str, ReleasedTable]
@@ -184,7 +183,7 @@ class Hold(Record):
     schema_version: int = SCHEMA_VERSION
     target: str
     release: int
-    placed_at: datetime
+    placed_at: AwareDatetime
     who: str
     reason: str
 
@@ -193,5 +192,5 @@ class Lift(Record):
     """The end of a hold."""
 
     schema_version: int = SCHEMA_VERSION
-    lifted_at: datetime
+    lifted_at: AwareDatetime
     who: str

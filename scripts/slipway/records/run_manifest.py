@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from slipway.counts import plural
 from slipway.secrets import one_line
@@ -248,7 +248,7 @@ class LandedFile(Record):
     rows: int | None
     verdict: Literal["accepted", "rejected", "duplicate"]
     reason: str
-    landed_at: datetime
+    landed_at: AwareDatetime
     run_id: str
     contract: str | None = None
     layout: str | None = None
@@ -275,7 +275,7 @@ class Outstanding(Record):
     feed: str | None = None
     path: str
     reason: str
-    since: datetime | None = None
+    since: AwareDatetime | None = None
     blocks: bool = False
 
 
@@ -395,7 +395,7 @@ class Freshness(Record):
     """When a feed last brought a file, against the thresholds of its dbt source (seconds, None for none)."""
 
     source: str
-    last_landed_at: datetime | None
+    last_landed_at: AwareDatetime | None
     age_seconds: float | None
     warn_after_seconds: float | None = None
     error_after_seconds: float | None = None
@@ -503,9 +503,9 @@ class Conservation(Record):
     expired: int = 0
     newly_expired: int = 0
     retention_seconds: float | None = None
-    expired_before: datetime | None = None
+    expired_before: AwareDatetime | None = None
     overdue: int = 0
-    returns_from: datetime | None = None
+    returns_from: AwareDatetime | None = None
     limits: list[Limit] = Field(default_factory=list)
 
     @property
@@ -594,8 +594,8 @@ class RunManifest(Record):
     scratch: str | None
     who: str
     host: str
-    started_at: datetime
-    finished_at: datetime
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
     command: list[str]
     vars: dict[str, Any]
     options: Options = Field(default_factory=Options)
@@ -650,7 +650,7 @@ class Closed(Record):
     """The end of a run that did not come to write its manifest, or whose candidate will not be published."""
 
     schema_version: int = SCHEMA_VERSION
-    closed_at: datetime
+    closed_at: AwareDatetime
     who: str
     reason: str
 
@@ -698,4 +698,4 @@ class Basis(Record):
     others: dict[str, dict[str, str]] = Field(default_factory=dict)
     files: dict[str, int] = Field(default_factory=dict)
     made: list[str] = Field(default_factory=list)
-    until: datetime | None = None
+    until: AwareDatetime | None = None

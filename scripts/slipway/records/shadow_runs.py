@@ -6,10 +6,9 @@ They are next to the records of runs and not among them: a shadow run is none, a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from slipway.errors import DamagedError
 from slipway.records.record_files import REPAIRED, read_record
@@ -37,8 +36,8 @@ class ShadowRun(Record):
 
     schema_version: int = SCHEMA_VERSION
     shadow_id: str
-    started_at: datetime
-    finished_at: datetime
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
     who: str
     target: str
     code: Code

@@ -7,8 +7,9 @@ They are advisory. That two runs never both publish on the same base is decided 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from enum import StrEnum
+
+from pydantic import AwareDatetime
 
 from slipway.errors import ConflictError
 from slipway.records.run_manifest import Record
@@ -52,7 +53,7 @@ class Lease(Record):
     place: str
     pid: int
     process: str
-    since: datetime
+    since: AwareDatetime
     tables: list[str] | None
 
     def concerns(self, tables: Collection[str]) -> bool:

@@ -36,12 +36,18 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
     after that, ``heal`` finds out by it what was published, and finishes or undoes what was published in part.
 
     Raises:
-        SlipwayError: the environment is on hold; nothing was published.
+        SlipwayError: the environment is on hold, or there is no table to publish; nothing was published.
         DamagedError: the record of the last release cannot be read; nothing was published.
         ConflictError: a table moved since the run began; nothing was published.
         UnavailableError: the catalog or the store cannot be written.
         UnrecordedError: it is published, and only its record could not be written.
     """
+    if not staged:
+        raise SlipwayError(
+            "Nothing was published",
+            "no table would change: readers see already what was to be published",
+            "Look at what they see with slipway releases",
+        )
     check_store(tables, records)
     moves = {
         str(item.identifier): Move(

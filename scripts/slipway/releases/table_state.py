@@ -18,6 +18,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from slipway.engines.duckdb.request import Remade
+from slipway.errors import DamagedError
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import content_of
 from slipway.records.run_manifest import Definition
@@ -166,7 +167,16 @@ def read_state(table: Table | None) -> TableState:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    if not text:
+        return None
+    found = datetime.fromisoformat(text)
+    if found.utcoffset() is None:
+        raise DamagedError(
+            f"The state of a quarantine table cannot be read: {EXPIRED_BEFORE} is {text}",
+            "the time has no time zone, so which moment it means is not known",
+            "Build the table again with slipway run --full-refresh --select and its name",
+        )
+    return found
 
 
 def _with_definitions(state: TableState, stated: Mapping[str, Any] | None) -> TableState:
