@@ -191,6 +191,23 @@ def test_a_time_without_a_time_zone_is_refused(stand: Stand) -> None:
         read()
 
 
+def test_a_table_that_was_created_again_has_no_history_of_the_one_before(stand: Stand) -> None:
+    other = {"table": "serving.days", "sql": "select 1 as day"}
+    stand.publish(ORDERS, other)
+    stand.publish(retire=["serving.orders"])
+    stand.publish(ORDERS)
+    with pytest.raises(NotFoundError) as refused:
+        propose_rollback(stand.project, "staging", 1, ())
+    line = refused.value.line()
+    assert "was created after the wanted one" in line
+    assert "expired" not in line
+    assert "retire the new table first" in line
+    stand.publish(retire=["serving.orders"])
+    brought = propose_rollback(stand.project, "staging", 1, ())
+    roll_back(brought, hold=False, reason="")
+    assert len(stand.rows("serving.orders", "staging")) == 10
+
+
 def test_a_promotion_may_leave_out_releases(stand: Stand) -> None:
     stand.publish(ORDERS)
     stand.promote()

@@ -262,7 +262,7 @@ def find_state(tables: Tables, identifier: TableName, newest: str, goal: str) ->
     """The metadata of ``goal``, if the table can go back there from ``newest``, the metadata file that the catalog names.
 
     Raises:
-        NotFoundError: the wanted snapshot, or its metadata file, is gone.
+        NotFoundError: the wanted snapshot, or its metadata file, is gone; or the catalog names another table, which was created later under this name.
     """
     try:
         wanted = tables.load(identifier, goal).metadata
@@ -271,7 +271,15 @@ def find_state(tables: Tables, identifier: TableName, newest: str, goal: str) ->
             raise _gone(identifier, f"{goal.rsplit('/', 1)[-1]} is not there any more") from None
         raise
     snapshot_id = wanted.current_snapshot_id
-    if snapshot_id is None or tables.load(identifier, newest).snapshot_by_id(snapshot_id) is None:
+    named = tables.load(identifier, newest)
+    if named.metadata.table_uuid != wanted.table_uuid:
+        raise NotFoundError(
+            f"{identifier} cannot be brought back",
+            f"the table that has this name now ({named.metadata.table_uuid}) was created after the wanted one ({wanted.table_uuid}) had left the catalog,"
+            " and does not have its history",
+            "Name the other tables with --select, or retire the new table first: one that no catalog names can be brought back",
+        )
+    if snapshot_id is None or named.snapshot_by_id(snapshot_id) is None:
         raise _gone(identifier, f"snapshot {snapshot_id} has expired")
     return wanted
 
