@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +10,13 @@ from pathlib import Path
 from slipway.alerts.causes import Affected, Cause, Event, Observation
 from slipway.alerts.observed import command, duration, set_aside
 from slipway.alerts.routes import Routes, read_routes
+from slipway.alerts.service_clocks import clocks, names
 from slipway.alerts.tell import contracts_of, lineage_of, tell
 from slipway.contracts.model import Contract
-from slipway.counts import plural
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
-from slipway.landing.feeds import Feed
 from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import started_at
 from slipway.records.store import Records
@@ -25,9 +24,6 @@ from slipway.releases.holds import Holds
 from slipway.runs.history import killed_run
 from slipway.runs.landed_now import FeedNow, status
 
-_AGES = ("freshness", "frequency")
-_LATENCY = "latency"
-_WAITING = "waiting files"
 _AT_WORK = timedelta(minutes=5)
 """A publication takes less."""
 
@@ -93,11 +89,6 @@ def late(
 ) -> Iterator[Cause]:
     """Feeds and published tables that do not keep the service levels of their contracts.
 
-    A feed is late when its last accepted file is older than ``freshness``, or its last file, accepted or not looked at yet, older than ``frequency``
-    and ``latency`` together, or when a file waits longer than ``latency`` for a run, from its arrival or from the rollback that withdrew it, or without a latency longer than the other two allow. A table is
-    late when the run that made its rows began longer ago than ``freshness`` or ``frequency``, or when a file that it is made from waits longer than
-    ``latency``.
-
     Args:
         contracts: of the project.
         feeds: how the files of each feed stand.
@@ -106,143 +97,25 @@ def late(
         target: the environment.
         now: the time, UTC.
     """
-    known = {feed.feed: feed for feed in feeds}
-    waits = {
-        table: feed
-        for feed in known.values()
-        if feed.waits_since
-        for table in affected(f"raw.{feed.feed}").tables
-    }
-    for contract in contracts:
-        levels = _levels(contract)
-        if contract.landing:
-            yield from _late_feed(contract, levels, known, target, now)
-        elif last:
-            yield from _late_tables(contract, levels, waits, last, target, now)
-
-
-def _levels(contract: Contract) -> dict[str, timedelta]:
-    return {sla.property: sla.duration for sla in contract.sla if sla.duration}
-
-
-def _late_feed(
-    contract: Contract,
-    levels: Mapping[str, timedelta],
-    feeds: Mapping[str, FeedNow],
-    target: str,
-    now: datetime,
-) -> Iterator[Cause]:
-    described = Feed.of(contract)
-    feed = feeds.get(described.name) if described else None
-    if feed is None:
-        return
-    waits = now - feed.waits_since if feed.waits_since else None
-    for name in _AGES:
-        if name not in levels:
-            continue
-        is_frequency = name == "frequency"
-        allowed = levels[name] + (levels.get(_LATENCY, timedelta()) if is_frequency else timedelta())
-        arrived = feed.last_arrived_at if is_frequency else feed.last_landed_at
-        age = now - arrived if arrived else None
-        if age is not None and age <= allowed:
-            continue
-        last = f"brought its last file {_ago(age)}" if age else "has brought no file"
-        if waits is not None and not is_frequency:  # the producer is not the one who is late
-            last = (
-                f"brought its last accepted file {_ago(age)}"
-                if age
-                else "has brought no file that was accepted"
-            )
-            last += f", {_waiting(feed)} for a run for up to {_words(waits)}"
-        yield Cause(
-            event=Event.FRESHNESS,
-            subject=f"{contract.id} {name}",
-            table=f"raw.{feed.feed}",
-            what=f"Feed {feed.feed} {last}, and its contract promises {name} within {_words(allowed)}",
-            first=command("land", "status", target),
-        )
-    longest = _longest_wait(levels)
-    if waits is not None and longest and waits > longest[1]:
-        name, allowed = longest
-        yield Cause(
-            event=Event.FRESHNESS,
-            subject=f"{contract.id} {_WAITING}",
-            table=f"raw.{feed.feed}",
-            what=f"{_waiting(feed, f' of feed {feed.feed}')} for a run for up to {_words(waits)}, and its contract promises {name} within {_words(allowed)}",
-            first=command("runs", "", target),
-        )
-
-
-def _waiting(feed: FeedNow, of: str = "") -> str:
-    count = len(feed.unseen) + len(feed.waiting)
-    again = f", {len(feed.withdrawn):,} of them withdrawn by a rollback," if feed.withdrawn else ""
-    return f"{plural(count, 'file')}{of}{again} {'has' if count == 1 else 'have'} waited"
-
-
-def _since(feed: FeedNow) -> str:
-    return "arrived, or was withdrawn by a rollback," if feed.withdrawn else "arrived"
-
-
-def _longest_wait(levels: Mapping[str, timedelta]) -> tuple[str, timedelta] | None:
-    """The service level that says how long a file may wait for a run; None where none does."""
-    if _LATENCY in levels:
-        return _LATENCY, levels[_LATENCY]
-    ages = [(name, levels[name]) for name in _AGES if name in levels]
-    return min(ages, key=lambda one: one[1], default=None)
-
-
-def _late_tables(
-    contract: Contract,
-    levels: Mapping[str, timedelta],
-    waits: Mapping[str, FeedNow],
-    last: Release,
-    target: str,
-    now: datetime,
-) -> Iterator[Cause]:
-    for table in (_table(contract, one.physical_name or one.name) for one in contract.tables):
-        state = last.tables.get(table)
-        began = started_at(state.run_id) if state and state.run_id else None
-        for name in _AGES:
-            if began and name in levels and now - began > levels[name]:
-                yield Cause(
-                    event=Event.FRESHNESS,
-                    subject=f"{contract.id} {name}",
-                    table=table,
-                    what=f"{table} was made {_ago(now - began)}, and its contract promises {name} within {_words(levels[name])}",
-                    first=command("show", table, target),
-                )
-        feed = waits.get(table)
-        if feed and feed.waits_since and _LATENCY in levels and now - feed.waits_since > levels[_LATENCY]:
+    for clock in clocks(contracts, feeds, last, affected):
+        if clock.is_late(now):
+            word, argument = clock.first
             yield Cause(
                 event=Event.FRESHNESS,
-                subject=f"{contract.id} {_LATENCY}",
-                table=table,
-                what=f"A file of feed {feed.feed} {_since(feed)} {_ago(now - feed.waits_since)} and is not in {table}, "
-                f"whose contract promises latency within {_words(levels[_LATENCY])}",
-                first=command("runs", "", target),
+                subject=f"{clock.contract} {clock.level}",
+                table=clock.table,
+                what=clock.said(now),
+                first=command(word, argument, target),
             )
-
-
-def _table(contract: Contract, name: str) -> str:
-    return name if "." in name else contract.id
 
 
 def promised(contracts: Iterable[Contract]) -> Collection[str]:
     """Keys of the causes that ``late`` looks for."""
-    return {
-        f"{Event.FRESHNESS}:{contract.id} {name}"
-        for contract in contracts
-        for name in (*_levels(contract), _WAITING)
-        if name in (*_AGES, _LATENCY, _WAITING)
-    }
+    return {f"{Event.FRESHNESS}:{contract.id} {name}" for contract in contracts for name in names(contract)}
 
 
 def _ago(age: timedelta) -> str:
-    return f"{_words(age)} ago"
-
-
-def _words(length: timedelta) -> str:
-    return duration(length.total_seconds())
+    return f"{duration(age.total_seconds())} ago"
 
 
 def unfinished(records: Records, tables: Tables) -> Iterator[Cause]:

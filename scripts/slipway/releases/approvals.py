@@ -304,9 +304,13 @@ def approved_by(environment: Environment, number: int) -> str:
         )
         if promotion is None or not promotion.demands:
             return ""
-        found = promotion_judgement(records, promotion, trust_of(environment))
+        return approvers(promotion_judgement(records, promotion, trust_of(environment)))
     except (DamagedError, ConfigError) as error:
         return f"not verified: {error.line()}"
+
+
+def approvers(found: Judgement) -> str:
+    """The same of approvals that were judged."""
     if missing := found.missing:
         is_broken = any(one.is_broken for one in found.approvals)
         return f"{'broken' if is_broken else 'not verified'}: {'; '.join(missing)}"

@@ -274,6 +274,7 @@ class Site:
             "as_of": found.as_of,
             "attention": self._views.attention(),
             "feeds": self._views.feeds(),
+            "levels": self._views.levels(),
         }
         write("api/overview.json", _plain(overview))
 

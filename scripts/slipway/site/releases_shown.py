@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from slipway.records.promotion_records import Promotion
 from slipway.records.release_records import Release
-from slipway.site.runs_shown import RunShown, moment
+from slipway.signing.approval_rules import Judgement
+from slipway.site.runs_shown import RunShown, moment, without_values
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,55 @@ class ChangedTable:
     added: int | None = None
     removed: int | None = None
     bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalShown:
+    """An approval of a promotion: who gave it, with which key and when (UTC), and why it does not count, empty where it does."""
+
+    who: str
+    key: str
+    roles: list[str]
+    at: str
+    why_not: str
+
+
+@dataclass(frozen=True)
+class PromotionShown:
+    """Why a promotion was allowed: rules of the policy (rule, whether it was met, why) as they were found right before it was published, and approvals as their keys count now.
+
+    ``unverified`` says why approvals could not be judged.
+    """
+
+    plan_id: str
+    judged_at: str
+    evidence: list[tuple[str, bool, str]]
+    demands: list[str]
+    approvals: list[ApprovalShown]
+    unverified: str = ""
+
+    @classmethod
+    def of(cls, promotion: Promotion, judged: Judgement | None, unverified: str = "") -> PromotionShown:
+        """What a record of a promotion tells.
+
+        Args:
+            promotion: the record.
+            judged: its approvals by the keys that count now; None where they cannot be judged.
+            unverified: why they cannot.
+        """
+        return cls(
+            plan_id=promotion.plan_id,
+            judged_at=moment(promotion.judged_at),
+            evidence=[(one.rule, one.met, without_values(one.why)) for one in promotion.evidence],
+            demands=[one.described() for one in promotion.demands],
+            approvals=[
+                ApprovalShown(
+                    one.owner or one.name, one.name, sorted(one.roles), one.approved_at, one.why_not
+                )
+                for one in (judged.approvals if judged else ())
+            ],
+            unverified=unverified,
+        )
 
 
 @dataclass(frozen=True)
@@ -47,6 +98,14 @@ class ReleaseShown:
     tables: int
     is_current: bool = False
     withdrawn_by: int | None = None
+    promotion: PromotionShown | None = None
+
+    @property
+    def signature(self) -> str:
+        """``good`` for a signature that was verified, ``bad`` for one that does not fit what it is about, ``warn`` for all others."""
+        if self.signed_by.startswith("broken"):
+            return "bad"
+        return "warn" if not self.signed_by or self.signed_by.startswith("not ") else "good"
 
 
 @dataclass(frozen=True)
@@ -72,6 +131,7 @@ def history(
     runs: Mapping[str, RunShown],
     signed_by: Mapping[int, str],
     approved_by: Mapping[int, str],
+    promotions: Mapping[int, PromotionShown] | None = None,
 ) -> History:
     """What releases changed, one after the other.
 
@@ -80,6 +140,7 @@ def history(
         runs: by id, as far as they are known.
         signed_by: number to who signed it.
         approved_by: number of a promotion to who approved it.
+        promotions: number of a promotion to why it was allowed.
     """
     found = History()
     withdrawn = _withdrawn(releases)
@@ -108,6 +169,7 @@ def history(
                 tables=len(release.tables),
                 is_current=release is releases[-1],
                 withdrawn_by=withdrawn.get(release.number),
+                promotion=(promotions or {}).get(release.number),
             )
         )
         for table in changed:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from slipway.alerts.lineage import Lineage
+from slipway.alerts.service_clocks import Clock, clocks
 from slipway.contracts.contract_files import read_contracts
-from slipway.contracts.model import Contract
 from slipway.environments.environment import Environment
-from slipway.errors import DamagedError, SlipwayError
+from slipway.errors import ConfigError, DamagedError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.landing.ledger import Ledger
+from slipway.promotion.recorded import read_promotion
 from slipway.query.connections import Connection, connection
 from slipway.records.code_comparisons import COMPARISONS
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED, read_record
-from slipway.records.release_records import Hold
-from slipway.records.run_manifest import LandedFile, RunManifest
+from slipway.records.release_records import Hold, Release
+from slipway.records.run_manifest import LandedFile, Outcome, RunManifest
 from slipway.records.shadow_runs import ShadowRun, shadow_runs
 from slipway.records.store import Records
-from slipway.releases.approvals import approved_by
+from slipway.releases.approvals import approvers, promotion_judgement
 from slipway.releases.holds import Holds
 from slipway.releases.signatures import signature_of
 from slipway.runs.history import UNREADABLE, unfinished
 from slipway.runs.landed_now import LandedNow, status
-from slipway.site.releases_shown import History, history
+from slipway.signing.signing_keys import trust_of
+from slipway.site.releases_shown import History, PromotionShown, history
 from slipway.site.runs_shown import RunShown
 from slipway.site.tables_shown import Project, TableShown
 
@@ -53,6 +56,7 @@ class TestStatus:
 class Gathered:
     """What the site tells.
 
+    ``stale`` says by ``layer.table`` why rows are not what the present code makes. ``clocks`` are the service levels of contracts that count now.
     ``outstanding_unknown`` says why nobody can tell how the landing area stands; ``notes`` are records that cannot be read, and publications that are not finished.
     """
 
@@ -73,6 +77,8 @@ class Gathered:
     shadows: list[ShadowRun] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     compiled: dict[str, str] = field(default_factory=dict)
+    stale: dict[str, str] = field(default_factory=dict)
+    clocks: list[Clock] = field(default_factory=list)
 
     @property
     def as_of(self) -> str:
@@ -107,15 +113,21 @@ def gather(
     notes += unfinished(project_dir, environment.name)
     by_id = {run.run_id: run for run in runs}
     signed = _signatures(environment, [one.number for one in releases], earlier("api/releases.json"))
-    approved = {one.number: approved_by(environment, one.number) for one in releases if one.promoted}
-    project = Project(manifest, catalog, contracts, _owners(manifest, contracts))
+    approved: dict[int, str] = {}
+    promotions: dict[int, PromotionShown] = {}
+    for number in (one.number for one in releases if one.promoted):
+        _promotion(records, number, approved, promotions, notes)
+    lineage = Lineage(manifest, contracts)
+    project = Project(manifest, catalog, contracts, _owners(lineage))
+    newest = list(_newest(records, [run.run_id for run in runs if run.seconds is not None]))
     found = Gathered(
         environment=environment,
         project=project,
         tables=project.tables(),
         runs=runs,
-        history=history(releases, by_id, signed, approved),
-        statuses=_statuses(records, [run.run_id for run in runs if run.seconds is not None]),
+        history=history(releases, by_id, signed, approved, promotions),
+        statuses=_statuses(newest),
+        stale=_stale(newest, releases),
         connection=connection(project_dir, environment.name, show_secrets=False),
         manifest_of=records.manifest,
         results_of=records.run_results,
@@ -134,6 +146,8 @@ def gather(
         found.landing = status(project_dir, environment.name)
     except SlipwayError as error:
         found.outstanding_unknown = error.line()
+    feeds = found.landing.feeds if found.landing else ()
+    found.clocks = list(clocks(contracts, feeds, releases[-1] if releases else None, lineage.affected))
     return found
 
 
@@ -181,22 +195,71 @@ def _signatures(environment: Environment, numbers: Sequence[int], earlier: Any) 
     }
 
 
-def _owners(manifest: Mapping[str, Any], contracts: Sequence[Contract]) -> dict[str, list[str]]:
-    lineage = Lineage(manifest, contracts)
+def _promotion(
+    records: Records,
+    number: int,
+    approved: dict[int, str],
+    promotions: dict[int, PromotionShown],
+    notes: list[str],
+) -> None:
+    """Note why a promotion was allowed, and who approved it."""
+    try:
+        promotion = read_promotion(records, number)
+    except DamagedError as error:
+        notes.append(error.line())
+        approved[number] = f"not verified: {error.line()}"
+        return
+    if promotion is None:
+        return
+    judged, unverified = None, ""
+    if promotion.demands:
+        try:
+            judged = promotion_judgement(records, promotion, trust_of(records.environment))
+            approved[number] = approvers(judged)
+        except (DamagedError, ConfigError) as error:
+            unverified = error.line()
+            approved[number] = f"not verified: {unverified}"
+    promotions[number] = PromotionShown.of(promotion, judged, unverified)
+
+
+def _owners(lineage: Lineage) -> dict[str, list[str]]:
     return {table: lineage.owners(table) for table in set(lineage.tables.values())}
 
 
-def _statuses(records: Records, run_ids: Sequence[str]) -> dict[str, TestStatus]:
-    found: dict[str, TestStatus] = {}
+def _newest(records: Records, run_ids: Sequence[str]) -> Iterator[RunManifest]:
+    """The run manifests that say how tests and tables stand now, newest first."""
     for run_id in islice(run_ids, _WITH_STATUSES):
-        try:
-            manifest = records.manifest(run_id)
-        except DamagedError:  # it is among the notes already
-            continue
-        for test in manifest.tests.results if manifest else ():
+        with suppress(DamagedError):  # it is among the notes already
+            if manifest := records.manifest(run_id):
+                yield manifest
+
+
+def _statuses(newest: Sequence[RunManifest]) -> dict[str, TestStatus]:
+    found: dict[str, TestStatus] = {}
+    for manifest in newest:
+        for test in manifest.tests.results:
             if test.unique_id not in found and not test.status.left_out:
-                found[test.unique_id] = TestStatus(str(test.status), test.failures, run_id, test.carried)
+                found[test.unique_id] = TestStatus(
+                    str(test.status), test.failures, manifest.run_id, test.carried
+                )
     return found
+
+
+def _stale(newest: Sequence[RunManifest], releases: Sequence[Release]) -> dict[str, str]:
+    """Tables whose rows are not what the present code makes, with the reason, by the newest run that looked at what readers see of each.
+
+    Of a run that was not published, that is what it left as it was. What was found before a rollback is of other rows.
+    """
+    back = max((one.published_at for one in releases if one.rolls_back), default=None)
+    found: dict[str, str] = {}
+    for manifest in newest:
+        if back and manifest.started_at <= back:
+            break
+        shown = manifest.outcome in (Outcome.PUBLISHED, Outcome.UNCHANGED)
+        for node in manifest.nodes:
+            if node.table and not node.status.failed and (shown or not node.change.stages):
+                found.setdefault(node.table, node.stale)
+    return {table: why for table, why in found.items() if why}
 
 
 def _comparisons(records: Records, notes: list[str]) -> Iterator[CodeComparison]:

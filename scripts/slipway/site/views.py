@@ -76,6 +76,7 @@ class Views:
                 "not_run": len(expected - self._found.statuses.keys()),
             },
             "feeds": self.feeds(),
+            "levels": self.levels(),
             "attention": self.attention(),
             "layers": self._layers(),
             "exposures": [
@@ -138,6 +139,23 @@ class Views:
                 }
             )
         return found
+
+    def levels(self) -> list[dict[str, Any]]:
+        """The service levels of contracts that count now, and whether each was kept at the newest moment of the records."""
+        now = datetime.fromisoformat(self._found.as_of) if self._found.as_of else None
+        return [
+            {
+                "contract": clock.contract,
+                "level": clock.level,
+                "table": clock.table,
+                "since": moment(clock.since),
+                "allowed_seconds": clock.allowed.total_seconds(),
+                "text": f"{clock.dated()}.",
+                "late": now is not None and clock.is_late(now),
+                "link": self._link("table", clock.table) if clock.table in self.known else "landing.html",
+            }
+            for clock in self._found.clocks
+        ]
 
     def _feeds(self) -> list[FeedShown]:
         for run in self._complete:
@@ -209,8 +227,18 @@ class Views:
             ],
             "feeds": [feed for feed in self.feeds() if feed["source"] in sources],
             "queries": queries,
-            "stale": False,
+            "levels": [level for level in self.levels() if level["table"] == table.name],
+            "waits_for": self._latency(table),
+            "stale": self._found.stale.get(table.name, ""),
         }
+
+    def _latency(self, table: TableShown) -> str:
+        """How long files may wait that the table is made from, as its contract says, while none waits; otherwise empty."""
+        levels = table.contract.levels if table.contract else []
+        waits = any(one.level == "latency" and one.table == table.name for one in self._found.clocks)
+        if waits or not self._found.landing:
+            return ""
+        return next((f"{value} {unit}" for name, value, unit, _ in levels if name == "latency"), "")
 
     def _above(self, table: TableShown) -> set[str]:
         found, waiting = set[str](), list(table.reads)
