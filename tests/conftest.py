@@ -7,6 +7,7 @@ only by pyiceberg and SQLite.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -79,11 +80,15 @@ def has_no_key_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    """The process that starts commands, one per worker."""
-    started = Commands(tmp_path_factory.mktemp("commands"))
-    yield started
-    started.stop()
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """What starts commands: the workers of a test run share the process that they are forked from."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    return Commands(
+        tmp_path_factory.mktemp("commands"),
+        base.parent if is_worker else base,
+        os.getppid() if is_worker else os.getpid(),
+    )
 
 
 @pytest.fixture(scope="session")

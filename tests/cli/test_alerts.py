@@ -201,6 +201,7 @@ def test_a_run_that_was_killed_is_reported_until_one_succeeds(
     assert empty.slipway("watch", **{VARIABLE: url}).code == 0
 
 
+@pytest.mark.long
 def test_a_run_that_is_at_work_is_not_taken_for_killed(empty: World) -> None:
     working = empty.workshop.start("run", stop_before="slipway.runs.end:release")
     working.stopped()

@@ -64,6 +64,7 @@ def test_a_rollback_is_an_entry_and_so_is_the_way_forward_again(two: Workshop) -
     assert lines(books(two)) == [(4, 2, 1, 1), (3, -2, -1, -1), (2, 2, 1, 1), (1, 5, 4, 1)]
 
 
+@pytest.mark.long
 def test_a_run_after_a_rollback_brings_the_rows_again(two: Workshop) -> None:
     two.answer("rollback")
     two.land("day-4.csv", ("p8,N,2024-05-04,3",))
@@ -74,6 +75,7 @@ def test_a_run_after_a_rollback_brings_the_rows_again(two: Workshop) -> None:
     assert "-2" in two.answer("books", "parcels")
 
 
+@pytest.mark.long
 def test_two_rollbacks_and_what_is_brought_forward(two: Workshop) -> None:
     two.land("day-4.csv", ("p8,N,2024-05-04,3",))
     two.run()

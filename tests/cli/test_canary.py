@@ -111,6 +111,7 @@ def failing(report: dict[str, Any]) -> dict[str, str]:
     return {test["name"]: test["fails_on"] for test in report["tests"]["failing"]}
 
 
+@pytest.mark.long
 def test_failing_tests_do_not_end_the_comparison(published: Workshop) -> None:
     published.write(ALWAYS_FAILS, "select * from {{ ref('depot_weights') }} where parcels > 0")
     published.commit()

@@ -164,6 +164,7 @@ def test_a_new_model_is_built_and_undeclared(published: Workshop) -> None:
     assert (table["base"]["exists"], table["head"]["exists"], table["head"]["rows"]) == (False, True, 2)
 
 
+@pytest.mark.long
 def test_a_failing_test_is_named(published: Workshop) -> None:
     published.write(
         "tests/dbt/depots_are_light.sql", "select * from {{ ref('depot_weights') }} where is_heavy"
@@ -238,13 +239,18 @@ def damage(workshop: Workshop, how: str) -> None:
     ("how", "code", "said"),
     [
         ("missing", 3, "has no manifest of dbt: slim CI compares with it"),
-        ("corrupt", 6, "dbt/manifest.json"),
+        pytest.param("corrupt", 6, "dbt/manifest.json", marks=pytest.mark.long),
         (
             "newer",
             6,
             "it is of dbt 9.9.9 (https://schemas.getdbt.com/dbt/manifest/v99.json), and this one reads up to",
         ),
-        ("foreign", 6, "dbt's manifest of it is of the project letters, and this one is parcels"),
+        pytest.param(
+            "foreign",
+            6,
+            "dbt's manifest of it is of the project letters, and this one is parcels",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_state_that_cannot_be_used(released: Workshop, how: str, code: int, said: str) -> None:
@@ -265,6 +271,7 @@ def test_a_state_that_cannot_be_used(released: Workshop, how: str, code: int, sa
             (state_of_first / "manifest.json").write_bytes(state)
 
 
+@pytest.mark.long
 def test_an_environment_that_cannot_be_reached(published: Workshop) -> None:
     away = {"SLIPWAY_WAREHOUSE": "s3://away/dev", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
     keys = {

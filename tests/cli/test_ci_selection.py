@@ -106,10 +106,8 @@ def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.
     return workshop
 
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 50))]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(50))
 def test_nothing_is_missed_and_no_more_is_built_than_depends_on_it(released: Workshop, seed: int) -> None:
     with released.restored():
         edited = edit(released, random.Random(seed))

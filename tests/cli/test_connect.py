@@ -169,6 +169,7 @@ def test_environment_without_tables_can_be_connected_to(empty: World) -> None:
     assert not empty.home.exists()
 
 
+@pytest.mark.long
 def test_reading_commands_start_without_dbt_and_help_without_anything(world: World) -> None:
     libraries = "boto3 dbt dbt_common duckdb jinja2 numpy pandas pyarrow pydantic pyiceberg sqlalchemy"
     heavy = f"{{name.partition('.')[0] for name in sys.modules}} & set('{libraries}'.split())"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -81,6 +83,7 @@ exposures:
 """
 
 
+@pytest.mark.long
 def test_exposures_that_read_a_product_are_to_be_among_its_consumers(workshop: Workshop) -> None:
     workshop.edit(
         "models/_models.yml",

@@ -62,6 +62,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_log_folder_without_room(built: Workshop, full: Path) -> None:
     built.land("day-3.csv", DAY_3)
     done = built.slipway("run", DBT_LOG_PATH=str(full))

@@ -98,6 +98,7 @@ def test_a_release_is_promoted_with_its_evidence(lab: Workshop) -> None:
     assert len(lab.releases("prod")) == 1
 
 
+@pytest.mark.long
 def test_a_run_after_a_promotion_builds_only_what_reads_the_name_of_the_target(lab: Workshop) -> None:
     lab.write("models/curated/places.sql", "select '{{ target.name }}' as place\n")
     lab.commit()
@@ -344,6 +345,7 @@ def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
     assert {name: listed[name] for name in told} == {name: recorded[name] for name in told}
 
 
+@pytest.mark.long
 def test_what_came_with_a_signed_promotion_is_verified(lab: Workshop) -> None:
     key = MadeKey("ci")
     lab.settings["SLIPWAY_SIGNING_KEY"] = key.private

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,31 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.harness.commands import ROOT
-from tests.harness.projects import Workshop
+from tests.harness.projects import Workshop, keep, put_back
 
 CURATED, QUARANTINE = "models/curated/weights.sql", "models/curated/weights_quarantined.sql"
 RETENTION = "customProperties: [{property: quarantineRetention, value: {value: 30, unit: d}}]\n"
 LINEAGE = "_source_file, _source_line, _file_sha256, _landed_at, _run_id"
 
 
-@pytest.fixture
-def traced(workshop: Workshop) -> Workshop:
+@pytest.fixture(scope="module")
+def released(new_workshop: Callable[[Path], Workshop], tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The project, with tables that say where their rows came from, and one release of it."""
+    workshop = new_workshop(tmp_path_factory.mktemp("traced") / "run")
     workshop.edit(CURATED, "as kg\n", f"as kg,\n        {LINEAGE}\n")
     workshop.edit(QUARANTINE, "as rule_id", f"as rule_id, {LINEAGE}")
     workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, ", "{name: kg, classification: confidential, ")
     workshop.edit("contracts/parcels.odcs.yaml", "{name: depot, ", "{name: depot, classification: internal, ")
     workshop.run()
+    keep(workshop.folder)
     return workshop
+
+
+@pytest.fixture
+def traced(released: Workshop) -> Workshop:
+    """The same for a test that may change it."""
+    put_back(released.folder)
+    return released
 
 
 def answer(workshop: Workshop, *arguments: str) -> Any:  # noqa: ANN401 - JSON

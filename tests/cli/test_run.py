@@ -153,6 +153,7 @@ def test_what_depends_on_a_failed_model_is_not_run(workshop: Workshop) -> None:
     assert (tests["executed"], tests["not_run"]) == (0, 4)
 
 
+@pytest.mark.long
 def test_a_failed_run_is_repaired_by_the_next(workshop: Workshop) -> None:
     workshop.land("day-4.csv", LIGHT)
     workshop.run(code=1)

@@ -206,6 +206,7 @@ ENFORCED = """
 """
 
 
+@pytest.mark.long
 def test_columns_without_null_are_those_that_the_contract_of_the_model_holds(workshop: Workshop) -> None:
     workshop.edit(
         "models/_models.yml",

@@ -87,6 +87,7 @@ def test_a_slice_holds_what_was_asked_for(published: Workshop, asked: str, found
     assert run["conservation"] == []  # a part of the rows is nothing to conserve
 
 
+@pytest.mark.long
 def test_plain_dbt_builds_a_slice_and_says_where(published: Workshop) -> None:
     published.land("later.csv", ("p8,S,2024-05-01,1",))  # a slice is cut from what is published
     parcels_folder = published.folder / "landing" / "parcels"

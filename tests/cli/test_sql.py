@@ -109,6 +109,7 @@ def test_parquet_keeps_types(world: World) -> None:
     assert [tuple(row.values()) for row in table.to_pylist()] == NOW
 
 
+@pytest.mark.long
 def test_parquet_goes_to_a_pipe_but_not_to_a_terminal(world: World) -> None:
     command = [sys.executable, "-m", "slipway.cli.main", "sql", "select 1 as one", "-o", "parquet"]
     piped = subprocess.run(command, env=world.env(), cwd=world.folder, capture_output=True, check=True)
@@ -537,6 +538,7 @@ def test_the_engine_itself_is_shut(world: World) -> None:
     connection.close()
 
 
+@pytest.mark.long
 def test_interrupted_query_ends_at_once(world: World) -> None:
     command = [sys.executable, "-m", "slipway.cli.main", "sql", "-"]
     endless = b"select count(*) from range(10_000_000) a, range(10_000_000) b where hash(a, b) = 1"

@@ -293,6 +293,7 @@ def test_a_revoked_key_breaks_everything_it_signed(built: Workshop) -> None:
     assert ("signature", "broken", "it is signed by ada: it was revoked on 2024-05-04") in wrong(found)
 
 
+@pytest.mark.long
 def test_a_key_that_cannot_be_used_keeps_a_run_from_publishing(built: Workshop) -> None:
     before = built.state()
     built.land("day-3.csv", DAY_3)

@@ -56,20 +56,19 @@ sys.exit(int(code)) if code else os.kill(os.getpid(), signal.SIGKILL)
 """Stands for Python where a command starts another by ``-m``, such as a canary does: that one is forked from here, too. Other modules are Python's to run."""
 
 
-def serve(path: str) -> None:
-    """Answer requests until the process that started this one is gone."""
+def serve(path: str, owner: int) -> None:
+    """Answer requests until the process of the test run is gone."""
     preload()
     forked = Path(f"{path}.python")
     forked.write_text(FORKED.format(python=sys.executable, path=path), encoding="utf-8")
     forked.chmod(0o755)
     sys.executable = str(forked)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    starter = os.getppid()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
     listener.settimeout(1.0)
-    while os.getppid() == starter:
+    while is_alive(owner):
         try:
             connection, _ = listener.accept()
         except TimeoutError:
@@ -78,6 +77,15 @@ def serve(path: str) -> None:
             listener.close()
             answer(connection)
         connection.close()
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def preload() -> None:
@@ -107,6 +115,9 @@ def preload() -> None:
         "pyiceberg.io.pyarrow",
         "rich.console",
         "rich.table",
+        "securesystemslib.signer",
+        "slipway.canary.compare_versions",
+        "slipway.ci.build_change",
         "slipway.cli.doctor",
         "slipway.cli.progress_line",
         "slipway.cli.releases",
@@ -116,8 +127,11 @@ def preload() -> None:
         "slipway.dbt.start",
         "slipway.doctor.examination",
         "slipway.iceberg.catalogs.sql_catalog",
+        "slipway.promotion.build_again",
+        "slipway.promotion.planning",
         "slipway.query.queries",
         "slipway.storage.s3",
+        "slipway.telemetry.export",
         "sqlalchemy.dialects.sqlite",
     ):
         importlib.import_module(name)
@@ -178,7 +192,12 @@ def warm_up() -> None:
     from dbt_common.clients.jinja import template_cache
     from dbt_common.tests import enable_test_caching
 
+    from slipway.code.versions import versions_of
+    from slipway.dbt.keys.node_key import engine
+
     enable_test_caching()
+    engine()
+    versions_of(ROOT)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "project"
         shutil.copytree(ROOT / "tests" / "integration" / "project", path)
@@ -353,4 +372,4 @@ def shift_clock(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +98,26 @@ def wait_for(path: Path) -> None:
 
 
 class Commands:
-    """Starts commands, each as a process of its own."""
+    """Starts commands, each as a process of its own, forked from one that has imported dbt.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._count = folder, 0
-        self._socket = folder / "commands.socket"
-        server = [sys.executable, str(Path(__file__).with_name("command_server.py")), str(self._socket)]
-        self._server = subprocess.Popen(server, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")})
+    Args:
+        folder: for what they print.
+        shared: where that process listens. The first who comes starts it: its imports take a processor ten seconds.
+        owner: the process id of the test run, whose end is the end of that process.
+    """
+
+    def __init__(self, folder: Path, shared: Path, owner: int) -> None:
+        self._folder, self._count, self._socket = folder, 0, shared / "commands.socket"
+        self._server = 0
+        with suppress(FileExistsError):
+            (shared / "commands.started").touch(exist_ok=False)
+            program = str(Path(__file__).with_name("command_server.py"))
+            # nobody waits for it: it outlives this worker, and ends with the test run
+            self._server = os.posix_spawn(
+                sys.executable,
+                [sys.executable, program, str(self._socket), str(owner)],
+                {**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+            )
 
     def start(
         self,
@@ -123,7 +137,7 @@ class Commands:
             cwd: the folder it starts in.
             env: its whole environment.
             together: what it prints on stderr is with what it prints on stdout.
-            more: what else dbt_server.py is asked for.
+            more: what else command_server.py is asked for.
         """
         self._count += 1
         out, err = self._folder / f"out-{self._count}", self._folder / f"err-{self._count}"
@@ -131,10 +145,6 @@ class Commands:
         connection = self._connect()
         connection.sendall(json.dumps(request | ({} if together else {"errors": str(err)})).encode() + b"\n")
         return Running(connection, out, err)
-
-    def stop(self) -> None:
-        self._server.kill()
-        self._server.wait()
 
     def _connect(self) -> socket.socket:
         for _ in range(6000):
@@ -144,6 +154,7 @@ class Commands:
                 return connection
             except (FileNotFoundError, ConnectionRefusedError):
                 connection.close()
-                assert self._server.poll() is None, "the server did not start"
+                has_ended = self._server and os.waitpid(self._server, os.WNOHANG) != (0, 0)
+                assert not has_ended, "the server did not start"
                 time.sleep(0.05)
         raise TimeoutError("the server did not start within five minutes")

@@ -587,7 +587,9 @@ def test_a_foreign_commit_on_a_table_that_is_retired_refuses_all_of_it(of_each_k
 @pytest.mark.parametrize(
     "at", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("where", ["rest", pytest.param("glue", marks=pytest.mark.server)])
+@pytest.mark.parametrize(
+    "where", ["rest", pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long])]
+)
 def test_a_rename_that_is_stopped_is_finished(where: str, at: int, request: pytest.FixtureRequest) -> None:
     found: Place = request.getfixturevalue(where)
     found.publish(raw_a=1, raw_b=1, raw_c=1)

@@ -293,6 +293,7 @@ unit_tests:
     assert set(built.results().values()) == {"pass"}
 
 
+@pytest.mark.long
 def test_hooks_of_a_model_run(project: Meters) -> None:
     project.write(
         "models/serving/sites.sql",

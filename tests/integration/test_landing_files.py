@@ -146,6 +146,7 @@ def test_what_was_sent_again_is_counted_once(built: Meters) -> None:
     assert built.state() == before
 
 
+@pytest.mark.long
 def test_a_failed_run_has_landed_but_not_ingested(project: Meters) -> None:
     path = project.readings("day-3.csv", "m1,2024-05-03,-1,")
     project.refused("build")

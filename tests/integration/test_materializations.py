@@ -152,6 +152,7 @@ def test_what_cannot_be_carried_out_is_refused_in_one_line(project: Meters) -> N
     assert project.published() == before
 
 
+@pytest.mark.long
 def test_a_column_that_is_added(project: Meters) -> None:
     bare(project)
     model = "{{{{ config(materialized='incremental', unique_key='k', on_schema_change='{}') }}}}\n{}\n"
@@ -406,6 +407,7 @@ def test_a_contract_of_a_python_model(project: Meters) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.long
 def test_a_contract_that_becomes_stricter_is_checked_on_the_same_rows(project: Meters) -> None:
     bare(project)
     project.write("models/serving/_contract.yml", CONTRACT.replace('"v > 0"', '"v > -1"'))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.harness.projects import Meters
 
@@ -12,6 +14,7 @@ CONFIGURED = "{{{{ config(materialized='{}') }}}}\n"
 PIVOT = "pivot {{{{ ref('{}') }}}} on k using sum(v) group by id\n"
 
 
+@pytest.mark.long
 def test_every_kind_of_node(project: Meters) -> None:
     """Three rows ``(id, k, v)``, wide: ``(1, 10.50, -)``, ``(2, -, 20.25)``, ``(3, 5.00, -)``."""
     base = "select * from (values (1, 'a', 10.5), (2, 'b', 20.25), (3, 'a', 5.0)) as t(id, k, v)\n"

@@ -62,6 +62,7 @@ def test_commands_work_from_any_folder(project: Meters, tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.long
 def test_relative_settings_start_where_the_command_does(project: Meters, tmp_path: Path) -> None:
     shutil.copytree(project.landing, tmp_path / "inbox")
     project.settings |= {"SLIPWAY_HOME": "my home", "SLIPWAY_LANDING": "./inbox"}

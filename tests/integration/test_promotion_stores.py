@@ -90,6 +90,7 @@ def test_s3_copies_by_itself(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> N
     assert [f"serving/orders/{path}" for path in stand.copied(done.number)] == list(added)
 
 
+@pytest.mark.long
 def test_large_objects_are_copied_in_parts(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 copies at most 5 GiB by one request; here it is a few bytes."""
     stand.publish(LINES)

@@ -46,6 +46,7 @@ def held(project: Meters) -> Path:
     return project.path
 
 
+@pytest.mark.long
 def test_a_failing_test_publishes_nothing(project: Meters) -> None:
     project.readings("day-3.csv", "m1,2024-05-03,-1,")
     project.refused("build")

@@ -263,6 +263,7 @@ def test_a_new_description_needs_no_snapshot(workshop: Workshop, server: RestSer
     assert static(server.tables[place]).schema().find_field("depot").doc is None
 
 
+@pytest.mark.long
 def test_a_server_that_is_gone_is_reported_in_one_line(workshop: Workshop) -> None:
     use(workshop, "http://127.0.0.1:9")
     message = workshop.refusal("run", code=5)

@@ -23,6 +23,7 @@ PARTITIONS, ROWS_EACH = (
 )  # more than a row group, so that each has begun its upload before the next
 
 
+@pytest.mark.long
 def test_partitions_of_several_row_groups(endpoint: str, tmp_path: Path) -> None:
     boto3.client("s3", **access(endpoint)).create_bucket(Bucket="memory-lake")
     environment = Environment(

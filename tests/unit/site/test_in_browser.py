@@ -94,7 +94,7 @@ class Seen:
 def opened(browser: Browser, width: int = 1280, scheme: str = "light") -> tuple[Page, Seen]:
     context = browser.new_context(
         viewport={"width": width, "height": 900},
-        color_scheme=scheme,  # type: ignore[arg-type]
+        color_scheme=scheme,
     )
     context.set_default_timeout(10_000)
     page, seen = context.new_page(), Seen()
