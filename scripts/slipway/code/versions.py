@@ -250,6 +250,7 @@ def host() -> str:
     return socket.gethostname()
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -69,12 +69,18 @@ def _parsed(manifest: DbtManifest, project: Path) -> dict[Path, Any]:
     They are named where they are now: a parse that was taken over from a project that was moved names its old folder.
     """
     own = manifest.metadata.project_name
-    before = {file.path.project_root for file in manifest.files.values() if file.project_name == own}
+    # most files are macros of dbt and of its adapters: of those only the folder is looked at, once
+    roots = {file.path.project_root for file in manifest.files.values()}
+    software = {root for root in roots if is_installed(Path(root))}
+    moved = {file.path.project_root for file in manifest.files.values() if file.project_name == own}
+    before = [os.path.normpath(root) for root in moved]
     found = {}
     for file in manifest.files.values():
+        if file.project_name != own and file.path.project_root in software:
+            continue
         path = Path(file.path.absolute_path)
-        root = next((root for root in before if path.is_relative_to(os.path.normpath(root))), None)
-        path = project / path.relative_to(os.path.normpath(root)) if root else path
+        root = next((root for root in before if path.is_relative_to(root)), None)
+        path = project / path.relative_to(root) if root else path
         elsewhere = file.project_name == MACHINERY and not path.is_relative_to(project)
         if not (elsewhere or is_installed(path)):
             found[path] = file
@@ -114,7 +120,10 @@ def _compiled_otherwise(modules: dict[Path, ModuleType]) -> Iterator[Finding]:
 
 def _own_file(module: ModuleType, project: Path) -> Path | None:
     """The file of a module that is neither Python's nor of an installed package."""
-    name, place = getattr(module, "__name__", ""), os.path.abspath(str(module.__file__))  # noqa: PTH100 - links stay
+    name, place = getattr(module, "__name__", ""), str(module.__file__)
+    if ".." not in place and place.startswith(installation()):  # most of a process's thousands of modules
+        return None
+    place = os.path.abspath(place)  # noqa: PTH100 - links stay
     if place.startswith(installation()):
         return None
     path = Path(place)

@@ -82,6 +82,7 @@ class Volatility:
         self._lock = threading.Lock()
         self._made: dict[_Name, str] = {}
         self._own: frozenset[str] | None = None
+        self._unstable: frozenset[str] = frozenset()
         self._listing: frozenset[str] | None = None
 
     def made(self) -> frozenset[str]:
@@ -228,9 +229,17 @@ class Volatility:
         return [f"{quote(str(column))} {kind}" for column, kind in rows]
 
     def _own_functions(self) -> frozenset[str]:
-        """Names of functions and macros that somebody made in the run's database; they go before DuckDB's."""
-        rows = self._views.query("select distinct function_name from duckdb_functions() where not internal")
-        return frozenset(str(row[0]).lower() for row in rows)  # not by SQL: ``lower`` may be among them
+        """Names of functions and macros that somebody made in the run's database; they go before DuckDB's.
+
+        The same listing says which of DuckDB's own may give another result: it takes tens of milliseconds, and is read once for both.
+        """
+        rows = self._views.query(
+            "select function_name, internal from duckdb_functions()"
+            " where not internal or stability <> 'CONSISTENT' or has_side_effects"
+        )
+        self._unstable = (frozenset(str(name) for name, internal in rows if internal) | _CHANGING) - _HARMLESS
+        # in small letters not by SQL: ``lower`` may be among them
+        return frozenset(str(name).lower() for name, internal in rows if not internal)
 
     def _listing_views(self, own: frozenset[str]) -> frozenset[str]:
         """Views that may list tables, by what they name: DuckDB's listings, functions that somebody made, and each other."""
@@ -260,13 +269,6 @@ class Volatility:
                 yield name
             elif kind == "LOGICAL_SAMPLE" and node["sample_options"].get("seed", -1) < 0:
                 yield "sample without repeatable"
-
-    @cached_property
-    def _unstable(self) -> frozenset[str]:
-        rows = self._database.execute(
-            "select distinct function_name from duckdb_functions() where stability <> 'CONSISTENT' or has_side_effects"
-        ).fetchall()
-        return (frozenset(str(row[0]) for row in rows) | _CHANGING) - _HARMLESS
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:
