@@ -11,23 +11,24 @@ import base64
 import hashlib
 import json
 import re
+from typing import Any
 
 from slipway.errors import SlipwayError
 from slipway.secrets import hide_in
+from slipway.site.shared_shapes import RESTORE, shared
 from slipway.site.site_folder import squeezed
 
 _PLACES = re.compile(r'"(MANIFEST|CATALOG)\.JSON INLINE DATA"')
 _SCRIPT = re.compile(r"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _LARGE = 8_000_000  # characters of JSON
 _DATA = "application/x-slipway-deflate"
-_START = f"""
-const unpack = async (text) => {{
+_START = f"""{RESTORE}const unpack = async (text) => {{
   const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).json();
 }};
 const packed = [...document.querySelectorAll('script[type="{_DATA}"]')];
-Promise.all(packed.map((one) => unpack(one.textContent))).then(([app, ...found]) => {{
-  globalThis.slipwayDocs = found;
+Promise.all(packed.map((one) => unpack(one.textContent))).then(([app, found]) => {{
+  globalThis.slipwayDocs = restore(found);
   const script = document.createElement("script");
   script.textContent = app;
   document.head.append(script);
@@ -47,29 +48,18 @@ def page_of(template: str, manifest: object, catalog: object) -> str:
     Raises:
         SlipwayError: the page is not that of a dbt that this was made for.
     """
-    return _page(template, _document(manifest), _document(catalog))
-
-
-def _document(described: object) -> str:
-    """JSON for the page, in which values that are secrets are masked: compiled SQL may hold some."""
-    return json.dumps(hide_in(described), separators=(",", ":"))
-
-
-def _page(template: str, manifest: str, catalog: str) -> str:
-    """dbt's page with both documents in it.
-
-    Raises:
-        SlipwayError: it is not the page of a dbt that this was made for.
-    """
+    # values that are secrets are masked: compiled SQL may hold some
+    documents = [hide_in(manifest), hide_in(catalog)]
+    texts = [json.dumps(one, separators=(",", ":")) for one in documents]
     parts = _PLACES.split(template)
     if parts[1::2] != ["MANIFEST", "CATALOG"]:
         raise SlipwayError(
             "The site was not built", "dbt's page has another form", "Use the dbt of requirements.lock"
         )
-    if len(manifest) + len(catalog) > _LARGE:
-        page, scripts = _compressed(parts[0], parts[2], parts[4], manifest, catalog)
+    if sum(map(len, texts)) > _LARGE:
+        page, scripts = _compressed(parts[0], parts[2], parts[4], documents)
     else:
-        page = "".join([parts[0], in_script(manifest), parts[2], in_script(catalog), parts[4]])
+        page = "".join([parts[0], in_script(texts[0]), parts[2], in_script(texts[1]), parts[4]])
         page = page.replace("\r\n", "\n")
         scripts = [found[1] for found in _SCRIPT.finditer(page)]
     hashes = " ".join(
@@ -85,8 +75,8 @@ def _page(template: str, manifest: str, catalog: str) -> str:
     return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
 
 
-def _compressed(before: str, between: str, after: str, manifest: str, catalog: str) -> tuple[str, list[str]]:
-    """dbt's page with its script and both documents compressed (RFC 1951, in base64), and the scripts that its policy has to allow.
+def _compressed(before: str, between: str, after: str, documents: list[Any]) -> tuple[str, list[str]]:
+    """dbt's page with its script and both documents compressed (shapes apart, RFC 1951, in base64), and the scripts that its policy has to allow.
 
     The last script of the page carries out the first when all of it is there.
     """
@@ -98,8 +88,8 @@ def _compressed(before: str, between: str, after: str, manifest: str, catalog: s
             "The site was not built", "dbt's page has no script", "Use the dbt of requirements.lock"
         )
     data = "".join(
-        f'<script type="{_DATA}">{squeezed(document.encode())}</script>'
-        for document in (json.dumps(app[1]), manifest, catalog)
+        f'<script type="{_DATA}">{squeezed(document)}</script>'
+        for document in (json.dumps(app[1]).encode(), shared(documents))
     )
     head, found, rest = f"{page[: app.start()]}{page[app.end() :]}".rpartition("</body>")
     return f"{head}{data}<script>{_START}</script>{found}{rest}", [app[1], _START]
