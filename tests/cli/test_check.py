@@ -67,6 +67,9 @@ from weights
     columns:
       - {name: depot}
       - {name: gone}
+  - name: py_not_by_name
+    columns:
+      - {name: depot, data_type: varchar}
   - name: weights_of
     columns:
       - name: x
@@ -95,6 +98,22 @@ exposures:
     "models/serving/by_name.sql": "select depot\nfrom dev.curated.weights\n",
     "models/serving/by_two_names.sql": "with landed as (\n    select parcel\n    from Landing.parcels\n)\n\nselect parcel from landed\n",
     "models/serving/by_one_name.sql": "select city\nfrom depots\n",
+    "models/serving/py_by_name.py": (
+        "def model(dbt, session):\n"
+        "    dbt.config(materialized='table')\n"
+        '    return session.sql(\n        """\n        select depot\n        from Curated.weights\n        """\n    )\n'
+    ),
+    "models/serving/py_by_whole_name.py": (
+        "def model(dbt, session):\n    dbt.config(materialized='table')\n    return session.table('dev.reference.depots')\n"
+    ),
+    "models/serving/py_not_by_name.py": (
+        "def model(dbt, session):\n"
+        '    """Reads curated.weights, as dbt knows: select depot from reference.depots."""\n'
+        "    dbt.config(materialized='table')\n"
+        "    print('curated.weights is read, and reference.depots is not')\n"
+        "    dbt.ref('weights')\n"
+        "    return session.sql('select depot from curated.weights')\n"
+    ),
     "models/serving/not_by_name.sql": "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
     "-- curated.weights is read by dbt\nselect depot, 'curated.depots' as what from {{ ref('weights') }} as curated\n"
     "{% if is_incremental() %}where depot not in (select depot from {{ this }}){% endif %}\n",
@@ -146,6 +165,8 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
         ("only_later", "bind", "error", 4, 'Referenced column "kilos" not found'),
         ("by_name", "plain-name", "error", 2, "Write {{ ref('weights') }}."),
         ("by_two_names", "plain-name", "error", 3, "Write {{ source('landing', 'parcels') }}."),
+        ("py_by_name", "plain-name", "error", 6, "Write dbt.ref('weights')."),
+        ("py_by_whole_name", "plain-name", "error", 3, "Write dbt.ref('depots')."),
         ("by_one_name", "bind", "error", 2, "Is {{ ref('depots') }} meant?"),
         ("misspelt", "configuration", "error", None, "materialised has no effect here: write materialized"),
         ("macro_fails", "compile", "error", None, "never this way"),
@@ -162,6 +183,7 @@ def test_each_fault_is_found_in_its_line(
 
 def test_names_that_are_no_tables_are_left_alone(found: tuple[Workshop, dict[str, Any]]) -> None:
     assert said(found, "not_by_name") == []
+    assert said(found, "py_not_by_name") == []
 
 
 def test_columns_that_differ_from_what_is_declared(found: tuple[Workshop, dict[str, Any]]) -> None:

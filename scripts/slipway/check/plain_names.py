@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import duckdb
 
 from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.keys.python_code import placed_texts
 from slipway.dbt.nodes import find, table_of
 from slipway.iceberg.types import literal
 
 _PART = r'("(?:[^"]|"")+"|\w+)'
 _NAME = re.compile(rf"{_PART}\s*\.\s*{_PART}")
+_WHOLE = re.compile(rf"{_PART}\s*\.\s*{_PART}\s*\.\s*{_PART}")
 _UNKNOWN = re.compile(r"Table with name (\S+) does not exist")
 _KINDS = ("model", "seed", "snapshot")
 
@@ -67,6 +69,22 @@ class PlainNames:
                 return Named(f"{schema}.{table}", self._instead[key], sql.count("\n", 0, at) + 1)
         return None
 
+    def found_in_python(self, node: Any) -> Named | None:
+        """The first table that a text of a Python model names: in a query, or with its database, which a run refuses in any text."""
+        declared = self._declared(node)
+        for text, line in placed_texts(node.raw_code):
+            pairs = {(_bare(one), _bare(two)) for one, two in _pairs(text)}
+            if not (named := (pairs & self._instead.keys()) - declared):
+                continue
+            for catalog, schema, table, at in [*self._read(text), *_whole(text)]:
+                if (key := _folded((schema, table))) in named and catalog.lower() in (
+                    "",
+                    node.database.lower(),
+                ):
+                    instead = f"dbt.{self._instead[key].strip('{} ')}"
+                    return Named(f"{schema}.{table}", instead, line + text.count("\n", 0, at))
+        return None
+
     def meant(self, error: str) -> str:
         """The Jinja for a table that DuckDB does not know, by the name alone; empty where no or more than one table has the name."""
         found = _UNKNOWN.search(error)
@@ -99,6 +117,12 @@ class PlainNames:
                 waiting += one.values()
             elif isinstance(one, list):
                 waiting += one
+
+
+def _whole(text: str) -> Iterator[tuple[str, str, str, int]]:
+    """Database, schema, name and place of what is named with all three."""
+    for found in _WHOLE.finditer(text):
+        yield (*map(_bare, found.groups()), found.start())  # type: ignore[misc]
 
 
 def _pairs(sql: str) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ from slipway.check.places import (
     line_of_parser,
     source_line,
 )
-from slipway.check.plain_names import PlainNames
+from slipway.check.plain_names import Named, PlainNames
 from slipway.check.unit_tests import unknown_columns
 from slipway.contracts.checks import LINEAGE
 from slipway.contracts.contract_files import FOLDER, look_at_all
@@ -208,6 +208,8 @@ class _Check:
 
     def _python(self, node: DbtNode) -> None:
         """The columns of a Python model are those that its YAML declares: its code is not run."""
+        if found := self.names.found_in_python(node):
+            self._by_name(node, found, found.line)
         typed = [(name, str(column.data_type or "")) for name, column in node.columns.items()]
         if typed and all(kind for _, kind in typed):
             self.code.stubs.set_columns(table_of(node), typed)
@@ -270,14 +272,17 @@ class _Check:
     def _named(self, node: Any, sql: str) -> None:
         """Find a table that a query reads by its name instead of by ``ref`` or ``source``."""
         if found := self.names.found(node, sql):
-            self._found(
-                "plain-name",
-                Level.ERROR,
-                f"{node.name} reads {found.table} by its name, so that dbt neither waits for that table nor builds {node.name} again when it changes."
-                f" Write {found.instead}.",
-                node,
-                self._line_of(node, found.line, sql),
-            )
+            self._by_name(node, found, self._line_of(node, found.line, sql))
+
+    def _by_name(self, node: Any, found: Named, line: int | None) -> None:
+        self._found(
+            "plain-name",
+            Level.ERROR,
+            f"{node.name} reads {found.table} by its name, so that dbt neither waits for that table nor builds {node.name} again when it changes."
+            f" Write {found.instead}.",
+            node,
+            line,
+        )
 
     def _line_of(self, node: Any, line: int, sql: str) -> int | None:
         if node.resource_type == "test" and not str(node.original_file_path).endswith(".sql"):

@@ -132,10 +132,15 @@ def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
 
 def texts_of(code: str) -> list[str]:
     """The texts that Python code works with: constants and parts of f-strings, without docstrings."""
+    return [text for text, _ in placed_texts(code)]
+
+
+def placed_texts(code: str) -> list[tuple[str, int]]:
+    """The same, each with the line on which it begins, counted from 1."""
     tree = tree_of(code)
     remarks = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
-        node.value
+        (node.value, node.lineno)
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in remarks
     ]
