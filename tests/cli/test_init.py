@@ -43,7 +43,7 @@ def test_an_empty_folder_runs_at_once(newcomer: Newcomer) -> None:
     ]
     again = newcomer.types("slipway init", folder).out
     assert again.startswith("Nothing was written: everything is there.")
-    assert newcomer.types("slipway init --check", folder).out == "6 files: nothing to do.\n"
+    assert newcomer.types("slipway init --check", folder).out == "9 files: nothing to do.\n"
     (folder / ".github/workflows/slipway.yml").unlink()
     checked = newcomer.types("slipway init --check", folder, code=1)
     assert re.search(r"^\.github/workflows/slipway\.yml +it is not there", checked.out, re.MULTILINE)

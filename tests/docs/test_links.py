@@ -22,6 +22,9 @@ IN_SOURCES = re.compile(r"\bdocs/[\w/-]+\.md\b")
 YOURS = {
     ".github/workflows/slipway.yml",
     ".github/workflows/slipway-comment.yml",
+    ".github/workflows/slipway-main.yml",
+    ".github/workflows/slipway-nightly.yml",
+    ".github/workflows/slipway-release.yml",
     ".github/workflows/scheduled-run.yml",
     "contracts/parcels.odcs.yaml",
     "models/raw/parcels.sql",

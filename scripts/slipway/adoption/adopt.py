@@ -23,11 +23,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from slipway import __version__
 from slipway.adoption.additions import OneLine, add, as_yaml, newline, whole_lines
 from slipway.adoption.generated import (
-    COMMENT_WORKFLOW,
     IGNORED,
     RECORD,
     REQUIREMENTS,
-    WORKFLOW,
+    WORKFLOWS,
     Facts,
     Written,
     WrittenFile,
@@ -254,7 +253,7 @@ class _Plan:
         self._requires(texts[REQUIREMENTS])
         if writes_profiles:
             self._whole(PROFILES, texts[PROFILES])
-        for name in (WORKFLOW, COMMENT_WORKFLOW):
+        for name in WORKFLOWS.values():
             self._whole(name, texts[name])
         if self._is_project and PROJECT not in self._files and not self._is_same(PROJECT, texts[PROJECT]):
             self._extend(PROJECT, _wanted(self._folder, facts), "layers of its tables")

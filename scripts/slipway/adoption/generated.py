@@ -22,10 +22,20 @@ from slipway.errors import DamagedError
 _TEMPLATES = Path(__file__).parent / "templates"
 _BUNDLED = Path(__file__).parent / "example"
 _CHECKOUT = Path(__file__).parents[3]
-IGNORED, REQUIREMENTS, WORKFLOW = ".gitignore", "requirements.txt", ".github/workflows/slipway.yml"
-COMMENT_WORKFLOW = ".github/workflows/slipway-comment.yml"
+IGNORED, REQUIREMENTS = ".gitignore", "requirements.txt"
+WORKFLOWS = {
+    f"{kind}workflow.yml": f".github/workflows/slipway{name}.yml"
+    for kind, name in {
+        "": "",
+        "comment_": "-comment",
+        "main_": "-main",
+        "release_": "-release",
+        "nightly_": "-nightly",
+    }.items()
+}
+"""Templates of GitHub's workflows, to the files that are written."""
 RECORD = ".slipway-init.json"
-_NAMES = {"gitignore.txt": IGNORED, "workflow.yml": WORKFLOW, "comment_workflow.yml": COMMENT_WORKFLOW}
+_NAMES = {"gitignore.txt": IGNORED, **WORKFLOWS}
 
 
 @dataclass(frozen=True)
