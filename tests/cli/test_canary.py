@@ -130,6 +130,7 @@ def test_failing_tests_do_not_end_the_comparison(published: Workshop) -> None:
     weights = table(report, "serving.depot_weights")
     assert weights["rows"]["changed"] == 2
     assert weights["because_of"] == ["curated.weights"]
+    assert weights["origins"] == "decided by column lineage"
 
 
 @pytest.mark.long

@@ -222,6 +222,7 @@ class _Canary:
             self._environment,
             self._project,
             definitions=definitions,
+            inputs=pins,
             whole=bool(packages),
             show_classified=self._show_classified,
         )

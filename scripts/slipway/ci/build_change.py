@@ -315,6 +315,7 @@ class _Change:
             self._environment,
             self._project,
             definitions=(definitions, {name: here.get(name) for name in head}),
+            inputs={name: table.metadata_location for name, table in against.tables.items()},
             samples=self._at.samples,
         )
         return make_report(

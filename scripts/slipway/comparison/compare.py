@@ -26,6 +26,7 @@ from slipway.comparison.costs import Cost
 from slipway.comparison.masking import classifications_of, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
+from slipway.comparison.origins import is_differing
 from slipway.comparison.policy import ComparisonPolicy, Tolerance, keys_of_tests, parse_policy
 from slipway.comparison.relations import NOTHING_SHARED, Column, Pair, Shared, common_type, count_rows
 from slipway.comparison.results import (
@@ -44,6 +45,7 @@ from slipway.comparison.shared_files import Differing, TableState, differing, kn
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
+from slipway.governance.column_lineage import Columns, columns_of_schema, lineages
 from slipway.iceberg.tables import Tables
 from slipway.iceberg.types import quote
 from slipway.names import TableName
@@ -428,6 +430,7 @@ def compare_builds(
     project: Path,
     *,
     definitions: tuple[Definitions, Definitions] = ({}, {}),
+    inputs: Mapping[str, str] | None = None,
     whole: bool = False,
     samples: bool = True,
     show_classified: bool = False,
@@ -441,6 +444,7 @@ def compare_builds(
         environment: gives access to the object store.
         project: folder of dbt_project.yml; values of columns that its contracts classify are masked.
         definitions: keys of the code that made the tables of base, and of head, as far as they are known.
+        inputs: ``schema.table`` to the metadata file of tables that were read and not built.
         whole: read all rows, whatever digests and data files say: the same code may have made other rows.
         samples: give examples of rows that differ.
         show_classified: show values of columns that a contract classifies.
@@ -472,7 +476,39 @@ def compare_builds(
         found.append(masked(facts if samples else without_rows(facts), classified))
     found = with_moves(connection, found, quarantines_of(described), states)
     same = set() if whole else same_code(*definitions)
-    return with_origins(found, parents_of(described), other_code(*definitions), same)
+    parents = parents_of(described)
+    columns = _Columns(tables, states, inputs or {})
+    differing = [one.name for one in found if is_differing(one)]
+    # where nothing above a table differs, nobody asks what its columns are made from
+    asked = [name for name in differing if set(parents.get(name, ())) & set(differing)]
+    lineage = lineages(described, columns, asked) if asked else {}
+    return with_origins(found, parents, other_code(*definitions), same, lineage)
+
+
+class _Columns(Mapping[str, Columns]):
+    """Columns of tables as head has them, read when they are asked for."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        states: Mapping[str, tuple[TableState | None, TableState | None]],
+        inputs: Mapping[str, str],
+    ) -> None:
+        self._tables, self._states, self._inputs = tables, states, inputs
+
+    def __getitem__(self, name: str) -> Columns:
+        base, head = self._states.get(name, (None, None))
+        if state := head or base:
+            return columns_of_schema(state.schema)
+        return columns_of_schema(
+            self._tables.load_to_read(TableName.parse(name), self._inputs[name]).schema()
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states.keys() | self._inputs.keys())
+
+    def __len__(self) -> int:
+        return len(self._states.keys() | self._inputs.keys())
 
 
 def scratch_manifest(scratch: Path, run_id: str) -> bytes:

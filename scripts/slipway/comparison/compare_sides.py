@@ -23,6 +23,8 @@ from slipway.comparison.shared_files import TableState
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError
+from slipway.governance.column_lineage import Columns, TableLineage, columns_of_schema
+from slipway.governance.kept_lineage import lineages_of_runs
 from slipway.storage.s3 import is_s3
 
 
@@ -87,9 +89,10 @@ def diff(
         differing = [one.name for one in found if one.verdict is not Verdict.IDENTICAL]
         before, after = (_definitions(side, differing) for side in (base, head))
         found = with_moves(con, found, quarantines_of(described), _States(pairing, (base, head)))
-        found = with_origins(
-            found, parents_of(described), other_code(before, after), same_code(before, after)
-        )
+        parents = parents_of(described)
+        asked = {name for name in differing if set(parents.get(name, ())) & set(differing)}
+        lineage = _lineage(base, head, asked) if asked else {}
+        found = with_origins(found, parents, other_code(before, after), same_code(before, after), lineage)
     if pairing.left_out:
         few, more = pairing.left_out[:5], len(pairing.left_out) - 5
         listed = ", ".join(few) + (f" and {more} more" if more > 0 else "")
@@ -221,6 +224,36 @@ def _definitions(side: Named, tables: Collection[str]) -> dict[str, str | None]:
         return definitions_of(records, side.record, tables)
     manifest = records.manifest(run_id) if run_id else None
     return {node.table: node.definition_key for node in (manifest.nodes if manifest else ()) if node.table}
+
+
+def _lineage(base: Named, head: Named, tables: Collection[str]) -> dict[str, TableLineage]:
+    """Column lineage of tables of the head, or else of the base, by the runs that made them."""
+    side = head if isinstance(head, NamedTables) else base
+    if isinstance(side, NamedFile):
+        return {}
+    made: dict[str, str | None] = dict.fromkeys(tables, side.run_id)
+    if side.record is not None:
+        shown = side.record.tables
+        made = {name: shown[name].run_id for name in tables if name in shown}
+    return lineages_of_runs(side.published.records, made, _Columns(side))
+
+
+class _Columns(Mapping[str, Columns]):
+    """Columns of the tables of a side, read when they are asked for."""
+
+    def __init__(self, side: NamedTables) -> None:
+        self._side = side
+
+    def __getitem__(self, name: str) -> Columns:
+        return columns_of_schema(
+            TableState(*self._side.published.load(name, self._side.cut.tables[name])).schema
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._side.cut.tables)
+
+    def __len__(self) -> int:
+        return len(self._side.cut.tables)
 
 
 def _connect(profile: Profile, target: str | None, sides: Sequence[Named]) -> duckdb.DuckDBPyConnection:

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from slipway.comparison.origins import Origins, is_differing
 from slipway.comparison.results import Difference, TableComparison, Verdict, verdict_of
 from slipway.errors import DamagedError
+from slipway.governance.column_lineage import TableLineage
 from slipway.records.release_records import Release
 from slipway.records.store import Records
 
@@ -20,6 +22,7 @@ def with_origins(
     parents: Mapping[str, Collection[str]],
     edited: Collection[str],
     same: Collection[str] = (),
+    lineage: Mapping[str, TableLineage] | None = None,
 ) -> list[TableComparison]:
     """Say of each table that differs whether its code changed, or else which tables above it brought the difference.
 
@@ -30,37 +33,31 @@ def with_origins(
         parents: ``layer.table`` to the tables that its model reads.
         edited: tables whose code is not the same on both sides; new ones count as edited, too.
         same: tables whose code is known to be the same; only these are explained by declarations of others.
+        lineage: column lineage of tables that differ, which decides what a difference follows from; where it is not known, every column follows from every
+            column of the tables above.
     """
     changed = {*edited, *(one.name for one in comparisons if not one.base.exists)}
-    differing = {
-        one.name for one in comparisons if one.verdict not in (Verdict.IDENTICAL, Verdict.NO_EVIDENCE)
-    }
-    known: dict[str, tuple[str, ...]] = {}
-
-    def origins(name: str) -> tuple[str, ...]:
-        """The nearest tables above one that differ, and are edited or read none that differs."""
-        if name not in known:
-            known[name] = ()  # a circle, which dbt refuses, would end here
-            found: set[str] = set()
-            for parent in sorted(set(parents.get(name, ())) & differing):
-                above = () if parent in changed else origins(parent)
-                found |= set(above or (parent,))
-            known[name] = tuple(sorted(found))
-        return known[name]
-
-    found = [
-        one.model_copy(
-            update={
-                "edited": one.name in changed,
-                "because_of": () if one.name in changed else origins(one.name),
-            }
-        )
-        if one.name in differing
-        else one
-        for one in comparisons
-    ]
+    origins = Origins(comparisons, parents, changed, lineage or {})
+    found = [_followed(one, origins, changed) if is_differing(one) else one for one in comparisons]
     reasons = {one.name: reason for one in found if (reason := _propagated(one))}
     return [_explained(one, reasons) if one.name in same else one for one in found]
+
+
+def _followed(table: TableComparison, origins: Origins, changed: Collection[str]) -> TableComparison:
+    """The same with the tables that each of its differences follows from, unless it is edited itself."""
+    if table.name in changed:
+        return table.model_copy(update={"edited": True, "because_of": ()})
+    differences = tuple(
+        one.model_copy(update={"because_of": origins.of_difference(table, one)}) for one in table.differences
+    )
+    return table.model_copy(
+        update={
+            "edited": False,
+            "because_of": origins.of_table(table),
+            "differences": differences,
+            "origins": origins.how(table.name),
+        }
+    )
 
 
 def _propagated(table: TableComparison) -> str:
@@ -71,17 +68,15 @@ def _propagated(table: TableComparison) -> str:
 
 
 def _explained(table: TableComparison, reasons: Mapping[str, str]) -> TableComparison:
-    """The same, its differences explained by those of all tables that brought them."""
-    if (
-        table.verdict is not Verdict.DIFFERENT
-        or not table.because_of
-        or not reasons.keys() >= {*table.because_of}
-    ):
+    """The same, each of its differences explained by those of all tables that brought it."""
+    if table.verdict is not Verdict.DIFFERENT:
         return table
-    reason = "; ".join(f"follows from {name}: {reasons[name]}" for name in table.because_of)
 
     def explained(one: Difference) -> Difference:
-        return one if one.explained_by else one.model_copy(update={"explained_by": reason})
+        if one.explained_by or not one.because_of or not reasons.keys() >= {*one.because_of}:
+            return one
+        reason = "; ".join(f"follows from {name}: {reasons[name]}" for name in one.because_of)
+        return one.model_copy(update={"explained_by": reason})
 
     differences = tuple(map(explained, table.differences))
     return table.model_copy(update={"differences": differences, "verdict": verdict_of(table, differences)})

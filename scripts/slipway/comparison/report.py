@@ -130,6 +130,10 @@ def details(table: TableComparison, style: Style) -> list[tuple[int, str]]:
     lines += [(0, _moved(move, style)) for move in table.moves]
     lines += [(0, line) for line in _effects(table, style)]
     lines += [(0, style.words(note)) for note in table.notes]
+    if lines and table.because_of and table.origins:
+        lines.append(
+            (0, f"follows from {', '.join(map(style.value, table.because_of))}, {style.words(table.origins)}")
+        )
     cost = cost_line(table.base, table.head)
     return lines + ([(0, f"built in {cost}")] if lines and cost else [])
 
@@ -141,6 +145,7 @@ def _in_a_line(table: TableComparison, style: Style) -> str:
     parts += [_moved(move, style) for move in table.moves]
     if table.effects:
         parts.append(f"net effect: {', '.join(_moved_by(effect, style) for effect in table.effects[:3])}")
+    parts += [style.words(table.origins)] if table.origins else []
     return "; ".join([*parts, *map(style.words, table.notes)])
 
 

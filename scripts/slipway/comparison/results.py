@@ -216,7 +216,7 @@ class Coverage(_Record):
 class Difference(_Record):
     """One thing that is not the same, and the declared reason that covers it, if any.
 
-    ``propagates`` says that the declaration covers what follows from it downstream, too.
+    ``propagates`` says that the declaration covers what follows from it downstream, too. ``because_of`` are the tables above that may have brought it.
     """
 
     kind: DifferenceKind
@@ -224,13 +224,14 @@ class Difference(_Record):
     column: str | None = None
     explained_by: str | None = None
     propagates: bool = False
+    because_of: tuple[str, ...] = ()
 
 
 class TableComparison(_Record):
     """The comparison of one table: facts, then the verdict that ``judge`` reached on them.
 
     ``edited`` says that its code is not the same on both sides. ``because_of`` are the tables above it that brought the difference,
-    as far as that is known. ``hidden`` are classified columns of which values or sums are not shown.
+    as far as that is known, and ``origins`` says how it was decided. ``hidden`` are classified columns of which values or sums are not shown.
     """
 
     name: str
@@ -251,6 +252,7 @@ class TableComparison(_Record):
     notes: tuple[str, ...] = ()
     edited: bool = False
     because_of: tuple[str, ...] = ()
+    origins: str = ""
     hidden: tuple[str, ...] = ()
 
     @property

@@ -135,17 +135,18 @@ class _Project:
         """The lineage of each table that is asked for."""
         import duckdb
 
+        wanted = {unique_id for unique_id in self._nodes if only is None or self._names[unique_id] in only}
+        needed = {self._names[unique_id] for unique_id in wanted}
+        needed |= {name for unique_id in wanted for name in self.parents(unique_id)}
         with duckdb.connect() as connection:
-            self._create(connection)
+            self._create(connection, needed)
             return {
                 self._names[unique_id]: self._lineage(connection, unique_id, node)
                 for unique_id, node in self._nodes.items()
-                if node["resource_type"] != "source"
-                and is_table(node)
-                and (only is None or self._names[unique_id] in only)
+                if unique_id in wanted and node["resource_type"] != "source" and is_table(node)
             }
 
-    def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _create(self, connection: duckdb.DuckDBPyConnection, needed: Collection[str]) -> None:
         import duckdb
 
         attached: set[str] = {"memory"}
@@ -155,8 +156,9 @@ class _Project:
                 connection.execute(f"attach ':memory:' as {quote(database)}")
                 attached.add(database)
             connection.execute(f"create schema if not exists {quote(database)}.{quote(schema)}")
-            columns = self._schemas.get(self._names[unique_id])
-            if not columns or _is_view(node):
+            if _is_view(node) or self._names[unique_id] not in needed:
+                continue
+            if not (columns := self._schemas.get(self._names[unique_id])):
                 continue
             listed = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
             try:

@@ -190,6 +190,8 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "notes",
         "edited",
         "because_of",
+        "origins",
+        "hidden",
     ]
     assert fields["tables"][0]["verdict"] == "different"
     assert fields["tables"][0]["differences"][0] == {
@@ -198,6 +200,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "column": None,
         "explained_by": None,
         "propagates": False,
+        "because_of": [],
     }
 
 
