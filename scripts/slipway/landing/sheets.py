@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 import warnings
 import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -21,6 +23,10 @@ from slipway.landing.content import MalformedError, check_sizes, is_zip, opened_
 from slipway.landing.formats import FileFormat, Header
 
 _AT_ONCE = 1000  # rows
+_LEAP_DAY = 60
+_NO_DATES = {0: "1900-01-00", _LEAP_DAY: "1900-02-29"}
+_BRACKETS = re.compile(r"\[[^\]]*\]")  # colours and conditions of a number format
+_MILLISECONDS = 86_400_000  # of a day
 _DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
@@ -133,7 +139,10 @@ def _workbook(file: Any, *, results: bool) -> Any:
     """A workbook that is read row by row, with results of formulas or with the formulas themselves."""
     from openpyxl import load_workbook  # type: ignore[import-untyped]
 
-    return load_workbook(file, read_only=True, data_only=results, keep_links=False)
+    book = load_workbook(file, read_only=True, data_only=results, keep_links=False)
+    # numbers stay what they are, because two of them would become one date: see _date
+    book._date_formats, book._timedelta_formats = frozenset(), frozenset()
+    return book
 
 
 def _sheet(book: Any, style: FileFormat) -> Any:
@@ -173,6 +182,8 @@ def _text(cell: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int | float) and _is_date(cell.number_format):
+        value = _date(value, cell)
     if isinstance(value, dt.datetime):
         is_date = "h" not in _shown(cell.number_format) and value.time() == dt.time()
         return value.date().isoformat() if is_date else value.isoformat(sep=" ")
@@ -182,6 +193,53 @@ def _text(cell: Any) -> str:
         sign = "-" if seconds < 0 else ""
         return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
     return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
+
+
+@cache
+def _is_date(number_format: str) -> bool:
+    from openpyxl.styles.numbers import is_date_format  # type: ignore[import-untyped]
+
+    return bool(is_date_format(number_format))
+
+
+def _date(serial: float, cell: Any) -> dt.datetime | dt.time | dt.timedelta | str:
+    """The date or time that a number with the format of one is shown as.
+
+    Days count from 1900-01-01, which is 1, and a 60th one, 1900-02-29, is counted that there was not. Excel shows it, and 0 as 1900-01-00; both are no dates and stay
+    what is shown, so that their rows are set aside by the type of the column instead of getting the date of another number.
+
+    Source: ECMA-376, part 1, 18.17.4.1, the date system 1900 with its leap year.
+    """
+    from openpyxl.styles.numbers import is_timedelta_format
+    from openpyxl.utils.datetime import WINDOWS_EPOCH  # type: ignore[import-untyped]
+
+    epoch = cell.parent.parent.epoch
+    if is_timedelta_format(cell.number_format):
+        return _from_excel(serial, epoch, is_span=True)
+    day, rest = divmod(round(serial * _MILLISECONDS), _MILLISECONDS)
+    shown = _BRACKETS.sub("", _shown(cell.number_format))
+    has_day = "y" in shown or "d" in shown
+    if epoch != WINDOWS_EPOCH:  # from 1904-01-01 on, which is 0
+        is_first = day == 0 and has_day
+        return epoch + dt.timedelta(milliseconds=rest) if is_first else _from_excel(serial, epoch)
+    if serial < 0:
+        return str(serial)  # Excel shows no date for it
+    if day == _LEAP_DAY or (day == 0 and has_day):
+        time = (dt.datetime(2000, 1, 1) + dt.timedelta(milliseconds=rest)).time()
+        return _NO_DATES[day] + (f" {time.isoformat()}" if rest or "h" in shown else "")
+    return _from_excel(serial, epoch)
+
+
+def _from_excel(
+    serial: float, epoch: Any, *, is_span: bool = False
+) -> dt.datetime | dt.time | dt.timedelta | str:
+    from openpyxl.utils.datetime import from_excel
+
+    try:
+        found: dt.datetime | dt.time | dt.timedelta = from_excel(serial, epoch, timedelta=is_span)
+    except (OverflowError, ValueError):
+        return "#VALUE!"
+    return found
 
 
 def _shown(number_format: str) -> str:

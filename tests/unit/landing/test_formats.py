@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook  # type: ignore[import-untyped]
+from openpyxl.utils.datetime import CALENDAR_MAC_1904  # type: ignore[import-untyped]
 from tests.harness.landing_area import FEED, HEADER, Area
 
 from slipway.landing.formats import FileFormat, FileKind, Header
@@ -324,6 +325,52 @@ def test_sheets_are_read_as_what_is_in_them(area: Area) -> None:
         ("4", "  007 ", "30:01:00"),
         ("5", "#DIV/0!", "06:30:00"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("serial", "number_format", "shown"),
+    [
+        (0, "yyyy-mm-dd", "1900-01-00"),
+        (0.5, "d/m/yy h:mm", "1900-01-00 12:00:00"),
+        (0.5, "[Red]h:mm", "12:00:00"),
+        (0.999999999, "yyyy-mm-dd", "1900-01-01"),
+        (1, "yyyy-mm-dd", "1900-01-01"),
+        (59, "yyyy-mm-dd", "1900-02-28"),
+        (60, "yyyy-mm-dd", "1900-02-29"),
+        (60.25, "yyyy-mm-dd hh:mm:ss", "1900-02-29 06:00:00"),
+        (61, "yyyy-mm-dd", "1900-03-01"),
+        (45413.5, "yyyy-mm-dd hh:mm", "2024-05-01 12:00:00"),
+        (-1, "yyyy-mm-dd", "-1"),
+        (1e12, "yyyy-mm-dd", "#VALUE!"),
+        (60, "[h]:mm", "1440:00:00"),
+        (60, "General", "60"),
+    ],
+)
+def test_numbers_of_days_are_what_excel_shows(
+    area: Area, serial: float, number_format: str, shown: str
+) -> None:
+    """Excel counts a day that there was not, 1900-02-29: it is not the date of the day before it, and 0 is no date at all."""
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["id", "text", "amount"])
+    sheet.append([1, serial, 2])
+    sheet.cell(row=2, column=2).number_format = number_format
+    stream = io.BytesIO()
+    book.save(stream)
+    assert landed(area, stream.getvalue(), XLSX, "a.xlsx")[0][:3] == ("1", shown, "2")
+
+
+def test_days_are_counted_from_1904_where_the_workbook_says_so(area: Area) -> None:
+    book = Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    book.worksheets[0].append(["id", "text", "amount"])
+    for number, serial in enumerate((0, 0.5, 60), 1):
+        book.worksheets[0].append([number, serial, None])
+        book.worksheets[0].cell(row=number + 1, column=2).number_format = "yyyy-mm-dd"
+    stream = io.BytesIO()
+    book.save(stream)
+    rows = landed(area, stream.getvalue(), XLSX, "a.xlsx")
+    assert [row[1] for row in rows] == ["1904-01-01", "1904-01-01 12:00:00", "1904-03-01"]
 
 
 def test_the_only_visible_sheet_is_the_one(area: Area) -> None:
