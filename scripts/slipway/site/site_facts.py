@@ -31,6 +31,7 @@ from slipway.releases.signatures import signature_of
 from slipway.runs.history import UNREADABLE, unfinished
 from slipway.runs.landed_now import LandedNow, status
 from slipway.signing.signing_keys import trust_of
+from slipway.site.columns_shown import ColumnLineage, column_lineage
 from slipway.site.releases_shown import History, PromotionShown, history
 from slipway.site.runs_shown import RunShown
 from slipway.site.tables_shown import Project, TableShown
@@ -56,7 +57,7 @@ class TestStatus:
 class Gathered:
     """What the site tells.
 
-    ``stale`` says by ``layer.table`` why rows are not what the present code makes. ``clocks`` are the service levels of contracts that count now.
+    ``columns`` are made from which others. ``stale`` says by ``layer.table`` why rows are not what the present code makes. ``clocks`` are the service levels of contracts that count now.
     ``outstanding_unknown`` says why nobody can tell how the landing area stands; ``notes`` are records that cannot be read, and publications that are not finished.
     """
 
@@ -78,6 +79,7 @@ class Gathered:
     notes: list[str] = field(default_factory=list)
     compiled: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    columns: ColumnLineage = field(default_factory=ColumnLineage)
     clocks: list[Clock] = field(default_factory=list)
 
     @property
@@ -147,6 +149,7 @@ def gather(
     except SlipwayError as error:
         found.outstanding_unknown = error.line()
     feeds = found.landing.feeds if found.landing else ()
+    found.columns = column_lineage(manifest, found.tables, contracts, earlier("api/column_lineage.json"))
     found.clocks = list(clocks(contracts, feeds, releases[-1] if releases else None, lineage.affected))
     return found
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from slipway.counts import plural
-from slipway.monitors.service_levels import words
+from slipway.errors import ConfigError
+from slipway.monitors.service_levels import length, words
 from slipway.records.run_manifest import LandedFile
 from slipway.site.lineage_plot import BOX_WIDTH, Box
 from slipway.site.releases_shown import ReleaseShown
@@ -205,6 +206,7 @@ class Views:
             from slipway.query.examples import of_table
 
             queries = of_table(self._found.connection, table.name)
+        lineage = self._found.columns.tables.get(table.name)
         tests = [(test, self._found.statuses.get(test.unique_id)) for test in table.tests]
         sources = {one for one in self._above(table) if one.startswith(f"{LANDING}.")}
         return {
@@ -227,9 +229,20 @@ class Views:
             ],
             "feeds": [feed for feed in self.feeds() if feed["source"] in sources],
             "queries": queries,
+            "made": self._made(table),
+            "lineage_unknown": lineage.unknown if lineage else "",
             "levels": [level for level in self.levels() if level["table"] == table.name],
             "waits_for": self._latency(table),
             "stale": self._found.stale.get(table.name, ""),
+        }
+
+    def _made(self, table: TableShown) -> dict[str, list[tuple[str, str]]]:
+        """Each column to the tables that its values are made from, with their columns in words."""
+        lineage = self._found.columns.tables.get(table.name)
+        return {
+            column: [(parent, ", ".join(names)) for parent, names in made.items()]
+            for column, made in (lineage.columns if lineage else {}).items()
+            if made
         }
 
     def _latency(self, table: TableShown) -> str:
@@ -238,7 +251,7 @@ class Views:
         waits = any(one.level == "latency" and one.table == table.name for one in self._found.clocks)
         if waits or not self._found.landing:
             return ""
-        return next((f"{value} {unit}" for name, value, unit, _ in levels if name == "latency"), "")
+        return next((_length(value, unit) for name, value, unit, _ in levels if name == "latency"), "")
 
     def _above(self, table: TableShown) -> set[str]:
         found, waiting = set[str](), list(table.reads)
@@ -429,6 +442,14 @@ class Views:
         if found is None:
             return "quiet"
         return {"pass": "good", "warn": "warn"}.get(found.status, "bad")
+
+
+def _length(value: str, unit: str) -> str:
+    """A length of time of a contract in words, or as it is written where it is none."""
+    try:
+        return words(length(f"{value} {unit}"))
+    except ConfigError:
+        return f"{value} {unit}".strip()
 
 
 def label(table: TableShown) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 from benchmarks.site import build, described, gathered
 from dbt.task import docs
 
+from slipway.governance.column_lineage import TableLineage
 from slipway.records.run_manifest import Outstanding
 from slipway.runs.landed_now import FeedNow, LandedNow
 from slipway.site import site_folder
+from slipway.site.columns_shown import ColumnLineage
 from slipway.site.dbt_page import page_of
 from slipway.site.runs_shown import FeedShown
 
@@ -60,6 +63,15 @@ def made(folder: Path) -> Path:
         ],
         fails_runs=True,
     )
+    table, parent = found.tables[-1], found.tables[-1].reads[0]
+    first, second = (one.name for one in table.columns[:2])
+    lineage = TableLineage(
+        table=table.name,
+        parents=[parent],
+        columns={first: {parent: ["a<b>"]}, second: {}},
+        rows={parent: ["n"]},
+    )
+    found.columns = ColumnLineage({table.name: lineage}, {table.name: ""})
     build(found, folder)
     manifest, catalog = described(12, 5, 6)
     template = Path(docs.__file__).parent / "index.html"
@@ -151,6 +163,26 @@ def test_search_leads_to_tables_columns_and_runs(browser: Browser, site: Path) -
     page.get_by_text("Nothing has this name.").wait_for()
     page.keyboard.press("Escape")
     assert page.locator("#found").is_hidden()
+    assert seen.problems == []
+    page.context.close()
+
+
+def test_columns_are_followed(browser: Browser, site: Path) -> None:
+    (lineage,) = json.loads((site / "api" / "column_lineage.json").read_bytes())
+    (parent,), table = lineage["parents"], lineage["table"]
+    first, second = lineage["columns"]
+    page, seen = opened(browser)
+    page.goto((site / "table" / f"{table}.html").as_uri())
+    page.locator(".made a", has_text="a<b>").click()
+    page.get_by_role("heading", name=f"{table}.{first} is made from").wait_for()
+    assert page.locator("#columnlineage li").all_inner_texts() == [f"{parent}: a<b>"]
+    near = page.locator("#whole .box.is-near").evaluate_all("all => all.map((one) => one.dataset.id)")
+    assert set(near) == {table, parent}
+    page.locator("#columnsearch").fill(f"{parent}.n")
+    page.get_by_role("heading", name=f"{parent}.n is used for").wait_for()
+    assert page.locator("#columnlineage li").all_inner_texts() == [f"{table}: which rows there are"]
+    page.locator("#columnsearch").fill(f"{table}.{second}")
+    page.get_by_role("heading", name=f"{table}.{second} is made from: nothing").wait_for()
     assert seen.problems == []
     page.context.close()
 

@@ -279,6 +279,13 @@ function prepareGraph(graph) {
       if (button.dataset.zoom === "fit") { view = { ...whole }; apply(); } else zoom(button.dataset.zoom === "in" ? 0.8 : 1.25);
     });
   }
+  graph.addEventListener("columns", (event) => {
+    const tables = new Set(event.detail);
+    chosen = "";
+    graph.classList.toggle("has-choice", tables.size > 0);
+    for (const [name, box] of boxes) { box.classList.toggle("is-near", tables.has(name)); box.classList.toggle("is-chosen", name === event.detail[0]); }
+    for (const line of lines) line.classList.toggle("is-near", tables.has(line.dataset.from) && tables.has(line.dataset.to));
+  });
   const field = document.getElementById("graphsearch");
   field?.addEventListener("input", () => {
     const text = field.value.trim().toLowerCase();
@@ -290,12 +297,106 @@ function prepareGraph(graph) {
   start();
 }
 
+const EVERY = "every column";
+const ROWS = "which rows there are";
+
+// Columns above a column, and below it: table to a set of columns. A table whose lineage is not known depends with every column on every column of what it reads.
+function columnsAround(all, table, column, down) {
+  const found = new Map();
+  const waiting = [[table, column]];
+  const add = (other, name, follow) => {
+    if (!found.has(other)) found.set(other, new Set());
+    if (found.get(other).has(name)) return;
+    found.get(other).add(name);
+    if (follow) waiting.push([other, name]);
+  };
+  while (waiting.length) {
+    const [at, name] = waiting.pop();
+    if (!down) {
+      const [parents, columns, , unknown] = all[at] ?? [[], {}, {}, ""];
+      if (unknown || name === EVERY || !columns[name]) for (const parent of parents) add(parent, EVERY, true);
+      else for (const [parent, names] of Object.entries(columns[name])) for (const one of names) add(parent, one, true);
+      continue;
+    }
+    for (const [child, [parents, columns, rows, unknown]] of Object.entries(all)) {
+      if (!parents.includes(at)) continue;
+      const reads = (made) => name === EVERY ? Boolean(made[at]) : (made[at] ?? []).includes(name);
+      if (unknown) add(child, EVERY, true);
+      else {
+        for (const [own, made] of Object.entries(columns)) if (reads(made)) add(child, own, true);
+        if (reads(rows)) add(child, ROWS, false);
+      }
+    }
+  }
+  return found;
+}
+
+// Full names of all columns that are made, or that something is made from.
+function namesOf(all) {
+  const found = new Set();
+  for (const [table, [, columns, rows]] of Object.entries(all)) {
+    for (const one of Object.keys(columns)) found.add(`${table}.${one}`);
+    for (const made of [...Object.values(columns), rows]) {
+      for (const [parent, names] of Object.entries(made)) for (const one of names) found.add(`${parent}.${one}`);
+    }
+  }
+  return found;
+}
+
+function prepareColumns(within) {
+  const input = within.querySelector("#columnsearch");
+  if (!input) return;
+  const shown = within.querySelector("#columnlineage");
+  const names = within.querySelector("#columnnames");
+  const list = (title, around) => {
+    const head = document.createElement("h3");
+    head.textContent = around.size ? title : `${title}: nothing`;
+    const items = document.createElement("ul");
+    for (const [table, columns] of [...around].sort(([a], [b]) => a < b ? -1 : 1)) {
+      const item = document.createElement("li");
+      const own = document.createElement("span");
+      own.className = "mono";
+      own.textContent = [...columns].sort().join(", ");
+      item.append(`${table}: `, own);
+      items.append(item);
+    }
+    const part = document.createElement("div");
+    part.append(head, items);
+    return part;
+  };
+  const follow = async (text) => {
+    const all = await loadOnce("columns");
+    const at = text.lastIndexOf(".");
+    const [table, column] = [text.slice(0, at), text.slice(at + 1)];
+    const whole = document.getElementById("whole");
+    const up = columnsAround(all, table, column, false);
+    const down = columnsAround(all, table, column, true);
+    const known = namesOf(all).has(text); // a part of a name while somebody types
+    shown.className = known ? "two" : "";
+    shown.replaceChildren(...(known ? [list(`${text} is made from`, up), list(`${text} is used for`, down)] : []));
+    whole?.dispatchEvent(new CustomEvent("columns", { detail: known ? [table, ...up.keys(), ...down.keys()] : [] }));
+  };
+  input.addEventListener("focus", async () => {
+    if (names.children.length) return;
+    const all = await loadOnce("columns");
+    names.replaceChildren(...[...namesOf(all)].sort().slice(0, 2000).map((one) => { const option = document.createElement("option"); option.value = one; return option; }));
+  });
+  input.addEventListener("input", () => follow(input.value.trim()));
+  const start = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    if (id.split(".").length > 2) { input.value = id; follow(id); }
+  };
+  addEventListener("hashchange", start);
+  start();
+}
+
 function prepare(within) {
   judgeLateness(within);
   prepareFilters(within);
   prepareOrder(within);
   const whole = within.querySelector("#whole");
   if (whole) prepareGraph(whole);
+  prepareColumns(within);
   for (const graph of within.querySelectorAll(".graph:not(#whole)")) {
     const centre = graph.querySelector(".centre rect");
     if (centre) graph.scrollTo(Number(centre.getAttribute("x")) + 94 - graph.clientWidth / 2, Number(centre.getAttribute("y")) - graph.clientHeight / 2);
