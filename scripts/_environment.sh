@@ -3,6 +3,7 @@
 #
 #   environment_ready run     .venv holds requirements.lock and the project itself
 #   environment_ready test    the same with requirements-dev.lock, which contains requirements.lock
+#   spark_ready               after that: requirements-spark.lock
 #
 # Each step leaves a stamp in .venv when it is complete and takes it away before it begins, so an
 # interrupted set-up is never taken for a finished one, and a start with valid stamps does nothing.
@@ -69,6 +70,16 @@ _install_locked() {
     # On all cores, and also where PYTHONDONTWRITEBYTECODE is set: without bytecode every start would
     # compile 1,500 modules again. Tests that packages ship are never imported.
     .venv/bin/python -I -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null || true
+}
+
+# pyspark is published as source only. The locked setuptools builds it, so what is downloaded has a known hash as well.
+spark_ready() {
+    command -v java >/dev/null || [ -n "${JAVA_HOME-}" ] || fail "Spark needs Java 17: install it (Debian and Ubuntu: openjdk-17-jre-headless)"
+    _is_stamped spark requirements-spark.lock && return
+    say "Installing requirements-spark.lock (500 MB) …"
+    rm -f .venv/.slipway-spark
+    _pip_install --require-hashes --no-build-isolation -r requirements-spark.lock
+    _stamp spark requirements-spark.lock
 }
 
 environment_ready() { # run | test

@@ -301,7 +301,7 @@ def test_test_explains_itself_without_setting_anything_up() -> None:
     done = subprocess.run(
         [ROOT / "scripts" / "test", "--help"], capture_output=True, text=True, check=True, timeout=20
     )
-    assert "scripts/test [--fast | --long] [pytest arguments]" in done.stdout
+    assert "scripts/test [--fast | --long | --spark] [pytest arguments]" in done.stdout
     assert done.stderr == ""
 
 

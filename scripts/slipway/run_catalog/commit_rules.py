@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import FileFormat, ManifestEntryStatus
+from pyiceberg.manifest import FileFormat, ManifestContent, ManifestEntryStatus, ManifestFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
@@ -54,7 +54,7 @@ from pyiceberg.types import (
 )
 
 from slipway.iceberg.metadata_files import entries_of, manifests_of
-from slipway.iceberg.tables import FORMAT_VERSION
+from slipway.iceberg.tables import FORMAT_VERSION, uri
 from slipway.names import Kind, TableName, shown, twins, why_not
 from slipway.run_catalog.refusals import ForbiddenRequestError, MalformedRequestError, moved
 
@@ -298,7 +298,7 @@ class CommitRules:
         )
 
     def _check_files(self, snapshot: Snapshot) -> None:
-        """Refuse a snapshot that names files outside of the table's folder, or of a format that DuckDB does not read.
+        """Refuse a snapshot that names files outside of the table's folder, or of a kind that Slipway does not write on.
 
         Files that the table has already may be anywhere. Manifests are read that its current snapshot does not have.
         """
@@ -311,24 +311,36 @@ class CommitRules:
         for manifest in manifests_of(snapshot, self.io, name):
             if manifest.manifest_path in known:
                 continue
-            self._check_inside(manifest.manifest_path)
-            for entry in entries_of(manifest, self.io, name):
-                file = entry.data_file
-                if file.file_format != FileFormat.PARQUET:
-                    raise ForbiddenRequestError(
-                        f"{self.name} cannot have files of format {file.file_format.value}",
-                        "tables are read from Parquet",
-                        "Set write.format.default to parquet",
-                    )
-                if entry.status == ManifestEntryStatus.ADDED:
-                    self._check_inside(file.file_path)
-                elif not is_inside(file.file_path, self.location):
-                    lie_elsewhere.append(file.file_path)
+            lie_elsewhere += self._check_manifest(manifest)
         if lie_elsewhere:
             had = {entry.data_file.file_path for one in before for entry in entries_of(one, self.io, name)}
             for path in lie_elsewhere:
                 if path not in had:
                     self._check_inside(path)
+
+    def _check_manifest(self, manifest: ManifestFile) -> list[str]:
+        """Check a manifest that the commit brings; returns files outside of the folder that it says the table has already."""
+        self._check_inside(manifest.manifest_path)
+        if manifest.content == ManifestContent.DELETES:
+            raise ForbiddenRequestError(
+                f"{self.name} cannot have delete files",
+                "tables are changed by new data files, from which digests and merges are computed",
+                "Set write.delete.mode, write.update.mode and write.merge.mode to copy-on-write",
+            )
+        lie_elsewhere = []
+        for entry in entries_of(manifest, self.io, str(self.name)):
+            file = entry.data_file
+            if file.file_format != FileFormat.PARQUET:
+                raise ForbiddenRequestError(
+                    f"{self.name} cannot have files of format {file.file_format.value}",
+                    "tables are read from Parquet",
+                    "Set write.format.default to parquet",
+                )
+            if entry.status == ManifestEntryStatus.ADDED:
+                self._check_inside(file.file_path)
+            elif not is_inside(file.file_path, self.location):
+                lie_elsewhere.append(file.file_path)
+        return lie_elsewhere
 
     def _snapshot(self, number: int) -> Snapshot | None:
         known = self.current.snapshot_by_id(number) if self.current else None
@@ -444,7 +456,7 @@ def wrong_version(name: TableName, version: object) -> ForbiddenRequestError:
 
 def check_location(name: TableName, wanted: str, location: str) -> None:
     """Refuse another folder than a table has; raises RefusedRequestError."""
-    if wanted.rstrip("/") != location.rstrip("/"):
+    if uri(wanted.rstrip("/")) != uri(location.rstrip("/")):
         raise ForbiddenRequestError(
             f"{name} cannot be at {wanted}", f"its folder is {location}", "Leave the location out"
         )
@@ -452,7 +464,7 @@ def check_location(name: TableName, wanted: str, location: str) -> None:
 
 def is_inside(path: str, folder: str) -> bool:
     """Whether a file is below a folder, both as metadata names them."""
-    return path.startswith(f"{folder.rstrip('/')}/") and not {"..", "."} & set(path.split("/"))
+    return uri(path).startswith(f"{uri(folder.rstrip('/'))}/") and not {"..", "."} & set(path.split("/"))
 
 
 def check_schema(name: TableName, schema: Schema) -> None:

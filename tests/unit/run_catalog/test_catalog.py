@@ -21,7 +21,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.update import AssertRefSnapshotId, SetPropertiesUpdate
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType
-from tests.unit.run_catalog.conftest import RUN, Run, numbers
+from tests.harness.catalog_runs import RUN, CatalogRun, numbers
 
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
@@ -35,7 +35,7 @@ SCHEMA = Schema(NestedField(1, "n", IntegerType()), NestedField(2, "word", Strin
 WORDS = pa.table({"n": pa.array([1, 2], pa.int32()), "word": ["a", "b"]})
 
 
-def test_what_a_client_sees_is_what_was_published(run: Run) -> None:
+def test_what_a_client_sees_is_what_was_published(run: CatalogRun) -> None:
     client = run.client()
     assert client.list_namespaces() == [(run.layer,)]
     assert client.list_tables(run.layer) == [(run.layer, "mine"), (run.layer, "other")]
@@ -48,14 +48,14 @@ def test_what_a_client_sees_is_what_was_published(run: Run) -> None:
         client.list_tables("nowhere")
 
 
-def test_reads_are_pinned_to_one_look(run: Run) -> None:
+def test_reads_are_pinned_to_one_look(run: CatalogRun) -> None:
     run.place.publish(layer_mine=10, layer_other=20, layer_later=30)
     client = run.client()
     assert client.load_table((run.layer, "other")).scan().to_arrow().to_pydict() == {"n": [2]}
     assert (run.layer, "later") not in client.list_tables(run.layer)
 
 
-def test_a_commit_is_staged_and_nobody_else_sees_it(run: Run) -> None:
+def test_a_commit_is_staged_and_nobody_else_sees_it(run: CatalogRun) -> None:
     table = run.client().load_table((run.layer, "mine"))
     table.append(numbers(5))
     assert sorted(table.scan().to_arrow()["n"].to_pylist()) == [1, 5]
@@ -71,7 +71,7 @@ def test_a_commit_is_staged_and_nobody_else_sees_it(run: Run) -> None:
     assert current.summary["slipway.engine"] == "test"
 
 
-def test_several_commits_lead_from_the_base_to_one_metadata_file(run: Run) -> None:
+def test_several_commits_lead_from_the_base_to_one_metadata_file(run: CatalogRun) -> None:
     table = run.client().load_table((run.layer, "mine"))
     table.append(numbers(5))
     with table.update_schema() as evolving:
@@ -91,7 +91,7 @@ def test_several_commits_lead_from_the_base_to_one_metadata_file(run: Run) -> No
 
 
 @pytest.mark.parametrize("stages", [False, True], ids=["at-once", "with-its-rows"])
-def test_a_table_is_created(run: Run, stages: bool) -> None:
+def test_a_table_is_created(run: CatalogRun, stages: bool) -> None:
     client = run.client()
     spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "n"))
     if stages:
@@ -110,7 +110,7 @@ def test_a_table_is_created(run: Run, stages: bool) -> None:
         client.create_table((run.layer, "new"), SCHEMA)
 
 
-def test_what_was_staged_is_published_by_a_release(run: Run) -> None:
+def test_what_was_staged_is_published_by_a_release(run: CatalogRun) -> None:
     client = run.client()
     client.create_table((run.layer, "new"), SCHEMA).append(WORDS)
     client.load_table((run.layer, "mine")).append(numbers(5))
@@ -135,14 +135,14 @@ def test_what_was_staged_is_published_by_a_release(run: Run) -> None:
     run.place.commit("layer.mine")  # another program goes on with it
 
 
-def test_rows_of_nobody_cannot_be_confirmed(run: Run) -> None:
+def test_rows_of_nobody_cannot_be_confirmed(run: CatalogRun) -> None:
     run.client().create_table((run.layer, "new"), SCHEMA)
     for name in ("new", "mine"):
         with pytest.raises(Exception, match="no snapshot of it was committed"):
             run.catalog.confirm(run.names[name], "release-9")
 
 
-def test_a_table_that_duckdb_staged_is_shown_and_written_on(run: Run) -> None:
+def test_a_table_that_duckdb_staged_is_shown_and_written_on(run: CatalogRun) -> None:
     tables, name = run.place.tables, run.names["mine"]
     base = tables.load(name, run.published[name])
     request = WriteRequest(name, "select 7 as n", "replace", RUN, "release-9")
@@ -155,7 +155,7 @@ def test_a_table_that_duckdb_staged_is_shown_and_written_on(run: Run) -> None:
     run.check_published()
 
 
-def test_files_are_shown_as_nobodys_to_delete_and_stored_as_they_are(run: Run) -> None:
+def test_files_are_shown_as_nobodys_to_delete_and_stored_as_they_are(run: CatalogRun) -> None:
     client = run.client()
     assert client.properties["s3.delete-enabled"] == "false"
     table = client.load_table((run.layer, "mine"))
@@ -169,7 +169,7 @@ def test_files_are_shown_as_nobodys_to_delete_and_stored_as_they_are(run: Run) -
     assert run.staged("new").table.properties == {"a": "b"}
 
 
-def test_a_table_of_this_run_may_be_dropped_and_made_anew(run: Run) -> None:
+def test_a_table_of_this_run_may_be_dropped_and_made_anew(run: CatalogRun) -> None:
     client = run.client()
     client.create_table((run.layer, "new"), SCHEMA).append(WORDS)
     with pytest.raises(ForbiddenError, match="new in this run, and its schema cannot change"):
@@ -184,7 +184,7 @@ def test_a_table_of_this_run_may_be_dropped_and_made_anew(run: Run) -> None:
     assert client.create_table((run.layer, "new"), wider).schema().column_names == ["n", "word", "more"]
 
 
-def test_of_two_clients_that_change_the_same_table_one_has_to_repeat_it(run: Run) -> None:
+def test_of_two_clients_that_change_the_same_table_one_has_to_repeat_it(run: CatalogRun) -> None:
     one, other = (run.client().load_table(run.names["mine"]) for _ in range(2))
     one.append(numbers(5))
     before = AssertRefSnapshotId(ref="main", snapshot_id=other.metadata.current_snapshot_id)
@@ -194,7 +194,7 @@ def test_of_two_clients_that_change_the_same_table_one_has_to_repeat_it(run: Run
     run.check_published()
 
 
-def test_clients_that_commit_at_once_lose_nothing(run: Run) -> None:
+def test_clients_that_commit_at_once_lose_nothing(run: CatalogRun) -> None:
     barrier = threading.Barrier(4)
 
     def append(value: int) -> None:
@@ -215,7 +215,7 @@ def test_clients_that_commit_at_once_lose_nothing(run: Run) -> None:
     run.check_published()
 
 
-def test_a_client_may_ask_for_the_snapshots_that_have_a_name(run: Run) -> None:
+def test_a_client_may_ask_for_the_snapshots_that_have_a_name(run: CatalogRun) -> None:
     run.client().load_table((run.layer, "mine")).append(numbers(5))
     run.client().load_table((run.layer, "mine")).append(numbers(6))
     whole = json.loads(run.ask("GET", run.path("mine")).text)["metadata"]["snapshots"]
@@ -225,7 +225,7 @@ def test_a_client_may_ask_for_the_snapshots_that_have_a_name(run: Run) -> None:
     assert json.loads(served(run.staged("mine").table.metadata))["properties"]["gc.enabled"] == "false"
 
 
-def test_columns_keep_their_ids_as_pyiceberg_applies_them_to_a_local_table(run: Run) -> None:
+def test_columns_keep_their_ids_as_pyiceberg_applies_them_to_a_local_table(run: CatalogRun) -> None:
     local = run.place.catalog().create_table((run.layer, "local"), SCHEMA)
     run.client().create_table((run.layer, "new"), SCHEMA)
     assert run.staged("new").table.schema() == local.schema()

@@ -19,8 +19,8 @@ from pyiceberg.exceptions import BadRequestError, ForbiddenError, UnauthorizedEr
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import IntegerType, NestedField
+from tests.harness.catalog_runs import RUN, CatalogRun, numbers
 from tests.harness.certificates import certificate
-from tests.unit.run_catalog.conftest import RUN, Run, numbers
 
 from slipway.errors import ConfigError
 from slipway.run_catalog.rest_server import Listening, serving
@@ -31,18 +31,20 @@ MAIN = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, connection: duckdb.DuckDBPyConnection) -> Iterator[Run]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory, connection: duckdb.DuckDBPyConnection
+) -> Iterator[CatalogRun]:
     """One run for all, because nothing of it changes."""
     with ExitStack() as stack:
-        yield Run(tmp_path_factory.mktemp("refusals"), connection, stack)
+        yield CatalogRun(tmp_path_factory.mktemp("refusals"), stack, connection)
 
 
-def current(run: Run, table: str = "mine") -> Table:
+def current(run: CatalogRun, table: str = "mine") -> Table:
     found: Table = run.client().load_table(run.names[table])
     return found
 
 
-def rows(run: Run) -> list[dict[str, Any]]:
+def rows(run: CatalogRun) -> list[dict[str, Any]]:
     """The updates of an append that pyiceberg makes and that is not sent."""
     table = current(run)
     with table.transaction() as transaction:
@@ -52,7 +54,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
     return updates
 
 
-CLIENT: dict[str, tuple[Callable[[RestCatalog, Run], object], str]] = {
+CLIENT: dict[str, tuple[Callable[[RestCatalog, CatalogRun], object], str]] = {
     "drop": (
         lambda c, r: c.drop_table(r.names["mine"]),
         "it is published, and its readers and rollback need it",
@@ -152,7 +154,9 @@ CLIENT: dict[str, tuple[Callable[[RestCatalog, Run], object], str]] = {
 
 
 @pytest.mark.parametrize(("attack", "why"), CLIENT.values(), ids=CLIENT)
-def test_a_client_is_refused(run: Run, attack: Callable[[RestCatalog, Run], object], why: str) -> None:
+def test_a_client_is_refused(
+    run: CatalogRun, attack: Callable[[RestCatalog, CatalogRun], object], why: str
+) -> None:
     with pytest.raises((ForbiddenError, BadRequestError, NotImplementedError), match=why):
         attack(run.client(), run)
     run.check_published()
@@ -162,7 +166,7 @@ def test_a_client_is_refused(run: Run, attack: Callable[[RestCatalog, Run], obje
 
 def test_snapshots_cannot_be_expired(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     with ExitStack() as stack:
-        run = Run(tmp_path, connection, stack)
+        run = CatalogRun(tmp_path, stack, connection)
         published = current(run).metadata.current_snapshot_id
         current(run).append(numbers(5))
         passing = current(run).metadata.current_snapshot_id
@@ -223,7 +227,7 @@ UPDATES: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize(("updates", "why"), UPDATES.values(), ids=UPDATES)
-def test_an_update_is_refused(run: Run, updates: list[dict[str, Any]], why: str) -> None:
+def test_an_update_is_refused(run: CatalogRun, updates: list[dict[str, Any]], why: str) -> None:
     assert why in run.change("mine", *updates)
     run.check_published()
     assert run.catalog.staged(run.names["mine"]) is None
@@ -250,7 +254,7 @@ def test_an_update_is_refused(run: Run, updates: list[dict[str, Any]], why: str)
         pytest.param({"snapshot-id": "x"}, "cannot be read", id="id-is-text"),
     ],
 )
-def test_a_snapshot_is_refused(run: Run, changed: dict[str, Any], why: str) -> None:
+def test_a_snapshot_is_refused(run: CatalogRun, changed: dict[str, Any], why: str) -> None:
     updates = rows(run)
     updates[0]["snapshot"] |= changed
     if isinstance(changed.get("snapshot-id"), int):
@@ -260,21 +264,21 @@ def test_a_snapshot_is_refused(run: Run, changed: dict[str, Any], why: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/../other/data/x.avro", "/metadata/none.avro"], ids=["above", "missing"])
-def test_a_snapshot_whose_files_are_not_there_is_refused(run: Run, path: str) -> None:
+def test_a_snapshot_whose_files_are_not_there_is_refused(run: CatalogRun, path: str) -> None:
     updates = rows(run)
     updates[0]["snapshot"]["manifest-list"] = current(run).location() + path
     run.change("mine", *updates)
     assert run.catalog.staged(run.names["mine"]) is None
 
 
-def test_a_snapshot_without_main_or_with_another_retention_is_refused(run: Run) -> None:
+def test_a_snapshot_without_main_or_with_another_retention_is_refused(run: CatalogRun) -> None:
     updates = rows(run)
     assert "main does not name it" in run.change("mine", updates[0])
     assert "Retention" in run.change("mine", updates[0], {**updates[1], "max-snapshot-age-ms": 1})
     assert "sequence number" in run.change("mine", *updates, *updates)
 
 
-def test_the_right_token_is_needed(run: Run) -> None:
+def test_the_right_token_is_needed(run: CatalogRun) -> None:
     with pytest.raises(UnauthorizedError, match="This is the catalog of another run"):
         RestCatalog("run", uri=run.served.uri, token="of-another-run")
     for token in ("", "Bearer", f"Basic {run.served.token}", f"Bearer {run.served.token}x", "Bearer \xff"):
@@ -284,7 +288,7 @@ def test_the_right_token_is_needed(run: Run) -> None:
     assert again.token != run.served.token
 
 
-def test_the_catalog_is_closed_when_the_run_has_ended(run: Run) -> None:
+def test_the_catalog_is_closed_when_the_run_has_ended(run: CatalogRun) -> None:
     with serving(run.catalog) as served, requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {served.token}"
         assert session.get(f"{served.uri}/v1/config", timeout=20).status_code == 200
@@ -323,7 +327,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_malformed_request_gets_one_sentence(run: Run, body: bytes) -> None:
+def test_a_malformed_request_gets_one_sentence(run: CatalogRun, body: bytes) -> None:
     for path in (run.path("mine"), run.path("new"), run.path("")[:-1], f"v1/{RUN}/namespaces"):
         answer = run.ask("POST", path, body)
         assert 400 <= answer.status_code < 500, answer.text
@@ -356,7 +360,7 @@ def test_a_malformed_request_gets_one_sentence(run: Run, body: bytes) -> None:
         pytest.param("BREW", "v1/config", 405, id="no-method"),
     ],
 )
-def test_requests_that_are_not_served(run: Run, method: str, path: str, status: int) -> None:
+def test_requests_that_are_not_served(run: CatalogRun, method: str, path: str, status: int) -> None:
     answer = run.ask(method, path, {})
     assert answer.status_code == status
     if status != 204:
@@ -381,7 +385,7 @@ def test_requests_that_are_not_served(run: Run, method: str, path: str, status: 
         ),
     ],
 )
-def test_what_is_no_request_is_answered_and_the_connection_closed(run: Run, sent: bytes) -> None:
+def test_what_is_no_request_is_answered_and_the_connection_closed(run: CatalogRun, sent: bytes) -> None:
     url = urlsplit(run.served.uri)
     with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=20) as connection:
         connection.sendall(sent.replace(b"%s", f"Bearer {run.served.token}".encode()))
@@ -394,7 +398,7 @@ def test_what_is_no_request_is_answered_and_the_connection_closed(run: Run, sent
 
 
 def test_the_token_is_encrypted_where_other_machines_ask(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: CatalogRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # which requests prefers
         monkeypatch.delenv(name, raising=False)
@@ -442,7 +446,7 @@ def test_settings_that_cannot_be_used_are_refused(settings: Settings, why: str) 
         Listening.of(settings)
 
 
-def test_settings_that_can(run: Run) -> None:
+def test_settings_that_can(run: CatalogRun) -> None:
     assert Listening.of(Settings()) == Listening()
     assert Listening.of(Settings(run_catalog_listen="[::1]:8181")) == Listening("::1", 8181)
     behind = Listening.of(

@@ -27,7 +27,7 @@ from pyiceberg.table.update import (
     UpgradeFormatVersionUpdate,
 )
 from pyiceberg.types import LongType
-from tests.unit.run_catalog.conftest import RUN, Run, numbers
+from tests.harness.catalog_runs import RUN, CatalogRun, numbers
 
 from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import serving
@@ -37,10 +37,12 @@ Change = Callable[[Table], object]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, connection: duckdb.DuckDBPyConnection) -> Iterator[Run]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory, connection: duckdb.DuckDBPyConnection
+) -> Iterator[CatalogRun]:
     """One environment, in which every example is a run of its own."""
     with ExitStack() as stack:
-        yield Run(tmp_path_factory.mktemp("sequences"), connection, stack)
+        yield CatalogRun(tmp_path_factory.mktemp("sequences"), stack, connection)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,9 @@ steps = st.lists(
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
 @settings(max_examples=30)
 @given(steps)
-def test_any_sequence_of_changes(run: Run, local: SqlCatalog, changes: list[tuple[bool, Change]]) -> None:
+def test_any_sequence_of_changes(
+    run: CatalogRun, local: SqlCatalog, changes: list[tuple[bool, Change]]
+) -> None:
     name = run.names["mine"]
     beside = ("local", f"t{next(_number)}")
     local.register_table(beside, run.published[name])

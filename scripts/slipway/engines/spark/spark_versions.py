@@ -1,0 +1,111 @@
+"""Which Spark, Java, Scala and Iceberg belong together, and one line for each way in which they do not.
+
+Source: Apache Iceberg, "Multi-Engine Support"; Apache Spark 4.1, "Downloading" (Java 17 or 21). Nothing but these versions is tested.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from slipway.errors import ConfigError, first_line
+
+SPARK = "4.1"
+SCALA = "2.13"
+ICEBERG = "1.12.0"
+JAVA = (17, 21)
+RUNTIME = f"org.apache.iceberg:iceberg-spark-runtime-{SPARK}_{SCALA}:{ICEBERG}"
+"""Maven coordinate of the jar by which Spark reads and writes Iceberg."""
+
+CANNOT_COMPUTE = "Spark cannot be started"
+_JAVA_VERSION = re.compile(r'version "(\d+)(?:\.(\d+))?')
+_ANSWERS_WITHIN = 60
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is installed on this machine.
+
+    Args:
+        spark: version of pyspark.
+        java: the program.
+        java_version: its major version.
+    """
+
+    spark: str
+    java: Path
+    java_version: int
+
+
+def installed() -> Installed:
+    """The versions of pyspark and Java, if both can be used.
+
+    Raises:
+        ConfigError: one is missing, or has another version.
+    """
+    try:
+        spark = version("pyspark")
+    except PackageNotFoundError:
+        raise ConfigError(
+            CANNOT_COMPUTE,
+            "the package pyspark is not installed",
+            "Install Slipway with its extra: pip install 'dbt-slipway[spark]'",
+        ) from None
+    check_spark(spark)
+    java = _java()
+    return Installed(spark, java, _java_version(java))
+
+
+def check_spark(found: str) -> None:
+    """Refuse another version of Spark; raises ConfigError."""
+    if not found.startswith(f"{SPARK}."):
+        raise ConfigError(
+            CANNOT_COMPUTE,
+            f"it is version {found}, and Iceberg {ICEBERG} is tested with {SPARK}",
+            f"Install pyspark {SPARK}, which the extra dbt-slipway[spark] names",
+        )
+
+
+def _java() -> Path:
+    """The Java that pyspark would start: that of JAVA_HOME, else the one on the path."""
+    if home := os.environ.get("JAVA_HOME"):
+        program = Path(home) / "bin" / "java"
+        if os.access(program, os.X_OK):
+            return program
+        raise ConfigError(
+            CANNOT_COMPUTE,
+            f"JAVA_HOME is {home}, and has no bin/java",
+            f"Set it to a Java {JAVA[0]}, or unset it",
+        )
+    if found := shutil.which("java"):
+        return Path(found)
+    raise ConfigError(
+        CANNOT_COMPUTE,
+        "Java is not installed",
+        f"Install Java {JAVA[0]} (Debian and Ubuntu: apt-get install openjdk-{JAVA[0]}-jre-headless), or set JAVA_HOME",
+    )
+
+
+def _java_version(java: Path) -> int:
+    try:
+        done = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, check=True, timeout=_ANSWERS_WITHIN
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigError(
+            CANNOT_COMPUTE, f"{java} does not start: {first_line(error)}", f"Install Java {JAVA[0]}"
+        ) from None
+    found = _JAVA_VERSION.search(done.stderr + done.stdout)
+    major = int(found[2] if found[1] == "1" and found[2] else found[1]) if found else 0
+    if major not in JAVA:
+        raise ConfigError(
+            CANNOT_COMPUTE,
+            f"{java} is Java {major or 'of an unknown version'}, and Spark {SPARK} needs {' or '.join(map(str, JAVA))}",
+            "Set JAVA_HOME to one of these",
+        )
+    return major

@@ -1,0 +1,61 @@
+"""One session of Spark for all tests of a worker: it takes half a minute to start. Each run gets a catalog of its own in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness.catalog_runs import CatalogRun
+
+from slipway.engines.spark.local_session import catalog_properties, local_session
+
+_number = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands here."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.spark)
+            # pyspark leaves closing to the collector of garbage
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+
+
+class SparkRun(CatalogRun):
+    """A run that Spark computes for; ``catalog_name`` is what its tables are found under."""
+
+    def connect(self, spark: Any) -> None:  # noqa: ANN401 - pyspark is an extra
+        self.spark, self.catalog_name = spark, f"run_{next(_number)}"
+        for key, value in catalog_properties(self.catalog_name, self.served).items():
+            spark.conf.set(key, value)
+
+    def sql(self, text: str) -> list[tuple[Any, ...]]:
+        """Rows of a statement in which ``{mine}`` is a table of the run, and ``{run}`` its catalog."""
+        tables = {name: f"{self.catalog_name}.{self.layer}.{name}" for name in self.names}
+        made = text.format(run=self.catalog_name, layer=self.layer, **tables)
+        return [tuple(row) for row in self.spark.sql(made).collect()]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The session."""
+    if find_spec("pyspark") is None:
+        pytest.skip("pyspark is not installed: scripts/test --spark installs it")
+    with ExitStack() as stack:
+        run = CatalogRun(tmp_path_factory.mktemp("session"), stack)
+        yield stack.enter_context(local_session("lake", run.served))
+
+
+@pytest.fixture
+def run(spark: Any, tmp_path: Path) -> Iterator[SparkRun]:  # noqa: ANN401 - pyspark is an extra
+    """A run with its catalog in the session."""
+    with ExitStack() as stack:
+        made = SparkRun(tmp_path / "run", stack)
+        made.connect(spark)
+        yield made
