@@ -24,6 +24,7 @@ from slipway.cli.main import cli
 from slipway.cli.reference import reference
 from slipway.dbt.configuration import STRATEGIES
 from slipway.engines.duckdb.merge_clauses import MERGE_KEYS
+from slipway.engines.spark.translation import reference as spark_sql
 from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning
@@ -68,6 +69,12 @@ def fields(model: type[BaseModel]) -> list[list[str]]:
 def test_the_command_line_is_generated(pages: dict[str, Page]) -> None:
     assert pages["docs/reference/cli.md"].text == reference(), (
         "run: python -m slipway.cli.reference > docs/reference/cli.md"
+    )
+
+
+def test_what_spark_computes_is_generated(pages: dict[str, Page]) -> None:
+    assert pages["docs/reference/spark-sql.md"].text == spark_sql.reference(), (
+        "run: python -m slipway.engines.spark.translation.reference > docs/reference/spark-sql.md"
     )
 
 

@@ -339,7 +339,7 @@ def _hash(value: Any) -> str:
 _SOURCES = Path(__file__).parents[2]
 _PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyiceberg")
 _CODE = (".py", ".sql", ".yml")
-_ROOMS = ("dbt", "engines", "iceberg", "landing", "runs")
+_ROOMS = ("dbt", "engines/duckdb", "iceberg", "landing", "runs")
 """Rooms whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
 
 
