@@ -137,6 +137,15 @@ def test_a_private_model_is_refused_whatever_is_selected(workshop: Workshop, opt
     assert workshop.locations() == {}
 
 
+def test_dbt_clone_is_refused_in_one_sentence(workshop: Workshop) -> None:
+    state = workshop.folder / "state"
+    workshop.dbt("parse", "--target-path", str(state))
+    said = workshop.refused("clone", "--state", str(state), "--target", "ci")
+    assert said.count("dbt clone cannot make tables of ci") == 1
+    assert "Use slipway ci, which clones the tables of a release by metadata alone" in said
+    assert not workshop.warehouse("ci").exists()
+
+
 def test_functions_are_refused_before_anything_lands(workshop: Workshop) -> None:
     workshop.write("functions/doubled.sql", "x * 2\n")
     workshop.write(

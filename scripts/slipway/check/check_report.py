@@ -151,7 +151,17 @@ def to_sarif(checked: Checked, version: str) -> dict[str, Any]:
     driver = {
         "name": "slipway check",
         "version": version,
-        "rules": [{"id": rule, "shortDescription": {"text": RULES[rule]}} for rule in rules],
+        "rules": [
+            {
+                "id": rule,
+                "shortDescription": {"text": RULES[rule]},
+                "fullDescription": {"text": RULES[rule]},
+                "help": {
+                    "text": "How to check before running: docs/how-to/check-before-running.md of Slipway."
+                },
+            }
+            for rule in rules
+        ],
     }
     results = [
         {

@@ -19,7 +19,7 @@ from slipway.code.versions import code_of, versions_of
 from slipway.counts import plural
 from slipway.dbt import hooks
 from slipway.dbt.build import Builder
-from slipway.dbt.command import Invocation, builds, is_retry
+from slipway.dbt.command import Invocation, builds, flag, is_retry
 from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_functions, check_names
 from slipway.dbt.describe import Descriptions
@@ -40,7 +40,7 @@ from slipway.engines.duckdb.scan import Views
 from slipway.environments.environment import check_vars, requested_slice
 from slipway.environments.profiles import Profile
 from slipway.environments.sample_shares import requested_sample
-from slipway.errors import NotFoundError
+from slipway.errors import ConfigError, NotFoundError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.run_manifest import Code, RunManifest, RunRequest
@@ -167,11 +167,17 @@ class Session:
         self._continues: RunManifest | None = None  # the run that dbt retry goes on with
 
     def check_project(self) -> None:
-        """Refuse a project with names that cannot be used, functions, or copies of Slipway's macros, if this command builds.
+        """Refuse ``dbt clone``; and a project with names that cannot be used, functions, or copies of Slipway's macros, if this command builds.
 
         Raises:
-            ConfigError: there are some.
+            ConfigError: it is one of these.
         """
+        if flag("WHICH") == "clone":
+            raise ConfigError(
+                f"dbt clone cannot make tables of {self.environment.name}",
+                "a table gets there by a run that is published whole, and dbt clone is none",
+                "Use slipway ci, which clones the tables of a release by metadata alone, or slipway promote for another environment",
+            )
         if builds() and self.manifest:
             hooks.check_copies(self.manifest)
             check_functions(self.manifest)
