@@ -92,6 +92,15 @@ def test_a_renamed_table_keeps_its_history(workshop: Workshop) -> None:
     assert workshop.run()["outcome"] == "unchanged"
     assert "retires serving.log" in workshop.answer("releases")
 
+    found = json.loads(workshop.answer("diff", "1", "2", "serving.journal", "-o", "json"))
+    (one,) = found["tables"]
+    assert (one["name"], one["was"], one["verdict"]) == ("serving.journal", "serving.log", "explained")
+    assert [each["kind"] for each in one["differences"]] == ["table_renamed"]
+    assert one["rows"]["identical"] == 4
+    # by either name, and the other way round
+    back = json.loads(workshop.answer("diff", "2", "1", "serving.journal", "-o", "json"))["tables"]
+    assert [(each["name"], each["was"]) for each in back] == [("serving.log", "serving.journal")]
+
     assert "comes back" in workshop.answer("rollback", "--to", "1", "--yes")
     assert {"serving.log"} == {
         name for name in workshop.locations() if name in ("serving.log", "serving.journal")

@@ -23,6 +23,7 @@ from slipway.comparison.consequences import (
     with_origins,
 )
 from slipway.comparison.costs import Cost
+from slipway.comparison.former_names import former_columns, former_tables, renamed_columns, renamed_tables
 from slipway.comparison.masking import classifications_of, masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
@@ -72,6 +73,7 @@ def compare_relations(
     any_types: bool = False,
     identifiers: Collection[str] = (),
     is_unique: bool = False,
+    former: Mapping[str, str] | None = None,
 ) -> TableComparison:
     """Compare two relations and judge the result without any expected change.
 
@@ -93,6 +95,7 @@ def compare_relations(
         any_types: another type is no difference where values of both compare without loss, as of files.
         identifiers: columns, in small letters, whose sums mean nothing.
         is_unique: the key is known to be unique and without NULL on both sides, so that it need not be counted.
+        former: columns to the names that they had before; a column that has its former name in base is compared with it.
 
     Whatever keeps the tables from being compared, a query that DuckDB refuses included, becomes the verdict
     ``not_compared`` with the reason, so that one table never hides the results of the others.
@@ -112,6 +115,7 @@ def compare_relations(
                 any_types,
                 identifiers,
                 is_unique,
+                former or {},
             )
             facts = _two_sided(con, name, (base, head), wanted)
     except duckdb.InterruptException:
@@ -147,6 +151,7 @@ class _Wanted:
     any_types: bool
     identifiers: Collection[str]
     is_unique: bool
+    former: Mapping[str, str]
 
 
 def _two_sided(
@@ -157,11 +162,17 @@ def _two_sided(
         {row[0]: row[1] for row in con.execute(f"describe select * from {relation}").fetchall()}
         for relation in relations
     )
+    names = renamed_columns(base_types, head_types, wanted.former)
+    if names:
+        listed = ", ".join(f"{quote(then)} as {quote(now)}" for then, now in names.items())
+        relations = (f"(select * rename ({listed}) from {relations[0]})", relations[1])
+        base_types = {names.get(column, column): type_ for column, type_ in base_types.items()}
     unknown = _unknown_columns(key, tolerances, base_types | head_types)
     if unknown:
         return not_compared(name, unknown)
     ignored = {column.casefold() for column in wanted.ignore_columns} - {column.casefold() for column in key}
     schema, columns, left_out = _match_columns(base_types, head_types, ignored, tolerances)
+    schema = schema.model_copy(update={"renamed": {now: then for then, now in names.items()}})
     refusals = [refusal for column in columns if (refusal := column.refusal())]
     if refusals:
         return not_compared(name, "; ".join(refusals))
@@ -324,6 +335,7 @@ def _compare_states(
         sample=sample,
         needs_key=needs_key,
         identifiers=policy.identifiers,
+        former=policy.former,
         is_unique=all(state is not None and state.is_unique(policy.key) for state in (base, head)),
     )
     if base is None or head is None:
@@ -462,11 +474,20 @@ def compare_builds(
         return TableState(tables.load_to_read(TableName.parse(name), table.metadata_location))
 
     found = []
-    for name in sorted(base.keys() | head.keys()):
+    base_files, head_files = (
+        {name: table.metadata_location for name, table in side.items()} for side in (base, head)
+    )
+    renamed = renamed_tables(base_files, head_files, former_tables(described))
+    olds = {old for old, _ in renamed.values()}
+    for name in sorted((base.keys() | head.keys()) - olds):
         policy = policies.get(name, ComparisonPolicy())
-        then, now = base.get(name), head.get(name)
-        states[name] = state(name, then), state(name, now)
+        was, is_said = renamed.get(name, ("", False))
+        then, now = base.get(was or name), head.get(name)
+        states[name] = state(was or name, then), state(name, now)
         facts = compare_states(connection, name, *states[name], policy, whole=whole, today=today)
+        if was:
+            facts = facts.model_copy(update={"was": was, "was_declared": is_said})
+            facts = judge(facts, policy.expected, today=today)
         sides: dict[str, Side] = {
             side: getattr(facts, side).model_copy(update=table.cost.model_dump())
             for side, table in (("base", then), ("head", now))
@@ -540,4 +561,8 @@ def policies_of(manifest: Mapping[str, Any]) -> dict[str, ComparisonPolicy]:
         for node in nodes
     }
     keys = frozenset(column.casefold() for policy in found.values() for column in policy.key)
-    return {name: policy.model_copy(update={"identifiers": keys}) for name, policy in found.items()}
+    former = {f"{node['schema']}.{node['alias']}": former_columns(node["columns"]) for node in nodes}
+    return {
+        name: policy.model_copy(update={"identifiers": keys, "former": former[name]})
+        for name, policy in found.items()
+    }

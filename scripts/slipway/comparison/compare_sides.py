@@ -13,6 +13,7 @@ import duckdb
 from slipway.comparison.compare import LINEAGE, compare_relations, compare_states, policies_of
 from slipway.comparison.consequences import definitions_of, other_code, parents_of, same_code, with_origins
 from slipway.comparison.external_files import read_file
+from slipway.comparison.former_names import former_columns_of, former_tables
 from slipway.comparison.masking import classifications_of, masked
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
@@ -71,18 +72,32 @@ def diff(
     """
     profile, now = Profile(find_project(project_dir)), now or datetime.now(UTC)
     base, head = (resolve(profile, target, text, now) for text in sides)
-    pairing = pair(base, head, tables)
-    described = _described((base, head))
+    manifests = _described((base, head))
+    described = manifests[0] if manifests else None
+    # either side may be the newer one, whose models say what was called otherwise
+    former = {new: old for manifest in reversed(manifests) for new, old in former_tables(manifest).items()}
+    former_columns: dict[str, dict[str, str]] = {}
+    for manifest in reversed(manifests):
+        for table, names in former_columns_of(manifest).items():
+            former_columns.setdefault(table, {}).update(names)
+    pairing = pair(base, head, tables, former)
     policies = policies_of(described) if described else {}
     con = _connect(profile, target, (base, head))
     classified = classifications_of(profile.project, described, show_classified=how.show_classified)
     found = []
     for name, then, here in pairing.names:
         policy = policies.get(here or then or name, ComparisonPolicy())
+        known = {**former_columns.get(then or "", {}), **former_columns.get(here or "", {})}
+        policy = policy.model_copy(update={"former": known})
         if how.key:
             policy = policy.model_copy(update={"key": tuple(how.key)})
         one = _Pair(name, (base, head), (then, here))
-        found.append(_compare(con, one, policy, how, now, classified.hidden))
+        facts = _compare(con, one, policy, how, now, classified.hidden)
+        is_of_one = any(isinstance(side, NamedFile) or side.single for side in (base, head))
+        if then and here and then != here and not is_of_one:
+            facts = facts.model_copy(update={"was": then, "was_declared": name in pairing.said})
+            facts = judge(facts, policy.expected, today=now.date())
+        found.append(facts)
     found = [masked(one, classified) for one in found]
     remarks: list[str] = []
     if described:
@@ -149,6 +164,7 @@ def _compare(
         needs_key=bool(how.key),
         any_types=True,
         identifiers=policy.identifiers,
+        former=policy.former,
     )
     return judge(facts, policy.expected, today=now.date())
 
@@ -209,10 +225,10 @@ class _States(Mapping[str, tuple[TableState | None, TableState | None]]):
         return len(self._tables)
 
 
-def _described(sides: Sequence[Named]) -> dict[str, Any] | None:
-    """dbt's manifest of the head, or else of the base; None where neither is known."""
+def _described(sides: Sequence[Named]) -> list[dict[str, Any]]:
+    """dbt's manifests of the sides, of head first, as far as they are known."""
     found = (records.dbt_manifest(run_id) for records, run_id in described_by(sides))
-    return next((one for one in found if one is not None), None)
+    return [one for one in found if one is not None]
 
 
 def _definitions(side: Named, tables: Collection[str]) -> dict[str, str | None]:

@@ -25,7 +25,7 @@ def changed_columns(table: TableComparison) -> frozenset[str] | None:
         return None
     schema = table.schema_changes
     found = {column.name for column in table.columns if column.matching < column.compared}
-    found |= {*schema.added, *schema.removed, *(one.column for one in schema.type_changed)}
+    found |= {*schema.added, *schema.removed, *schema.renamed, *(one.column for one in schema.type_changed)}
     return frozenset(found | set(table.coverage.not_compared))
 
 

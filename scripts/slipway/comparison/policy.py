@@ -74,6 +74,7 @@ class ComparisonPolicy(BaseModel):
         tolerances: by column name.
         expected: declared changes.
         identifiers: columns that are in the key of some model, in small letters: their sums mean nothing.
+        former: columns to the names that they had before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +83,7 @@ class ComparisonPolicy(BaseModel):
     tolerances: dict[str, Tolerance] = Field(default_factory=dict)
     expected: tuple[ExpectedChange, ...] = ()
     identifiers: frozenset[str] = frozenset()
+    former: dict[str, str] = Field(default_factory=dict)
 
 
 def parse_policy(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from slipway.comparison.former_names import renamed_tables
 from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError, NotFoundError, UsageError
 from slipway.names import TableName
@@ -188,18 +189,23 @@ class Pairing:
         names: the name of each comparison, with the table of base and of head, None where a side does not have it; a file has no
             table, so that its side is None, too.
         left_out: tables that are not compared, because a run did not build them.
+        said: names of comparisons of which a model says that the table had another name in base.
     """
 
     names: Sequence[tuple[str, str | None, str | None]]
     left_out: Sequence[str] = ()
+    said: Collection[str] = ()
 
 
-def pair(base: Named, head: Named, patterns: Sequence[str]) -> Pairing:
-    """Pair the tables of two sides.
+def pair(
+    base: Named, head: Named, patterns: Sequence[str], former: Mapping[str, str] | None = None
+) -> Pairing:
+    """Pair the tables of two sides; one that has another name on the other side is paired under its name in head.
 
     Args:
         base: the side before.
         head: the side after.
+        former: ``layer.table`` to the name that it had before, as models say.
         patterns: tables, ``layer.table`` or patterns such as ``serving.*``; none for all of them.
 
     Raises:
@@ -212,12 +218,23 @@ def pair(base: Named, head: Named, patterns: Sequence[str]) -> Pairing:
     assert isinstance(base, NamedTables)
     assert isinstance(head, NamedTables)
     there, here = base.names, head.names
+    base_files, head_files = (
+        {name: side.cut.tables[name].metadata_location for name in side.names} for side in (base, head)
+    )
+    renamed = renamed_tables(base_files, head_files, former or {})
+    new = {old: name for name, (old, _) in renamed.items()}
     wanted = _matching(patterns, base, head) if patterns else there | here
+    wanted = {new.get(name, name) for name in wanted}
     parts = [side.names for side in (base, head) if side.is_part]
-    built = {name for name in wanted if all(name in part for part in parts)}
+    before = {name: renamed[name][0] if name in renamed else name for name in wanted}
+    built = {name for name in wanted if all(name in part or before[name] in part for part in parts)}
     return Pairing(
-        [(name, name if name in there else None, name if name in here else None) for name in sorted(built)],
+        [
+            (name, before[name] if before[name] in there else None, name if name in here else None)
+            for name in sorted(built)
+        ],
         sorted(wanted - built),
+        {name for name in built if name in renamed and renamed[name][1]},
     )
 
 

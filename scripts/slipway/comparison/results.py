@@ -46,8 +46,10 @@ class DifferenceKind(StrEnum):
 
     TABLE_ADDED = "table_added"
     TABLE_REMOVED = "table_removed"
+    TABLE_RENAMED = "table_renamed"
     COLUMN_ADDED = "column_added"
     COLUMN_REMOVED = "column_removed"
+    COLUMN_RENAMED = "column_renamed"
     TYPE_CHANGED = "type_changed"
     ROWS_ADDED = "rows_added"
     ROWS_REMOVED = "rows_removed"
@@ -75,10 +77,11 @@ class TypeChange(_Record):
 
 
 class SchemaChanges(_Record):
-    """Columns that only one side has (name to type) or that changed their type."""
+    """Columns that only one side has (name to type), that changed their type, or that had another name in base (name to that name)."""
 
     added: dict[str, str] = Field(default_factory=dict)
     removed: dict[str, str] = Field(default_factory=dict)
+    renamed: dict[str, str] = Field(default_factory=dict)
     type_changed: tuple[TypeChange, ...] = ()
 
 
@@ -231,7 +234,8 @@ class TableComparison(_Record):
     """The comparison of one table: facts, then the verdict that ``judge`` reached on them.
 
     ``edited`` says that its code is not the same on both sides. ``because_of`` are the tables above it that brought the difference,
-    as far as that is known, and ``origins`` says how it was decided. ``hidden`` are classified columns of which values or sums are not shown.
+    as far as that is known, and ``origins`` says how it was decided. ``was`` is the name of the
+    table in base, if it had another one there, and ``was_declared`` whether its model says so. ``hidden`` are classified columns of which values or sums are not shown.
     """
 
     name: str
@@ -253,6 +257,8 @@ class TableComparison(_Record):
     edited: bool = False
     because_of: tuple[str, ...] = ()
     origins: str = ""
+    was: str = ""
+    was_declared: bool = False
     hidden: tuple[str, ...] = ()
 
     @property
@@ -292,10 +298,9 @@ def judge(
         by = next((change for change in holding if _covers(change, difference)), None)
         if by is not None:
             used.add(by)
+        reason = by.reason if by else _said(comparison, difference)
         differences.append(
-            difference.model_copy(
-                update={"explained_by": by.reason if by else None, "propagates": bool(by and by.propagates)}
-            )
+            difference.model_copy(update={"explained_by": reason, "propagates": bool(by and by.propagates)})
         )
     notes = [
         f"the expected change did not happen: {change.reason}" for change in holding if change not in used
@@ -355,6 +360,12 @@ def _differences(comparison: TableComparison) -> list[Difference]:
         return [Difference(kind=what, detail=f"only {side} has the table ({rows_there})")]
     schema, rows = comparison.schema_changes, comparison.rows
     found = [
+        Difference(kind=kind.COLUMN_RENAMED, column=name, detail=f"column {name} was {old}")
+        for name, old in schema.renamed.items()
+    ]
+    if comparison.was:
+        found.append(Difference(kind=kind.TABLE_RENAMED, detail=f"the table was {comparison.was}"))
+    found += [
         Difference(kind=what, column=name, detail=f"column {name} {type_} is {now}")
         for what, columns, now in (
             (kind.COLUMN_ADDED, schema.added, "new"),
@@ -393,6 +404,15 @@ def _differences(comparison: TableComparison) -> list[Difference]:
             if column.different
         ]
     return found
+
+
+def _said(comparison: TableComparison, difference: Difference) -> str | None:
+    """Why a new name is no surprise: the model says which one it was."""
+    if difference.kind is DifferenceKind.COLUMN_RENAMED:
+        return "was in the YAML of the column says so"
+    if difference.kind is DifferenceKind.TABLE_RENAMED and comparison.was_declared:
+        return "was of the model says so"
+    return None
 
 
 def _covers(change: ExpectedChange, difference: Difference) -> bool:

@@ -191,6 +191,8 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
         "edited",
         "because_of",
         "origins",
+        "was",
+        "was_declared",
         "hidden",
     ]
     assert fields["tables"][0]["verdict"] == "different"
