@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 import pytest
@@ -17,11 +19,15 @@ from slipway.engines.spark.translation import calls, casts, listed
 from slipway.engines.spark.translation import translate as entry
 from slipway.engines.spark.translation.asking import Types
 from slipway.engines.spark.translation.listed import Function
+from slipway.engines.spark.translation.nesting import LEVELS, check_nesting
 from slipway.engines.spark.translation.parsing import parse
 from slipway.engines.spark.translation.refusal import TranslationError
 from slipway.engines.spark.translation.regular_expressions import NotUnderstoodError, java_pattern
 from slipway.engines.spark.translation.scopes import Value, text_literal
 from slipway.engines.spark.translation.translate import translate
+
+if TYPE_CHECKING:
+    from slipway.engines.spark.translation.translator import Translator
 from slipway.engines.spark.translation.type_kinds import EXACT_IN_DOUBLE, Kind
 
 SCHEMAS = {
@@ -359,3 +365,87 @@ def test_types_are_those_of_duckdb() -> None:
     types = Types()
     assert types.of('"§DECIMAL(18,4)" * "§INTEGER"').text == "DECIMAL(18,4)"
     types.close()
+
+
+# ------------------------------------------------------------------------------------------------------------ operators
+
+_BINARY = (
+    "or",
+    "and",
+    "=",
+    "<>",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "is distinct from",
+    "is not distinct from",
+    "like",
+    "||",
+)
+_BETWEEN = ("+", "-", "*", "/", "//", "%")
+_AFTER = ("", " is null", " in (a, b)", " between a and b", "::varchar", " is true")
+_BEFORE = ("", "not ", "-")
+
+
+class _Anything:
+    """In place of a translator: it only refuses."""
+
+    def refuse(self, *_: object) -> None:
+        raise TranslationError("", "", "", function="", line_number=0)
+
+
+def _nested_safely(tree: exp.Expression) -> bool:
+    try:
+        for node in tree.walk():
+            if type(node) in LEVELS:
+                check_nesting(cast("Translator", _Anything()), cast("exp.Expression", node))
+    except TranslationError:
+        return False
+    return True
+
+
+def _with_parentheses(tree: exp.Expression) -> str:
+    explicit = tree.copy()
+    for node in reversed(list(explicit.find_all(*LEVELS))):
+        node.replace(exp.Paren(this=node.copy()))
+    return explicit.sql(dialect="duckdb")
+
+
+def _without_places(tree: object) -> object:
+    if isinstance(tree, dict):
+        return {key: _without_places(value) for key, value in tree.items() if key != "query_location"}
+    return [_without_places(one) for one in tree] if isinstance(tree, list) else tree
+
+
+def test_operators_are_bound_as_duckdb_binds_them() -> None:
+    """What needs no parentheses has the same tree in DuckDB with and without those that sqlglot's tree implies."""
+    connection = duckdb.connect()
+
+    def tree(sql: str) -> object:
+        row = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+        assert row is not None
+        return _without_places(json.loads(row[0]))
+
+    texts = [
+        f"select {before}a {one} {middle}b {other} c{after} as it from t"
+        for one in (*_BINARY, *_BETWEEN)
+        for other in (*_BINARY, *_BETWEEN)
+        for before, middle, after in [
+            ("", "", ""),
+            *((b, m, "") for b in _BEFORE for m in _BEFORE),
+            *(("", "", a) for a in _AFTER),
+        ]
+    ]
+    compared = 0
+    for text in dict.fromkeys(texts):
+        found = tree(text)
+        try:
+            parsed = parse(text)
+        except ValueError:
+            continue
+        if "error_type" in str(found)[:200] or not _nested_safely(parsed):
+            continue
+        assert tree(_with_parentheses(parsed)) == found, text
+        compared += 1
+    assert compared > 500

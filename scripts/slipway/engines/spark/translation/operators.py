@@ -108,6 +108,21 @@ def column(translator: Translator, node: exp.Expression, scope: Scope) -> Value:
     return translator.refuse(node, f"the name {excerpt(node)}", "Name the table that has it in FROM")
 
 
+def resolved_name(node: exp.Column, scope: Scope) -> str:
+    """The name that DuckDB gives a column without an alias: as its table spells it."""
+    table = node.args.get("table")
+    at: Scope | None = scope
+    while at is not None:
+        for _, found in at.matches(node.name, table.name if table is not None else None):
+            return found.name
+        for _, whole in at.matches(table.name, None) if table is not None else ():
+            for name, _ in whole.kind.fields:
+                if name.lower() == node.name.lower():
+                    return name
+        at = at.outer
+    return node.name
+
+
 def _known(translator: Translator, node: exp.Expression, text: str, kind: Kind) -> Value:
     is_row = kind.id == "struct" and not all(name for name, _ in kind.fields)
     if kind.spark is None and not is_row:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from slipway.engines.spark.translation.calls import AGGREGATES, JOINED, ordering
-from slipway.engines.spark.translation.operators import COMPARED, common_values, condition, interval_parts
+from slipway.engines.spark.translation.operators import (
+    COMPARED,
+    common_values,
+    condition,
+    interval_parts,
+    resolved_name,
+)
 from slipway.engines.spark.translation.refusal import excerpt
 from slipway.engines.spark.translation.scopes import Column, Scope, Source, Value, quoted
 from slipway.engines.spark.translation.translator import Handler, Query, Tables, Translator
@@ -290,7 +296,7 @@ def _projections(translator: Translator, node: exp.Select, scope: Scope) -> list
             value = _generated(translator, node, inner, scope) or translator.expression(inner, scope)
             found.append(_Projection(inner, value, one.alias))
         else:
-            name = one.name if isinstance(one, exp.Column) else None
+            name = resolved_name(one, scope) if isinstance(one, exp.Column) else None
             found.append(_Projection(one, translator.expression(one, scope), name))
     return found
 
