@@ -154,7 +154,7 @@ class Site:
             statuses=self._views.test_marks(),
             columns=bool(self._found.columns.tables),
         )
-        self._folder.write("data/columns.js", packed("columns", self._found.columns.shown()))
+        self._folder.write("data/columns.js", packed("columns", hide_in(self._found.columns.shown())))
 
     def _tables(self) -> None:
         lineage = self._found.project.lineage
@@ -259,7 +259,7 @@ class Site:
     def _api(self) -> None:
         found, write = self._found, self._folder.write_json
         write("api/tables.json", _plain(found.tables))
-        write("api/column_lineage.json", found.columns.record())
+        write("api/column_lineage.json", _plain(found.columns.record()))
         write("api/lineage.json", _plain(list(found.project.lineage.values())))
         write("api/releases.json", _plain(found.history.releases))
         write("api/runs.json", _plain(found.runs))
