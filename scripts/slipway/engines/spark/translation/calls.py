@@ -17,7 +17,7 @@ from slipway.engines.spark.translation.operators import (
     interval_parts,
 )
 from slipway.engines.spark.translation.refusal import ANYTHING, excerpt
-from slipway.engines.spark.translation.scopes import Scope, Value, quoted, text_literal
+from slipway.engines.spark.translation.scopes import Scope, Value, computed_once, quoted, text_literal
 from slipway.engines.spark.translation.text_functions import TEXTS
 from slipway.engines.spark.translation.translator import Handler, Translator
 from slipway.engines.spark.translation.type_kinds import VARCHAR, Kind
@@ -45,7 +45,10 @@ def _extreme(name: str) -> Callable[[Call], str]:
 
 def _null_if(call: Call) -> str:
     left, right = comparable(call.translator, call.node, *call.arguments)
-    return f"CASE WHEN {left.spark} = {right.spark} THEN NULL ELSE {call.arguments[0].spark} END"
+    given = call.arguments[0]
+    if right.is_constant and left.spark == given.spark:
+        return computed_once(given.spark, lambda x: f"CASE WHEN {x} = {right.spark} THEN NULL ELSE {x} END")
+    return f"CASE WHEN {left.spark} = {right.spark} THEN NULL ELSE {given.spark} END"
 
 
 def _round(call: Call) -> str:

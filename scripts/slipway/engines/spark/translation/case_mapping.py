@@ -6,7 +6,7 @@ those that the two engines map differently even then: the first of these in numb
 
 from __future__ import annotations
 
-from slipway.engines.spark.translation.scopes import text_literal
+from slipway.engines.spark.translation.scopes import computed_once, text_literal
 
 _UPPER = """
 df+7615 149 19b 1f0 264 390 3b0 587 1c8a 1e96-1e9a 1f50 1f52 1f54 1f56 1f80-1f87+8 1f88-1f8f 1f90-1f97+8 1f98-1f9f
@@ -39,5 +39,6 @@ def mapped_by_character(name: str, text: str) -> str:
     sources = text_literal("".join(exceptions))
     targets = text_literal("".join(exceptions.values()))
     each = f"c -> IF(CONTAINS({sources}, c), TRANSLATE(c, {sources}, {targets}), {function}(c))"
-    by_character = f"ARRAY_JOIN(TRANSFORM(SPLIT({text}, ''), {each}), '')"
-    return f"IF({text} RLIKE '^[\\\\x00-\\\\x7F]*$', {function}({text}), {by_character})"
+    by_character = f"ARRAY_JOIN(TRANSFORM(SPLIT({{x}}, ''), {each}), '')"
+    written = f"IF({{x}} RLIKE '^[\\\\x00-\\\\x7F]*$', {function}({{x}}), {by_character})"
+    return computed_once(text, lambda x: written.replace("{x}", x))

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from slipway.engines.spark.translation.refusal import excerpt
 from slipway.engines.spark.translation.regular_expressions import whole
-from slipway.engines.spark.translation.scopes import Scope, Value, text_literal
+from slipway.engines.spark.translation.scopes import Scope, Value, computed_once, text_literal
 from slipway.engines.spark.translation.translator import Translator
 from slipway.engines.spark.translation.type_kinds import EXACT_IN_DOUBLE, Kind, named
 
@@ -53,18 +53,25 @@ KINDS = {
 }
 """Kinds of types between which casts are tried, by their names in the reference, each with one of its types."""
 
-YEARS = "{0} BETWEEN DATE'0001-01-01' AND DATE'9999-12-31'"
+YEARS = "CAST({x} AS DATE) BETWEEN DATE'0001-01-01' AND DATE'9999-12-31'"
 
 
-def checked(condition: str, value: str, said: str, *nullable: str) -> str:
-    """A value where a condition holds, NULL where one of the texts is NULL, and otherwise an error that ends the query."""
-    absent = " OR ".join(f"{one} IS NULL" for one in nullable)
-    return f"CASE WHEN {absent} THEN NULL WHEN {condition} THEN {value} ELSE RAISE_ERROR({text_literal(said)}) END"
+def checked(value: str, condition: str, result: str, said: str) -> str:
+    """A result where a condition on a value holds, NULL where the value is NULL, and otherwise an error that ends the query.
 
-
-def within_years(day: str, value: str, *nullable: str) -> str:
-    """A value that is the same on both engines for the years 1 to 9999."""
-    return checked(YEARS.format(day), value, "Slipway: a date before year 1 or after year 9999", *nullable)
+    Args:
+        value: the text for Spark of the value, which is computed once.
+        condition: with ``{x}`` in place of the value.
+        result: the same.
+        said: the message of the error.
+    """
+    return computed_once(
+        value,
+        lambda x: (
+            f"CASE WHEN {x} IS NULL THEN NULL WHEN {condition.replace('{x}', x)} THEN {result.replace('{x}', x)} "
+            f"ELSE RAISE_ERROR({text_literal(said)}) END"
+        ),
+    )
 
 
 def cast(
@@ -113,11 +120,12 @@ def _written(value: Value, kind: Kind, *, tried: bool) -> str | None:
         is_rounded = source.scale and target != "decimal"
         return f"{function}(ROUND({x}, 0) AS {kind.spark})" if is_rounded else plain
     if source.id == "varchar":
-        return _read(x, kind, plain)
+        return _read(x, kind, function)
     if tried:
         return None
     if source.id in {"date", "timestamp"} and target == "varchar":
-        return within_years(f"CAST({x} AS DATE)", plain, x)
+        plain = f"CAST({{x}} AS {kind.spark})"
+        return checked(x, YEARS, plain, "Slipway: a date before year 1 or after year 9999")
     if source.id == "double" and kind.is_integer:
         return f"CAST(RINT({x}) AS {kind.spark})"
     is_near = source.id == "decimal" and target == "double" and source.digits <= EXACT_IN_DOUBLE
@@ -138,16 +146,13 @@ def pairs() -> list[tuple[str, str, bool]]:
     return found
 
 
-def _read(x: str, kind: Kind, plain: str) -> str | None:
+def _read(x: str, kind: Kind, function: str) -> str | None:
     pattern = READ_ALIKE.get("integer" if kind.is_integer else kind.id)
     if pattern is None:
         return None
-    condition = f"{x} RLIKE {text_literal(whole(pattern))}"
+    said = f"Slipway: a text that is cast to {kind.text} has a form that DuckDB and Spark read differently"
     return checked(
-        condition,
-        plain,
-        f"Slipway: a text that is cast to {kind.text} has a form that DuckDB and Spark read differently",
-        x,
+        x, f"{{x}} RLIKE {text_literal(whole(pattern))}", f"{function}({{x}} AS {kind.spark})", said
     )
 
 

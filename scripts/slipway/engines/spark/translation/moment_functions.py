@@ -122,13 +122,13 @@ def zoned(call: Call) -> str:
     name, x = text_literal(zone.text), value.spark
     said = "Slipway: a time before 1970 in a time zone"
     if value.kind.id == "timestamp with time zone":
-        local = f"CAST(FROM_UTC_TIMESTAMP({x}, {name}) AS TIMESTAMP_NTZ)"
-        return checked(f"{x} >= TIMESTAMP'1970-01-01 00:00:00+00:00'", local, said, x)
-    clock = f"CAST({x} AS TIMESTAMP)"
+        local = f"CAST(FROM_UTC_TIMESTAMP({{x}}, {name}) AS TIMESTAMP_NTZ)"
+        return checked(x, "{x} >= TIMESTAMP'1970-01-01 00:00:00+00:00'", local, said)
+    clock = "CAST({x} AS TIMESTAMP)"
     first = f"TO_UTC_TIMESTAMP({clock}, {name})"
     later = f"({first} + INTERVAL '1' HOUR)"
     instant = f"CASE WHEN FROM_UTC_TIMESTAMP({later}, {name}) = {clock} THEN {later} ELSE {first} END"
-    return checked(f"{x} >= TIMESTAMP_NTZ'1970-01-02 00:00:00'", instant, said, x)
+    return checked(x, "{x} >= TIMESTAMP_NTZ'1970-01-02 00:00:00'", instant, said)
 
 
 def at_time_zone(translator: Translator, node: exp.Expression, scope: Scope) -> Value:
@@ -157,6 +157,10 @@ def extract(translator: Translator, node: exp.Expression, scope: Scope) -> Value
 def _formatted(call: Call) -> str:
     value, text = call.arguments[0], call.arguments[1].text or ""
     written = ""
+    if "{" in text:
+        call.translator.refuse(
+            call.node, f"a brace in the format {text!r}", "Put it around the text: '{' || strftime(…)"
+        )
     for one in re.findall(r"%.|[^%]+|%", text):
         if one.startswith("%"):
             if one not in _FORMATS:
@@ -166,10 +170,9 @@ def _formatted(call: Call) -> str:
             written += _FORMATS[one]
         else:
             written += "'" + one.replace("'", "''") + "'"
-    formatted = f"DATE_FORMAT({value.spark}, {text_literal(written)})"
-    day = f"CAST({value.spark} AS DATE)"
-    years = f"{day} BETWEEN DATE'1000-01-01' AND DATE'9999-12-31'"
-    return checked(years, formatted, "Slipway: a date before year 1000 or after year 9999", value.spark)
+    formatted = f"DATE_FORMAT({{x}}, {text_literal(written)})"
+    years = "CAST({x} AS DATE) BETWEEN DATE'1000-01-01' AND DATE'9999-12-31'"
+    return checked(value.spark, years, formatted, "Slipway: a date before year 1000 or after year 9999")
 
 
 MOMENTS: tuple[Function, ...] = (

@@ -10,7 +10,7 @@ from sqlglot import exp
 from slipway.engines.spark.translation.casts import cast, coerced, constant
 from slipway.engines.spark.translation.nesting import check_nesting
 from slipway.engines.spark.translation.refusal import excerpt
-from slipway.engines.spark.translation.scopes import Scope, Value, quoted, text_literal
+from slipway.engines.spark.translation.scopes import Scope, Value, computed_once, quoted, text_literal
 from slipway.engines.spark.translation.translator import Handler, Translator
 from slipway.engines.spark.translation.type_kinds import (
     BOOLEAN,
@@ -378,22 +378,35 @@ def case(translator: Translator, node: exp.Expression, scope: Scope) -> Value:
     """``case when … then … end`` and ``case x when … then … end``."""
     translator.only(node, "this", "ifs", "default")
     subject = translator.expression(node.this, scope) if node.this is not None else None
-    conditions, results = [], []
+    conditions, results, is_constant = [], [], subject is not None
     for one in node.args["ifs"]:
         translator.only(one, "this", "true")
         if subject is None:
             conditions.append(condition(translator, one.this, scope).spark)
         else:
-            pair = comparable(translator, one, subject, translator.expression(one.this, scope))
-            conditions.append(f"{pair[0].spark} = {pair[1].spark}")
+            compared = translator.expression(one.this, scope)
+            left, right = comparable(translator, one, subject, compared)
+            is_constant = is_constant and compared.is_constant and left is subject
+            conditions.append(f"{left.spark} = {right.spark}")
         results.append(translator.expression(one.args["true"], scope))
     if node.args.get("default") is not None:
         results.append(translator.expression(node.args["default"], scope))
     common = _common(translator, node, results)
     texts = [one.spark for one in common]
-    written = " ".join(f"WHEN {one} THEN {then}" for one, then in zip(conditions, texts, strict=False))
     otherwise = f" ELSE {texts[-1]}" if len(texts) > len(conditions) else ""
-    return Value(f"CASE {written}{otherwise} END", common[0].kind, common[0].kind.probe)
+
+    def written(given: list[str]) -> str:
+        return (
+            "CASE "
+            + " ".join(f"WHEN {one} THEN {then}" for one, then in zip(given, texts, strict=False))
+            + f"{otherwise} END"
+        )
+
+    spark = written(conditions)
+    if subject is not None and is_constant and all(one.is_constant for one in results):
+        start = len(subject.spark)
+        spark = computed_once(subject.spark, lambda x: written([x + one[start:] for one in conditions]))
+    return Value(spark, common[0].kind, common[0].kind.probe)
 
 
 def _common(translator: Translator, node: exp.Expression, values: Sequence[Value]) -> list[Value]:

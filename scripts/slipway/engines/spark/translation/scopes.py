@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -21,6 +21,21 @@ def text_literal(text: str) -> str:
         text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{").replace("\x00", "\\u0000")
     )
     return f"'{escaped}'"
+
+
+_GIVEN = "__slipway_given"
+
+
+def computed_once(text: str, body: Callable[[str], str]) -> str:
+    """An expression that uses another one several times, and computes it once.
+
+    Args:
+        text: the expression for Spark that is used.
+        body: writes the whole of a name; it may have neither aggregates nor queries in it.
+    """
+    if "(" not in text:
+        return body(text)
+    return f"TRANSFORM(ARRAY({text}), {_GIVEN} -> {body(_GIVEN)})[0]"
 
 
 @dataclass(frozen=True)
