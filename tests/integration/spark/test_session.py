@@ -36,6 +36,7 @@ def test_the_session_is_what_it_is_meant_to_be(spark: Any) -> None:  # noqa: ANN
     [
         pytest.param("spark.sql.ansi.enabled", "false", id="ansi"),
         pytest.param("spark.sql.session.timeZone", "Europe/Berlin", id="zone"),
+        pytest.param("spark.sql.caseSensitive", "true", id="case"),
     ],
 )
 def test_a_session_with_other_settings_is_refused(spark: Any, key: str, value: str) -> None:  # noqa: ANN401 - same

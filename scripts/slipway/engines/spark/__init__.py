@@ -1,5 +1,6 @@
-"""Apache Spark: what a session needs so that it computes what DuckDB would, and how one begins on this machine.
+"""Apache Spark: what a session needs so that it computes what DuckDB would, and how a query becomes a staged snapshot there.
 
-Start with ``local_session.local_session``; ``spark_versions`` says which Spark, Java and Iceberg belong together, and refuses others.
+Start with ``spark_writer.write_by_spark``; ``local_session`` begins a session on this machine, ``spark_versions`` says which Spark, Java and
+Iceberg belong together.
 The package pyspark is an optional extra: nothing here imports it before a session is asked for.
 """

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
-_ANSI, _ZONE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"
+_ANSI, _ZONE, _CASE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone", "spark.sql.caseSensitive"
 _EXTENSIONS = "spark.sql.extensions"
 
-SEMANTICS = {_ANSI: "true", _ZONE: "UTC"}
-"""Without these, Spark computes something else than DuckDB: overflow and bad casts become NULL, and days begin at another time."""
+SEMANTICS = {_ANSI: "true", _ZONE: "UTC", _CASE: "false"}
+"""Without these, Spark computes something else than DuckDB: overflow and bad casts become NULL, days begin at another time, names differ by case."""
 
 
 def catalog_properties(name: str, served: Served, store: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -112,6 +112,7 @@ class Session:
         self._settings = {
             "spark.sql.ansi.enabled": "true",
             "spark.sql.session.timeZone": "UTC",
+            "spark.sql.caseSensitive": "false",
             "spark.sql.extensions": EXTENSIONS,
         } | {key.replace("__", "."): value for key, value in changed.items()}
         self.conf: Any = self

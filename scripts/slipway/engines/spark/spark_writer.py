@@ -1,0 +1,239 @@
+"""One model's result becomes one staged Iceberg snapshot, computed and written by Spark.
+
+DuckDB binds the query for names and types, without data, and makes or evolves the table as for its own writes, so that types do not depend
+on the engine. Spark computes the translated query, casts it to the columns of the table, and commits through the run's own catalog. What it
+wrote is then read by DuckDB for the content digest and the constraints of the contract, by the code that is used for its own files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import duckdb
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Summary
+from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
+
+from slipway.engines.duckdb import constraints, writer
+from slipway.engines.duckdb.digest import Digest, recorded
+from slipway.engines.duckdb.metrics import WrittenFile
+from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
+from slipway.engines.duckdb.scan import files_digest, files_relation, table_digest, whole_scan
+from slipway.engines.duckdb.target import new_table, only_describes, target_updates
+from slipway.errors import ConfigError
+from slipway.iceberg import metadata_files, schema
+from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
+from slipway.iceberg.tables import Tables
+from slipway.run_catalog.catalog import RunCatalog
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ENGINE = "slipway.engine"
+"""Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""
+
+STRATEGIES = ("replace", "append", "insert_overwrite")
+"""What Spark can write until now, by names of ``WriteRequest.strategy``."""
+
+
+def check_supported(request: WriteRequest) -> None:
+    """Refuse what Spark cannot write yet, before anything is computed.
+
+    Raises:
+        ConfigError: the strategy, or the way in which the query gets its input, is another.
+    """
+    why = ""
+    if request.strategy not in STRATEGIES:
+        why = f"its strategy is {request.strategy}, and Spark writes {', '.join(STRATEGIES)}"
+    elif request.strategy == "insert_overwrite" and not request.partitioned_by:
+        why = "insert_overwrite replaces partitions, and it has none"
+    elif request.once:
+        why = "its rows come from Python, and can be read only once"
+    elif any(one.is_part for one in request.increments):
+        why = "it reads only new rows of an input"
+    if why:
+        raise ConfigError(
+            f"{request.model} cannot be computed by Spark",
+            why,
+            "Let DuckDB compute it, or configure it otherwise",
+        )
+
+
+def write_by_spark(
+    spark: SparkSession,
+    catalog: RunCatalog,
+    cursor: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    base: Table | None,
+    request: WriteRequest,
+    translate: Callable[[str], str],
+) -> WriteResult:
+    """Have Spark run a model's query, and stage its result on top of ``base``.
+
+    Args:
+        spark: a session, in which the environment's name is the run's own catalog.
+        catalog: this catalog.
+        cursor: DuckDB's, for names and types of the query and for the digest.
+        tables: of the environment.
+        base: the table that is built on, None for a new one.
+        request: the query in DuckDB's SQL, and what is asked for.
+        translate: makes Spark's SQL of it.
+
+    Raises:
+        ConfigError: Spark cannot write it; see ``check_supported``.
+        ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+    """
+    check_supported(request)
+    return _Write(spark, catalog, cursor, tables, base, request).run(translate)
+
+
+class _Write:
+    def __init__(
+        self,
+        spark: SparkSession,
+        catalog: RunCatalog,
+        cursor: duckdb.DuckDBPyConnection,
+        tables: Tables,
+        base: Table | None,
+        request: WriteRequest,
+    ) -> None:
+        self.spark, self.catalog, self.cursor = spark, catalog, cursor
+        self.tables, self.base, self.request = tables, base, request
+        self.full = base is None or request.strategy == "replace"
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def run(self, translate: Callable[[str], str]) -> WriteResult:
+        request, base = self.request, self.base
+        columns = writer.columns_of(self.cursor, f"(\n{request.sql}\n)")
+        if request.contract:
+            constraints.check_shape(self.cursor, request.model, request.contract, columns)
+        query = schema.query_schema(columns)
+        updates: tuple[TableUpdate, ...] = ()
+        table = base or new_table(self.tables, request, query)
+        if base is not None:
+            updates = target_updates(base.metadata, request, query, full=self.full)
+        prepared = Staging(table)
+        prepared._stage(updates)
+        target = prepared.table_metadata.schema()
+        self.catalog.show(self.tables.stage(table, prepared, new=base is None))
+        self.catalog.allow(request.identifier)
+        self._lap("plan")
+        self._compute(translate(request.sql), query, target)
+        self._lap("compute")
+        return self._stage(table, updates, target)
+
+    def _compute(self, sql: str, query: Schema, target: Schema) -> None:
+        """Write the rows of a query, cast to the columns of the table."""
+        name = ".".join(f"`{part}`" for part in (self.tables.environment.name, *self.request.identifier))
+        kinds = {field.name: field.dataType for field in self.spark.table(name).schema.fields}
+        found = self.spark.sql(sql)
+        given = {one.lower() for one in found.columns}
+        missing = [field.name for field in query.fields if field.name.lower() not in given]
+        if missing:
+            raise ConfigError(
+                f"{self.request.model} cannot be computed by Spark",
+                f"its query gives no column {missing[0]} there",
+                "Name the column with as",
+            )
+        from pyspark.sql.functions import col, lit
+
+        chosen = [
+            (col(f"`{field.name}`") if field.name.lower() in given else lit(None))
+            .cast(kinds[field.name])
+            .alias(field.name)
+            for field in target.fields
+        ]
+        rows: DataFrame = found.select(*chosen)
+        if self.full:
+            rows.writeTo(name).overwrite(lit(True))
+        elif self.request.strategy == "append":
+            rows.writeTo(name).append()
+        else:
+            rows.writeTo(name).overwritePartitions()
+
+    def _stage(self, table: Table, updates: tuple[TableUpdate, ...], target: Schema) -> WriteResult:
+        """Stage what Spark committed, with what a snapshot of slipway's says of itself; or the base, if every row is what it was."""
+        request, base = self.request, self.base
+        item = self.catalog.staged(request.identifier)
+        assert item is not None
+        before = {file.file_path: file for file in metadata_files.data_files(base)} if base else {}
+        now = {file.file_path: file for file in metadata_files.data_files(item.table)}
+        added = [file for path, file in now.items() if path not in before]
+        removed = [file for path, file in before.items() if path not in now]
+        digest, same = self._digest(target, added, removed)
+        self._lap("digest")
+        remade = Remade.of(whole=self.full or not before.keys() & now.keys(), same=same)
+        transaction = Staging(table)
+        transaction._stage(updates)
+        described = base is not None and only_describes(base.metadata, transaction.table_metadata)
+        same = same and described and metadata_files.can_stay(base, full=self.full)
+        if not same:
+            properties = {**writer.summary_of(request, digest, remade, full=self.full), ENGINE: "spark"}
+            committed = [_described(one, properties) for one in item.updates[len(updates) :]]
+            if committed:
+                transaction._stage(tuple(committed))
+            else:  # Spark commits nothing where there are no rows
+                add_snapshot(transaction, added, removed, properties, full=self.full)
+        confirm_snapshot(transaction, request.release, lambda content: request.confirm(content, remade))
+        staged = self.tables.stage(table, transaction, new=base is None)
+        self.catalog.show(staged)
+        self._lap("stage")
+        if request.contract:
+            written = [
+                WrittenFile(one.file_path, one.record_count, one.file_size_in_bytes, {}, {}) for one in added
+            ]
+            constraints.check_written(
+                self.cursor,
+                request.model,
+                request.contract,
+                written,
+                files_relation(added, target),
+                whole_scan(staged.table),
+                constraints.Held.of(base, full=self.full),
+            )
+            self._lap("constraints")
+        return WriteResult(
+            staged=staged,
+            same_content=same,
+            rows_written=sum(file.record_count for file in added),
+            bytes_written=sum(file.file_size_in_bytes for file in added),
+            bytes_read=None,
+            peak_memory=None,
+            files_added=0 if same else len(added),
+            files_removed=0 if same else len(removed),
+            digest=digest,
+            seconds=self.seconds,
+        )
+
+    def _digest(
+        self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
+    ) -> tuple[Digest, bool]:
+        """The digest of the table after the write, and whether its content is what it was."""
+        new = files_digest(self.cursor, added, target)
+        if self.base is None:
+            return new, False
+        if self.full:
+            return new, new == recorded(self.base.current_snapshot())
+        old = files_digest(self.cursor, removed, target)
+        return table_digest(self.cursor, self.base, target) + new - old, new == old
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._started, 4)
+        self._started = now
+
+
+def _described(update: TableUpdate, properties: dict[str, str]) -> TableUpdate:
+    """A snapshot that Spark made, with what a run says of its snapshots."""
+    if not isinstance(update, AddSnapshotUpdate) or update.snapshot.summary is None:
+        return update
+    summary = update.snapshot.summary
+    said = {**summary.additional_properties, **properties}
+    return AddSnapshotUpdate(
+        snapshot=update.snapshot.model_copy(update={"summary": Summary(operation=summary.operation, **said)})
+    )
