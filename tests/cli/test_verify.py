@@ -352,6 +352,42 @@ def test_a_compacted_table_is_verified_by_its_rows(built: Workshop) -> None:
     assert kinds(verified(built, "--content", code=1)) == {"commit", "lock file"}
 
 
+def landed(workshop: Workshop) -> tuple[str, str]:
+    """State and note of the only link about landed files."""
+    found = verified(workshop, "--content", code=1)["links"]  # the project is in no repository
+    (link,) = (link for link in found if link["kind"] == "landed files")
+    return link["state"], link["note"]
+
+
+def test_a_version_that_was_replaced_is_not_called_verified(built: Workshop) -> None:
+    original = (built.landing / "parcels" / "day-2.csv").read_bytes()
+    built.land("day-2.csv", DAY_3)
+    built.run()
+    assert landed(built) == (
+        "missing",
+        "checksums of 2 files; 1 earlier version was replaced and cannot be checked: parcels/day-2.csv",
+    )
+    # the first version is there again, under another name: now it is the second that is nowhere
+    built.put("parcels/day-2-again.csv", original)
+    built.land("day-2.csv", ("p8,S,2024-05-04,9",))
+    built.run()
+    assert landed(built) == (
+        "missing",
+        "checksums of 3 files; 1 earlier version was replaced and cannot be checked: parcels/day-2.csv",
+    )
+    # a file that is gone was not replaced
+    (built.landing / "parcels" / "day-1.csv").unlink()
+    found = verified(built, "--content", code=1)["links"]
+    notes = [(link["state"], link["note"]) for link in found if link["kind"] == "landed files"]
+    assert notes == [
+        ("missing", "not in the landing area any more: parcels/day-1.csv"),
+        (
+            "missing",
+            "checksums of 2 files; 1 earlier version was replaced and cannot be checked: parcels/day-2.csv",
+        ),
+    ]
+
+
 def test_an_unchanged_run_signs_nothing(built: Workshop) -> None:
     before = sorted(path.name for path in records(built).rglob("*.intoto.jsonl"))
     built.run()

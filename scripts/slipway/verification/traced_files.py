@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +12,6 @@ from pyiceberg.table import Table
 
 from slipway.counts import plural
 from slipway.engines.duckdb.scan import scanning, whole_scan
-from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.snapshots import current_content, snapshot_with
@@ -31,6 +30,7 @@ class _Traced:
     Args:
         unknown: checksums of those that no ledger has so far.
         missing: paths of those that are gone.
+        replaced: paths of those in whose place another version landed: their content is nowhere any more.
         wrong: those that are not what they were.
         places: other environments in which some of them landed.
         unreachable: why these cannot be looked at.
@@ -38,6 +38,7 @@ class _Traced:
 
     unknown: set[str]
     missing: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     unreachable: str = ""
@@ -99,17 +100,15 @@ class TracedFiles:
 
     def _trace(self, place: Published, ledger: Ledger, feeds: Sequence[str], traced: _Traced) -> None:
         """Look in one environment for the files that are not known yet."""
-        found = {
-            sha256: entry
-            for feed in feeds
-            for sha256, entry in ledger.accepted(feed, traced.unknown).made().items()
-        }
-        missing, wrong = self._look_at(place.environment, found.values())
-        traced.unknown -= found.keys()
-        traced.missing += missing
-        traced.wrong += wrong
-        if found and place is not self._published:
-            traced.places.append(place.environment.name)
+        area = landing_area(place.environment.landing, place.environment.catalog_properties)
+        for feed in feeds:
+            accepted = ledger.accepted(feed, traced.unknown).made()
+            if not accepted:
+                continue
+            self._look_at(area, feed, accepted, ledger.latest(feed).made(), traced)
+            traced.unknown -= accepted.keys()
+            if place is not self._published and place.environment.name not in traced.places:
+                traced.places.append(place.environment.name)
 
     def _note(self, name: str, traced: _Traced, files: int) -> None:
         if traced.wrong:
@@ -120,9 +119,16 @@ class TracedFiles:
         if unknown := len(traced.unknown):
             why = f"the ledger does not have {plural(unknown, 'file')} that its rows are from{traced.unreachable}"
             self._findings.add(Kind.LANDED, name, State.MISSING, why)
-        if not (traced.wrong or traced.missing or traced.unknown):
-            how = "checksums" if self._content else "sizes"
-            where = f", which landed in {', '.join(traced.places)}" if traced.places else ""
+        how = "checksums" if self._content else "sizes"
+        where = f", which landed in {', '.join(traced.places)}" if traced.places else ""
+        if replaced := len(traced.replaced):
+            checked = files - replaced - len(traced.missing) - len(traced.wrong) - len(traced.unknown)
+            why = (
+                f"{how} of {plural(checked, 'file')}{where}; {plural(replaced, 'earlier version')} "
+                f"{'was' if replaced == 1 else 'were'} replaced and cannot be checked: {first_of(traced.replaced)}"
+            )
+            self._findings.add(Kind.LANDED, name, State.MISSING, why)
+        if not (traced.wrong or traced.missing or traced.replaced or traced.unknown):
             self._findings.add(Kind.LANDED, name, State.VERIFIED, f"{how} of {plural(files, 'file')}{where}")
 
     def _sources(self, name: str, content: str | None) -> Iterator[Published]:
@@ -142,22 +148,41 @@ class TracedFiles:
             yield here
 
     def _look_at(
-        self, environment: Environment, entries: Collection[LandedFile]
-    ) -> tuple[list[str], list[str]]:
-        """Landed files of an environment that are not there any more, and those that are not what they were."""
-        area = landing_area(environment.landing, environment.catalog_properties)
-        missing, wrong = [], []
-        for feed in sorted({entry.feed for entry in entries}):
-            of_feed = {entry.path: entry for entry in entries if entry.feed == feed}
-            there = {one.info.key: one.info for one in area.among(feed, of_feed.keys()) if not one.obstacle}
-            for path, entry in sorted(of_feed.items()):
-                if path not in there:
-                    missing.append(path)
-                elif there[path].size != entry.size_bytes or (
-                    self._content and _sum(area, path) != entry.sha256
-                ):
-                    wrong.append(f"{path} is not what landed")
-        return missing, wrong
+        self,
+        area: LandingArea,
+        feed: str,
+        accepted: Mapping[str, LandedFile],
+        latest: Mapping[str, LandedFile],
+        traced: _Traced,
+    ) -> None:
+        """Look for each content of a feed where the ledger last saw it, which is nowhere if another version took its place.
+
+        Args:
+            area: of the environment where the files landed.
+            feed: its name.
+            accepted: checksum to the entry that accepted it.
+            latest: path to its last entry, of the feed.
+            traced: gets what was found.
+        """
+        holders: dict[str, list[str]] = {}
+        for path, entry in sorted(latest.items()):
+            if entry.sha256 in accepted:
+                holders.setdefault(entry.sha256, []).append(path)
+        paths = {path for held in holders.values() for path in held}
+        there = {one.info.key: one.info for one in area.among(feed, paths) if not one.obstacle}
+        for sha256, entry in sorted(accepted.items(), key=lambda item: item[1].path):
+            held = holders.get(sha256, [])
+            present = [path for path in held if path in there]
+            if not held:
+                traced.replaced.append(entry.path)
+            elif not present:
+                traced.missing.append(entry.path)
+            elif not any(self._holds(area, path, there[path].size, entry) for path in present):
+                traced.wrong.append(f"{present[0]} is not what landed")
+
+    def _holds(self, area: LandingArea, path: str, size: int, entry: LandedFile) -> bool:
+        """Whether a file has the content of an entry, as far as is looked."""
+        return size == entry.size_bytes and (not self._content or _sum(area, path) == entry.sha256)
 
 
 def _came_from(releases: Sequence[Release], name: str, content: str | None) -> str:
