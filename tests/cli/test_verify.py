@@ -42,7 +42,9 @@ def verified(workshop: Workshop, *argv: str, code: int = 0, **settings: str) -> 
 def wrong(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Kind, state and note of the links that do not hold."""
     return [
-        (link["kind"], link["state"], link["note"]) for link in found["links"] if link["state"] != "verified"
+        (link["kind"], link["state"], link["note"])
+        for link in found["links"]
+        if link["state"] not in ("verified", "not recorded")
     ]
 
 
@@ -325,7 +327,7 @@ def test_a_rollback_is_signed_and_verifies(built: Workshop) -> None:
     built.run()
     built.answer("rollback", "--yes")
     found = verified(built, "--content", code=1)  # the project is in no repository
-    assert kinds(found) == {"commit", "lock file"}
+    assert kinds(found) == {"commit"}
     assert found["release"] == 3
     line = (records(built) / "releases" / "000003.intoto.jsonl").read_bytes().splitlines()
     (only,) = line
@@ -348,8 +350,8 @@ def test_a_compacted_table_is_verified_by_its_rows(built: Workshop) -> None:
         built.land(f"day-{number}.csv", (f"q{number},N,2024-05-0{number},1",))
         built.run()
     built.answer("maintain")
-    assert kinds(verified(built, code=1)) - {"commit", "lock file"} == {"data files"}
-    assert kinds(verified(built, "--content", code=1)) == {"commit", "lock file"}
+    assert kinds(verified(built, code=1)) - {"commit"} == {"data files"}
+    assert kinds(verified(built, "--content", code=1)) == {"commit"}
 
 
 def landed(workshop: Workshop) -> tuple[str, str]:
@@ -386,6 +388,28 @@ def test_a_version_that_was_replaced_is_not_called_verified(built: Workshop) -> 
             "checksums of 2 files; 1 earlier version was replaced and cannot be checked: parcels/day-2.csv",
         ),
     ]
+
+
+def test_a_project_without_a_lock_file_verifies(built: Workshop) -> None:
+    built.edit("seeds/reference/depots.csv", "Siena", "Sienna")
+    built.commit()
+    built.land("day-3.csv", DAY_3)
+    built.run()  # makes every table anew
+    found = verified(built)
+    (lock,) = (link for link in found["links"] if link["kind"] == "lock file")
+    assert (lock["what"], lock["state"]) == ("requirements.lock", "not recorded")
+    said = f"is verified: {len(found['links']) - 1} links; no lock file was recorded"
+    assert said in built.answer("verify")
+    assert said in built.slipway("connect", "--verified").err
+    # made without the lock file that its commit has
+    built.write("requirements.lock", "dbt-core==1.11.16\n")
+    built.commit()
+    built.remove("requirements.lock")
+    built.land("day-4.csv", ("p8,S,2024-05-04,9",))
+    built.run()
+    locks = [(state, note) for kind, state, note in wrong(verified(built, code=1)) if kind == "lock file"]
+    assert [state for state, _ in locks] == ["broken"]
+    assert locks[0][1].endswith("holds one, and the run had none")
 
 
 def test_an_unchanged_run_signs_nothing(built: Workshop) -> None:

@@ -10,7 +10,6 @@ import click
 from slipway.cli import figures, options, output
 from slipway.errors import SlipwayError
 from slipway.names import TableName
-from slipway.verification.links import State
 
 if TYPE_CHECKING:
     from slipway.query.connections import Connection
@@ -71,7 +70,7 @@ def _refuse_unverified(
     if found.is_verified:
         output.message(found.summary)
         return
-    wrong = next(link for link in found.links if link.state is not State.VERIFIED)
+    wrong = next(link for link in found.links if link.is_wrong)
     raise SlipwayError(
         found.summary,
         f"{wrong.kind} of {wrong.what}: {wrong.note}",

@@ -19,8 +19,9 @@ def command(
 ) -> None:
     """Verify what is signed of a release, and everything that it comes from; the last release by default.
 
-    Each link of the chain is verified, missing or broken: catalog, signature, release record, approvals, evidence, tables, data files, runs,
-    tests, commit, lock file, inputs and landed files. Exits with 1 unless all are verified. With TABLE (layer.table): only that table of the
+    Each link of the chain is verified, not recorded, missing or broken: catalog, signature, release record, approvals, evidence, tables, data files, runs,
+    tests, commit, lock file, inputs and landed files. Exits with 1 if one
+    is missing or broken. With TABLE (layer.table): only that table of the
     last release. Whose signatures count is said in keys.yml.
 
     Without --content files are compared by name and size; on S3 also by the tag of the store.

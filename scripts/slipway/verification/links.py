@@ -12,9 +12,10 @@ _NAMED = 3
 
 
 class State(StrEnum):
-    """What was found of a link: it holds, it cannot be shown, or it does not hold."""
+    """What was found of a link: it holds, nothing was recorded that it could hold, it cannot be shown, or it does not hold."""
 
     VERIFIED = "verified"
+    NOT_RECORDED = "not recorded"
     MISSING = "missing"
     BROKEN = "broken"
 
@@ -55,6 +56,11 @@ class Link:
     state: State
     note: str = ""
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it keeps what it belongs to from being verified."""
+        return self.state in (State.MISSING, State.BROKEN)
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -76,8 +82,8 @@ class Verification:
 
     @property
     def is_verified(self) -> bool:
-        """Whether every link holds; a chain without links is none."""
-        return bool(self.links) and all(link.state is State.VERIFIED for link in self.links)
+        """Whether every link holds of which something was recorded; a chain without links is none."""
+        return bool(self.links) and not any(link.is_wrong for link in self.links)
 
     @property
     def summary(self) -> str:
@@ -87,8 +93,10 @@ class Verification:
             what = f"{self.tables[0]} in release {self.release} of {self.target}"
         states = [link.state for link in self.links]
         if self.is_verified:
+            without = sorted({link.kind for link in self.links if link.state is State.NOT_RECORDED})
+            none = f"; no {' and no '.join(without)} was recorded" if without else ""
             how = "" if self.content else "; --content reads files and rows, too"
-            return f"{what} is verified: {plural(len(states), 'link')}{how}."
+            return f"{what} is verified: {plural(states.count(State.VERIFIED), 'link')}{none}{how}."
         missing, broken = states.count(State.MISSING), states.count(State.BROKEN)
         counts = [f"{count} {word}" for count, word in ((broken, "broken"), (missing, "missing")) if count]
         return (

@@ -130,17 +130,26 @@ class SignedRuns:
             self._findings.add(Kind.COMMIT, name, State.MISSING, why)
         else:
             self._findings.add(Kind.COMMIT, name, State.VERIFIED)
-        lock = manifest.versions.lock_sha256
-        if lock is None:
-            self._findings.add(Kind.LOCK, LOCK, State.MISSING, f"the project has no {LOCK}")
-        elif code.commit and project:
-            held = call(project, "show", f"{code.commit}:./{LOCK}")
-            if held.returncode:
-                self._findings.add(Kind.LOCK, LOCK, State.MISSING, f"commit {name} does not hold it")
-            elif hashlib.sha256(held.stdout).hexdigest() != lock:
-                self._findings.add(Kind.LOCK, LOCK, State.BROKEN, f"commit {name} holds another one")
-            else:
-                self._findings.add(Kind.LOCK, LOCK, State.VERIFIED)
+        self._lock(name, code.commit, manifest.versions.lock_sha256)
+
+    def _lock(self, name: str, commit: str | None, recorded: str | None) -> None:
+        """Whether a commit holds the lock file that a run recorded, or none where it recorded none."""
+        held = call(self._project, "show", f"{commit}:./{LOCK}") if commit and self._project else None
+        is_held = held is not None and held.returncode == 0
+        if recorded is None and is_held:
+            why = f"commit {name} holds one, and the run had none"
+            self._findings.add(Kind.LOCK, LOCK, State.BROKEN, why)
+        elif recorded is None:
+            why = f"the run had no {LOCK}; the versions of its packages are signed, their content is not"
+            self._findings.add(Kind.LOCK, LOCK, State.NOT_RECORDED, why)
+        elif held is None:
+            self._findings.add(Kind.LOCK, LOCK, State.MISSING, "no commit is known that could hold it")
+        elif not is_held:
+            self._findings.add(Kind.LOCK, LOCK, State.MISSING, f"commit {name} does not hold it")
+        elif hashlib.sha256(held.stdout).hexdigest() != recorded:
+            self._findings.add(Kind.LOCK, LOCK, State.BROKEN, f"commit {name} holds another one")
+        else:
+            self._findings.add(Kind.LOCK, LOCK, State.VERIFIED)
 
 
 def _unless(ask: Callable[[], object]) -> str:
