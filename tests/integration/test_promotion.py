@@ -655,7 +655,10 @@ def test_the_policy_says_what_may_be_promoted(stand: Stand, policy: str | None, 
 
 def test_one_warehouse_for_both_is_refused(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_WAREHOUSE", f"{stand.folder}/one")
-    with pytest.raises(ConfigError, match="staging and prod have the same warehouse"):
+    with pytest.raises(
+        ConfigError,
+        match=r"staging and prod have the same warehouse: .*Set PYICEBERG_CATALOG__PROD__WAREHOUSE, and unset",
+    ):
         stand.promote()
 
 

@@ -202,11 +202,16 @@ class Profile:
         catalog |= _pyiceberg_config(name)
         warehouse = self._place(given.warehouse, config.get("warehouse") or catalog.get("warehouse"))
         local = mode is Mode.EXPLORATORY or _is_local(name, config.get("local"))
-        if not local and not (warehouse and catalog.get("uri", catalog.get("type"))):
+        has_catalog = catalog.get("uri", catalog.get("type"))
+        if not local and not (warehouse and has_catalog):
+            lacks = [
+                *([] if warehouse else [own_warehouse(name, catalog)]),
+                *([] if has_catalog else [f"PYICEBERG_CATALOG__{name.upper()}__URI"]),
+            ]
             raise ConfigError(
                 f"Target {name} has no {'warehouse' if not warehouse else 'catalog'}",
                 "it is not kept on this machine",
-                f"Set SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__{name.upper()}__URI (README, Settings)",
+                f"Set {' and '.join(lacks)} (README, Settings)",
             )
         properties = {**(local_catalog(home / name) if local else {}), **catalog}
         root = (warehouse or properties["warehouse"]).rstrip("/")
@@ -215,7 +220,7 @@ class Profile:
             raise ConfigError(
                 f"Warehouse {root} has # or ? in its name",
                 "they end a path in the locations of Iceberg tables",
-                "Choose another folder with SLIPWAY_HOME or SLIPWAY_WAREHOUSE",
+                f"Choose another folder with SLIPWAY_HOME or {own_warehouse(name, catalog)}",
             )
         landing = self._place(given.landing, config.get("landing") or "seeds/landing")
         if not is_rest(properties):
@@ -253,6 +258,18 @@ class Profile:
             return text
         path = Path(text).expanduser()
         return os.path.normpath((Path.cwd() if given else self.project) / path)
+
+
+def own_warehouse(target: str, catalog: Mapping[str, str]) -> str:
+    """What gives one target its warehouse, as a message names it: SLIPWAY_WAREHOUSE counts for every target of a shell.
+
+    Args:
+        target: its name.
+        catalog: properties of its catalog.
+    """
+    if is_rest(catalog):  # its property `warehouse` is a name that the server gives
+        return f"warehouse of the target {target} in profiles.yml"
+    return f"PYICEBERG_CATALOG__{target.upper()}__WAREHOUSE"
 
 
 def _settings(output: Mapping[str, Any], target: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 
 from slipway.code.versions import who
 from slipway.environments.environment import Environment
-from slipway.environments.profiles import Profile
+from slipway.environments.profiles import Profile, own_warehouse
 from slipway.errors import (
     ConfigError,
     ConflictError,
@@ -189,7 +189,8 @@ class _Planning:
             raise ConfigError(
                 f"{self.source.name} and {self.target.name} have the same warehouse",
                 f"it is {self.target.warehouse}",
-                "Give each a warehouse of its own in profiles.yml; SLIPWAY_WAREHOUSE holds for every target of the shell",
+                f"Set {own_warehouse(self.target.name, self.target.catalog_properties)}, and unset SLIPWAY_WAREHOUSE, which "
+                "holds for every target of the shell",
             )
         self.published, self.records = Published(self.source), Records(self.target)
         self.tables = Tables(self.target)

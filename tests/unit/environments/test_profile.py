@@ -103,12 +103,29 @@ def test_a_remote_target_without_warehouse_or_catalog_says_what_to_set(project: 
     profile = written(
         project, prod={"mode": "production"}, half={"mode": "production", "warehouse": "s3://bucket/x"}
     )
-    with pytest.raises(
-        ConfigError, match=r"prod has no warehouse: .*SLIPWAY_WAREHOUSE and PYICEBERG_CATALOG__PROD__URI"
-    ):
+    both = r"Set PYICEBERG_CATALOG__PROD__WAREHOUSE and PYICEBERG_CATALOG__PROD__URI \("
+    with pytest.raises(ConfigError, match=f"prod has no warehouse: .*{both}"):
         profile.environment("prod")
-    with pytest.raises(ConfigError, match="half has no catalog"):
+    with pytest.raises(ConfigError, match=r"half has no catalog: .*Set PYICEBERG_CATALOG__HALF__URI \("):
         profile.environment("half")
+
+
+def test_what_a_remote_target_is_told_to_set_is_enough_next_to_another(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = written(project, dev={}, prod={"mode": "production"})
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__WAREHOUSE", "s3://bucket/prod")
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__URI", "postgresql+psycopg://db/prod")
+    assert profile.environment("prod").warehouse == "s3://bucket/prod"
+    assert profile.environment("dev").warehouse.startswith("file://")
+
+
+def test_a_target_of_a_rest_server_has_its_warehouse_in_the_profile(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__URI", "https://catalog.example.org")
+    with pytest.raises(ConfigError, match=r"Set warehouse of the target prod in profiles\.yml \("):
+        written(project, prod={"mode": "production"}).environment("prod")
 
 
 def test_the_target_is_chosen_as_dbt_does(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
