@@ -257,6 +257,35 @@ def test_only_what_has_changed_is_written(site: tuple[Workshop, Path]) -> None:
     assert {path: path.stat().st_mtime_ns for path in pages} == pages
 
 
+def test_figures_are_of_the_release_that_readers_see(workshop: Workshop, tmp_path: Path) -> None:
+    """A run that failed is told of as such: its rows are in no books, and its failing test is not one of the release."""
+    workshop.run()
+    workshop.land("later.csv", ("q1,S,2024-05-03,-4", "q2,S,2024-05-03,heavy"))
+    failed = workshop.run(code=1)
+    assert failed["conservation"][0]["landed"] == 7
+    workshop.answer("site", "build", "--output-dir", str(tmp_path))
+    told = json.loads((tmp_path / "api" / "quality.json").read_bytes())
+    (counted,) = json.loads(workshop.answer("books", "parcels", "-o", "json"))["totals"]
+    assert counted["landed"] == 5
+    assert [{name: book[name] for name in book.keys() & counted.keys()} for book in told["books"]] == [
+        {name: counted[name] for name in told["books"][0].keys() & counted.keys()}
+    ]
+    name = "test.parcels.weights_are_positive"
+    assert told["tests"][name]["status"] == "pass"
+    assert told["not_published"]["run_id"] == failed["run_id"]
+    assert [test["unique_id"] for test in told["not_published"]["failing"]] == [name]
+    pages = {page: (tmp_path / f"{page}.html").read_text(encoding="utf-8") for page in ("index", "quality")}
+    assert "failed</b>" not in pages["index"]  # the tile of tests stands beside that of the release
+    assert f"in run {failed['run_id']}, which was not published." in pages["index"]
+    assert f'run/{failed["run_id"]}.html#failing">weights_are_positive of curated.weights' in pages["index"]
+    assert "In the last run, which was not published" in pages["quality"]
+    quarantine = (tmp_path / "table" / "quarantine.weights.html").read_text(encoding="utf-8")
+    assert "<dt>Rows</dt><dd>1</dd>" in quarantine
+    assert "5 in raw.parcels = 4 in curated.weights + 1 quarantined" in quarantine
+    run = (tmp_path / "run" / f"{failed['run_id']}.html").read_text(encoding="utf-8")
+    assert f"slipway sql --run {failed['run_id']}" in run
+
+
 def starts(workshop: Workshop) -> int:
     """How often dbt was started so far."""
     log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")

@@ -67,9 +67,9 @@ def balance(item: Conservation) -> str:
         if item.expired_before
         else ""
     )
-    superseded = f", and {item.superseded:,} that newer files replaced" if item.superseded else ""
+    superseded = f" + {item.superseded:,} replaced by newer files" if item.superseded else ""
     return (
-        f"rows: {item.landed:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
+        f"rows: {item.landed + item.superseded:,} in {item.raw} = {item.curated_rows:,} in {item.curated} "
         f"+ {item.quarantined_rows:,} quarantined{f' ({rules})' if rules else ''} + {item.deduplicated:,} deduplicated{expired}{superseded}"
     )
 

@@ -141,6 +141,26 @@ def books_of(project_dir: Path | None, target: str | None, feed: str | None, lim
     )
 
 
+def counted_in(records: Records, release: Release) -> tuple[list[Conservation], dict[str, str]]:
+    """The counts that are true of what a release shows, and raw tables to the reason why they have none.
+
+    Args:
+        records: of the environment.
+        release: one of it.
+
+    Raises:
+        DamagedError: the record of its run cannot be read.
+    """
+    counts = _Counts(records)
+    own = counts.manifest(release.run_id)
+    found, reasons = counts.of(release)
+    answered = {pair.raw for pair in found} | {item.raw for item in (own.not_counted if own else ())}
+    if any(name.startswith("raw.") and name not in answered for name in release.tables):
+        counts.read([release], [])  # other runs made its tables
+        found, reasons = counts.of(release)
+    return list(found.values()), reasons
+
+
 def _newest(
     records: Records, releases: Sequence[Release], limit: int
 ) -> tuple[list[Release], list[str], Release | None]:
@@ -217,7 +237,7 @@ class _Counts:
                 pair = _Pair.of(item)
                 if pair in found or release.tables.get(pair.raw) is None:
                     continue
-                if all(_shows(release, manifest, table) for table in pair):
+                if all(shows(release, manifest, table) for table in pair):
                     found[pair] = item
                 elif manifest is own:
                     reasons.setdefault(
@@ -228,7 +248,7 @@ class _Counts:
         return found, {raw: reason for raw, reason in reasons.items() if raw not in counted}
 
 
-def _shows(release: Release, manifest: RunManifest, name: str) -> bool:
+def shows(release: Release, manifest: RunManifest, name: str) -> bool:
     """Whether a release shows a table in a state that a run read or staged; a compaction leaves the rows as they are."""
     table = release.tables.get(name)
     return table is not None and not manifest.snapshots_of(name).isdisjoint(

@@ -263,8 +263,12 @@ class Site:
         write("api/lineage.json", _plain(list(found.project.lineage.values())))
         write("api/releases.json", _plain(found.history.releases))
         write("api/runs.json", _plain(found.runs))
-        quality = self._views.quality()
-        quality = {"tests": dict(sorted(found.statuses.items())), "books": self._views.books()}
+        quality = {
+            "tests": dict(sorted(found.statuses.items())),
+            "not_published": self._views.not_published(),
+            "books": self._views.books(),
+            "not_counted": found.not_counted,
+        }
         write("api/quality.json", _plain(quality))
         landing = self._views.landing()
         write(

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.records.run_manifest import Change, Node, RunManifest, Status, TestResult, started_at
+from slipway.records.run_manifest import (
+    Change,
+    Conservation,
+    Node,
+    RunManifest,
+    Status,
+    TestResult,
+    started_at,
+)
 from slipway.secrets import MASK
 
 _KIND_OF_ERROR = re.compile(r"\b[A-Z]\w*(?: [A-Z]\w*)* Error\b")
@@ -52,7 +60,10 @@ class FeedShown:
 
 @dataclass(frozen=True)
 class BooksShown:
-    """Where the rows of a raw table are: landed = curated + quarantined + deduplicated + expired."""
+    """Where the rows of a raw table are: landed = curated + quarantined + deduplicated + expired.
+
+    ``landed`` are the current rows; those of files that newer ones replaced are ``superseded``.
+    """
 
     raw: str
     curated: str
@@ -62,8 +73,31 @@ class BooksShown:
     quarantined_rows: int
     deduplicated: int
     expired: int
+    superseded: int
     by_rule: dict[str, int]
     problem: str
+
+    @property
+    def rows(self) -> int:
+        """All rows that landed."""
+        return self.landed + self.superseded
+
+    @classmethod
+    def of(cls, item: Conservation) -> BooksShown:
+        """What a run counted."""
+        return cls(
+            raw=item.raw,
+            curated=item.curated,
+            quarantine=item.quarantine,
+            landed=item.landed,
+            curated_rows=item.curated_rows,
+            quarantined_rows=item.quarantined_rows,
+            deduplicated=item.deduplicated,
+            expired=item.expired,
+            superseded=item.superseded,
+            by_rule=item.by_rule,
+            problem=item.problem,
+        )
 
 
 @dataclass(frozen=True)
@@ -163,21 +197,7 @@ class RunShown:
                 )
                 for one in manifest.freshness
             ],
-            books=[
-                BooksShown(
-                    one.raw,
-                    one.curated,
-                    one.quarantine,
-                    one.landed,
-                    one.curated_rows,
-                    one.quarantined_rows,
-                    one.deduplicated,
-                    one.expired,
-                    one.by_rule,
-                    one.problem,
-                )
-                for one in manifest.conservation
-            ],
+            books=list(map(BooksShown.of, manifest.conservation)),
             landed={name: verdicts.count(name) for name in sorted(set(verdicts))},
             outstanding=sum(bool(one.feed) for one in manifest.outstanding),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,18 +22,19 @@ from slipway.records.code_comparisons import COMPARISONS
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED, read_record
 from slipway.records.release_records import Hold, Release
-from slipway.records.run_manifest import LandedFile, Outcome, RunManifest
+from slipway.records.run_manifest import LandedFile, Outcome, RunManifest, TestResult
 from slipway.records.shadow_runs import ShadowRun, shadow_runs
 from slipway.records.store import Records
 from slipway.releases.approvals import approvers, promotion_judgement
 from slipway.releases.holds import Holds
 from slipway.releases.signatures import signature_of
+from slipway.runs.account import counted_in, shows
 from slipway.runs.history import UNREADABLE, unfinished
 from slipway.runs.landed_now import LandedNow, status
 from slipway.signing.signing_keys import trust_of
 from slipway.site.columns_shown import ColumnLineage, column_lineage
 from slipway.site.releases_shown import History, PromotionShown, history
-from slipway.site.runs_shown import RunShown
+from slipway.site.runs_shown import BooksShown, RunShown
 from slipway.site.tables_shown import Project, TableShown
 
 _WITH_STATUSES = 5
@@ -43,7 +44,7 @@ _FINAL = ("published", "unchanged", "failed", "discarded", "refused", "staged")
 
 @dataclass(frozen=True)
 class TestStatus:
-    """How a test ended when it was last looked at."""
+    """How a test of what readers see ended."""
 
     __test__ = False
 
@@ -57,6 +58,7 @@ class TestStatus:
 class Gathered:
     """What the site tells.
 
+    ``statuses`` and ``books`` are of what the current release shows; ``not_counted`` are its raw tables to the reason why they are in no books.
     ``columns`` are made from which others. ``stale`` says by ``layer.table`` why rows are not what the present code makes. ``clocks`` are the service levels of contracts that count now.
     ``outstanding_unknown`` says why nobody can tell how the landing area stands; ``notes`` are records that cannot be read, and publications that are not finished.
     """
@@ -70,6 +72,8 @@ class Gathered:
     connection: Connection
     manifest_of: Callable[[str], RunManifest | None]
     results_of: Callable[[str], dict[str, Any] | None]
+    books: list[BooksShown] = field(default_factory=list)
+    not_counted: dict[str, str] = field(default_factory=dict)
     hold: Hold | None = None
     landing: LandedNow | None = None
     outstanding_unknown: str = ""
@@ -128,7 +132,7 @@ def gather(
         tables=project.tables(),
         runs=runs,
         history=history(releases, by_id, signed, approved, promotions),
-        statuses=_statuses(newest),
+        statuses={},
         stale=_stale(newest, releases),
         connection=connection(project_dir, environment.name, show_secrets=False),
         manifest_of=records.manifest,
@@ -136,6 +140,9 @@ def gather(
         notes=notes,
         compiled=_compiled(manifest),
     )
+    if releases:
+        _look(found, lambda: _count(found, records, releases[-1]))
+        found.statuses = _statuses(_looked_at(records, newest, releases[-1]), releases[-1])
     _look(found, lambda: setattr(found, "hold", Holds(records).current()))
     _look(found, lambda: setattr(found, "landed", Ledger(Tables(environment)).entries()))
     _look(found, lambda: setattr(found, "comparisons", list(_comparisons(records, notes))))
@@ -237,15 +244,45 @@ def _newest(records: Records, run_ids: Sequence[str]) -> Iterator[RunManifest]:
                 yield manifest
 
 
-def _statuses(newest: Sequence[RunManifest]) -> dict[str, TestStatus]:
+def _count(found: Gathered, records: Records, current: Release) -> None:
+    counted, found.not_counted = counted_in(records, current)
+    found.books = list(map(BooksShown.of, counted))
+
+
+def _looked_at(records: Records, newest: Sequence[RunManifest], current: Release) -> Iterator[RunManifest]:
+    """The newest run manifests, and that of the run whose tables the current release shows, which may be older or of another environment."""
+    yield from newest
+    if all(manifest.run_id != current.run_id for manifest in newest):
+        with suppress(DamagedError):  # it is among the notes already
+            manifest = records.manifest(current.run_id)
+            if manifest is None and (came := records.promoted_manifest(current.run_id)):
+                manifest = came[0]
+            if manifest:
+                yield manifest
+
+
+def _statuses(manifests: Iterable[RunManifest], current: Release) -> dict[str, TestStatus]:
+    """How each test ended in the newest run that carried it out, or passed it on, for the tables as the current release shows them.
+
+    Of a run that was not published, or that a rollback took from readers, these are the tests of tables that are the same.
+    """
     found: dict[str, TestStatus] = {}
-    for manifest in newest:
+    for manifest in manifests:
         for test in manifest.tests.results:
-            if test.unique_id not in found and not test.status.left_out:
+            if test.unique_id not in found and not test.status.left_out and _is_of(current, manifest, test):
                 found[test.unique_id] = TestStatus(
                     str(test.status), test.failures, manifest.run_id, test.carried
                 )
     return found
+
+
+def _is_of(current: Release, manifest: RunManifest, test: TestResult) -> bool:
+    """Whether a result is of what the current release shows."""
+    if current.by_run and manifest.run_id == current.run_id:
+        return True
+    if manifest.outcome is Outcome.UNCHANGED and manifest.started_at > current.published_at:
+        return True
+    return bool(test.tables) and all(shows(current, manifest, table) for table in test.tables)
 
 
 def _stale(newest: Sequence[RunManifest], releases: Sequence[Release]) -> dict[str, str]:

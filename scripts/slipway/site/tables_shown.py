@@ -15,6 +15,7 @@ from slipway.contracts.model import Column, Contract, Sla, Table
 LANDING = "landing"
 _KINDS = ("model", "seed", "snapshot")
 _INSIDE = ("ephemeral", "view")
+_NAMED = ("singular", "unit test")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class TableTest:
     name: str
     kind: str
     column: str
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other tests of its table: of a generic test its kind, as its column stands beside it, of others the name."""
+        return self.name if self.kind in _NAMED else self.kind
 
 
 @dataclass(frozen=True)

@@ -109,16 +109,7 @@ class Views:
                     f"{plural(run.stale, 'table', 'have', 'has')} rows that other code made than the present."
                 )
                 yield Attention("warn", "stale", text, self._link("run", run.run_id))
-        for one in self.failing():
-            count = one["found"].failures
-            column = f".{one['test'].column}" if one["test"].column else ""
-            text = f"{one['test'].kind} of {one['table']}{column}" if one["table"] else one["test"].name
-            text += f" {'warns' if one['found'].status == 'warn' else 'fails'}"
-            text += f" with {plural(count, 'failure')}." if count else "."
-            state = "warn" if one["found"].status == "warn" else "bad"
-            yield Attention(
-                state, "test", text, self._link("table", one["table"]) if one["table"] else "quality.html"
-            )
+        yield from self._failing_tests()
         for book in self.books():
             if book.problem:
                 yield Attention("bad", "rows", f"{book.problem}.", "quality.html")
@@ -126,6 +117,20 @@ class Views:
             text = f"{plural(len(files), 'landed file', 'are', 'is')} not in raw."
             state = "bad" if found.landing.fails_runs else "warn"
             yield Attention(state, "files", text, "landing.html#outstanding")
+
+    def _failing_tests(self) -> Iterator[Attention]:
+        for one in self._each_failing():
+            column = f".{one['test'].column}" if one["test"].column else ""
+            text = f"{one['test'].label} of {one['table']}{column}" if one["table"] else one["test"].name
+            text = f"{text} {_fails(one['found'].status, one['found'].failures)}."
+            run_id = one["found"].run_id
+            link = self._failing_of(run_id) if run_id in self.run_ids else "quality.html"
+            yield Attention(_state_of(one["found"].status), "test", text, link)
+        if last := self.not_published():
+            for test in last["failing"]:
+                of = f" of {', '.join(test.tables)}" if test.tables else ""
+                text = f"{test.name}{of} {_fails(test.status, test.failures)} in run {last['run_id']}, which was not published."
+                yield Attention(_state_of(test.status), "test", text, self._failing_of(last["run_id"]))
 
     def feeds(self) -> list[dict[str, Any]]:
         """When each feed brought its last file, and whether that was late at the newest moment of the records."""
@@ -221,7 +226,7 @@ class Views:
             "bytes_plot": [(str(point.release), point.bytes or 0) for point in sized][-_PLOTTED:],
             "classified": any(column.classification for column in table.columns),
             "tests": sorted(
-                ({**vars(test), "found": found} for test, found in tests),
+                ({**vars(test), "label": test.label, "found": found} for test, found in tests),
                 key=lambda one: (self._state(one["found"]) == "good", one["kind"], one["column"]),
             ),
             "books": [
@@ -280,8 +285,8 @@ class Views:
         return self._released.get(run.run_id)
 
     def books(self) -> list[BooksShown]:
-        """Where the rows of each raw table are, as the last run counted them."""
-        return next((run.books for run in self._complete if run.books), [])
+        """Where the rows of each raw table are that readers see."""
+        return self._found.books
 
     def failing(self) -> list[dict[str, Any]]:
         """Tests that failed or warned when they last ran, with their tables."""
@@ -300,12 +305,36 @@ class Views:
                 found.append({"table": "", "test": test, "found": status})
         return found
 
+    def _each_failing(self) -> list[dict[str, Any]]:
+        """The same with each test once, also where it reads several tables."""
+        return list({one["test"].unique_id: one for one in reversed(self.failing())}.values())[::-1]
+
+    def not_published(self) -> dict[str, Any] | None:
+        """The last run if readers do not see what it made and tests failed or warned in it: its id, outcome and these tests."""
+        for run in self._complete[:1]:
+            if run.outcome not in ("published", "unchanged") and run.failing:
+                told = self._found.statuses
+                failing = [
+                    test
+                    for test in run.failing
+                    if test.unique_id not in told or told[test.unique_id].run_id != run.run_id
+                ]
+                return {"run_id": run.run_id, "outcome": run.outcome, "failing": failing} if failing else None
+        return None
+
+    def _failing_of(self, run_id: str) -> str:
+        """The address of the failing tests of a run."""
+        link = self._link("run", run_id)
+        return link if "#" in link else f"{link}#failing"
+
     def quality(self) -> dict[str, Any]:
         """The page on tests and quarantine."""
         runs = [run for run in reversed(self._complete) if run.tests.get("expected")][-_PLOTTED:]
-        names = {book.quarantine for run in runs for book in run.books}
+        shown = [run for run in runs if run.outcome in ("published", "unchanged")]
+        names = {book.quarantine for run in shown for book in run.books}
         return {
             "failing": self.failing(),
+            "not_published": self.not_published(),
             "count": len(
                 {test.unique_id for table in self._found.tables for test in table.tests}
                 | self._found.statuses.keys()
@@ -318,7 +347,7 @@ class Views:
                     name,
                     [
                         (run.started_at[5:10], book.quarantined_rows)
-                        for run in _unique(runs)
+                        for run in _unique(shown)
                         for book in run.books
                         if book.quarantine == name
                     ],
@@ -326,6 +355,7 @@ class Views:
                 for name in sorted(names)
             ],
             "books": self.books(),
+            "not_counted": self._found.not_counted,
         }
 
     def landing(self) -> dict[str, Any]:
@@ -442,6 +472,15 @@ class Views:
         if found is None:
             return "quiet"
         return {"pass": "good", "warn": "warn"}.get(found.status, "bad")
+
+
+def _fails(status: str, count: int | None) -> str:
+    said = "warns" if status == "warn" else "fails"
+    return f"{said} with {plural(count, 'failure')}" if count else said
+
+
+def _state_of(status: str) -> str:
+    return "warn" if status == "warn" else "bad"
 
 
 def _length(value: str, unit: str) -> str:

@@ -128,7 +128,8 @@ def test_a_failing_test_is_told_of_whatever_it_reads(tmp_path: Path) -> None:
     build(found, tmp_path / "site")
     overview = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     quality = (tmp_path / "site" / "quality.html").read_text(encoding="utf-8")
-    assert f'href="table/{found.tables[0].name}.html">not_null of {found.tables[0].name}' in overview
+    link = f"run/{found.runs[0].run_id}.html#failing"
+    assert f'href="{link}">not_null of {found.tables[0].name}' in overview
     for page in (overview, quality):
         assert "test.shop.of_an_ephemeral_model.1" in page
         assert "3 failures" in page
