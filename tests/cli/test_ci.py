@@ -115,8 +115,8 @@ def test_a_declared_change_passes(published: Workshop) -> None:
     done, written = ci(published, code=0)
     assert changes(written) == {"serving.depot_weights": "built"}
     assert verdicts(written) == {"serving.depot_weights": "explained"}
-    assert done.out.startswith("### Slipway: passed\n")
-    assert "heavier" in done.out
+    assert done.out.startswith("### Slipway: passed, 1 table differs, 1 declared\n")
+    assert "\n- `serving.depot_weights` is meant to differ: heavier\n" in done.out
 
 
 @pytest.mark.long
@@ -173,6 +173,21 @@ def test_a_failing_test_is_named(published: Workshop) -> None:
     assert (written["run"]["outcome"], written["comparison"]) == ("failed", None)
     assert done.out.startswith("### Slipway: failed, 1 of ")
     assert "- `depots_are_light`: Got 1 result" in done.out
+    assert "(the release does not have this test)" in done.out
+
+
+def test_a_failing_test_does_not_keep_tables_from_being_compared(published: Workshop) -> None:
+    published.write("tests/dbt/no_depot.sql", "select * from {{ ref('depot_weights') }}")
+    published.edit(WEIGHT_MODEL, "count(*) as parcels", "count(*) + 1 as parcels")
+    done, written = ci(published, code=1)
+    assert written["run"]["outcome"] == "failed"
+    assert verdicts(written) == {"serving.depot_weights": "different"}
+    first = done.out.splitlines()[0]
+    assert first.startswith("### Slipway: failed, 1 of ")
+    assert first.endswith("1 table differs, 0 declared")
+    page = (published.folder / "ci" / "ci.html").read_text(encoding="utf-8")
+    assert "1 failed" in page
+    assert "<dt>environment</dt><dd>dev</dd>" in page
 
 
 @pytest.mark.long

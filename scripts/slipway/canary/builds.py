@@ -21,7 +21,7 @@ from slipway.code import git
 from slipway.code.versions import install
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
-from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, Status, said
+from slipway.records.run_manifest import NOTHING_SELECTED, RunManifest, Status, said
 from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
@@ -181,7 +181,7 @@ def _manifest(side: str, folder: Path) -> RunManifest | None:
             f"in {side} no row is in {manifest.sample.words if manifest.sample else 'it'}",
             "Ask for a larger share, or for other dates or values",
         )
-    if not _is_built(manifest):
+    if not manifest.is_built:
         raise NotBuiltError(f"{side} does not build", _reason(manifest), "Run it on its own with slipway run")
     return manifest
 
@@ -191,14 +191,6 @@ def _has_empty_sample(manifest: RunManifest) -> bool:
     sample = manifest.sample
     built = all(node.status in _BUILT for node in manifest.nodes)
     return built and sample is not None and not sample.rows and any(one.key for one in sample.inputs)
-
-
-def _is_built(manifest: RunManifest) -> bool:
-    """Whether every table of a version is there, whatever its tests say."""
-    if manifest.outcome is Outcome.PUBLISHED:
-        return True
-    built = all(node.status in _BUILT for node in manifest.nodes)
-    return built and manifest.outcome is Outcome.FAILED and manifest.tests.failed > 0
 
 
 def _reason(manifest: RunManifest) -> str:

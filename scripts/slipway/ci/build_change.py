@@ -17,7 +17,8 @@ from typing import Any
 from slipway.ci.base_release import BaseRelease, base_release
 from slipway.ci.contracts_of_commit import changed_contracts
 from slipway.ci.released_code import released_code
-from slipway.ci.result import CiResult, Rebuild
+from slipway.ci.result import CiResult, Rebuild, described
+from slipway.code.versions import code_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import definitions_of, parents_of
 from slipway.comparison.report import ComparisonReport, make_report
@@ -179,8 +180,8 @@ class _Change:
         """Build all of it from the inputs of the release, and compare."""
         done = self._run([])
         head = scratch_manifest(self._scratch, done.run_id)
-        built = BuiltTable.all_of(done if done.outcome is Outcome.PUBLISHED else None)
-        return CiResult(done, self._compare(built, done.nodes, head), self._base.release, self._base.remarks)
+        built = BuiltTable.all_of(done if done.is_built else None)
+        return CiResult(done, self._compare(built, done, head), self._base.release, self._base.remarks)
 
     def result(self, differing: Changed) -> CiResult:
         """Build what differs and what is downstream of it, and compare."""
@@ -190,14 +191,15 @@ class _Change:
             done = self._run([*(f"{one}+" for one in touched), *(f"@{one},{_VIEWS}" for one in touched)])
         except NothingSelectedError:
             head = (target_path(self._project) / "manifest.json").read_bytes()  # as dbt parsed it just now
-            report = self._compare({}, [], head)
+            report = self._compare({}, None, head)
             return CiResult(
                 None, report, against, self._base.remarks, stale=differing.stale, kept=differing.kept
             )
         head = scratch_manifest(self._scratch, done.run_id)
-        built = BuiltTable.all_of(done if done.outcome is Outcome.PUBLISHED else None)
-        report = self._compare(built, done.nodes, head)
-        judged = self._judge(differing, done, built)
+        built = BuiltTable.all_of(done if done.is_built else None)
+        report = self._compare(built, done, head)
+        # a full refresh is for a release, and there is none while a test fails
+        judged = self._judge(differing, done, built) if done.outcome is Outcome.PUBLISHED else _Judged({})
         stale = {
             name: why
             for name, why in {**differing.stale, **judged.stale}.items()
@@ -232,6 +234,7 @@ class _Change:
             exposures=affected(described, differing),
             contracts=changed_contracts(self._project, commit) if commit else (),
             base_commit=commit,
+            former_tests=self._tests(),
         )
 
     def begin(self) -> Changed:
@@ -259,6 +262,7 @@ class _Change:
             full_refresh=full_refresh,
             pins=self._base.pins,
             state=self._state if self._state.exists() else None,
+            despite_tests=True,
         )
         return run(options, self._show).manifest
 
@@ -284,14 +288,14 @@ class _Change:
             if node.table in after and not _is_same(node, nodes.get(node.table))
         }
         tables = {name: table for name, table in after.items() if name in otherwise}
-        report = self._compare(tables, rebuilt.nodes, head, of_gone=False) if tables else None
+        report = self._compare(tables, rebuilt, head, of_gone=False) if tables else None
         stale = {one.name: f"{_left(one)}; {differing.stale[one.name]}" for one in left}
         return _Judged(remade, Rebuild(rebuilt, report), stale)
 
     def _compare(
         self,
         head: Mapping[str, BuiltTable],
-        nodes: Sequence[Node],
+        run: RunManifest | None,
         dbt_manifest: bytes,
         *,
         of_gone: bool = True,
@@ -306,7 +310,7 @@ class _Change:
         }
         if not head and not base:
             return None
-        here = {node.table: node.definition_key for node in nodes if node.table}
+        here = {node.table: node.definition_key for node in (run.nodes if run else ()) if node.table}
         definitions = definitions_of(self._at.records, against, base.keys())
         comparisons = compare_builds(
             base,
@@ -323,7 +327,25 @@ class _Change:
             title=f"Difference from release {against.number}",
             base=f"release {against.number}",
             head="this change",
+            context=self._context(),
+            remarks=[" ".join(described(run))] if run else (),
         )
+
+    def _context(self) -> dict[str, str]:
+        """Which code is compared with which."""
+        code = code_of(self._project)
+        changed = " with uncommitted changes" if code.dirty else ""
+        head = {"commit": f"{code.commit[:12]}{changed}"} if code.commit else {}
+        cut = {"cut from": self._base.commit[:12]} if self._base.commit else {}
+        return {"environment": self._environment.name, **head, **cut}
+
+    def _tests(self) -> set[str] | None:
+        """Tests of the code of the release."""
+        if self._described is None:
+            return None
+        nodes = self._described.get("nodes") or {}
+        tests = {name for name, node in nodes.items() if node["resource_type"] == "test"}
+        return tests | {*(self._described.get("unit_tests") or {})}
 
     def _names(self) -> set[str]:
         """Tables that the code of the release makes; without dbt's manifest, those that its runs made."""

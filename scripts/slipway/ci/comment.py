@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from slipway.ci.lineage_diagram import diagram
-from slipway.ci.result import CiResult, Rebuild
+from slipway.ci.result import CiResult, Rebuild, described
 from slipway.comparison.report import (
     ComparisonReport,
     coverage_line,
@@ -50,7 +50,8 @@ def to_markdown(result: CiResult) -> str:
     for remark in result.remarks:
         lines += [_STYLE.words(remark), ""]
     for run in (result.run, result.rebuild.run if result.rebuild else None):
-        lines += [*_failures(run)] if run else []
+        lines += [*_failures(run, result.former_tests)] if run else []
+    lines += _reasons_declared(result)
     lines += _tables(result.report, result.run) if result.report else []
     lines += _needs(result)
     if result.rebuild and result.rebuild.report:
@@ -66,8 +67,23 @@ def _title(result: CiResult) -> str:
     if result.run is None and result.report is None:
         return "nothing to build" if result.passed else f"failed, {_STYLE.words(_of_contracts(result))}"
     if result.passed:
-        return "passed" if result.against else "passed, and nothing was compared"
+        if not result.against:
+            return "passed, and nothing was compared"
+        number = len(_declared_tables(result))
+        differ = f", {plural(number, 'table')} {'differs' if number == 1 else 'differ'}, {number} declared"
+        return f"passed{differ if number else ''}"
     return f"failed, {_STYLE.words('; '.join(_reasons(result)))}"
+
+
+def _declared_tables(result: CiResult) -> dict[str, str]:
+    """Tables all of whose differences are declared, of a run or of a full refresh, with the reasons that their models give."""
+    reports = [result.report, result.rebuild.report if result.rebuild else None]
+    return {
+        table.name: "; ".join(dict.fromkeys(str(one.explained_by) for one in table.differences))
+        for report in reports
+        for table in (report.tables if report else ())
+        if table.verdict is Verdict.EXPLAINED
+    }
 
 
 def _reasons(result: CiResult) -> Iterator[str]:
@@ -76,6 +92,8 @@ def _reasons(result: CiResult) -> Iterator[str]:
         yield result.why_nothing_was_checked
     elif run is not None and not run.outcome.is_current:
         yield run.reason
+        if result.report is not None and not result.report.passed:
+            yield why_failed(result.report)
     elif result.report is not None and not result.report.passed:
         yield why_failed(result.report)
     elif result.rebuild is not None and not result.rebuild.passed:
@@ -103,21 +121,30 @@ def _summary(result: CiResult) -> Iterator[str]:
     if run is None:
         yield "Nothing to build." if result.report else "No model, seed or test differs."
         return
-    tests, seconds = run.tests, (run.finished_at - run.started_at).total_seconds()
-    written = sum(node.bytes_written or 0 for node in run.nodes)
-    yield f"Built {run.tables_built} in {seconds:,.1f} s ({size(written)});"
-    yield f"tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run."
+    yield from described(run)
     if pinned := ", ".join(_STYLE.value(node.table) for node in run.nodes if node.change is Change.PINNED):
         yield f"Not rebuilt, although selected: {pinned}, an input is taken as published."
 
 
-def _failures(run: RunManifest) -> list[str]:
-    """Tests and nodes that failed, with what they said."""
+def _reasons_declared(result: CiResult) -> list[str]:
+    """Tables that are meant to differ, and why."""
     lines = [
-        f"- {_STYLE.value(test.name)}: {_STYLE.words(test.explanation)}"
-        for test in run.tests.results
-        if test.status.failed
+        f"- {_STYLE.value(table)} is meant to differ: {_STYLE.words(why)}"
+        for table, why in sorted(_declared_tables(result).items())
     ]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"- {len(lines) - _MOST_LINES} more: see ci.html and ci.json"]
+    return [*lines, ""] if lines else []
+
+
+def _failures(run: RunManifest, former_tests: Collection[str] | None) -> list[str]:
+    """Tests and nodes that failed, with what they said, and which of these tests are new."""
+    lines = []
+    for test in run.tests.results:
+        if test.status.failed:
+            is_new = former_tests is not None and test.unique_id not in former_tests
+            why = f"{test.explanation}{' (the release does not have this test)' if is_new else ''}"
+            lines.append(f"- {_STYLE.value(test.name)}: {_STYLE.words(why)}")
     lines += [
         f"- {_STYLE.value(node.table or node.unique_id)}: {_STYLE.words(node.message)}"
         for node in run.nodes

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from slipway.comparison.report import ComparisonReport
 from slipway.contracts.contract_changes import ContractDiff
+from slipway.counts import size
 from slipway.records.release_records import Release
 from slipway.records.run_manifest import Change, RunManifest
 from slipway.releases.rollback_rules import Exposure
@@ -48,6 +49,7 @@ class CiResult:
         exposures: that read a table which differs.
         contracts: that differ from those of the base commit.
         base_commit: where the branch was cut, None where it is not known.
+        former_tests: unique ids of the tests that the code of the release has, None where that code is not known.
     """
 
     run: RunManifest | None
@@ -62,6 +64,7 @@ class CiResult:
     exposures: Sequence[Exposure] = ()
     contracts: Sequence[ContractDiff] = ()
     base_commit: str | None = None
+    former_tests: Collection[str] | None = None
 
     @property
     def passed(self) -> bool:
@@ -87,3 +90,13 @@ class CiResult:
         if not inputs:
             return ""
         return f"nothing was compared: {', '.join(inputs)} is an input, which is taken as published; add a test of it"
+
+
+def described(run: RunManifest) -> list[str]:
+    """How much a run built, and what its tests say, in two parts of a sentence."""
+    tests, seconds = run.tests, (run.finished_at - run.started_at).total_seconds()
+    written = sum(node.bytes_written or 0 for node in run.nodes)
+    return [
+        f"Built {run.tables_built} in {seconds:,.1f} s ({size(written)});",
+        f"tests: {tests.executed} executed, {tests.failed} failed, {tests.warned} warned, {tests.not_run} not run.",
+    ]
